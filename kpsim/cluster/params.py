@@ -1,0 +1,61 @@
+"""What a cluster is made of, as a scenario asks for it: nodes, groups of Services, churn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["ChurnParams", "ClusterParams", "EndpointCount", "ServiceGroup"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterParams:
+    """Nodes and address ranges."""
+
+    nodes: int = 3
+    zones: int = 1
+    cores: int = 4
+    iptables_backend: Literal["legacy", "nft"] = "legacy"
+    service_cluster_ip_range: str = "10.96.0.0/12"
+    pod_cidr: str = "10.128.0.0/10"
+    service_node_port_range: tuple[int, int] = (30000, 32767)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointCount:
+    """How many endpoints each Service of a group has: always ``mean``, or drawn around it and capped at ``max``."""
+
+    distribution: Literal["constant", "lognormal", "uniform"] = "constant"
+    mean: float = 1.0
+    sigma: float = 0.0
+    min: int = 0
+    max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceGroup:
+    """``count`` alike Services, named ``<name>-0`` … in ``namespace``.
+
+    ``ports`` is the number of service ports each has (80, 81, …); ``headless`` ones have ``clusterIP: None``.
+    """
+
+    name: str
+    count: int
+    endpoints: EndpointCount = EndpointCount()
+    namespace: str = "default"
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"] = "ClusterIP"
+    headless: bool = False
+    ports: int = 1
+    protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
+
+
+@dataclass(frozen=True, slots=True)
+class ChurnParams:
+    """Stochastic change: Pods replaced and Services created, each a Poisson stream.
+
+    A Pod replacement is a delete and a create in the same workload: up to four EndpointSlice writes.
+    """
+
+    pod_replacements_per_s: float = 0.0
+    services_created_per_s: float = 0.0
+    pod_shutdown_s: float | None = None  # from deletionTimestamp to the process gone; None: the control-plane profile's

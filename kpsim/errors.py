@@ -1,0 +1,86 @@
+"""What can go wrong, as a tree, and the shape every message takes.
+
+    KpsimError
+    ├── InputError      a file or an option says something kpsim cannot take      exit 3
+    ├── GuardError      the run would take more memory, events or time than asked exit 4
+    └── MissingExtra    an optional dependency is not installed                   exit 2
+
+An :class:`InputError` carries *all* problems of a reading, sorted by place, because a user who mends one line at a
+time and runs again each time is a user we have made wait.  This module must not know what any problem is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+__all__ = ["GuardError", "InputError", "KpsimError", "MissingExtra", "Place", "Problem"]
+
+
+class KpsimError(Exception):
+    """Anything kpsim reports to a user in one message instead of a traceback."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where in a text something stands: ``file:line:col``, lines and columns counted from 1 (0 means unknown)."""
+
+    file: str = ""
+    line: int = 0
+    col: int = 0
+
+    def __str__(self) -> str:
+        parts = [self.file] if self.file else []
+        if self.line:
+            parts += [str(self.line), str(self.col)]
+        return ":".join(parts)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing that is wrong, where, and how to mend it."""
+
+    place: Place
+    key: str = ""
+    what: str = ""
+    mend: str = ""
+    text: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        where = f"{self.place}: " if str(self.place) else ""
+        key = f"{self.key}: " if self.key else ""
+        lines = [f"{where}{key}{self.what}"]
+        if self.text:
+            lines += [f"    {self.text}", "    " + " " * (self.place.col - 1) + "^"]
+        if self.mend:
+            lines.append(f"    {self.mend}")
+        return "\n".join(lines)
+
+
+class InputError(KpsimError):
+    """Everything that is wrong with what the user gave, in one pass, sorted by place."""
+
+    exit_code = 3
+
+    def __init__(self, problems: Iterable[Problem] | str) -> None:
+        if isinstance(problems, str):
+            problems = [Problem(Place(), what=problems)]
+        self.problems = tuple(sorted(problems))
+        super().__init__("\n".join(str(p) for p in self.problems))
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
+        return (type(self), (self.problems,))
+
+
+class GuardError(KpsimError):
+    """The run was stopped before it started because it would take more than it may."""
+
+    exit_code = 4
+
+
+class MissingExtra(KpsimError):
+    """An optional dependency is needed and not installed; the message says what to install."""
+
+    exit_code = 2

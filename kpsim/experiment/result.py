@@ -1,0 +1,143 @@
+"""What an experiment found, whole and frozen: the only thing reports, commands and notebooks look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kpsim.measure.summary import Estimate, Summary
+from kpsim.scenario.model import Scenario, Threshold
+
+__all__ = ["Cdf", "Comparison", "Limit", "LoadPoint", "ModeResult", "PositionBin", "Result", "SyncPoint", "ThresholdVerdict"]
+
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Cdf:
+    """A cumulative distribution: ``share[i]`` of the observations are at most ``value[i]``; both (n,), rising, n <= 400."""
+
+    value: F64
+    share: F64
+
+
+@dataclass(frozen=True, slots=True)
+class PositionBin:
+    """First packets whose Service stood at ``position`` rules from the top: how many, and their service time [s]."""
+
+    position: float
+    n: int
+    mean_s: float
+    p10_s: float
+    p90_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPoint:
+    """What one sync costs at a size: from the model (``kind`` full or partial) at ``services`` Services of this mix."""
+
+    kind: Literal["full", "partial"]
+    services: int
+    rules: int
+    seconds: float
+    low_s: float  # from the profile's intervals
+    high_s: float
+    extrapolated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPoint:
+    """One node's core under an offered load of new connections: what came out, and the utilisation."""
+
+    offered_per_s: float
+    delivered_per_s: float
+    utilisation: float
+    first_packet_p99_s: float | None  # None where there is no steady state
+
+
+@dataclass(frozen=True, slots=True)
+class ModeResult:
+    """Everything found under one proxy mode."""
+
+    mode: str
+    summaries: Mapping[str, Summary]
+    cdfs: Mapping[str, Cdf]
+    counts: Mapping[str, int]  # packets, delivered, refused, stale, in_flight, connections, syncs, deliveries, …
+    rates: Mapping[str, Estimate]  # named with unit last: api_writes_per_s, api_bytes_per_s, cpu_packets, cpu_proxy, …
+    by_position: tuple[PositionBin, ...]
+    position_fixed_s: float  # the model's line through by_position: fixed + slope x position (slope 0 where nothing scans)
+    position_slope_s: float
+    sync_curve: tuple[SyncPoint, ...]
+    load_curve: tuple[LoadPoint, ...]
+    capacity_per_s: float  # the model's knee of load_curve: new connections a second on one core at utilisation 1
+    rules: int  # rules (or virtual servers) programmed on a node at the start
+    extrapolations: tuple[str, ...]  # "rules_present: 4.0x beyond the largest measured point (140,000)"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """``statistic`` of ``measure`` in ``mode`` less that in ``against``, paired by replication."""
+
+    measure: str
+    statistic: str
+    mode: str
+    against: str
+    difference: Estimate
+    ratio: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A hard or soft limit, how much of it is used, and who says so."""
+
+    name: str
+    kind: Literal["hard", "soft"]
+    used: float
+    limit: float
+    unit: str
+    source: str
+
+    @property
+    def share(self) -> float:
+        """Used over limit; above 1 the limit is broken."""
+        return self.used / self.limit if self.limit else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdVerdict:
+    """An objective and what was found; ``passed`` is ``None`` where the run could not say."""
+
+    threshold: Threshold
+    mode: str
+    found: Estimate | None
+    passed: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One scenario, answered."""
+
+    scenario: Scenario
+    modes: Mapping[str, ModeResult]  # in the scenario's order
+    comparisons: tuple[Comparison, ...]
+    limits: tuple[Limit, ...]
+    verdicts: tuple[ThresholdVerdict, ...]
+    services: int  # Services, service ports kube-proxy sees, endpoints, nodes in the cluster at the start
+    service_ports: int
+    endpoints: int
+    nodes: int
+    engine: str  # the engine that ran, and why it was picked
+    engine_reason: str
+    warnings: tuple[str, ...]
+    assumptions: tuple[tuple[str, str], ...]  # ("A7", "what is assumed and which way it errs")
+    provenance: Mapping[str, str]  # kpsim, python, numpy, … versions; profile; seed; scenario_sha256; command
+    complete: bool = True
+
+    @property
+    def passed(self) -> bool:
+        """Whether no objective failed."""
+        return all(v.passed is not False for v in self.verdicts)

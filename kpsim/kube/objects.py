@@ -1,0 +1,161 @@
+"""Kubernetes' own objects, as far as Service networking looks at them, with defaults filled in.
+
+Frozen values, one class a kind.  Fields keep Kubernetes' meaning and, in snake case, its names.  Nothing here knows
+how an object is read, allocated or laid out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kpsim.errors import Place
+
+__all__ = [
+    "Endpoint",
+    "EndpointSlice",
+    "KubeObjects",
+    "Node",
+    "Pod",
+    "ResolvedService",
+    "Service",
+    "ServicePort",
+    "Workload",
+]
+
+Labels = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    """One port of a Service; ``node_port`` 0 means none (yet)."""
+
+    port: int
+    name: str = ""
+    protocol: str = "TCP"
+    target_port: int | str = 0
+    node_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """``v1.Service``.  ``cluster_ip`` is "" until allocated and "None" for a headless Service."""
+
+    namespace: str
+    name: str
+    type: str = "ClusterIP"
+    cluster_ip: str = ""
+    ports: tuple[ServicePort, ...] = ()
+    selector: Labels = ()
+    external_ips: tuple[str, ...] = ()
+    external_name: str = ""
+    load_balancer_ips: tuple[str, ...] = ()
+    load_balancer_source_ranges: tuple[str, ...] = ()
+    session_affinity: str = "None"
+    session_affinity_timeout_s: int = 10800
+    internal_traffic_policy: str = "Cluster"
+    external_traffic_policy: str = "Cluster"
+    allocate_load_balancer_node_ports: bool = True
+    publish_not_ready_addresses: bool = False
+    health_check_node_port: int = 0
+    place: Place = field(default=Place(), compare=False)
+
+    @property
+    def headless(self) -> bool:
+        """Whether the Service has no virtual IP by request."""
+        return self.cluster_ip == "None"
+
+    @property
+    def proxied(self) -> bool:
+        """Whether kube-proxy writes anything for it: neither headless nor ExternalName."""
+        return self.type != "ExternalName" and not self.headless
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """``v1.Pod``: what selectors, endpoints and churn look at."""
+
+    namespace: str
+    name: str
+    labels: Labels = ()
+    ip: str = ""
+    node: str = ""
+    phase: str = "Running"
+    ready: bool = True
+    terminating: bool = False
+    host_network: bool = False
+    container_ports: tuple[tuple[str, int, str], ...] = ()  # (name, number, protocol)
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A Deployment, StatefulSet, DaemonSet, ReplicaSet, …: ``replicas`` Pods with ``pod_labels`` (``None``: one a node)."""
+
+    kind: str
+    namespace: str
+    name: str
+    replicas: int | None
+    pod_labels: Labels = ()
+    container_ports: tuple[tuple[str, int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint of a slice.  ``pod`` names the Pod behind it ("ns/name"), "" when unknown; ``ip`` "" until placed."""
+
+    ip: str
+    ready: bool = True
+    serving: bool = True
+    terminating: bool = False
+    node: str = ""
+    zone: str = ""
+    pod: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSlice:
+    """``discovery.k8s.io/v1.EndpointSlice`` (or one subset of an old ``Endpoints``)."""
+
+    namespace: str
+    name: str
+    service: str
+    address_type: str = "IPv4"
+    ports: tuple[tuple[str, int, str], ...] = ()  # (name, number, protocol)
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """``v1.Node``."""
+
+    name: str
+    zone: str = ""
+    cores: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KubeObjects:
+    """Everything read from manifests and dumps, in file order, with what was worth a warning."""
+
+    services: tuple[Service, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+    slices: tuple[EndpointSlice, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    proxy_configuration: tuple[tuple[str, object], ...] = ()  # a KubeProxyConfiguration document's items, if one was found
+    warnings: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.services or self.pods or self.workloads or self.slices or self.nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedService:
+    """A Service after the API server and the EndpointSlice controller had their turn.
+
+    ``service`` has its ClusterIP and NodePorts; ``endpoints`` is what its selector (or its own slices) gives, and
+    ``target_ports`` the number each service port resolves to (0 where no Pod names it).
+    """
+
+    service: Service
+    endpoints: tuple[Endpoint, ...] = ()
+    target_ports: tuple[int, ...] = ()

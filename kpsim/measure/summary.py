@@ -1,0 +1,77 @@
+"""What a run says about a quantity: an estimate with its interval, percentiles, and how many observations it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["Estimate", "Measure", "MEASURES", "Summary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A quantity with its unit and the words a reader sees."""
+
+    name: str
+    unit: str
+    title: str
+    about: str
+
+
+MEASURES: Mapping[str, Measure] = {
+    m.name: m
+    for m in (
+        Measure("first_packet_latency", "s", "First-packet latency", "queue and rules of the first packet of a connection"),
+        Measure("later_packet_latency", "s", "Later-packet latency", "queue and conntrack path of every later packet"),
+        Measure(
+            "network_programming_true",
+            "s",
+            "Network programming latency, true",
+            "from the change of a Pod's readiness to the rules in force, each change on each node",
+        ),
+        Measure(
+            "network_programming_reported",
+            "s",
+            "Network programming latency, as kube-proxy reports it",
+            "from the trigger-time annotation (whole seconds, minimum of a batch, none for deletions)",
+        ),
+        Measure("sync_duration", "s", "Sync duration", "one kube-proxy sync, start to rules in force"),
+        Measure("sync_duration_full", "s", "Sync duration, full", "a full sync"),
+        Measure("sync_duration_partial", "s", "Sync duration, partial", "a partial sync"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with its 95 % interval; ``low`` and ``high`` are ``None`` where the sample gives no interval."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One measure under one mode.
+
+    ``quantiles`` holds only what the sample supports, keyed "p50", "p90", "p99", "p99.9".  ``batches`` is how many
+    replications (or batches of one) the intervals rest on.
+    """
+
+    measure: str
+    unit: str
+    n: int
+    mean: Estimate
+    min: float
+    max: float
+    quantiles: Mapping[str, Estimate]
+    batches: int
+
+    def statistic(self, name: str) -> Estimate | None:
+        """The estimate named "mean", "min", "max" or a percentile; ``None`` if the sample does not support it."""
+        if name == "mean":
+            return self.mean
+        if name in ("min", "max"):
+            return Estimate(float(getattr(self, name)))
+        return self.quantiles.get(name)

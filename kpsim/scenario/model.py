@@ -1,0 +1,76 @@
+"""The scenario as the rest of the house sees it: frozen, every default filled in, every number in SI units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kpsim.cluster.params import ChurnParams, ClusterParams, ServiceGroup
+from kpsim.controlplane.params import ControllerManagerParams
+from kpsim.kube.objects import KubeObjects
+from kpsim.proxy.params import ProxyParams
+from kpsim.traffic.params import TrafficParams
+
+__all__ = ["ProfileChoice", "RunParams", "Scenario", "Sweep", "Threshold"]
+
+Version = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileChoice:
+    """Which measured costs to use: profile name, ``quiet`` or ``typical`` set, caches cold (0) to warm (1)."""
+
+    name: str = "measured-linux-6.18"
+    set: Literal["quiet", "typical"] = "typical"
+    cache_warmth: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunParams:
+    """How long to simulate, how often, with which seed and engine, and how many packets in all at most."""
+
+    duration_s: float = 60.0
+    warmup_s: float = 10.0
+    seed: int = 1
+    replications: int = 5
+    engine: Literal["auto", "reference", "batch"] = "auto"
+    packets: int = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """An objective: ``statistic`` of ``measure`` must be below (or above) ``bound``, in the measure's SI unit."""
+
+    measure: str
+    statistic: str  # p50, p90, p99, p99.9, mean, max
+    operator: Literal["<", "<=", ">", ">="]
+    bound: float
+    text: str  # as written, e.g. "p99 < 10s"
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One question about one cluster."""
+
+    name: str
+    description: str = ""
+    kubernetes_version: Version = (1, 34)
+    cluster: ClusterParams = ClusterParams()
+    groups: tuple[ServiceGroup, ...] = ()
+    objects: KubeObjects = KubeObjects()
+    controller_manager: ControllerManagerParams = ControllerManagerParams()
+    kube_proxy: ProxyParams = ProxyParams()
+    modes: tuple[str, ...] = ("iptables",)  # compared, in this order; the same arrivals and changes for each
+    traffic: TrafficParams = TrafficParams()
+    churn: ChurnParams = ChurnParams()
+    profile: ProfileChoice = ProfileChoice()
+    run: RunParams = RunParams()
+    thresholds: tuple[Threshold, ...] = ()
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A grid of overrides on one document: every combination is a Scenario of its own."""
+
+    axes: tuple[tuple[str, tuple[str, ...]], ...]  # ("services.small.count", ("100", "1000")), …
