@@ -1,0 +1,54 @@
+# Everything here needs only Python (3.11 or newer), make and a package index; it works in ./.venv and nowhere else.
+
+PYTHON   ?= python3
+SCENARIO ?= scenarios/10k-services.yaml
+JOBS     ?= auto
+ARGS     ?=
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format bench results clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(STAMP) ## the environment in .venv, pinned by requirements.lock; done once, again when the lock changes
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "kpsim needs Python 3.11 or newer; name one with: make PYTHON=python3.12 …" >&2; exit 1; }
+	@echo "Setting up $(VENV) (a minute or two, once)…"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: $(STAMP) ## simulate SCENARIO and say where the report is; a failed threshold (exit code 99) is an answer
+	@$(BIN)/kpsim run $(SCENARIO) $(ARGS) || { code=$$?; [ $$code -eq 99 ] || exit $$code; }
+
+test: $(STAMP) ## the whole default test suite; ARGS="-k name" narrows it
+	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+check: $(STAMP) ## format, lint, types and layers
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: $(STAMP) ## write the format that check asks for
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+bench: $(STAMP) ## the benchmarks in tests/benchmarks, one at a time
+	@$(BIN)/python -m pytest -p no:xdist -rP tests/benchmarks $(ARGS)
+
+results: $(STAMP) ## build results/ anew from the scenarios
+	@$(BIN)/python -m kpsim.cli results
+
+clean: ## remove the environment and every cache
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The cluster as columns: growing it from groups and objects, and the changes that happen to it."""

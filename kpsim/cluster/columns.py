@@ -1,0 +1,146 @@
+"""The cluster as columns: one array a property, offsets where an object owns many.
+
+A hundred thousand Services with a million endpoints are a few dozen arrays here.  Rows are Services, service ports,
+endpoints and Pods; the order of rows is the order of the scenario.  Arrays are read-only.  What is left out: IPv6, and
+which node prefers which endpoint (traffic policies and topology hints are read but every endpoint serves every node).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntFlag
+
+import numpy as np
+
+from kpsim.units import I64, Bools, U32
+
+__all__ = ["Cluster", "Names", "PodState", "ServiceColumns", "dotted", "freeze", "string_order"]
+
+
+class PodState(IntFlag):
+    """The conditions of an EndpointSlice endpoint, as bits."""
+
+    READY = 1
+    SERVING = 2
+    TERMINATING = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceColumns:
+    """Services, (n,) each; counts are per Service, and all ports of a Service are alike but for their number."""
+
+    proxied: Bools  # kube-proxy programs it: neither headless nor ExternalName
+    headless: Bools
+    ports: I64  # service ports
+    external_ips: I64
+    load_balancer_ips: I64
+    source_ranges: I64
+    node_ports: I64  # ports with a NodePort: all of them or none
+    affinity: Bools  # sessionAffinity: ClientIP
+    cluster_ip: U32  # 0 where there is none
+
+    def take(self, rows: I64) -> ServiceColumns:
+        """The same columns for some ``rows`` only."""
+        return ServiceColumns(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names by row, spelled out only when asked for: runs of ``<prefix>-0``, ``<prefix>-1``, … or single names."""
+
+    starts: Sequence[int]
+    prefixes: Sequence[str]
+    numbered: Sequence[bool]
+
+    def __getitem__(self, row: int) -> str:
+        run = bisect_right(self.starts, row) - 1
+        return f"{self.prefixes[run]}-{row - self.starts[run]}" if self.numbered[run] else self.prefixes[run]
+
+    def index(self, name: str) -> int | None:
+        """The row called ``name``, or ``None``."""
+        for start, prefix, numbered, end in zip(
+            self.starts, self.prefixes, self.numbered, [*self.starts[1:], 1 << 62], strict=True
+        ):
+            tail = name.removeprefix(prefix + "-")
+            if numbered and tail != name and tail.isdigit() and start + int(tail) < end:
+                return start + int(tail)
+            if not numbered and name == prefix:
+                return start
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Everything that exists at time zero, and the Services that will be created later (rows from ``initial`` on)."""
+
+    nodes: int
+    cores: int
+    zones: int
+    initial: int  # Services that exist at time zero
+    names: Names
+    services: ServiceColumns
+    port_offset: I64  # (n + 1,) first service port of each Service
+    port_service: I64  # (p,)
+    port_number: I64
+    port_node_port: I64
+    port_protocol: Sequence[str]
+    port_name: Sequence[str]
+    endpoint_offset: I64  # (n + 1,) first endpoint of each Service
+    endpoint_pod: I64  # (e,) Pod behind each endpoint, sorted within a Service as kube-proxy sorts "ip:port"
+    pod_ip: U32  # (k,)
+    pod_state: I64  # (k,) PodState bits at time zero
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def pods(self) -> int:
+        """Pods behind any endpoint."""
+        return len(self.pod_ip)
+
+    def endpoints(self, service: int) -> I64:
+        """Pods behind the endpoints of one Service, in kube-proxy's order; read-only, (e,)."""
+        return self.endpoint_pod[self.endpoint_offset[service] : self.endpoint_offset[service + 1]]
+
+    def label(self, port: int) -> str:
+        """``namespace/name:port`` of a service port, as kube-proxy prints it."""
+        name = self.port_name[port]
+        return self.names[int(self.port_service[port])] + (f":{name}" if name else "")
+
+
+def freeze(array: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]  # keeps whatever dtype it was given
+    """The same array, read-only from now on."""
+    array.flags.writeable = False
+    return array
+
+
+def _octet_ranks(terminator: str) -> I64:
+    order = sorted(range(256), key=lambda octet: f"{octet}{terminator}")
+    ranks = np.empty(256, np.int64)
+    ranks[order] = np.arange(256)
+    return ranks
+
+
+_RANK_BEFORE_DOT = _octet_ranks(".")
+_RANK_BEFORE_COLON = _octet_ranks(":")
+
+
+def string_order(ip: U32) -> I64:
+    """Keys that sort IPv4 addresses as kube-proxy does: as the strings ``ip:port``, not as numbers.
+
+    "10.1.1.11:80" precedes "10.1.1.1:80" because "1" precedes ":".  Each octet with its terminator is prefix-free, so
+    comparing strings is comparing the octets' ranks one after another.
+    Source: pkg/proxy/endpointslicecache.go (endpoints sorted by their string).
+    """
+    octets = ip.astype(np.int64)
+    return np.asarray(
+        _RANK_BEFORE_DOT[octets >> 24] << 24
+        | _RANK_BEFORE_DOT[(octets >> 16) & 255] << 16
+        | _RANK_BEFORE_DOT[(octets >> 8) & 255] << 8
+        | _RANK_BEFORE_COLON[octets & 255]
+    )
+
+
+def dotted(ip: int) -> str:
+    """An IPv4 address as people write it."""
+    return f"{ip >> 24 & 255}.{ip >> 16 & 255}.{ip >> 8 & 255}.{ip & 255}"

@@ -1,0 +1,231 @@
+"""Growing a cluster: groups of alike Services and real objects become columns.
+
+Objects come first, in file order, then groups, then the Services that churn will create.  Pods of a group get
+consecutive addresses from the Pod range and are dealt to nodes in turn.  ClusterIPs and NodePorts come from
+Kubernetes' own ranges by the allocators of :mod:`kpsim.kube`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kpsim.cluster.columns import Cluster, Names, PodState, ServiceColumns, freeze, string_order
+from kpsim.cluster.params import ClusterParams, EndpointCount, ServiceGroup
+from kpsim.errors import InputError
+from kpsim.kube.allocator import ClusterIPAllocator, NodePortAllocator
+from kpsim.kube.objects import ResolvedService
+from kpsim.rng import stream
+from kpsim.units import I64, U32
+
+__all__ = ["grow", "endpoint_counts"]
+
+FIRST_PORT = 80  # service ports of grown Services are numbered from here: a name, not a measurement
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Columns in the making: chunks to be concatenated once."""
+
+    names: list[tuple[int, str, bool]] = field(default_factory=list)
+    chunks: dict[str, list[I64]] = field(default_factory=dict)
+    protocols: list[str] = field(default_factory=list)
+    port_names: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    services: int = 0
+    pods: int = 0
+
+    def add(self, **columns: Sequence[int] | I64 | U32) -> None:
+        for name, values in columns.items():
+            self.chunks.setdefault(name, []).append(np.asarray(values, np.int64))
+
+    def column(self, name: str) -> I64:
+        chunks = self.chunks.get(name)
+        return np.concatenate(chunks) if chunks else np.zeros(0, np.int64)
+
+
+def endpoint_counts(group: ServiceGroup, seed: int) -> I64:
+    """How many endpoints each Service of ``group`` has, (count,); drawn from a stream of the group's own."""
+    wanted: EndpointCount = group.endpoints
+    if wanted.distribution == "constant":
+        return np.full(group.count, round(wanted.mean), np.int64)
+    rng = stream(seed, "endpoints", group.namespace, group.name)
+    if wanted.distribution == "uniform":
+        counts = rng.integers(wanted.min, (wanted.max or wanted.min) + 1, group.count).astype(np.int64)
+    else:
+        location = np.log(wanted.mean) - wanted.sigma**2 / 2  # so that ``mean`` is the mean, not the median
+        counts = np.rint(rng.lognormal(location, wanted.sigma, group.count)).astype(np.int64)
+    return np.clip(counts, wanted.min, wanted.max)
+
+
+def grow(
+    params: ClusterParams,
+    groups: Sequence[ServiceGroup],
+    resolved: Sequence[ResolvedService],
+    created: int,
+    seed: int,
+) -> Cluster:
+    """Lay out objects, groups and ``created`` Services to come as one :class:`Cluster`.
+
+    Raises
+    ------
+    InputError
+        if the service range, the NodePort range or the Pod range is too small.
+    """
+    rows = _Rows()
+    ips = ClusterIPAllocator(params.service_cluster_ip_range)
+    node_ports = NodePortAllocator(*params.service_node_port_range)
+    pod_range = ipaddress.IPv4Network(params.pod_cidr)
+    for item in resolved:
+        if item.service.cluster_ip and not item.service.headless and ":" not in item.service.cluster_ip:
+            ips.reserve(item.service.cluster_ip)
+        for port in item.service.ports:
+            if port.node_port:
+                node_ports.reserve(port.node_port)
+    _add_objects(rows, resolved, pod_range)
+    for group in groups:
+        _add_group(rows, group, endpoint_counts(group, seed), ips, node_ports, pod_range)
+    initial = rows.services
+    if created:
+        template = next((g for g in groups if not g.headless and g.type != "ExternalName"), ServiceGroup("created", 1))
+        newcomers = ServiceGroup("created", created, template.endpoints, namespace=template.namespace)
+        _add_group(rows, newcomers, endpoint_counts(newcomers, seed), ips, node_ports, pod_range)
+    if rows.pods >= pod_range.num_addresses:
+        raise InputError(
+            f"spec.cluster.podCIDR {params.pod_cidr} has {pod_range.num_addresses:,} addresses; "
+            f"the scenario needs {rows.pods:,}"
+        )
+    return _assemble(params, rows, initial)
+
+
+def _add_group(
+    rows: _Rows,
+    group: ServiceGroup,
+    endpoints: I64,
+    ips: ClusterIPAllocator,
+    node_ports: NodePortAllocator,
+    pod_range: ipaddress.IPv4Network,
+) -> None:
+    n = group.count
+    if not n:
+        return
+    has_ip = not group.headless and group.type != "ExternalName"
+    has_node_port = has_ip and group.type in ("NodePort", "LoadBalancer")
+    ports = 0 if group.type == "ExternalName" else group.ports
+    rows.names.append((rows.services, f"{group.namespace}/{group.name}", True))
+    rows.add(
+        proxied=np.full(n, has_ip),
+        headless=np.full(n, group.headless),
+        ports=np.full(n, ports),
+        external_ips=np.zeros(n),
+        load_balancer_ips=np.full(n, group.type == "LoadBalancer"),
+        source_ranges=np.zeros(n),
+        node_ports=np.full(n, ports if has_node_port else 0),
+        affinity=np.zeros(n),
+        cluster_ip=ips.allocate_many(n) if has_ip else np.zeros(n),
+        endpoints=endpoints,
+        port_number=np.tile(FIRST_PORT + np.arange(ports), n),
+        port_node_port=node_ports.allocate_many(n * ports) if has_node_port else np.zeros(n * ports),
+    )
+    rows.protocols += [group.protocol] * (n * ports)
+    rows.port_names += ([""] if ports == 1 else [f"p{k}" for k in range(ports)]) * n
+    total = int(endpoints.sum())
+    first = int(pod_range.network_address) + 1 + rows.pods
+    rows.add(
+        endpoint_pod=rows.pods + np.arange(total),
+        pod_ip=first + np.arange(total),
+        pod_state=np.full(total, PodState.READY | PodState.SERVING),
+    )
+    rows.services += n
+    rows.pods += total
+
+
+def _add_objects(rows: _Rows, resolved: Sequence[ResolvedService], pod_range: ipaddress.IPv4Network) -> None:
+    known: dict[str, int] = {}
+    for item in resolved:
+        service = item.service
+        has_ip = service.proxied and ":" not in service.cluster_ip
+        if service.proxied and not has_ip:
+            rows.warnings.append(f"{service.namespace}/{service.name}: IPv6 is not modelled; it gets no rules")
+        ports = len(service.ports) if service.type != "ExternalName" else 0
+        pods: dict[int, None] = {}  # ordered, without repeats: the same endpoint in two slices counts once
+        for endpoint in item.endpoints:
+            if ":" in endpoint.ip:
+                continue
+            key = endpoint.pod or f"ip {endpoint.ip}"
+            if key not in known:
+                known[key] = rows.pods
+                rows.pods += 1
+                state = PodState.READY * endpoint.ready | PodState.SERVING * endpoint.serving
+                ip = int(ipaddress.IPv4Address(endpoint.ip)) if endpoint.ip else int(pod_range[0]) + rows.pods
+                rows.add(pod_ip=[ip], pod_state=[int(state | PodState.TERMINATING * endpoint.terminating)])
+            pods[known[key]] = None
+        rows.names.append((rows.services, f"{service.namespace}/{service.name}", False))
+        rows.add(
+            proxied=[has_ip],
+            headless=[service.headless],
+            ports=[ports],
+            external_ips=[len(service.external_ips)],
+            load_balancer_ips=[len(service.load_balancer_ips)],
+            source_ranges=[len(service.load_balancer_source_ranges)],
+            node_ports=[sum(1 for p in service.ports if p.node_port)],
+            affinity=[service.session_affinity == "ClientIP"],
+            cluster_ip=[int(ipaddress.IPv4Address(service.cluster_ip)) if has_ip else 0],
+            endpoints=[len(pods)],
+            endpoint_pod=list(pods),
+            port_number=[p.port for p in service.ports][:ports],
+            port_node_port=[p.node_port for p in service.ports][:ports],
+        )
+        rows.protocols += [p.protocol for p in service.ports][:ports]
+        rows.port_names += [p.name for p in service.ports][:ports]
+        rows.services += 1
+
+
+def _offsets(counts: I64) -> I64:
+    return np.asarray(freeze(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)))
+
+
+def _assemble(params: ClusterParams, rows: _Rows, initial: int) -> Cluster:
+    def column(name: str) -> I64:
+        return np.asarray(freeze(rows.column(name)))
+
+    def flags(name: str) -> np.ndarray:  # type: ignore[type-arg]
+        return freeze(rows.column(name).astype(np.bool_))
+
+    ports, endpoints = column("ports"), column("endpoints")
+    pod_ip = rows.column("pod_ip").astype(np.uint32)
+    endpoint_pod = rows.column("endpoint_pod")
+    owner = np.repeat(np.arange(rows.services), endpoints)
+    endpoint_pod = endpoint_pod[np.lexsort((string_order(pod_ip[endpoint_pod]), owner))]
+    return Cluster(
+        nodes=params.nodes,
+        cores=params.cores,
+        zones=params.zones,
+        initial=initial,
+        names=Names(*zip(*rows.names, strict=True)) if rows.names else Names((), (), ()),
+        services=ServiceColumns(
+            proxied=flags("proxied"),
+            headless=flags("headless"),
+            ports=ports,
+            external_ips=column("external_ips"),
+            load_balancer_ips=column("load_balancer_ips"),
+            source_ranges=column("source_ranges"),
+            node_ports=column("node_ports"),
+            affinity=flags("affinity"),
+            cluster_ip=freeze(rows.column("cluster_ip").astype(np.uint32)),
+        ),
+        port_offset=_offsets(ports),
+        port_service=np.asarray(freeze(np.repeat(np.arange(rows.services), ports))),
+        port_number=column("port_number"),
+        port_node_port=column("port_node_port"),
+        port_protocol=rows.protocols,
+        port_name=rows.port_names,
+        endpoint_offset=_offsets(endpoints),
+        endpoint_pod=np.asarray(freeze(endpoint_pod)),
+        pod_ip=freeze(pod_ip),
+        pod_state=column("pod_state"),
+        warnings=tuple(rows.warnings),
+    )

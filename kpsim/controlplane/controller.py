@@ -1,0 +1,187 @@
+"""The EndpointSlice controller: a work queue that holds a Service once, five workers, one token bucket.
+
+Structure from kubernetes/kubernetes pkg/controller/endpointslice/endpointslice_controller.go and client-go's
+workqueue: adding a queued key does nothing; a key in work is queued again when its worker is done; a delayed key keeps
+its earliest deadline.  Writes of one sync are sent one after another, each through the controller's own client-side
+token bucket.  A sync that comes before the informer saw the controller's own last write fails and is retried.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import simpy
+
+from kpsim.controlplane.apiserver import ApiServer
+from kpsim.controlplane.params import ControllerManagerParams
+from kpsim.controlplane.services import ServiceStates
+from kpsim.controlplane.slices import Slice, pack, reconcile
+from kpsim.profiles.defaults import Defaults
+from kpsim.units import to_ns
+
+__all__ = ["ControllerSettings", "EndpointSliceController", "TokenBucket"]
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerSettings:
+    """kube-controller-manager's flags as they hold in a run, times in ns."""
+
+    qps: float
+    burst: int
+    workers: int
+    endpoints_per_slice: int
+    batch_ns: int
+    sync_ns: int
+    stale_retry_ns: int
+    informer_ns: int
+    slice_bytes: int
+    endpoint_bytes: int
+    service_bytes: int
+
+    @staticmethod
+    def of(params: ControllerManagerParams, defaults: Defaults) -> ControllerSettings:
+        """The scenario's flags over Kubernetes' defaults."""
+
+        def pick(given: float | None, key: str) -> float:
+            return defaults.value(key) if given is None else given
+
+        endpointslice = "endpointslice."
+        return ControllerSettings(
+            qps=pick(params.qps, "controller_manager.kube_api_qps"),
+            burst=int(pick(params.burst, "controller_manager.kube_api_burst")),
+            workers=int(
+                pick(params.concurrent_service_endpoint_syncs, endpointslice + "concurrent_service_endpoint_syncs")
+            ),
+            endpoints_per_slice=int(
+                pick(params.max_endpoints_per_slice, endpointslice + "max_endpoints_per_slice")
+            ),
+            batch_ns=to_ns(
+                pick(params.endpointslice_updates_batch_period_s, endpointslice + "updates_batch_period")
+            ),
+            sync_ns=to_ns(defaults.value(endpointslice + "sync")),
+            stale_retry_ns=to_ns(defaults.value(endpointslice + "stale_retry")),
+            informer_ns=to_ns(defaults.value("api_server.watch")),
+            slice_bytes=int(defaults.value(endpointslice + "slice_bytes")),
+            endpoint_bytes=int(defaults.value(endpointslice + "endpoint_bytes")),
+            service_bytes=int(defaults.value(endpointslice + "service_bytes")),
+        )
+
+
+class TokenBucket:
+    """client-go's client-side rate limiter: ``burst`` tokens, refilled at ``qps`` a second; callers queue in order."""
+
+    def __init__(self, qps: float, burst: int) -> None:
+        self._interval_ns = round(1e9 / qps)
+        self._burst_ns = burst * self._interval_ns
+        self._full_at_ns = 0  # when the bucket would be full if nobody took from it
+
+    def take(self, now_ns: int) -> int:
+        """Take a token; how long to wait for it [ns]."""
+        full_at = max(self._full_at_ns, now_ns) + self._interval_ns
+        self._full_at_ns = full_at
+        return max(0, full_at - self._burst_ns - now_ns)
+
+
+class EndpointSliceController:
+    """Turns dirty Services into EndpointSlice writes."""
+
+    def __init__(
+        self, env: simpy.Environment, settings: ControllerSettings, api: ApiServer, states: ServiceStates
+    ) -> None:
+        self._env = env
+        self._settings = settings
+        self._api = api
+        self._states = states
+        self._bucket = TokenBucket(settings.qps, settings.burst)
+        self._slices: dict[int, list[Slice]] = {}
+        self._queued: deque[int] = deque()
+        self._dirty: set[int] = set()
+        self._working: set[int] = set()
+        self._delayed: set[int] = set()
+        self._seen_ns: dict[int, int] = {}  # when the informer will have seen our last write for a Service
+        self._idle: deque[simpy.Event] = deque()
+        self.stale_retries = 0
+        for _ in range(settings.workers):
+            env.process(self._work())
+
+    def add(self, service: int, delay_ns: int = 0) -> None:
+        """Queue ``service`` now, or after ``delay_ns``; a second add of a waiting key does nothing."""
+        if delay_ns:
+            if service not in self._delayed:
+                self._delayed.add(service)
+                self._env.process(self._add_later(service, delay_ns))
+            return
+        if service in self._dirty:
+            return
+        self._dirty.add(service)
+        if service not in self._working:
+            self._queued.append(service)
+            if self._idle:
+                self._idle.popleft().succeed()
+
+    def _add_later(self, service: int, delay_ns: int) -> Generator[simpy.Event, Any, None]:
+        yield self._env.timeout(delay_ns)
+        self._delayed.discard(service)
+        self.add(service)
+
+    def _work(self) -> Generator[simpy.Event, Any, None]:
+        while True:
+            while not self._queued:
+                wake = self._env.event()
+                self._idle.append(wake)
+                yield wake
+            service = self._queued.popleft()
+            self._dirty.discard(service)
+            self._working.add(service)
+            yield from self._sync(service)
+            self._working.discard(service)
+            if service in self._dirty:
+                self._dirty.discard(service)
+                self.add(service)
+
+    def _sync(self, service: int) -> Generator[simpy.Event, Any, None]:
+        yield self._env.timeout(self._settings.sync_ns)
+        if self._env.now < self._seen_ns.get(service, 0):
+            self.stale_retries += 1
+            self.add(service, self._settings.stale_retry_ns)
+            return
+        most = self._settings.endpoints_per_slice
+        wanted = self._states.endpoints(service)
+        trigger_ns = self._states.take_trigger(service)
+        slices = self._slices.get(service)
+        if slices is None and self._states.had_slices(service):
+            slices = self._slices[service] = pack(self._states.at_start(service), most)
+            self._states.adopt(service, slices)
+        if slices is None:
+            slices = self._slices[service] = []
+            writes = [(s, s.endpoints) for s in pack(wanted, most)]
+            slices += [s for s, _ in writes]
+        else:
+            done = reconcile(slices, wanted, most)
+            writes = [(s, s.endpoints) for s in done.created + done.updated]
+            writes += [(s, {}) for s in done.deleted]
+        for piece, endpoints in writes:
+            yield from self._write(service, id(piece), dict(endpoints), trigger_ns)
+
+    def _write(
+        self, service: int, piece: int, endpoints: dict[int, int], trigger_ns: int
+    ) -> Generator[simpy.Event, Any, None]:
+        wait_ns = self._bucket.take(int(self._env.now))
+        yield self._env.timeout(wait_ns + self._api.write_lag_ns())
+        self._seen_ns[service] = int(self._env.now) + self._settings.informer_ns
+        size = self._settings.slice_bytes + self._settings.endpoint_bytes * len(endpoints)
+        usable, total, changed, effects = self._states.commit(service, piece, endpoints)
+        self._api.commit(
+            size,
+            watched=self._states.proxied(service),
+            service=service,
+            usable=usable,
+            endpoints=total,
+            changed=changed,
+            trigger_ns=trigger_ns,
+            effects_ns=effects,
+            creates=False,
+        )

@@ -1,0 +1,67 @@
+"""The watch: what the API server sent to every kube-proxy, as columns, and when each node has it.
+
+One row a write that kube-proxies watch.  Rows leave in order and arrive in order: a node's knowledge is therefore a
+prefix of this log, and "what does node 17 know at time t" is one number.  A row holds the usable endpoints of its
+Service *after* it, because that is all kube-proxy makes of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kpsim.cluster.columns import freeze
+from kpsim.units import I64
+
+__all__ = ["Delivery", "DeliveryLog", "Fanout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One object on its way to every watcher."""
+
+    index: int
+    sent_ns: int  # the first byte leaves the API server
+    spread_ns: int  # until the last watcher's copy has left
+    service: int
+    size: int  # bytes a watcher
+    usable: tuple[int, ...]  # Pods that can serve the Service after this, in kube-proxy's order
+    endpoints: int  # endpoints of the Service the tracker holds after this, ready or not
+    changed: int  # endpoints that came or went among the usable ones
+    trigger_ns: int  # the annotation's time, whole seconds; -1 without
+    effects_ns: tuple[int, ...]  # when the changes happened that this brings into force
+    creates: bool  # the Service object itself
+
+
+@dataclass(frozen=True, slots=True)
+class Fanout:
+    """When a row reaches each node: rank in the sending order and a lag of its own, (nodes,) each."""
+
+    rank: I64  # 0 … nodes - 1
+    lag_ns: I64
+    watchers: int
+
+    def arrival_ns(self, sent_ns: I64, spread_ns: I64, node: I64) -> I64:
+        """Arrival times [ns]; arguments broadcast against each other."""
+        return sent_ns + spread_ns * self.rank[node] // self.watchers + self.lag_ns[node]
+
+
+@dataclass(slots=True)
+class DeliveryLog:
+    """Rows as they are sent, and the columns made of them when the run is over."""
+
+    rows: list[Delivery] = field(default_factory=list)
+    writes: int = 0  # API writes altogether, watched by kube-proxies or not
+    written_bytes: int = 0
+
+    def column(self, name: str) -> I64:
+        """One property of all rows, (d,), read-only."""
+        return np.asarray(freeze(np.array([getattr(row, name) for row in self.rows], np.int64)))
+
+    def ragged(self, name: str) -> tuple[I64, I64]:
+        """A list-valued property of all rows: offsets (d + 1,) and values."""
+        lists = [getattr(row, name) for row in self.rows]
+        offset = np.concatenate([[0], np.cumsum([len(x) for x in lists], dtype=np.int64)]).astype(np.int64)
+        values = np.fromiter((v for x in lists for v in x), np.int64, int(offset[-1]))
+        return np.asarray(freeze(offset)), np.asarray(freeze(values))

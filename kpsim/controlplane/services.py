@@ -1,0 +1,174 @@
+"""What the controllers know of each Service, and what of it is committed: the two sides of an EndpointSlice write.
+
+``wanted`` is the informer's view of the Pods a Service selects; ``committed`` is what its slices hold in the API, which
+is what every kube-proxy will come to know.  Only Services that change are ever unfolded from the columns.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kpsim.cluster.changes import ChangeKind, Changes
+from kpsim.cluster.columns import Cluster, PodState, string_order
+from kpsim.controlplane.slices import Slice
+
+__all__ = ["ServiceStates", "usable_first"]
+
+READY, SERVING, TERMINATING = int(PodState.READY), int(PodState.SERVING), int(PodState.TERMINATING)
+SECOND_NS = 1_000_000_000  # API times have a resolution of one second
+
+
+@dataclass(slots=True)
+class _Service:
+    wanted: dict[int, int]
+    committed: dict[int, int]
+    pieces: dict[int, dict[int, int]]  # slice -> its endpoints as committed
+    ready: list[int]  # committed and ready, in kube-proxy's order
+    usable: tuple[int, ...]
+    trigger_ns: int = -1
+    pending: dict[int, tuple[int, bool]] = field(default_factory=dict)  # Pod -> (when it changed, to ready or not)
+
+
+def usable_first(endpoints: dict[int, int], ready: Sequence[int], keys: Sequence[int]) -> tuple[int, ...]:
+    """Endpoints that get traffic: the ready ones, or if there is none those still serving while they terminate.
+
+    Source: pkg/proxy/topology.go (CategorizeEndpoints); traffic policies and hints are not looked at.
+    """
+    if ready:
+        return tuple(ready)
+    fallback = [pod for pod, bits in endpoints.items() if bits & SERVING and bits & TERMINATING]
+    return tuple(sorted(fallback, key=keys.__getitem__))
+
+
+class ServiceStates:
+    """Per-Service state of the EndpointSlice controller and of the API."""
+
+    def __init__(self, cluster: Cluster, changes: Changes) -> None:
+        self._cluster = cluster
+        self._keys: list[int] = string_order(changes.pod_ip).tolist()
+        self._slot: list[int] = changes.pod_slot.tolist()
+        self._state: list[int] = cluster.pod_state.tolist()
+        self._services: dict[int, _Service] = {}
+        self._by_pod = np.argsort(cluster.endpoint_pod, kind="stable")
+        self._sorted_pods = cluster.endpoint_pod[self._by_pod]
+
+    def proxied(self, service: int) -> bool:
+        """Whether kube-proxies watch this Service's slices (headless ones are filtered out)."""
+        return bool(self._cluster.services.proxied[service])
+
+    def had_slices(self, service: int) -> bool:
+        """Whether the Service existed, with its slices, before time zero."""
+        return service < self._cluster.initial
+
+    def at_start(self, service: int) -> dict[int, int]:
+        """The endpoints a Service had at time zero, with their bits."""
+        return {pod: self._state[pod] for pod in self._cluster.endpoints(service).tolist()}
+
+    def endpoints(self, service: int) -> dict[int, int]:
+        """The endpoints its slices should hold, as the informer sees the Pods."""
+        return self._get(service).wanted
+
+    def adopt(self, service: int, slices: list[Slice]) -> None:
+        """Take slices that existed before time zero as committed."""
+        self._get(service).pieces = {id(piece): dict(piece.endpoints) for piece in slices}
+
+    def take_trigger(self, service: int) -> int:
+        """The earliest trigger time since the last call [ns, whole seconds], or -1; the annotation of the next writes."""
+        state = self._get(service)
+        trigger, state.trigger_ns = state.trigger_ns, -1
+        return trigger
+
+    def touch(self, service: int, at_ns: int) -> None:
+        """Note a trigger time; the earliest counts.  Source: endpointslice/util/trigger_time_tracker.go."""
+        state = self._get(service)
+        whole = at_ns // SECOND_NS * SECOND_NS
+        state.trigger_ns = whole if state.trigger_ns < 0 else min(whole, state.trigger_ns)
+
+    def apply(self, kind: ChangeKind, pod: int, at_ns: int) -> list[int]:
+        """Let the informer see a Pod change that happened at ``at_ns``; the Services that became dirty."""
+        return [s for s in self._owners(self._slot[pod]) if self._apply(self._get(s), s, kind, pod, at_ns)]
+
+    def _owners(self, slot: int) -> list[int]:
+        """The Services whose selectors match the Pods in a slot."""
+        lo, hi = np.searchsorted(self._sorted_pods, [slot, slot + 1])
+        rows = self._by_pod[lo:hi]
+        return (np.searchsorted(self._cluster.endpoint_offset, rows, side="right") - 1).tolist()
+
+    def _apply(self, state: _Service, service: int, kind: ChangeKind, pod: int, at_ns: int) -> bool:
+        before = state.wanted.get(pod)
+        if kind == ChangeKind.POD_APPEARED:
+            if before is not None:
+                return False
+            state.wanted[pod] = 0
+            self.touch(service, at_ns)
+        elif kind == ChangeKind.POD_READY:
+            if before is not None and before & TERMINATING:
+                return False
+            state.wanted[pod] = READY | SERVING
+            state.pending[pod] = (at_ns, True)
+            self.touch(service, at_ns)
+        elif kind == ChangeKind.POD_TERMINATING:
+            if before is None:
+                return False
+            state.wanted[pod] = (SERVING if before & READY else 0) | TERMINATING
+            if state.pending.pop(pod, None) is None and before & READY:
+                state.pending[pod] = (at_ns, False)
+        else:
+            return state.wanted.pop(pod, None) is not None
+        return True
+
+    def commit(
+        self, service: int, piece: int, endpoints: dict[int, int]
+    ) -> tuple[tuple[int, ...], int, int, tuple[int, ...]]:
+        """Commit one slice; the usable endpoints after it, all endpoints, how many usable ones changed, and effects.
+
+        Effects are the times of the readiness changes that this write is the first to carry.
+        """
+        state = self._get(service)
+        before = state.pieces.get(piece, {})
+        for pod in before.keys() - endpoints.keys():
+            self._place(state, pod, None)
+        for pod, bits in endpoints.items():
+            if before.get(pod) != bits:
+                self._place(state, pod, bits)
+        if endpoints:
+            state.pieces[piece] = endpoints
+        else:
+            state.pieces.pop(piece, None)
+        old, state.usable = state.usable, usable_first(state.committed, state.ready, self._keys)
+        effects = []
+        for pod, (at_ns, to_ready) in list(state.pending.items()):
+            if bool(state.committed.get(pod, 0) & READY) == to_ready:
+                effects.append(at_ns)
+                del state.pending[pod]
+        changed = 0 if old == state.usable else len(set(old) ^ set(state.usable))
+        return state.usable, len(state.committed), changed, tuple(effects)
+
+    def _place(self, state: _Service, pod: int, bits: int | None) -> None:
+        """Set (or remove) one committed endpoint, keeping the ready ones in order."""
+        was = state.committed.get(pod, 0) & READY
+        now = (bits or 0) & READY
+        if bits is None:
+            state.committed.pop(pod, None)
+        else:
+            state.committed[pod] = bits
+        if was != now:
+            at = bisect_left(state.ready, self._keys[pod], key=self._keys.__getitem__)
+            if now:
+                state.ready.insert(at, pod)
+            else:
+                del state.ready[at]
+
+    def _get(self, service: int) -> _Service:
+        state = self._services.get(service)
+        if state is None:
+            wanted = self.at_start(service)
+            committed = dict(wanted) if self.had_slices(service) else {}
+            ready = [pod for pod, bits in committed.items() if bits & READY]  # columns are in kube-proxy's order
+            usable = usable_first(committed, ready, self._keys)
+            state = self._services[service] = _Service(wanted, committed, {}, ready, usable)
+        return state

@@ -1,0 +1,57 @@
+"""What happened to every packet, as columns: the record both engines leave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from kpsim.units import I64, Bools
+
+__all__ = ["Outcomes", "Verdict", "verdicts"]
+
+
+class Verdict(IntEnum):
+    """How a packet ended."""
+
+    DELIVERED = 0
+    REFUSED = 1  # nobody can serve the Service: rejected at once
+    STALE = 2  # sent to a Pod that is gone
+    UNSENT = 3  # a later packet of a refused connection
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Packets by connection and number within it, (c, k) each; and per connection, (c,)."""
+
+    arrival_ns: I64
+    start_ns: I64
+    cost_ns: I64
+    verdict: I64
+    pod: I64  # (c,) chosen endpoint, -1 where refused
+    scanned: I64  # (c,) rules of Services passed
+    tried: I64  # (c,) endpoint rules evaluated
+
+    @property
+    def finish_ns(self) -> I64:
+        """When each packet left the node."""
+        return self.start_ns + self.cost_ns
+
+    @property
+    def latency_ns(self) -> I64:
+        """Queue and service of each packet."""
+        return self.finish_ns - self.arrival_ns
+
+    def identical(self, other: Outcomes) -> Bools:
+        """Whether every column is the same, to the nanosecond, by column."""
+        return np.array([np.array_equal(getattr(self, n), getattr(other, n)) for n in self.__dataclass_fields__])
+
+
+def verdicts(start_ns: I64, pod: I64, gone_ns: I64) -> I64:
+    """Verdicts (c, k) from starts (c, k), chosen Pods (c,) and when each Pod's process is gone (pods,)."""
+    refused = (pod < 0)[:, None]
+    stale = gone_ns[np.maximum(pod, 0)][:, None] <= start_ns
+    later = np.arange(start_ns.shape[1])[None, :] > 0
+    out = np.where(stale, int(Verdict.STALE), int(Verdict.DELIVERED))
+    return np.where(refused, np.where(later, int(Verdict.UNSENT), int(Verdict.REFUSED)), out)

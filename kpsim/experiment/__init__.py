@@ -1,0 +1,1 @@
+"""Replications, comparisons and sweeps, and the directory their results are kept in."""

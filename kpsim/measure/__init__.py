@@ -1,0 +1,1 @@
+"""From samples to statements: tallies, percentiles, intervals."""

@@ -1,0 +1,66 @@
+"""From tallies of replications (or of stretches of one) to summaries with 95 % intervals.
+
+Waits are autocorrelated, so an interval never comes from the scatter of packets: each batch gives one value of a
+statistic, and the interval is Student's t over batches.  A percentile is given only where at least ten observations
+lie beyond it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kpsim.measure.summary import Estimate, Summary
+from kpsim.measure.tally import Tally
+
+__all__ = ["QUANTILES", "estimate", "summarise", "student_t95"]
+
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
+BEYOND = 10  # observations that must lie beyond a percentile
+
+# Two-sided 95 % points of Student's t for 1 … 30 degrees of freedom (any table), and the normal's beyond.
+_T95 = (
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+)  # fmt: skip
+_NORMAL95 = 1.960
+
+
+def student_t95(degrees: int) -> float:
+    """The two-sided 95 % point of Student's t."""
+    return _T95[degrees - 1] if degrees <= len(_T95) else _NORMAL95
+
+
+def estimate(values: Sequence[float], pooled: float | None = None) -> Estimate:
+    """A value (``pooled`` over all batches if given, else the mean) with its interval over batches."""
+    centre = float(np.mean(values)) if pooled is None else pooled
+    if len(values) < 2:
+        return Estimate(centre)
+    half = student_t95(len(values) - 1) * float(np.std(values, ddof=1)) / len(values) ** 0.5
+    return Estimate(centre, centre - half, centre + half)
+
+
+def summarise(measure: str, unit: str, batches: Sequence[Tally]) -> Summary | None:
+    """Everything worth saying about one measure, or ``None`` if nothing was observed."""
+    batches = [b for b in batches if b.n]
+    if not batches:
+        return None
+    pooled = Tally()
+    for batch in batches:
+        pooled.merge(batch)
+    quantiles = {
+        name: estimate([b.quantile_s(share) for b in batches], pooled.quantile_s(share))
+        for name, share in QUANTILES.items()
+        if pooled.n * (1 - share) >= BEYOND
+    }
+    return Summary(
+        measure=measure,
+        unit=unit,
+        n=pooled.n,
+        mean=estimate([b.mean_s() for b in batches], pooled.mean_s()),
+        min=pooled.least_ns / 1e9,
+        max=pooled.most_ns / 1e9,
+        quantiles=quantiles,
+        batches=len(batches),
+    )

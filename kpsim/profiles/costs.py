@@ -1,0 +1,116 @@
+"""Cost profiles: what one rule, one packet, one netlink call took on a measured machine.
+
+A profile has one family of coefficients for each way of doing things that was measured (iptables on the legacy tables,
+IPVS, …).  :class:`Costs` is one family under one choice of set and cache warmth: it turns counts of work into seconds,
+and once, for the engines, into integer nanoseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from kpsim.errors import InputError
+from kpsim.profiles.format import Coefficient, ProfileText, read_yaml
+from kpsim.units import F64, I64
+
+__all__ = ["CostProfile", "Costs", "FACTOR_ONE", "load_profile", "profile_names"]
+
+FACTOR_ONE = 1024  # a cost factor of one; costs vary as ``(ns * factor) >> 10``
+TABLE_BITS = 12  # a 32-bit draw picks one of 4,096 factors
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """One family's coefficients [s each], by name."""
+
+    family: str
+    coefficients: Mapping[str, Coefficient]
+    factors: Mapping[str, I64]  # kind of work -> (4096,) cost factors over 1024, by the top bits of a draw
+
+    def seconds(self, work: Mapping[str, int | I64], bound: str = "value") -> F64:
+        """The time ``work`` takes [s]; ``bound`` "low" or "high" takes every coefficient at that end of its interval."""
+        total: F64 = np.zeros(())
+        for name, count in work.items():
+            total = total + np.asarray(count, np.float64) * float(getattr(self.coefficients[name], bound))
+        return total
+
+    def ns(self, work: Mapping[str, int | I64]) -> I64:
+        """The time ``work`` takes as integer nanoseconds: the one place where seconds become ticks of the engines."""
+        return np.rint(self.seconds(work) * 1e9).astype(np.int64)
+
+    def steps_ns(self, work: Mapping[str, int | I64], most: int) -> I64:
+        """The time of 0, 1, … ``most`` repetitions of ``work`` [ns], (most + 1,)."""
+        return np.rint(np.arange(most + 1) * float(self.seconds(work)) * 1e9).astype(np.int64)
+
+    def factor(self, kind: str, draw: np.ndarray) -> I64:  # type: ignore[type-arg]  # any unsigned integer array
+        """Cost factors over 1024 for 32-bit draws: packets and syncs do not all take the same time."""
+        return self.factors[kind][draw >> (32 - TABLE_BITS)]
+
+    def extrapolation(self, name: str, count: float) -> float | None:
+        """How many times ``count`` exceeds what the coefficient was measured to; ``None`` within, or where unknown."""
+        most = self.coefficients[name].measured_to
+        return count / most if most and count > most else None
+
+
+@dataclass(frozen=True, slots=True)
+class CostProfile:
+    """A profile file, read."""
+
+    name: str
+    about: str
+    sources: Mapping[str, str]
+    text: ProfileText
+
+    def costs(self, family: str, which: str, cache_warmth: float) -> Costs:
+        """One family with set ``which`` and caches between swept (0) and warm (1).
+
+        Where a coefficient was also measured with swept caches, its value moves linearly from ``cold`` to warm.
+        """
+        if family not in self.text.families:
+            raise InputError(f"profile {self.name} has no costs for {family}; it has {', '.join(self.text.families)}")
+        resolved = {}
+        for name, text in self.text.families[family].items():
+            c = text.resolve(name, which)
+            if c.cold:
+                warm = (c.value, c.low, c.high)
+                v, lo, hi = (cache_warmth * w + (1 - cache_warmth) * k for w, k in zip(warm, c.cold, strict=True))
+                c = Coefficient(name, c.unit, v, lo, hi, c.source, c.note, c.measured_to, c.cold)
+            resolved[name] = c
+        factors = {kind: _factors(item[which]) for kind, item in self.text.variation.items()}
+        return Costs(family, resolved, factors)
+
+    def coefficients(self, which: str = "typical") -> list[tuple[str, Coefficient]]:
+        """Every number with its family, as printed by ``kpsim sources``."""
+        return [(f, t.resolve(n, which)) for f, c in self.text.families.items() for n, t in c.items()]
+
+
+def _factors(knots: Mapping[float, float]) -> I64:
+    """An inverse distribution function through ``{share: ratio to the median}``, sampled at 4,096 midpoints."""
+    share, ratio = zip(*sorted((float(k), float(v)) for k, v in knots.items()), strict=True)
+    grid = (np.arange(1 << TABLE_BITS) + 0.5) / (1 << TABLE_BITS)
+    return np.rint(np.interp(grid, share, ratio) * FACTOR_ONE).astype(np.int64)
+
+
+def profile_names() -> list[str]:
+    """The cost profiles that ship with kpsim."""
+    folder = resources.files(__package__)
+    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.startswith("measured"))
+
+
+@lru_cache(maxsize=8)
+def load_profile(name: str) -> CostProfile:
+    """The profile called ``name``, or the one in the file of that name.  Raises :class:`InputError`."""
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name)
+    elif name in profile_names():
+        path = Path(str(resources.files(__package__))) / f"{name}.yaml"
+    else:
+        raise InputError(f"spec.profile.name: no profile {name!r}; there are {', '.join(profile_names())}, or a file")
+    text = read_yaml(path)
+    return CostProfile(text.name, text.about, text.sources, text)

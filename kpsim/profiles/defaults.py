@@ -1,0 +1,55 @@
+"""Kubernetes' own defaults and the control plane's delays, as data with their sources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from kpsim.profiles.format import Coefficient, ProfileText, read_yaml
+from kpsim.units import I64
+
+__all__ = ["Defaults", "Lag", "load_defaults"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """A delay that varies: lognormal with this median [s] and sigma; constant where sigma is 0."""
+
+    median_s: float
+    sigma: float = 0.0
+
+    def draw(self, rng: np.random.Generator, n: int) -> I64:
+        """``n`` delays [ns], (n,)."""
+        if not self.sigma:
+            return np.full(n, round(self.median_s * 1e9), np.int64)
+        return np.rint(self.median_s * 1e9 * np.exp(self.sigma * rng.standard_normal(n))).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """The file ``kubernetes-defaults.yaml``, by ``family.name``."""
+
+    text: ProfileText
+    coefficients: Mapping[str, Coefficient]
+
+    def value(self, key: str) -> float:
+        """The value of ``key`` in SI units."""
+        return self.coefficients[key].value
+
+    def lag(self, key: str) -> Lag:
+        """The delay called ``key``."""
+        family, _, name = key.partition(".")
+        return Lag(self.coefficients[key].value, self.text.families[family][name].sigma)
+
+
+@lru_cache(maxsize=1)
+def load_defaults() -> Defaults:
+    """Kubernetes' defaults as they ship."""
+    text = read_yaml(Path(str(resources.files(__package__))) / "kubernetes-defaults.yaml")
+    pairs = {f"{f}.{n}": t.resolve(n, "typical") for f, c in text.families.items() for n, t in c.items()}
+    return Defaults(text, pairs)

@@ -1,0 +1,101 @@
+"""How a profile file is written, checked when it is read.
+
+A coefficient is ``{unit, both|quiet|typical: [value, low, high], source}``, with ``cold: […]`` where a swept cache
+was measured too, ``measured_to`` where counts beyond it are extrapolation, and ``note``.  Values leave here in SI.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from kpsim.errors import InputError, Place, Problem
+
+__all__ = ["Coefficient", "CoefficientText", "ProfileText", "SCALE", "read_yaml"]
+
+SCALE = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "B": 1.0, "B/s": 1.0, "1/s": 1.0, "1": 1.0, "ratio": 1.0}
+Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficient:
+    """One number: its value and 95 % interval in SI units, and who says so."""
+
+    name: str
+    unit: str
+    value: float
+    low: float
+    high: float
+    source: str
+    note: str = ""
+    measured_to: float | None = None
+    cold: tuple[float, float, float] | None = None
+
+    @property
+    def assumed(self) -> bool:
+        """Whether nobody measured it."""
+        return self.source.startswith("assumed")
+
+
+class CoefficientText(BaseModel):
+    """A coefficient as written."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    unit: Literal["ns", "us", "ms", "s", "B", "B/s", "1/s", "1", "ratio"]
+    both: Triple | None = None
+    quiet: Triple | None = None
+    typical: Triple | None = None
+    cold: Triple | None = None
+    sigma: float = 0.0
+    source: str
+    note: str = ""
+    measured_to: float | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> CoefficientText:
+        if self.both is None and self.typical is None:
+            raise ValueError("needs `both` or `typical`: [value, low, high]")
+        for triple in (self.both, self.quiet, self.typical, self.cold):
+            if triple and not triple[1] <= triple[0] <= triple[2]:
+                raise ValueError(f"the interval must hold the value: {triple}")
+        return self
+
+    def resolve(self, name: str, which: str) -> Coefficient:
+        """The number in SI for the set ``which`` (quiet or typical)."""
+        triple = getattr(self, which) or self.both or self.typical
+        scale = SCALE[self.unit]
+        value, low, high = (scale * x for x in triple)
+        cold = tuple(scale * x for x in self.cold) if self.cold else None
+        return Coefficient(name, self.unit, value, low, high, self.source, self.note, self.measured_to, cold)  # type: ignore[arg-type]  # three by the schema
+
+
+class ProfileText(BaseModel):
+    """A profile file as written."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    apiVersion: Literal["kpsim/v1alpha1"]  # noqa: N815 - Kubernetes' spelling
+    kind: Literal["CostProfile", "Defaults"]
+    name: str
+    about: str
+    sources: dict[str, str]
+    families: dict[str, dict[str, CoefficientText]]
+    variation: dict[str, dict[str, Any]] = {}
+
+
+def read_yaml(path: Path) -> ProfileText:
+    """A profile file, checked.  Raises :class:`InputError` naming the file and every key that is wrong."""
+    try:
+        data = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return ProfileText.model_validate(data)
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError([Problem(Place(str(path)), what=f"cannot be read as a profile: {error}")]) from error
+    except ValidationError as error:
+        raise InputError(
+            Problem(Place(str(path)), key=".".join(map(str, e["loc"])), what=e["msg"]) for e in error.errors()
+        ) from error

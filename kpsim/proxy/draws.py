@@ -1,0 +1,38 @@
+"""Random numbers of the sync loops, indexed by sync and node, so that both engines read the same ones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kpsim.rng import stream
+from kpsim.units import U32
+
+__all__ = ["SyncDraws"]
+
+BLOCK = 64  # syncs drawn together: only how often a generator is made depends on it
+
+
+class SyncDraws:
+    """A cost factor and a rotation for each sync of each node, and where each node's timers stand at the start."""
+
+    def __init__(self, seed: int, replication: int, nodes: int) -> None:
+        self.nodes = nodes
+        self.phase = stream(seed, "sync-phase", replication).random((3, nodes))
+        self._key = (seed, replication)
+        self._blocks: dict[tuple[str, int], U32] = {}
+
+    def factor(self, sync: int) -> U32:
+        """32-bit draws for how long sync number ``sync`` takes on each node, (nodes,)."""
+        return self._row("sync-factor", sync)
+
+    def rotation(self, version: int) -> U32:
+        """32-bit draws for where KUBE-SERVICES starts in rule set number ``version`` (0: at the start), (nodes,)."""
+        return self._row("rotation", version)
+
+    def _row(self, what: str, index: int) -> U32:
+        key = (what, index // BLOCK)
+        if key not in self._blocks:
+            seed, replication = self._key
+            rng = stream(seed, what, replication, key[1])
+            self._blocks[key] = rng.integers(0, 1 << 32, (BLOCK, self.nodes), dtype=np.uint32)
+        return self._blocks[key][index % BLOCK]

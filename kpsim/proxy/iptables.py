@@ -1,0 +1,235 @@
+"""kube-proxy's iptables mode: a chain a service port, a scan to find it, and a restore that swaps the whole table.
+
+Structure from pkg/proxy/iptables/proxier.go.  The first packet of a connection passes the rules of other service ports
+in KUBE-SERVICES, in an order that is new after every sync, then tries statistic rules until one takes it.  A partial
+sync (1.28 and later, always) writes the chains of changed Services and the top-level chains whole; the legacy back end
+reads and swaps the entire nat table either way.  Left out: traffic policies, the per-node firewall shortcut of source
+ranges, that one ClusterIP's ports are dearer to tell apart than different ClusterIPs [A10], and Kubernetes before 1.28.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kpsim.cluster.columns import Cluster, ServiceColumns, dotted
+from kpsim.profiles.defaults import load_defaults
+from kpsim.proxy.contract import PacketState, RuleCounts, RunnerSettings, Stage, Steps, SyncCounts, SyncKind, Work
+from kpsim.proxy.params import ProxyParams
+from kpsim.proxy.rules import NodeView, Rule, RuleSet, Walk, chain_name
+from kpsim.units import I64
+
+__all__ = ["Iptables"]
+
+CONSTANT_RULES = 5  # KUBE-POSTROUTING 3, KUBE-MARK-MASQ 1, the last rule of KUBE-SERVICES 1
+EXTERNAL_CHAIN_RULES = 2  # KUBE-EXT: mark, jump
+ENDPOINT_CHAIN_RULES = 2  # KUBE-SEP: hairpin mark, DNAT
+NODE_PORT_RULES = 2  # in KUBE-NODEPORTS: the 127/8 counting rule and the jump
+ENSURED_JUMPS = 14  # each an "ensure chain" and an "ensure rule" process in a full sync
+ENSURED_JUMPS_NAT = 3  # of those, the ones in the nat table, whose rules each process reads back
+
+
+class Iptables:
+    """The mode behind ``--proxy-mode=iptables`` on the legacy tables."""
+
+    name = "iptables"
+    rule_noun = "nat rules"
+
+    def __init__(self, params: ProxyParams, backend: str = "legacy") -> None:
+        self._params = params
+        self.family = f"iptables-{backend}"
+
+    def runner(self, version: tuple[int, int]) -> RunnerSettings:
+        """Every change asks for a sync; an hour without a full one makes the next one full."""
+        defaults = load_defaults()
+        minimum = self._params.min_sync_period_s
+        period = self._params.sync_period_s
+        full = defaults.value("kube_proxy.full_sync_period")
+        return RunnerSettings(
+            # a configured 0 is defaulted too: pkg/proxy/apis/config/v1alpha1/defaults.go
+            min_sync_s=minimum or defaults.value("kube_proxy.min_sync_period_iptables"),
+            idle_s=full,
+            full_s=full,
+            cleanup_s=defaults.value("kube_proxy.sync_period") if period is None else period,
+        )
+
+    def rule_counts(self, services: ServiceColumns, usable: I64) -> RuleCounts:
+        """Rules of each Service in the nat table, by the counts of its ports and endpoints."""
+        served = (services.proxied & (usable > 0)).astype(np.int64)
+        external = (services.node_ports + services.external_ips + services.load_balancer_ips > 0).astype(np.int64)
+        firewall = np.where((services.load_balancer_ips > 0) & (services.source_ranges > 0), services.source_ranges + 1, 0)
+        cluster_chain = 1 + usable * (1 + services.affinity)
+        own = cluster_chain + ENDPOINT_CHAIN_RULES * usable + EXTERNAL_CHAIN_RULES * external + firewall
+        return RuleCounts(
+            dispatch=served * (1 + services.external_ips + services.load_balancer_ips),
+            own=served * (services.ports * own + NODE_PORT_RULES * services.node_ports),
+        )
+
+    def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
+        """All rules of the nat table."""
+        return CONSTANT_RULES + dispatch + own
+
+    def sync_work(self, kind: SyncKind, counts: SyncCounts) -> Work:
+        """Go time over everything held, one restore, and iptables-save where stale chains are looked for."""
+        rules = self.rules_present(counts.dispatch, counts.own)
+        work: dict[str, int | I64] = {
+            "service_port_visited": counts.service_ports,
+            "endpoint_visited": counts.endpoints,
+            "sync_restore": 1,
+            "save_run": counts.cleanup,
+            "rule_saved": counts.cleanup * rules,
+        }
+        if kind == SyncKind.PARTIAL:
+            work |= {
+                "rule_present": rules,
+                "dispatch_rule_written": counts.dispatch,
+                "own_rule_written": counts.changed_own,
+            }
+        else:
+            work |= {
+                "rule_rewritten": rules,
+                "rule_rewritten_squared": rules * rules,
+                "iptables_run": 2 * ENSURED_JUMPS,
+                "rule_read_back": 2 * ENSURED_JUMPS_NAT * rules,
+            }
+        return work
+
+    def stages(self, state: PacketState) -> Sequence[Stage]:
+        """The scan, the endpoint rules and the rest; conntrack spares later packets the nat table."""
+        if state == PacketState.LATER:
+            return (Stage("conntrack hit", {"packet_later": 1}),)
+        path = Stage("path, conntrack, NAT", {"packet_first": 1})
+        if state == PacketState.REFUSED:
+            return (path, Stage("scan of KUBE-SERVICES, no match", {"rule_passed": 1}, Steps.EVERY_DISPATCH))
+        return (
+            path,
+            Stage("scan of KUBE-SERVICES", {"rule_passed": 1}, Steps.DISPATCH),
+            Stage("statistic rules of KUBE-SVC", {"endpoint_rule": 1}, Steps.ENDPOINT),
+        )
+
+    def endpoint_steps(self, index: I64, endpoints: I64) -> I64:
+        """Rule i is evaluated after i misses; the last rule has no statistic match."""
+        return np.minimum(index + 1, endpoints - 1)
+
+    def select(self, draw: I64, turn: I64, endpoints: I64) -> I64:
+        """Uniform: the statistic rules' probabilities 1/(e - i) make every endpoint equally likely."""
+        return (draw * endpoints) >> 32
+
+    def program(self, view: NodeView, rotation: int) -> RuleSet:
+        """The nat table's chains for ``view``."""
+        chains: dict[str, list[Rule]] = {"KUBE-SERVICES": [], "KUBE-NODEPORTS": [], **_constant_chains()}
+        dispatch: list[Rule] = []
+        rejects: list[Rule] = []
+        own: dict[int, int] = {}
+        for q in view.known_ports():
+            service = int(view.cluster.port_service[q])
+            if view.usable[service]:
+                rules, written = _program_port(view, q, chains)
+                dispatch += rules
+                own[service] = own.get(service, 0) + written
+            else:
+                rejects.append(_reject(view.cluster, q))
+        turn = -rotation % len(dispatch) if dispatch else 0
+        chains["KUBE-SERVICES"] = [*dispatch[turn:], *dispatch[:turn], _last_rule()]
+        chains["KUBE-SERVICES (filter)"] = rejects
+        return RuleSet(chains, dispatch=len(dispatch), own=own, view=view)
+
+    def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:
+        """Follow a Pod's first packet to the ClusterIP of ``port`` through ``rules``."""
+        assert rules.view is not None
+        cluster = rules.view.cluster
+        service = int(cluster.port_service[port])
+        wanted = (
+            dotted(int(cluster.services.cluster_ip[service])),
+            cluster.port_protocol[port].lower(),
+            int(cluster.port_number[port]),
+        )
+        met: list[str] = []
+        for scanned, rule in enumerate(rules.chains["KUBE-SERVICES"]):
+            if (rule.destination, rule.protocol, rule.port) == wanted:
+                met.append(rule.render("KUBE-SERVICES"))
+                tries = [r for r in rules.chains[rule.target] if r.target.startswith("KUBE-SEP-") and not r.match]
+                chosen = int(self.select(np.int64(draw), np.int64(turn), np.int64(len(tries))))  # type: ignore[arg-type]  # a scalar is an array here
+                met += [r.render(rule.target) for r in tries[: chosen + 1]]
+                dnat = rules.chains[tries[chosen].target][-1]
+                met.append(dnat.render(tries[chosen].target))
+                return Walk(dnat.pod, scanned, min(chosen + 1, len(tries) - 1), tuple(met))
+        met += [r.render("KUBE-SERVICES") for r in rules.chains["KUBE-SERVICES (filter)"] if r.destination == wanted[0]]
+        return Walk(-1, rules.dispatch, 0, tuple(met))
+
+
+def _program_port(view: NodeView, q: int, chains: dict[str, list[Rule]]) -> tuple[list[Rule], int]:
+    """Add one service port's chains; its rules in KUBE-SERVICES, and how many it has elsewhere."""
+    cluster = view.cluster
+    service = int(cluster.port_service[q])
+    label, protocol = cluster.label(q), cluster.port_protocol[q].lower()
+    ip, port = dotted(int(cluster.services.cluster_ip[service])), int(cluster.port_number[q])
+    svc = chain_name("SVC", label, protocol)
+    masq = Rule("KUBE-MARK-MASQ", f"{label} cluster IP", ip, protocol, port, "! -s <Pods of this node>")
+    chains[svc] = [masq, *_endpoint_rules(view, q, label, protocol, chains)]
+    own = len(chains[svc]) + ENDPOINT_CHAIN_RULES * len(view.usable[service])
+    rules = [Rule(svc, f"{label} cluster IP", ip, protocol, port)]
+    extra = int(cluster.services.external_ips[service] + cluster.services.load_balancer_ips[service])
+    if extra or cluster.port_node_port[q]:
+        ext = chain_name("EXT", label, protocol)
+        chains[ext] = [Rule("KUBE-MARK-MASQ", f"masquerade traffic for {label} external destinations"), Rule(svc)]
+        own += len(chains[ext])
+        entry = ext
+        if cluster.services.load_balancer_ips[service] and cluster.services.source_ranges[service]:
+            entry = chain_name("FW", label, protocol)
+            ranges = range(int(cluster.services.source_ranges[service]))
+            chains[entry] = [Rule(ext, match=f"-s <source range {i}>") for i in ranges]
+            chains[entry].append(Rule("", f"other traffic to {label} will be dropped by KUBE-PROXY-FIREWALL"))
+            own += len(chains[entry])
+        rules += [Rule(entry, f"{label} external", f"<external {i}>", protocol, port) for i in range(extra)]
+    if cluster.port_node_port[q]:
+        number = int(cluster.port_node_port[q])
+        count = "-d 127.0.0.0/8 -m nfacct --nfacct-name localhost_nps_accepted_pkts"
+        chains["KUBE-NODEPORTS"] += [Rule(ext, label, "", protocol, number, match=m) for m in (count, "")]
+        own += NODE_PORT_RULES
+    return rules, own
+
+
+def _endpoint_rules(view: NodeView, q: int, label: str, protocol: str, chains: dict[str, list[Rule]]) -> list[Rule]:
+    """The affinity and statistic rules of a KUBE-SVC chain, and the KUBE-SEP chains they lead to."""
+    service = int(view.cluster.port_service[q])
+    pods = view.usable[service]
+    affinity: list[Rule] = []
+    rules: list[Rule] = []
+    for i, pod in enumerate(pods):
+        address = view.address(q, pod)
+        sep = chain_name("SEP", label, protocol, address)
+        ip = address.partition(":")[0]
+        chains[sep] = [
+            Rule("KUBE-MARK-MASQ", label, match=f"-s {ip}/32"),
+            Rule("DNAT", label, protocol=protocol, to=address, pod=pod),
+        ]
+        left = len(pods) - i
+        rules.append(Rule(sep, f"{label} -> {address}", probability=1 / left if left > 1 else None))
+        if view.cluster.services.affinity[service]:
+            recent = f"-m recent --name {sep} --rcheck --seconds 10800 --reap"
+            affinity.append(Rule(sep, f"{label} -> {address}", match=recent))
+    return affinity + rules
+
+
+def _constant_chains() -> dict[str, list[Rule]]:
+    mark = "-m mark --mark 0x4000/0x4000"
+    return {
+        "KUBE-POSTROUTING": [
+            Rule("RETURN", match="-m mark ! --mark 0x4000/0x4000"),
+            Rule("MARK --xor-mark 0x4000", match=mark),
+            Rule("MASQUERADE --random-fully", "kubernetes service traffic requiring SNAT"),
+        ],
+        "KUBE-MARK-MASQ": [Rule("MARK --or-mark 0x4000")],
+    }
+
+
+def _last_rule() -> Rule:
+    return Rule("KUBE-NODEPORTS", "kubernetes service nodeports", match="-m addrtype --dst-type LOCAL")
+
+
+def _reject(cluster: Cluster, q: int) -> Rule:
+    service = int(cluster.port_service[q])
+    ip, protocol = dotted(int(cluster.services.cluster_ip[service])), cluster.port_protocol[q].lower()
+    return Rule("REJECT", f"{cluster.label(q)} has no endpoints", ip, protocol, int(cluster.port_number[q]))

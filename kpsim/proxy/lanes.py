@@ -1,0 +1,131 @@
+"""Every node's syncs at once: the i-th sync of all nodes is one row of arithmetic.
+
+The batch engine's half of the sync loop; :mod:`kpsim.proxy.sync` is the same model as SimPy processes.  Nodes do not
+influence each other, so each is a lane, and only a sync's place in its lane's sequence is in order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kpsim.cluster.changes import NEVER
+from kpsim.controlplane.deliveries import Fanout
+from kpsim.profiles.costs import Costs
+from kpsim.proxy.contract import Mode, SyncCounts, SyncKind
+from kpsim.proxy.draws import SyncDraws
+from kpsim.proxy.pacing import Pacing, RunnerState
+from kpsim.proxy.timeline import Timeline
+from kpsim.units import I64, Bools
+
+__all__ = ["Arrivals", "SyncTrace", "duration_ns", "run_lanes"]
+
+
+@dataclass(frozen=True, slots=True)
+class SyncTrace:
+    """All syncs of all nodes: arrays (syncs, nodes); a node's rows are filled from the top, NEVER below."""
+
+    start: I64
+    end: I64
+    absorbed: I64  # deliveries it knew when it started
+    full: Bools
+
+    @property
+    def ran(self) -> Bools:
+        """Which cells hold a sync."""
+        return self.start < NEVER
+
+
+class Arrivals:
+    """When each delivery reaches each node: computed, never stored, because it is rows times nodes."""
+
+    def __init__(self, sent: I64, spread: I64, fanout: Fanout) -> None:
+        self._sent, self._spread, self._fanout = sent, spread, fanout
+        self.rows = len(sent)
+
+    def at(self, row: I64, node: I64) -> I64:
+        """Arrival [ns] of row ``row[i]`` at node ``node[i]``; NEVER where there is no such row."""
+        if not self.rows:
+            return np.full(len(node), NEVER)
+        inside = np.minimum(row, self.rows - 1)
+        time = self._fanout.arrival_ns(self._sent[inside], self._spread[inside], node)
+        return np.where(row < self.rows, time, NEVER)
+
+    def count(self, time: I64, node: I64, *, inclusive: bool) -> I64:
+        """How many rows have reached ``node[i]`` by ``time[i]`` (a binary search in all lanes at once)."""
+        low = np.zeros(len(node), np.int64)
+        high = np.full(len(node), self.rows)
+        for _ in range(self.rows.bit_length()):
+            middle = (low + high) // 2
+            arrival = self.at(middle, node)
+            here = (arrival <= time) if inclusive else (arrival < time)
+            here &= low < high
+            low = np.where(here, middle + 1, low)
+            high = np.where(here, high, middle)
+        return low
+
+
+def duration_ns(mode: Mode, costs: Costs, counts: SyncCounts, full: Bools, factor: I64) -> I64:
+    """How long syncs take [ns], at least one, (lanes,); the formula of both engines."""
+    work_ns = np.zeros(len(full), np.int64)
+    for kind in SyncKind:
+        if (chosen := full == (kind == SyncKind.FULL)).any():
+            work_ns = np.where(chosen, costs.ns(mode.sync_work(kind, counts)), work_ns)
+    return np.maximum((work_ns * factor) >> 10, 1)
+
+
+def run_lanes(
+    mode: Mode,
+    timeline: Timeline,
+    arrivals: Arrivals,
+    pacing: Pacing,
+    costs: Costs,
+    draws: SyncDraws,
+    large_above: int,
+    horizon_ns: int,
+) -> SyncTrace:
+    """All syncs that start before ``horizon_ns``."""
+    nodes = draws.nodes
+    node = np.arange(nodes)
+    state = RunnerState.at_start(draws.phase, pacing)
+    absorbed = np.zeros(nodes, np.int64)
+    rows: list[tuple[I64, I64, I64, Bools]] = []
+    while True:
+        first = arrivals.at(absorbed, node)
+        request = np.where(first < NEVER, np.maximum(first, state.last_end), NEVER)
+        following = request
+        if pacing.bursts:
+            following = arrivals.at(arrivals.count(pacing.token_at(state), node, inclusive=False), node)
+        start = np.maximum(pacing.start(state, request, following), 0)
+        runs = start < horizon_ns
+        if not runs.any():
+            break
+        prefix = np.where(runs, arrivals.count(start, node, inclusive=True), absorbed)
+        full = pacing.is_full(state, start)
+        cleans = pacing.cleans(state, start, timeline.endpoints_total[prefix] > large_above)
+        counts = _counts(timeline, absorbed, prefix, cleans)
+        factor = costs.factor("sync", draws.factor(len(rows)))
+        end = start + duration_ns(mode, costs, counts, full, factor)
+        pacing.ran(state, runs, start, end, full, cleans)
+        rows.append((np.where(runs, start, NEVER), np.where(runs, end, NEVER), prefix, full & runs))
+        absorbed = prefix
+    if not rows:
+        nothing = np.zeros((0, nodes), np.int64)
+        return SyncTrace(nothing, nothing, nothing, nothing.astype(np.bool_))
+    start, end, prefix, full = (np.stack(column) for column in zip(*rows, strict=True))
+    return SyncTrace(start, end, prefix, full)
+
+
+def _counts(timeline: Timeline, before: I64, after: I64, cleans: Bools) -> SyncCounts:
+    services, own = timeline.changed_between(before, after)
+    return SyncCounts(
+        service_ports=timeline.ports_total[after],
+        endpoints=timeline.endpoints_total[after],
+        dispatch=timeline.dispatch_total[after],
+        own=timeline.own_total[after],
+        changed_services=services,
+        changed_own=own,
+        endpoint_changes=timeline.changed_total[after] - timeline.changed_total[before],
+        cleanup=cleans.astype(np.int64),
+    )

@@ -1,0 +1,108 @@
+"""When a sync may start: the bounded-frequency runner, before and after Kubernetes 1.34.
+
+Up to 1.33 (pkg/util/async/bounded_frequency_runner.go): a token bucket of two, refilled one a minSyncPeriod; without a
+token a run waits until minSyncPeriod after the last one *ended*.  From 1.34 (pkg/proxy/runner): no burst, always
+minSyncPeriod after the last run ended.  Requests meanwhile are kept as one.  The formulas are written once, for arrays
+of nodes, and used by both engines; a failed sync and its retry are not modelled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kpsim.cluster.changes import NEVER
+from kpsim.proxy.contract import RunnerSettings
+from kpsim.units import I64, Bools, to_ns
+
+__all__ = ["Pacing", "RunnerState"]
+
+BURST = 2  # capacity of the old runner's bucket
+NEW_RUNNER_SINCE = (1, 34)
+
+
+@dataclass(slots=True)
+class RunnerState:
+    """Where each node's runner stands, (nodes,) each [ns]."""
+
+    last_end: I64
+    last_full: I64
+    last_cleanup: I64
+    credit: I64  # old runner: tokens times minSyncPeriod
+    credit_at: I64
+
+    @staticmethod
+    def at_start(phase: np.ndarray, pacing: Pacing) -> RunnerState:  # type: ignore[type-arg]  # (3, nodes) in [0, 1)
+        """Runners that have been idling for a while: their timers stand at random ``phase``, their buckets are full."""
+        idle, full, cleanup = (
+            -np.rint(row * period).astype(np.int64)
+            for row, period in zip(phase, (pacing.idle_ns, pacing.full_ns or 0, pacing.cleanup_ns), strict=True)
+        )
+        nodes = phase.shape[1]
+        return RunnerState(
+            last_end=np.minimum(idle, -pacing.min_ns),
+            last_full=full,
+            last_cleanup=cleanup,
+            credit=np.full(nodes, BURST * pacing.min_ns),
+            credit_at=np.zeros(nodes, np.int64),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """A runner's periods [ns]; ``full_ns`` ``None`` makes every sync a full one."""
+
+    min_ns: int
+    idle_ns: int
+    full_ns: int | None
+    cleanup_ns: int
+    bursts: bool
+
+    @staticmethod
+    def of(settings: RunnerSettings, version: tuple[int, int]) -> Pacing:
+        """The runner that a Kubernetes ``version`` has."""
+        return Pacing(
+            min_ns=to_ns(settings.min_sync_s),
+            idle_ns=to_ns(settings.idle_s),
+            full_ns=None if settings.full_s is None else to_ns(settings.full_s),
+            cleanup_ns=to_ns(settings.cleanup_s),
+            bursts=version < NEW_RUNNER_SINCE,
+        )
+
+    def token_at(self, state: RunnerState) -> I64:
+        """When the old runner's bucket next holds a token [ns]."""
+        return state.credit_at + np.maximum(self.min_ns - state.credit, 0)
+
+    def start(self, state: RunnerState, request: I64, next_request: I64) -> I64:
+        """When the next sync starts [ns].
+
+        ``request`` is when the first unabsorbed delivery asks for it (NEVER for none), not before the last end;
+        ``next_request`` is the first delivery at or after :meth:`token_at`, which the old runner would let through.
+        """
+        spaced = state.last_end + self.min_ns
+        if self.bursts:
+            token = self.token_at(state)
+            start = np.where(request >= token, request, np.minimum(np.maximum(spaced, request), next_request))
+        else:
+            start = np.maximum(request, spaced)
+        return np.minimum(np.where(request >= NEVER, NEVER, start), state.last_end + self.idle_ns)
+
+    def is_full(self, state: RunnerState, start: I64) -> Bools:
+        """Whether the sync starting at ``start`` is a full one."""
+        if self.full_ns is None:
+            return np.ones(len(start), np.bool_)
+        return start - state.last_full >= self.full_ns
+
+    def cleans(self, state: RunnerState, start: I64, large: Bools) -> Bools:
+        """Whether it looks for stale chains: always in a small cluster, once a period in a large one."""
+        return ~large | (start - state.last_cleanup > self.cleanup_ns)
+
+    def ran(self, state: RunnerState, ran: Bools, start: I64, end: I64, full: Bools, cleaned: Bools) -> None:
+        """Take note of syncs on the nodes where ``ran``."""
+        state.last_end = np.where(ran, end, state.last_end)
+        state.last_full = np.where(ran & full, start, state.last_full)
+        state.last_cleanup = np.where(ran & cleaned, start, state.last_cleanup)
+        filled = np.minimum(BURST * self.min_ns, state.credit + start - state.credit_at)
+        state.credit = np.where(ran, np.maximum(filled - self.min_ns, 0), state.credit)
+        state.credit_at = np.where(ran, start, state.credit_at)

@@ -1,0 +1,112 @@
+"""Rules as data: what one node has in its kernel, in kube-proxy's own names and order.
+
+A :class:`RuleSet` holds netfilter chains, IPVS virtual servers, or both.  It is what `explain` prints and what the
+reference engine's packets walk.  Left out for now: nftables, traffic policies, the filter chains that do not depend on
+Services, and the text as the real tools want it (rules are rendered for reading).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kpsim.cluster.columns import Cluster, dotted
+from kpsim.units import I64, U32
+
+__all__ = ["NodeView", "Rule", "RuleSet", "VirtualServer", "Walk", "chain_name"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """What kube-proxy on one node holds when a sync starts."""
+
+    cluster: Cluster
+    usable: Mapping[int, Sequence[int]]  # Service -> Pods that can serve it; Services it does not know are absent
+    order: I64  # service ports in the order in which they are visited
+    pod_ip: U32  # of every Pod of the run
+
+    def known_ports(self) -> list[int]:
+        """Service ports kube-proxy programs, in visiting order."""
+        services = self.cluster.port_service
+        proxied = self.cluster.services.proxied
+        return [int(q) for q in self.order if int(services[q]) in self.usable and proxied[services[q]]]
+
+    def address(self, port: int, pod: int) -> str:
+        """``ip:port`` of an endpoint of a service port."""
+        return f"{dotted(int(self.pod_ip[pod]))}:{int(self.cluster.port_number[port])}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One netfilter rule: what it matches, and what happens then."""
+
+    target: str
+    comment: str = ""
+    destination: str = ""
+    protocol: str = ""
+    port: int = 0
+    match: str = ""  # any further match, as iptables spells it
+    probability: float | None = None
+    to: str = ""  # DNAT's destination
+    pod: int = -1
+
+    def render(self, chain: str) -> str:
+        """The rule as ``iptables-save`` would print it, near enough to read."""
+        parts = [f"-A {chain}"]
+        parts += [f"-d {self.destination}/32"] if self.destination else []
+        parts += [f"-p {self.protocol}"] if self.protocol else []
+        parts += [f'-m comment --comment "{self.comment}"'] if self.comment else []
+        parts += [f"-m {self.protocol} --dport {self.port}"] if self.port else []
+        parts += [self.match] if self.match else []
+        parts += [f"-m statistic --mode random --probability {self.probability:.10f}"] if self.probability else []
+        parts += [f"-j {self.target}"]
+        parts += [f"--to-destination {self.to}"] if self.to else []
+        return " ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualServer:
+    """One IPVS virtual server and its real servers, all of weight 1."""
+
+    ip: str
+    port: int
+    protocol: str
+    scheduler: str
+    real_servers: tuple[tuple[str, int], ...]  # ("ip:port", Pod)
+
+    def render(self) -> list[str]:
+        """As ``ipvsadm -Ln`` would print it."""
+        head = f"{self.protocol.upper()}  {self.ip}:{self.port} {self.scheduler}"
+        return [head, *(f"  -> {address:<28} Masq    1" for address, _ in self.real_servers)]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """Everything kube-proxy put on one node."""
+
+    chains: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
+    virtual_servers: Mapping[tuple[str, str, int], VirtualServer] = field(default_factory=dict)
+    dispatch: int = 0  # rules (or virtual servers) that lead to a service port
+    own: Mapping[int, int] = field(default_factory=dict)  # Service -> its other rules
+    view: NodeView | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What a first packet met: how far it scanned, how many endpoint rules it tried, and who it goes to."""
+
+    pod: int  # -1 where nobody can serve it
+    scanned: int
+    tried: int
+    met: tuple[str, ...] = ()
+
+
+def chain_name(kind: str, service_port: str, protocol: str, endpoint: str = "") -> str:
+    """``KUBE-SVC-…`` and its kin: 16 characters of base32(sha256(name, lower-case protocol, endpoint)).
+
+    Source: pkg/proxy/iptables/proxier.go (portProtoHash, servicePortEndpointChainName).
+    """
+    digest = hashlib.sha256(f"{service_port}{protocol.lower()}{endpoint}".encode()).digest()
+    return f"KUBE-{kind}-{base64.b32encode(digest).decode()[:16]}"

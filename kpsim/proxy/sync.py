@@ -1,0 +1,142 @@
+"""kube-proxy on one node, as a SimPy process: deliveries in, a new rule set in force at the end of every sync.
+
+The reference engine's half of the sync loop.  It keeps its own books, programs every rule and counts them one by one;
+that :mod:`kpsim.proxy.lanes` gives the same times from closed forms is a test.  Structure from pkg/proxy/runner and
+pkg/proxy/iptables/proxier.go; changes are checked out when a sync starts, rules are in force when it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import numpy as np
+import simpy
+
+from kpsim.clock import Rank, at
+from kpsim.cluster.changes import NEVER
+from kpsim.cluster.columns import Cluster
+from kpsim.controlplane.deliveries import Delivery
+from kpsim.profiles.costs import Costs
+from kpsim.proxy.contract import Mode, SyncCounts
+from kpsim.proxy.draws import SyncDraws
+from kpsim.proxy.lanes import duration_ns
+from kpsim.proxy.pacing import Pacing, RunnerState
+from kpsim.proxy.rules import NodeView, RuleSet
+from kpsim.proxy.timeline import usable_at_start
+from kpsim.units import I64, U32
+
+__all__ = ["KubeProxy"]
+
+
+class KubeProxy:
+    """One node's kube-proxy; ``rules`` is what is in force now."""
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        node: int,
+        cluster: Cluster,
+        mode: Mode,
+        pacing: Pacing,
+        costs: Costs,
+        draws: SyncDraws,
+        order: I64,
+        pod_ip: U32,
+        large_above: int,
+        horizon_ns: int,
+    ) -> None:
+        self._env, self._node, self._cluster, self._mode = env, node, cluster, mode
+        self._pacing, self._costs, self._draws = pacing, costs, draws
+        self._large_above, self._horizon_ns = large_above, horizon_ns
+        self._state = RunnerState.at_start(draws.phase[:, node : node + 1], pacing)
+        offset, pods = usable_at_start(cluster)
+        known = np.flatnonzero((np.arange(len(offset) - 1) < cluster.initial) & cluster.services.proxied).tolist()
+        self._usable: dict[int, Sequence[int]] = {s: tuple(pods[offset[s] : offset[s + 1]].tolist()) for s in known}
+        self._held: dict[int, int] = {s: len(cluster.endpoints(s)) for s in known}
+        self._view = NodeView(cluster, self._usable, order, pod_ip)
+        self._inbox: list[tuple[int, Delivery]] = []
+        self._wake = env.event()
+        self.versions = 0
+        self.syncs: list[tuple[int, int, int, bool]] = []  # start, end, deliveries absorbed so far, full
+        self._absorbed = 0
+        self.rules = self._program()
+        env.process(self._loop())
+
+    def receive(self, delivery: Delivery) -> None:
+        """Take a delivery from the watch and ask for a sync."""
+        self._inbox.append((int(self._env.now), delivery))
+        if not self._wake.triggered:
+            self._wake.succeed()
+
+    def _loop(self) -> Generator[simpy.Event, Any, None]:
+        while True:
+            start = self._next_start()
+            self._wake = self._env.event()
+            if start >= self._horizon_ns:
+                if self._env.now >= self._horizon_ns:
+                    return
+                yield self._wake
+                continue
+            timer = at(self._env, start, Rank.SYNC)
+            yield timer | self._wake
+            if not timer.processed:
+                continue  # a delivery came first: it may bring the sync forward
+            yield from self._sync()
+
+    def _next_start(self) -> int:
+        request = following = NEVER
+        if self._inbox:
+            last_end = int(self._state.last_end[0])
+            token = int(self._pacing.token_at(self._state)[0])
+            request = max(self._inbox[0][0], last_end)
+            following = next((t for t, _ in self._inbox if t >= token), NEVER)
+        start = self._pacing.start(self._state, np.array([request]), np.array([following]))
+        return max(int(start[0]), 0)
+
+    def _sync(self) -> Generator[simpy.Event, Any, None]:
+        start = np.array([int(self._env.now)])
+        changed, endpoint_changes = self._check_out()
+        self.versions += 1
+        rules = self._program()
+        endpoints = sum(n * int(self._cluster.services.ports[s]) for s, n in self._held.items())
+        full = self._pacing.is_full(self._state, start)
+        cleans = self._pacing.cleans(self._state, start, np.array([endpoints > self._large_above]))
+        counts = SyncCounts(
+            service_ports=len(self._view.known_ports()),
+            endpoints=endpoints,
+            dispatch=rules.dispatch,
+            own=sum(rules.own.values()),
+            changed_services=len(changed),
+            changed_own=sum(rules.own.get(s, 0) for s in changed),
+            endpoint_changes=endpoint_changes,
+            cleanup=int(cleans[0]),
+        )
+        draw = self._draws.factor(self.versions - 1)[self._node : self._node + 1]
+        factor = self._costs.factor("sync", draw)
+        end = start + duration_ns(self._mode, self._costs, counts, full, factor)
+        self._pacing.ran(self._state, np.array([True]), start, end, full, cleans)
+        self.syncs.append((int(start[0]), int(end[0]), self._absorbed, bool(full[0])))
+        yield at(self._env, int(end[0]), Rank.SWITCH)
+        self.rules = rules
+
+    def _check_out(self) -> tuple[set[int], int]:
+        """Absorb what was delivered; the Services it changed, and how many usable endpoints came or went."""
+        changed: set[int] = set()
+        moved = 0
+        for _, delivery in self._inbox:
+            self._usable[delivery.service] = delivery.usable
+            self._held[delivery.service] = delivery.endpoints
+            changed.add(delivery.service)
+            moved += delivery.changed
+        self._absorbed += len(self._inbox)
+        self._inbox.clear()
+        return changed, moved
+
+    def _program(self) -> RuleSet:
+        view = NodeView(self._cluster, dict(self._usable), self._view.order, self._view.pod_ip)
+        plain = self._mode.program(view, 0)
+        if not plain.dispatch:
+            return plain
+        draw = int(self._draws.rotation(self.versions)[self._node])
+        return self._mode.program(view, (draw * plain.dispatch) >> 32)

@@ -1,0 +1,214 @@
+"""One run: the hall where the rooms meet.
+
+A replication draws its changes and its connections once; the control plane runs once and every mode is shown the same
+deliveries.  Per mode, either engine answers the same question: when did each node sync, and what did each packet meet.
+Both give a :class:`ModeRun`, and on the same scenario the same one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import simpy
+
+from kpsim.clock import Rank, call_at
+from kpsim.cluster.changes import NEVER, Changes, PodLags, draw_changes
+from kpsim.cluster.columns import Cluster
+from kpsim.controlplane.control import ControlPlane
+from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout
+from kpsim.datapath.batch import RulesInForce, run_batch
+from kpsim.datapath.outcomes import Outcomes
+from kpsim.datapath.packets import PacketProcesses
+from kpsim.datapath.prices import PacketPrices
+from kpsim.profiles.costs import Costs, load_profile
+from kpsim.profiles.defaults import Lag, load_defaults
+from kpsim.proxy.contract import Mode
+from kpsim.proxy.draws import SyncDraws
+from kpsim.proxy.lanes import Arrivals, SyncTrace, run_lanes
+from kpsim.proxy.pacing import Pacing
+from kpsim.proxy.params import ProxyParams
+from kpsim.proxy.registry import create
+from kpsim.proxy.sync import KubeProxy
+from kpsim.proxy.timeline import Timeline
+from kpsim.rng import stream
+from kpsim.scenario.model import Scenario
+from kpsim.traffic.connections import Connections, Popularity, Windows, draw_connections, plan_windows
+from kpsim.units import I64, to_ns
+
+__all__ = ["ModeRun", "Replication", "mode_of", "prepare", "run_mode"]
+
+PACKETS_AT_ONCE = 250_000  # nodes are served in blocks of about so many packets, to bound memory
+
+
+@dataclass(slots=True)
+class Replication:
+    """What all modes of one replication share."""
+
+    scenario: Scenario
+    number: int
+    cluster: Cluster
+    changes: Changes
+    windows: Windows
+    connections: Connections
+    draws: SyncDraws
+    order: I64  # base order of service ports in a scanned list
+    horizon_ns: int
+    log: DeliveryLog | None = None
+    fanout: Fanout | None = None
+    stale_retries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModeRun:
+    """One replication under one mode."""
+
+    mode: Mode
+    costs: Costs
+    timeline: Timeline
+    arrivals: Arrivals
+    trace: SyncTrace
+    outcomes: Outcomes
+    prices: PacketPrices
+
+
+def prepare(scenario: Scenario, cluster: Cluster, number: int) -> Replication:
+    """Draw one replication: changes, connections, and the sync loops' random numbers."""
+    seed, run = scenario.run.seed, scenario.run
+    defaults = load_defaults()
+    shutdown = scenario.churn.pod_shutdown_s
+    lags = PodLags(
+        shutdown=defaults.lag("pod.shutdown") if shutdown is None else Lag(shutdown),
+        address=defaults.lag("pod.address"),
+        ready=defaults.lag("pod.ready"),
+    )
+    changes = draw_changes(
+        cluster, scenario.churn.pod_replacements_per_s, lags, run.duration_s, stream(seed, "changes", number)
+    )
+    budget = run.packets // (len(scenario.modes) * run.replications)
+    traffic = scenario.traffic
+    windows = plan_windows(
+        traffic, cluster.nodes, run.duration_s, run.warmup_s, budget, stream(seed, "windows", number)
+    )
+    popularity = Popularity.zipf(cluster, traffic.zipf, stream(seed, "popularity"))
+    return Replication(
+        scenario=scenario,
+        number=number,
+        cluster=cluster,
+        changes=changes,
+        windows=windows,
+        connections=draw_connections(traffic, cluster, windows, popularity, seed, number),
+        draws=SyncDraws(seed, number, cluster.nodes),
+        order=stream(seed, "dispatch-order").permutation(len(cluster.port_service)),
+        horizon_ns=to_ns(run.duration_s),
+    )
+
+
+def mode_of(scenario: Scenario, name: str) -> tuple[Mode, Costs]:
+    """A mode by name, configured and priced as the scenario says."""
+    given = scenario.kube_proxy
+    params = given if given.mode == name else ProxyParams(mode=name, masquerade_all=given.masquerade_all)
+    mode = create(params, scenario.cluster.iptables_backend)
+    profile = load_profile(scenario.profile.name)
+    return mode, profile.costs(mode.family, scenario.profile.set, scenario.profile.cache_warmth)
+
+
+def run_mode(replication: Replication, name: str, engine: str) -> ModeRun:
+    """One mode of one replication, by the "reference" or the "batch" engine."""
+    mode, costs = mode_of(replication.scenario, name)
+    version = replication.scenario.kubernetes_version
+    pacing = Pacing.of(mode.runner(version), version)
+    return (_run_reference if engine == "reference" else _run_batch)(replication, mode, costs, pacing)
+
+
+def _control_plane(replication: Replication, env: simpy.Environment) -> ControlPlane:
+    return ControlPlane(
+        env,
+        replication.cluster,
+        replication.changes,
+        replication.scenario.controller_manager,
+        load_defaults(),
+        (replication.scenario.run.seed, replication.number),
+        replication.horizon_ns,
+    )
+
+
+def _prices(mode: Mode, costs: Costs, timeline: Timeline) -> PacketPrices:
+    most_endpoints = int(timeline.usable.max(initial=0))
+    return PacketPrices.compile(mode, costs, int(timeline.dispatch_total.max(initial=0)), most_endpoints)
+
+
+def _large_above() -> int:
+    return int(load_defaults().value("kube_proxy.large_cluster_endpoints"))
+
+
+def _run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing) -> ModeRun:
+    if replication.log is None:
+        env = simpy.Environment(initial_time=0)
+        control = _control_plane(replication, env)
+        env.run(until=replication.horizon_ns)
+        replication.log, replication.fanout = control.api.log, control.fanout
+        replication.stale_retries = control.controller.stale_retries
+    log, fanout = replication.log, replication.fanout
+    assert fanout is not None
+    timeline = Timeline(replication.cluster, log, mode, replication.order)
+    arrivals = Arrivals(log.column("sent_ns"), log.column("spread_ns"), fanout)
+    trace = run_lanes(
+        mode, timeline, arrivals, pacing, costs, replication.draws, _large_above(), replication.horizon_ns
+    )
+    prices = _prices(mode, costs, timeline)
+    rules = RulesInForce(replication.cluster, mode, timeline, trace, replication.draws, prices)
+    blocks = [
+        run_batch(rules, block, replication.windows, replication.changes.pod_gone_ns)
+        for block in replication.connections.blocks(PACKETS_AT_ONCE)
+    ]
+    outcomes = Outcomes(*(np.concatenate([getattr(b, n) for b in blocks]) for n in Outcomes.__dataclass_fields__))
+    return ModeRun(mode, costs, timeline, arrivals, trace, outcomes, prices)
+
+
+def _run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing) -> ModeRun:
+    cluster, horizon = replication.cluster, replication.horizon_ns
+    env = simpy.Environment(initial_time=0)
+    control = _control_plane(replication, env)
+    proxies = [
+        KubeProxy(
+            env, node, cluster, mode, pacing, costs, replication.draws, replication.order,
+            replication.changes.pod_ip, _large_above(), horizon,
+        )
+        for node in range(cluster.nodes)
+    ]  # fmt: skip
+    every = np.arange(cluster.nodes)
+
+    def broadcast(delivery: Delivery) -> None:
+        sent, spread = np.int64(delivery.sent_ns), np.int64(delivery.spread_ns)
+        for node, time_ns in enumerate(control.fanout.arrival_ns(sent, spread, every).tolist()):  # type: ignore[arg-type]  # scalars broadcast
+            call_at(env, time_ns, Rank.DELIVERY, proxies[node].receive, delivery)
+
+    control.subscribe(broadcast)
+    # No table of prices can know beforehand how long a list will get, so it is made for the largest cluster there is.
+    most = int((cluster.services.ports * (1 + cluster.services.external_ips + cluster.services.load_balancer_ips)).sum())
+    most_endpoints = int(np.diff(cluster.endpoint_offset).max(initial=0)) + len(replication.changes)
+    prices = PacketPrices.compile(mode, costs, most, most_endpoints)
+    packets = PacketProcesses(
+        env, cluster, mode, prices, proxies, replication.connections, replication.windows
+    )
+    env.run()
+    log = control.api.log
+    timeline = Timeline(cluster, log, mode, replication.order)
+    arrivals = Arrivals(log.column("sent_ns"), log.column("spread_ns"), control.fanout)
+    outcomes = packets.outcomes(replication.changes.pod_gone_ns)
+    return ModeRun(mode, costs, timeline, arrivals, _trace(proxies), outcomes, prices)
+
+
+def _trace(proxies: list[KubeProxy]) -> SyncTrace:
+    """The proxies' own books as the table the batch engine keeps."""
+    rows = max((len(p.syncs) for p in proxies), default=0)
+    start, end, absorbed = (np.full((rows, len(proxies)), NEVER) for _ in range(3))
+    full = np.zeros((rows, len(proxies)), np.bool_)
+    for n, proxy in enumerate(proxies):
+        last = 0
+        for i, sync in enumerate(proxy.syncs):
+            start[i, n], end[i, n], absorbed[i, n], full[i, n] = sync
+            last = sync[2]
+        absorbed[len(proxy.syncs) :, n] = last
+    return SyncTrace(start, end, absorbed, full)

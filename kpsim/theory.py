@@ -1,0 +1,299 @@
+"""Closed forms a simulation must agree with: queues, a paced sync loop, and the arithmetic of EndpointSlices.
+
+Used as thin lines over simulated points and as the truth in ``tests/verification``.  This module knows formulas and
+nothing of kpsim: no cluster, no mode, no profile.  Every function is exact for the process its docstring states, and
+says which.
+
+Symbols (queueing theory's own, only in this module)::
+
+    lam     arrival rate λ [1/s], Poisson unless said otherwise
+    es      mean service time E[S] [s]
+    cs2     squared coefficient of variation of the service time, Var[S] / E[S]²  (0 constant, 1 exponential)
+    c       number of servers
+    rho     utilisation ρ = λ E[S] / c
+    m       minSyncPeriod [s], slept after a sync ends
+    d       duration of a sync [s], constant
+    b       m + d [s], the time in which a paced loop cannot start again
+
+Kendall's A/B/c: arrivals / service / servers, with M for exponential, D for constant, G for anything.
+
+References
+----------
+.. [1] L. Kleinrock, *Queueing Systems, Volume 1: Theory*, Wiley 1975.
+.. [2] M. Harchol-Balter, *Performance Modeling and Design of Computer Systems*, Cambridge 2013.
+.. [3] S. M. Ross, *Introduction to Probability Models*, Academic Press: chapter 7, renewal reward processes.
+.. [4] KEP-752, EndpointSlice API: kubernetes/enhancements, keps/sig-network/0752-endpointslices/README.md.
+.. [5] Token bucket of client-go: k8s.io/client-go/util/flowcontrol.
+.. [6] clusterloader2's load test: kubernetes/perf-tests, clusterloader2/testing/load/config.yaml.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+__all__ = [
+    "FanOut",
+    "endpointslice_fan_out",
+    "erlang_c",
+    "expected_slices_written",
+    "load_test_size",
+    "md1_mean_wait",
+    "mg1_mean_wait",
+    "mm1_mean_wait",
+    "mm1_sojourn_quantile",
+    "mmc_mean_wait",
+    "runner_latency_quantile",
+    "runner_mean_batch",
+    "runner_mean_cycle",
+    "runner_mean_latency",
+    "slices_for",
+    "token_bucket_drain",
+    "utilisation",
+]
+
+
+# ── Queues ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def utilisation(lam: float, es: float, c: int = 1) -> float:
+    """The share of time a server is busy, ρ = λ E[S] / c, while ρ < 1 [1]_.
+
+    Parameters
+    ----------
+    lam
+        Arrival rate [1/s].
+    es
+        Mean service time [s].
+    c
+        Servers.
+
+    Raises
+    ------
+    ValueError
+        If a rate or a time is negative, or there is no server.
+    """
+    if lam < 0 or es < 0 or c < 1:
+        raise ValueError(f"need lam >= 0, es >= 0 and c >= 1, got lam={lam}, es={es}, c={c}")
+    return lam * es / c
+
+
+def mg1_mean_wait(lam: float, es: float, cs2: float) -> float:
+    """How long a customer waits before service in M/G/1 [s]; infinite where ρ >= 1.
+
+    Pollaczek and Khinchine's mean value formula, ``W = ρ E[S] (1 + cs2) / (2 (1 - ρ))`` ([1]_ section 5.6, [2]_
+    chapter 23).
+    """
+    rho = utilisation(lam, es)
+    if cs2 < 0:
+        raise ValueError(f"a squared coefficient of variation is not negative, got cs2={cs2}")
+    return math.inf if rho >= 1 else rho * es * (1 + cs2) / (2 * (1 - rho))
+
+
+def mm1_mean_wait(lam: float, es: float) -> float:
+    """How long a customer waits before service in M/M/1 [s]: ``ρ E[S] / (1 - ρ)`` ([1]_ section 3.2)."""
+    return mg1_mean_wait(lam, es, cs2=1.0)
+
+
+def md1_mean_wait(lam: float, es: float) -> float:
+    """How long a customer waits before service in M/D/1 [s]: half of M/M/1's ([1]_ section 5.6)."""
+    return mg1_mean_wait(lam, es, cs2=0.0)
+
+
+def mm1_sojourn_quantile(lam: float, es: float, q: float) -> float:
+    """The time in system, wait and service, that a share ``q`` of M/M/1's customers does not exceed [s].
+
+    The sojourn is exponential with rate ``1/E[S] - λ`` when served in order of arrival ([1]_ section 5.8), so the
+    quantile is ``-E[S] ln(1 - q) / (1 - ρ)``; infinite where ρ >= 1.
+    """
+    _check_share(q)
+    rho = utilisation(lam, es)
+    return math.inf if rho >= 1 else -es * math.log1p(-q) / (1 - rho)
+
+
+def erlang_c(lam: float, es: float, c: int) -> float:
+    """The share of customers that must wait in M/M/c; 1 where ρ >= 1.
+
+    Erlang's C formula ([1]_ section 3.5, [2]_ chapter 14), by way of the recursion for Erlang's B, which stays exact
+    for many servers where factorials overflow: ``B(0) = 1``, ``B(k) = a B(k-1) / (k + a B(k-1))``,
+    ``C = B(c) / (1 - ρ (1 - B(c)))`` with the offered load ``a = λ E[S]``.
+    """
+    rho = utilisation(lam, es, c)
+    if rho >= 1:
+        return 1.0
+    load = lam * es
+    blocked = 1.0
+    for k in range(1, c + 1):
+        blocked = load * blocked / (k + load * blocked)
+    return blocked / (1 - rho * (1 - blocked))
+
+
+def mmc_mean_wait(lam: float, es: float, c: int) -> float:
+    """How long a customer waits before service in M/M/c [s]: ``C(c, a) E[S] / (c (1 - ρ))`` ([2]_ chapter 14).
+
+    Infinite where ρ >= 1.
+    """
+    rho = utilisation(lam, es, c)
+    return math.inf if rho >= 1 else erlang_c(lam, es, c) * es / (c * (1 - rho))
+
+
+# ── A paced sync loop ────────────────────────────────────────────────────────────────────────────────────────────────
+#
+# kube-proxy's bounded-frequency runner since Kubernetes 1.34 (pkg/proxy/runner): an event starts a sync at once if the
+# loop is idle; a sync takes what is pending at its start and lasts d; then the loop sleeps m, and starts again at once
+# if anything arrived since the last start.  Without failures and without the hourly timer the starts of syncs renew:
+#
+#   cycle   C = b if anything arrives within b, else b + Exp(λ)          E[C] = b + exp(-λ b)/λ
+#   batch   Poisson(λ b) events wait for the next start, or, if there were none, the one that ends the idle time
+#   wait    by renewal reward over a cycle: the λ b events wait b/2 on average, the idle one does not wait
+#
+# Poisson arrivals within b are uniform over it, so the wait of an event is 0 with probability p0 and uniform over
+# (0, b) otherwise.
+
+
+def runner_mean_cycle(lam: float, m: float, d: float) -> float:
+    """How far apart the starts of syncs are on average [s], under Poisson changes of rate ``lam``.
+
+    ``E[C] = b + exp(-λ b) / λ`` with ``b = m + d``; never less than ``b``, infinite without changes [3]_.
+    """
+    b = _blocked(lam, m, d)
+    return math.inf if lam == 0 else b + math.exp(-lam * b) / lam
+
+
+def runner_mean_batch(lam: float, m: float, d: float) -> float:
+    """How many changes one sync takes on average: ``λ E[C] = λ b + exp(-λ b)``; 1 when changes are rare [3]_."""
+    b = _blocked(lam, m, d)
+    return lam * b + math.exp(-lam * b)
+
+
+def runner_mean_latency(lam: float, m: float, d: float) -> float:
+    """How long after a change its rules are in force on average [s]: the wait for the next start, then the sync.
+
+    ``d + λ b² / (2 (λ b + exp(-λ b)))`` by renewal reward [3]_: ``d`` when changes are rare, ``d + b/2`` when they
+    never cease.
+    """
+    b = _blocked(lam, m, d)
+    return d + lam * b * b / (2 * runner_mean_batch(lam, m, d))
+
+
+def runner_latency_quantile(lam: float, m: float, d: float, q: float) -> float:
+    """The latency from change to rules in force that a share ``q`` of the changes does not exceed [s].
+
+    A change finds the loop idle with probability ``p0 = exp(-λ b) / (λ b + exp(-λ b))`` and then waits for nothing;
+    otherwise its wait is uniform over ``(0, b)``.
+    """
+    _check_share(q)
+    b = _blocked(lam, m, d)
+    idle = math.exp(-lam * b) / runner_mean_batch(lam, m, d)
+    return d if q <= idle else d + b * (q - idle) / (1 - idle)
+
+
+# ── EndpointSlices ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class FanOut:
+    """What writing one Service's endpoints costs the API server: writes, watch events and bytes sent to watchers."""
+
+    objects: int
+    """Objects that hold the endpoints, each written once to create them all."""
+    create_events: int
+    """Watch events, one an object and watcher."""
+    create_bytes: int
+    """Bytes sent to all watchers when the endpoints are created, each object full when first written."""
+    update_bytes: int
+    """Bytes sent to all watchers when one endpoint of a full object changes."""
+    rolling_update_bytes: int
+    """Bytes sent to all watchers when every endpoint changes once, one write each."""
+
+
+def slices_for(endpoints: int, slice_size: int) -> int:
+    """How many EndpointSlices hold ``endpoints`` packed without gaps; a Service without endpoints keeps one."""
+    if endpoints < 0 or slice_size < 1:
+        raise ValueError(f"need endpoints >= 0 and slice_size >= 1, got {endpoints} and {slice_size}")
+    return max(1, -(-endpoints // slice_size))
+
+
+def endpointslice_fan_out(
+    endpoints: int, watchers: int, endpoint_bytes: int, slice_size: int | None, object_bytes: int = 0
+) -> FanOut:
+    """The arithmetic of KEP-752's comparison table for one Service [4]_.
+
+    Parameters
+    ----------
+    endpoints
+        Endpoints of the Service.
+    watchers
+        Clients that receive every object: kube-proxy on each node.
+    endpoint_bytes
+        Encoded size of one endpoint [bytes]; the KEP takes 100.
+    slice_size
+        Most endpoints in a slice; ``None`` for the Endpoints API, which keeps all in one object.
+    object_bytes
+        The least an object takes, however empty [bytes]; the KEP counts an update of a tiny slice as 1,000.
+    """
+    size = max(1, endpoints) if slice_size is None else slice_size
+    objects = slices_for(endpoints, size)
+    full_bytes = max(object_bytes, min(size, endpoints) * endpoint_bytes)
+    last_bytes = max(object_bytes, (endpoints - (objects - 1) * size) * endpoint_bytes)
+    return FanOut(
+        objects=objects,
+        create_events=objects * watchers,
+        create_bytes=((objects - 1) * full_bytes + last_bytes) * watchers,
+        update_bytes=full_bytes * watchers,
+        rolling_update_bytes=endpoints * full_bytes * watchers,
+    )
+
+
+def expected_slices_written(changes: int, slices: int) -> float:
+    """How many of ``slices`` equal EndpointSlices ``changes`` simultaneous changes touch on average.
+
+    Which endpoint stands in which slice is as good as random (a map's order), so this is the number of occupied boxes,
+    ``n (1 - (1 - 1/n)^k)``, with the draws taken as independent: good while changes are few beside endpoints.
+    """
+    if changes < 0 or slices < 1:
+        raise ValueError(f"need changes >= 0 and slices >= 1, got {changes} and {slices}")
+    return slices * (1 - (1 - 1 / slices) ** changes)
+
+
+def token_bucket_drain(writes: int, qps: float, burst: int, write_latency_s: float = 0.0, workers: int = 1) -> float:
+    """How long a controller with a full bucket takes for a backlog of ``writes`` requests [s].
+
+    Whichever binds: the bucket, which lets request ``k`` go at ``(k - burst) / qps`` [5]_, or the workers, each with
+    one request of ``write_latency_s`` under way.
+    """
+    if qps <= 0 or workers < 1:
+        raise ValueError(f"need qps > 0 and workers >= 1, got qps={qps}, workers={workers}")
+    return max(0.0, (writes - burst) / qps, writes * write_latency_s / workers)
+
+
+def load_test_size(nodes: int) -> tuple[int, int]:
+    """Services and their endpoints in the upstream load test on ``nodes`` nodes [6]_.
+
+    Thirty Pods a node, in namespaces of at most a hundred nodes.  A quarter of the Pods stand in groups of 250, a
+    quarter in groups of 30, half in groups of 5.  StatefulSets (one medium, one small, headless Services) and Jobs (one
+    of each size, no Service) take groups away from Deployments, and every other Deployment, rounded up, has a Service.
+    """
+    nodes_per_namespace = min(nodes, 100)
+    if nodes_per_namespace < 1:
+        raise ValueError(f"need a node, got nodes={nodes}")
+    pods = 30 * nodes_per_namespace
+    services = endpoints = 0
+    for size, share, stateful in ((250, 4, 0), (30, 4, 1), (5, 2, 1)):
+        deployments = max(0, pods // share // size - stateful - 1)
+        exposed = (deployments + 1) // 2
+        services += exposed + stateful
+        endpoints += (exposed + stateful) * size
+    namespaces = nodes // nodes_per_namespace
+    return namespaces * services, namespaces * endpoints
+
+
+def _check_share(q: float) -> None:
+    if not 0 <= q < 1:
+        raise ValueError(f"a quantile is taken at 0 <= q < 1, got q={q}")
+
+
+def _blocked(lam: float, m: float, d: float) -> float:
+    if lam < 0 or m < 0 or d < 0:
+        raise ValueError(f"need lam, m and d >= 0, got lam={lam}, m={m}, d={d}")
+    return m + d

@@ -1,0 +1,1 @@
+"""Who opens connections to which service port, and when."""

@@ -1,0 +1,169 @@
+"""Connections: when each opens, from which node, to which service port, drawn before any engine starts.
+
+All packets of all nodes for all time are out of reach for a large cluster, so packets are simulated in *windows*: a few
+nodes, a few stretches of time, chosen without looking at the outcome, so that what is seen there is unbiased.  A small
+cluster is simulated whole.  Arrivals are Poisson on every node; the endpoint draw and the cost draws travel with the
+connection, so every mode and both engines see the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from kpsim.cluster.columns import Cluster
+from kpsim.rng import stream
+from kpsim.traffic.params import TrafficParams
+from kpsim.units import I64, U32, to_ns
+
+__all__ = ["Connections", "Popularity", "Windows", "draw_connections", "plan_windows"]
+
+WINDOWS = 10  # stretches of time looked at when not everything can be
+SHORTEST_LIVES = 10  # a window is at least so many connection lifetimes long, so that its lead-in is a tenth
+SHORTEST_S = 0.1
+COLUMNS = ("node", "window", "arrival_ns", "port", "core", "draw", "turn", "cost_draw")
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Where packets are simulated: ``nodes`` (m,), windows starting at ``starts_ns`` (w,), each ``length_ns`` long."""
+
+    nodes: I64
+    starts_ns: I64
+    length_ns: int
+    lead_ns: int  # connections opened this long before a window are simulated too, and not recorded
+    whole: bool  # all nodes, all the measured time
+
+    @property
+    def node_seconds(self) -> float:
+        """Observed time, over all nodes [s]."""
+        return len(self.nodes) * len(self.starts_ns) * self.length_ns / 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Connections in order of (node, window, arrival), (c,) each."""
+
+    node: I64  # index into Windows.nodes
+    window: I64
+    arrival_ns: I64
+    port: I64  # service port
+    core: I64  # receive queue the flow hashes to
+    draw: I64  # 32 bits for the choice of endpoint
+    turn: I64  # how many connections this node opened to this service port before, from a random start
+    cost_draw: U32  # (c, packets) 32 bits for the cost of each packet
+    packets: int
+    interval_ns: int
+
+    def __len__(self) -> int:
+        return len(self.arrival_ns)
+
+    def blocks(self, packets: int) -> Iterator[Connections]:
+        """The same connections, whole nodes together, in pieces of about ``packets`` packets; at least one piece."""
+        bounds = [0]
+        ends = np.append(np.flatnonzero(np.diff(self.node)) + 1, len(self))
+        for end in ends.tolist():
+            if (end - bounds[-1]) * self.packets >= packets:
+                bounds.append(end)
+        if bounds[-1] < len(self) or len(bounds) == 1:
+            bounds.append(len(self))
+        for lo, hi in pairwise(bounds):
+            rows = {name: getattr(self, name)[lo:hi] for name in COLUMNS}
+            yield Connections(**rows, packets=self.packets, interval_ns=self.interval_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Popularity:
+    """Which service ports connections go to: ``ports`` (p,), with cumulative probability ``share`` (p,)."""
+
+    ports: I64
+    share: np.ndarray  # type: ignore[type-arg]
+
+    @staticmethod
+    def zipf(cluster: Cluster, exponent: float, rng: np.random.Generator) -> Popularity:
+        """The k-th most popular of the service ports at time zero has weight k^-exponent; which is k-th is random."""
+        service = cluster.port_service
+        ports = np.flatnonzero((service < cluster.initial) & cluster.services.proxied[service])
+        weight = np.arange(1, len(ports) + 1, dtype=np.float64) ** -exponent
+        share = np.cumsum(weight) / weight.sum() if len(ports) else weight
+        return Popularity(rng.permutation(ports), share)
+
+    def draw(self, rng: np.random.Generator, n: int) -> I64:
+        """``n`` service ports, (n,)."""
+        at = np.searchsorted(self.share, rng.random(n), side="right")
+        return self.ports[np.minimum(at, len(self.ports) - 1)]
+
+
+def plan_windows(
+    params: TrafficParams, nodes: int, duration_s: float, warmup_s: float, budget: int, rng: np.random.Generator
+) -> Windows:
+    """As much of the measured time on as many nodes as ``budget`` packets allow; everything, if they suffice."""
+    life_s = (params.packets_per_connection - 1) * params.packet_interval_s
+    measured_s = duration_s - warmup_s
+    rate = params.connections_per_s_per_node * params.packets_per_connection
+    lead = to_ns(min(life_s, warmup_s))
+    if rate * nodes * measured_s <= budget or not rate:
+        return Windows(np.arange(nodes), np.array([to_ns(warmup_s)]), to_ns(measured_s), lead, whole=True)
+    shortest_s = min(max(SHORTEST_LIVES * life_s, SHORTEST_S), measured_s / WINDOWS)
+    sampled = int(np.clip(budget / (rate * WINDOWS * (shortest_s + life_s)), 1, nodes))
+    length_s = min(budget / (rate * WINDOWS * sampled) - life_s, measured_s / WINDOWS)
+    length_s = max(length_s, budget / (rate * WINDOWS * sampled) / 2)
+    stride = measured_s / WINDOWS
+    starts = warmup_s + stride * (np.arange(WINDOWS) + rng.random()) - length_s / 2
+    starts = np.clip(starts, warmup_s, duration_s - length_s)
+    chosen = np.sort(rng.permutation(nodes)[:sampled])
+    return Windows(chosen, np.rint(starts * 1e9).astype(np.int64), to_ns(length_s), lead, whole=False)
+
+
+def draw_connections(
+    params: TrafficParams, cluster: Cluster, windows: Windows, popularity: Popularity, seed: int, replication: int
+) -> Connections:
+    """All connections of one replication; each node draws from a stream of its own, keyed by its number."""
+    parts = [_node_connections(params, cluster, windows, popularity, seed, replication, m)
+             for m in range(len(windows.nodes))]  # fmt: skip
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return Connections(*columns, packets=params.packets_per_connection, interval_ns=to_ns(params.packet_interval_s))
+
+
+def _node_connections(
+    params: TrafficParams,
+    cluster: Cluster,
+    windows: Windows,
+    popularity: Popularity,
+    seed: int,
+    replication: int,
+    m: int,
+) -> tuple[np.ndarray, ...]:  # type: ignore[type-arg]
+    rng = stream(seed, "connections", replication, int(windows.nodes[m]))
+    length = windows.length_ns + windows.lead_ns
+    rate = params.connections_per_s_per_node if len(popularity.ports) else 0.0
+    counts = rng.poisson(rate * length / 1e9, len(windows.starts_ns))
+    n = int(counts.sum())
+    window = np.repeat(np.arange(len(counts)), counts)
+    arrival = windows.starts_ns[window] - windows.lead_ns + rng.integers(0, max(length, 1), n)
+    order = np.lexsort((arrival, window))
+    port = popularity.draw(rng, n)
+    return (
+        np.full(n, m),
+        window,
+        arrival[order],
+        port,
+        rng.integers(0, cluster.cores, n),
+        rng.integers(0, 1 << 32, n, dtype=np.uint32).astype(np.int64),
+        _turns(port) + rng.integers(0, 1 << 31) + port * 7919,
+        rng.integers(0, 1 << 32, (n, params.packets_per_connection), dtype=np.uint32),
+    )
+
+
+def _turns(port: I64) -> I64:
+    """How often each connection's port occurred before it, (n,)."""
+    order = np.argsort(port, kind="stable")
+    ranked = port[order]
+    first = np.concatenate([[True], ranked[1:] != ranked[:-1]]) if len(port) else np.zeros(0, np.bool_)
+    begin = np.maximum.accumulate(np.where(first, np.arange(len(port)), 0))
+    turns = np.empty(len(port), np.int64)
+    turns[order] = np.arange(len(port)) - begin
+    return turns

@@ -1,0 +1,197 @@
+"""Quantities as people write them, and the aliases for arrays of them.
+
+A duration needs its unit (``30s``, ``250ms``, Go's ``1m30s``), because a bare 30 has been read as seconds, milliseconds
+and nanoseconds by different programs; counts may be short (``100k``, ``10M``, ``1e6``).  Everything here takes text and
+gives numbers or the other way round; a text that cannot be read raises :class:`UnitError`, which knows the mend but not
+the file.  This module must not know what is being measured.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "F64",
+    "I64",
+    "U32",
+    "Bools",
+    "Nanoseconds",
+    "UnitError",
+    "format_count",
+    "format_duration",
+    "parse_count",
+    "parse_duration",
+    "parse_number",
+    "parse_percentage",
+    "to_ns",
+    "to_s",
+]
+
+I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
+U32 = NDArray[np.uint32]
+Bools = NDArray[np.bool_]
+Nanoseconds = int
+
+_SECONDS = {
+    "ns": Decimal("1e-9"),
+    "us": Decimal("1e-6"),
+    "µs": Decimal("1e-6"),  # U+00B5, the micro sign
+    "μs": Decimal("1e-6"),  # noqa: RUF001 - U+03BC, the Greek letter: Go takes both
+    "ms": Decimal("1e-3"),
+    "s": Decimal(1),
+    "m": Decimal(60),
+    "h": Decimal(3600),
+}
+_MULTIPLES = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
+_NUMBER = r"(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})"
+_PART = re.compile(rf"({_NUMBER})(ns|us|µs|μs|ms|s|m|h)")  # noqa: RUF001 - as above
+_DURATION = re.compile(rf"(?:{_NUMBER}(?:ns|us|µs|μs|ms|s|m|h))+")  # noqa: RUF001 - as above
+_COUNT = re.compile(r"([+-]?)(\d[\d_]{0,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE]([+-]?\d{1,2}))?\s?([kKMGBT]?)")
+
+
+class UnitError(ValueError):
+    """A quantity that cannot be read: what is wrong with it, and how to mend it."""
+
+    def __init__(self, what: str, mend: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.mend = mend
+
+
+def parse_duration(text: object) -> float:
+    """How long ``text`` says something takes [s]: ``"30s"``, ``"250ms"``, ``"1m30s"``, ``"15m0s"``, ``"0"``.
+
+    Raises
+    ------
+    UnitError
+        if it is not text, has no unit, is negative or is not a duration.
+    """
+    if isinstance(text, bool) or not isinstance(text, str | int | float):
+        raise UnitError(f"must be a duration, not {_kind(text)}", "write a number and its unit, e.g. 30s or 250ms")
+    written = str(text).strip()
+    if written == "0":
+        return 0.0
+    if _DURATION.fullmatch(written):
+        return float(sum(Decimal(number) * _SECONDS[unit] for number, unit in _PART.findall(written)))
+    if written.startswith("-"):
+        raise UnitError(f"a duration must not be negative, not {written}")
+    if re.fullmatch(_NUMBER, written):
+        raise UnitError(f"the duration {written} has no unit", f"write {written}s (or ms, m, h)")
+    raise UnitError(f"{_quoted(written)} is not a duration", "write a number and its unit, e.g. 30s, 250ms or 1m30s")
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest usual writing of a duration [s] that :func:`parse_duration` reads back to the same number."""
+    exact = Decimal(repr(float(seconds)))
+    if exact >= 60 and exact == exact.to_integral_value():
+        hours, rest = divmod(int(exact), 3600)
+        minutes, left = divmod(rest, 60)
+        parts = [f"{n}{unit}" for n, unit in ((hours, "h"), (minutes, "m"), (left, "s")) if n]
+        return "".join(parts)
+    for unit in ("s", "ms", "us", "ns"):
+        scaled = exact / _SECONDS[unit]
+        if scaled == scaled.to_integral_value() and scaled * _SECONDS[unit] == exact:
+            return f"{int(scaled)}{unit}"
+    return f"{exact:f}s"
+
+
+def parse_number(text: object) -> float:
+    """A plain quantity without a unit: ``12``, ``0.5``, ``"10k"``, ``"1e6"``.
+
+    Raises
+    ------
+    UnitError
+        if it is not a finite number.
+    """
+    if isinstance(text, bool) or not isinstance(text, str | int | float):
+        raise UnitError(f"must be a number, not {_kind(text)}")
+    if isinstance(text, int):
+        try:
+            return float(text)
+        except OverflowError:
+            raise UnitError("is too large for any cluster") from None
+    if isinstance(text, float):
+        if not math.isfinite(text):
+            raise UnitError(f"must be a finite number, not {text}")
+        return text
+    return float(_decimal(text))
+
+
+def parse_count(text: object) -> int:
+    """How many: ``12``, ``"100k"``, ``"10M"``, ``"1e6"``, ``"1_000"``; whole, and exact however large.
+
+    Raises
+    ------
+    UnitError
+        if it is not a whole number.
+    """
+    if isinstance(text, int) and not isinstance(text, bool):
+        return text
+    if isinstance(text, float) and math.isfinite(text):
+        text = repr(text)
+    if not isinstance(text, str):
+        raise UnitError(f"must be a whole number, not {_kind(text)}")
+    value = _decimal(text)
+    if value != value.to_integral_value():
+        raise UnitError(f"must be a whole number, not {_quoted(text)}")
+    return int(value)
+
+
+def format_count(count: int) -> str:
+    """A count the way :func:`parse_count` reads it, short where that loses nothing: 10000000 is ``10M``."""
+    for suffix in ("T", "G", "M", "k"):
+        size = _MULTIPLES[suffix]
+        if abs(count) >= size and count % size == 0:
+            return f"{count // size}{suffix}"
+    return str(count)
+
+
+def parse_percentage(text: object) -> float:
+    """A share as a fraction of one: ``"25%"`` is 0.25.
+
+    Raises
+    ------
+    UnitError
+        if it is not a percentage.
+    """
+    if isinstance(text, str) and (written := text.strip()).endswith("%"):
+        return parse_number(written[:-1]) / 100
+    raise UnitError(f"{_quoted(str(text))} is not a percentage", "write it with its sign, e.g. 25%")
+
+
+def to_ns(seconds: float) -> Nanoseconds:
+    """Seconds as the whole nanoseconds the engines count in, rounded to the nearest."""
+    return round(seconds * 1e9)
+
+
+def to_s(ns: Nanoseconds) -> float:
+    """Whole nanoseconds as seconds."""
+    return ns / 1e9
+
+
+def _decimal(text: str) -> Decimal:
+    match = _COUNT.fullmatch(text.strip())
+    if not match:
+        raise UnitError(f"{_quoted(text)} is not a number", "write e.g. 12, 100k, 10M or 1e6")
+    sign, digits, exponent, suffix = match.groups()
+    value = Decimal(digits.replace("_", "")).scaleb(int(exponent or 0)) * _MULTIPLES[suffix]
+    return -value if sign == "-" else value
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return f"the truth value {str(value).lower()}"
+    names = {dict: "a mapping", list: "a list", str: "text", int: "a number", float: "a number"}
+    return names.get(type(value), "this")
