@@ -65,6 +65,8 @@ class ModeRun:
 
     mode: Mode
     costs: Costs
+    log: DeliveryLog
+    stale_retries: int
     timeline: Timeline
     arrivals: Arrivals
     trace: SyncTrace
@@ -163,7 +165,7 @@ def _run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacin
         for block in replication.connections.blocks(PACKETS_AT_ONCE)
     ]
     outcomes = Outcomes(*(np.concatenate([getattr(b, n) for b in blocks]) for n in Outcomes.__dataclass_fields__))
-    return ModeRun(mode, costs, timeline, arrivals, trace, outcomes, prices)
+    return ModeRun(mode, costs, log, replication.stale_retries, timeline, arrivals, trace, outcomes, prices)
 
 
 def _run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing) -> ModeRun:
@@ -197,7 +199,8 @@ def _run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: P
     timeline = Timeline(cluster, log, mode, replication.order)
     arrivals = Arrivals(log.column("sent_ns"), log.column("spread_ns"), control.fanout)
     outcomes = packets.outcomes(replication.changes.pod_gone_ns)
-    return ModeRun(mode, costs, timeline, arrivals, _trace(proxies), outcomes, prices)
+    retries = control.controller.stale_retries
+    return ModeRun(mode, costs, log, retries, timeline, arrivals, _trace(proxies), outcomes, prices)
 
 
 def _trace(proxies: list[KubeProxy]) -> SyncTrace:

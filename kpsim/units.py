@@ -42,7 +42,7 @@ _SECONDS = {
     "ns": Decimal("1e-9"),
     "us": Decimal("1e-6"),
     "µs": Decimal("1e-6"),  # U+00B5, the micro sign
-    "μs": Decimal("1e-6"),  # noqa: RUF001 - U+03BC, the Greek letter: Go takes both
+    "μs": Decimal("1e-6"),  # U+03BC, the Greek letter: Go takes both
     "ms": Decimal("1e-3"),
     "s": Decimal(1),
     "m": Decimal(60),
@@ -50,8 +50,8 @@ _SECONDS = {
 }
 _MULTIPLES = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
 _NUMBER = r"(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})"
-_PART = re.compile(rf"({_NUMBER})(ns|us|µs|μs|ms|s|m|h)")  # noqa: RUF001 - as above
-_DURATION = re.compile(rf"(?:{_NUMBER}(?:ns|us|µs|μs|ms|s|m|h))+")  # noqa: RUF001 - as above
+_PART = re.compile(rf"({_NUMBER})(ns|us|µs|μs|ms|s|m|h)")
+_DURATION = re.compile(rf"(?:{_NUMBER}(?:ns|us|µs|μs|ms|s|m|h))+")
 _COUNT = re.compile(r"([+-]?)(\d[\d_]{0,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE]([+-]?\d{1,2}))?\s?([kKMGBT]?)")
 
 
@@ -133,8 +133,10 @@ def parse_count(text: object) -> int:
     """
     if isinstance(text, int) and not isinstance(text, bool):
         return text
-    if isinstance(text, float) and math.isfinite(text):
-        text = repr(text)
+    if isinstance(text, float):
+        if not text.is_integer():
+            raise UnitError(f"must be a whole number, not {text:g}")
+        return int(text)
     if not isinstance(text, str):
         raise UnitError(f"must be a whole number, not {_kind(text)}")
     value = _decimal(text)

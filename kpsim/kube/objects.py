@@ -14,6 +14,7 @@ __all__ = [
     "Endpoint",
     "EndpointSlice",
     "KubeObjects",
+    "Labels",
     "Node",
     "Pod",
     "ResolvedService",
@@ -141,7 +142,9 @@ class KubeObjects:
     workloads: tuple[Workload, ...] = ()
     slices: tuple[EndpointSlice, ...] = ()
     nodes: tuple[Node, ...] = ()
-    proxy_configuration: tuple[tuple[str, object], ...] = ()  # a KubeProxyConfiguration document's items, if one was found
+    proxy_configuration: tuple[
+        tuple[str, object], ...
+    ] = ()  # a KubeProxyConfiguration document's items, if one was found
     warnings: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:

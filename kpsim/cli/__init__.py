@@ -1,0 +1,97 @@
+"""The command line: one short file a command, imported when that command is asked for.
+
+``kpsim --help`` must answer at once, so this table holds each command's one line and nothing heavy is imported here.
+Errors a user can mend become a message and an exit code; a bug keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from kpsim.errors import KpsimError
+
+__all__ = ["main"]
+
+_COMMANDS = {
+    "run": ("kpsim.cli.run:run", "Simulate a scenario, or a default one around real Kubernetes objects."),
+    "check": ("kpsim.cli.check:check", "Say whether a file is right and how far each limit is, without simulating."),
+    "compare": ("kpsim.cli.compare:compare", "Simulate under several proxy modes, with the same arrivals and changes."),
+    "sweep": ("kpsim.cli.sweep:sweep", "Simulate a grid of values and tabulate the results."),
+    "explain": ("kpsim.cli.explain:explain", "Show the rules of a Service and what a packet to it pays."),
+    "import": ("kpsim.cli.imports:imports", "Write a scenario from what kubectl gave or from manifests."),
+    "modes": ("kpsim.cli.modes:modes", "List the proxy modes by Kubernetes version."),
+    "sources": ("kpsim.cli.sources:sources", "List every number with its interval and its source."),
+    "schema": ("kpsim.cli.schema:schema", "Print the JSON Schema of scenarios."),
+    "version": ("kpsim.cli.version:version", "Print the version."),
+}
+
+EXIT_CODES = """\b
+Exit codes:
+  0 passed · 1 a bug · 2 usage · 3 bad input · 4 stopped by a guard
+  99 a threshold failed · 130 interrupted"""
+
+
+class _Lazy(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], _COMMANDS, n=1)
+            raise click.UsageError(
+                f"{error.message}" + (f" Did you mean {near[0]}?" if near else ""), ctx=ctx
+            ) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in _COMMANDS.items()])
+
+
+@click.group(cls=_Lazy, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+def kpsim() -> None:
+    """Scale and performance model of Kubernetes Service networking.
+
+    How far is this cluster from the cliff, and which knob moves it? Start with
+
+        kpsim run scenarios/10k-services.yaml
+    """
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # arrays here are too short for threads to pay
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    try:
+        code = kpsim.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; nothing was written", err=True)
+        code = 130
+    except KpsimError as error:
+        click.echo(str(error), err=True)
+        code = error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,31 @@
+"""``kpsim compare``: the same cluster, arrivals and changes under several proxy modes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kpsim.cli.options import file_argument, format_option, overrides, run_options
+from kpsim.cli.run import simulate
+
+__all__ = ["compare"]
+
+
+@click.command()
+@file_argument
+@click.option("--modes", metavar="A,B,…", help="Modes to compare, the first being what the others are compared with.")
+@run_options
+@format_option
+def compare(file: Path, modes: str | None, output: str, **options: Any) -> None:
+    """Simulate FILE under --modes (by default all there are in its Kubernetes version), paired by replication."""
+    from kpsim.proxy.registry import MODES
+    from kpsim.scenario.reader import read
+
+    sets = overrides(options)
+    if modes is None:
+        version = read(file, sets).kubernetes_version
+        there = [m.name for m in MODES.values() if (m.since or version) <= version < (m.removed or (99, 0))]
+        modes = ",".join(there)
+    raise SystemExit(simulate(file, [*sets, ("compare.modes", modes)], output, options))

@@ -1,0 +1,55 @@
+"""``kpsim sources``: every number, with its interval and who says so."""
+
+from __future__ import annotations
+
+import click
+
+from kpsim.cli.options import format_option, to_json
+from kpsim.cli.tables import print_table
+
+__all__ = ["sources"]
+
+
+@click.command()
+@click.option("--profile", default="measured-linux-6.18", help="Cost profile.")
+@click.option("--set", "which", type=click.Choice(["quiet", "typical"]), default="typical", help="Set of coefficients.")
+@format_option
+def sources(profile: str, which: str, output: str) -> None:
+    """List every number the model uses: measured or read ones first, then the assumed ones, then what is taken for
+    granted."""
+    from kpsim.profiles.assumptions import assumptions
+    from kpsim.profiles.costs import load_profile
+    from kpsim.profiles.defaults import load_defaults
+
+    chosen, defaults = load_profile(profile), load_defaults()
+    numbers = [(f"{family}.{c.name}", c) for family, c in chosen.coefficients(which)]
+    numbers += list(defaults.coefficients.items())
+    where = {**chosen.sources, **defaults.text.sources}
+    if output == "json":
+        rows = [
+            {"name": n, "unit": c.unit, "value": c.value, "low": c.low, "high": c.high, "source": c.source,
+             "says": where.get(c.source, c.source), "assumed": c.assumed, "note": c.note}
+            for n, c in numbers
+        ]  # fmt: skip
+        click.echo(to_json({"numbers": rows, "assumptions": dict(assumptions())}))
+        return
+    click.echo(f"{chosen.name}: {chosen.about}\n")
+    for title, assumed in (("Measured, or read in Kubernetes' source", False), ("Assumed", True)):
+        click.echo(title)
+        print_table(
+            ["number", "value", "95 % interval", "unit", "source", "note"],
+            [[n, f"{c.value:.4g}", f"[{c.low:.4g}, {c.high:.4g}]", _si(c.unit), c.source, c.note]
+             for n, c in numbers if c.assumed is assumed],
+            right=(1, 2),
+        )  # fmt: skip
+        click.echo()
+    click.echo("Sources")
+    for key, says in where.items():
+        click.echo(f"  {key}: {says}")
+    click.echo("\nTaken for granted")
+    for key, says in assumptions():
+        click.echo(f"  {key}  {says}")
+
+
+def _si(unit: str) -> str:
+    return "s" if unit in ("ns", "us", "ms", "s") else unit

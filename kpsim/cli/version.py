@@ -1,0 +1,15 @@
+"""``kpsim version``."""
+
+from __future__ import annotations
+
+import click
+
+import kpsim
+
+__all__ = ["version"]
+
+
+@click.command()
+def version() -> None:
+    """Print kpsim's version."""
+    click.echo(f"kpsim {kpsim.__version__}")

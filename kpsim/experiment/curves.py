@@ -1,0 +1,187 @@
+"""Curves that explain a run: what a sync costs at other sizes of the same mix, and where one core saturates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kpsim.cluster.columns import Cluster
+from kpsim.datapath.batch import lindley
+from kpsim.experiment.result import LoadPoint, PositionBin, SyncPoint
+from kpsim.profiles.costs import FACTOR_ONE, Costs
+from kpsim.profiles.defaults import load_defaults
+from kpsim.proxy.contract import Mode, PacketState, RuleCounts, Steps, SyncCounts, SyncKind
+from kpsim.proxy.timeline import usable_at_start
+from kpsim.rng import stream
+from kpsim.units import F64, I64
+
+__all__ = ["bins_by_position", "extrapolations", "load_curve", "position_line", "sync_curve"]
+
+BINS = 40
+SIZES = 25
+BEYOND = 4.0  # the curve goes this many times past today's cluster
+LOADS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 0.95, 1.0, 1.1, 1.25, 1.5)
+LOAD_CONNECTIONS = 20_000
+
+
+def _start_counts(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCounts:
+    """What a sync of today's cluster holds."""
+    n = cluster.initial
+    rows = np.arange(n)
+    services = cluster.services.take(rows)
+    usable = np.diff(usable_at_start(cluster)[0])[:n]
+    counts: RuleCounts = mode.rule_counts(services, usable)
+    ports = services.ports * services.proxied
+    endpoints = int((np.diff(cluster.endpoint_offset)[:n] * ports).sum())
+    return SyncCounts(
+        service_ports=int(ports.sum()),
+        endpoints=endpoints,
+        dispatch=int((counts.dispatch * ports).sum()),
+        own=int((counts.own * services.proxied).sum()),
+        changed_services=1,
+        changed_own=round(changed_own),
+        endpoint_changes=1,
+        cleanup=int(endpoints <= load_defaults().value("kube_proxy.large_cluster_endpoints")),
+    )
+
+
+def sync_curve(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, partial: bool) -> tuple[SyncPoint, ...]:
+    """Sync time against size: this mix of Services, scaled from one Service to four times today's number."""
+    today = _start_counts(cluster, mode, changed_own)
+    if not cluster.initial:
+        return ()
+    sizes = np.unique(np.rint(np.geomspace(1, max(BEYOND * cluster.initial, 2), SIZES)).astype(np.int64))
+    sizes = np.union1d(sizes, [cluster.initial])
+    points = []
+    for kind in SyncKind:
+        if kind == SyncKind.PARTIAL and not partial:
+            continue
+        for size in sizes.tolist():
+            scaled = _scale(today, size / cluster.initial)
+            work = mode.sync_work(kind, scaled)
+            points.append(
+                SyncPoint(
+                    kind=kind.value,
+                    services=size,
+                    rules=int(mode.rules_present(scaled.dispatch, scaled.own)),
+                    seconds=float(costs.seconds(work)),
+                    low_s=float(costs.seconds(work, "low")),
+                    high_s=float(costs.seconds(work, "high")),
+                    extrapolated=any(costs.extrapolation(k, float(np.max(v))) for k, v in work.items()),
+                )
+            )
+    return tuple(points)
+
+
+def _scale(counts: SyncCounts, share: float) -> SyncCounts:
+    return SyncCounts(
+        service_ports=round(int(counts.service_ports) * share),
+        endpoints=round(int(counts.endpoints) * share),
+        dispatch=round(int(counts.dispatch) * share),
+        own=round(int(counts.own) * share),
+        changed_services=counts.changed_services,
+        changed_own=counts.changed_own,
+        endpoint_changes=counts.endpoint_changes,
+        cleanup=int(int(counts.endpoints) * share <= load_defaults().value("kube_proxy.large_cluster_endpoints")),
+    )
+
+
+def extrapolations(cluster: Cluster, mode: Mode, costs: Costs) -> tuple[str, ...]:
+    """Where today's cluster asks for more than was ever measured, and by how much."""
+    counts = _start_counts(cluster, mode, 0)
+    asked: dict[str, float] = {}
+    for kind in SyncKind:
+        for name, count in mode.sync_work(kind, counts).items():
+            asked[name] = max(asked.get(name, 0.0), float(np.max(count)))
+    for stage in mode.stages(PacketState.FIRST):
+        if stage.steps is Steps.DISPATCH:
+            asked |= {name: float(counts.dispatch) for name in stage.work}
+    found = []
+    for name, count in sorted(asked.items()):
+        times = costs.extrapolation(name, count)
+        if times:
+            most = costs.coefficients[name].measured_to or 0.0
+            found.append(f"{name}: {times:.1f}x beyond the largest measured point ({most:,.0f})")
+    return tuple(found)
+
+
+def bins_by_position(position: I64, cost_ns: I64) -> tuple[PositionBin, ...]:
+    """First packets' service times by how many rules stood before theirs."""
+    if not len(position):
+        return ()
+    edges = np.unique(np.linspace(0, int(position.max()) + 1, BINS + 1).astype(np.int64))
+    which = np.searchsorted(edges, position, side="right") - 1
+    bins = []
+    for b in np.unique(which).tolist():
+        costs = np.sort(cost_ns[which == b])
+        low, high = costs[int(0.1 * (len(costs) - 1))], costs[int(0.9 * (len(costs) - 1))]
+        centre = float(position[which == b].mean())
+        bins.append(PositionBin(centre, len(costs), float(costs.mean()) / 1e9, float(low) / 1e9, float(high) / 1e9))
+    return tuple(bins)
+
+
+def position_line(mode: Mode, costs: Costs, tried_mean: float) -> tuple[float, float]:
+    """The model's mean first-packet cost as a line over position: intercept and slope [s, s a rule]."""
+    factor = float(costs.factors["packet_first"].mean()) / FACTOR_ONE
+    fixed = slope = 0.0
+    for stage in mode.stages(PacketState.FIRST):
+        seconds = float(costs.seconds(stage.work)) * factor
+        if stage.steps is Steps.DISPATCH:
+            slope += seconds
+        else:
+            fixed += seconds * (tried_mean if stage.steps is Steps.ENDPOINT else 1.0)
+    return fixed, slope
+
+
+def load_curve(
+    mode: Mode, costs: Costs, first_ns: I64, packets: int, interval_ns: int, seed: int
+) -> tuple[tuple[LoadPoint, ...], float]:
+    """One core under rising load of new connections, first packets costing as ``first_ns`` seen in the run.
+
+    Returns the points and the knee: new connections a second at utilisation one.
+    """
+    if not len(first_ns):
+        return (), 0.0
+    later = mode.stages(PacketState.LATER)
+    later_ns = sum(float(costs.ns(stage.work)) for stage in later) * float(costs.factors["packet_later"].mean())
+    per_connection_s = (float(first_ns.mean()) + (packets - 1) * later_ns / FACTOR_ONE) / 1e9
+    capacity = 1 / per_connection_s
+    points = [_load_point(costs, later, first_ns, packets, interval_ns, load, capacity, seed) for load in LOADS]
+    return tuple(points), capacity
+
+
+def _load_point(
+    costs: Costs,
+    later: Sequence[object],
+    first_ns: I64,
+    packets: int,
+    interval_ns: int,
+    load: float,
+    capacity: float,
+    seed: int,
+) -> LoadPoint:
+    rng = stream(seed, "load-curve")  # the same arrivals for every load and mode, on a stretched clock
+    n = max(LOAD_CONNECTIONS // packets, 2_000)
+    arrival = np.rint(np.cumsum(rng.exponential(1.0, n)) / (load * capacity) * 1e9).astype(np.int64)
+    cost = np.empty((n, packets), np.int64)
+    cost[:, 0] = first_ns[rng.integers(0, len(first_ns), n)]
+    work_ns = sum(int(costs.ns(stage.work)) for stage in later)  # type: ignore[attr-defined]  # stages
+    draws = rng.integers(0, 1 << 32, (n, packets - 1), dtype=np.uint32)
+    cost[:, 1:] = (work_ns * costs.factor("packet_later", draws)) >> 10
+    times = (arrival[:, None] + interval_ns * np.arange(packets)).ravel()
+    order = np.argsort(times, kind="stable")
+    start = lindley(times[order], cost.ravel()[order])
+    finish = np.empty(n * packets, np.int64)
+    finish[order] = start + cost.ravel()[order]
+    until = int(arrival[-1])
+    settled = arrival > until // 10
+    done = finish.reshape(n, packets)[:, -1] <= until
+    latency: F64 = (finish.reshape(n, packets)[:, 0] - arrival)[settled] / 1e9
+    seconds = (until - until // 10) / 1e9
+    return LoadPoint(
+        offered_per_s=load * capacity,
+        delivered_per_s=float((done & settled).sum()) / seconds,
+        utilisation=min(load, 1.0),
+        first_packet_p99_s=float(np.sort(latency)[int(0.99 * (len(latency) - 1))]) if load < 1 else None,
+    )

@@ -1,0 +1,59 @@
+"""How far a cluster is from Kubernetes' limits, hard and soft, without simulating anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from kpsim.cluster.columns import Cluster
+from kpsim.experiment.result import Limit
+from kpsim.kube.allocator import ClusterIPAllocator
+from kpsim.profiles.defaults import load_defaults
+from kpsim.scenario.model import Scenario
+
+__all__ = ["limits_of"]
+
+
+def limits_of(scenario: Scenario, cluster: Cluster) -> tuple[Limit, ...]:
+    """Every limit with its use, in order of the share used."""
+    defaults = load_defaults()
+    services = cluster.services
+    first, last = scenario.cluster.service_node_port_range
+    connections = scenario.traffic.connections_per_s_per_node
+    life_s = scenario.traffic.packet_interval_s * (scenario.traffic.packets_per_connection - 1)
+    entries = connections * (life_s + defaults.value("limits.conntrack_time_wait"))
+    proxy = scenario.kube_proxy
+    table = max(proxy.conntrack_max_per_core * cluster.cores, proxy.conntrack_min)
+    namespaces = Counter(_namespaces(scenario))
+    endpoints = np.diff(cluster.endpoint_offset)
+
+    def soft(name: str, key: str, used: float, unit: str) -> Limit:
+        coefficient = defaults.coefficients[f"limits.{key}"]
+        return Limit(name, "soft", used, coefficient.value, unit, defaults.text.sources[coefficient.source])
+
+    found = [
+        Limit(
+            "ClusterIPs", "hard", int((services.cluster_ip > 0).sum()),
+            ClusterIPAllocator(scenario.cluster.service_cluster_ip_range).usable, "addresses",
+            f"spec.cluster.serviceClusterIPRange {scenario.cluster.service_cluster_ip_range}",
+        ),
+        Limit("NodePorts", "hard", int(services.node_ports.sum()), last - first + 1, "ports",
+              f"--service-node-port-range {first}-{last}"),
+        Limit("conntrack entries a node", "hard", round(entries), table, "entries",
+              "KubeProxyConfiguration conntrack.maxPerCore and min; entries live for the connection and TIME_WAIT"),
+        soft("nodes", "nodes", cluster.nodes, "nodes"),
+        soft("Services", "services", cluster.initial, "Services"),
+        soft("Services in a namespace", "services_per_namespace", max(namespaces.values(), default=0), "Services"),
+        soft("endpoints of a Service", "endpoints_per_service", int(endpoints.max(initial=0)), "endpoints"),
+        soft("Pods behind Services", "pods", cluster.pods, "Pods"),
+        soft("Pod churn", "churn", 2 * scenario.churn.pod_replacements_per_s, "creations and deletions a second"),
+    ]  # fmt: skip
+    return tuple(sorted(found, key=lambda limit: (-limit.share, limit.name)))
+
+
+def _namespaces(scenario: Scenario) -> dict[str, int]:
+    count: Counter[str] = Counter(s.namespace for s in scenario.objects.services)
+    for group in scenario.groups:
+        count[group.namespace] += group.count
+    return dict(count)

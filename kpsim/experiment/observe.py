@@ -1,0 +1,189 @@
+"""From one mode's run to observations: tallies and counts small enough to travel between processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kpsim.controlplane.deliveries import DeliveryLog
+from kpsim.datapath.outcomes import Verdict
+from kpsim.measure.tally import Tally
+from kpsim.simulation import ModeRun, Replication
+from kpsim.units import I64, to_ns
+
+__all__ = ["Observations", "observe"]
+
+PAIRS_KEPT = 20_000  # (position, cost) pairs kept of one replication, for the figure
+FOLD_AT = 1_000_000  # latencies gathered before they are counted
+
+
+@dataclass(slots=True)
+class Observations:
+    """One mode in one replication: a tally a measure and batch, counts, rates, and pairs for figures."""
+
+    mode: str
+    tallies: dict[str, list[Tally]]
+    counts: dict[str, int] = field(default_factory=dict)
+    rates: dict[str, float] = field(default_factory=dict)
+    position: I64 = field(default_factory=lambda: np.zeros(0, np.int64))  # rules passed (or would be) by first packets
+    cost_ns: I64 = field(default_factory=lambda: np.zeros(0, np.int64))  # what each of those cost
+    tried_mean: float = 0.0
+    sync_changed: float = 0.0  # rules of changed Services a sync, on average
+    rules: int = 0
+    dispatch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Batches:
+    """The measured time cut into stretches; one stretch where replications give the intervals."""
+
+    from_ns: int
+    until_ns: int
+    count: int
+
+    def index(self, time_ns: I64) -> I64:
+        """Which stretch each time lies in."""
+        share = (time_ns - self.from_ns) * self.count // max(self.until_ns - self.from_ns, 1)
+        return np.clip(share, 0, self.count - 1)
+
+    def tallies(self, values_ns: I64, time_ns: I64) -> list[Tally]:
+        """Values counted by the stretch their time lies in."""
+        out = [Tally() for _ in range(self.count)]
+        index = self.index(time_ns)
+        for b, tally in enumerate(out):
+            tally.add(values_ns if self.count == 1 else values_ns[index == b])
+        return out
+
+
+def observe(replication: Replication, run: ModeRun, batches: int) -> Observations:
+    """Everything the summaries are made of; the warm-up is cut here."""
+    scenario, log = replication.scenario, run.log
+    measured = _Batches(to_ns(scenario.run.warmup_s), replication.horizon_ns, batches)
+    seen = Observations(run.mode.name, {})
+    _observe_packets(seen, replication, run, measured)
+    _observe_syncs(seen, run, measured)
+    _observe_programming(seen, run, log, measured)
+    seconds = scenario.run.duration_s
+    watched = sum(row.size for row in log.rows) * replication.cluster.nodes
+    seen.rates |= {
+        "api_writes_per_s": log.writes / seconds,
+        "api_bytes_per_s": watched / seconds,
+        "deliveries_per_node_per_s": len(log.rows) / seconds,
+    }
+    seen.counts |= {"deliveries": len(log.rows), "stale_retries": run.stale_retries}
+    prefix = np.zeros(1, np.int64)
+    seen.dispatch = int(run.timeline.dispatch_total[prefix][0])
+    seen.rules = int(run.mode.rules_present(seen.dispatch, int(run.timeline.own_total[0])))
+    return seen
+
+
+def _observe_packets(seen: Observations, replication: Replication, run: ModeRun, measured: _Batches) -> None:
+    windows, connections, outcomes = replication.windows, replication.connections, run.outcomes
+    begin = windows.starts_ns[connections.window][:, None]
+    recorded = (outcomes.arrival_ns >= begin) & (outcomes.arrival_ns < begin + windows.length_ns)
+    recorded &= (outcomes.arrival_ns < replication.horizon_ns) & (outcomes.verdict != Verdict.UNSENT)
+    in_flight = recorded & (outcomes.finish_ns > replication.horizon_ns)
+    first = np.zeros_like(recorded)
+    first[:, 0] = True
+    served = recorded & (outcomes.verdict != Verdict.REFUSED)
+    latency = outcomes.latency_ns
+    for name, chosen in (("first_packet_latency", served & first), ("later_packet_latency", served & ~first)):
+        seen.tallies[name] = measured.tallies(latency[chosen], outcomes.arrival_ns[chosen])
+    done = recorded & ~in_flight
+    seen.counts |= {
+        "packets": int(recorded.sum()),
+        "delivered": int((done & (outcomes.verdict == Verdict.DELIVERED)).sum()),
+        "refused": int((done & (outcomes.verdict == Verdict.REFUSED)).sum()),
+        "stale": int((done & (outcomes.verdict == Verdict.STALE)).sum()),
+        "in_flight": int(in_flight.sum()),
+        "connections": int((recorded & first).sum()),
+        "packets_simulated": int(recorded.size),
+    }
+    busy = float(outcomes.cost_ns[recorded].sum()) / 1e9
+    seen.rates["cpu_packets_cores"] = busy / windows.node_seconds if windows.node_seconds else 0.0
+    which = np.flatnonzero((served & first)[:, 0])[:PAIRS_KEPT]
+    seen.cost_ns = outcomes.cost_ns[which, 0]
+    seen.tried_mean = float(outcomes.tried[which].mean()) if len(which) else 0.0
+    seen.position = outcomes.scanned[which] if run.prices.scans() else _place(replication)[connections.port[which]]
+
+
+def _place(replication: Replication) -> I64:
+    """Where a list would have each service port, for modes that have none."""
+    place = np.empty(len(replication.order), np.int64)
+    place[replication.order] = np.arange(len(replication.order))
+    return place
+
+
+def _observe_syncs(seen: Observations, run: ModeRun, measured: _Batches) -> None:
+    trace = run.trace
+    chosen = trace.ran & (trace.start >= measured.from_ns)
+    duration = trace.end - trace.start
+    for name, which in (
+        ("sync_duration", chosen),
+        ("sync_duration_full", chosen & trace.full),
+        ("sync_duration_partial", chosen & ~trace.full),
+    ):
+        seen.tallies[name] = measured.tallies(duration[which], trace.start[which])
+    nodes = trace.start.shape[1]
+    seconds = nodes * (measured.until_ns - measured.from_ns) / 1e9
+    seen.counts["syncs"] = int(chosen.sum())
+    seen.rates["syncs_per_node_per_s"] = int(chosen.sum()) / seconds if seconds else 0.0
+    seen.rates["cpu_proxy_cores"] = float(duration[chosen].sum()) / 1e9 / seconds if seconds else 0.0
+    rows = np.diff(trace.absorbed, axis=0, prepend=0)[chosen]
+    own = run.timeline.own[run.timeline.service[:]] if run.timeline.rows else np.zeros(1)
+    seen.sync_changed = float(rows.mean() * own.mean()) if rows.size else 0.0
+
+
+def _observe_programming(seen: Observations, run: ModeRun, log: DeliveryLog, measured: _Batches) -> None:
+    """Latency from a change to rules in force on every node, true and as the annotation has it."""
+    offset, effect_ns = log.ragged("effects_ns")
+    effect_row = np.repeat(np.arange(len(log.rows)), np.diff(offset))
+    trigger_ns = log.column("trigger_ns")
+    report_row = np.flatnonzero(trigger_ns >= measured.from_ns)
+    warm = effect_ns >= measured.from_ns
+    effect_ns, effect_row = effect_ns[warm], effect_row[warm]
+    true = _Folded(measured, effect_row, effect_ns)
+    reported = _Folded(measured, report_row, trigger_ns[report_row])
+    for node in range(run.trace.start.shape[1]):
+        absorbed = run.trace.absorbed[:, node]
+        in_force_ns = np.repeat(run.trace.end[:, node], np.diff(absorbed, prepend=0))
+        true.add(in_force_ns)
+        reported.add(in_force_ns)
+    seen.tallies["network_programming_true"] = true.finish()
+    seen.tallies["network_programming_reported"] = reported.finish()
+    seen.counts["changes"] = len(effect_ns)
+    seen.counts["changes_pending"] = true.pending
+
+
+class _Folded:
+    """Gathers latencies over nodes and counts them a million at a time."""
+
+    def __init__(self, measured: _Batches, row: I64, since_ns: I64) -> None:
+        self._measured = measured
+        index = measured.index(since_ns)
+        self._parts = [(row[index == b], since_ns[index == b]) for b in range(measured.count)]
+        self._tallies = [Tally() for _ in self._parts]
+        self._waiting: list[list[I64]] = [[] for _ in self._parts]
+        self._gathered = 0
+        self.pending = 0
+
+    def add(self, in_force_ns: I64) -> None:
+        """One node: when each row it absorbed came into force, (absorbed,)."""
+        for waiting, (row, since_ns) in zip(self._waiting, self._parts, strict=True):
+            inside = int(np.searchsorted(row, len(in_force_ns)))
+            self.pending += len(row) - inside
+            waiting.append(in_force_ns[row[:inside]] - since_ns[:inside])
+            self._gathered += inside
+        if self._gathered > FOLD_AT:
+            self.finish()
+
+    def finish(self) -> list[Tally]:
+        """Count what was gathered; all tallies so far."""
+        for tally, waiting in zip(self._tallies, self._waiting, strict=True):
+            if waiting:
+                tally.add(np.concatenate(waiting))
+                waiting.clear()
+        self._gathered = 0
+        return self._tallies
+

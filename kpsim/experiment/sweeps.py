@@ -1,0 +1,134 @@
+"""Sweeps: one document under a grid of overrides, each point an experiment of its own, kept so that it can go on.
+
+A point is known by the hash of its resolved scenario and kpsim's version; what was computed before is read back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from itertools import product
+from pathlib import Path
+
+import pandas as pd
+
+import kpsim
+from kpsim.errors import InputError
+from kpsim.experiment.guard import check_memory
+from kpsim.experiment.replications import run_scenario
+from kpsim.experiment.result import Result
+from kpsim.scenario.model import Scenario, Sweep
+from kpsim.scenario.reader import read, read_sweep
+from kpsim.scenario.resolved import write_resolved
+
+__all__ = ["COLUMNS", "grid", "sweep", "tidy"]
+
+COLUMNS = ["mode", "measure", "statistic", "value", "low", "high", "n"]
+Point = tuple[tuple[str, str], ...]
+Row = dict[str, object]
+
+
+def grid(plan: Sweep) -> list[Point]:
+    """Every combination of the axes' values, last axis fastest."""
+    names = [name for name, _ in plan.axes]
+    return [tuple(zip(names, values, strict=True)) for values in product(*(values for _, values in plan.axes))]
+
+
+def tidy(result: Result) -> list[Row]:
+    """One row a mode, measure and statistic."""
+    rows: list[Row] = []
+    for mode, found in result.modes.items():
+        for name, summary in found.summaries.items():
+            for statistic, e in {"mean": summary.mean, **summary.quantiles}.items():
+                row = (mode, name, statistic, e.value, e.low, e.high, summary.n)
+                rows.append(dict(zip(COLUMNS, row, strict=True)))
+        for statistic, value in (("rules", found.rules), ("capacity_per_s", found.capacity_per_s)):
+            rows.append(dict(zip(COLUMNS, (mode, "node", statistic, value, None, None, 1), strict=True)))
+    return rows
+
+
+def sweep(
+    path: str | Path,
+    sets: Sequence[tuple[str, str]] = (),
+    overrides: Sequence[tuple[str, str]] = (),
+    *,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+    cache: Path | None = None,
+    most_bytes: float | None = None,
+    executor: Executor | None = None,
+) -> pd.DataFrame:
+    """Run the grid of ``sets`` (or of the file's own ``sweep:``) and return a tidy table, a column an axis.
+
+    ``overrides`` hold for every point.  Points found in ``cache`` are not run again.
+    Raises :class:`InputError` if any point is wrong, before the first is run.
+    """
+    plan = read_sweep(Path(path), sets)
+    if not plan.axes:
+        raise InputError(f"{path}: nothing to sweep over; name an axis, e.g. --set services.small.count=100..10k:log:5")
+    points = grid(plan)
+    scenarios = [read(Path(path), [*overrides, *point]) for point in points]
+    for scenario in scenarios:
+        check_memory(scenario, most_bytes)
+    tell = progress or (lambda _done, _total: None)
+    rows: dict[int, list[Row]] = {}
+    for i, scenario in enumerate(scenarios):
+        kept = cache / f"{_key(scenario)}.json" if cache else None
+        if kept and kept.exists():
+            rows[i] = json.loads(kept.read_text(encoding="utf-8"))
+    tell(len(rows), len(points))
+    todo = {i: scenario for i, scenario in enumerate(scenarios) if i not in rows}
+    for i, found in _run_points(todo, jobs, executor):
+        rows[i] = found
+        if cache:
+            cache.mkdir(parents=True, exist_ok=True)
+            (cache / f"{_key(scenarios[i])}.json").write_text(json.dumps(found), encoding="utf-8")
+        tell(len(rows), len(points))
+    table = pd.DataFrame([{**_typed(point), **row} for i, point in enumerate(points) for row in rows[i]])
+    return table[[*(name for name, _ in plan.axes), *COLUMNS]]
+
+
+def _run_points(
+    todo: Mapping[int, Scenario], jobs: int, executor: Executor | None
+) -> Iterator[tuple[int, list[Row]]]:
+    """Points as they are done, the largest started first so that no worker ends up alone with it."""
+    if executor is None and (jobs <= 1 or len(todo) <= 1):
+        for i, scenario in todo.items():
+            yield i, _run_point(scenario)
+        return
+    pool = executor or ProcessPoolExecutor(
+        min(jobs, len(todo)), mp_context=multiprocessing.get_context("spawn")
+    )
+    try:
+        largest_first = sorted(todo, key=lambda i: -sum(g.count for g in todo[i].groups))
+        futures = {pool.submit(_run_point, todo[i]): i for i in largest_first}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        if executor is None:
+            pool.shutdown(cancel_futures=True)
+
+
+def _run_point(scenario: Scenario) -> list[Row]:
+    return tidy(run_scenario(scenario))
+
+
+def _key(scenario: Scenario) -> str:
+    return hashlib.sha256(f"{kpsim.__version__}\n{write_resolved(scenario)}".encode()).hexdigest()[:24]
+
+
+def _typed(point: Point) -> dict[str, object]:
+    """Axis values as numbers where they are numbers, for axes of figures."""
+    out: dict[str, object] = {}
+    for name, value in point:
+        try:
+            out[name] = int(value)
+        except ValueError:
+            try:
+                out[name] = float(value)
+            except ValueError:
+                out[name] = value
+    return out

@@ -1,0 +1,177 @@
+"""Virtual IPs and NodePorts out of their ranges, the way Kubernetes' allocators divide them.
+
+A range has a static band at its start, meant for addresses people choose, and a dynamic band above it, from which the
+API server allocates first; when that is full it takes from the static band.  The API server starts its search at a
+random place in the dynamic band; here it starts at the band's first address, because which address a Service gets
+changes nothing that is modelled, and the same scenario must give the same cluster.
+
+Source: pkg/registry/core/service/ipallocator/bitmap.go (calculateRangeOffset) and
+pkg/registry/core/service/portallocator/allocator.go.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+import numpy as np
+
+from kpsim.errors import InputError
+from kpsim.units import I64, U32
+
+__all__ = ["ClusterIPAllocator", "NodePortAllocator", "parse_range"]
+
+
+def parse_range(text: str) -> ipaddress.IPv4Network:
+    """An IPv4 range in CIDR notation, with or without host bits set.
+
+    Raises
+    ------
+    InputError
+        if it is not one.
+    """
+    try:
+        return ipaddress.IPv4Network(text, strict=False)
+    except ValueError:
+        kind = "an IPv6 range: IPv6 is designed, not built yet" if ":" in text else "not a range of addresses"
+        raise InputError(f"{text!r} is {kind}; write e.g. 10.96.0.0/12") from None
+
+
+class _Range:
+    """Numbers ``first`` … ``first + size - 1``, of which the ``band`` first are given out last."""
+
+    def __init__(self, first: int, size: int, band: int, called: str) -> None:
+        self.first = first
+        self.usable = size
+        self.static_band_size = min(band, size)
+        self._called = called
+        self._taken: set[int] = set()
+        self._cursor = self.static_band_size  # offset of the next candidate; after the end, the static band
+
+    @property
+    def free(self) -> int:
+        """How many are left."""
+        return self.usable - len(self._taken)
+
+    def holds(self, number: int) -> bool:
+        """Whether ``number`` is one that can be given out."""
+        return 0 <= number - self.first < self.usable
+
+    def take(self, number: int) -> bool:
+        """Take one; whether it was free and in the range."""
+        if not self.holds(number) or number in self._taken:
+            return False
+        self._taken.add(number)
+        return True
+
+    def take_many(self, n: int) -> I64:
+        """The next ``n`` free numbers, (n,), dynamic band first."""
+        if n > self.free:
+            asked = len(self._taken) + n
+            raise InputError(f"the {self._called} is too small: it has {self.usable:,} and {asked:,} are asked for")
+        if n == 1:
+            return np.array([self._take_next()], np.int64)
+        found: list[I64] = []
+        missing = n
+        taken = np.fromiter(self._taken, np.int64, len(self._taken))
+        while missing:
+            offsets = (self._cursor + np.arange(min(missing + len(self._taken), self.usable))) % self.usable
+            candidates = self.first + offsets[~np.isin(self.first + offsets, taken)][:missing]
+            last = int(candidates[-1]) - self.first if len(candidates) else int(offsets[-1])
+            self._cursor = (last + 1) % self.usable
+            found.append(candidates)
+            missing -= len(candidates)
+        numbers = np.concatenate(found) if found else np.zeros(0, np.int64)
+        self._taken.update(numbers.tolist())
+        return numbers
+
+    def _take_next(self) -> int:
+        while self.first + self._cursor in self._taken:
+            self._cursor = (self._cursor + 1) % self.usable
+        number = self.first + self._cursor
+        self._taken.add(number)
+        return number
+
+
+class ClusterIPAllocator:
+    """The Service range, e.g. ``10.96.0.0/12``: every address but the first and the last can be a ClusterIP."""
+
+    def __init__(self, cidr: str) -> None:
+        network = parse_range(cidr)
+        size = network.num_addresses
+        band = 0 if size <= 16 else min(max(16, size // 16), 256)
+        self.cidr = str(network)
+        called = f"service range {self.cidr}"
+        self._range = _Range(int(network.network_address) + 1, max(0, size - 2), band, called)
+
+    @property
+    def usable(self) -> int:
+        """How many Services with a virtual IP fit."""
+        return self._range.usable
+
+    @property
+    def static_band_size(self) -> int:
+        """How many addresses at the start are given out last."""
+        return self._range.static_band_size
+
+    @property
+    def free(self) -> int:
+        """How many addresses are left."""
+        return self._range.free
+
+    def holds(self, ip: str) -> bool:
+        """Whether ``ip`` is an address this range can give out."""
+        return self._range.holds(int(ipaddress.IPv4Address(ip)))
+
+    def reserve(self, ip: str) -> bool:
+        """Take the address a Service asked for; whether it was free and in the range."""
+        return self._range.take(int(ipaddress.IPv4Address(ip)))
+
+    def allocate(self) -> str:
+        """The next free address.  Raises ``InputError`` when there is none."""
+        return str(ipaddress.IPv4Address(int(self._range.take_many(1)[0])))
+
+    def allocate_many(self, n: int) -> U32:
+        """The next ``n`` free addresses as numbers, (n,).
+
+        Raises
+        ------
+        InputError
+            saying how many fit and how many were asked for.
+        """
+        return self._range.take_many(n).astype(np.uint32)
+
+
+class NodePortAllocator:
+    """The NodePort range, 30000–32767 unless the API server was told otherwise."""
+
+    def __init__(self, first: int, last: int) -> None:
+        size = max(0, last - first + 1)
+        band = 0 if size <= 16 else min(max(16, size // 32), 128)
+        self._range = _Range(first, size, band, f"NodePort range {first}-{last}")
+
+    @property
+    def usable(self) -> int:
+        """How many NodePorts there are."""
+        return self._range.usable
+
+    @property
+    def static_band_size(self) -> int:
+        """How many ports at the start are given out last."""
+        return self._range.static_band_size
+
+    @property
+    def free(self) -> int:
+        """How many ports are left."""
+        return self._range.free
+
+    def reserve(self, port: int) -> bool:
+        """Take the port a Service asked for; whether it was free and in the range."""
+        return self._range.take(port)
+
+    def allocate(self) -> int:
+        """The next free port.  Raises ``InputError`` when there is none."""
+        return int(self._range.take_many(1)[0])
+
+    def allocate_many(self, n: int) -> I64:
+        """The next ``n`` free ports, (n,).  Raises ``InputError`` when there are not so many."""
+        return self._range.take_many(n)

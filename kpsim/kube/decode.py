@@ -1,0 +1,215 @@
+"""One written object to one typed object: Services, Pods, workloads, slices, Nodes.
+
+Fields that Service networking does not look at are not looked at here either, so that a dump of any age or vendor
+reads.  Shapes are checked (:mod:`kpsim.kube.fields`), meaning is not (:mod:`kpsim.kube.validation`).
+"""
+
+from __future__ import annotations
+
+import re
+
+from kpsim.errors import Place
+from kpsim.kube.defaults import CLIENT_IP_TIMEOUT_S, with_defaults
+from kpsim.kube.fields import Fault, Fields
+from kpsim.kube.objects import Endpoint, EndpointSlice, Node, Pod, Service, ServicePort, Workload
+
+__all__ = ["WORKLOAD_KINDS", "endpoint_slice", "endpoints_object", "node", "owner", "pod", "service", "workload"]
+
+WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job")
+
+ZONE = "topology.kubernetes.io/zone"
+ZONE_BEFORE_1_17 = "failure-domain.beta.kubernetes.io/zone"
+SERVICE_NAME = "kubernetes.io/service-name"
+
+Ports = tuple[tuple[str, int, str], ...]
+
+
+def _identity(fields: Fields) -> tuple[str, str]:
+    """Namespace and name; a name that is missing is a fault."""
+    metadata = fields.part("metadata")
+    name = metadata.text("name")
+    if not name and "name" not in metadata:
+        generated = metadata.text("generateName")
+        if generated:
+            name = generated.rstrip("-")
+        else:
+            what = "Required value: name or generateName is required"
+            fields.faults.append(Fault((*metadata.key, "name"), what))
+    return metadata.text("namespace") or "default", name
+
+
+def service(fields: Fields, place: Place) -> Service:
+    """A ``v1.Service`` with its defaults."""
+    namespace, name = _identity(fields)
+    spec = fields.part("spec")
+    affinity = spec.part("sessionAffinityConfig").part("clientIP")
+    ingress = fields.part("status").part("loadBalancer").parts("ingress")
+    return with_defaults(
+        Service(
+            namespace=namespace,
+            name=name,
+            type=spec.text("type", "ClusterIP"),
+            cluster_ip=_cluster_ip(spec),
+            ports=tuple(_service_port(port) for port in spec.parts("ports")),
+            selector=spec.labels("selector"),
+            external_ips=spec.texts("externalIPs"),
+            external_name=spec.text("externalName"),
+            load_balancer_ips=tuple(
+                at.text("ip") for at in ingress if at.text("ip") and at.text("ipMode", "VIP") == "VIP"
+            ),
+            load_balancer_source_ranges=spec.texts("loadBalancerSourceRanges"),
+            session_affinity=spec.text("sessionAffinity", "None"),
+            session_affinity_timeout_s=affinity.number("timeoutSeconds", CLIENT_IP_TIMEOUT_S),
+            internal_traffic_policy=spec.text("internalTrafficPolicy", "Cluster"),
+            external_traffic_policy=spec.text("externalTrafficPolicy", "Cluster"),
+            allocate_load_balancer_node_ports=spec.truth("allocateLoadBalancerNodePorts", True),
+            publish_not_ready_addresses=spec.truth("publishNotReadyAddresses", False),
+            health_check_node_port=spec.number("healthCheckNodePort"),
+            place=place,
+        )
+    )
+
+
+def _cluster_ip(spec: Fields) -> str:
+    """The virtual IP as written; of a dual-stack pair, the IPv4 one, which is the one modelled."""
+    first = spec.text("clusterIP")
+    several = spec.texts("clusterIPs")
+    if first == "None" or "None" in several:
+        return "None"
+    return next((ip for ip in (first, *several) if ip and ":" not in ip), first)
+
+
+def _service_port(port: Fields) -> ServicePort:
+    target = port.raw.get("targetPort")
+    if isinstance(target, str) and re.fullmatch(r"\d{1,5}", target):
+        target = int(target)  # IntOrString: a digit string is a number to kubectl too
+    if target is None or isinstance(target, bool) or not isinstance(target, int | str):
+        target = port.number("targetPort")
+    return ServicePort(
+        port=port.number("port"),
+        name=port.text("name"),
+        protocol=port.text("protocol", "TCP"),
+        target_port=target,
+        node_port=port.number("nodePort"),
+    )
+
+
+def pod(fields: Fields) -> Pod:
+    """A ``v1.Pod``; one without any status (a manifest) counts as running and ready."""
+    namespace, name = _identity(fields)
+    metadata, spec, status = fields.part("metadata"), fields.part("spec"), fields.part("status")
+    conditions = {at.text("type"): at.text("status") for at in status.parts("conditions")}
+    phase = status.text("phase", "Pending" if status.raw else "Running")
+    return Pod(
+        namespace=namespace,
+        name=name,
+        labels=metadata.labels("labels"),
+        ip=status.text("podIP"),
+        node=spec.text("nodeName"),
+        phase=phase,
+        ready=conditions.get("Ready", "True" if phase == "Running" else "False") == "True",
+        terminating="deletionTimestamp" in metadata,
+        host_network=spec.truth("hostNetwork", False),
+        container_ports=_container_ports(spec),
+    )
+
+
+def _container_ports(spec: Fields) -> Ports:
+    return tuple(
+        (port.text("name"), port.number("containerPort"), port.text("protocol", "TCP"))
+        for container in spec.parts("containers")
+        for port in container.parts("ports")
+    )
+
+
+def workload(fields: Fields, kind: str) -> Workload:
+    """A Deployment, StatefulSet, DaemonSet, …: its replicas and what its Pods look like."""
+    namespace, name = _identity(fields)
+    spec = fields.part("spec")
+    template = spec.part("template")
+    wanted = "parallelism" if kind == "Job" else "replicas"
+    replicas = None if kind == "DaemonSet" else spec.number(wanted, 1)
+    if replicas is not None and replicas < 0:
+        what = f"Invalid value: {replicas}: must be greater than or equal to 0"
+        fields.faults.append(Fault((*spec.key, wanted), what))
+    labels = template.part("metadata").labels("labels")
+    return Workload(kind, namespace, name, replicas, labels, _container_ports(template.part("spec")))
+
+
+def owner(fields: Fields) -> tuple[str, str]:
+    """Kind and name of the controller that owns an object; two empty texts if none does."""
+    for reference in fields.part("metadata").parts("ownerReferences"):
+        if reference.truth("controller", False):
+            return reference.text("kind"), reference.text("name")
+    return "", ""
+
+
+def endpoint_slice(fields: Fields) -> EndpointSlice:
+    """A ``discovery.k8s.io`` EndpointSlice (v1 or v1beta1); a condition that is not given counts as usual."""
+    namespace, name = _identity(fields)
+    labels = dict(fields.part("metadata").labels("labels"))
+    return EndpointSlice(
+        namespace=namespace,
+        name=name,
+        service=labels.get(SERVICE_NAME, ""),
+        address_type=fields.text("addressType", "IPv4"),
+        ports=_slice_ports(fields),
+        endpoints=tuple(made for at in fields.parts("endpoints") for made in _endpoints(at, namespace)),
+    )
+
+
+def _slice_ports(fields: Fields) -> Ports:
+    return tuple((at.text("name"), at.number("port"), at.text("protocol", "TCP")) for at in fields.parts("ports"))
+
+
+def _endpoints(at: Fields, namespace: str) -> list[Endpoint]:
+    conditions = at.part("conditions")
+    ready = conditions.truth("ready", True)
+    node_name = at.text("nodeName") or at.part("topology").text("kubernetes.io/hostname")
+    return [
+        Endpoint(
+            ip=address,
+            ready=ready,
+            serving=conditions.truth("serving", ready),
+            terminating=conditions.truth("terminating", False),
+            node=node_name,
+            zone=at.text("zone") or at.part("topology").text(ZONE),
+            pod=_target(at, namespace),
+        )
+        for address in at.texts("addresses")
+    ]
+
+
+def _target(at: Fields, namespace: str) -> str:
+    target = at.part("targetRef")
+    if target.text("kind") != "Pod" or not target.text("name"):
+        return ""
+    return f"{target.text('namespace') or namespace}/{target.text('name')}"
+
+
+def endpoints_object(fields: Fields) -> list[EndpointSlice]:
+    """An old ``v1.Endpoints`` as slices, one a subset."""
+    namespace, name = _identity(fields)
+    slices = []
+    for subset in fields.parts("subsets"):
+        found = [
+            Endpoint(at.text("ip"), ready, ready, False, at.text("nodeName"), "", _target(at, namespace))
+            for key, ready in (("addresses", True), ("notReadyAddresses", False))
+            for at in subset.parts(key)
+        ]
+        kind = "IPv6" if found and ":" in found[0].ip else "IPv4"
+        slices.append(EndpointSlice(namespace, name, name, kind, _slice_ports(subset), tuple(found)))
+    return slices
+
+
+def node(fields: Fields) -> Node:
+    """A ``v1.Node``: its name, zone and whole cores."""
+    metadata = fields.part("metadata")
+    labels = dict(metadata.labels("labels"))
+    capacity = fields.part("status").part("capacity").raw.get("cpu")
+    cores = re.fullmatch(r"(\d{1,6})(m?)", str(capacity))
+    return Node(
+        name=metadata.text("name"),
+        zone=labels.get(ZONE) or labels.get(ZONE_BEFORE_1_17, ""),
+        cores=int(cores[1]) // (1000 if cores[2] else 1) if cores else 0,
+    )

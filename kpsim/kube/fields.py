@@ -1,0 +1,119 @@
+"""Looking into an object as it was written, collecting what has the wrong shape instead of stopping at it.
+
+A :class:`Fields` is one mapping of an object with its key from the document's top; asking it for a number, a text or
+a list gives that or a default, and notes a :class:`Fault` where something else stands there.  ``null`` is the same as
+leaving the field out, as it is to Kubernetes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from kpsim.documents import Key
+
+__all__ = ["Fault", "Fields"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong with an object: the key from the document's top, what, and the mend."""
+
+    key: Key
+    what: str
+    mend: str = ""
+    on_key: bool = False
+
+
+class Fields:
+    """One mapping of an object, its key, and where faults go."""
+
+    __slots__ = ("faults", "key", "raw")
+
+    def __init__(self, raw: object, key: Key, faults: list[Fault]) -> None:
+        self.key = key
+        self.faults = faults
+        self.raw: Mapping[str, object] = {}
+        if isinstance(raw, dict):
+            self.raw = raw
+        elif raw is not None:
+            faults.append(Fault(key, f"must be a mapping, not {_kind(raw)}"))
+
+    def __contains__(self, name: str) -> bool:
+        return self.raw.get(name) is not None
+
+    def text(self, name: str, default: str = "") -> str:
+        """A string field."""
+        value = self.raw.get(name)
+        if value is None:
+            return default
+        if isinstance(value, str):
+            return value
+        mend = f"quote it: '{value}'" if isinstance(value, bool | int | float) else ""
+        self._wrong(name, f"must be text, not {_kind(value)}", mend)
+        return default
+
+    def number(self, name: str, default: int = 0) -> int:
+        """A whole-number field."""
+        value = self.raw.get(name)
+        if value is None:
+            return default
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        digits = isinstance(value, str) and value.isdecimal()
+        self._wrong(name, f"must be a whole number, not {_kind(value)}", "leave out the quotes" if digits else "")
+        return default
+
+    def truth(self, name: str, default: bool) -> bool:
+        """A boolean field."""
+        value = self.raw.get(name)
+        if value is None:
+            return default
+        if isinstance(value, bool):
+            return value
+        self._wrong(name, f"must be true or false, not {_kind(value)}")
+        return default
+
+    def part(self, name: str) -> Fields:
+        """A mapping field; an empty one if it is not there."""
+        return Fields(self.raw.get(name), (*self.key, name), self.faults)
+
+    def parts(self, name: str) -> Iterator[Fields]:
+        """The mappings of a list field."""
+        for index, value in enumerate(self._list(name)):
+            yield Fields(value, (*self.key, name, index), self.faults)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """The strings of a list field."""
+        values = self._list(name)
+        for index, value in enumerate(values):
+            if not isinstance(value, str):
+                self.faults.append(Fault((*self.key, name, index), f"must be text, not {_kind(value)}"))
+        return tuple(value for value in values if isinstance(value, str))
+
+    def labels(self, name: str) -> tuple[tuple[str, str], ...]:
+        """A mapping of text to text, in order of its keys."""
+        part = self.part(name)
+        return tuple(sorted((key, part.text(key)) for key in part.raw))
+
+    def _list(self, name: str) -> list[object]:
+        value = self.raw.get(name)
+        if value is None:
+            return []
+        if isinstance(value, list):
+            return value
+        self._wrong(name, f"must be a list, not {_kind(value)}")
+        return []
+
+    def _wrong(self, name: str, what: str, mend: str = "") -> None:
+        self.faults.append(Fault((*self.key, name), what, mend))
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, bool):
+        return f"the truth value {str(value).lower()}"
+    if isinstance(value, str):
+        return f"the text {value if len(value) <= 40 else value[:37] + '...'!r}"
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    return "a list" if isinstance(value, list) else "a mapping"

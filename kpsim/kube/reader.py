@@ -1,0 +1,246 @@
+"""Kubernetes objects out of files and directories: manifests, and what ``kubectl get -o json|yaml`` prints.
+
+Lists of any kind are opened (``List``, ``ServiceList``, ``items: null``), kinds that Service networking does not look
+at are counted and left.  This is where files are opened; the scenario room reads its documents through here too.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kpsim.documents import Document, Key, decode, load
+from kpsim.errors import InputError, Place, Problem
+from kpsim.kube import decode as decoding
+from kpsim.kube.fields import Fault, Fields
+from kpsim.kube.objects import EndpointSlice, KubeObjects, Node, Pod, Service, Workload
+from kpsim.kube.validation import allocation_faults, service_faults
+
+__all__ = ["Origin", "Reading", "documents_in", "read_into", "read_objects", "read_raw"]
+
+SUFFIXES = (".yaml", ".yml", ".json", ".yaml.gz", ".yml.gz", ".json.gz")
+PROXY_CONFIGURATION = "KubeProxyConfiguration"
+DUMP = "kubectl get svc,endpointslices,nodes -A -o json"
+LARGE_YAML = 5_000_000  # characters from which the slow reading of YAML is worth a word
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which part of which document an object came from."""
+
+    document: Document
+    key: Key = ()
+
+    def problem(self, fault: Fault) -> Problem:
+        """The fault of this object with its place."""
+        return self.document.problem((*self.key, *fault.key), fault.what, fault.mend, on_key=fault.on_key)
+
+
+@dataclass(slots=True)
+class Reading:
+    """Objects in the making: what was read so far, where each Service came from, what was wrong."""
+
+    services: list[Service] = field(default_factory=list)
+    origins: list[Origin] = field(default_factory=list)
+    names: dict[tuple[str, str], Service] = field(default_factory=dict)
+    pods: list[Pod] = field(default_factory=list)
+    workloads: dict[tuple[str, str, str], Workload] = field(default_factory=dict)
+    owners: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
+    slices: list[EndpointSlice] = field(default_factory=list)
+    endpoints: list[EndpointSlice] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    proxy: dict[str, object] | None = None
+    proxy_origin: Origin | None = None
+    ignored: Counter[str] = field(default_factory=Counter)
+    warnings: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, document: Document, key: Key, raw: object) -> None:
+        """Take one object, or every object of a list."""
+        fields = Fields(raw, (), [])
+        kind = fields.text("kind")
+        if kind.endswith("List") and ("items" in fields.raw or kind == "List"):
+            for index, item in enumerate(_items(fields)):
+                self.add(document, (*key, "items", index), _with_kind(item, kind.removesuffix("List")))
+        else:
+            self._take(Origin(document, key), fields, kind)
+        self.problems += [Origin(document, key).problem(fault) for fault in fields.faults]
+
+    def add_all(self, documents: Iterable[Document]) -> None:
+        """Take every object of several documents; say so once a file where YAML is the slow way."""
+        for document in documents:
+            self.add(document, (), document.data)
+            text = document.source.text
+            slow = f"{document.file} is large YAML: kubectl get -o json reads about forty times faster"
+            if len(text) > LARGE_YAML and document.is_yaml and slow not in self.warnings:
+                self.warnings.append(slow)
+
+    def _take(self, origin: Origin, fields: Fields, kind: str) -> None:
+        if kind == "Service" and not fields.text("apiVersion").startswith("serving."):
+            self._take_service(origin, fields)
+        elif kind == "Pod":
+            self.pods.append(decoding.pod(fields))
+        elif kind in decoding.WORKLOAD_KINDS:
+            made = decoding.workload(fields, kind)
+            self.workloads[kind, made.namespace, made.name] = made
+            self.owners[kind, made.namespace, made.name] = decoding.owner(fields)
+        elif kind == "EndpointSlice":
+            self.slices.append(decoding.endpoint_slice(fields))
+        elif kind == "Endpoints":
+            self.endpoints += decoding.endpoints_object(fields)
+        elif kind == "Node":
+            self.nodes.append(decoding.node(fields))
+        elif kind == PROXY_CONFIGURATION:
+            self.proxy, self.proxy_origin = dict(fields.raw), origin
+        elif kind == "ConfigMap" and PROXY_CONFIGURATION in str(fields.part("data").raw.get("config.conf")):
+            self._take_config_map(origin, fields.part("data").text("config.conf"))
+        elif kind:
+            self.ignored[kind] += 1
+        elif fields.raw:
+            self.problems.append(origin.problem(Fault((), "is not a Kubernetes object: it has no kind")))
+
+    def _take_service(self, origin: Origin, fields: Fields) -> None:
+        made = decoding.service(fields, origin.document.cheap_place(origin.key))
+        faulty = {fault.key for fault in fields.faults}
+        fields.faults += [fault for fault in service_faults(made) if fault.key not in faulty]
+        identity = (made.namespace, made.name)
+        if self.names.get(identity) == made:  # the same object in two files of a directory
+            return
+        self.names.setdefault(identity, made)
+        self.services.append(made)
+        self.origins.append(origin)
+
+    def _take_config_map(self, origin: Origin, text: str) -> None:
+        """kube-proxy's ConfigMap holds its configuration as text in a text."""
+        document = load(text, f"{origin.document.file} (config.conf)")[0]
+        if isinstance(document.data, dict) and document.data.get("kind") == PROXY_CONFIGURATION:
+            self.proxy, self.proxy_origin = dict(document.data), Origin(document)
+
+    def check(self, service_cluster_ip_range: str, node_port_range: tuple[int, int]) -> list[Problem]:
+        """Problems of all Services together: names, ClusterIPs and NodePorts asked for twice or out of range."""
+        faults = allocation_faults(self.services, service_cluster_ip_range, node_port_range)
+        return [self.origins[index].problem(fault) for index, fault in faults]
+
+    def objects(self) -> KubeObjects:
+        """Everything taken, frozen; slices win over the Endpoints of the same Service, owners over what they own."""
+        sliced = {(at.namespace, at.service) for at in self.slices}
+        old = [at for at in self.endpoints if (at.namespace, at.service) not in sliced]
+        kept = [made for key, made in self.workloads.items() if not self._owned(key)]
+        return KubeObjects(
+            services=tuple(self.services),
+            pods=tuple({(pod.namespace, pod.name): pod for pod in self.pods}.values()),
+            workloads=tuple(kept),
+            slices=tuple({(at.namespace, at.name, at.ports, at.service): at for at in [*self.slices, *old]}.values()),
+            nodes=tuple({node.name: node for node in self.nodes}.values()),
+            proxy_configuration=tuple((self.proxy or {}).items()),
+            warnings=(*self.warnings, *self._ignored()),
+        )
+
+    def _owned(self, key: tuple[str, str, str]) -> bool:
+        kind, name = self.owners[key]
+        return (kind, key[1], name) in self.workloads
+
+    def _ignored(self) -> Iterator[str]:
+        if self.ignored:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.ignored.items()))
+            yield f"ignored {sum(self.ignored.values())} objects that Service networking does not look at: {kinds}"
+
+
+def _items(fields: Fields) -> list[object]:
+    items = fields.raw.get("items")
+    if isinstance(items, list):
+        return items
+    if items is not None:
+        fields.faults.append(Fault(("items",), "must be a list"))
+    return []
+
+
+def _with_kind(item: object, kind: str) -> object:
+    """An item of a ``ServiceList``: ``kubectl get --raw`` leaves out the kind of the items."""
+    if kind and isinstance(item, dict) and "kind" not in item:
+        return {**item, "kind": kind}
+    return item
+
+
+def read_raw(path: Path) -> tuple[Document, ...]:
+    """The documents of one file.
+
+    Raises
+    ------
+    InputError
+        if there is no such file, it cannot be read, or it is not YAML or JSON.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError([Problem(Place(str(path)), what=_why(error), mend=_near(path))]) from None
+    except ValueError:  # a NUL in the name
+        raise InputError(f"{str(path)!r} is not the name of a file") from None
+    return load(decode(raw, str(path)), str(path))
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file or directory"
+    if isinstance(error, IsADirectoryError):
+        return "is a directory"
+    return f"cannot be read: {(error.strerror or type(error).__name__).lower()}"
+
+
+def _near(path: Path) -> str:
+    try:
+        there = [entry.name for entry in path.parent.iterdir()] if not path.exists() else []
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(path.name, there, 1)
+    return f"did you mean {path.parent / near[0]}?" if near else ""
+
+
+def documents_in(path: Path) -> Iterator[Document]:
+    """Every document of a file, or of every ``*.yaml``, ``*.yml`` and ``*.json`` of a directory, in order of names."""
+    if not path.is_dir():
+        yield from read_raw(path)
+        return
+    try:
+        files = sorted(at for at in path.iterdir() if at.name.endswith(SUFFIXES) and not at.is_dir())
+        hidden = not files and any(path.iterdir())
+    except OSError as error:
+        raise InputError([Problem(Place(str(path)), what=_why(error))]) from None
+    if not files:
+        what = "holds no *.yaml, *.yml or *.json file" if hidden else "is an empty directory"
+        raise InputError([Problem(Place(str(path)), what=what, mend=f"fill it: {DUMP}")])
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            yield from read_raw(file)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+
+
+def read_into(reading: Reading, paths: Sequence[Path]) -> None:
+    """Take everything of several files and directories; what cannot be read becomes a problem of the reading."""
+    for path in paths:
+        try:
+            reading.add_all(documents_in(path))
+        except InputError as error:
+            reading.problems += error.problems
+
+
+def read_objects(paths: Sequence[Path]) -> KubeObjects:
+    """The objects of several files and directories, each Service checked by itself.
+
+    Raises
+    ------
+    InputError
+        with everything the API server would refuse.
+    """
+    reading = Reading()
+    read_into(reading, paths)
+    if reading.problems:
+        raise InputError(reading.problems)
+    return reading.objects()

@@ -1,0 +1,217 @@
+"""A Service after the API server and the EndpointSlice controller had their turn: addresses given, endpoints found.
+
+Endpoints come from the best witness there is: the Service's own EndpointSlices; else the Pods its selector matches;
+else the replicas of the workloads whose Pods it would match, which the cluster room places later.  A Pod that several
+Services select carries the same name in each, so that it is one Pod.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from kpsim.kube.allocator import ClusterIPAllocator, NodePortAllocator
+from kpsim.kube.defaults import needs_cluster_ip, needs_node_ports
+from kpsim.kube.objects import (
+    Endpoint,
+    EndpointSlice,
+    KubeObjects,
+    Labels,
+    Pod,
+    ResolvedService,
+    Service,
+    ServicePort,
+    Workload,
+)
+
+__all__ = ["resolve"]
+
+TERMINAL_PHASES = ("Succeeded", "Failed")
+NAMES_SHOWN = 3
+
+ContainerPorts = tuple[tuple[str, int, str], ...]
+
+
+def resolve(
+    objects: KubeObjects, service_cluster_ip_range: str, node_port_range: tuple[int, int], nodes: int
+) -> tuple[tuple[ResolvedService, ...], tuple[str, ...]]:
+    """Every Service with its ClusterIP, NodePorts and endpoints, in file order, and what is worth a warning.
+
+    Parameters
+    ----------
+    objects
+        what was read, valid.
+    service_cluster_ip_range, node_port_range
+        where addresses come from; those that Services ask for are taken first.
+    nodes
+        how many Pods a DaemonSet has.
+
+    Raises
+    ------
+    InputError
+        if a range is too small for the Services.
+    """
+    services = _allocate(objects.services, service_cluster_ip_range, node_port_range)
+    finder = _Finder(objects, nodes)
+    resolved = tuple(finder.resolve(service) for service in services)
+    return resolved, tuple(finder.warnings())
+
+
+def _allocate(services: Sequence[Service], cidr: str, node_port_range: tuple[int, int]) -> list[Service]:
+    """The Services with the addresses they asked for, and free ones where they asked for none."""
+    ips, ports = ClusterIPAllocator(cidr), NodePortAllocator(*node_port_range)
+    wanting_ip = [service for service in services if needs_cluster_ip(service) and not service.cluster_ip]
+    for service in services:
+        if service.proxied and service.cluster_ip and ":" not in service.cluster_ip:
+            ips.reserve(service.cluster_ip)
+        for port in service.ports:
+            if port.node_port:
+                ports.reserve(port.node_port)
+    found = iter(ips.allocate_many(len(wanting_ip)).tolist())
+    given = []
+    for service in services:
+        if needs_cluster_ip(service) and not service.cluster_ip:
+            service = replace(service, cluster_ip=str(ipaddress.IPv4Address(next(found))))  # noqa: PLW2901
+        if needs_node_ports(service) and any(not port.node_port for port in service.ports):
+            service = replace(service, ports=_with_node_ports(service.ports, ports))  # noqa: PLW2901
+        given.append(service)
+    return given
+
+
+def _with_node_ports(ports: Iterable[ServicePort], free: NodePortAllocator) -> tuple[ServicePort, ...]:
+    return tuple(port if port.node_port else replace(port, node_port=free.allocate()) for port in ports)
+
+
+@dataclass(slots=True)
+class _ByLabel:
+    """Things with labels, looked up by namespace and selector without scanning all of them."""
+
+    having: dict[tuple[str, str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, index: int, namespace: str, labels: Labels) -> None:
+        for key, value in labels:
+            self.having[namespace, key, value].append(index)
+
+    def matching(self, namespace: str, selector: Labels) -> list[int]:
+        """Indices of what carries every label of the selector, in file order; an empty selector matches nothing."""
+        lists = sorted((self.having.get((namespace, key, value), []) for key, value in selector), key=len)
+        if not lists:
+            return []
+        rest = [set(other) for other in lists[1:]]
+        return [index for index in lists[0] if all(index in other for other in rest)]
+
+
+class _Finder:
+    """Finds the endpoints of Services among slices, Pods and workloads."""
+
+    def __init__(self, objects: KubeObjects, nodes: int) -> None:
+        self._objects = objects
+        self._nodes = nodes
+        self._slices: dict[tuple[str, str], list[EndpointSlice]] = defaultdict(list)
+        for at in objects.slices:
+            self._slices[at.namespace, at.service].append(at)
+        self._pods, self._workloads = _ByLabel(), _ByLabel()
+        for index, pod in enumerate(objects.pods):
+            self._pods.add(index, pod.namespace, pod.labels)
+        for index, made in enumerate(objects.workloads):
+            self._workloads.add(index, made.namespace, made.pod_labels)
+        self._kinds: dict[tuple[str, str], int] = defaultdict(int)
+        for made in objects.workloads:
+            self._kinds[made.namespace, made.name] += 1
+        self._matched_nothing: list[str] = []
+        self._not_selecting: list[str] = []
+        self._unnamed: list[str] = []
+
+    def resolve(self, service: Service) -> ResolvedService:
+        """One Service with its endpoints and the numbers of its target ports."""
+        if service.type == "ExternalName":
+            return ResolvedService(service)
+        name = f"{service.namespace}/{service.name}"
+        slices = self._slices.get((service.namespace, service.name), [])
+        if slices:
+            return self._from_slices(service, slices)
+        endpoints, containers = self._from_pods(service)
+        if not endpoints and not containers:
+            endpoints, containers = self._from_workloads(service)
+        if not endpoints and service.selector:
+            self._matched_nothing.append(name)
+        elif not endpoints:
+            self._not_selecting.append(name)
+        targets = tuple(_target(port, containers) for port in service.ports)
+        if endpoints and not all(targets):
+            self._unnamed.append(name)
+        return ResolvedService(service, endpoints, targets)
+
+    def _from_slices(self, service: Service, slices: list[EndpointSlice]) -> ResolvedService:
+        kinds = {at.address_type for at in slices}
+        modelled = [at for at in slices if at.address_type == "IPv4"] if "IPv4" in kinds else slices
+        endpoints = {endpoint.ip: endpoint for at in modelled for endpoint in at.endpoints}
+        numbers = {port[0]: port[1] for at in modelled for port in at.ports}
+        targets = tuple(
+            numbers.get(port.name) or (port.target_port if isinstance(port.target_port, int) else 0)
+            for port in service.ports
+        )
+        return ResolvedService(service, tuple(endpoints.values()), targets)
+
+    def _from_pods(self, service: Service) -> tuple[tuple[Endpoint, ...], list[ContainerPorts]]:
+        matching = [self._objects.pods[i] for i in self._pods.matching(service.namespace, service.selector)]
+        alive = [pod for pod in matching if pod.phase not in TERMINAL_PHASES]
+        placed = [pod for pod in alive if pod.ip or pod.phase == "Running"]
+        endpoints = tuple(_endpoint(pod, service.publish_not_ready_addresses) for pod in placed)
+        return endpoints, [pod.container_ports for pod in matching]
+
+    def _from_workloads(self, service: Service) -> tuple[tuple[Endpoint, ...], list[ContainerPorts]]:
+        indices = self._workloads.matching(service.namespace, service.selector)
+        matching = [self._objects.workloads[i] for i in indices]
+        endpoints = tuple(Endpoint(ip="", pod=name) for made in matching for name in self._pod_names(made))
+        return endpoints, [made.container_ports for made in matching]
+
+    def _pod_names(self, made: Workload) -> Iterable[str]:
+        """Names for Pods that do not exist yet, the same whichever Service asks."""
+        alone = self._kinds[made.namespace, made.name] == 1
+        stem = f"{made.namespace}/{made.name}" + ("" if alone else f"-{made.kind.lower()}")
+        replicas = self._nodes if made.replicas is None else made.replicas
+        return (f"{stem}-{i}" for i in range(replicas))
+
+    def warnings(self) -> Iterable[str]:
+        """What a user would want to know: Services whose connections are refused."""
+        refused = "connections to it are refused"
+        if self._matched_nothing:
+            yield _about(self._matched_nothing, "the selector matches no Pod or workload that was read", refused)
+        if self._not_selecting:
+            yield _about(self._not_selecting, "no selector, and no EndpointSlice that was read", refused)
+        if self._unnamed:
+            what = "a named target port that no container of its Pods has"
+            yield _about(self._unnamed, what, "that port has no endpoints")
+
+
+def _endpoint(pod: Pod, publish_not_ready: bool) -> Endpoint:
+    """The endpoint the EndpointSlice controller makes of a Pod.  Source: staging/src/k8s.io/endpointslice/utils.go."""
+    serving = pod.ready
+    return Endpoint(
+        ip=pod.ip,
+        ready=publish_not_ready or (serving and not pod.terminating),
+        serving=serving,
+        terminating=pod.terminating,
+        node=pod.node,
+        pod=f"{pod.namespace}/{pod.name}",
+    )
+
+
+def _target(port: ServicePort, containers: Sequence[ContainerPorts]) -> int:
+    """The number a service port's target resolves to; 0 if no container names it."""
+    if isinstance(port.target_port, int):
+        return port.target_port
+    named: Mapping[tuple[str, str], int] = {
+        (name, protocol): number for ports in reversed(containers) for name, number, protocol in ports
+    }
+    return named.get((port.target_port, port.protocol), 0)
+
+
+def _about(names: Sequence[str], what: str, consequence: str) -> str:
+    if len(names) == 1:
+        return f"Service {names[0]}: {what}; {consequence}"
+    shown = ", ".join(names[:NAMES_SHOWN]) + (", …" if len(names) > NAMES_SHOWN else "")
+    return f"{len(names):,} Services ({shown}): {what}; {consequence.replace(' to it', ' to them')}"

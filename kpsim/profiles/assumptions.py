@@ -1,0 +1,17 @@
+"""What the model takes for granted, as reports list it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import resources
+
+import yaml
+
+__all__ = ["assumptions"]
+
+
+@lru_cache(maxsize=1)
+def assumptions() -> tuple[tuple[str, str], ...]:
+    """Numbered assumptions with the direction in which each errs: ``("A1", "…")``, in order."""
+    text = (resources.files(__package__) / "assumptions.yaml").read_text(encoding="utf-8")
+    return tuple((str(key).strip("[]"), str(value)) for key, value in yaml.safe_load(text).items())

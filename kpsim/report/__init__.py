@@ -1,0 +1,10 @@
+"""What a reader gets from a result: figures, one HTML page, Markdown, tables and a terminal summary.
+
+Everything here looks only at a :class:`~kpsim.experiment.result.Result` and decides nothing about the model.  What
+may be claimed is decided in ``wording`` and ``verdict``, the rows of tables in ``grid``, how modes look in ``style``.
+``directory`` writes everything.  matplotlib is imported by ``figures`` alone, so a terminal summary stays quick.
+"""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,38 @@
+"""A result as files: what a run leaves behind for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from kpsim.experiment.result import Result
+from kpsim.report.figures import pictures
+from kpsim.report.html import write_html
+from kpsim.report.markdown import report_markdown
+from kpsim.report.tables import summary_document, write_tables
+
+__all__ = ["write_report"]
+
+
+def write_report(result: Result, directory: Path) -> list[Path]:
+    """Write page, Markdown, summary, tables and figures into ``directory``, drawing each figure once.
+
+    The files are ``report.html``, ``report.md``, ``summary.json``, five ``*.csv`` and ``figures/*.svg``; equal results
+    give equal bytes.
+    """
+    figures = directory / "figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    drawn = pictures(result)
+    summary = json.dumps(summary_document(result), indent=2, ensure_ascii=False, allow_nan=False)
+    return [
+        write_html(result, directory / "report.html", drawn),
+        _write(directory / "report.md", report_markdown(result)),
+        _write(directory / "summary.json", summary + "\n"),
+        *write_tables(result, directory),
+        *(picture.write(figures) for picture in drawn),
+    ]
+
+
+def _write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8", newline="\n")
+    return path

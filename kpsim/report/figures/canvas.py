@@ -1,0 +1,211 @@
+"""A sheet of paper for one figure: message on top, key below it, panels under both, and the same bytes every time.
+
+Margins are worked out from the number of lines above the panels instead of by matplotlib's layout engines, which
+measure all text several times over.  Text is drawn as outlines of the font that matplotlib carries, so that nothing is
+cut or shifted on a machine with other fonts; matplotlib notes each text in a comment, so a diff still reads.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import math
+import textwrap
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from kpsim.report.style import GREY, INK
+from kpsim.report.wording.quantity import compact, glued
+
+__all__ = ["Picture", "Sheet", "drawing", "log_ticks"]
+
+_RC: Any = {
+    "svg.hashsalt": "kpsim",
+    "svg.fonttype": "path",
+    "text.parse_math": False,  # a "$" in a name is a dollar sign
+    "font.family": "DejaVu Sans",
+    "font.size": 10.5,
+    "axes.labelsize": 10.5,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.7,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 6,
+    "path.simplify_threshold": 0.1,
+}
+_WIDTH, _HEIGHT = 7.2, 4.3  # inches
+_TITLE_CHARS = 75
+_DOTTED = (0, (1.2, 1.8))
+_LOCK = threading.Lock()
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw with kpsim's settings and give matplotlib's own back; they are global, so one thread draws at a time."""
+    with _LOCK, mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_RC)
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A finished figure: file stem, the message, a text for those who do not see it, how to read it, and the SVG."""
+
+    name: str
+    title: str
+    alt: str
+    note: str
+    svg: str
+
+    def write(self, directory: Path) -> Path:
+        """Write ``<name>.svg`` into ``directory``."""
+        path = directory / f"{self.name}.svg"
+        path.write_text(self.svg, encoding="utf-8", newline="\n")
+        return path
+
+
+class Sheet:
+    """A figure being drawn."""
+
+    def __init__(self, name: str, title: str, panels: int = 1) -> None:
+        self.name = name
+        self.title = title
+        self.figure = Figure(figsize=(_WIDTH, _HEIGHT))
+        self.axes: list[Axes] = [self.figure.add_subplot(1, panels, i + 1) for i in range(panels)]
+        self._keys: list[tuple[Artist, str]] = []
+        self._marks = 0
+
+    def key(self, artist: Artist, text: str) -> None:
+        """Say in the key what ``artist`` stands for."""
+        self._keys.append((artist, text))
+
+    def mark_x(self, axes: Axes, value: float, text: str) -> None:
+        """Draw a dotted upright line at ``value`` and name it above the panel, where no curve runs."""
+        axes.axvline(value, color=GREY, linewidth=1.2, linestyle=_DOTTED, zorder=1)
+        across = axes.transAxes.inverted().transform(axes.transData.transform((value, axes.get_ylim()[1])))[0]
+        align = "left" if across < 0.2 else "right" if across > 0.8 else "center"
+        axes.annotate(
+            text, (value, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 2 + 13 * self._marks),
+            textcoords="offset points", ha=align, va="bottom", size=9.5, color=GREY,
+        )  # fmt: skip
+        self._marks += 1
+
+    def mark_y(self, axes: Axes, value: float, text: str) -> None:
+        """Draw a dotted level line at ``value`` and name it in the key."""
+        self.key(axes.axhline(value, color=GREY, linewidth=1.2, linestyle=_DOTTED, zorder=1), text)
+
+    def _arrange(self) -> None:
+        lines = _balanced(self.title)
+        columns, rows = self._key_shape()
+        height = _HEIGHT + 0.2 * max(0, rows + len(lines) + self._marks - 3)
+        self.figure.set_size_inches(_WIDTH, height)
+        below_title = height - 0.12 - 0.22 * len(lines)
+        panels_top = below_title - 0.2 - 0.2 * rows - 0.18 * self._marks
+        self.figure.subplots_adjust(
+            left=0.86 / _WIDTH, right=1 - 0.34 / _WIDTH, bottom=0.58 / height, top=panels_top / height, wspace=0.38
+        )
+        self.figure.text(
+            0.14 / _WIDTH,
+            1 - 0.12 / height,
+            "\n".join(lines),
+            size=11.5,
+            weight="bold",
+            color=INK,
+            va="top",
+            linespacing=1.25,
+        )
+        if self._keys:
+            self.figure.legend(
+                [artist for artist, _ in self._keys],
+                [text for _, text in self._keys],
+                loc="upper left",
+                bbox_to_anchor=(0.14 / _WIDTH, below_title / height),
+                ncols=columns,
+                frameon=False,
+                fontsize=10,
+                labelspacing=0.3,
+                borderpad=0.1,
+                borderaxespad=0.0,
+                columnspacing=1.3,
+                handlelength=2.4,
+                numpoints=1,
+            )
+
+    def _key_shape(self) -> tuple[int, int]:
+        if not self._keys:
+            return 1, 0
+        longest = max(len(text) for _, text in self._keys)
+        columns = max(1, min(len(self._keys), int((_WIDTH - 0.1) / (0.62 + 0.067 * longest))))
+        return columns, math.ceil(len(self._keys) / columns)
+
+    def picture(self, alt: str, note: str) -> Picture:
+        """Arrange, render and name the figure."""
+        self._arrange()
+        buffer = io.StringIO()
+        self.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "kpsim", "Title": self.title})
+        return Picture(self.name, self.title, f"{self.title}. {alt}", note, _with_title(buffer.getvalue(), self.title))
+
+
+def _balanced(title: str) -> list[str]:
+    """Break a title into as few lines as it needs, of about the same length."""
+    title = glued(title)
+    lines = textwrap.wrap(title, _TITLE_CHARS)
+    rows = len(lines)
+    for width in range(_TITLE_CHARS - 1, _TITLE_CHARS // 3, -1):
+        narrower = textwrap.wrap(title, width)
+        if len(narrower) > rows:
+            break
+        lines = narrower
+    return lines
+
+
+def _with_title(svg: str, title: str) -> str:
+    head, tag, rest = svg.partition("<svg ")
+    attributes, _, body = rest.partition(">")
+    return f'{head}{tag}role="img" {attributes}>\n <title>{html.escape(title)}</title>{body}'
+
+
+def log_ticks(axis: Axis, low: float, high: float, unit: str = "") -> None:
+    """Put an axis on a log scale from ``low`` to ``high`` and label round values, each with its own SI prefix."""
+    axes = axis.axes
+    (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
+    (axes.set_xlim if axis is axes.xaxis else axes.set_ylim)(low, high)
+    decades = math.log10(high / low)
+    ticks = _round_values(low, high, (1.0,) if decades > 3.2 else (1.0, 3.0) if decades > 1.8 else (1.0, 2.0, 5.0))
+    if len(ticks) < 3:
+        ticks = np.asarray([t for t in MaxNLocator(5).tick_values(low, high) if low <= t <= high])
+    axis.set_major_locator(FixedLocator(ticks.tolist()))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: compact(value, unit)))
+    axis.set_minor_locator(LogLocator(subs=np.arange(2, 10).tolist(), numticks=30) if decades > 0.9 else NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _round_values(low: float, high: float, steps: tuple[float, ...]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    values = np.asarray([step * 10.0**power for power in powers for step in steps])
+    return values[(values >= low * 0.999) & (values <= high * 1.001)]

@@ -1,0 +1,120 @@
+"""The tables a reader sees, as rows of text, once for page, Markdown and terminal alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kpsim.experiment.result import Comparison, Limit, Result
+from kpsim.measure.summary import MEASURES
+from kpsim.report.verdict import Standing, bound_text, standing
+from kpsim.report.wording.quantity import EMPTY, compact, count, estimate, factor, percent, rate, ratio, unit_of
+
+__all__ = [
+    "Objective",
+    "comparison_cells",
+    "count_cells",
+    "limit_cells",
+    "measure_cells",
+    "objectives",
+    "quantile_names",
+    "rate_cells",
+    "sorted_limits",
+    "title_of",
+]
+
+_OUTCOMES = ("delivered", "refused", "dropped", "stale", "in_flight")
+_REPORTED = {"network_programming_true": "network_programming_reported"}
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One objective under one mode, in words."""
+
+    standing: Standing
+    mode: str
+    measure: str
+    bound: str
+    found: str
+    reported: str  # the same statistic as kube-proxy's metric would show it; an en dash where it has none
+
+
+def title_of(measure: str) -> str:
+    """A measure's title; its name if the table does not know it."""
+    return MEASURES[measure].title if measure in MEASURES else measure
+
+
+def objectives(result: Result) -> list[Objective]:
+    """Every objective under every mode, in the order judged."""
+    rows = []
+    for v in result.verdicts:
+        threshold, unit = v.threshold, unit_of(v.threshold.measure)
+        summaries = result.modes[v.mode].summaries if v.mode in result.modes else {}
+        metric = summaries.get(_REPORTED.get(threshold.measure, ""))
+        reported = estimate(metric.statistic(threshold.statistic), metric.unit) if metric is not None else EMPTY
+        rows.append(
+            Objective(standing(v), v.mode, threshold.measure, bound_text(threshold), estimate(v.found, unit), reported)
+        )
+    return rows
+
+
+def quantile_names(result: Result, wanted: Sequence[str] = ("p50", "p90", "p99")) -> list[str]:
+    """Those of ``wanted`` that any summary supports."""
+    summaries = [summary for found in result.modes.values() for summary in found.summaries.values()]
+    held = {name for summary in summaries for name in summary.quantiles}
+    return [name for name in wanted if name in held]
+
+
+def measure_cells(result: Result, mode: str, quantiles: Sequence[str]) -> list[tuple[str, ...]]:
+    """Measure, number of observations and percentiles, for each measure with any observation."""
+    return [
+        (name, _short(summary.n), *(estimate(summary.quantiles.get(q), summary.unit) for q in quantiles))
+        for name, summary in result.modes[mode].summaries.items()
+        if summary.n > 0
+    ]
+
+
+def _short(n: int) -> str:
+    for scale, suffix in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if n >= scale:
+            return f"{n / (1e3 if suffix == 'k' else scale):.3g}{suffix}"
+    return count(n)
+
+
+def count_cells(result: Result, mode: str) -> list[tuple[str, str]]:
+    """What became of the packets first, then everything else that was counted."""
+    counts = result.modes[mode].counts
+    names = [name for name in _OUTCOMES if name in counts] + [name for name in counts if name not in _OUTCOMES]
+    return [(name.replace("_", " "), count(counts[name])) for name in names]
+
+
+def rate_cells(result: Result, mode: str) -> list[tuple[str, str]]:
+    """Rates by name, with their intervals."""
+    return [(name, rate(name, found)) for name, found in result.modes[mode].rates.items()]
+
+
+def comparison_cells(comparison: Comparison) -> tuple[str, str, str, str]:
+    """Measure with statistic, difference, ratio with its interval, and whether the interval leaves out 1."""
+    low, high = comparison.ratio.low, comparison.ratio.high
+    says = "no interval"
+    if low is not None and high is not None:
+        says = "lower" if high < 1 else "higher" if low > 1 else "cannot say"
+    what = f"{comparison.measure} {comparison.statistic}"
+    return what, estimate(comparison.difference, unit_of(comparison.measure)), ratio(comparison.ratio), says
+
+
+def sorted_limits(result: Result, above: float = 0.0) -> list[Limit]:
+    """Limits with more than a share ``above`` used, the fullest first."""
+    return sorted((limit for limit in result.limits if limit.share > above), key=lambda limit: -limit.share)
+
+
+def limit_cells(limit: Limit) -> tuple[str, str, str, str, str]:
+    """Name, share used, used of what, headroom, source."""
+    used = f"{compact(limit.used)} of {compact(limit.limit)} {limit.unit}".rstrip()
+    return f"{limit.name} ({limit.kind})", percent(limit.share), used, _room(limit.share), limit.source
+
+
+def _room(share: float) -> str:
+    if share >= 1:
+        return "broken" if share > 1 else "none"
+    return factor(1 / share) if share > 0 else EMPTY

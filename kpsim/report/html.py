@@ -1,0 +1,123 @@
+"""The report: one HTML file that needs no network and no scripts.
+
+Figures are embedded as images rather than inline, so that no id of one can clash with another's and a reader who does
+not see them gets their text.  Everything that came from a file is escaped by the template engine.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from kpsim.experiment.result import ModeResult, Result
+from kpsim.report.figures import Picture, pictures
+from kpsim.report.grid import (
+    comparison_cells,
+    count_cells,
+    limit_cells,
+    measure_cells,
+    objectives,
+    quantile_names,
+    rate_cells,
+    sorted_limits,
+    title_of,
+)
+from kpsim.report.style import mode_style
+from kpsim.report.verdict import answer
+from kpsim.report.wording.glossary import GLOSSARY, NOT_MODELLED
+from kpsim.report.wording.quantity import EMPTY, count, estimate
+
+__all__ = ["report_html", "write_html"]
+
+_REPORTED = (("true", "network_programming_true"), ("as kube-proxy reports it", "network_programming_reported"))
+
+
+def report_html(result: Result, drawn: Sequence[Picture] | None = None) -> str:
+    """The whole page; ``drawn`` are its figures if they are drawn already."""
+    loader = PackageLoader("kpsim.report")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.lstrip_blocks = True
+    figures = pictures(result) if drawn is None else drawn
+    return environment.get_template("report.html.j2").render(_context(result, figures))
+
+
+def write_html(result: Result, path: Path, drawn: Sequence[Picture] | None = None) -> Path:
+    """Write the page to ``path``."""
+    path.write_text(report_html(result, drawn), encoding="utf-8", newline="\n")
+    return path
+
+
+def _data_uri(svg: str) -> str:
+    return "data:image/svg+xml;base64," + b64encode(svg.encode()).decode()
+
+
+def _context(result: Result, drawn: Sequence[Picture]) -> dict[str, Any]:
+    quantiles = quantile_names(result)
+    return {
+        "result": result,
+        "scenario": result.scenario,
+        "answer": answer(result),
+        "sizes": [
+            (count(getattr(result, name)), name.replace("_", " ")) for name in ("nodes", "services", "endpoints")
+        ],
+        "confidence": _confidence(result),
+        "limits": [(limit_cells(limit), min(limit.share, 1.0), limit.share) for limit in sorted_limits(result)],
+        "objectives": [(each, title_of(each.measure)) for each in objectives(result)],
+        "programming": _programming(result),
+        "figures": [(each, _data_uri(each.svg)) for each in drawn],
+        "quantiles": quantiles,
+        "measures": _by_measure(result, quantiles),
+        "counts": {mode: count_cells(result, mode) for mode in result.modes},
+        "rates": {mode: rate_cells(result, mode) for mode in result.modes},
+        "comparisons": [(c.mode, c.against, comparison_cells(c)) for c in result.comparisons],
+        "color": {mode: mode_style(mode).color for mode in result.modes},
+        "not_modelled": NOT_MODELLED,
+        "glossary": GLOSSARY,
+    }
+
+
+def _by_measure(result: Result, quantiles: Sequence[str]) -> list[tuple[str, list[tuple[str, str, list[str]]]]]:
+    """For each measure, a row a mode: modes stand under one another, which is how they are compared."""
+    rows: dict[str, list[tuple[str, str, list[str]]]] = {}
+    for mode in result.modes:
+        for name, n, *values in measure_cells(result, mode, quantiles):
+            rows.setdefault(name, []).append((mode, n, values))
+    return [(title_of(name), each) for name, each in rows.items()]
+
+
+def _programming(result: Result) -> list[tuple[str, str, list[str]]]:
+    """Network programming latency, true and reported, a row each, at p50 and p99."""
+    rows = []
+    for mode, found in result.modes.items():
+        for label, measure in _REPORTED:
+            if measure in found.summaries and found.summaries[measure].n > 0:
+                summary = found.summaries[measure]
+                rows.append((mode, label, [estimate(summary.quantiles.get(q), summary.unit) for q in ("p50", "p99")]))
+    return rows
+
+
+def _confidence(result: Result) -> list[tuple[str, str]]:
+    run, profile = result.scenario.run, result.scenario.profile
+    batches = sorted({s.batches for found in result.modes.values() for s in found.summaries.values()})
+    basis = " or ".join(str(n) for n in batches) or EMPTY
+    intervals = f"95 % intervals from {basis} replications or batches"
+    if run.replications == 1:
+        intervals += ". One replication: batches of a single run, so what varies between runs is not in them"
+    warmth = f"caches {profile.cache_warmth:.0%} warm".replace("%", " %")
+    guesses = [f"{mode}: {text}" for mode, found in result.modes.items() for text in _guessed(found)]
+    return [
+        ("Intervals", f"{intervals}."),
+        ("Cost profile", f"{profile.name}, {profile.set} set, {warmth}."),
+        ("Engine", f"{result.engine}: {result.engine_reason}".rstrip(": ") + "."),
+        ("Extrapolation", "; ".join(guesses) + "." if guesses else "None: every cost lies within measured sizes."),
+    ]
+
+
+def _guessed(found: ModeResult) -> list[str]:
+    beyond = [p.services for p in found.sync_curve if p.extrapolated]
+    drawn = [f"sync curve from {count(min(beyond))} Services on"] if beyond else []
+    return [*found.extrapolations, *drawn]

@@ -1,0 +1,69 @@
+"""A result as a short Markdown page, for an issue, a review or a wiki."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from kpsim.experiment.result import Result
+from kpsim.report.grid import comparison_cells, limit_cells, measure_cells, objectives, quantile_names, sorted_limits
+from kpsim.report.verdict import answer
+
+__all__ = ["report_markdown"]
+
+_WORDS = {"met": "met", "failed": "**failed**", "unknown": "cannot say"}
+_SPECIAL = re.compile(r"([\\`*{}\[\]<>#|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown and HTML leave as it is, on one line."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split())).replace("\\<", "&lt;").replace("\\>", "&gt;")
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    body = [f"| {' | '.join(row)} |" for row in rows]
+    return [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}", *body, ""] if body else []
+
+
+def report_markdown(result: Result) -> str:
+    """The answer, the objectives, the measures, the paired differences, the fullest limits, and what to distrust."""
+    said = answer(result)
+    lines = [f"# {_plain(result.scenario.name)}", "", " ".join(_plain(sentence) for sentence in said.sentences), ""]
+    if said.configuration:
+        lines += ["```yaml", said.configuration.rstrip(), "```", ""]
+    lines += _objectives(result) + _measures(result)
+    rows = [(f"{_plain(c.mode)} – {_plain(c.against)}", *map(_plain, comparison_cells(c))) for c in result.comparisons]
+    if rows:
+        lines += ["## Paired differences", "", *_table(("modes", "measure", "difference", "ratio", ""), rows)]
+    limits = [[_plain(cell) for cell in limit_cells(limit)] for limit in sorted_limits(result)]
+    if limits:
+        lines += ["## Limits", "", *_table(("limit", "used", "", "headroom", "source"), limits)]
+    lines += _doubts(result)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _objectives(result: Result) -> list[str]:
+    rows = [
+        (_plain(o.mode), f"`{o.measure}`", _plain(o.bound), o.found, o.reported, _WORDS[o.standing])
+        for o in objectives(result)
+    ]
+    heads = ("mode", "measure", "objective", "found [95 %]", "as kube-proxy reports it", "verdict")
+    return ["## Objectives", "", *_table(heads, rows)] if rows else []
+
+
+def _measures(result: Result) -> list[str]:
+    quantiles = quantile_names(result)
+    rows = [
+        (_plain(mode), f"`{name}`", *rest)
+        for mode in result.modes
+        for name, *rest in measure_cells(result, mode, quantiles)
+    ]
+    return ["## Measures", "", *_table(("mode", "measure", "n", *quantiles), rows)] if rows else []
+
+
+def _doubts(result: Result) -> list[str]:
+    guesses = [f"{mode}: {text}" for mode, found in result.modes.items() for text in found.extrapolations]
+    notes = [*result.warnings, *guesses, *(f"{name}: {text}" for name, text in result.assumptions)]
+    lines = ["## What to know before trusting this", "", *(f"* {_plain(note)}" for note in notes), ""] if notes else []
+    command = result.provenance.get("command", "")
+    return lines + (["Reproduce with:", "", f"    {' '.join(command.split())}", ""] if command else [])

@@ -1,0 +1,185 @@
+"""A result as plain data: one JSON document and five CSV tables, the same bytes for the same result.
+
+Left out on purpose: times of day, the command line and whatever else differs between two runs that found the same.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from kpsim.experiment.result import ModeResult, Result
+from kpsim.measure.summary import Estimate, Summary
+from kpsim.report.verdict import answer, standing
+
+__all__ = ["TABLES", "summary_document", "write_tables"]
+
+_DIGITS = 9
+_NOT_RESULTS = frozenset({"command"})  # provenance that says how it was asked, not what was found
+
+
+def _number(value: float | None) -> float | None:
+    if value is None or isinstance(value, int):
+        return value
+    return float(f"{float(value):.{_DIGITS}g}") if math.isfinite(value) else None
+
+
+def _estimate(found: Estimate | None) -> dict[str, float | None] | None:
+    if found is None:
+        return None
+    return {"value": _number(found.value), "low": _number(found.low), "high": _number(found.high)}
+
+
+def _record(value: Any) -> dict[str, Any]:
+    """A frozen dataclass of plain fields as a dictionary."""
+    each = ((f.name, getattr(value, f.name)) for f in fields(value))
+    return {name: _number(x) if isinstance(x, float) else x for name, x in each}
+
+
+def summary_document(result: Result) -> dict[str, Any]:
+    """Everything found but the distributions (those are in ``cdf.csv``), ready for ``json.dumps``."""
+    said = answer(result)
+    return {
+        "apiVersion": "kpsim/v1alpha1",
+        "kind": "Summary",
+        "scenario": result.scenario.name,
+        "complete": result.complete,
+        "passed": result.passed,
+        "answer": {
+            "verdict": said.verdict,
+            "headroom": said.headroom,
+            "change": said.change,
+            "recommended": said.recommended,
+        },
+        "cluster": {
+            "services": result.services,
+            "service_ports": result.service_ports,
+            "endpoints": result.endpoints,
+            "nodes": result.nodes,
+        },
+        "engine": {"name": result.engine, "reason": result.engine_reason},
+        "thresholds": [_verdict_record(v) for v in result.verdicts],
+        "limits": [_record(limit) | {"share": _number(limit.share)} for limit in result.limits],
+        "modes": {mode: _mode_document(found) for mode, found in result.modes.items()},
+        "comparisons": [
+            {
+                "measure": c.measure,
+                "statistic": c.statistic,
+                "mode": c.mode,
+                "against": c.against,
+                "difference": _estimate(c.difference),
+                "ratio": _estimate(c.ratio),
+            }
+            for c in result.comparisons
+        ],
+        "warnings": list(result.warnings),
+        "assumptions": [{"id": name, "text": text} for name, text in result.assumptions],
+        "provenance": {key: value for key, value in result.provenance.items() if key not in _NOT_RESULTS},
+    }
+
+
+def _verdict_record(verdict: Any) -> dict[str, Any]:
+    threshold = verdict.threshold
+    return _record(threshold) | {"mode": verdict.mode, "found": _estimate(verdict.found), "standing": standing(verdict)}
+
+
+def _mode_document(found: ModeResult) -> dict[str, Any]:
+    return {
+        "rules": found.rules,
+        "capacity_per_s": _number(found.capacity_per_s),
+        "position_fixed_s": _number(found.position_fixed_s),
+        "position_slope_s": _number(found.position_slope_s),
+        "summaries": {name: _summary_document(summary) for name, summary in found.summaries.items()},
+        "counts": dict(found.counts),
+        "rates": {name: _estimate(rate) for name, rate in found.rates.items()},
+        "by_position": [_record(each) for each in found.by_position],
+        "sync_curve": [_record(each) for each in found.sync_curve],
+        "load_curve": [_record(each) for each in found.load_curve],
+        "extrapolations": list(found.extrapolations),
+    }
+
+
+def _summary_document(summary: Summary) -> dict[str, Any]:
+    return {
+        "unit": summary.unit,
+        "n": summary.n,
+        "batches": summary.batches,
+        "mean": _estimate(summary.mean),
+        "min": _number(summary.min),
+        "max": _number(summary.max),
+        "quantiles": {name: _estimate(found) for name, found in summary.quantiles.items()},
+    }
+
+
+Row = Sequence[object]
+
+
+def _summaries(result: Result) -> Iterator[Row]:
+    yield ("mode", "measure", "unit", "n", "batches", "statistic", "value", "low", "high")
+    for mode, found in result.modes.items():
+        for name, summary in found.summaries.items():
+            ends = {
+                "mean": summary.mean,
+                **summary.quantiles,
+                "min": Estimate(summary.min),
+                "max": Estimate(summary.max),
+            }
+            for statistic, value in ends.items():
+                numbers = (value.value, value.low, value.high)
+                yield (mode, name, summary.unit, summary.n, summary.batches, statistic, *numbers)
+
+
+def _records(result: Result, attribute: str, columns: Sequence[str]) -> Iterator[Row]:
+    yield ("mode", *columns)
+    for mode, found in result.modes.items():
+        for each in getattr(found, attribute):
+            yield (mode, *(getattr(each, column) for column in columns))
+
+
+def _cdfs(result: Result) -> Iterator[Row]:
+    yield ("mode", "measure", "value", "share")
+    for mode, found in result.modes.items():
+        for name, cdf in found.cdfs.items():
+            for value, share in zip(cdf.value.tolist(), cdf.share.tolist(), strict=True):
+                yield (mode, name, value, share)
+
+
+def _tables(result: Result) -> Mapping[str, Iterable[Row]]:
+    position = ("position", "n", "mean_s", "p10_s", "p90_s")
+    sync = ("kind", "services", "rules", "seconds", "low_s", "high_s", "extrapolated")
+    load = ("offered_per_s", "delivered_per_s", "utilisation", "first_packet_p99_s")
+    return {
+        "summaries.csv": _summaries(result),
+        "by_position.csv": _records(result, "by_position", position),
+        "sync_curve.csv": _records(result, "sync_curve", sync),
+        "load_curve.csv": _records(result, "load_curve", load),
+        "cdf.csv": _cdfs(result),
+    }
+
+
+TABLES = ("summaries.csv", "by_position.csv", "sync_curve.csv", "load_curve.csv", "cdf.csv")
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.{_DIGITS}g}" if math.isfinite(value) else ""
+    return "" if value is None else value
+
+
+def write_tables(result: Result, directory: Path) -> list[Path]:
+    """Write the CSV tables into ``directory``, which is made if need be; a table without rows has only its header."""
+    directory.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, rows in _tables(result).items():
+        path = directory / name
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerows([_cell(value) for value in row] for row in rows)
+        paths.append(path)
+    return paths

@@ -1,0 +1,169 @@
+"""The summary at the end of a run: verdict first, then objectives, measures, comparisons, limits and warnings.
+
+Plain aligned text, at most 100 columns.  How it is coloured, and whether at all, is the caller's: each piece of text
+passes through ``style(kind, text)``, with kind one of ``KINDS``.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+
+from kpsim.experiment.result import Result
+from kpsim.report.grid import (
+    comparison_cells,
+    count_cells,
+    limit_cells,
+    measure_cells,
+    objectives,
+    quantile_names,
+    sorted_limits,
+)
+from kpsim.report.verdict import answer
+from kpsim.report.wording.quantity import count, glued
+
+__all__ = ["KINDS", "WIDTH", "Style", "summary_text"]
+
+WIDTH = 100
+KINDS = ("title", "met", "failed", "unknown", "unset", "dim", "warning", "plain")
+Style = Callable[[str, str], str]
+
+_MARKS = {"met": "✓", "failed": "✗", "unknown": "?", "unset": "·"}
+_MAX_NAME, _MIN_NAME = 34, 12
+
+
+class _Page:
+    """Lines under construction, each a list of (kind, text)."""
+
+    def __init__(self, style: Style) -> None:
+        self._style = style
+        self._lines: list[str] = []
+
+    def line(self, *pieces: tuple[str, str]) -> None:
+        room, said = WIDTH, []
+        for kind, text in pieces:
+            clean = _printable(text)
+            cut = clean if len(clean) <= room else clean[: max(room - 1, 0)] + "…" if room > 0 else ""
+            room -= len(cut)
+            said.append(self._style(kind, cut) if cut.strip() else cut)
+        self._lines.append("".join(said).rstrip())
+
+    def prose(self, kind: str, text: str, mark: str = "  ") -> None:
+        width = WIDTH - len(mark)
+        for i, part in enumerate(_wrapped(text, width) or [""]):
+            self.line((kind, (mark if i == 0 else " " * len(mark)) + part))
+
+    def table(
+        self, rows: Sequence[Sequence[str]], kinds: Sequence[str], indent: int = 4, right: Iterable[int] = ()
+    ) -> None:
+        widths = [min(max(len(row[i]) for row in rows), WIDTH) for i in range(len(rows[0]))]
+        widths[0] = min(widths[0], _MAX_NAME)
+        gap = 2
+        if _across(widths, gap, indent) > WIDTH:
+            gap, indent = 1, 2
+            widths[0] = max(_MIN_NAME, widths[0] - max(0, _across(widths, gap, indent) - WIDTH))
+        flush = set(right)
+        for row, kind in zip(rows, kinds, strict=True):
+            cells = [_fit(cell, width, i in flush) for i, (cell, width) in enumerate(zip(row, widths, strict=True))]
+            self.line(("plain", " " * indent), (kind, (" " * gap).join(cells).rstrip()))
+
+    def heading(self, text: str) -> None:
+        self.line()
+        self.line(("title", f"  {text}"))
+
+    def text(self) -> str:
+        return "\n".join(self._lines) + "\n"
+
+
+def _across(widths: Sequence[int], gap: int, indent: int) -> int:
+    return indent + sum(widths) + gap * (len(widths) - 1)
+
+
+def _fit(cell: str, width: int, right: bool) -> str:
+    cut = cell if len(cell) <= width else cell[: width - 1] + "…"
+    return cut.rjust(width) if right else cut.ljust(width)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return [part.replace("\u00a0", " ") for part in textwrap.wrap(glued(_printable(text)), width)]
+
+
+def _printable(text: str) -> str:
+    """Names come from files: what would move the cursor or colour the screen is shown as "�"."""
+    return "".join(c if c.isprintable() else "�" for c in text)
+
+
+def _unstyled(_kind: str, text: str) -> str:
+    return text
+
+
+def summary_text(result: Result, style: Style = _unstyled) -> str:
+    """What a run prints to stdout, ending in a line break."""
+    page = _Page(style)
+    _opening(page, result)
+    _objectives(page, result)
+    _measures(page, result)
+    _comparisons(page, result)
+    _limits(page, result)
+    _warnings(page, result)
+    return page.text()
+
+
+def _opening(page: _Page, result: Result) -> None:
+    major, minor = result.scenario.kubernetes_version
+    page.line(("title", result.scenario.name))
+    sizes = ((result.nodes, "nodes"), (result.services, "Services"), (result.endpoints, "endpoints"))
+    page.line(("dim", " · ".join([f"Kubernetes {major}.{minor}", *(f"{count(n)} {what}" for n, what in sizes)])))
+    page.line()
+    said = answer(result)
+    page.prose(said.standing, said.verdict, f"{_MARKS[said.standing]} ")
+    page.prose("plain", said.headroom)
+    page.prose("plain", said.change)
+
+
+def _objectives(page: _Page, result: Result) -> None:
+    rows = objectives(result)
+    if rows:
+        page.heading("objectives")
+        cells = [(f"{_MARKS[o.standing]} {o.mode}", o.measure, o.bound, o.found) for o in rows]
+        page.table(cells, [o.standing for o in rows])
+
+
+def _measures(page: _Page, result: Result) -> None:
+    quantiles = quantile_names(result)
+    for mode in result.modes:
+        rows = [("", "n", *quantiles), *measure_cells(result, mode, quantiles)]
+        page.heading(mode)
+        page.table(rows, ["dim"] + ["plain"] * (len(rows) - 1), right=[1])
+        counted = count_cells(result, mode)
+        if counted:
+            page.line()
+            for part in _wrapped(" · ".join(f"{n} {what}" for what, n in counted), WIDTH - 4):
+                page.line(("dim", f"    {part}"))
+
+
+def _comparisons(page: _Page, result: Result) -> None:
+    pairs = list(dict.fromkeys((c.mode, c.against) for c in result.comparisons))
+    for mode, against in pairs:
+        page.heading(f"{mode} against {against}, paired by replication")
+        these = [c for c in result.comparisons if (c.mode, c.against) == (mode, against)]
+        rows = [comparison_cells(c) for c in these]
+        page.table(rows, ["unknown" if says == "cannot say" else "plain" for *_, says in rows])
+
+
+def _limits(page: _Page, result: Result) -> None:
+    limits = sorted_limits(result, above=0.5)
+    if limits:
+        page.heading("limits more than half used")
+        kinds = ["failed" if limit.share > 1 else "warning" if limit.share > 0.8 else "plain" for limit in limits]
+        page.table([limit_cells(limit)[:3] for limit in limits], kinds, right=[1])
+
+
+def _warnings(page: _Page, result: Result) -> None:
+    guesses = [f"{mode}: {text}" for mode, found in result.modes.items() for text in found.extrapolations]
+    unfinished = [] if result.complete else ["the run was stopped before its end; what it found is incomplete"]
+    warnings = [*unfinished, *result.warnings, *guesses]
+    if warnings:
+        page.heading("warnings")
+        for warning in warnings:
+            page.prose("warning", warning, "    ! ")

@@ -1,0 +1,138 @@
+"""The one change that helps most: which other mode, what it gains and what it costs, and the configuration to paste.
+
+Only what was run can be proposed: modes compared in the same result, over the same arrivals and changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kpsim.experiment.result import Result
+from kpsim.measure.summary import Estimate
+from kpsim.report.wording.quantity import ratio
+from kpsim.report.wording.ranking import listed
+from kpsim.scenario.model import Scenario
+
+__all__ = ["Gain", "configuration", "current_mode", "gains", "phrase", "suggestion"]
+
+# Sections of kubeproxy.config.k8s.io/v1alpha1 with sync periods.  A mode without one is not set in a
+# KubeProxyConfiguration alone, and there is nothing to paste.
+_SECTIONS = frozenset({"iptables", "ipvs", "nftables"})
+_JUDGED_BY = ("first_packet_latency", "network_programming_true", "sync_duration_full", "sync_duration")
+_WORDS = {
+    "first_packet_latency": "first packets",
+    "network_programming_true": "changes in force",
+    "sync_duration_full": "full syncs",
+    "sync_duration": "syncs",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """``measure`` in another mode over that in the current one; ``clear`` where the interval leaves out 1."""
+
+    measure: str
+    statistic: str
+    ratio: Estimate
+
+    @property
+    def clear(self) -> bool:
+        """Whether the paired interval leaves out 1."""
+        low, high = self.ratio.low, self.ratio.high
+        return low is not None and high is not None and (high < 1 or low > 1)
+
+
+def current_mode(result: Result) -> str:
+    """The mode the scenario's kube-proxy is configured for, or else the first that ran."""
+    configured = result.scenario.kube_proxy.mode
+    return configured if configured in result.modes or not result.modes else next(iter(result.modes))
+
+
+def gains(result: Result, mode: str, current: str) -> list[Gain]:
+    """Paired ratios of ``mode`` to ``current``, whichever way round they were compared; one statistic a measure."""
+    found: dict[str, Gain] = {}
+    for each in result.comparisons:
+        if {each.mode, each.against} != {mode, current} or each.measure not in _JUDGED_BY:
+            continue
+        ratio = each.ratio if each.mode == mode else _inverse(each.ratio)
+        if ratio is not None and (each.measure not in found or each.statistic == "p99"):
+            found[each.measure] = Gain(each.measure, each.statistic, ratio)
+    return [found[measure] for measure in _JUDGED_BY if measure in found]
+
+
+def _inverse(ratio: Estimate) -> Estimate | None:
+    ends = [ratio.value, ratio.low, ratio.high]
+    if any(end is not None and end <= 0 for end in ends):
+        return None
+    return Estimate(1 / ratio.value, 1 / ratio.high if ratio.high else None, 1 / ratio.low if ratio.low else None)
+
+
+def phrase(gain: Gain) -> str:
+    """A ratio in words with its interval: "first packets 0.371x [0.366, 0.376] (p99)"."""
+    return f"{_WORDS[gain.measure]} {ratio(gain.ratio)} ({gain.statistic})"
+
+
+def suggestion(result: Result, current: str, met: Mapping[str, str]) -> tuple[str | None, str]:
+    """The mode to change to, if any, and the sentence that says so."""
+    others = [mode for mode in result.modes if mode != current]
+    if not others:
+        return None, f"Only {current} was run; `kpsim compare` shows what another mode would change."
+    if not result.verdicts:
+        return _by_gain(result, current, others)
+    meeting = [mode for mode in others if met[mode] == "met"]
+    if met[current] == "met":
+        said = _by_gain(result, current, meeting)[1] if meeting else "No other mode run meets every objective."
+        return None, f"Nothing has to change; {said[0].lower()}{said[1:]}"
+    if met[current] == "unknown":
+        ran = result.scenario.run.replications
+        return None, f"More replications than {ran} would narrow the intervals and settle it."
+    if not meeting:
+        open_ones = [mode for mode in others if met[mode] == "unknown"]
+        maybe = f", and whether {listed(open_ones, 'or')} does cannot be said" if open_ones else ""
+        return None, f"None of the modes run is shown to meet every objective{maybe}; size or churn has to give."
+    best = min(meeting, key=lambda mode: (_score(result, mode, current), others.index(mode)))
+    return best, f"Changing to {best} meets what {current} fails{_detail(result, best, current)}."
+
+
+def _by_gain(result: Result, current: str, candidates: list[str]) -> tuple[str | None, str]:
+    better = [mode for mode in candidates if _score(result, mode, current) < 1]
+    if not better:
+        return None, f"No other mode run here is clearly better than {current}."
+    best = min(better, key=lambda mode: (_score(result, mode, current), candidates.index(mode)))
+    return best, f"Of the modes run, {best} gains most over {current}{_detail(result, best, current)}."
+
+
+def _score(result: Result, mode: str, current: str) -> float:
+    """The product of clear ratios: below 1, the mode gains more than it costs."""
+    score = 1.0
+    for gain in gains(result, mode, current):
+        score *= gain.ratio.value if gain.clear else 1.0
+    return score
+
+
+def _detail(result: Result, mode: str, current: str) -> str:
+    clear = [gain for gain in gains(result, mode, current) if gain.clear]
+    lower = [phrase(gain) for gain in clear if gain.ratio.value < 1]
+    higher = [phrase(gain) for gain in clear if gain.ratio.value > 1]
+    said = [f"relative to {current}, time for {listed(lower)}"] if lower else []
+    if higher:
+        said.append(f"{'at the price of' if lower else f'relative to {current}, time for'} {listed(higher)}")
+    return f"; {', '.join(said)}" if said else ""
+
+
+def configuration(scenario: Scenario, mode: str) -> str | None:
+    """The KubeProxyConfiguration of ``mode`` with the settings simulated; ``None`` where no such file sets the mode."""
+    if mode not in _SECTIONS:
+        return None
+    proxy = scenario.kube_proxy
+    lines = ["apiVersion: kubeproxy.config.k8s.io/v1alpha1", "kind: KubeProxyConfiguration", f"mode: {mode}"]
+    periods = {"minSyncPeriod": proxy.min_sync_period_s, "syncPeriod": proxy.sync_period_s}
+    section = [f"  {key}: {_go_duration(value)}" for key, value in periods.items() if value is not None]
+    if mode == "ipvs":
+        section.append(f"  scheduler: {proxy.ipvs_scheduler}")
+    return "\n".join(lines + ([f"{mode}:", *section] if section else [])) + "\n"
+
+
+def _go_duration(seconds: float) -> str:
+    return f"{seconds:g}s" if seconds >= 1 or seconds == 0 else f"{seconds * 1e3:g}ms"

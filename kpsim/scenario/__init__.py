@@ -1,0 +1,12 @@
+"""A question about a cluster, read from YAML: schema, reader with line and column, resolved writer, JSON Schema.
+
+A file goes through here once.  :mod:`~kpsim.scenario.reader` tells a scenario from real objects,
+:mod:`~kpsim.scenario.tree` sets overrides into it, :mod:`~kpsim.scenario.schema` types it,
+:mod:`~kpsim.scenario.build` and the sections say what it means; out comes a frozen :class:`Scenario`.
+"""
+
+from __future__ import annotations
+
+from kpsim.scenario.model import ProfileChoice, RunParams, Scenario, Sweep, Threshold
+
+__all__ = ["ProfileChoice", "RunParams", "Scenario", "Sweep", "Threshold"]

@@ -1,0 +1,277 @@
+"""A document becomes a :class:`Scenario`; what its values mean is checked here, and all problems are collected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from kpsim.cluster.params import ChurnParams, EndpointCount, ServiceGroup
+from kpsim.controlplane.params import ControllerManagerParams
+from kpsim.documents import Document, Key
+from kpsim.errors import InputError, Problem
+from kpsim.kube.reader import Reading, read_into
+from kpsim.scenario.model import ProfileChoice, RunParams, Scenario
+from kpsim.scenario.schema import DrawnPart, ScenarioDocument, ServicePart, SpecPart
+from kpsim.scenario.sections.cluster import cluster_params, range_problems
+from kpsim.scenario.sections.kubeproxy import odd_keys, proxy_params
+from kpsim.scenario.sections.modes import mode_problems
+from kpsim.scenario.sections.thresholds import thresholds
+from kpsim.scenario.tree import Tree
+from kpsim.scenario.words import problems_of, without_faults
+from kpsim.traffic.params import TrafficParams
+
+__all__ = ["NAME", "build"]
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+GROUP_NAME = re.compile(r"[a-z]([-a-z0-9]{0,40}[a-z0-9])?")
+NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+ATTEMPTS = 4  # a fault may hide another; after so many, the rest waits for the next reading
+CLUSTER: Key = ("spec", "cluster")
+
+
+def build(tree: Tree, document: Document | None, reading: Reading, folder: Path, name: str) -> Scenario:
+    """The scenario a tree describes.
+
+    Parameters
+    ----------
+    tree
+        the document with overrides set.
+    document
+        where inline Kubernetes objects stand, if the tree came from a file.
+    reading
+        objects read already; inline and imported ones are added to it.
+    folder
+        what paths in ``importFrom`` are relative to.
+    name
+        what the scenario is called if it does not say.
+
+    Raises
+    ------
+    InputError
+        with everything that is wrong.
+    """
+    problems = [*tree.problems, *(document.traps() if document else [])]
+    imported = bool(reading.services)
+    _take_inline(tree, document, reading)
+    inline = len(reading.services)
+    parsed = _parse(tree, problems)
+    if parsed is not None:
+        _import(parsed.spec.import_from, folder, tree, reading)
+        imported = imported or len(reading.services) > inline
+    problems += reading.problems
+    if parsed is None:
+        raise InputError(_first_at_each_place(problems))
+    if reading.proxy and not tree.given(("spec", "kubeProxy")) and reading.proxy_origin:
+        tree.data.setdefault("spec", {})["kubeProxy"] = reading.proxy  # type: ignore[index]
+        tree.mount(("spec", "kubeProxy"), reading.proxy_origin.document, reading.proxy_origin.key)
+        parsed = _parse(tree, problems) or parsed
+    scenario = _assemble(parsed, tree, reading, imported, problems, name)
+    if problems:
+        raise InputError(_first_at_each_place(problems))
+    assert scenario is not None
+    return scenario
+
+
+def _first_at_each_place(problems: list[Problem]) -> list[Problem]:
+    """The problems without those that only follow from an earlier one at the same place."""
+    seen: dict[object, Problem] = {}
+    for problem in problems:
+        seen.setdefault((problem.place, problem.place.line or problem.what), problem)
+    return list(seen.values())
+
+
+def _take_inline(tree: Tree, document: Document | None, reading: Reading) -> None:
+    """Read the Kubernetes objects that stand among the services or under ``objects``."""
+    for key in (("spec", "services"), ("spec", "objects")):
+        items = tree.at(key)
+        for index, item in enumerate(items if isinstance(items, list) else []):
+            if document is not None and isinstance(item, dict) and "kind" in item:
+                reading.add(document, (*key, index), item)
+
+
+def _import(paths: Sequence[str], folder: Path, tree: Tree, reading: Reading) -> None:
+    """Read what ``importFrom`` names; a file that is not there is a problem of that line."""
+    for index, path in enumerate(paths):
+        if (folder / path).exists():
+            read_into(reading, [folder / path])
+        else:
+            what = f"there is no file or directory {str(folder / path)!r}"
+            reading.problems.append(tree.problem(("spec", "importFrom", index), what))
+
+
+def _parse(tree: Tree, problems: list[Problem]) -> ScenarioDocument | None:
+    """The document typed; what cannot be is reported and left out, so that the rest is checked in the same pass."""
+    data = _without_nulls(tree.data)
+    for attempt in range(ATTEMPTS):
+        try:
+            return ScenarioDocument.model_validate(data)
+        except ValidationError as error:
+            if not attempt:
+                problems += problems_of(error, tree)
+            data = without_faults(data, error)
+    problems += odd_keys(tree)[0]
+    return None
+
+
+def _without_nulls(value: object) -> object:
+    """Mappings without the keys nothing was written for: an empty section is one left out."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def _assemble(
+    parsed: ScenarioDocument, tree: Tree, reading: Reading, imported: bool, problems: list[Problem], name: str
+) -> Scenario | None:
+    spec = parsed.spec
+    odd, warnings = odd_keys(tree)
+    proxy, proxy_problems = proxy_params(spec.kube_proxy, tree)
+    objectives, threshold_problems = thresholds(spec.thresholds, tree)
+    problems += [*odd, *proxy_problems, *threshold_problems, *_oddities(parsed, tree)]
+    version = _version(spec, tree, problems)
+    modes = tuple(spec.compare.modes) if spec.compare else (proxy.mode,)
+    problems += mode_problems(modes, proxy.mode, version, tree, compared=spec.compare is not None)
+    groups = _groups(spec, tree, problems)
+    objects = reading.objects()
+    cluster = cluster_params(spec.cluster, tree, objects, imported, problems, warnings)
+    if cluster is None:
+        return None
+    problems += reading.check(cluster.service_cluster_ip_range, cluster.service_node_port_range)
+    problems += range_problems(cluster, groups, objects.services, tree)
+    return Scenario(
+        name=parsed.metadata.name or name,
+        description=parsed.metadata.description,
+        kubernetes_version=version,
+        cluster=cluster,
+        groups=groups,
+        objects=objects,
+        controller_manager=_controller_manager(spec),
+        kube_proxy=proxy,
+        modes=modes,
+        traffic=_traffic(spec),
+        churn=_churn(spec),
+        profile=ProfileChoice(spec.profile.name, spec.profile.set, spec.profile.cache_warmth),
+        run=_run(spec),
+        thresholds=objectives,
+        warnings=(*objects.warnings, *warnings),
+    )
+
+
+def _oddities(parsed: ScenarioDocument, tree: Tree) -> Iterator[Problem]:
+    """What is well written and still cannot be."""
+    spec = parsed.spec
+    if parsed.metadata.name and not NAME.fullmatch(parsed.metadata.name):
+        mend = "letters, digits, '.', '_' and '-': it becomes the name of a directory"
+        yield tree.problem(("metadata", "name"), f"{parsed.metadata.name!r} is not a name", mend)
+    if parsed.kind == "Scenario" and parsed.sweep is not None:
+        yield tree.problem(("sweep",), "a Scenario has no sweep", "write kind: Sweep", on_key=True)
+    if spec.changes.events:
+        yield tree.problem(
+            ("spec", "changes", "events"),
+            "events are designed, not built yet",
+            "leave them out; changes.churn is built",
+            on_key=True,
+        )
+    if spec.cluster.iptables_backend == "nft":
+        yield tree.problem(
+            (*CLUSTER, "iptablesBackend"),
+            "the nft backend of iptables is designed, not built yet",
+            "write legacy, or leave it out",
+        )
+    if spec.run.warmup >= spec.run.duration:
+        key: Key = ("spec", "run", "warmup" if tree.given(("spec", "run", "warmup")) else "duration")
+        yield tree.problem(key, "the warm-up must be shorter than the duration, which includes it")
+
+
+def _version(spec: SpecPart, tree: Tree, problems: list[Problem]) -> tuple[int, int]:
+    written = spec.kubernetes.version
+    match = re.fullmatch(r"v?(\d{1,3})\.(\d{1,3})(\.\d{1,3})?([-+].*)?", written)
+    if match:
+        return int(match[1]), int(match[2])
+    what = f"{written[:40]!r} is not a version of Kubernetes"
+    problems.append(tree.problem(("spec", "kubernetes", "version"), what, 'write e.g. "1.34"'))
+    return 1, 34
+
+
+def _groups(spec: SpecPart, tree: Tree, problems: list[Problem]) -> tuple[ServiceGroup, ...]:
+    groups: list[ServiceGroup] = []
+    seen: dict[tuple[str, str], int] = {}
+    for index, part in enumerate(spec.services):
+        key: Key = ("spec", "services", index)
+        if not isinstance(part, ServicePart):
+            continue
+        if not GROUP_NAME.fullmatch(part.name):
+            mend = "lower-case letters, digits and '-', starting with a letter, at most 42 characters"
+            what = f"{part.name[:60]!r} cannot be part of a Service's name"
+            problems.append(tree.problem((*key, "name"), what, mend))
+        if not NAMESPACE.fullmatch(part.namespace):
+            what = f"{part.namespace[:60]!r} is not the name of a namespace"
+            problems.append(tree.problem((*key, "namespace"), what))
+        if seen.setdefault((part.namespace, part.name), index) != index:
+            problems.append(tree.problem((*key, "name"), f"there are two groups called {part.name!r}"))
+        if part.cluster_ip and part.type != "ClusterIP":
+            problems.append(tree.problem((*key, "clusterIP"), f"may not be None for {part.type} Services"))
+        groups.append(_group(part, key, tree, problems))
+    return tuple(groups)
+
+
+def _group(part: ServicePart, key: Key, tree: Tree, problems: list[Problem]) -> ServiceGroup:
+    count = EndpointCount(mean=float(part.endpoints)) if isinstance(part.endpoints, int) else None
+    if isinstance(part.endpoints, DrawnPart):
+        count, problem = _drawn(part.endpoints, (*key, "endpoints"), tree)
+        problems += [problem] if problem else []
+    return ServiceGroup(
+        name=part.name,
+        count=part.count,
+        endpoints=count or EndpointCount(),
+        namespace=part.namespace,
+        type=part.type,
+        headless=part.cluster_ip == "None",
+        ports=part.ports,
+        protocol=part.protocol,
+    )
+
+
+def _drawn(part: DrawnPart, key: Key, tree: Tree) -> tuple[EndpointCount, Problem | None]:
+    mean, kind = part.mean, part.distribution
+    problem = None
+    if kind == "uniform":
+        mean = (part.min + (part.max or 0)) / 2 if mean is None else mean
+        if part.max is None:
+            problem = tree.problem(key, "a uniform number of endpoints needs min and max")
+    elif mean is None or (kind == "lognormal" and not mean):
+        problem = tree.problem(key, f"a {kind} number of endpoints needs a mean, more than 0")
+    if part.max is not None and part.max < part.min:
+        problem = tree.problem((*key, "max"), f"must be at least min, {part.min}, not {part.max}")
+    return EndpointCount(kind, mean or 0.0, part.sigma, part.min, part.max), problem
+
+
+def _controller_manager(spec: SpecPart) -> ControllerManagerParams:
+    part = spec.controller_manager
+    return ControllerManagerParams(
+        qps=part.qps,
+        burst=part.burst,
+        concurrent_service_endpoint_syncs=part.concurrent_service_endpoint_syncs,
+        max_endpoints_per_slice=part.max_endpoints_per_slice,
+        endpointslice_updates_batch_period_s=part.endpoint_slice_updates_batch_period,
+    )
+
+
+def _traffic(spec: SpecPart) -> TrafficParams:
+    part = spec.traffic
+    return TrafficParams(
+        part.connections_per_second_per_node, part.packets_per_connection, part.packet_interval, part.popularity.zipf
+    )
+
+
+def _churn(spec: SpecPart) -> ChurnParams:
+    part = spec.changes.churn
+    return ChurnParams(part.pod_replacements_per_second, part.services_created_per_second, part.pod_shutdown)
+
+
+def _run(spec: SpecPart) -> RunParams:
+    part = spec.run
+    return RunParams(part.duration, part.warmup, part.seed, part.replications, part.engine, part.packets)

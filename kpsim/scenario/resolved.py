@@ -1,0 +1,161 @@
+"""The scenario written back with every default made explicit: it reads the same whatever the defaults become."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from kpsim.cluster.params import ClusterParams, EndpointCount, ServiceGroup
+from kpsim.kube.writer import documents_of
+from kpsim.proxy.params import ProxyParams
+from kpsim.scenario.model import Scenario
+from kpsim.scenario.schema import API_VERSION
+from kpsim.units import format_duration
+
+__all__ = ["as_text", "to_document", "write_resolved"]
+
+Part = dict[str, Any]
+
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+
+
+def to_document(scenario: Scenario) -> Part:
+    """The scenario as the mapping its file would hold, fully explicit; real objects under ``spec.objects``."""
+    spec: Part = {
+        "kubernetes": {"version": "{}.{}".format(*scenario.kubernetes_version)},
+        "cluster": _cluster(scenario.cluster),
+        "services": [_group(group) for group in scenario.groups],
+        "controllerManager": _controller_manager(scenario),
+        "kubeProxy": _kube_proxy(scenario.kube_proxy),
+        "compare": {"modes": list(scenario.modes)},
+        "traffic": {
+            "connectionsPerSecondPerNode": scenario.traffic.connections_per_s_per_node,
+            "packetsPerConnection": scenario.traffic.packets_per_connection,
+            "packetInterval": format_duration(scenario.traffic.packet_interval_s),
+            "popularity": {"zipf": scenario.traffic.zipf},
+        },
+        "changes": {"churn": _churn(scenario)},
+        "profile": {
+            "name": scenario.profile.name,
+            "set": scenario.profile.set,
+            "cacheWarmth": scenario.profile.cache_warmth,
+        },
+        "run": {
+            "duration": format_duration(scenario.run.duration_s),
+            "warmup": format_duration(scenario.run.warmup_s),
+            "seed": scenario.run.seed,
+            "replications": scenario.run.replications,
+            "engine": scenario.run.engine,
+            "packets": scenario.run.packets,
+        },
+        "thresholds": _thresholds(scenario),
+        "objects": list(documents_of(scenario.objects)),
+    }
+    metadata = {"name": scenario.name, "description": scenario.description}
+    return {"apiVersion": API_VERSION, "kind": "Scenario", "metadata": metadata, "spec": spec}
+
+
+def write_resolved(scenario: Scenario) -> str:
+    """The YAML text of :func:`to_document`; reads back to an equal scenario."""
+    return as_text(to_document(scenario))
+
+
+def as_text(document: Part) -> str:
+    """A scenario document as YAML; each object is a line of JSON, which is YAML too and much faster to write."""
+    spec = dict(document["spec"])
+    objects: Iterable[object] = spec.pop("objects", ())
+    head = yaml.dump(
+        {**document, "spec": spec},
+        Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper),
+        sort_keys=False,
+        allow_unicode=True,
+        width=120,
+    )
+    lines = [f"  - {_line(item)}\n" for item in objects]
+    return str(head) + ("  objects:\n" if lines else "") + "".join(lines)
+
+
+def _line(item: object) -> str:
+    text = json.dumps(item, ensure_ascii=False)
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _cluster(cluster: ClusterParams) -> Part:
+    return {
+        "nodes": cluster.nodes,
+        "zones": cluster.zones,
+        "cores": cluster.cores,
+        "iptablesBackend": cluster.iptables_backend,
+        "serviceClusterIPRange": cluster.service_cluster_ip_range,
+        "podCIDR": cluster.pod_cidr,
+        "serviceNodePortRange": "{}-{}".format(*cluster.service_node_port_range),
+    }
+
+
+def _group(group: ServiceGroup) -> Part:
+    return {
+        "name": group.name,
+        "count": group.count,
+        "endpoints": _endpoints(group.endpoints),
+        "namespace": group.namespace,
+        "type": group.type,
+        **({"clusterIP": "None"} if group.headless else {}),
+        "ports": group.ports,
+        "protocol": group.protocol,
+    }
+
+
+def _endpoints(count: EndpointCount) -> int | Part:
+    if count == EndpointCount(mean=count.mean) and count.mean.is_integer():
+        return int(count.mean)
+    drawn: Part = {"distribution": count.distribution, "mean": count.mean, "sigma": count.sigma, "min": count.min}
+    return drawn if count.max is None else {**drawn, "max": count.max}
+
+
+def _controller_manager(scenario: Scenario) -> Part:
+    params = scenario.controller_manager
+    period = params.endpointslice_updates_batch_period_s
+    written = {
+        "qps": params.qps,
+        "burst": params.burst,
+        "concurrentServiceEndpointSyncs": params.concurrent_service_endpoint_syncs,
+        "maxEndpointsPerSlice": params.max_endpoints_per_slice,
+        "endpointSliceUpdatesBatchPeriod": None if period is None else format_duration(period),
+    }
+    return {key: value for key, value in written.items() if value is not None}
+
+
+def _kube_proxy(params: ProxyParams) -> Part:
+    """The configuration: each mode's periods in its own section, as kube-proxy wants it."""
+    sections: dict[str, Part] = {}
+    own = (params.mode, params.min_sync_period_s, params.sync_period_s)
+    for mode, minimum, period in [own, *((at.mode, at.min_sync_period_s, at.sync_period_s) for at in params.periods)]:
+        written = {"minSyncPeriod": minimum, "syncPeriod": period}
+        sections[mode] = {key: format_duration(value) for key, value in written.items() if value is not None}
+    if params.masquerade_all:
+        sections.setdefault("iptables", {})["masqueradeAll"] = True
+    sections.setdefault("ipvs", {})["scheduler"] = params.ipvs_scheduler
+    limits = {"maxPerCore": params.conntrack_max_per_core, "min": params.conntrack_min}
+    return {"mode": params.mode, **{mode: at for mode, at in sections.items() if at}, "conntrack": limits}
+
+
+def _churn(scenario: Scenario) -> Part:
+    churn = scenario.churn
+    written: Part = {
+        "podReplacementsPerSecond": churn.pod_replacements_per_s,
+        "servicesCreatedPerSecond": churn.services_created_per_s,
+    }
+    if churn.pod_shutdown_s is not None:
+        written["podShutdown"] = format_duration(churn.pod_shutdown_s)
+    return written
+
+
+def _thresholds(scenario: Scenario) -> dict[str, list[str]]:
+    written: dict[str, list[str]] = {}
+    for threshold in scenario.thresholds:
+        written.setdefault(threshold.measure, []).append(threshold.text)
+    return written

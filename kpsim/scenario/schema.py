@@ -1,0 +1,293 @@
+"""The keys a scenario file may have: the boundary where text becomes typed values.
+
+One model a mapping, camel case outside, snake case inside; defaults come from the dataclasses they fill.  Only this
+module knows pydantic's fields; what a value *means* is checked in :mod:`kpsim.scenario.build`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from kpsim.cluster.params import ChurnParams, ClusterParams, ServiceGroup
+from kpsim.proxy.params import ProxyParams
+from kpsim.scenario.model import ProfileChoice, RunParams
+from kpsim.traffic.params import TrafficParams
+from kpsim.units import UnitError, parse_count, parse_duration, parse_number
+
+__all__ = [
+    "API_VERSION",
+    "ChangesPart",
+    "ChurnPart",
+    "ClusterPart",
+    "ComparePart",
+    "ConntrackPart",
+    "ControllerManagerPart",
+    "DrawnPart",
+    "IpvsPart",
+    "KubeProxyPart",
+    "KubernetesPart",
+    "MetadataPart",
+    "ModePart",
+    "ObjectPart",
+    "Part",
+    "PastedPart",
+    "PopularityPart",
+    "ProfilePart",
+    "RunPart",
+    "ScenarioDocument",
+    "ServicePart",
+    "SpecPart",
+    "TrafficPart",
+]
+
+API_VERSION = "kpsim/v1alpha1"
+
+_CLUSTER, _TRAFFIC, _CHURN = ClusterParams(), TrafficParams(), ChurnParams()
+_PROFILE, _RUN, _PROXY, _GROUP = ProfileChoice(), RunParams(), ProxyParams(), ServiceGroup("", 0)
+
+T = TypeVar("T")
+
+
+def _read(parse: Callable[[object], T]) -> Callable[[object], T]:
+    """A parser of :mod:`kpsim.units` whose complaint keeps its mend."""
+
+    def read(value: object) -> T:
+        try:
+            return parse(value)
+        except UnitError as error:
+            context = {"what": error.what, "mend": error.mend}
+            raise PydanticCustomError("unit", "{what}", context) from None
+
+    return read
+
+
+_NUMBER_TEXT = {"type": "string", "pattern": r"^[0-9][0-9_]*(\.[0-9]+)?([eE][0-9]+)?[kKMGBT]?$"}
+_COUNT_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 0}, _NUMBER_TEXT]}
+_RATE_SCHEMA = {"anyOf": [{"type": "number", "minimum": 0}, _NUMBER_TEXT]}
+_DURATION_SCHEMA = {"type": "string", "pattern": r"^(0|([0-9]*\.?[0-9]+(ns|us|µs|ms|s|m|h))+)$"}
+
+Count = Annotated[int, Field(ge=0), BeforeValidator(_read(parse_count)), WithJsonSchema(_COUNT_SCHEMA)]
+Positive = Annotated[int, Field(ge=1), BeforeValidator(_read(parse_count)), WithJsonSchema(_COUNT_SCHEMA)]
+Rate = Annotated[float, Field(ge=0), BeforeValidator(_read(parse_number)), WithJsonSchema(_RATE_SCHEMA)]
+Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(_read(parse_number)), WithJsonSchema(_RATE_SCHEMA)]
+Duration = Annotated[float, BeforeValidator(_read(parse_duration)), WithJsonSchema(_DURATION_SCHEMA)]
+LongDuration = Annotated[float, Field(gt=0), BeforeValidator(_read(parse_duration)), WithJsonSchema(_DURATION_SCHEMA)]
+
+
+Objectives = Annotated[
+    list[str],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+
+
+class Part(BaseModel):
+    """A mapping of ours: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
+
+
+class PastedPart(BaseModel):
+    """A mapping of kube-proxy's: unknown keys are looked at later."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, alias_generator=to_camel)
+
+
+class MetadataPart(Part):
+    """What the scenario is called, and the question it asks."""
+
+    name: str = ""
+    description: str = ""
+
+
+class KubernetesPart(Part):
+    """Which Kubernetes, e.g. "1.34"; it decides which modes exist."""
+
+    version: str = "1.34"
+
+
+class ClusterPart(Part):
+    """Nodes and address ranges."""
+
+    nodes: Positive = _CLUSTER.nodes
+    zones: Positive = _CLUSTER.zones
+    cores: Positive = _CLUSTER.cores
+    iptables_backend: Literal["legacy", "nft"] = _CLUSTER.iptables_backend
+    service_cluster_ip_range: str = Field(_CLUSTER.service_cluster_ip_range, alias="serviceClusterIPRange")
+    pod_cidr: str = Field(_CLUSTER.pod_cidr, alias="podCIDR")
+    service_node_port_range: str = "{}-{}".format(*_CLUSTER.service_node_port_range)
+
+
+class DrawnPart(Part):
+    """How many endpoints, drawn for each Service."""
+
+    distribution: Literal["constant", "lognormal", "uniform"]
+    mean: Rate | None = None
+    sigma: Rate = 0.0
+    min: Count = 0
+    max: Count | None = None
+
+
+def _endpoints_tag(value: object) -> str:
+    return "<drawn>" if isinstance(value, dict) else "<constant>"
+
+
+class ServicePart(Part):
+    """A group of alike Services."""
+
+    name: str
+    count: Count = 1
+    endpoints: Annotated[
+        Annotated[Count, Tag("<constant>")] | Annotated[DrawnPart, Tag("<drawn>")], Discriminator(_endpoints_tag)
+    ] = 1
+    namespace: str = _GROUP.namespace
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"] = _GROUP.type
+    cluster_ip: Literal["None"] | None = Field(None, alias="clusterIP")
+    ports: Positive = _GROUP.ports
+    protocol: Literal["TCP", "UDP", "SCTP"] = _GROUP.protocol
+
+
+class ObjectPart(BaseModel):
+    """A Kubernetes object as users write it; read by :mod:`kpsim.kube`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    apiVersion: str  # noqa: N815 - Kubernetes' own spelling
+    kind: str
+
+
+def _service_tag(value: object) -> str:
+    return "<object>" if isinstance(value, dict) and "kind" in value else "<group>"
+
+
+class ControllerManagerPart(Part):
+    """kube-controller-manager's flags; left out, Kubernetes' defaults."""
+
+    qps: Rate | None = None
+    burst: Count | None = None
+    concurrent_service_endpoint_syncs: Positive | None = None
+    max_endpoints_per_slice: Annotated[Positive, Field(le=1000)] | None = None
+    endpoint_slice_updates_batch_period: Duration | None = None
+
+
+class ModePart(PastedPart):
+    """One mode's section of a KubeProxyConfiguration."""
+
+    min_sync_period: Duration | None = None
+    sync_period: Duration | None = None
+    masquerade_all: bool | None = None
+
+
+class IpvsPart(ModePart):
+    """``ipvs:`` of a KubeProxyConfiguration."""
+
+    scheduler: str | None = None
+
+
+class ConntrackPart(PastedPart):
+    """``conntrack:`` of a KubeProxyConfiguration."""
+
+    max_per_core: Count | None = None
+    min: Count | None = None
+
+
+class KubeProxyPart(PastedPart):
+    """A KubeProxyConfiguration, verbatim."""
+
+    mode: str | None = None
+    iptables: ModePart | None = None
+    ipvs: IpvsPart | None = None
+    nftables: ModePart | None = None
+    conntrack: ConntrackPart | None = None
+
+
+class ComparePart(Part):
+    """Which modes meet the same arrivals and changes."""
+
+    modes: list[str] = Field(min_length=1)
+
+
+class PopularityPart(Part):
+    """How unevenly connections choose among Services."""
+
+    zipf: Rate = _TRAFFIC.zipf
+
+
+class TrafficPart(Part):
+    """Connections opened on every node."""
+
+    connections_per_second_per_node: Rate = _TRAFFIC.connections_per_s_per_node
+    packets_per_connection: Positive = _TRAFFIC.packets_per_connection
+    packet_interval: Duration = _TRAFFIC.packet_interval_s
+    popularity: PopularityPart = PopularityPart()
+
+
+class ChurnPart(Part):
+    """Pods replaced and Services created, each a Poisson stream."""
+
+    pod_replacements_per_second: Rate = _CHURN.pod_replacements_per_s
+    services_created_per_second: Rate = _CHURN.services_created_per_s
+    pod_shutdown: Duration | None = _CHURN.pod_shutdown_s
+
+
+class ChangesPart(Part):
+    """What changes while traffic flows."""
+
+    churn: ChurnPart = ChurnPart()
+    events: list[Any] = []
+
+
+class ProfilePart(Part):
+    """Which measured costs."""
+
+    name: str = _PROFILE.name
+    set: Literal["quiet", "typical"] = _PROFILE.set
+    cache_warmth: Share = _PROFILE.cache_warmth
+
+
+class RunPart(Part):
+    """How long, how often, with which seed and engine."""
+
+    duration: LongDuration = _RUN.duration_s
+    warmup: Duration = _RUN.warmup_s
+    seed: Count = _RUN.seed
+    replications: Positive = _RUN.replications
+    engine: Literal["auto", "reference", "batch"] = _RUN.engine
+    packets: Positive = _RUN.packets
+
+
+class SpecPart(Part):
+    """One question about one cluster."""
+
+    kubernetes: KubernetesPart = KubernetesPart()
+    cluster: ClusterPart = Field(default_factory=lambda: ClusterPart.model_validate({}))
+    services: list[
+        Annotated[
+            Annotated[ServicePart, Tag("<group>")] | Annotated[ObjectPart, Tag("<object>")], Discriminator(_service_tag)
+        ]
+    ] = []
+    objects: list[ObjectPart] = []
+    import_from: list[str] = []
+    controller_manager: ControllerManagerPart = ControllerManagerPart()
+    kube_proxy: KubeProxyPart = KubeProxyPart()
+    compare: ComparePart | None = None
+    traffic: TrafficPart = TrafficPart()
+    changes: ChangesPart = ChangesPart()
+    profile: ProfilePart = ProfilePart()
+    run: RunPart = RunPart()
+    thresholds: dict[str, Objectives] = {}
+
+
+class ScenarioDocument(Part):
+    """A whole scenario file."""
+
+    api_version: Literal["kpsim/v1alpha1"]
+    kind: Literal["Scenario", "Sweep"]
+    metadata: MetadataPart = MetadataPart()
+    spec: SpecPart
+    sweep: dict[str, Any] | None = None

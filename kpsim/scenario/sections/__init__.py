@@ -1,0 +1,5 @@
+"""What the sections of a scenario mean, one module a section: cluster, kube-proxy, modes, thresholds, sweep ranges."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

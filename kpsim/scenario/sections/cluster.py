@@ -1,0 +1,181 @@
+"""The cluster of a scenario: as written, and where it is not written, as real objects show it.
+
+Also whether the address ranges can hold the Services asked for, found by counting, without growing any.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import statistics
+from collections.abc import Iterable, Sequence
+
+from kpsim.cluster.params import ClusterParams, ServiceGroup
+from kpsim.documents import Key
+from kpsim.errors import Problem
+from kpsim.kube.allocator import ClusterIPAllocator, NodePortAllocator
+from kpsim.kube.defaults import NODE_PORT_TYPES, needs_cluster_ip, needs_node_ports
+from kpsim.kube.objects import KubeObjects, Service
+from kpsim.scenario.schema import ClusterPart
+from kpsim.scenario.tree import Tree
+
+__all__ = ["cluster_params", "node_count", "node_port_range", "range_problems", "service_range"]
+
+CLUSTER: Key = ("spec", "cluster")
+DEFAULT = ClusterParams()
+POD_RANGES = (DEFAULT.pod_cidr, "10.0.0.0/10", "10.64.0.0/10", "10.192.0.0/10", "172.16.0.0/12")
+BEYOND_ANY_RANGE = 50_000_000  # Services from which memory is the thing to talk about, not addresses
+
+
+def cluster_params(
+    part: ClusterPart,
+    tree: Tree,
+    objects: KubeObjects,
+    imported: bool,
+    problems: list[Problem],
+    warnings: list[str],
+) -> ClusterParams | None:
+    """The cluster as written, and where it is not, as imported objects show it."""
+    given = part.model_fields_set
+    services, pods = part.service_cluster_ip_range, part.pod_cidr
+    node_ports = _node_port_range(part, tree, problems)
+    if imported and "service_cluster_ip_range" not in given:
+        found = service_range(objects.services, len(objects.services))
+        if found and found != services:
+            warnings.append(f"cluster.serviceClusterIPRange taken as {found}, from the ClusterIPs that were read")
+        services = found or services
+    if imported and "service_node_port_range" not in given:
+        node_ports = node_port_range(objects.services)
+    service_network = _network(services, "serviceClusterIPRange", tree, problems)
+    pod_network = _network(pods, "podCIDR", tree, problems)
+    if service_network is None or pod_network is None:
+        return None
+    if service_network.overlaps(pod_network):
+        if "pod_cidr" in given:
+            problems.append(tree.problem((*CLUSTER, "podCIDR"), f"{pods} overlaps the Service range {services}"))
+        pods = _clear_of(services)
+    return ClusterParams(
+        nodes=part.nodes if "nodes" in given else node_count(objects),
+        zones=part.zones if "zones" in given else _zone_count(objects),
+        cores=part.cores if "cores" in given else _cores_of(objects),
+        iptables_backend=part.iptables_backend,
+        service_cluster_ip_range=services,
+        pod_cidr=pods,
+        service_node_port_range=node_ports,
+    )
+
+
+def _network(text: str, name: str, tree: Tree, problems: list[Problem]) -> ipaddress.IPv4Network | None:
+    try:
+        return ipaddress.IPv4Network(text)
+    except ValueError as error:
+        mend = "write e.g. 10.96.0.0/12"
+        if ":" in text:
+            what = f"{text[:60]!r} is IPv6, which is designed, not built yet"
+        elif "host bits" in str(error):
+            what = f"{text!r} has host bits set"
+            mend = f"did you mean {ipaddress.IPv4Network(text, strict=False)}?"
+        else:
+            what = f"{text[:60]!r} is not a range of addresses"
+        problems.append(tree.problem((*CLUSTER, name), what, mend))
+        return None
+
+
+def _node_port_range(part: ClusterPart, tree: Tree, problems: list[Problem]) -> tuple[int, int]:
+    match = re.fullmatch(r"\s*(\d{1,5})\s*-\s*(\d{1,5})\s*", part.service_node_port_range)
+    if match and 1 <= int(match[1]) <= int(match[2]) <= 65535:
+        return int(match[1]), int(match[2])
+    what = f"{part.service_node_port_range[:60]!r} is not a range of ports"
+    problems.append(tree.problem((*CLUSTER, "serviceNodePortRange"), what, "write e.g. 30000-32767"))
+    return ClusterParams().service_node_port_range
+
+
+def node_count(objects: KubeObjects) -> int:
+    """How many nodes: the Node objects, else the nodes that Pods and endpoints name, else the default."""
+    if objects.nodes:
+        return len(objects.nodes)
+    named = {pod.node for pod in objects.pods} | {at.node for made in objects.slices for at in made.endpoints}
+    return len(named - {""}) or DEFAULT.nodes
+
+
+def _cores_of(objects: KubeObjects) -> int:
+    """The usual number of cores of the Node objects, else the default."""
+    cores = [node.cores for node in objects.nodes if node.cores]
+    return int(statistics.median_low(cores)) if cores else DEFAULT.cores
+
+
+def _zone_count(objects: KubeObjects) -> int:
+    """How many zones the Node objects name."""
+    return len({node.zone for node in objects.nodes} - {""}) or DEFAULT.zones
+
+
+def service_range(services: Iterable[Service], needed: int) -> str:
+    """The range the ClusterIPs were given from, as far as one can tell from them.
+
+    kubeadm's default if they lie in it; else the smallest of the usual sizes that holds all of them and is large
+    enough for the Services; "" if there is none, because they come from different clusters.
+    """
+    ips = [ip for ip in map(_ipv4, (service.cluster_ip for service in services)) if ip is not None]
+    default = ipaddress.IPv4Network(DEFAULT.service_cluster_ip_range)
+    if all(ip in default for ip in ips):
+        return str(default)
+    for prefix in (24, 22, 20, 16, 12, 8):
+        network = ipaddress.IPv4Network((ips[0], prefix), strict=False)
+        edges = (network.network_address, network.broadcast_address)
+        if network.num_addresses - 2 >= needed and all(ip in network and ip not in edges for ip in ips):
+            return str(network)
+    return ""
+
+
+def node_port_range(services: Iterable[Service]) -> tuple[int, int]:
+    """The NodePort range, widened to hold every NodePort there is."""
+    ports = [port.node_port for service in services for port in service.ports if port.node_port]
+    first, last = DEFAULT.service_node_port_range
+    return min([first, *ports]), max([last, *ports])
+
+
+def _clear_of(service_cidr: str, candidates: Sequence[str] = POD_RANGES) -> str:
+    """A Pod range that does not overlap the Service range: the default if it can be."""
+    services = ipaddress.IPv4Network(service_cidr)
+    free = (at for at in candidates if not ipaddress.IPv4Network(at).overlaps(services))
+    return next(free, candidates[0])
+
+
+def _ipv4(text: str) -> ipaddress.IPv4Address | None:
+    try:
+        return ipaddress.IPv4Address(text)
+    except ValueError:
+        return None
+
+
+def range_problems(
+    cluster: ClusterParams, groups: Sequence[ServiceGroup], services: Sequence[Service], tree: Tree
+) -> list[Problem]:
+    """A problem for each range that is too small: how many fit, how many are asked for."""
+    addresses = sum(group.count for group in groups if not group.headless and group.type != "ExternalName")
+    addresses += sum(1 for service in services if needs_cluster_ip(service))
+    ports = sum(group.count * group.ports for group in groups if group.type in NODE_PORT_TYPES)
+    ports += sum(len(service.ports) for service in services if needs_node_ports(service))
+    if addresses > BEYOND_ANY_RANGE:
+        return []
+    problems = []
+    usable = ClusterIPAllocator(cluster.service_cluster_ip_range).usable
+    if addresses > usable:
+        cidr = cluster.service_cluster_ip_range
+        what = f"the service range {cidr} is too small: {usable:,} Services fit, {addresses:,} are asked for"
+        prefix = next(p for p in range(31, 3, -1) if 2 ** (32 - p) - 2 >= addresses)
+        mend = f"it takes a /{prefix}, e.g. serviceClusterIPRange: 10.0.0.0/{prefix}" if prefix >= 8 else ""
+        problems.append(tree.problem(_where(tree, "serviceClusterIPRange"), what, mend))
+    usable = NodePortAllocator(*cluster.service_node_port_range).usable
+    if ports > usable:
+        first, last = cluster.service_node_port_range
+        what = f"the NodePort range {first}-{last} is too small: it has {usable:,} ports, {ports:,} are asked for"
+        mend = "a LoadBalancer Service also takes a NodePort for each of its ports"
+        problems.append(tree.problem(_where(tree, "serviceNodePortRange"), what, mend))
+    return problems
+
+
+def _where(tree: Tree, name: str) -> Key:
+    """The range if it was written, else the Services that do not fit."""
+    key: Key = ("spec", "cluster", name)
+    return key if tree.given(key) else ("spec", "services")

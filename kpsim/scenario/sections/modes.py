@@ -1,0 +1,54 @@
+"""Whether the modes a scenario names exist, are built, and are in its Kubernetes version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kpsim.documents import Key
+from kpsim.errors import Problem
+from kpsim.scenario.tree import Tree, did_you_mean
+
+__all__ = ["built_modes", "mode_problems"]
+
+Version = tuple[int, int]
+
+
+def built_modes() -> tuple[str, ...]:
+    """The names of the modes there are, in the registry's order."""
+    from kpsim.proxy.registry import MODES
+
+    return tuple(MODES)
+
+
+def mode_problems(modes: Sequence[str], mode: str, version: Version, tree: Tree, *, compared: bool) -> list[Problem]:
+    """What is wrong with the modes compared, and with the one kube-proxy is configured for."""
+    problems: list[Problem] = []
+    named: list[tuple[Key, str]] = [(("spec", "kubeProxy", "mode"), mode)]
+    if compared:
+        named += [(("spec", "compare", "modes", index), name) for index, name in enumerate(modes)]
+    for key, name in named:
+        wrong = _wrong(name, version)
+        if wrong:
+            problems.append(tree.problem(key, *wrong))
+    if len(set(modes)) != len(modes):
+        problems.append(tree.problem(("spec", "compare", "modes"), "a mode is named twice"))
+    return problems
+
+
+def _wrong(name: str, version: Version) -> tuple[str, str] | None:
+    """What is wrong with one mode's name, and the mend."""
+    from kpsim.proxy.registry import MODES, PLANNED
+
+    known = f"there are {', '.join(MODES)}"
+    entry = MODES.get(name)
+    if entry is None:
+        near = did_you_mean(name, [*MODES, *PLANNED])
+        if name in PLANNED:
+            return f"the mode {name} is designed, not built yet ({PLANNED[name]})", known
+        return f"there is no mode {name[:60]!r}", near or known
+    at = "{}.{}".format(*version)
+    if entry.since and version < entry.since:
+        return f"the mode {name} is not in Kubernetes {at} yet: it came with {'{}.{}'.format(*entry.since)}", ""
+    if entry.removed and version >= entry.removed:
+        return f"the mode {name} is not in Kubernetes {at} any more: it went with {'{}.{}'.format(*entry.removed)}", ""
+    return None

@@ -1,0 +1,172 @@
+"""A scenario's document as plain data, with overrides set into it, that knows where each part came from.
+
+Overrides (``--set services.small.count=100``) change the document before anything is checked, so a value on the
+command line is held to the same rules, and a complaint about it names the option instead of a line of the file.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Sequence
+
+from kpsim.documents import Document, Key, dotted, load
+from kpsim.errors import InputError, Place, Problem
+
+__all__ = ["Tree", "did_you_mean"]
+
+ALIASES = {"proxy": "kubeProxy"}
+TOP = ("metadata", "spec", "apiVersion", "kind")
+TEXTS = (("spec", "kubernetes", "version"), ("metadata", "name"), ("metadata", "description"))
+MODE = ("spec", "kubeProxy", "mode")
+MODES_COMPARED = ("spec", "compare", "modes")
+EVERY_LIST = (MODES_COMPARED, ("spec", "importFrom"))
+
+
+class Tree:
+    """Plain data under a name; from a document, with parts of other documents mounted and overrides set."""
+
+    def __init__(self, file: str, data: dict[str, object], document: Document | None = None) -> None:
+        self.file = file
+        self.data = data
+        self.problems: list[Problem] = []
+        self._document = document
+        self._mounts: dict[Key, tuple[Document, Key]] = {}
+        self._overrides: dict[Key, str] = {}
+
+    @classmethod
+    def of(cls, document: Document) -> Tree:
+        """A tree of a scenario document; the document itself stays as it is."""
+        data = document.data if isinstance(document.data, dict) else {}
+        return cls(document.file, copy.deepcopy(data), document)
+
+    def mount(self, key: Key, document: Document, at: Key = ()) -> None:
+        """Let what stands under ``key`` be found in another document."""
+        self._mounts[key] = (document, at)
+
+    def given(self, key: Key) -> bool:
+        """Whether anything but ``null`` stands under ``key``."""
+        return self.at(key) is not None
+
+    def at(self, key: Key) -> object:
+        """What stands under ``key``; ``None`` if nothing does."""
+        value: object = self.data
+        for part in key:
+            if isinstance(value, dict) and isinstance(part, str):
+                value = value.get(part)
+            elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+                value = value[part]
+            else:
+                return None
+        return value
+
+    def problem(self, key: Key, what: str, mend: str = "", *, on_key: bool = False) -> Problem:
+        """A problem with what stands under ``key``, placed in the option, file and line it came from."""
+        for length in range(len(key), 0, -1):
+            if key[:length] in self._overrides:
+                return Problem(Place(self._overrides[key[:length]]), dotted(key), what, mend)
+            if key[:length] in self._mounts:
+                document, at = self._mounts[key[:length]]
+                return document.problem((*at, *key[length:]), what, mend, on_key=on_key)
+        if self._document is not None:
+            return self._document.problem(key, what, mend, on_key=on_key)
+        return Problem(Place(self.file), dotted(key), what, mend)
+
+    def written(self, key: Key) -> str | None:
+        """The scalar under ``key`` as it was typed in the file."""
+        return self._document.written(key) if self._document is not None else None
+
+    def override(self, settings: Sequence[tuple[str, str]]) -> None:
+        """Set every ``path=value``; what cannot be set becomes a problem."""
+        for path, text in settings:
+            option = f"--set {path}={text}"
+            try:
+                key = self._key(path, option)
+                self._set(key, _value(key, text, option), option)
+            except InputError as error:
+                self.problems += error.problems
+        if MODE in self._overrides and MODES_COMPARED not in self._overrides and self.given(MODE):
+            self._set(MODES_COMPARED, [self.at(MODE)], self._overrides[MODE])
+
+    def _key(self, path: str, option: str) -> Key:
+        """The key a dotted path means: relative to ``spec``, list items by their name."""
+        parts = path.strip().split(".")
+        if not all(parts):
+            raise _refused(option, f"{path!r} is not a dotted path", "write e.g. services.small.count=100")
+        parts[0] = ALIASES.get(parts[0], parts[0])
+        key: Key = () if parts[0] in TOP else ("spec",)
+        for index, part in enumerate(parts):
+            value = self.at(key)
+            if isinstance(value, list):
+                key = self._item(key, value, part, option, last=index == len(parts) - 1)
+            else:
+                key = (*key, part)
+        return key
+
+    def _item(self, key: Key, items: list[object], part: str, option: str, *, last: bool) -> Key:
+        """The item of a list that a part of a path names, or a field of the only one (``services.count``)."""
+        names = [_name(item) for item in items]
+        if part in names:
+            return (*key, names.index(part))
+        if part.isdecimal() and len(part) < 9 and int(part) < len(items):
+            return (*key, int(part))
+        if last and len(items) == 1:
+            return (*key, 0, part)
+        known = [name for name in names if name]
+        what = f"nothing in {dotted(key)} is called {part!r}"
+        mend = did_you_mean(part, known) or (f"there are {', '.join(known)}" if known else "it is empty")
+        raise _refused(option, what, mend)
+
+    def _set(self, key: Key, value: object, option: str) -> None:
+        here: object = self.data
+        for index, part in enumerate(key[:-1]):
+            below = here[part] if isinstance(here, list) and isinstance(part, int) else None
+            if isinstance(here, dict):
+                below = here.get(str(part))
+                if below is None:
+                    below = here[str(part)] = {}
+                    self._overrides.setdefault(key[: index + 1], option)
+            if not isinstance(below, dict | list):
+                raise _refused(option, f"{dotted(key[: index + 1])} is not a mapping, so it has no {key[index + 1]}")
+            here = below
+        if isinstance(here, dict):
+            here[str(key[-1])] = value
+        elif isinstance(here, list) and isinstance(key[-1], int):
+            here[key[-1]] = value
+        self._overrides[key] = option
+
+
+def did_you_mean(word: str, words: Sequence[str]) -> str:
+    """The nearest of ``words``, as the question whether it was meant; nothing if none is near."""
+    by_fold = {known.lower(): known for known in words}
+    near = difflib.get_close_matches(word.lower(), list(by_fold), 1)
+    return f"did you mean {by_fold[near[0]]}?" if near else ""
+
+
+def _name(item: object) -> str:
+    if not isinstance(item, dict):
+        return ""
+    metadata = item.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else item.get("name")
+    return name if isinstance(name, str) else ""
+
+
+def _value(key: Key, text: str, option: str) -> object:
+    """The value an option's text means: as in YAML, but a text where the key wants text."""
+    if key in TEXTS or not text.strip():
+        return text or None
+    if key in EVERY_LIST and not text.lstrip().startswith("["):
+        return [part.strip() for part in text.split(",")]
+    try:
+        documents = load(text, option)
+    except InputError:
+        return text
+    traps = documents[0].traps()
+    if traps:
+        raise InputError([Problem(Place(option), "", trap.what, trap.mend) for trap in traps])
+    value = documents[0].data
+    return text if isinstance(value, dict) and not text.lstrip().startswith("{") else value
+
+
+def _refused(option: str, what: str, mend: str = "") -> InputError:
+    return InputError([Problem(Place(option), "", what, mend)])

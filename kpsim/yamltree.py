@@ -1,0 +1,265 @@
+"""A YAML text's nodes, with what they become and where they stand.
+
+The half of :mod:`kpsim.documents` that knows YAML: plain scalars by YAML 1.1's rules as kubectl applies them,
+duplicate keys, and the traps.  It must not know what a key stands for.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+
+import yaml
+
+from kpsim.errors import Place, Problem
+
+__all__ = ["MAX_DEPTH", "Builder", "Source", "place_of", "raw_text", "traps_in"]
+
+MAX_DEPTH = 200  # levels; real objects have about fifteen
+LONGEST_EXCERPT = 160  # characters; a longer line is not shown
+
+_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+_NULL = frozenset(("", "~", "null", "Null", "NULL"))
+_TRUE = frozenset(("true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"))
+_FALSE = frozenset(("false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"))
+_MAYBE_NUMBER = frozenset("0123456789+-.")
+_INT = re.compile(r"[-+]?(?:0|[1-9][0-9_]*)")
+_OCTAL = re.compile(r"[-+]?0[0-7_]+")
+_OTHER_INT = re.compile(r"[-+]?(?:0x[0-9a-fA-F_]+|0o[0-7_]+|0b[01_]+)")
+_FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_ENDLESS = re.compile(r"[-+]?\.(?:inf|Inf|INF|nan|NaN|NAN)")
+_SEXAGESIMAL = re.compile(r"[-+]?[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?")
+_PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{t}" for t in ("str", "seq", "map", "int", "float", "bool", "null"))
+
+Key = tuple[str | int, ...]
+
+
+class Source:
+    """A text under the name it was read with; gives line and column of an offset, and a line to show."""
+
+    __slots__ = ("_starts", "file", "text")
+
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        self.text = text
+        self._starts: list[int] | None = None
+
+    def _lines(self) -> list[int]:
+        if self._starts is None:
+            self._starts = [0, *(match.end() for match in _BREAK.finditer(self.text))]
+        return self._starts
+
+    def place_at(self, offset: int) -> Place:
+        """Line and column, both from 1, of a character offset."""
+        line = bisect_right(self._lines(), offset)
+        return Place(self.file, line, offset - self._lines()[line - 1] + 1)
+
+    def at(self, place: Place) -> str:
+        """The character at a place; "" beyond the end of the text."""
+        starts = self._lines()
+        if not 0 < place.line <= len(starts):
+            return ""
+        offset = starts[place.line - 1] + place.col - 1
+        return self.text[offset : offset + 1]
+
+    def excerpt(self, place: Place) -> str:
+        """The line of ``place``, safe to print; "" if it is too long to show."""
+        starts = self._lines()
+        if not 0 < place.line <= len(starts):
+            return ""
+        end = starts[place.line] if place.line < len(starts) else len(self.text)
+        line = self.text[starts[place.line - 1] : end].rstrip("\r\n\x85\u2028\u2029 \t")
+        if len(line) > LONGEST_EXCERPT or not line.strip():
+            return ""
+        return "".join(c if c.isprintable() else " " for c in line)
+
+
+class Builder:
+    """Turns nodes into plain data, collecting every problem on the way."""
+
+    def __init__(self, source: Source) -> None:
+        self.problems: list[Problem] = []
+        self._source = source
+        self._made: dict[int, object] = {}
+        self._open: set[int] = set()
+
+    def build(self, node: yaml.Node, depth: int = 0) -> object:
+        """Mappings, lists, text, numbers, truth values and ``None``."""
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        known = id(node)
+        if known in self._made:  # an alias: the same object again, so that a bomb of aliases stays small
+            return self._made[known]
+        if known in self._open or depth > MAX_DEPTH:
+            deep = f"is nested more than {MAX_DEPTH} levels deep"
+            self._add(node, "contains itself" if known in self._open else deep)
+            return None
+        self._open.add(known)
+        made = self._mapping(node, depth) if isinstance(node, yaml.MappingNode) else self._sequence(node, depth)
+        self._open.discard(known)
+        self._made[known] = made
+        return made
+
+    def _add(self, node: yaml.Node, what: str, mend: str = "") -> None:
+        place = _place(node, self._source)
+        self.problems.append(Problem(place, what=what, mend=mend, text=self._source.excerpt(place)))
+
+    def _sequence(self, node: yaml.Node, depth: int) -> list[object]:
+        self._check_tag(node)
+        return [self.build(item, depth + 1) for item in node.value]
+
+    def _mapping(self, node: yaml.Node, depth: int) -> dict[str, object]:
+        self._check_tag(node)
+        made: dict[str, object] = {}
+        merged: dict[str, object] = {}
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self._add(key, "a key must be plain text, not a mapping or a list")
+            elif key.value == "<<" and not key.style:
+                for part in _parts(self.build(value, depth + 1)):
+                    merged = {**part, **merged}
+            elif key.value in lines:
+                first = lines[key.value]
+                self._add(key, f"the key {_shown(key.value)} is written twice", f"it is on line {first} already")
+            else:
+                lines[key.value] = key.start_mark.line + 1
+                made[key.value] = self.build(value, depth + 1)
+        return {**merged, **made} if merged else made
+
+    def _check_tag(self, node: yaml.Node) -> None:
+        if node.tag not in _PLAIN_TAGS:
+            self._add(node, f"the tag {_shown(str(node.tag))} is not taken", "write plain YAML without tags")
+
+    def _scalar(self, node: yaml.ScalarNode) -> object:
+        value: str = node.value
+        if node.tag not in _PLAIN_TAGS:
+            self._check_tag(node)
+            return None
+        if node.style:
+            return value
+        if value in _NULL:
+            return None
+        if value[0] not in _MAYBE_NUMBER:
+            return True if value in _TRUE else False if value in _FALSE else value
+        try:
+            return _number(value)
+        except ValueError:
+            self._add(node, "the number has too many digits")
+            return None
+
+
+def _number(value: str) -> object:
+    if _INT.fullmatch(value):
+        return int(value)
+    if _OCTAL.fullmatch(value):
+        return int(value.replace("_", ""), 8)
+    if _OTHER_INT.fullmatch(value):
+        return int(value, 0)
+    if _FLOAT.fullmatch(value):
+        return float(value.replace("_", ""))
+    if _ENDLESS.fullmatch(value):
+        return float(value.replace(".", ""))
+    return value
+
+
+def _parts(value: object) -> Iterator[dict[str, object]]:
+    for part in value if isinstance(value, list) else [value]:
+        if isinstance(part, dict):
+            yield part
+
+
+def _place(node: yaml.Node, source: Source) -> Place:
+    return Place(source.file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def _step(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
+    """The node under one part of a key, and the node of the key itself."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value == part:
+                return key, value
+    elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part]
+    return None
+
+
+def place_of(node: yaml.Node, key: Key, source: Source, *, on_key: bool) -> Place:
+    """Where the value under ``key`` (or the key itself) stands; the nearest part above it if it is not there."""
+    on = node
+    for index, part in enumerate(key):
+        step = _step(node, part)
+        if step is None:
+            return _place(on if index else node, source)
+        on, node = step
+    if on_key or (isinstance(node, yaml.ScalarNode) and not node.value and not node.style):
+        return _place(on, source)  # an empty value has no place worth showing
+    return _place(node, source)
+
+
+def raw_text(node: yaml.Node, key: Key) -> str | None:
+    """The scalar under ``key`` as it was typed."""
+    for part in key:
+        step = _step(node, part)
+        if step is None:
+            return None
+        node = step[1]
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else None
+
+
+def traps_in(root: yaml.Node, source: Source) -> list[Problem]:
+    """Problems for scalars that YAML 1.1 reads as something else than was meant, and for aliases."""
+    problems: list[Problem] = []
+    seen: set[int] = set()
+    waiting: list[tuple[yaml.Node, yaml.Node, str]] = [(root, root, "")]
+    while waiting:
+        on, node, name = waiting.pop()
+        scalar = isinstance(node, yaml.ScalarNode)
+        trap = _trap(node) if isinstance(node, yaml.ScalarNode) else _alias(node, seen)
+        if trap:
+            place = _place(node if scalar else on, source)  # an alias has no place, its key has
+            problems.append(Problem(place, name, trap[0], trap[1], source.excerpt(place)))
+        if not scalar and id(node) not in seen:
+            seen.add(id(node))
+            waiting += reversed([*_inside(node, name, top=node is root)])
+    return problems
+
+
+def _inside(node: yaml.Node, name: str, *, top: bool) -> Iterator[tuple[yaml.Node, yaml.Node, str]]:
+    """What a collection holds: the key's node, the value's node, and the value's name."""
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield item, item, f"{name}[{index}]"
+        return
+    keys = {key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)}
+    if not top and {"apiVersion", "kind"} <= keys:
+        return
+    for key, value in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            yield key, value, f"{name}.{key.value}" if name else str(key.value)
+
+
+def _alias(node: yaml.Node, seen: set[int]) -> tuple[str, str] | None:
+    if id(node) in seen:
+        return "is used a second time through an alias", "write it out: aliases are not taken in a scenario"
+    return None
+
+
+def _trap(node: yaml.ScalarNode) -> tuple[str, str] | None:
+    value = node.value
+    if node.style or value in _NULL:
+        return None
+    if value.lower() in ("on", "yes") or value.lower() in ("off", "no"):
+        truth = "true" if value in _TRUE else "false"
+        return f"YAML reads {value} as {truth}", f"write {truth}, or quote it if it is text: '{value}'"
+    if _OCTAL.fullmatch(value):
+        plain = value.lstrip("0") or "0"
+        return f"YAML reads {value} as an octal number", f"write {plain}, or quote it if it is text: '{value}'"
+    if _SEXAGESIMAL.fullmatch(value):
+        return f"YAML reads {value} as a number to base 60", f"quote it ('{value}'), or write a duration such as 1m30s"
+    return None
