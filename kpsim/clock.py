@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import Any
 
 import simpy
+from simpy.events import EventPriority
 
 __all__ = ["Rank", "at", "call_at"]
 
@@ -30,7 +31,7 @@ def at(env: simpy.Environment, time_ns: int, rank: Rank) -> simpy.Event:
     event = simpy.Event(env)
     event._ok = True  # noqa: SLF001 - what simpy.Timeout does; SimPy has no public way to give a priority
     event._value = None  # noqa: SLF001
-    env.schedule(event, priority=int(rank), delay=max(0, time_ns - env.now))
+    env.schedule(event, priority=EventPriority(int(rank)), delay=max(0, time_ns - env.now))
     return event
 
 

@@ -27,7 +27,6 @@ from kpsim.proxy.contract import Mode
 from kpsim.proxy.draws import SyncDraws
 from kpsim.proxy.lanes import Arrivals, SyncTrace, run_lanes
 from kpsim.proxy.pacing import Pacing
-from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.registry import create
 from kpsim.proxy.sync import KubeProxy
 from kpsim.proxy.timeline import Timeline
@@ -108,9 +107,7 @@ def prepare(scenario: Scenario, cluster: Cluster, number: int) -> Replication:
 
 def mode_of(scenario: Scenario, name: str) -> tuple[Mode, Costs]:
     """A mode by name, configured and priced as the scenario says."""
-    given = scenario.kube_proxy
-    params = given if given.mode == name else ProxyParams(mode=name, masquerade_all=given.masquerade_all)
-    mode = create(params, scenario.cluster.iptables_backend)
+    mode = create(scenario.kube_proxy.for_mode(name), scenario.cluster.iptables_backend)
     profile = load_profile(scenario.profile.name)
     return mode, profile.costs(mode.family, scenario.profile.set, scenario.profile.cache_warmth)
 
@@ -188,12 +185,12 @@ def _run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: P
 
     control.subscribe(broadcast)
     # No table of prices can know beforehand how long a list will get, so it is made for the largest cluster there is.
-    most = int((cluster.services.ports * (1 + cluster.services.external_ips + cluster.services.load_balancer_ips)).sum())
+    most = int(
+        (cluster.services.ports * (1 + cluster.services.external_ips + cluster.services.load_balancer_ips)).sum()
+    )
     most_endpoints = int(np.diff(cluster.endpoint_offset).max(initial=0)) + len(replication.changes)
     prices = PacketPrices.compile(mode, costs, most, most_endpoints)
-    packets = PacketProcesses(
-        env, cluster, mode, prices, proxies, replication.connections, replication.windows
-    )
+    packets = PacketProcesses(env, cluster, mode, prices, proxies, replication.connections, replication.windows)
     env.run()
     log = control.api.log
     timeline = Timeline(cluster, log, mode, replication.order)

@@ -38,6 +38,8 @@ U32 = NDArray[np.uint32]
 Bools = NDArray[np.bool_]
 Nanoseconds = int
 
+LONGEST_S = 9.2e9  # nanoseconds are counted in 64 bits: 292 years
+
 _SECONDS = {
     "ns": Decimal("1e-9"),
     "us": Decimal("1e-6"),
@@ -49,7 +51,7 @@ _SECONDS = {
     "h": Decimal(3600),
 }
 _MULTIPLES = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
-_NUMBER = r"(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})"
+_NUMBER = r"(?:\d{1,20}(?:\.\d{0,400})?|\.\d{1,400})"
 _PART = re.compile(rf"({_NUMBER})(ns|us|µs|μs|ms|s|m|h)")
 _DURATION = re.compile(rf"(?:{_NUMBER}(?:ns|us|µs|μs|ms|s|m|h))+")
 _COUNT = re.compile(r"([+-]?)(\d[\d_]{0,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE]([+-]?\d{1,2}))?\s?([kKMGBT]?)")
@@ -78,7 +80,10 @@ def parse_duration(text: object) -> float:
     if written == "0":
         return 0.0
     if _DURATION.fullmatch(written):
-        return float(sum(Decimal(number) * _SECONDS[unit] for number, unit in _PART.findall(written)))
+        seconds = float(sum(Decimal(number) * _SECONDS[unit] for number, unit in _PART.findall(written)))
+        if seconds > LONGEST_S:
+            raise UnitError(f"{_quoted(written)} is longer than the clock can count")
+        return seconds
     if written.startswith("-"):
         raise UnitError(f"a duration must not be negative, not {written}")
     if re.fullmatch(_NUMBER, written):

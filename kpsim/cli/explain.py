@@ -26,11 +26,12 @@ def explain() -> None:
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value below spec.")
 def service(name: str, file: Path, mode: str | None, sets: tuple[str, ...]) -> None:
     """Explain Service NAME ("namespace/name", or "name" in default): its rules in the mode's own syntax, and the
-    path of a new connection and of later packets, with the cost of each step."""
+    path of a new connection and of later packets, with the cost of each step.
+    """
     from kpsim.cli.options import overrides
     from kpsim.experiment.explanation import explain_service
-    from kpsim.scenario.reader import read
     from kpsim.report.wording.quantity import quantity
+    from kpsim.scenario.reader import read
 
     pairs = overrides({"sets": sets})
     scenario = read(file, [*pairs, ("kubeProxy.mode", mode)] if mode else pairs)

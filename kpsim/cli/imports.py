@@ -14,7 +14,8 @@ __all__ = ["imports"]
 @click.option("--out", type=click.Path(path_type=Path), help="Write the scenario there instead of to stdout.")
 def imports(dump: Path, out: Path | None) -> None:
     """Write a commented scenario around the Kubernetes objects in DUMP (kubectl get -o json|yaml, manifests, a
-    directory of them)."""
+    directory of them).
+    """
     from kpsim.errors import InputError
     from kpsim.scenario.imported import scenario_document
 

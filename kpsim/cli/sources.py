@@ -16,7 +16,8 @@ __all__ = ["sources"]
 @format_option
 def sources(profile: str, which: str, output: str) -> None:
     """List every number the model uses: measured or read ones first, then the assumed ones, then what is taken for
-    granted."""
+    granted.
+    """
     from kpsim.profiles.assumptions import assumptions
     from kpsim.profiles.costs import load_profile
     from kpsim.profiles.defaults import load_defaults

@@ -14,7 +14,7 @@ from enum import IntFlag
 
 import numpy as np
 
-from kpsim.units import I64, Bools, U32
+from kpsim.units import I64, U32, Bools
 
 __all__ = ["Cluster", "Names", "PodState", "ServiceColumns", "dotted", "freeze", "string_order"]
 
@@ -108,7 +108,7 @@ class Cluster:
         return self.names[int(self.port_service[port])] + (f":{name}" if name else "")
 
 
-def freeze(array: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]  # keeps whatever dtype it was given
+def freeze(array: np.ndarray) -> np.ndarray:
     """The same array, read-only from now on."""
     array.flags.writeable = False
     return array

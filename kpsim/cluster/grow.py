@@ -21,7 +21,7 @@ from kpsim.kube.objects import ResolvedService
 from kpsim.rng import stream
 from kpsim.units import I64, U32
 
-__all__ = ["grow", "endpoint_counts"]
+__all__ = ["endpoint_counts", "grow"]
 
 FIRST_PORT = 80  # service ports of grown Services are numbered from here: a name, not a measurement
 
@@ -115,20 +115,21 @@ def _add_group(
     has_ip = not group.headless and group.type != "ExternalName"
     has_node_port = has_ip and group.type in ("NodePort", "LoadBalancer")
     ports = 0 if group.type == "ExternalName" else group.ports
+    none = np.zeros(n, np.int64)
     rows.names.append((rows.services, f"{group.namespace}/{group.name}", True))
     rows.add(
         proxied=np.full(n, has_ip),
         headless=np.full(n, group.headless),
         ports=np.full(n, ports),
-        external_ips=np.zeros(n),
+        external_ips=none,
         load_balancer_ips=np.full(n, group.type == "LoadBalancer"),
-        source_ranges=np.zeros(n),
+        source_ranges=none,
         node_ports=np.full(n, ports if has_node_port else 0),
-        affinity=np.zeros(n),
-        cluster_ip=ips.allocate_many(n) if has_ip else np.zeros(n),
+        affinity=none,
+        cluster_ip=ips.allocate_many(n) if has_ip else none,
         endpoints=endpoints,
         port_number=np.tile(FIRST_PORT + np.arange(ports), n),
-        port_node_port=node_ports.allocate_many(n * ports) if has_node_port else np.zeros(n * ports),
+        port_node_port=node_ports.allocate_many(n * ports) if has_node_port else np.zeros(n * ports, np.int64),
     )
     rows.protocols += [group.protocol] * (n * ports)
     rows.port_names += ([""] if ports == 1 else [f"p{k}" for k in range(ports)]) * n
@@ -192,7 +193,7 @@ def _assemble(params: ClusterParams, rows: _Rows, initial: int) -> Cluster:
     def column(name: str) -> I64:
         return np.asarray(freeze(rows.column(name)))
 
-    def flags(name: str) -> np.ndarray:  # type: ignore[type-arg]
+    def flags(name: str) -> np.ndarray:
         return freeze(rows.column(name).astype(np.bool_))
 
     ports, endpoints = column("ports"), column("endpoints")

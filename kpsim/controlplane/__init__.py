@@ -5,3 +5,5 @@ queue and a token bucket, and each committed write goes out to every node's watc
 here; the fan-out is arithmetic, because there are thousands of nodes.  Left out so far: priority and fairness, relist,
 the Endpoints controller, node lifecycle, DNS.
 """
+
+__all__: list[str] = []

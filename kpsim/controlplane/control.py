@@ -54,7 +54,7 @@ class ControlPlane:
         """Call ``subscriber`` with each delivery when it is sent."""
         self.api.subscribers.append(subscriber)
 
-    def _feed(self, changes: Changes, lags: np.ndarray) -> Generator[simpy.Event, Any, None]:  # type: ignore[type-arg]
+    def _feed(self, changes: Changes, lags: np.ndarray) -> Generator[simpy.Event, Any, None]:
         seen = changes.at_ns + lags
         for i in np.argsort(seen, kind="stable").tolist():
             time_ns = int(seen[i])
@@ -83,12 +83,10 @@ class ControlPlane:
             effects_ns=(at_ns,),
             creates=True,
         )
-        call_at(
-            self._env, int(self._env.now) + self._settings.informer_ns, Rank.CHANGE, self.controller.add, service
-        )
+        call_at(self._env, int(self._env.now) + self._settings.informer_ns, Rank.CHANGE, self.controller.add, service)
 
 
-def _informer_lags(changes: Changes, defaults: Defaults, rng: np.random.Generator) -> np.ndarray:  # type: ignore[type-arg]
+def _informer_lags(changes: Changes, defaults: Defaults, rng: np.random.Generator) -> np.ndarray:
     """From a change on a node or in the API to the controller's informer [ns], (c,)."""
     n = len(changes)
     from_kubelet = np.isin(changes.kind, [ChangeKind.POD_APPEARED, ChangeKind.POD_READY])

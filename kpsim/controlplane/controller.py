@@ -55,12 +55,8 @@ class ControllerSettings:
             workers=int(
                 pick(params.concurrent_service_endpoint_syncs, endpointslice + "concurrent_service_endpoint_syncs")
             ),
-            endpoints_per_slice=int(
-                pick(params.max_endpoints_per_slice, endpointslice + "max_endpoints_per_slice")
-            ),
-            batch_ns=to_ns(
-                pick(params.endpointslice_updates_batch_period_s, endpointslice + "updates_batch_period")
-            ),
+            endpoints_per_slice=int(pick(params.max_endpoints_per_slice, endpointslice + "max_endpoints_per_slice")),
+            batch_ns=to_ns(pick(params.endpointslice_updates_batch_period_s, endpointslice + "updates_batch_period")),
             sync_ns=to_ns(defaults.value(endpointslice + "sync")),
             stale_retry_ns=to_ns(defaults.value(endpointslice + "stale_retry")),
             informer_ns=to_ns(defaults.value("api_server.watch")),

@@ -77,7 +77,7 @@ class ServiceStates:
         self._get(service).pieces = {id(piece): dict(piece.endpoints) for piece in slices}
 
     def take_trigger(self, service: int) -> int:
-        """The earliest trigger time since the last call [ns, whole seconds], or -1; the annotation of the next writes."""
+        """The earliest trigger time since the last call [ns, whole seconds], or -1: the next writes' annotation."""
         state = self._get(service)
         trigger, state.trigger_ns = state.trigger_ns, -1
         return trigger
@@ -96,7 +96,8 @@ class ServiceStates:
         """The Services whose selectors match the Pods in a slot."""
         lo, hi = np.searchsorted(self._sorted_pods, [slot, slot + 1])
         rows = self._by_pod[lo:hi]
-        return (np.searchsorted(self._cluster.endpoint_offset, rows, side="right") - 1).tolist()
+        owners: list[int] = (np.searchsorted(self._cluster.endpoint_offset, rows, side="right") - 1).tolist()
+        return owners
 
     def _apply(self, state: _Service, service: int, kind: ChangeKind, pod: int, at_ns: int) -> bool:
         before = state.wanted.get(pod)

@@ -1,1 +1,3 @@
 """What a packet pays on its node: prices, queues and verdicts, in two forms (arrays and SimPy processes)."""
+
+__all__: list[str] = []

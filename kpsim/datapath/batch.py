@@ -46,9 +46,7 @@ class RulesInForce:
             version[here] = np.searchsorted(ends[:, n], time_ns[here], side="right")
         return version, ends[version, node]
 
-    def first_packets(
-        self, node: I64, version: I64, connections: Connections, which: I64
-    ) -> tuple[I64, I64, I64, I64]:
+    def first_packets(self, node: I64, version: I64, connections: Connections, which: I64) -> tuple[I64, I64, I64, I64]:
         """Cost [ns], Pod (-1: refused), rules scanned and endpoint rules tried of connections ``which``."""
         prefix = np.where(version > 0, self.trace.absorbed[np.maximum(version - 1, 0), node], 0) if len(
             self.trace.absorbed

@@ -42,7 +42,7 @@ class PacketPrices:
                 tables[key] = tables[key] + table if key in tables else table
         return PacketPrices(constant, tables, costs)
 
-    def first_ns(self, scanned: I64, tried: I64, draw: np.ndarray) -> I64:  # type: ignore[type-arg]
+    def first_ns(self, scanned: I64, tried: I64, draw: np.ndarray) -> I64:
         """A first packet that passed ``scanned`` rules and tried ``tried`` endpoint rules [ns]; arguments broadcast."""
         price = self.constant[PacketState.FIRST] + np.zeros_like(scanned)
         for steps, count in ((Steps.DISPATCH, scanned), (Steps.ENDPOINT, tried)):
@@ -51,7 +51,7 @@ class PacketPrices:
                 price = price + table[count]
         return (price * self.costs.factor("packet_first", draw)) >> 10
 
-    def refused_ns(self, scanned: I64, draw: np.ndarray) -> I64:  # type: ignore[type-arg]
+    def refused_ns(self, scanned: I64, draw: np.ndarray) -> I64:
         """A first packet that nobody can serve, past all ``scanned`` rules [ns]."""
         price = self.constant[PacketState.REFUSED] + np.zeros_like(scanned)
         table = self.tables.get((PacketState.REFUSED, Steps.EVERY_DISPATCH))
@@ -59,7 +59,7 @@ class PacketPrices:
             price = price + table[scanned]
         return (price * self.costs.factor("packet_first", draw)) >> 10
 
-    def later_ns(self, draw: np.ndarray) -> I64:  # type: ignore[type-arg]
+    def later_ns(self, draw: np.ndarray) -> I64:
         """A packet of a known connection [ns]."""
         return (self.constant[PacketState.LATER] * self.costs.factor("packet_later", draw)) >> 10
 

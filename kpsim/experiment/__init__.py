@@ -1,1 +1,3 @@
 """Replications, comparisons and sweeps, and the directory their results are kept in."""
+
+__all__: list[str] = []

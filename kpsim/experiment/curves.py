@@ -11,7 +11,7 @@ from kpsim.datapath.batch import lindley
 from kpsim.experiment.result import LoadPoint, PositionBin, SyncPoint
 from kpsim.profiles.costs import FACTOR_ONE, Costs
 from kpsim.profiles.defaults import load_defaults
-from kpsim.proxy.contract import Mode, PacketState, RuleCounts, Steps, SyncCounts, SyncKind
+from kpsim.proxy.contract import Mode, PacketState, RuleCounts, Stage, Steps, SyncCounts, SyncKind
 from kpsim.proxy.timeline import usable_at_start
 from kpsim.rng import stream
 from kpsim.units import F64, I64
@@ -19,10 +19,12 @@ from kpsim.units import F64, I64
 __all__ = ["bins_by_position", "extrapolations", "load_curve", "position_line", "sync_curve"]
 
 BINS = 40
-SIZES = 25
+SIZES = 17  # up to today's cluster
+SIZES_BEYOND = 5
 BEYOND = 4.0  # the curve goes this many times past today's cluster
 LOADS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 0.95, 1.0, 1.1, 1.25, 1.5)
-LOAD_CONNECTIONS = 20_000
+FEWEST_CONNECTIONS, MOST_CONNECTIONS = 2_000, 20_000  # for one point of the load curve
+LIVES = 10  # and at least so many connection lifetimes long, so that most of it is neither start nor end
 
 
 def _start_counts(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCounts:
@@ -47,12 +49,12 @@ def _start_counts(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCount
 
 
 def sync_curve(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, partial: bool) -> tuple[SyncPoint, ...]:
-    """Sync time against size: this mix of Services, scaled from one Service to four times today's number."""
+    """Time of a sync with one change against size: this mix of Services, from one of them to four times today's."""
     today = _start_counts(cluster, mode, changed_own)
     if not cluster.initial:
         return ()
-    sizes = np.unique(np.rint(np.geomspace(1, max(BEYOND * cluster.initial, 2), SIZES)).astype(np.int64))
-    sizes = np.union1d(sizes, [cluster.initial])
+    shares = np.concatenate([np.geomspace(1 / cluster.initial, 1, SIZES), np.geomspace(1, BEYOND, SIZES_BEYOND)])
+    sizes = np.unique(np.rint(shares * cluster.initial).astype(np.int64))
     points = []
     for kind in SyncKind:
         if kind == SyncKind.PARTIAL and not partial:
@@ -96,10 +98,10 @@ def extrapolations(cluster: Cluster, mode: Mode, costs: Costs) -> tuple[str, ...
             asked[name] = max(asked.get(name, 0.0), float(np.max(count)))
     for stage in mode.stages(PacketState.FIRST):
         if stage.steps is Steps.DISPATCH:
-            asked |= {name: float(counts.dispatch) for name in stage.work}
+            asked |= dict.fromkeys(stage.work, float(np.max(counts.dispatch)))
     found = []
-    for name, count in sorted(asked.items()):
-        times = costs.extrapolation(name, count)
+    for name, wanted in sorted(asked.items()):
+        times = costs.extrapolation(name, wanted)
         if times:
             most = costs.coefficients[name].measured_to or 0.0
             found.append(f"{name}: {times:.1f}x beyond the largest measured point ({most:,.0f})")
@@ -153,7 +155,7 @@ def load_curve(
 
 def _load_point(
     costs: Costs,
-    later: Sequence[object],
+    later: Sequence[Stage],
     first_ns: I64,
     packets: int,
     interval_ns: int,
@@ -162,11 +164,12 @@ def _load_point(
     seed: int,
 ) -> LoadPoint:
     rng = stream(seed, "load-curve")  # the same arrivals for every load and mode, on a stretched clock
-    n = max(LOAD_CONNECTIONS // packets, 2_000)
+    life_s = interval_ns * (packets - 1) / 1e9
+    n = int(np.clip(LIVES * life_s * load * capacity, FEWEST_CONNECTIONS, MOST_CONNECTIONS))
     arrival = np.rint(np.cumsum(rng.exponential(1.0, n)) / (load * capacity) * 1e9).astype(np.int64)
     cost = np.empty((n, packets), np.int64)
     cost[:, 0] = first_ns[rng.integers(0, len(first_ns), n)]
-    work_ns = sum(int(costs.ns(stage.work)) for stage in later)  # type: ignore[attr-defined]  # stages
+    work_ns = sum(int(costs.ns(stage.work)) for stage in later)
     draws = rng.integers(0, 1 << 32, (n, packets - 1), dtype=np.uint32)
     cost[:, 1:] = (work_ns * costs.factor("packet_later", draws)) >> 10
     times = (arrival[:, None] + interval_ns * np.arange(packets)).ravel()
@@ -175,13 +178,13 @@ def _load_point(
     finish = np.empty(n * packets, np.int64)
     finish[order] = start + cost.ravel()[order]
     until = int(arrival[-1])
-    settled = arrival > until // 10
-    done = finish.reshape(n, packets)[:, -1] <= until
-    latency: F64 = (finish.reshape(n, packets)[:, 0] - arrival)[settled] / 1e9
-    seconds = (until - until // 10) / 1e9
+    settled = min(until // 5 + round(life_s * 1e9), until // 2)
+    last = finish.reshape(n, packets)[:, -1]
+    done = (last > settled) & (last <= until)
+    latency: F64 = (finish.reshape(n, packets)[:, 0] - arrival)[arrival > settled] / 1e9
     return LoadPoint(
         offered_per_s=load * capacity,
-        delivered_per_s=float((done & settled).sum()) / seconds,
+        delivered_per_s=float(done.sum()) / ((until - settled) / 1e9),
         utilisation=min(load, 1.0),
         first_packet_p99_s=float(np.sort(latency)[int(0.99 * (len(latency) - 1))]) if load < 1 else None,
     )

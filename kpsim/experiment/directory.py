@@ -33,7 +33,11 @@ def staged(place: Path) -> Iterator[Path]:
 
     An existing run at ``place`` is replaced; anything else there is an :class:`InputError`.
     """
-    if place.exists() and not (place / "manifest.json").exists() and any(place.iterdir() if place.is_dir() else [place]):
+    if (
+        place.exists()
+        and not (place / "manifest.json").exists()
+        and any(place.iterdir() if place.is_dir() else [place])
+    ):
         raise InputError(f"--out {place}: is there already and is no run of kpsim; name another place")
     staging = place.with_name(f".{place.name}.partial")
     shutil.rmtree(staging, ignore_errors=True)

@@ -29,7 +29,7 @@ class Observations:
     position: I64 = field(default_factory=lambda: np.zeros(0, np.int64))  # rules passed (or would be) by first packets
     cost_ns: I64 = field(default_factory=lambda: np.zeros(0, np.int64))  # what each of those cost
     tried_mean: float = 0.0
-    sync_changed: float = 0.0  # rules of changed Services a sync, on average
+    sync_changed: float = 0.0  # rules of a Service that changes, on average
     rules: int = 0
     dispatch: int = 0
 
@@ -130,9 +130,8 @@ def _observe_syncs(seen: Observations, run: ModeRun, measured: _Batches) -> None
     seen.counts["syncs"] = int(chosen.sum())
     seen.rates["syncs_per_node_per_s"] = int(chosen.sum()) / seconds if seconds else 0.0
     seen.rates["cpu_proxy_cores"] = float(duration[chosen].sum()) / 1e9 / seconds if seconds else 0.0
-    rows = np.diff(trace.absorbed, axis=0, prepend=0)[chosen]
-    own = run.timeline.own[run.timeline.service[:]] if run.timeline.rows else np.zeros(1)
-    seen.sync_changed = float(rows.mean() * own.mean()) if rows.size else 0.0
+    changed = run.timeline.own[-run.timeline.rows :] if run.timeline.rows else run.timeline.own
+    seen.sync_changed = float(changed.mean()) if len(changed) else 0.0
 
 
 def _observe_programming(seen: Observations, run: ModeRun, log: DeliveryLog, measured: _Batches) -> None:
@@ -153,7 +152,7 @@ def _observe_programming(seen: Observations, run: ModeRun, log: DeliveryLog, mea
     seen.tallies["network_programming_true"] = true.finish()
     seen.tallies["network_programming_reported"] = reported.finish()
     seen.counts["changes"] = len(effect_ns)
-    seen.counts["changes_pending"] = true.pending
+    seen.counts["node_changes_pending"] = true.pending
 
 
 class _Folded:
@@ -186,4 +185,3 @@ class _Folded:
                 waiting.clear()
         self._gathered = 0
         return self._tallies
-

@@ -11,6 +11,7 @@ import multiprocessing
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -41,10 +42,13 @@ __all__ = ["build_cluster", "choose_engine", "run", "run_scenario"]
 
 Progress = Callable[[int, int], None]  # mode runs done, of how many
 ONE_REPLICATION_BATCHES = 10  # stretches of time that stand in for replications when there is only one
-REFERENCE_PACKETS = 20_000  # up to so many packets a mode run, and so few nodes and Services, a process a packet is quick
+REFERENCE_PACKETS = (
+    20_000  # up to so many packets a mode run, and so few nodes and Services, a process a packet is quick
+)
 REFERENCE_NODES = 10
 REFERENCE_SERVICES = 50
-CDF_POINTS = 200
+CDF_POINTS = 301
+TAIL_POINTS = 60  # beyond p99
 
 
 def run(
@@ -75,7 +79,10 @@ def run_scenario(
     most_bytes: float | None = None,
     executor: Executor | None = None,
 ) -> Result:
-    """Run every replication under every mode and sum up; ``executor`` overrides the local pool of ``jobs`` processes."""
+    """Run every replication under every mode and sum up; ``executor`` overrides the local pool of ``jobs`` processes.
+
+    Interrupted after at least one replication, it sums up what there is and says ``complete=False``.
+    """
     check_memory(scenario, most_bytes)
     engine, reason = choose_engine(scenario)
     cluster, warnings = build_cluster(scenario)  # here too, so that a scenario that cannot be built fails at once
@@ -83,14 +90,19 @@ def run_scenario(
     numbers = range(scenario.run.replications)
     total = len(numbers) * len(scenario.modes)
     tell = progress or (lambda _done, _total: None)
-    if executor is None and (jobs <= 1 or len(numbers) == 1):
-        for number in numbers:
-            done[number] = _replicate(scenario, number, engine, cluster)
-            tell((number + 1) * len(scenario.modes), total)
-    else:
-        _spread(scenario, engine, executor, jobs, done, lambda count: tell(count * len(scenario.modes), total))
-    runs = {mode: [done[number][m] for number in numbers] for m, mode in enumerate(scenario.modes)}
-    return _result(scenario, cluster, runs, engine, reason, warnings)
+    try:
+        if executor is None and (jobs <= 1 or len(numbers) == 1):
+            for number in numbers:
+                done[number] = _replicate(scenario, number, engine, cluster)
+                tell((number + 1) * len(scenario.modes), total)
+        else:
+            _spread(scenario, engine, executor, jobs, done, lambda count: tell(count * len(scenario.modes), total))
+    except KeyboardInterrupt:
+        if not done:
+            raise
+    runs = {mode: [done[number][m] for number in sorted(done)] for m, mode in enumerate(scenario.modes)}
+    result = _result(scenario, cluster, runs, engine, reason, warnings)
+    return replace(result, complete=len(done) == len(numbers))
 
 
 def _spread(
@@ -103,9 +115,7 @@ def _spread(
 ) -> None:
     """Fill ``done`` through an executor; a fresh process each, started cleanly rather than forked."""
     numbers = range(scenario.run.replications)
-    pool = executor or ProcessPoolExecutor(
-        min(jobs, len(numbers)), mp_context=multiprocessing.get_context("spawn")
-    )
+    pool = executor or ProcessPoolExecutor(min(jobs, len(numbers)), mp_context=multiprocessing.get_context("spawn"))
     try:
         futures = [pool.submit(_replicate, scenario, number, engine) for number in numbers]
         for number, future in zip(numbers, futures, strict=True):
@@ -148,15 +158,9 @@ def choose_engine(scenario: Scenario) -> tuple[str, str]:
         return scenario.run.engine, "as the scenario asks"
     traffic, run_params = scenario.traffic, scenario.run
     rate = traffic.connections_per_s_per_node * traffic.packets_per_connection * scenario.cluster.nodes
-    packets = min(
-        rate * run_params.duration_s, run_params.packets / (len(scenario.modes) * run_params.replications)
-    )
+    packets = min(rate * run_params.duration_s, run_params.packets / (len(scenario.modes) * run_params.replications))
     services = sum(g.count for g in scenario.groups) + len(scenario.objects.services)
-    if (
-        packets <= REFERENCE_PACKETS
-        and scenario.cluster.nodes <= REFERENCE_NODES
-        and services <= REFERENCE_SERVICES
-    ):
+    if packets <= REFERENCE_PACKETS and scenario.cluster.nodes <= REFERENCE_NODES and services <= REFERENCE_SERVICES:
         return "reference", "small enough for a process a packet"
     return "batch", f"{packets:,.0f} packets a run on {scenario.cluster.nodes:,} nodes are too many for a process each"
 
@@ -186,7 +190,7 @@ def _result(
         engine_reason=reason,
         warnings=warnings,
         assumptions=assumptions(),
-        provenance=provenance(scenario),
+        provenance=_provenance(scenario),
     )
 
 
@@ -225,7 +229,7 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
         summaries={m: s for m, s in summaries.items() if s},
         cdfs={m: cdf for m, tallies in batches.items() if (cdf := _cdf(tallies))},
         counts={key: sum(s.counts[key] for s in seen) for key in seen[0].counts},
-        rates={key: estimate([s.rates[key] for s in seen]) for key in seen[0].rates},
+        rates={key: estimate([s.rates[key] for s in seen], least=0.0) for key in seen[0].rates},
         by_position=bins_by_position(np.concatenate([s.position for s in seen]), cost_ns),
         position_fixed_s=fixed,
         position_slope_s=slope,
@@ -243,6 +247,6 @@ def _cdf(tallies: Sequence[Tally]) -> Cdf | None:
         pooled.merge(tally)
     if not pooled.n:
         return None
-    tail = 1 - np.geomspace(0.5, max(1 / pooled.n, 1e-5), CDF_POINTS // 2)  # as fine near 1 as the sample allows
-    shares = np.unique(np.concatenate([np.linspace(0, 0.5, CDF_POINTS // 2 + 1), tail, [1.0]]))
+    tail = 1 - 0.01 * np.geomspace(1, min(max(100 / pooled.n, 0.001), 1.0), TAIL_POINTS)
+    shares = np.unique(np.concatenate([np.linspace(0, 1, CDF_POINTS), tail]))
     return Cdf(pooled.curve(shares), shares)

@@ -12,14 +12,24 @@ from numpy.typing import NDArray
 from kpsim.measure.summary import Estimate, Summary
 from kpsim.scenario.model import Scenario, Threshold
 
-__all__ = ["Cdf", "Comparison", "Limit", "LoadPoint", "ModeResult", "PositionBin", "Result", "SyncPoint", "ThresholdVerdict"]
+__all__ = [
+    "Cdf",
+    "Comparison",
+    "Limit",
+    "LoadPoint",
+    "ModeResult",
+    "PositionBin",
+    "Result",
+    "SyncPoint",
+    "ThresholdVerdict",
+]
 
 F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Cdf:
-    """A cumulative distribution: ``share[i]`` of the observations are at most ``value[i]``; both (n,), rising, n <= 400."""
+    """A cumulative distribution: ``share[i]`` of what was observed is at most ``value[i]``; both (n,) and rising."""
 
     value: F64
     share: F64
@@ -67,9 +77,11 @@ class ModeResult:
     summaries: Mapping[str, Summary]
     cdfs: Mapping[str, Cdf]
     counts: Mapping[str, int]  # packets, delivered, refused, stale, in_flight, connections, syncs, deliveries, …
-    rates: Mapping[str, Estimate]  # named with unit last: api_writes_per_s, api_bytes_per_s, cpu_packets_cores, cpu_proxy_cores, …
+    rates: Mapping[str, Estimate]  # named with unit last: api_writes_per_s, cpu_proxy_cores, …
     by_position: tuple[PositionBin, ...]
-    position_fixed_s: float  # the model's line through by_position: fixed + slope x position (slope 0 where nothing scans)
+    position_fixed_s: (
+        float  # the model's line through by_position: fixed + slope x position (slope 0 where nothing scans)
+    )
     position_slope_s: float
     sync_curve: tuple[SyncPoint, ...]
     load_curve: tuple[LoadPoint, ...]

@@ -91,17 +91,13 @@ def sweep(
     return table[[*(name for name, _ in plan.axes), *COLUMNS]]
 
 
-def _run_points(
-    todo: Mapping[int, Scenario], jobs: int, executor: Executor | None
-) -> Iterator[tuple[int, list[Row]]]:
+def _run_points(todo: Mapping[int, Scenario], jobs: int, executor: Executor | None) -> Iterator[tuple[int, list[Row]]]:
     """Points as they are done, the largest started first so that no worker ends up alone with it."""
     if executor is None and (jobs <= 1 or len(todo) <= 1):
         for i, scenario in todo.items():
             yield i, _run_point(scenario)
         return
-    pool = executor or ProcessPoolExecutor(
-        min(jobs, len(todo)), mp_context=multiprocessing.get_context("spawn")
-    )
+    pool = executor or ProcessPoolExecutor(min(jobs, len(todo)), mp_context=multiprocessing.get_context("spawn"))
     try:
         largest_first = sorted(todo, key=lambda i: -sum(g.count for g in todo[i].groups))
         futures = {pool.submit(_run_point, todo[i]): i for i in largest_first}

@@ -89,7 +89,7 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A Deployment, StatefulSet, DaemonSet, ReplicaSet, …: ``replicas`` Pods with ``pod_labels`` (``None``: one a node)."""
+    """A Deployment, StatefulSet, DaemonSet, …: ``replicas`` Pods with ``pod_labels`` (``None``: one a node)."""
 
     kind: str
     namespace: str
@@ -101,7 +101,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One endpoint of a slice.  ``pod`` names the Pod behind it ("ns/name"), "" when unknown; ``ip`` "" until placed."""
+    """One endpoint of a slice.  ``pod`` names its Pod ("ns/name"), "" when unknown; ``ip`` is "" until placed."""
 
     ip: str
     ready: bool = True

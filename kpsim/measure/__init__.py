@@ -1,1 +1,3 @@
 """From samples to statements: tallies, percentiles, intervals."""
+
+__all__: list[str] = []

@@ -7,6 +7,7 @@ lie beyond it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from kpsim.measure.summary import Estimate, Summary
 from kpsim.measure.tally import Tally
 
-__all__ = ["QUANTILES", "estimate", "summarise", "student_t95"]
+__all__ = ["QUANTILES", "estimate", "student_t95", "summarise"]
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 BEYOND = 10  # observations that must lie beyond a percentile
@@ -32,13 +33,16 @@ def student_t95(degrees: int) -> float:
     return _T95[degrees - 1] if degrees <= len(_T95) else _NORMAL95
 
 
-def estimate(values: Sequence[float], pooled: float | None = None) -> Estimate:
-    """A value (``pooled`` over all batches if given, else the mean) with its interval over batches."""
+def estimate(values: Sequence[float], pooled: float | None = None, least: float = -math.inf) -> Estimate:
+    """A value (``pooled`` over all batches if given, else the mean) with its interval over batches.
+
+    ``least`` is what the quantity cannot be below: a duration's interval ends at 0.
+    """
     centre = float(np.mean(values)) if pooled is None else pooled
     if len(values) < 2:
         return Estimate(centre)
     half = student_t95(len(values) - 1) * float(np.std(values, ddof=1)) / len(values) ** 0.5
-    return Estimate(centre, centre - half, centre + half)
+    return Estimate(centre, max(centre - half, least), centre + half)
 
 
 def summarise(measure: str, unit: str, batches: Sequence[Tally]) -> Summary | None:
@@ -50,7 +54,7 @@ def summarise(measure: str, unit: str, batches: Sequence[Tally]) -> Summary | No
     for batch in batches:
         pooled.merge(batch)
     quantiles = {
-        name: estimate([b.quantile_s(share) for b in batches], pooled.quantile_s(share))
+        name: estimate([b.quantile_s(share) for b in batches], pooled.quantile_s(share), least=0.0)
         for name, share in QUANTILES.items()
         if pooled.n * (1 - share) >= BEYOND
     }
@@ -58,7 +62,7 @@ def summarise(measure: str, unit: str, batches: Sequence[Tally]) -> Summary | No
         measure=measure,
         unit=unit,
         n=pooled.n,
-        mean=estimate([b.mean_s() for b in batches], pooled.mean_s()),
+        mean=estimate([b.mean_s() for b in batches], pooled.mean_s(), least=0.0),
         min=pooled.least_ns / 1e9,
         max=pooled.most_ns / 1e9,
         quantiles=quantiles,

@@ -1,11 +1,11 @@
-"""What a run says about a quantity: an estimate with its interval, percentiles, and how many observations it rests on."""
+"""What a run says about a quantity: estimates with their intervals, and how many observations they rest on."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Estimate", "Measure", "MEASURES", "Summary"]
+__all__ = ["MEASURES", "Estimate", "Measure", "Summary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Measure:
 MEASURES: Mapping[str, Measure] = {
     m.name: m
     for m in (
-        Measure("first_packet_latency", "s", "First-packet latency", "queue and rules of the first packet of a connection"),
+        Measure("first_packet_latency", "s", "First-packet latency", "queue and rules of a connection's first packet"),
         Measure("later_packet_latency", "s", "Later-packet latency", "queue and conntrack path of every later packet"),
         Measure(
             "network_programming_true",

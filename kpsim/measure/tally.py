@@ -67,7 +67,7 @@ class Tally:
         return self.total_ns / self.n / 1e9
 
     def quantile_s(self, share: float) -> float:
-        """The smallest value with at least ``share`` of the samples at or below it [s]; a bucket's middle if not exact."""
+        """The smallest value with ``share`` of the samples at or below it [s]; a bucket's middle if not exact."""
         return float(self.curve(np.array([share]))[0])
 
     def curve(self, shares: F64) -> F64:

@@ -4,7 +4,7 @@ Each number is ``{unit, value, interval, source}`` in a YAML file here; code hol
 ``assumed`` is legal and is always shown.
 """
 
-from kpsim.profiles.costs import Costs, CostProfile, load_profile, profile_names
+from kpsim.profiles.costs import CostProfile, Costs, load_profile, profile_names
 from kpsim.profiles.defaults import Defaults, Lag, load_defaults
 from kpsim.profiles.format import Coefficient
 

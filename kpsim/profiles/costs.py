@@ -19,7 +19,7 @@ from kpsim.errors import InputError
 from kpsim.profiles.format import Coefficient, ProfileText, read_yaml
 from kpsim.units import F64, I64
 
-__all__ = ["CostProfile", "Costs", "FACTOR_ONE", "load_profile", "profile_names"]
+__all__ = ["FACTOR_ONE", "CostProfile", "Costs", "load_profile", "profile_names"]
 
 FACTOR_ONE = 1024  # a cost factor of one; costs vary as ``(ns * factor) >> 10``
 TABLE_BITS = 12  # a 32-bit draw picks one of 4,096 factors
@@ -34,7 +34,7 @@ class Costs:
     factors: Mapping[str, I64]  # kind of work -> (4096,) cost factors over 1024, by the top bits of a draw
 
     def seconds(self, work: Mapping[str, int | I64], bound: str = "value") -> F64:
-        """The time ``work`` takes [s]; ``bound`` "low" or "high" takes every coefficient at that end of its interval."""
+        """The time ``work`` takes [s]; with ``bound`` "low" or "high", at that end of every coefficient's interval."""
         total: F64 = np.zeros(())
         for name, count in work.items():
             total = total + np.asarray(count, np.float64) * float(getattr(self.coefficients[name], bound))
@@ -42,15 +42,15 @@ class Costs:
 
     def ns(self, work: Mapping[str, int | I64]) -> I64:
         """The time ``work`` takes as integer nanoseconds: the one place where seconds become ticks of the engines."""
-        return np.rint(self.seconds(work) * 1e9).astype(np.int64)
+        return np.asarray(np.rint(self.seconds(work) * 1e9), np.int64)
 
     def steps_ns(self, work: Mapping[str, int | I64], most: int) -> I64:
         """The time of 0, 1, … ``most`` repetitions of ``work`` [ns], (most + 1,)."""
-        return np.rint(np.arange(most + 1) * float(self.seconds(work)) * 1e9).astype(np.int64)
+        return np.asarray(np.rint(np.arange(most + 1) * float(self.seconds(work)) * 1e9), np.int64)
 
-    def factor(self, kind: str, draw: np.ndarray) -> I64:  # type: ignore[type-arg]  # any unsigned integer array
+    def factor(self, kind: str, draw: np.ndarray) -> I64:
         """Cost factors over 1024 for 32-bit draws: packets and syncs do not all take the same time."""
-        return self.factors[kind][draw >> (32 - TABLE_BITS)]
+        return np.asarray(self.factors[kind][draw >> (32 - TABLE_BITS)])
 
     def extrapolation(self, name: str, count: float) -> float | None:
         """How many times ``count`` exceeds what the coefficient was measured to; ``None`` within, or where unknown."""
@@ -94,7 +94,7 @@ def _factors(knots: Mapping[float, float]) -> I64:
     """An inverse distribution function through ``{share: ratio to the median}``, sampled at 4,096 midpoints."""
     share, ratio = zip(*sorted((float(k), float(v)) for k, v in knots.items()), strict=True)
     grid = (np.arange(1 << TABLE_BITS) + 0.5) / (1 << TABLE_BITS)
-    return np.rint(np.interp(grid, share, ratio) * FACTOR_ONE).astype(np.int64)
+    return np.asarray(np.rint(np.interp(grid, share, ratio) * FACTOR_ONE), np.int64)
 
 
 def profile_names() -> list[str]:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from kpsim.errors import InputError, Place, Problem
 
-__all__ = ["Coefficient", "CoefficientText", "ProfileText", "SCALE", "read_yaml"]
+__all__ = ["SCALE", "Coefficient", "CoefficientText", "ProfileText", "read_yaml"]
 
 SCALE = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "B": 1.0, "B/s": 1.0, "1/s": 1.0, "1": 1.0, "ratio": 1.0}
 Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
@@ -67,11 +67,11 @@ class CoefficientText(BaseModel):
 
     def resolve(self, name: str, which: str) -> Coefficient:
         """The number in SI for the set ``which`` (quiet or typical)."""
-        triple = getattr(self, which) or self.both or self.typical
+        triple: list[float] = getattr(self, which) or self.both or self.typical or []
         scale = SCALE[self.unit]
         value, low, high = (scale * x for x in triple)
-        cold = tuple(scale * x for x in self.cold) if self.cold else None
-        return Coefficient(name, self.unit, value, low, high, self.source, self.note, self.measured_to, cold)  # type: ignore[arg-type]  # three by the schema
+        cold = (scale * self.cold[0], scale * self.cold[1], scale * self.cold[2]) if self.cold else None
+        return Coefficient(name, self.unit, value, low, high, self.source, self.note, self.measured_to, cold)
 
 
 class ProfileText(BaseModel):
@@ -91,7 +91,7 @@ class ProfileText(BaseModel):
 def read_yaml(path: Path) -> ProfileText:
     """A profile file, checked.  Raises :class:`InputError` naming the file and every key that is wrong."""
     try:
-        data = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
         return ProfileText.model_validate(data)
     except (OSError, yaml.YAMLError) as error:
         raise InputError([Problem(Place(str(path)), what=f"cannot be read as a profile: {error}")]) from error

@@ -146,4 +146,3 @@ class Mode(Protocol):
     def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:
         """What the first packet of a connection to service port ``port`` meets in ``rules``."""
         ...
-

@@ -35,4 +35,5 @@ class SyncDraws:
             seed, replication = self._key
             rng = stream(seed, what, replication, key[1])
             self._blocks[key] = rng.integers(0, 1 << 32, (BLOCK, self.nodes), dtype=np.uint32)
-        return self._blocks[key][index % BLOCK]
+        row: U32 = self._blocks[key][index % BLOCK]
+        return row

@@ -58,7 +58,8 @@ class Iptables:
         """Rules of each Service in the nat table, by the counts of its ports and endpoints."""
         served = (services.proxied & (usable > 0)).astype(np.int64)
         external = (services.node_ports + services.external_ips + services.load_balancer_ips > 0).astype(np.int64)
-        firewall = np.where((services.load_balancer_ips > 0) & (services.source_ranges > 0), services.source_ranges + 1, 0)
+        guarded = ((services.load_balancer_ips > 0) & (services.source_ranges > 0)).astype(np.int64)
+        firewall = guarded * (services.source_ranges + 1)  # a rule a range, and one for the rest
         cluster_chain = 1 + usable * (1 + services.affinity)
         own = cluster_chain + ENDPOINT_CHAIN_RULES * usable + EXTERNAL_CHAIN_RULES * external + firewall
         return RuleCounts(

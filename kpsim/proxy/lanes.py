@@ -50,7 +50,7 @@ class Arrivals:
             return np.full(len(node), NEVER)
         inside = np.minimum(row, self.rows - 1)
         time = self._fanout.arrival_ns(self._sent[inside], self._spread[inside], node)
-        return np.where(row < self.rows, time, NEVER)
+        return np.asarray(np.where(row < self.rows, time, NEVER))
 
     def count(self, time: I64, node: I64, *, inclusive: bool) -> I64:
         """How many rows have reached ``node[i]`` by ``time[i]`` (a binary search in all lanes at once)."""
@@ -72,7 +72,7 @@ def duration_ns(mode: Mode, costs: Costs, counts: SyncCounts, full: Bools, facto
     for kind in SyncKind:
         if (chosen := full == (kind == SyncKind.FULL)).any():
             work_ns = np.where(chosen, costs.ns(mode.sync_work(kind, counts)), work_ns)
-    return np.maximum((work_ns * factor) >> 10, 1)
+    return np.asarray(np.maximum((work_ns * factor) >> 10, 1))
 
 
 def run_lanes(

@@ -33,7 +33,7 @@ class RunnerState:
     credit_at: I64
 
     @staticmethod
-    def at_start(phase: np.ndarray, pacing: Pacing) -> RunnerState:  # type: ignore[type-arg]  # (3, nodes) in [0, 1)
+    def at_start(phase: np.ndarray, pacing: Pacing) -> RunnerState:
         """Runners that have been idling for a while: their timers stand at random ``phase``, their buckets are full."""
         idle, full, cleanup = (
             -np.rint(row * period).astype(np.int64)

@@ -80,7 +80,7 @@ class Popularity:
     """Which service ports connections go to: ``ports`` (p,), with cumulative probability ``share`` (p,)."""
 
     ports: I64
-    share: np.ndarray  # type: ignore[type-arg]
+    share: np.ndarray
 
     @staticmethod
     def zipf(cluster: Cluster, exponent: float, rng: np.random.Generator) -> Popularity:
@@ -124,8 +124,9 @@ def draw_connections(
     """All connections of one replication; each node draws from a stream of its own, keyed by its number."""
     parts = [_node_connections(params, cluster, windows, popularity, seed, replication, m)
              for m in range(len(windows.nodes))]  # fmt: skip
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return Connections(*columns, packets=params.packets_per_connection, interval_ns=to_ns(params.packet_interval_s))
+    columns = dict(zip(COLUMNS, (np.concatenate(column) for column in zip(*parts, strict=True)), strict=True))
+    interval_ns = to_ns(params.packet_interval_s)
+    return Connections(**columns, packets=params.packets_per_connection, interval_ns=interval_ns)
 
 
 def _node_connections(
@@ -136,7 +137,7 @@ def _node_connections(
     seed: int,
     replication: int,
     m: int,
-) -> tuple[np.ndarray, ...]:  # type: ignore[type-arg]
+) -> tuple[np.ndarray, ...]:
     rng = stream(seed, "connections", replication, int(windows.nodes[m]))
     length = windows.length_ns + windows.lead_ns
     rate = params.connections_per_s_per_node if len(popularity.ports) else 0.0

@@ -45,8 +45,8 @@ def test_bytes_that_are_not_text(raw: bytes) -> None:
 
 def test_places_in_yaml() -> None:
     document = one("spec:\n  services:\n    - {name: a, count: 5}\n    - name: b\n      count:\n")
-    assert document.place(("spec", "services", 0, "count")) == Place("f.yaml", 3, 23)
-    assert document.place(("spec", "services", 0, "count"), on_key=True) == Place("f.yaml", 3, 16)
+    assert document.place(("spec", "services", 0, "count")) == Place("f.yaml", 3, 24)
+    assert document.place(("spec", "services", 0, "count"), on_key=True) == Place("f.yaml", 3, 17)
     assert document.place(("spec", "services", 1)) == Place("f.yaml", 4, 7)
     assert document.place(("spec", "services", 1, "count")) == Place("f.yaml", 5, 7)
     assert document.place(("spec", "services", 1, "gone")) == Place("f.yaml", 4, 7)
@@ -57,7 +57,7 @@ def test_places_in_json_are_found_after_the_fact() -> None:
     text = '{"kind": "List",\n\t"items": [\n  {"a": "x{]\\"", "b": [1, 22]},\n  {"n": null}]}'
     document = one(text, "f.json")
     assert document.cheap_place(("items", 0)) == Place("f.json")
-    assert document.place(("items", 0, "b", 1)) == Place("f.json", 3, 26)
+    assert document.place(("items", 0, "b", 1)) == Place("f.json", 3, 27)
     assert document.place(("items", 0, "b"), on_key=True) == Place("f.json", 3, 18)
     assert document.place(("items", 1, "n")) == Place("f.json", 4, 9)
     assert document.place(("items", 7)) == Place("f.json", 2, 11)
@@ -81,7 +81,10 @@ def test_merge_keys_and_aliases_work_in_manifests() -> None:
     [
         ("", "f.yaml: is empty"),
         ("# only this\n", "f.yaml: is empty: nothing but comments"),
-        ("a: 1\nb: 2\na: 3\n", "f.yaml:3:1: the key 'a' is written twice\n    a: 3\n    ^\n    it is on line 1 already"),
+        (
+            "a: 1\nb: 2\na: 3\n",
+            "f.yaml:3:1: the key 'a' is written twice\n    a: 3\n    ^\n    it is on line 1 already",
+        ),
         ('{"a": 1, "a": 2}', "f.yaml:1:10: the key 'a' is written twice"),
         ("a: [1\n", "is not YAML"),
         ("a:\n\tb: 1\n", "indent with spaces, not tabs"),

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from kpsim.errors import InputError
+from kpsim.kube.objects import (
+    Endpoint,
+    EndpointSlice,
+    KubeObjects,
+    Pod,
+    ResolvedService,
+    Service,
+    ServicePort,
+    Workload,
+)
+from kpsim.kube.resolve import resolve
+
+APP = (("app", "web"),)
+WEB = Service("default", "web", ports=(ServicePort(80, target_port=8080),), selector=APP)
+
+
+def resolved(objects: KubeObjects, cidr: str = "10.96.0.0/12") -> tuple[ResolvedService, ...]:
+    return resolve(objects, cidr, (30000, 32767), nodes=4)[0]
+
+
+def warnings(objects: KubeObjects) -> str:
+    return "\n".join(resolve(objects, "10.96.0.0/12", (30000, 32767), nodes=4)[1])
+
+
+def test_slices_are_the_best_witness() -> None:
+    ends = tuple(Endpoint(f"10.1.0.{i}", pod=f"default/web-{i}") for i in range(3))
+    slices = (EndpointSlice("default", "a", "web", "IPv4", (("", 8081, "TCP"),), ends[:2]),
+              EndpointSlice("default", "b", "web", "IPv4", (("", 8081, "TCP"),), ends[1:]),
+              EndpointSlice("default", "c", "web", "IPv6", (("", 8081, "TCP"),), (Endpoint("fd00::1"),)),
+              EndpointSlice("other", "d", "web", "IPv4", (), (Endpoint("10.9.9.9"),)))  # fmt: skip
+    (made,) = resolved(KubeObjects((WEB,), pods=(Pod("default", "x", APP),), slices=slices))
+    assert made.endpoints == ends
+    assert made.target_ports == (8081,)
+
+
+def test_pods_that_the_selector_matches() -> None:
+    pods = (
+        Pod("default", "a", (*APP, ("v", "1")), ip="10.1.0.1", node="n1"),
+        Pod("default", "b", APP, ready=False),
+        Pod("default", "leaving", APP, ip="10.1.0.3", terminating=True),
+        Pod("default", "done", APP, phase="Succeeded"),
+        Pod("default", "waiting", APP, phase="Pending"),
+        Pod("other", "c", APP),
+        Pod("default", "d", (("app", "db"),)),
+    )
+    (made,) = resolved(KubeObjects((WEB,), pods=pods))
+    assert [(at.pod, at.ip, at.ready, at.serving, at.terminating) for at in made.endpoints] == [
+        ("default/a", "10.1.0.1", True, True, False),
+        ("default/b", "", False, False, False),
+        ("default/leaving", "10.1.0.3", False, True, True),
+    ]
+    early = replace(WEB, publish_not_ready_addresses=True)
+    assert all(at.ready for at in resolved(KubeObjects((early,), pods=pods))[0].endpoints)
+
+
+def test_replicas_of_workloads_where_there_are_no_pods() -> None:
+    workloads = (Workload("Deployment", "default", "web", 2, APP, (("http", 8080, "TCP"),)),
+                 Workload("DaemonSet", "default", "agent", None, APP),
+                 Workload("StatefulSet", "default", "web", 1, APP))  # fmt: skip
+    (made,) = resolved(KubeObjects((WEB,), workloads=workloads))
+    assert [at.pod for at in made.endpoints] == [
+        "default/web-deployment-0", "default/web-deployment-1",
+        *(f"default/agent-{i}" for i in range(4)), "default/web-statefulset-0",
+    ]  # fmt: skip
+    assert {at.ip for at in made.endpoints} == {""}
+
+
+def test_a_pod_of_several_services_is_one_pod() -> None:
+    objects = KubeObjects(
+        (WEB, replace(WEB, name="web-2")), workloads=(Workload("Deployment", "default", "web", 3, APP),)
+    )
+    first, second = resolved(objects)
+    assert first.endpoints == second.endpoints
+
+
+def test_named_target_ports() -> None:
+    ports = (
+        ServicePort(80, "a", target_port="http"),
+        ServicePort(81, "b", "UDP", "dns"),
+        ServicePort(82, "c", target_port="x"),
+    )
+    pods = (
+        Pod("default", "p", APP, container_ports=(("http", 8080, "TCP"), ("dns", 53, "TCP"), ("dns", 5353, "UDP"))),
+    )
+    objects = KubeObjects((replace(WEB, ports=ports),), pods=pods)
+    assert resolved(objects)[0].target_ports == (8080, 5353, 0)
+    assert "a named target port that no container of its Pods has" in warnings(objects)
+
+
+def test_nobody_there_is_worth_a_warning() -> None:
+    assert "Service default/web: the selector matches no Pod" in warnings(KubeObjects((WEB,)))
+    assert "connections to it are refused" in warnings(KubeObjects((replace(WEB, selector=()),)))
+    many = tuple(replace(WEB, name=f"web-{i}") for i in range(5000))
+    assert "5,000 Services (default/web-0, default/web-1, default/web-2, …)" in warnings(KubeObjects(many))
+    outside = Service("default", "out", "ExternalName", external_name="x.example")
+    assert warnings(KubeObjects((outside,))) == ""
+
+
+def test_addresses_asked_for_come_first_and_the_others_avoid_them() -> None:
+    services = (WEB, replace(WEB, name="b", cluster_ip="10.96.1.1"), replace(WEB, name="c", cluster_ip="None"),
+                replace(WEB, name="d", cluster_ip="fd00::1"))  # fmt: skip
+    made = resolved(KubeObjects(services))
+    assert [item.service.cluster_ip for item in made] == ["10.96.1.2", "10.96.1.1", "None", "fd00::1"]
+
+
+def test_load_balancers_take_node_ports_too() -> None:
+    asked = replace(WEB, name="a", type="NodePort", ports=(ServicePort(80, target_port=80, node_port=30086),))
+    services = (
+        replace(WEB, type="LoadBalancer"),
+        asked,
+        replace(WEB, name="c", type="LoadBalancer", allocate_load_balancer_node_ports=False),
+    )
+    made = resolved(KubeObjects(services))
+    assert [item.service.ports[0].node_port for item in made] == [30087, 30086, 0]
+
+
+def test_a_range_that_is_too_small_says_by_how_much() -> None:
+    services = tuple(replace(WEB, name=f"web-{i}") for i in range(31))
+    with pytest.raises(InputError, match=r"10\.0\.0\.0/27 is too small: it has 30 and 31 are asked for"):
+        resolved(KubeObjects(services), "10.0.0.0/27")
