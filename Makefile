@@ -47,8 +47,20 @@ format: $(STAMP) ## write the format that check asks for
 bench: $(STAMP) ## the benchmarks in tests/benchmarks, one at a time
 	@$(BIN)/python -m pytest -p no:xdist -rP tests/benchmarks $(ARGS)
 
-results: $(STAMP) ## build results/ anew from the scenarios
-	@$(BIN)/python -m kpsim.cli results
+CURATED := results/runs/curated
+
+results: $(STAMP) ## build results/ anew from the scenarios: summary, manifest, short report and figures of each
+	@for scenario in scenarios/*.yaml; do \
+	  kept=results/$$(basename $$scenario .yaml); \
+	  echo "$$kept"; \
+	  $(BIN)/kpsim run $$scenario --quiet --out $(CURATED) > /dev/null || [ $$? -eq 99 ] || exit 1; \
+	  rm -rf $$kept && mkdir -p $$kept; \
+	  for file in summary.json manifest.json report.md sweep.csv figures; do \
+	    if [ -e $(CURATED)/$$file ]; then cp -r $(CURATED)/$$file $$kept/; fi; \
+	  done; \
+	  find $(CURATED) -maxdepth 1 -name '*.svg' -exec sh -c 'mkdir -p "$$1/figures" && cp "$$2" "$$1/figures/"' _ $$kept {} \; ; \
+	  rm -rf $(CURATED); \
+	done
 
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

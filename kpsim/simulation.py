@@ -7,6 +7,7 @@ Both give a :class:`ModeRun`, and on the same scenario the same one.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,8 +70,14 @@ class ModeRun:
     timeline: Timeline
     arrivals: Arrivals
     trace: SyncTrace
-    outcomes: Outcomes
     prices: PacketPrices
+    pieces: Callable[[], Iterator[tuple[Connections, Outcomes]]]  # packets, served when asked for, some nodes at a time
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """All packets at once; a large run is better read piece by piece."""
+        pieces = [outcomes for _, outcomes in self.pieces()]
+        return Outcomes(*(np.concatenate([getattr(p, n) for p in pieces]) for n in Outcomes.__dataclass_fields__))
 
 
 def prepare(scenario: Scenario, cluster: Cluster, number: int) -> Replication:
@@ -157,12 +164,12 @@ def _run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacin
     )
     prices = _prices(mode, costs, timeline)
     rules = RulesInForce(replication.cluster, mode, timeline, trace, replication.draws, prices)
-    blocks = [
-        run_batch(rules, block, replication.windows, replication.changes.pod_gone_ns)
-        for block in replication.connections.blocks(PACKETS_AT_ONCE)
-    ]
-    outcomes = Outcomes(*(np.concatenate([getattr(b, n) for b in blocks]) for n in Outcomes.__dataclass_fields__))
-    return ModeRun(mode, costs, log, replication.stale_retries, timeline, arrivals, trace, outcomes, prices)
+
+    def pieces() -> Iterator[tuple[Connections, Outcomes]]:
+        for block in replication.connections.blocks(PACKETS_AT_ONCE):
+            yield block, run_batch(rules, block, replication.windows, replication.changes.pod_gone_ns)
+
+    return ModeRun(mode, costs, log, replication.stale_retries, timeline, arrivals, trace, prices, pieces)
 
 
 def _run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing) -> ModeRun:
@@ -197,7 +204,8 @@ def _run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: P
     arrivals = Arrivals(log.column("sent_ns"), log.column("spread_ns"), control.fanout)
     outcomes = packets.outcomes(replication.changes.pod_gone_ns)
     retries = control.controller.stale_retries
-    return ModeRun(mode, costs, log, retries, timeline, arrivals, _trace(proxies), outcomes, prices)
+    whole = [(replication.connections, outcomes)]
+    return ModeRun(mode, costs, log, retries, timeline, arrivals, _trace(proxies), prices, lambda: iter(whole))
 
 
 def _trace(proxies: list[KubeProxy]) -> SyncTrace:

@@ -1,8 +1,10 @@
-"""Packets as arrays: every queue is a lane, and the i-th packets of all lanes are one row of Lindley's recursion.
+"""Packets as arrays: every queue of every node at once, by Lindley's recursion in closed form.
 
 A packet is charged for the rules in force when its service *starts*.  Prices are first computed for the rules in force
-when it *arrives*; only a packet that waits across a switch of rules is priced again, one by one, in the row where that
-happens.  Time is integer nanoseconds, so the result equals :mod:`kpsim.datapath.packets` exactly.
+when it *arrives*; the few packets that wait across a switch of rules are priced again, and the queues computed anew,
+until every price fits its start.  The earliest wrong price of a queue is put right in each round, because everything
+before it is right, so the rounds end, and with the one answer the recursion has.  Time is integer nanoseconds, so it
+equals :mod:`kpsim.datapath.packets` exactly.
 Source: Lindley, "The theory of queues with a single server", 1952.
 """
 
@@ -37,14 +39,15 @@ class RulesInForce:
     draws: SyncDraws
     prices: PacketPrices
 
-    def version(self, node: I64, time_ns: I64) -> tuple[I64, I64]:
-        """Rule set number in force at ``time_ns`` on each node, and when the next one comes (NEVER for none)."""
-        ends = np.vstack([self.trace.end, np.full((1, self.trace.end.shape[1]), NEVER)])
+    def version(self, node: I64, time_ns: I64) -> tuple[I64, I64, I64]:
+        """Rule set number in force at ``time_ns`` on each node, since when, and until when (NEVER for the last)."""
+        rows, nodes = self.trace.end.shape
+        ends = np.vstack([np.full((1, nodes), -NEVER), self.trace.end, np.full((1, nodes), NEVER)])
         version = np.empty(len(node), np.int64)
         for n in np.unique(node).tolist():
             here = node == n
-            version[here] = np.searchsorted(ends[:, n], time_ns[here], side="right")
-        return version, ends[version, node]
+            version[here] = np.searchsorted(ends[1:, n], time_ns[here], side="right")
+        return version, ends[version, node], ends[version + 1, node]
 
     def first_packets(self, node: I64, version: I64, connections: Connections, which: I64) -> tuple[I64, I64, I64, I64]:
         """Cost [ns], Pod (-1: refused), rules scanned and endpoint rules tried of connections ``which``."""
@@ -82,65 +85,59 @@ class RulesInForce:
         return draws
 
 
-@dataclass(slots=True)
-class _Lanes:
-    """Packets laid out row by row: row i holds the i-th packet of every lane that has one, longest lanes first."""
-
-    packet: I64  # packet number (connection * k + number) at each flat place
-    place: I64  # flat place of each packet number
-    bounds: I64  # (rows + 1,) where each row begins
-
-    @staticmethod
-    def lay_out(lane: I64, arrival: I64) -> _Lanes:
-        order = np.lexsort((arrival, lane))  # stable: packet number breaks ties
-        sorted_lane = lane[order]
-        lanes, first, counts = np.unique(sorted_lane, return_index=True, return_counts=True)
-        column = np.argsort(np.argsort(-counts, kind="stable"), kind="stable")
-        row = np.arange(len(order)) - np.repeat(first, counts)
-        flat = order[np.argsort(row * len(lanes) + np.repeat(column, counts), kind="stable")]
-        place = np.empty(len(order), np.int64)
-        place[flat] = np.arange(len(order))
-        widths = np.bincount(row) if len(row) else np.zeros(0, np.int64)
-        return _Lanes(flat, place, np.concatenate([[0], np.cumsum(widths)]))
-
-
 def lindley(arrival: I64, cost: I64) -> I64:
     """Start of service in one queue with one server [ns], (n,): arrivals in order, exact in integers."""
-    work = np.cumsum(cost)
-    return np.asarray(np.maximum.accumulate(arrival - (work - cost)) + (work - cost))
+    before = np.cumsum(cost) - cost
+    return np.asarray(np.maximum.accumulate(arrival - before) + before)
 
 
 def run_batch(rules: RulesInForce, connections: Connections, windows: Windows, gone_ns: I64) -> Outcomes:
-    """Serve every packet of ``connections``."""
+    """Serve every packet of ``connections``.
+
+    Queues are put one after another on one long axis of time, each in an epoch of its own, so that one recursion
+    serves them all.  Packets at the same instant in one queue go by their number within the connection, then by
+    connection.
+    """
     c, k = len(connections), connections.packets
     node = windows.nodes[connections.node]
-    version, switch = rules.version(node, connections.arrival_ns)
-    first_cost, pod, scanned, tried = rules.first_packets(node, version, connections, np.arange(c))
-    arrival = connections.arrival_ns[:, None] + connections.interval_ns * np.arange(k)[None, :]
-    later = rules.prices.later_ns(connections.cost_draw)
-    cost = np.where((pod < 0)[:, None], 0, later)
-    cost[:, 0] = first_cost
     lane = (connections.node * len(windows.starts_ns) + connections.window) * rules.cluster.cores + connections.core
-    lanes = _Lanes.lay_out(np.repeat(lane, k), arrival.ravel())
-    switches = np.full((c, k), NEVER)
-    switches[:, 0] = switch
+    by_lane = np.lexsort((connections.arrival_ns, lane))
+    number = np.arange(k)[:, None]
+    arrival = connections.arrival_ns + connections.interval_ns * number  # (k, c)
 
-    a, s, w = (x.ravel()[lanes.packet] for x in (arrival, cost, switches))
-    start = np.empty_like(a)
-    free = np.zeros(int(lanes.bounds[1]) if len(lanes.bounds) > 1 else 0, np.int64)
-    for lo, hi in zip(lanes.bounds[:-1].tolist(), lanes.bounds[1:].tolist(), strict=True):
-        begin = np.maximum(a[lo:hi], free[: hi - lo])
-        if (begin >= w[lo:hi]).any():
-            late = lo + np.flatnonzero(begin >= w[lo:hi])
-            which = lanes.packet[late] // k
-            again, _ = rules.version(node[which], begin[late - lo])
-            s[late], pod[which], scanned[which], tried[which] = rules.first_packets(
-                node[which], again, connections, which
-            )
-            rest = lanes.place[which[:, None] * k + np.arange(1, k)[None, :]]
-            s[rest] = np.where((pod[which] < 0)[:, None], 0, later[which, 1:])
-        start[lo:hi] = begin
-        free[: hi - lo] = begin + s[lo:hi]
+    version, since, until = rules.version(node, connections.arrival_ns)
+    first_cost, pod, scanned, tried = rules.first_packets(node, version, connections, np.arange(c))
+    later = rules.prices.later_ns(connections.cost_draw.T)
+    cost = np.where(pod < 0, 0, later)
+    cost[0] = first_cost
 
-    start_ns, cost_ns = start[lanes.place].reshape(c, k), s[lanes.place].reshape(c, k)
-    return Outcomes(arrival, start_ns, cost_ns, verdicts(start_ns, pod, gone_ns), pod, scanned, tried)
+    lane = lane - lane.min(initial=lane.max(initial=0))
+    epoch_ns = _epoch_ns(lane, arrival, rules.prices.most_ns())
+    shifted = (arrival + lane * epoch_ns)[:, by_lane].ravel()
+    line = np.argsort(shifted, kind="stable")  # k sorted runs to merge
+    at = np.empty((k, c), np.int64)  # where each packet stands in the line
+    at.ravel()[line] = np.arange(k * c)
+    at[:, by_lane] = at.copy()
+    queued = shifted[line]
+    while True:
+        in_line = cost[:, by_lane].ravel()[line]
+        start = lindley(queued, in_line)[at] - lane * epoch_ns
+        wrong = np.flatnonzero((start[0] >= until) | (start[0] < since))
+        if not len(wrong):
+            break
+        version, since[wrong], until[wrong] = rules.version(node[wrong], start[0, wrong])
+        cost[0, wrong], pod[wrong], scanned[wrong], tried[wrong] = rules.first_packets(
+            node[wrong], version, connections, wrong
+        )
+        cost[1:, wrong] = np.where(pod[wrong] < 0, 0, later[1:, wrong])
+    found = verdicts(start.T, pod, gone_ns)
+    return Outcomes(arrival.T, start.T, cost.T, found, pod, scanned, tried)
+
+
+def _epoch_ns(lane: I64, arrival: I64, dearest_ns: int) -> int:
+    """Length of a queue's epoch [ns]: longer than any queue can be busy, if every packet cost ``dearest_ns``."""
+    if not arrival.size:
+        return 1
+    epoch = int(arrival.max()) + dearest_ns * arrival.size + 1
+    assert (int(lane.max()) + 1) * epoch < NEVER, "too many queues for one block: serve fewer nodes at once"
+    return epoch

@@ -44,8 +44,8 @@ class PacketProcesses:
         self._cost = np.zeros(shape, np.int64)
         self._pod, self._scanned, self._tried = (np.zeros(shape[0], np.int64) for _ in range(3))
         self._queues: dict[tuple[int, int, int], simpy.Resource] = {}
-        for c in range(shape[0]):
-            for number in range(shape[1]):
+        for number in range(shape[1]):  # the order breaks ties
+            for c in range(shape[0]):
                 env.process(self._packet(c, number))
 
     def _packet(self, c: int, number: int) -> Generator[simpy.Event, Any, None]:

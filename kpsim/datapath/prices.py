@@ -63,6 +63,12 @@ class PacketPrices:
         """A packet of a known connection [ns]."""
         return (self.constant[PacketState.LATER] * self.costs.factor("packet_later", draw)) >> 10
 
+    def most_ns(self) -> int:
+        """No packet costs more [ns]."""
+        steps = sum(int(table.max(initial=0)) for table in self.tables.values())
+        factor = max(int(table.max()) for table in self.costs.factors.values())
+        return ((max(self.constant.values()) + steps) * factor >> 10) + 1
+
     def scans(self) -> bool:
         """Whether a first packet's cost depends on the place of its service port."""
         return (PacketState.FIRST, Steps.DISPATCH) in self.tables

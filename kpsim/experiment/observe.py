@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kpsim.controlplane.deliveries import DeliveryLog
-from kpsim.datapath.outcomes import Verdict
+from kpsim.datapath.outcomes import Outcomes, Verdict
 from kpsim.measure.tally import Tally
 from kpsim.simulation import ModeRun, Replication
+from kpsim.traffic.connections import Connections
 from kpsim.units import I64, to_ns
 
 __all__ = ["Observations", "observe"]
@@ -79,33 +80,53 @@ def observe(replication: Replication, run: ModeRun, batches: int) -> Observation
 
 
 def _observe_packets(seen: Observations, replication: Replication, run: ModeRun, measured: _Batches) -> None:
-    windows, connections, outcomes = replication.windows, replication.connections, run.outcomes
+    names = ("packets", "delivered", "refused", "stale", "in_flight", "connections", "packets_simulated")
+    seen.counts |= dict.fromkeys(names, 0)
+    for name in ("first_packet_latency", "later_packet_latency"):
+        seen.tallies[name] = [Tally() for _ in range(measured.count)]
+    busy_ns = 0
+    kept: list[tuple[I64, I64, I64]] = []
+    for connections, outcomes in run.pieces():
+        busy_ns += _observe_piece(seen, replication, connections, outcomes, measured)
+        if sum(len(cost) for _, cost, _ in kept) < PAIRS_KEPT:
+            which = np.flatnonzero(outcomes.verdict[:, 0] != Verdict.REFUSED)[:PAIRS_KEPT]
+            scanned = outcomes.scanned if run.prices.scans() else _place(replication)[connections.port]
+            kept.append((scanned[which], outcomes.cost_ns[which, 0], outcomes.tried[which]))
+    seconds = replication.windows.node_seconds
+    seen.rates["cpu_packets_cores"] = busy_ns / 1e9 / seconds if seconds else 0.0
+    seen.position, seen.cost_ns, tried = (np.concatenate(column) for column in zip(*kept, strict=True))
+    seen.tried_mean = float(tried.mean()) if len(tried) else 0.0
+
+
+def _observe_piece(
+    seen: Observations, replication: Replication, connections: Connections, outcomes: Outcomes, measured: _Batches
+) -> int:
+    """Count some nodes' packets; the time they took their cores [ns]."""
+    windows = replication.windows
     begin = windows.starts_ns[connections.window][:, None]
     recorded = (outcomes.arrival_ns >= begin) & (outcomes.arrival_ns < begin + windows.length_ns)
     recorded &= (outcomes.arrival_ns < replication.horizon_ns) & (outcomes.verdict != Verdict.UNSENT)
     in_flight = recorded & (outcomes.finish_ns > replication.horizon_ns)
-    first = np.zeros_like(recorded)
-    first[:, 0] = True
     served = recorded & (outcomes.verdict != Verdict.REFUSED)
     latency = outcomes.latency_ns
-    for name, chosen in (("first_packet_latency", served & first), ("later_packet_latency", served & ~first)):
-        seen.tallies[name] = measured.tallies(latency[chosen], outcomes.arrival_ns[chosen])
+    for name, numbers in (("first_packet_latency", slice(0, 1)), ("later_packet_latency", slice(1, None))):
+        chosen = served[:, numbers]
+        found = measured.tallies(latency[:, numbers][chosen], outcomes.arrival_ns[:, numbers][chosen])
+        for tally, more in zip(seen.tallies[name], found, strict=True):
+            tally.merge(more)
     done = recorded & ~in_flight
-    seen.counts |= {
-        "packets": int(recorded.sum()),
-        "delivered": int((done & (outcomes.verdict == Verdict.DELIVERED)).sum()),
-        "refused": int((done & (outcomes.verdict == Verdict.REFUSED)).sum()),
-        "stale": int((done & (outcomes.verdict == Verdict.STALE)).sum()),
-        "in_flight": int(in_flight.sum()),
-        "connections": int((recorded & first).sum()),
-        "packets_simulated": int(recorded.size),
+    counts = {
+        "packets": recorded,
+        "delivered": done & (outcomes.verdict == Verdict.DELIVERED),
+        "refused": done & (outcomes.verdict == Verdict.REFUSED),
+        "stale": done & (outcomes.verdict == Verdict.STALE),
+        "in_flight": in_flight,
+        "connections": recorded[:, 0],
     }
-    busy = float(outcomes.cost_ns[recorded].sum()) / 1e9
-    seen.rates["cpu_packets_cores"] = busy / windows.node_seconds if windows.node_seconds else 0.0
-    which = np.flatnonzero((served & first)[:, 0])[:PAIRS_KEPT]
-    seen.cost_ns = outcomes.cost_ns[which, 0]
-    seen.tried_mean = float(outcomes.tried[which].mean()) if len(which) else 0.0
-    seen.position = outcomes.scanned[which] if run.prices.scans() else _place(replication)[connections.port[which]]
+    for name, which in counts.items():
+        seen.counts[name] += int(which.sum())
+    seen.counts["packets_simulated"] += recorded.size
+    return int(outcomes.cost_ns[recorded].sum())
 
 
 def _place(replication: Replication) -> I64:

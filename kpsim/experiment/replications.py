@@ -32,6 +32,7 @@ from kpsim.measure.summary import MEASURES
 from kpsim.measure.tally import Tally
 from kpsim.profiles.assumptions import assumptions
 from kpsim.profiles.costs import load_profile
+from kpsim.proxy.registry import MODES
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.reader import read
 from kpsim.scenario.resolved import write_resolved
@@ -188,13 +189,18 @@ def _result(
         nodes=cluster.nodes,
         engine=engine,
         engine_reason=reason,
-        warnings=warnings,
+        warnings=(*warnings, *_deprecations(scenario)),
         assumptions=assumptions(),
         provenance=_provenance(scenario),
     )
 
 
-def provenance(scenario: Scenario) -> dict[str, str]:
+def _deprecations(scenario: Scenario) -> list[str]:
+    """What whoever picks one of these modes must know about its future."""
+    return [f"{name}: {MODES[name].note}" for name in scenario.modes if MODES[name].note]
+
+
+def _provenance(scenario: Scenario) -> dict[str, str]:
     """What another would need to get the same bytes."""
     text = write_resolved(scenario)
     packages = {name: version(name) for name in ("numpy", "simpy", "pandas")}

@@ -8,8 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
 from itertools import product
 from pathlib import Path
 
@@ -63,7 +66,8 @@ def sweep(
 ) -> pd.DataFrame:
     """Run the grid of ``sets`` (or of the file's own ``sweep:``) and return a tidy table, a column an axis.
 
-    ``overrides`` hold for every point.  Points found in ``cache`` are not run again.
+    ``overrides`` hold for every point.  Points found in ``cache`` are not run again, so that a sweep that was
+    interrupted goes on where it was.
     Raises :class:`InputError` if any point is wrong, before the first is run.
     """
     plan = read_sweep(Path(path), sets)
@@ -74,21 +78,37 @@ def sweep(
     for scenario in scenarios:
         check_memory(scenario, most_bytes)
     tell = progress or (lambda _done, _total: None)
-    rows: dict[int, list[Row]] = {}
-    for i, scenario in enumerate(scenarios):
-        kept = cache / f"{_key(scenario)}.json" if cache else None
-        if kept and kept.exists():
-            rows[i] = json.loads(kept.read_text(encoding="utf-8"))
-    tell(len(rows), len(points))
-    todo = {i: scenario for i, scenario in enumerate(scenarios) if i not in rows}
-    for i, found in _run_points(todo, jobs, executor):
-        rows[i] = found
-        if cache:
-            cache.mkdir(parents=True, exist_ok=True)
-            (cache / f"{_key(scenarios[i])}.json").write_text(json.dumps(found), encoding="utf-8")
-        tell(len(rows), len(points))
-    table = pd.DataFrame([{**_typed(point), **row} for i, point in enumerate(points) for row in rows[i]])
+    found = _kept(cache, scenarios)
+    tell(len(found), len(points))
+    todo = {i: scenario for i, scenario in enumerate(scenarios) if i not in found}
+    for i, rows in _run_points(todo, jobs, executor):
+        found[i] = rows
+        _keep(cache, scenarios[i], rows)
+        tell(len(found), len(points))
+    table = pd.DataFrame([{**_typed(point), **row} for i, point in enumerate(points) for row in found[i]])
     return table[[*(name for name, _ in plan.axes), *COLUMNS]]
+
+
+def _kept(cache: Path | None, scenarios: Sequence[Scenario]) -> dict[int, list[Row]]:
+    """The points that were computed before; one that cannot be read is computed again."""
+    found: dict[int, list[Row]] = {}
+    for i, scenario in enumerate(scenarios if cache else ()):
+        assert cache is not None
+        with suppress(OSError, ValueError):
+            found[i] = json.loads((cache / f"{_key(scenario)}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _keep(cache: Path | None, scenario: Scenario, rows: list[Row]) -> None:
+    """Keep a point for next time, whole or not at all; where there is no room for it, do without."""
+    if cache is None:
+        return
+    place = cache / f"{_key(scenario)}.json"
+    with suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+        beside = place.with_suffix(f".{os.getpid()}")
+        beside.write_text(json.dumps(rows), encoding="utf-8")
+        beside.replace(place)
 
 
 def _run_points(todo: Mapping[int, Scenario], jobs: int, executor: Executor | None) -> Iterator[tuple[int, list[Row]]]:
@@ -100,12 +120,31 @@ def _run_points(todo: Mapping[int, Scenario], jobs: int, executor: Executor | No
     pool = executor or ProcessPoolExecutor(min(jobs, len(todo)), mp_context=multiprocessing.get_context("spawn"))
     try:
         largest_first = sorted(todo, key=lambda i: -sum(g.count for g in todo[i].groups))
-        futures = {pool.submit(_run_point, todo[i]): i for i in largest_first}
+        with _deaf_to_interrupts():
+            futures = {pool.submit(_run_point, todo[i]): i for i in largest_first}
         for future in as_completed(futures):
             yield futures[future], future.result()
-    finally:
+    except BaseException:
         if executor is None:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+        raise
+    if executor is None:
+        pool.shutdown()
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes started inside do not hear a Ctrl-C, which reaches all of a terminal: whoever started them ends them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _run_point(scenario: Scenario) -> list[Row]:

@@ -67,7 +67,7 @@ class Tally:
         return self.total_ns / self.n / 1e9
 
     def quantile_s(self, share: float) -> float:
-        """The smallest value with ``share`` of the samples at or below it [s]; a bucket's middle if not exact."""
+        """The smallest value with ``share`` of the samples at or below it [s]; within its bucket if not exact."""
         return float(self.curve(np.array([share]))[0])
 
     def curve(self, shares: F64) -> F64:
@@ -75,6 +75,8 @@ class Tally:
         rank = np.clip(np.ceil(shares * self.n).astype(np.int64) - 1, 0, self.n - 1)
         if self.values is not None:
             return np.asarray(np.sort(np.concatenate(self.values))[rank] / 1e9)
-        bucket = np.searchsorted(np.cumsum(self.counts), rank, side="right")
-        middle = np.sqrt(_upper(bucket - 1) * _upper(bucket))
-        return np.asarray(np.clip(middle, self.least_ns, self.most_ns) / 1e9)
+        below = np.cumsum(self.counts)
+        bucket = np.searchsorted(below, rank, side="right")
+        inside = (rank + 0.5 - (below[bucket] - self.counts[bucket])) / self.counts[bucket]
+        low, high = _upper(bucket - 1), _upper(bucket)
+        return np.asarray(np.clip(low * (high / low) ** inside, self.least_ns, self.most_ns) / 1e9)

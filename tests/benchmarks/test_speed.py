@@ -1,0 +1,202 @@
+"""How fast, how large: ratios within one run, and counts so that the work timed cannot shrink.
+
+`make bench` prints the figures.  Seconds are shown and never asserted, because machines are shared; what is asserted is
+that the batch engine is a hundred times the reference engine on the same packets, that time grows no faster than the
+work, and that the whole command keeps its bounds of memory.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kpsim
+from kpsim.cluster.changes import NEVER
+from kpsim.datapath.batch import RulesInForce, run_batch
+from kpsim.experiment.replications import build_cluster
+from kpsim.simulation import prepare, run_mode
+
+ROOT = Path(__file__).parents[2]
+KPSIM = [sys.executable, "-m", "kpsim.cli"]
+pytestmark = pytest.mark.benchmark
+
+
+def clock(what: str, action, times: int = 3) -> float:  # type: ignore[no-untyped-def]  # any callable
+    best = min(_timed(action) for _ in range(times))
+    print(f"{what}: {best:.3f} s")
+    return best
+
+
+def _timed(action) -> float:  # type: ignore[no-untyped-def]  # any callable
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
+
+
+def small(packets_per_s: float, nodes: int = 4) -> kpsim.Scenario:
+    scenario = kpsim.read(
+        ROOT / "scenarios" / "hello.yaml",
+        [("cluster.nodes", str(nodes)), ("run.duration", "20s"), ("run.warmup", "2s"), ("run.packets", "100M"),
+         ("traffic.connectionsPerSecondPerNode", str(packets_per_s / 4 / nodes)), ("run.replications", "1")],
+    )  # fmt: skip
+    return scenario
+
+
+def test_batch_engine_is_a_hundred_times_the_reference_engine() -> None:
+    """The same packets through both engines: draws are made before either, and not timed."""
+    scenario = small(1500)
+    cluster, _ = build_cluster(scenario)
+    first = prepare(scenario, cluster, 0)
+    found = run_mode(first, "iptables", "batch")
+    packets = found.outcomes.arrival_ns.size
+    rules = RulesInForce(cluster, found.mode, found.timeline, found.trace, first.draws, found.prices)
+    gone = first.changes.pod_gone_ns
+
+    reference_s = clock(
+        f"reference engine, {packets:,} packets",
+        lambda: run_mode(prepare(scenario, cluster, 0), "iptables", "reference"),
+        1,
+    )
+    batch_s = clock("batch engine, packets only", lambda: run_batch(rules, first.connections, first.windows, gone), 5)
+    whole_s = clock(
+        "batch engine, control plane and syncs too",
+        lambda: run_mode(prepare(scenario, cluster, 0), "iptables", "batch"),
+    )
+    print(f"batch engine: {packets / batch_s / 1e6:.1f} M packets/s, {reference_s / batch_s:,.0f} times the reference "
+          f"engine; {reference_s / whole_s:,.0f} times with everything else")  # fmt: skip
+    assert packets > 25_000
+    assert reference_s / batch_s > 100
+
+
+def test_packets_scale_with_their_number() -> None:
+    """Ten times the packets take about ten times as long, and many lanes are fast."""
+    rates = {}
+    for packets_per_s in (10_000, 100_000):
+        scenario = small(packets_per_s, nodes=32)
+        cluster, _ = build_cluster(scenario)
+        replication = prepare(scenario, cluster, 0)
+        found = run_mode(replication, "iptables", "batch")
+        rules = RulesInForce(cluster, found.mode, found.timeline, found.trace, replication.draws, found.prices)
+        gone = replication.changes.pod_gone_ns
+        n = replication.connections.cost_draw.size
+        blocks = list(replication.connections.blocks(250_000))
+        seconds = clock(
+            f"{n:,} packets",
+            lambda: [run_batch(rules, b, replication.windows, gone) for b in blocks],  # noqa: B023 - called at once
+        )
+        rates[n] = n / seconds
+        print(f"  {rates[n] / 1e6:.1f} M packets/s")
+    few, many = rates.values()
+    assert list(rates)[1] > 1_500_000
+    assert many > few / 2
+
+
+def test_sync_lanes() -> None:
+    """A thousand nodes at ten thousand Services: node-syncs a second."""
+    scenario = kpsim.read(ROOT / "scenarios" / "10k-services.yaml", [("run.duration", "2m"), ("run.packets", "100k")])
+    cluster, _ = build_cluster(scenario)
+    replication = prepare(scenario, cluster, 0)
+    control_s = clock(
+        "control plane, 2 min of 10k-services, with everything", lambda: run_mode(replication, "ipvs", "batch"), 1
+    )
+    found = run_mode(replication, "ipvs", "batch")
+    syncs = int((found.trace.start < NEVER).sum())
+    seconds = clock(f"{syncs:,} node-syncs", lambda: run_mode(replication, "ipvs", "batch"))
+    print(
+        f"  {syncs / seconds / 1e6:.2f} M node-syncs/s with everything else; control plane alone {control_s - seconds:.2f} s"
+    )
+    assert syncs > 100_000
+    assert np.all(np.diff(found.trace.absorbed, axis=0) >= 0)
+
+
+def test_ten_thousand_services_end_to_end(tmp_path: Path) -> None:
+    """The command as a user types it: wall time, and the peak memory of all its processes together."""
+    peak = _PeakMemory()
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [*KPSIM, "run", str(ROOT / "scenarios" / "10k-services.yaml"), "--quiet", "--out", str(tmp_path / "run")],
+        stdout=subprocess.PIPE, cwd=tmp_path,
+    )  # fmt: skip
+    peak.watch(process.pid)
+    out, _ = process.communicate()
+    seconds = time.perf_counter() - began
+    print(f"kpsim run scenarios/10k-services.yaml: {seconds:.1f} s (target 15 s), "
+          f"{peak.most / 1e6:.0f} MB in all processes (target 500 MB)")  # fmt: skip
+    assert process.returncode in (0, 99), out
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert peak.most < 500e6
+
+
+def test_quick_commands() -> None:
+    """What must feel instant."""
+    for arguments, target in ((["--help"], 0.15), (["check", str(ROOT / "scenarios" / "10k-services.yaml")], 1.0)):
+        command = [*KPSIM, *arguments]
+        seconds = clock(
+            f"kpsim {arguments[0]} (target {target} s)",
+            lambda: subprocess.run(command, capture_output=True, check=True),
+        )  # noqa: B023 - called at once
+        bare = clock("  python alone", lambda: subprocess.run([sys.executable, "-c", ""], check=True))
+        print(f"  {seconds / bare:.1f} times starting Python")
+    print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB")
+
+
+def test_large_clusters() -> None:
+    """A hundred thousand Services: built as columns, and run."""
+    base = kpsim.read(ROOT / "scenarios" / "10k-services.yaml", [("run.duration", "60s"), ("run.warmup", "10s"),
+                      ("run.replications", "1"), ("run.packets", "1M"), ("cluster.nodes", "5000")])  # fmt: skip
+    large = replace(base, groups=tuple(replace(g, count=10 * g.count) for g in base.groups), modes=("iptables",))
+    grow_s = clock("100,000 Services as columns", lambda: build_cluster(large))
+    cluster, _ = build_cluster(large)
+    run_s = clock("100,000 Services on 5,000 nodes for 60 s", lambda: kpsim.run_scenario(large), 1)
+    assert cluster.initial == 100_000
+    assert cluster.pods == 838_500
+    print(f"  {grow_s:.2f} s to build, {run_s:.1f} s to run")
+
+
+class _PeakMemory:
+    """The most memory a process and its children held together, sampled from /proc (proportional set size)."""
+
+    def __init__(self) -> None:
+        self.most = 0.0
+
+    def watch(self, pid: int) -> None:
+        threading.Thread(target=self._watch, args=(pid,), daemon=True).start()
+
+    def _watch(self, pid: int) -> None:
+        while Path(f"/proc/{pid}").exists():
+            self.most = max(self.most, sum(map(_pss, _family(pid))))
+            time.sleep(0.05)
+
+
+def _family(pid: int) -> list[int]:
+    found = [pid]
+    for parent in found:
+        for task in Path(f"/proc/{parent}/task").glob("*/children"):
+            try:
+                found += [int(child) for child in task.read_text().split()]
+            except OSError:
+                continue
+    return found
+
+
+def _pss(pid: int) -> float:
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return float(line.split()[1]) * 1024
+    except (OSError, IndexError):
+        pass
+    return 0.0
+
+
+if os.name != "posix":
+    pytest.skip("memory is read from /proc", allow_module_level=True)

@@ -1,0 +1,283 @@
+"""The batch engine gives what the reference engine gives: the same syncs and the same packets, to the nanosecond.
+
+Scenarios are drawn small and odd on purpose.  Some are priced by a profile in which a packet takes tens of
+milliseconds, so that a few hundred packets make queues that outlast several rule sets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
+from kpsim.controlplane.params import ControllerManagerParams
+from kpsim.datapath.batch import RulesInForce
+from kpsim.datapath.outcomes import Verdict
+from kpsim.experiment.replications import build_cluster
+from kpsim.kube.objects import Endpoint, EndpointSlice, KubeObjects, Pod, Service, ServicePort
+from kpsim.profiles.costs import load_profile
+from kpsim.proxy.params import ProxyParams
+from kpsim.proxy.registry import MODES
+from kpsim.scenario.model import ProfileChoice, RunParams, Scenario
+from kpsim.simulation import ModeRun, Replication, prepare, run_mode
+from kpsim.traffic.params import TrafficParams
+from kpsim.units import I64
+
+SLOWER = 2_000  # a first packet of the slow profile takes about twenty milliseconds
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The shipped profile with packets two thousand times dearer."""
+    text = load_profile("measured-linux-6.18").text.model_dump(exclude_none=True)
+    for family in text["families"].values():
+        for name, coefficient in family.items():
+            if name in ("packet_first", "packet_later", "rule_passed", "endpoint_rule"):
+                for kind in ("quiet", "typical", "cold"):
+                    coefficient[kind] = [SLOWER * value for value in coefficient.get(kind, coefficient["typical"])]
+    path: Path = tmp_path_factory.mktemp("profiles") / "slow.yaml"
+    path.write_text(yaml.safe_dump(text))
+    return str(path)
+
+
+OBJECTS = KubeObjects(
+    services=(
+        Service("shop", "sticky", cluster_ip="", ports=(ServicePort(80),), selector=(("app", "a"),),
+                session_affinity="ClientIP"),
+        Service("shop", "dns", ports=(ServicePort(53, "udp", "UDP"), ServicePort(53, "tcp", "TCP")),
+                selector=(("tier", "all"),), external_ips=("192.0.2.1", "192.0.2.2")),
+        Service("shop", "front", type="LoadBalancer", ports=(ServicePort(443),), load_balancer_ips=("192.0.2.9",),
+                load_balancer_source_ranges=("198.51.100.0/24", "203.0.113.0/24"), session_affinity="ClientIP"),
+        Service("shop", "nobody", ports=(ServicePort(80),)),
+        Service("shop", "bare", cluster_ip="None", ports=(ServicePort(80),), selector=(("app", "a"),)),
+    ),
+    pods=tuple(
+        Pod("shop", f"{app}-{i}", (("app", app), ("tier", "all")), ip=f"10.200.{i}.{10 * i + 1}", ready=i != 2)
+        for i, app in enumerate(("a", "a", "a", "b"))
+    ),
+    slices=(
+        EndpointSlice("shop", "front-1", "front", ports=(("", 8443, "TCP"),), endpoints=(
+            Endpoint("10.201.0.11", ready=False, terminating=True), Endpoint("10.201.0.1", ready=False, terminating=True),
+            Endpoint("10.201.0.2", ready=False, serving=False),
+        )),
+    ),
+)  # fmt: skip
+
+groups = st.lists(
+    st.builds(
+        lambda kind, count, endpoints, ports, protocol: ServiceGroup(
+            "g",
+            count,
+            endpoints,
+            type="ClusterIP" if kind == "headless" else kind,
+            headless=kind == "headless",
+            ports=ports,
+            protocol=protocol,
+        ),
+        st.sampled_from(["ClusterIP", "ClusterIP", "NodePort", "LoadBalancer", "ExternalName", "headless"]),
+        st.integers(1, 5),
+        st.sampled_from([0, 1, 2, 4])
+        .map(lambda mean: EndpointCount(mean=float(mean)))
+        .__or__(st.just(EndpointCount("uniform", 2.0, min=0, max=4))),
+        st.integers(1, 3),
+        st.sampled_from(["TCP", "UDP", "SCTP"]),
+    ),
+    max_size=4,
+).map(lambda drawn: tuple(replace(group, name=f"g{i}") for i, group in enumerate(drawn)))
+
+
+@st.composite
+def scenarios(draw: st.DrawFn, slow: str) -> Scenario:
+    """A small scenario of about a thousand packets at most; ``modes`` is set by whoever runs it."""
+    duration_s = draw(st.sampled_from([0.4, 3.0, 12.0, 12.0, 4000.0]))
+    nodes = draw(st.integers(1, 4))
+    k = draw(st.integers(1, 4))
+    packets = draw(st.sampled_from([0, 60, 400, 900]))
+    churned = draw(st.sampled_from([0.0, 3.0, 25.0]))
+    return Scenario(
+        name="drawn",
+        kubernetes_version=draw(st.sampled_from([(1, 33), (1, 34)])),
+        cluster=ClusterParams(nodes=nodes, cores=draw(st.integers(1, 3))),
+        groups=draw(groups),
+        objects=OBJECTS if draw(st.booleans()) else KubeObjects(),
+        controller_manager=ControllerManagerParams(
+            endpointslice_updates_batch_period_s=draw(st.sampled_from([None, 0.5])),
+            max_endpoints_per_slice=draw(st.sampled_from([None, 2])),
+        ),
+        kube_proxy=ProxyParams(min_sync_period_s=draw(st.sampled_from([None, 0.0, 0.3, 5.0, 40.0]))),
+        traffic=TrafficParams(
+            packets / (nodes * k * duration_s), k, draw(st.sampled_from([0.0, 0.001, 0.3])), draw(st.floats(0, 1.5))
+        ),
+        churn=ChurnParams(
+            churned / duration_s, draw(st.sampled_from([0.0, 4.0])) / duration_s, draw(st.sampled_from([None, 0.05]))
+        ),
+        profile=ProfileChoice(
+            draw(st.sampled_from(["measured-linux-6.18", slow, slow])), draw(st.sampled_from(["quiet", "typical"]))
+        ),
+        run=RunParams(
+            duration_s,
+            draw(st.sampled_from([0.0, 0.2])) * duration_s,
+            seed=draw(st.integers(0, 2**32)),
+            replications=1,
+            packets=draw(st.sampled_from([500, 10**6])),
+        ),
+    )
+
+
+def both(scenario: Scenario, mode: str) -> tuple[Replication, ModeRun, ModeRun]:
+    """One replication and what the batch and the reference engine make of it."""
+    given_for_mode = replace(scenario.kube_proxy, mode=mode)
+    scenario = replace(scenario, kube_proxy=given_for_mode, modes=(mode,))
+    cluster, _ = build_cluster(scenario)
+    replication = prepare(scenario, cluster, 0)
+    return replication, run_mode(replication, mode, "batch"), run_mode(replication, mode, "reference")
+
+
+def differences(a: ModeRun, b: ModeRun) -> list[str]:
+    """What is not the same in two runs: columns of the sync traces, columns of the outcomes, the delivery logs."""
+    found = [
+        f"{part}.{name}"
+        for part in ("trace", "outcomes")
+        for name in getattr(a, part).__dataclass_fields__
+        if not np.array_equal(getattr(getattr(a, part), name), getattr(getattr(b, part), name))
+    ]
+    found += ["log.rows"] if a.log.rows != b.log.rows else []
+    found += ["log.writes"] if (a.log.writes, a.log.written_bytes) != (b.log.writes, b.log.written_bytes) else []
+    return found
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(data=st.data())
+def test_engines_give_the_same_syncs_and_packets(mode: str, slow: str, data: st.DataObject) -> None:
+    _, batch, reference = both(data.draw(scenarios(slow)), mode)
+    assert not differences(batch, reference)
+
+
+def busy(slow: str, seed: int = 5) -> Scenario:
+    """Lone Pods replaced again and again behind a core that has seconds of packets to serve."""
+    return Scenario(
+        name="busy",
+        cluster=ClusterParams(nodes=2, cores=1),
+        groups=(ServiceGroup("lone", 6, EndpointCount(mean=1.0)), ServiceGroup("pair", 2, EndpointCount(mean=2.0))),
+        kube_proxy=ProxyParams(),
+        traffic=TrafficParams(22.0, 3, 0.05),
+        churn=ChurnParams(1.5, 0.2, pod_shutdown_s=0.05),
+        profile=ProfileChoice(slow),
+        run=RunParams(25.0, 0.0, seed=seed, replications=1),
+    )
+
+
+def as_on_arrival(replication: Replication, run: ModeRun) -> tuple[I64, I64, I64, I64]:
+    """Which rule set held when each connection arrived and when its first packet was served; cost and Pod by the former."""
+    rules = RulesInForce(replication.cluster, run.mode, run.timeline, run.trace, replication.draws, run.prices)
+    connections, every = replication.connections, np.arange(len(replication.connections))
+    node = replication.windows.nodes[connections.node]
+    arrived, _ = rules.version(node, connections.arrival_ns)
+    served, _ = rules.version(node, run.outcomes.start_ns[:, 0])
+    cost, pod, _, _ = rules.first_packets(node, arrived, connections, every)
+    return arrived, served, cost, pod
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+def test_packets_that_wait_across_a_switch_of_rules_are_priced_by_the_new_ones(mode: str, slow: str) -> None:
+    replication, batch, reference = both(busy(slow), mode)
+    assert not differences(batch, reference)
+    arrived, served, cost, pod = as_on_arrival(replication, batch)
+    waited = served > arrived
+    assert waited.sum() > 100
+    assert (served - arrived).max() >= 3  # several rule sets went by
+    refused_now = batch.outcomes.pod < 0
+    assert (waited & (pod < 0) & ~refused_now).sum() > 3  # nobody there on arrival, served when its turn came
+    assert (waited & (pod >= 0) & refused_now).sum() > 3
+    assert (waited & (pod != batch.outcomes.pod) & (pod >= 0) & ~refused_now).any()
+    if batch.prices.scans():  # else every first packet costs the same, and only the Pod tells
+        assert (batch.outcomes.cost_ns[waited, 0] != cost[waited]).mean() > 0.5  # pricing on arrival is another model
+    assert {*np.unique(batch.outcomes.verdict)} == {*Verdict}
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+def test_the_first_packet_decides_for_the_rest_of_its_connection(mode: str, slow: str) -> None:
+    _, batch, _ = both(busy(slow, seed=6), mode)
+    refused = batch.outcomes.pod < 0
+    assert 0 < refused.sum() < len(refused)
+    assert (batch.outcomes.cost_ns[refused, 1:] == 0).all()
+    assert (batch.outcomes.cost_ns[~refused] > 0).all()
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+def test_another_seed_is_not_equal(mode: str, slow: str) -> None:
+    """The comparison can fail: one seed on, every column that says something is another one."""
+    _, batch, _ = both(busy(slow), mode)
+    _, other, _ = both(busy(slow, seed=6), mode)
+    wanted = {"trace.start", "trace.end", "trace.absorbed", "outcomes.start_ns", "outcomes.cost_ns", "outcomes.pod"}
+    assert wanted <= set(differences(batch, other))
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+@pytest.mark.parametrize("endpoints", [1_000, 1_001])
+def test_engines_agree_on_both_sides_of_the_large_cluster(mode: str, endpoints: int) -> None:
+    """Beyond a thousand endpoints stale chains are looked for once a period, not at every sync."""
+    scenario = Scenario(
+        name="large",
+        cluster=ClusterParams(nodes=1, cores=1),
+        groups=(ServiceGroup("big", 1, EndpointCount(mean=float(endpoints))), ServiceGroup("small", 2)),
+        traffic=TrafficParams(20.0, 1),
+        churn=ChurnParams(0.5),
+        run=RunParams(6.0, 0.0, seed=3, replications=1),
+    )
+    _, batch, reference = both(scenario, mode)
+    assert not differences(batch, reference)
+    assert len(batch.trace.start) > 2
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+def test_engines_count_the_same_stale_retries(mode: str) -> None:
+    """Retries of the controller belong to the run too, and end with it."""
+    scenario = Scenario(
+        name="retries",
+        cluster=ClusterParams(nodes=1, cores=1),
+        groups=(ServiceGroup("hot", 1, EndpointCount(mean=20.0)),),
+        traffic=TrafficParams(0.0),
+        churn=ChurnParams(60.0),
+        run=RunParams(3.0, 0.0, seed=1, replications=1),
+    )
+    _, batch, reference = both(scenario, mode)
+    assert batch.stale_retries > 0
+    assert batch.stale_retries == reference.stale_retries
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+def test_a_cluster_without_a_single_pod_refuses_everybody(mode: str) -> None:
+    scenario = Scenario(
+        name="empty",
+        cluster=ClusterParams(nodes=1, cores=1),
+        groups=(ServiceGroup("g", 2, EndpointCount(mean=0.0)),),
+        traffic=TrafficParams(20.0, 2),
+        run=RunParams(5.0, 0.0, replications=1),
+    )
+    _, batch, reference = both(scenario, mode)
+    assert not differences(batch, reference)
+    assert (batch.outcomes.verdict[:, 0] == Verdict.REFUSED).all()
+
+
+def test_engines_agree_when_two_services_have_one_name() -> None:
+    """Groups and created Services must not share chains, whatever they are called."""
+    scenario = Scenario(
+        name="namesakes",
+        cluster=ClusterParams(nodes=1, cores=1),
+        groups=(ServiceGroup("created", 2, EndpointCount(mean=2.0)),),
+        traffic=TrafficParams(20.0, 1),
+        churn=ChurnParams(0.0, services_created_per_s=0.5),
+        run=RunParams(10.0, 0.0, seed=2, replications=1),
+    )
+    cluster, _ = build_cluster(scenario)
+    assert len({cluster.names[s] for s in range(len(cluster.services.ports))}) == len(cluster.services.ports)
+    _, batch, reference = both(scenario, "iptables")
+    assert not differences(batch, reference)
