@@ -164,9 +164,12 @@ def _run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacin
     )
     prices = _prices(mode, costs, timeline)
     rules = RulesInForce(replication.cluster, mode, timeline, trace, replication.draws, prices)
+    longest_ns = replication.horizon_ns + prices.most_ns() * (PACKETS_AT_ONCE + replication.connections.busiest_packets())
+    queues = replication.cluster.cores * len(replication.windows.starts_ns)
+    nodes_at_once = max(NEVER // (2 * longest_ns * queues), 1)  # as many queues as one axis of time can hold
 
     def pieces() -> Iterator[tuple[Connections, Outcomes]]:
-        for block in replication.connections.blocks(PACKETS_AT_ONCE):
+        for block in replication.connections.blocks(PACKETS_AT_ONCE, nodes_at_once):
             yield block, run_batch(rules, block, replication.windows, replication.changes.pod_gone_ns)
 
     return ModeRun(mode, costs, log, replication.stale_retries, timeline, arrivals, trace, prices, pieces)

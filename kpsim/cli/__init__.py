@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
+from kpsim import __version__
 from kpsim.errors import KpsimError
 
 __all__ = ["main"]
@@ -61,13 +63,21 @@ class _Lazy(click.Group):
                 f"{error.message}" + (f" Did you mean {near[0]}?" if near else ""), ctx=ctx
             ) from None
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # the reader had enough (| head): no bug, and nobody to tell
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, about) for name, (_, about) in _COMMANDS.items()])
 
 
-@click.group(cls=_Lazy, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
-def kpsim() -> None:
+@click.group("kpsim", cls=_Lazy, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="kpsim %(version)s")
+def _kpsim() -> None:
     """Scale and performance model of Kubernetes Service networking.
 
     How far is this cluster from the cliff, and which knob moves it? Start with
@@ -81,7 +91,7 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # arrays here are too short for threads to pay
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
-        code = kpsim.main(standalone_mode=False)
+        code = _kpsim.main(prog_name="kpsim", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -91,7 +101,4 @@ def main() -> None:
     except KpsimError as error:
         click.echo(str(error), err=True)
         code = error.exit_code
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = 0
     sys.exit(code if isinstance(code, int) else 0)

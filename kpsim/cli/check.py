@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kpsim.cli.options import file_argument, format_option, overrides, say, size_in_bytes, to_json
 from kpsim.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from kpsim.experiment.result import Limit
 
 __all__ = ["check"]
 
@@ -28,14 +31,15 @@ def check(file: Path, output: str, max_memory: str | None, **options: Any) -> No
 
     if is_sweep(file):
         axes = read_sweep(file).axes
-        say([f"a sweep over {', '.join(name for name, _ in axes)}: checked at its first point"])
-        options["sets"] = (*(f"{name}={values[0]}" for name, values in axes), *options["sets"])
+        say([f"a sweep over {', '.join(name for name, _ in axes)}: checked at its last point"])
+        options["sets"] = (*(f"{name}={values[-1]}" for name, values in axes), *options["sets"])
     scenario = read(file, overrides(options))
     check_memory(scenario, size_in_bytes(max_memory))
     cluster, warnings = build_cluster(scenario)
     say(warnings)
     limits = limits_of(scenario, cluster)
     proxied = cluster.services.proxied[: cluster.initial]
+    memory = memory_bytes(scenario)
     facts = {
         "scenario": scenario.name,
         "nodes": cluster.nodes,
@@ -43,23 +47,48 @@ def check(file: Path, output: str, max_memory: str | None, **options: Any) -> No
         "service_ports": int(cluster.services.ports[: cluster.initial][proxied].sum()),
         "endpoints": int(cluster.endpoint_offset[cluster.initial]),
         "engine": choose_engine(scenario)[0],
-        "memory_bytes": round(memory_bytes(scenario)),
+        "memory_bytes": round(memory),
     }
     if output == "json":
-        rows = [{"name": m.name, "kind": m.kind, "used": m.used, "limit": m.limit, "unit": m.unit, "source": m.source}
-                for m in limits]  # fmt: skip
-        click.echo(to_json(facts | {"limits": rows}))
-        return
-    click.echo(
-        f"{scenario.name}: {facts['services']:,} Services with {facts['service_ports']:,} service ports and "
-        f"{facts['endpoints']:,} endpoints on {cluster.nodes:,} nodes; {facts['engine']} engine, "
-        f"about {facts['memory_bytes'] / 1e6:,.0f} MB"
-    )
+        rows = [
+            {"name": m.name, "kind": m.kind, "used": m.used, "limit": m.limit, "share": m.share, "unit": m.unit,
+             "source": m.source}
+            for m in limits
+        ]  # fmt: skip
+        click.echo(to_json(facts | {"warnings": list(warnings), "limits": rows}))
+    else:
+        click.echo(
+            f"{scenario.name}: {_many(facts['services'], 'Service')} with "
+            f"{_many(facts['service_ports'], 'service port')} and {_many(facts['endpoints'], 'endpoint')} on "
+            f"{_many(facts['nodes'], 'node')}; a run takes the {facts['engine']} engine and about "
+            f"{memory / 1e6:,.0f} MB"
+        )
+        _show(limits)
+    say([f"{m.name}: {m.used:,.0f} of {m.limit:,.0f} ({m.kind} limit)" for m in limits if m.share > 1])
+
+
+def _many(count: object, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _show(limits: tuple[Limit, ...]) -> None:
+    """The table, nearest limit first; who says so stands below it, once."""
+    from kpsim.report.wording.quantity import percent
+
+    sources = list(dict.fromkeys(m.source for m in limits))
     print_table(
-        ["limit", "kind", "used", "of", "share", "says"],
-        [[m.name, m.kind, f"{m.used:,.0f}", f"{m.limit:,.0f}", f"{m.share:.1%}", m.source] for m in limits],
+        ["limit", "kind", "used", "of", "share", "unit", "source"],
+        [
+            [m.name, m.kind, _used(m.used), f"{m.limit:,.0f}", percent(m.share), m.unit,
+             f"[{sources.index(m.source) + 1}]"]
+            for m in limits
+        ],
         right=(2, 3, 4),
-    )
-    broken = [m for m in limits if m.share > 1]
-    for limit in broken:
-        say([f"{limit.name}: {limit.used:,.0f} of {limit.limit:,.0f} ({limit.kind} limit)"])
+    )  # fmt: skip
+    click.echo()
+    for number, source in enumerate(sources, 1):
+        click.echo(f"[{number}] {source}")
+
+
+def _used(used: float) -> str:
+    return f"{used:,.0f}" if used == round(used) or used >= 100 else f"{used:.2g}"

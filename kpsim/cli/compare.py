@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from kpsim.cli.options import file_argument, format_option, overrides, run_options
+from kpsim.cli.options import file_argument, format_option, overrides, run_options, to_json
 from kpsim.cli.run import simulate
 
 __all__ = ["compare"]
@@ -20,12 +20,21 @@ __all__ = ["compare"]
 @format_option
 def compare(file: Path, modes: str | None, output: str, **options: Any) -> None:
     """Simulate FILE under --modes (by default all there are in its Kubernetes version), paired by replication."""
+    from kpsim.errors import InputError
     from kpsim.proxy.registry import MODES
+    from kpsim.scenario.kinds import is_sweep
     from kpsim.scenario.reader import read
 
-    sets = overrides(options)
+    if modes is not None and len(modes.split(",")) < 2:
+        raise click.BadParameter(f"{modes!r} is not two modes or more, e.g. iptables,ipvs", param_hint="--modes")
+    if is_sweep(file):
+        raise InputError(f"{file}: is a Sweep; kpsim run {file} compares the modes it names at every point")
+    pairs = overrides(options)
     if modes is None:
-        version = read(file, sets).kubernetes_version
+        version = read(file, pairs).kubernetes_version
         there = [m.name for m in MODES.values() if (m.since or version) <= version < (m.removed or (99, 0))]
         modes = ",".join(there)
-    raise SystemExit(simulate(file, [*sets, ("compare.modes", modes)], output, options))
+    code, document = simulate(file, [*pairs, ("compare.modes", modes)], output, options)
+    if output == "json":
+        click.echo(to_json(document))
+    raise SystemExit(code)

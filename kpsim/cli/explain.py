@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from kpsim.cli.options import say
+from kpsim.cli.options import format_option, overrides, say, styled, to_json
 from kpsim.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from kpsim.experiment.explanation import PortExplanation
 
 __all__ = ["explain"]
 
@@ -19,33 +24,62 @@ def explain() -> None:
     """Show how a Service is made to work, and what it costs."""
 
 
-@explain.command()
+@explain.command("service", short_help="The rules of one Service, and what its packets meet and pay.")
 @click.argument("name")
 @click.option("-f", "--file", "file", type=click.Path(path_type=Path), required=True, help="Scenario or dump.")
 @click.option("--mode", help="Proxy mode; the scenario's by default.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value below spec.")
-def service(name: str, file: Path, mode: str | None, sets: tuple[str, ...]) -> None:
-    """Explain Service NAME ("namespace/name", or "name" in default): its rules in the mode's own syntax, and the
-    path of a new connection and of later packets, with the cost of each step.
+@format_option
+def _service(name: str, file: Path, mode: str | None, sets: tuple[str, ...], output: str) -> None:
+    """Explain Service NAME: its rules, and what its packets meet and pay.
+
+    NAME is "namespace/name", or "name" in the namespace default. Rules are in the mode's own syntax; the way of a new
+    connection's first packet is told step by step, with the cost of each and what later packets pay.
     """
-    from kpsim.cli.options import overrides
     from kpsim.experiment.explanation import explain_service
-    from kpsim.report.wording.quantity import quantity
     from kpsim.scenario.reader import read
 
     pairs = overrides({"sets": sets})
     scenario = read(file, [*pairs, ("kubeProxy.mode", mode)] if mode else pairs)
     found = explain_service(scenario, name if "/" in name else f"default/{name}")
     say(found.warnings)
-    click.echo(found.headline)
+    if output == "json":
+        click.echo(to_json(asdict(found)))
+        return
+    click.echo(styled("title", found.headline))
+    for fact in found.facts:
+        click.echo(f"  {fact}")
     for port in found.ports:
-        click.echo(f"\n{port.label}  {port.address}")
-        lines = port.rules
-        for line in lines[:MOST_LINES]:
-            click.echo(f"  {line}")
-        if len(lines) > MOST_LINES:
-            click.echo(f"  … and {len(lines) - MOST_LINES} more of the same kind")
-        click.echo(f"\n  {port.story}")
-        rows = [[c.packet, c.stage, c.steps, quantity(c.each_s, "s"), quantity(c.total_s, "s")] for c in port.costs]
-        print_table(["packet", "stage", "steps", "each", "in all"], rows, right=(2, 3, 4))
-    click.echo(f"\n{found.footnote}")
+        _show(port)
+    if found.footnotes:
+        click.echo()
+    for note in found.footnotes:
+        click.echo(note)
+
+
+def _show(port: PortExplanation) -> None:
+    from kpsim.report.wording.quantity import quantity
+
+    click.echo()
+    click.echo(styled("title", port.headline))
+    for fact in port.facts:
+        click.echo(f"  {fact}")
+    _lines("rules on every node", port.rules)
+    _lines("what the first packet of a connection meets, in order", port.path)
+    click.echo(f"    => {port.verdict}")
+    click.echo("\n  what that costs")
+    rows = [
+        [c.packet, c.stage, c.steps, quantity(c.each_s, "s") if c.each_s else "", quantity(c.total_s, "s")]
+        for c in port.costs
+    ]
+    print_table(["packet", "stage", "steps", "each", "together"], rows, right=(2, 3, 4), indent="    ")
+    if port.later:
+        click.echo(f"\n  later packets: {port.later}")
+
+
+def _lines(title: str, lines: tuple[str, ...]) -> None:
+    click.echo(f"\n  {title}")
+    for line in lines[:MOST_LINES]:
+        click.echo(f"    {line}")
+    if len(lines) > MOST_LINES:
+        click.echo(f"    … and {len(lines) - MOST_LINES:,} more lines of the same kind")

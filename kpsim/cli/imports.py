@@ -13,8 +13,9 @@ __all__ = ["imports"]
 @click.argument("dump", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Write the scenario there instead of to stdout.")
 def imports(dump: Path, out: Path | None) -> None:
-    """Write a commented scenario around the Kubernetes objects in DUMP (kubectl get -o json|yaml, manifests, a
-    directory of them).
+    """Write a commented scenario around the Kubernetes objects in DUMP.
+
+    DUMP is what kubectl get -o json|yaml printed, manifests, or a directory of those.
     """
     from kpsim.errors import InputError
     from kpsim.scenario.imported import scenario_document

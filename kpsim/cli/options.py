@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import click
 from kpsim.errors import InputError, Place, Problem
 
 __all__ = [
+    "INTERRUPTED",
     "THRESHOLD_FAILED",
     "file_argument",
     "format_option",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 THRESHOLD_FAILED = 99
+INTERRUPTED = 130
 LINE_EVERY_S = 10.0
 _COLORS = {
     "title": {"bold": True},
@@ -54,10 +57,20 @@ def run_options(function: Command) -> Command:
     """The options of every command that simulates."""
     for option in reversed(
         [
-            click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value below spec."),
-            click.option("--seed", type=int, help="Seed of all random streams."),
+            click.option(
+                "--set",
+                "sets",
+                multiple=True,
+                metavar="KEY=VALUE",
+                help="Override a value below spec, e.g. run.duration=60s.",
+            ),
+            click.option("--seed", type=click.IntRange(0), help="Seed of all random streams."),
             click.option("--replications", type=click.IntRange(1), help="How often to repeat under other draws."),
-            click.option("--engine", type=click.Choice(["auto", "reference", "batch"]), help="Which engine."),
+            click.option(
+                "--engine",
+                type=click.Choice(["auto", "reference", "batch"]),
+                help="reference simulates each packet as a process, batch all at once; the answers are the same.",
+            ),
             click.option("--jobs", type=click.IntRange(1), help="Processes; as many as cores by default."),
             click.option("--max-memory", metavar="SIZE", help="Refuse runs estimated above it, e.g. 4G."),
             click.option("--out", type=click.Path(path_type=Path), help="Where to write, instead of results/runs."),
@@ -76,10 +89,8 @@ def overrides(options: dict[str, Any]) -> list[tuple[str, str]]:
         if not equals or not key:
             raise click.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--set")
         pairs.append((key, value))
-    for name in ("seed", "replications", "engine"):
-        if options.get(name) is not None:
-            pairs.append((f"run.{name}", str(options[name])))
-    return pairs
+    short = ("seed", "replications", "engine")
+    return pairs + [(f"run.{name}", str(options[name])) for name in short if options.get(name) is not None]
 
 
 def jobs_of(options: dict[str, Any]) -> int:
@@ -94,25 +105,26 @@ def size_in_bytes(text: str | None) -> float | None:
     from kpsim.units import UnitError, parse_count
 
     try:
-        return float(parse_count(text.removesuffix("iB").removesuffix("B")))
+        size = parse_count(text.removesuffix("iB").removesuffix("B"))
     except UnitError as error:
         raise InputError([Problem(Place(), key="--max-memory", what=error.what, mend="write e.g. 4G")]) from None
+    if size <= 0:
+        raise InputError([Problem(Place(), key="--max-memory", what=f"must be more than 0, not {text}")])
+    return float(size)
 
 
 @contextmanager
-def progress_bar(what: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+def progress_bar(what: str, quiet: bool, noun: str = "runs") -> Iterator[Callable[[int, int], None] | None]:
     """Progress on stderr: a bar with rate and time left on a terminal, a line every ten seconds elsewhere."""
     if quiet:
         yield None
-    elif sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
-        with _bar(what) as tell:
-            yield tell
     else:
-        yield _lines(what)
+        with (_bar if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else _lines)(what, noun) as tell:
+            yield tell
 
 
 @contextmanager
-def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
+def _bar(what: str, noun: str) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -123,24 +135,35 @@ def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn,
     )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+    done_of = (MofNCompleteColumn(), TextColumn(noun))
+    columns = (TextColumn("{task.description}"), BarColumn(), *done_of, TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:  # rich honours NO_COLOR itself
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _lines(what: str) -> Callable[[int, int], None]:
-    began = last = time.monotonic()
+@contextmanager
+def _lines(what: str, noun: str) -> Iterator[Callable[[int, int], None]]:
+    """A line every ten seconds, from a thread of its own: one run alone may take longer than that."""
+    began, over = time.monotonic(), threading.Event()
+    seen = [0, 0]
+
+    def speak() -> None:
+        while not over.wait(LINE_EVERY_S):
+            (done, total), spent = seen, time.monotonic() - began
+            left = f", about {spent / done * (total - done):.0f} s left" if done else ""
+            click.echo(f"{what}: {done} of {total or '?'} {noun}, {spent:.0f} s{left}", err=True)
 
     def tell(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= LINE_EVERY_S:
-            last = now
-            left = (now - began) / done * (total - done) if done else 0.0
-            click.echo(f"{what}: {done} of {total}, {now - began:.0f} s, about {left:.0f} s left", err=True)
+        seen[:] = done, total
 
-    return tell
+    speaker = threading.Thread(target=speak, daemon=True)
+    speaker.start()
+    try:
+        yield tell
+    finally:
+        over.set()
+        speaker.join()
 
 
 def styled(kind: str, text: str) -> str:

@@ -15,8 +15,9 @@ __all__ = ["sources"]
 @click.option("--set", "which", type=click.Choice(["quiet", "typical"]), default="typical", help="Set of coefficients.")
 @format_option
 def sources(profile: str, which: str, output: str) -> None:
-    """List every number the model uses: measured or read ones first, then the assumed ones, then what is taken for
-    granted.
+    """List every number the model uses, and who says so.
+
+    Measured or read ones come first, then the assumed ones, then what is taken for granted.
     """
     from kpsim.profiles.assumptions import assumptions
     from kpsim.profiles.costs import load_profile

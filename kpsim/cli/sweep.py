@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from kpsim.cli.options import file_argument, format_option, jobs_of, overrides, progress_bar, run_options
+from kpsim.cli.options import (
+    INTERRUPTED,
+    file_argument,
+    format_option,
+    jobs_of,
+    overrides,
+    progress_bar,
+    run_options,
+    size_in_bytes,
+    to_json,
+)
 from kpsim.cli.tables import print_table
 
 __all__ = ["sweep", "sweep_file"]
 
 SHOWN = (("first_packet_latency", "p50"), ("first_packet_latency", "p99"), ("sync_duration", "p50"),
          ("network_programming_true", "p99"))  # fmt: skip
+KEPT = Path("results/sweeps/points")
+Pairs = Sequence[tuple[str, str]]
+Progress = Callable[[int, int], None]
 
 
 @click.command()
@@ -23,58 +38,74 @@ SHOWN = (("first_packet_latency", "p50"), ("first_packet_latency", "p99"), ("syn
 def sweep(file: Path, output: str, **options: Any) -> None:
     """Simulate FILE at every combination of --set KEY=RANGE, or of its own sweep.
 
-    A range is A..B:log:N, A..B:lin:N or A,B,C. Points already computed are not computed again.
+    A range is A..B:log:N, A..B:lin:N or A,B,C. Points are kept in results/sweeps/points, and those already computed
+    are not computed again.
     """
     given = overrides(options)
     ranges = [(key, value) for key, value in given if ".." in value or "," in value]
     fixed = [pair for pair in given if pair not in ranges]
-    raise SystemExit(sweep_file(file, ranges, fixed, output, options))
+    code, document = sweep_file(file, ranges, fixed, output, options)
+    if output == "json":
+        click.echo(to_json(document))
+    raise SystemExit(code)
 
 
-def sweep_file(
-    file: Path, ranges: list[tuple[str, str]], fixed: list[tuple[str, str]], output: str, options: dict[str, Any]
-) -> int:
-    """Run the grid, write its table and figures, show the main columns; the exit code."""
-    from kpsim.experiment.directory import default_place
+def sweep_file(file: Path, ranges: Pairs, fixed: Pairs, output: str, options: dict[str, Any]) -> tuple[int, object]:
+    """Run the grid, write its table and figures, show the main columns; the exit code, and the rows."""
+    from kpsim.experiment.directory import default_place, staged
     from kpsim.experiment.sweeps import COLUMNS
     from kpsim.experiment.sweeps import sweep as run_sweep
 
-    with progress_bar(file.stem, options["quiet"]) as tell:
-        table = run_sweep(
-            file, ranges, fixed, jobs=jobs_of(options), progress=tell, cache=Path("results/sweeps/points"),
-            most_bytes=_bytes(options),
-        )  # fmt: skip
+    most_bytes = size_in_bytes(options["max_memory"])
     place = options["out"] or default_place(file.stem, Path("results/sweeps"))
-    _write(table, place, [c for c in table.columns if c not in COLUMNS])
-    if output == "json":
-        click.echo(table.to_json(orient="records", indent=2))
-    else:
-        _show(table, [c for c in table.columns if c not in COLUMNS])
-        click.echo(f"\ntable: {place / 'sweep.csv'}")
-        for figure in sorted(place.glob("*.svg")):
-            click.echo(f"figure: {figure}")
-    return 0
+    done = [0, 0]
+    try:
+        with staged(place) as directory:
+            with progress_bar(file.stem, options["quiet"], "points") as tell:
+                table = run_sweep(
+                    file, ranges, fixed, jobs=jobs_of(options), progress=_counting(done, tell), cache=KEPT,
+                    most_bytes=most_bytes,
+                )  # fmt: skip
+            axes = [c for c in table.columns if c not in COLUMNS]
+            _write(table, directory, axes)
+    except KeyboardInterrupt:
+        kept = "; they are kept, the same command goes on from there" if done[0] else ""
+        click.echo(f"interrupted: {done[0]} of {done[1]} points were done{kept}", err=True)
+        return INTERRUPTED, []
+    if output != "json":
+        _show(table, axes)
+        click.echo()
+    click.echo(f"  table: {place / 'sweep.csv'}", err=output == "json")
+    for figure in sorted(place.glob("*.svg")):
+        click.echo(f"  figure: {figure}", err=output == "json")
+    return 0, json.loads(table.to_json(orient="records", double_precision=15))
 
 
-def _bytes(options: dict[str, Any]) -> float | None:
-    from kpsim.cli.options import size_in_bytes
+def _counting(done: list[int], tell: Progress | None) -> Progress:
+    """Progress that is also remembered."""
 
-    return size_in_bytes(options["max_memory"])
+    def count(points: int, of: int) -> None:
+        done[:] = points, of
+        if tell:
+            tell(points, of)
+
+    return count
 
 
-def _write(table: Any, place: Path, axes: list[str]) -> None:
-    from kpsim.experiment.directory import staged
+def _write(table: Any, directory: Path, axes: list[str]) -> None:
+    from kpsim.experiment.directory import MANIFEST
     from kpsim.report.figures.scale import scale_pictures
+    from kpsim.scenario.schema import API_VERSION
 
-    with staged(place) as directory:
-        table.to_csv(directory / "sweep.csv", index=False)
-        (directory / "manifest.json").write_text('{"kind": "sweep"}\n', encoding="utf-8")
-        for picture in scale_pictures(table, axes):
-            picture.write(directory)
+    table.to_csv(directory / "sweep.csv", index=False)
+    manifest = {"apiVersion": API_VERSION, "kind": "Sweep", "axes": axes}
+    (directory / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    for picture in scale_pictures(table, axes):
+        picture.write(directory)
 
 
 def _show(table: Any, axes: list[str]) -> None:
-    from kpsim.report.wording.quantity import quantity
+    from kpsim.report.wording.quantity import EMPTY, quantity
 
     head = [*axes, "mode", *(f"{measure.replace('_', ' ')} {statistic}" for measure, statistic in SHOWN)]
     rows = []
@@ -82,3 +113,7 @@ def _show(table: Any, axes: list[str]) -> None:
         values = part.set_index(["measure", "statistic"])["value"]
         rows.append([*map(str, key), *(quantity(values.get(pair), "s") for pair in SHOWN)])
     print_table(head, rows, right=range(len(axes) + 1, len(head)))
+    if any(EMPTY in row for row in rows):
+        click.echo(
+            f"  {EMPTY} too few observations for this percentile, or none; longer runs or more replications help"
+        )

@@ -8,10 +8,14 @@ from collections.abc import Sequence
 
 import click
 
+from kpsim.cli.options import styled
+
 __all__ = ["print_table"]
 
 
-def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
+def print_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = (), indent: str = ""
+) -> None:
     """Aligned columns; the last one is cut to the terminal's width, columns in ``right`` are flush right."""
     width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 10_000
     columns = list(zip(head, *rows, strict=True))
@@ -20,6 +24,6 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Seque
         cells = [
             cell.rjust(w) if k in right else cell.ljust(w) for k, (cell, w) in enumerate(zip(row, widths, strict=True))
         ]
-        line = "  ".join(cells).rstrip()
+        line = indent + "  ".join(cells).rstrip()
         line = line if len(line) <= width else line[: width - 1] + "…"
-        click.echo(click.style(line, bold=True) if i == 0 and sys.stdout.isatty() else line)
+        click.echo(styled("title", line) if i == 0 else line)

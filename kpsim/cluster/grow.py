@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 
@@ -50,6 +51,8 @@ class _Rows:
 def endpoint_counts(group: ServiceGroup, seed: int) -> I64:
     """How many endpoints each Service of ``group`` has, (count,); drawn from a stream of the group's own."""
     wanted: EndpointCount = group.endpoints
+    if group.type == "ExternalName":
+        return np.zeros(group.count, np.int64)  # no selector, no endpoints
     if wanted.distribution == "constant":
         return np.full(group.count, round(wanted.mean), np.int64)
     rng = stream(seed, "endpoints", group.namespace, group.name)
@@ -91,7 +94,9 @@ def grow(
     initial = rows.services
     if created:
         template = next((g for g in groups if not g.headless and g.type != "ExternalName"), ServiceGroup("created", 1))
-        newcomers = ServiceGroup("created", created, template.endpoints, namespace=template.namespace)
+        taken = {name for _, name, _ in rows.names}
+        name = next(n for n in ("created", *(f"created-{i}" for i in count(2))) if f"{template.namespace}/{n}" not in taken)
+        newcomers = ServiceGroup(name, created, template.endpoints, namespace=template.namespace)
         _add_group(rows, newcomers, endpoint_counts(newcomers, seed), ips, node_ports, pod_range)
     if rows.pods >= pod_range.num_addresses:
         raise InputError(
@@ -200,7 +205,7 @@ def _assemble(params: ClusterParams, rows: _Rows, initial: int) -> Cluster:
     pod_ip = rows.column("pod_ip").astype(np.uint32)
     endpoint_pod = rows.column("endpoint_pod")
     owner = np.repeat(np.arange(rows.services), endpoints)
-    endpoint_pod = endpoint_pod[np.lexsort((string_order(pod_ip[endpoint_pod]), owner))]
+    endpoint_pod = endpoint_pod[np.lexsort((endpoint_pod, string_order(pod_ip[endpoint_pod]), owner))]
     return Cluster(
         nodes=params.nodes,
         cores=params.cores,

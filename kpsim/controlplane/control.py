@@ -18,6 +18,7 @@ from kpsim.controlplane.params import ControllerManagerParams
 from kpsim.controlplane.services import ServiceStates
 from kpsim.profiles.defaults import Defaults
 from kpsim.rng import stream
+from kpsim.units import I64
 
 __all__ = ["ControlPlane"]
 
@@ -54,8 +55,8 @@ class ControlPlane:
         """Call ``subscriber`` with each delivery when it is sent."""
         self.api.subscribers.append(subscriber)
 
-    def _feed(self, changes: Changes, lags: np.ndarray) -> Generator[simpy.Event, Any, None]:
-        seen = changes.at_ns + lags
+    def _feed(self, changes: Changes, lags: I64) -> Generator[simpy.Event, Any, None]:
+        seen = _in_order(changes, changes.at_ns + lags)
         for i in np.argsort(seen, kind="stable").tolist():
             time_ns = int(seen[i])
             if time_ns >= self._horizon_ns:
@@ -71,7 +72,7 @@ class ControlPlane:
 
     def _create_service(self, service: int, at_ns: int) -> None:
         """The Service object goes to every kube-proxy at once, and its slices follow when the controller gets to it."""
-        self._states.touch(service, at_ns)
+        self._states.create(service, at_ns)
         self.api.commit(
             self._settings.service_bytes,
             watched=self._states.proxied(service),
@@ -86,7 +87,19 @@ class ControlPlane:
         call_at(self._env, int(self._env.now) + self._settings.informer_ns, Rank.CHANGE, self.controller.add, service)
 
 
-def _informer_lags(changes: Changes, defaults: Defaults, rng: np.random.Generator) -> np.ndarray:
+def _in_order(changes: Changes, seen_ns: I64) -> I64:
+    """The informer sees one object's changes in the order in which they happened, whatever each took, (c,)."""
+    subject = changes.subject + (changes.kind == ChangeKind.SERVICE_CREATED) * len(changes.pod_ip)
+    order = np.argsort(subject, kind="stable")
+    epoch = int(seen_ns.max(initial=0)) + 1  # an epoch an object, so that one running maximum serves all
+    rank = np.cumsum(np.diff(subject[order], prepend=-1) != 0)
+    latest = np.maximum.accumulate(seen_ns[order] + rank * epoch) - rank * epoch
+    out = np.empty_like(seen_ns)
+    out[order] = latest
+    return out
+
+
+def _informer_lags(changes: Changes, defaults: Defaults, rng: np.random.Generator) -> I64:
     """From a change on a node or in the API to the controller's informer [ns], (c,)."""
     n = len(changes)
     from_kubelet = np.isin(changes.kind, [ChangeKind.POD_APPEARED, ChangeKind.POD_READY])

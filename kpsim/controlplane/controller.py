@@ -15,6 +15,7 @@ from typing import Any
 
 import simpy
 
+from kpsim.cluster.changes import NEVER
 from kpsim.controlplane.apiserver import ApiServer
 from kpsim.controlplane.params import ControllerManagerParams
 from kpsim.controlplane.services import ServiceStates
@@ -96,7 +97,7 @@ class EndpointSliceController:
         self._queued: deque[int] = deque()
         self._dirty: set[int] = set()
         self._working: set[int] = set()
-        self._delayed: set[int] = set()
+        self._delayed: dict[int, int] = {}  # Service -> when it is to be queued
         self._seen_ns: dict[int, int] = {}  # when the informer will have seen our last write for a Service
         self._idle: deque[simpy.Event] = deque()
         self.stale_retries = 0
@@ -106,9 +107,10 @@ class EndpointSliceController:
     def add(self, service: int, delay_ns: int = 0) -> None:
         """Queue ``service`` now, or after ``delay_ns``; a second add of a waiting key does nothing."""
         if delay_ns:
-            if service not in self._delayed:
-                self._delayed.add(service)
-                self._env.process(self._add_later(service, delay_ns))
+            deadline = int(self._env.now) + delay_ns
+            if deadline < self._delayed.get(service, NEVER):
+                self._delayed[service] = deadline
+                self._env.process(self._add_later(service, deadline))
             return
         if service in self._dirty:
             return
@@ -118,10 +120,11 @@ class EndpointSliceController:
             if self._idle:
                 self._idle.popleft().succeed()
 
-    def _add_later(self, service: int, delay_ns: int) -> Generator[simpy.Event, Any, None]:
-        yield self._env.timeout(delay_ns)
-        self._delayed.discard(service)
-        self.add(service)
+    def _add_later(self, service: int, deadline: int) -> Generator[simpy.Event, Any, None]:
+        yield self._env.timeout(deadline - self._env.now)
+        if self._delayed.get(service) == deadline:  # else an earlier one came in between
+            del self._delayed[service]
+            self.add(service)
 
     def _work(self) -> Generator[simpy.Event, Any, None]:
         while True:

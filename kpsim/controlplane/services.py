@@ -49,10 +49,12 @@ class ServiceStates:
 
     def __init__(self, cluster: Cluster, changes: Changes) -> None:
         self._cluster = cluster
-        self._keys: list[int] = string_order(changes.pod_ip).tolist()
+        # two Pods may share an address (host network), so the Pod itself settles the order
+        self._keys: list[int] = ((string_order(changes.pod_ip) << 31) + np.arange(len(changes.pod_ip))).tolist()
         self._slot: list[int] = changes.pod_slot.tolist()
         self._state: list[int] = cluster.pod_state.tolist()
         self._services: dict[int, _Service] = {}
+        self._created: set[int] = set()
         self._by_pod = np.argsort(cluster.endpoint_pod, kind="stable")
         self._sorted_pods = cluster.endpoint_pod[self._by_pod]
 
@@ -76,6 +78,14 @@ class ServiceStates:
         """Take slices that existed before time zero as committed."""
         self._get(service).pieces = {id(piece): dict(piece.endpoints) for piece in slices}
 
+    def create(self, service: int, at_ns: int) -> None:
+        """Let a Service come into being: what its Pods did before is no change of its."""
+        self._created.add(service)
+        state = self._get(service)
+        state.trigger_ns = -1
+        state.pending.clear()
+        self.touch(service, at_ns)
+
     def take_trigger(self, service: int) -> int:
         """The earliest trigger time since the last call [ns, whole seconds], or -1: the next writes' annotation."""
         state = self._get(service)
@@ -90,7 +100,8 @@ class ServiceStates:
 
     def apply(self, kind: ChangeKind, pod: int, at_ns: int) -> list[int]:
         """Let the informer see a Pod change that happened at ``at_ns``; the Services that became dirty."""
-        return [s for s in self._owners(self._slot[pod]) if self._apply(self._get(s), s, kind, pod, at_ns)]
+        dirty = [s for s in self._owners(self._slot[pod]) if self._apply(self._get(s), s, kind, pod, at_ns)]
+        return [s for s in dirty if self.had_slices(s) or s in self._created]
 
     def _owners(self, slot: int) -> list[int]:
         """The Services whose selectors match the Pods in a slot."""

@@ -77,6 +77,8 @@ def _refresh(slices: list[Slice], wanted: Mapping[int, int]) -> tuple[set[int], 
         if after != before:
             (dirty if after else emptied).add(id(piece))
             piece.endpoints = after
+        elif not before and wanted:
+            emptied.add(id(piece))  # the placeholder has no ports, so it cannot take endpoints as it is
     return dirty, emptied, placed
 
 

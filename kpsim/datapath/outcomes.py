@@ -7,6 +7,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from kpsim.cluster.changes import NEVER
 from kpsim.units import I64, Bools
 
 __all__ = ["Outcomes", "Verdict", "verdicts"]
@@ -51,7 +52,7 @@ class Outcomes:
 def verdicts(start_ns: I64, pod: I64, gone_ns: I64) -> I64:
     """Verdicts (c, k) from starts (c, k), chosen Pods (c,) and when each Pod's process is gone (pods,)."""
     refused = (pod < 0)[:, None]
-    stale = gone_ns[np.maximum(pod, 0)][:, None] <= start_ns
+    stale = np.append(gone_ns, NEVER)[pod][:, None] <= start_ns  # no Pod (-1) is never gone
     later = np.arange(start_ns.shape[1])[None, :] > 0
     out = np.where(stale, int(Verdict.STALE), int(Verdict.DELIVERED))
     return np.where(refused, np.where(later, int(Verdict.UNSENT), int(Verdict.REFUSED)), out)

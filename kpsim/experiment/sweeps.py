@@ -1,6 +1,6 @@
 """Sweeps: one document under a grid of overrides, each point an experiment of its own, kept so that it can go on.
 
-A point is known by the hash of its resolved scenario and kpsim's version; what was computed before is read back.
+A point is known by the hash of its resolved scenario and of the model; what was computed before is read back.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 
@@ -81,10 +82,11 @@ def sweep(
     found = _kept(cache, scenarios)
     tell(len(found), len(points))
     todo = {i: scenario for i, scenario in enumerate(scenarios) if i not in found}
-    for i, rows in _run_points(todo, jobs, executor):
-        found[i] = rows
-        _keep(cache, scenarios[i], rows)
-        tell(len(found), len(points))
+    with closing(_run_points(todo, jobs, executor)) as computed:
+        for i, rows in computed:
+            found[i] = rows
+            _keep(cache, scenarios[i], rows)
+            tell(len(found), len(points))
     table = pd.DataFrame([{**_typed(point), **row} for i, point in enumerate(points) for row in found[i]])
     return table[[*(name for name, _ in plan.axes), *COLUMNS]]
 
@@ -111,7 +113,9 @@ def _keep(cache: Path | None, scenario: Scenario, rows: list[Row]) -> None:
         beside.replace(place)
 
 
-def _run_points(todo: Mapping[int, Scenario], jobs: int, executor: Executor | None) -> Iterator[tuple[int, list[Row]]]:
+def _run_points(
+    todo: Mapping[int, Scenario], jobs: int, executor: Executor | None
+) -> Generator[tuple[int, list[Row]], None, None]:
     """Points as they are done, the largest started first so that no worker ends up alone with it."""
     if executor is None and (jobs <= 1 or len(todo) <= 1):
         for i, scenario in todo.items():
@@ -136,7 +140,7 @@ def _run_points(todo: Mapping[int, Scenario], jobs: int, executor: Executor | No
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes started inside do not hear a Ctrl-C, which reaches all of a terminal: whoever started them ends them."""
+    """Processes started inside do not hear a Ctrl-C, which reaches all of a terminal: their parent ends them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -152,7 +156,17 @@ def _run_point(scenario: Scenario) -> list[Row]:
 
 
 def _key(scenario: Scenario) -> str:
-    return hashlib.sha256(f"{kpsim.__version__}\n{write_resolved(scenario)}".encode()).hexdigest()[:24]
+    return hashlib.sha256(f"{_model_digest()}\n{write_resolved(scenario)}".encode()).hexdigest()[:24]
+
+
+@lru_cache(maxsize=1)
+def _model_digest() -> str:
+    """The model as it stands, code and profiles: a point computed by another is no answer of this one."""
+    digest = hashlib.sha256(kpsim.__version__.encode())
+    root = Path(kpsim.__file__).parent
+    for path in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".yaml")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _typed(point: Point) -> dict[str, object]:

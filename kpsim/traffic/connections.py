@@ -61,11 +61,20 @@ class Connections:
     def __len__(self) -> int:
         return len(self.arrival_ns)
 
-    def blocks(self, packets: int) -> Iterator[Connections]:
-        """The same connections, whole nodes together, in pieces of about ``packets`` packets; at least one piece."""
+    def busiest_packets(self) -> int:
+        """Packets of the node that has the most."""
+        return int(np.bincount(self.node).max(initial=0)) * self.packets if len(self) else 0
+
+    def blocks(self, packets: int, nodes: int = 1 << 62) -> Iterator[Connections]:
+        """The same connections in pieces of whole nodes: about ``packets`` packets, at most ``nodes`` numbers of nodes.
+
+        At least one piece.
+        """
         bounds = [0]
         ends = np.append(np.flatnonzero(np.diff(self.node)) + 1, len(self))
-        for end in ends.tolist():
+        for start, end in pairwise([0, *ends.tolist()]):
+            if start > bounds[-1] and int(self.node[end - 1]) - int(self.node[bounds[-1]]) >= nodes:
+                bounds.append(start)
             if (end - bounds[-1]) * self.packets >= packets:
                 bounds.append(end)
         if bounds[-1] < len(self) or len(bounds) == 1:

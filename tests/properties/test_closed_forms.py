@@ -312,9 +312,7 @@ def test_prefix_sums_are_sums_over_a_prefix(data: st.DataObject, places: int) ->
     events = data.draw(st.lists(st.tuples(st.integers(0, places - 1), st.integers(-9, 9)), max_size=40))
     sums = PrefixSums(numbers([p for p, _ in events]), numbers([w for _, w in events]), places)
     first, place = (x.ravel() for x in np.meshgrid(np.arange(len(events) + 1), np.arange(places)))
-    expected = [
-        sum(w for p, w in events[:r] if p < x) for r, x in zip(first.tolist(), place.tolist(), strict=True)
-    ]
+    expected = [sum(w for p, w in events[:r] if p < x) for r, x in zip(first.tolist(), place.tolist(), strict=True)]
     assert sums.below(first, place).tolist() == expected
 
 

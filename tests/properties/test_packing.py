@@ -76,7 +76,9 @@ def situations(draw: st.DrawFn) -> tuple[list[Endpoints], Endpoints, int]:
     names = iter(range(100))
     slices = [{next(names): draw(st.sampled_from([0, 3, 6])) for _ in range(size)} for size in sizes]
     wanted: Endpoints = {}
-    fate = draw(st.sampled_from([["keep"], ["keep", "drop"], ["keep", "keep", "change"], ["drop"], ["keep", "drop", "change"]]))
+    fate = draw(
+        st.sampled_from([["keep"], ["keep", "drop"], ["keep", "keep", "change"], ["drop"], ["keep", "drop", "change"]])
+    )
     for piece in slices:
         here = draw(st.sampled_from(["keep", "mixed", "mixed"]))
         for e, bits in piece.items():
@@ -147,7 +149,7 @@ def test_a_second_look_writes_nothing(situation: tuple[list[Endpoints], Endpoint
 
 @given(st.integers(0, 60), st.integers(1, 9))
 def test_a_new_service_gets_full_slices_and_a_remainder(count: int, most: int) -> None:
-    wanted = {e: 3 for e in range(count)}
+    wanted = dict.fromkeys(range(count), 3)
     packed = pack(wanted, most)
     assert [len(s.endpoints) for s in packed[:-1]] == [most] * (len(packed) - 1)
     assert len(packed) == max(1, -(-count // most))

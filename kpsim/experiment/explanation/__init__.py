@@ -1,0 +1,162 @@
+"""One Service, explained: the rules it becomes on a node, and what the packets of a connection meet and pay there.
+
+The rules, the walk through them and the stages that cost something are the mode's own; here they are put in order and
+given words.  Left out: the chains that are the same on every node whatever Services there are, and the price of traffic
+from outside the cluster [A16].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kpsim.cluster.columns import Cluster
+from kpsim.experiment.explanation.path import Words, chain_path, rendered, server_path
+from kpsim.experiment.explanation.subject import Subject, entrances, facts_of, find_service
+from kpsim.experiment.replications import build_cluster
+from kpsim.profiles.costs import Costs
+from kpsim.proxy.contract import Mode, PacketState, Stage, Steps
+from kpsim.proxy.timeline import usable_at_start
+from kpsim.rng import stream
+from kpsim.scenario.model import Scenario
+from kpsim.simulation import mode_of
+
+__all__ = ["CostLine", "Explanation", "PortExplanation", "explain_service"]
+
+
+@dataclass(frozen=True, slots=True)
+class CostLine:
+    """What one stage costs one kind of packet; ``steps`` as text, because a range may stand there."""
+
+    packet: str
+    stage: str
+    steps: str
+    each_s: float | None
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PortExplanation:
+    """One service port."""
+
+    headline: str
+    facts: tuple[str, ...]
+    rules: tuple[str, ...]
+    path: tuple[str, ...]
+    verdict: str
+    costs: tuple[CostLine, ...]
+    later: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A Service and all its ports."""
+
+    headline: str
+    facts: tuple[str, ...]
+    ports: tuple[PortExplanation, ...]
+    footnotes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def explain_service(scenario: Scenario, name: str) -> Explanation:
+    """Explain the Service ``namespace/name``.  Raises :class:`InputError` if there is none of that name."""
+    cluster, warnings = build_cluster(scenario)
+    subject = find_service(scenario, cluster, name)
+    mode, costs = mode_of(scenario, scenario.kube_proxy.mode)
+    about_it = tuple(w for w in warnings if name in w or not w.startswith("Service "))
+    headline = f"Service {name}, type {subject.type}, under kube-proxy mode {mode.name}"
+    facts = tuple(facts_of(subject))
+    if not cluster.services.proxied[subject.row]:
+        return Explanation(headline, facts, (), (), about_it)
+    total = _dispatch_total(cluster, mode)
+    ports = tuple(_explain_port(scenario, subject, mode, costs, q, total) for q in subject.ports)
+    footnotes = _footnotes(scenario, subject, mode, costs, total)
+    if any("[A" in fact for fact in (*facts, *(fact for port in ports for fact in port.facts))):
+        footnotes += ("[A…]: an assumption of the model; kpsim sources lists them.",)
+    return Explanation(headline, facts, ports, footnotes, about_it)
+
+
+def _explain_port(
+    scenario: Scenario, subject: Subject, mode: Mode, costs: Costs, q: int, total: int
+) -> PortExplanation:
+    cluster = subject.cluster
+    view = subject.view(q)
+    rules = mode.program(view, 0)
+    draw = int(stream(scenario.run.seed, "explain", q).integers(0, 1 << 32))
+    walk = mode.walk(rules, q, draw, q)
+    name = f" {cluster.port_name[q]}" if cluster.port_name[q] else ""
+    words = Words(subject)
+    if rules.virtual_servers:
+        path, later = server_path(rules, subject, q, walk), "the IPVS connection table knows where they go; no lookup"
+    else:
+        path = chain_path(rules, cluster, q, walk, total)
+        later = "conntrack knows the connection and applies its translation; the nat table is not read again"
+    served = walk.pod >= 0
+    verdict = f"it goes to {view.address(q, walk.pod)}, and so does the rest of the connection" if served else (
+        'nobody can serve it: refused at once (ICMP port unreachable, the client sees "connection refused")'
+    )  # fmt: skip
+    return PortExplanation(
+        headline=f"port{name} {subject.ip}:{cluster.port_number[q]}/{cluster.port_protocol[q]}",
+        facts=tuple(entrances(subject, q, bool(rules.virtual_servers))),
+        rules=tuple(words.real(line) for line in rendered(rules)),
+        path=tuple(f"{number}. {words.real(line)}" for number, line in enumerate(path, 1)),
+        verdict=verdict,
+        costs=_cost_lines(mode, costs, total, len(subject.pods)),
+        later=later if served else "",
+    )
+
+
+def _dispatch_total(cluster: Cluster, mode: Mode) -> int:
+    n = np.arange(cluster.initial)
+    services = cluster.services.take(n)
+    usable = np.diff(usable_at_start(cluster)[0])[: cluster.initial]
+    return int((mode.rule_counts(services, usable).dispatch * services.ports * services.proxied).sum())
+
+
+def _cost_lines(mode: Mode, costs: Costs, total: int, usable: int) -> tuple[CostLine, ...]:
+    """Stages of a first packet (or a refused one) and of a later one; scans at the middle of the list."""
+    states = (PacketState.FIRST, PacketState.LATER) if usable else (PacketState.REFUSED,)
+    lines = []
+    for state in states:
+        packet, sum_s = state.value, 0.0
+        stages = mode.stages(state)
+        for stage in stages:
+            mean, most = _steps(mode, stage, total, usable)
+            each_s = float(costs.seconds(stage.work))
+            text = f"{mean:,.10g}" if mean == most else f"{mean:,.1f} on average, 0 to {most:,}"
+            lines.append(CostLine(packet, stage.name, text, each_s, each_s * mean))
+            sum_s += each_s * mean
+        if len(stages) > 1:
+            lines.append(CostLine(packet, "total", "", None, sum_s))
+    return tuple(lines)
+
+
+def _steps(mode: Mode, stage: Stage, total: int, usable: int) -> tuple[float, int]:
+    """How many times a stage's work is done: the mean and the most."""
+    if stage.steps is Steps.DISPATCH:
+        return max(total - 1, 0) / 2, max(total - 1, 0)
+    if stage.steps is Steps.EVERY_DISPATCH:
+        return float(total), total
+    if stage.steps is Steps.ENDPOINT:
+        every = mode.endpoint_steps(np.arange(usable), np.full(usable, usable))
+        return float(every.mean()), int(every.max())
+    return 1.0, 1
+
+
+def _footnotes(scenario: Scenario, subject: Subject, mode: Mode, costs: Costs, total: int) -> tuple[str, ...]:
+    profile = scenario.profile
+    source = f"{mode.family} of profile {profile.name} ({profile.set} set, cache warmth {profile.cache_warmth:g})"
+    notes = [f"Costs: {source}, one packet alone: no waiting for a busy core."]
+    states = (PacketState.FIRST, PacketState.LATER) if subject.pods else (PacketState.REFUSED,)
+    for stage in (stage for state in states for stage in mode.stages(state)):
+        most = _steps(mode, stage, total, len(subject.pods))[1]
+        for name in stage.work:
+            if times := costs.extrapolation(name, most):
+                measured = costs.coefficients[name].measured_to or 0
+                what = f"{stage.name}, measured up to {measured:,.0f} steps and here up to {most:,} ({times:.1f}x)"
+                notes.append(f"Extrapolated: {what}.")
+    if any(stage.steps is Steps.DISPATCH for stage in mode.stages(PacketState.FIRST)) and subject.pods:
+        notes.append("The place in the list changes with every sync, so the average is what counts, not today's place.")
+    return tuple(notes)

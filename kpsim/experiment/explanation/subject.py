@@ -1,0 +1,177 @@
+"""The Service that is explained, found among the others, and what is to say about it before any rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import numpy as np
+
+from kpsim.cluster.columns import Cluster, dotted
+from kpsim.errors import InputError, Place, Problem
+from kpsim.kube.objects import ResolvedService, Service
+from kpsim.kube.resolve import resolve
+from kpsim.proxy.rules import NodeView
+from kpsim.proxy.timeline import usable_at_start
+from kpsim.scenario.model import Scenario
+
+__all__ = ["Subject", "View", "entrances", "facts_of", "find_service"]
+
+NAMES_LOOKED_AT = 20_000
+SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class View(NodeView):
+    """What one node holds, with endpoints at the ports their containers listen on."""
+
+    targets: Mapping[int, int]
+
+    def address(self, port: int, pod: int) -> str:
+        """``ip:port`` of an endpoint of a service port."""
+        number = self.targets.get(port) or int(self.cluster.port_number[port])
+        return f"{dotted(int(self.pod_ip[pod]))}:{number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The Service that is explained: its rows, its object where one was read, and the Pods that can serve it."""
+
+    name: str
+    row: int
+    type: str
+    cluster: Cluster
+    found: ResolvedService | None
+    pods: tuple[int, ...]
+    ports: range
+
+    @property
+    def service(self) -> Service | None:
+        """The object that was read, with its addresses; ``None`` for a grown Service."""
+        return self.found.service if self.found else None
+
+    @property
+    def ip(self) -> str:
+        """Its ClusterIP."""
+        return dotted(int(self.cluster.services.cluster_ip[self.row]))
+
+    @property
+    def endpoints(self) -> int:
+        """How many endpoints it has, ready or not."""
+        return len(self.cluster.endpoints(self.row))
+
+    def view(self, q: int) -> View:
+        """What a node holds for service port ``q`` alone."""
+        targets = dict(zip(self.ports, self.found.target_ports, strict=False)) if self.found else {}
+        return View(self.cluster, {self.row: self.pods}, np.array([q]), self.cluster.pod_ip, targets)
+
+    def addresses(self, q: int) -> str:
+        """The first few of its endpoints, as ``ip:port``."""
+        shown = [self.view(q).address(q, pod) for pod in self.pods[:SHOWN]]
+        more = len(self.pods) - len(shown)
+        return ", ".join(shown) + (f" and {more:,} more" if more else "")
+
+
+def find_service(scenario: Scenario, cluster: Cluster, name: str) -> Subject:
+    """The Service ``namespace/name``.  Raises :class:`InputError`, with the nearest name, if there is none."""
+    row = cluster.names.index(name)
+    if row is None or row >= cluster.initial:
+        raise InputError([_no_such(cluster, name)])
+    params = scenario.cluster
+    found = None
+    for service in scenario.objects.services:
+        if f"{service.namespace}/{service.name}" == name:
+            ranges = (params.service_cluster_ip_range, params.service_node_port_range)
+            resolved = resolve(scenario.objects, *ranges, params.nodes)[0]
+            found = next(
+                r for r in resolved if (r.service.namespace, r.service.name) == (service.namespace, service.name)
+            )
+    grown = {f"{g.namespace}/{g.name}": g for g in scenario.groups}.get(name.rpartition("-")[0])
+    offset, pods = usable_at_start(cluster)
+    return Subject(
+        name=name,
+        row=row,
+        type=found.service.type if found else grown.type if grown else "ClusterIP",
+        cluster=cluster,
+        found=found,
+        pods=tuple(pods[offset[row] : offset[row + 1]].tolist()),
+        ports=range(int(cluster.port_offset[row]), int(cluster.port_offset[row + 1])),
+    )
+
+
+def _no_such(cluster: Cluster, name: str) -> Problem:
+    names = [cluster.names[i] for i in range(min(cluster.initial, NAMES_LOOKED_AT))]
+    bare = name.rpartition("/")[2]
+    elsewhere = [known for known in names if known.rpartition("/")[2] == bare]
+    numbered = [known for known in names if known == f"{name}-0"]
+    near = [*elsewhere, *numbered, *get_close_matches(name, names, n=1)][:1]
+    shown = ", ".join(names[:SHOWN])
+    more = f" and {cluster.initial - SHOWN:,} more" if cluster.initial > SHOWN else ""
+    mend = f"did you mean {near[0]}?" if near else f"there are {shown}{more}" if names else "there are none at all"
+    return Problem(Place(), what=f"there is no Service {name}", mend=mend)
+
+
+def facts_of(subject: Subject) -> Iterator[str]:
+    """What it is and who serves it, before any rule."""
+    namespace, _, bare = subject.name.partition("/")
+    dns = f"{bare}.{namespace}.svc.cluster.local"
+    service = subject.service
+    if subject.type == "ExternalName":
+        target = service.external_name if service else "another name"
+        yield f"DNS answers {dns} with a CNAME to {target}, and that is all."
+        yield "It has no ClusterIP, no endpoints and no rules: kube-proxy does not see it, clients go where DNS says."
+        return
+    selector = ",".join(f"{k}={v}" for k, v in service.selector) if service else ""
+    if selector:
+        yield f"selector: {selector}"
+    ready = len(subject.pods)
+    share = "all" if ready == subject.endpoints else f"{ready:,}"
+    yield f"endpoints: {subject.endpoints:,}, {share} of them ready" if subject.endpoints else "endpoints: none"
+    if subject.cluster.services.headless[subject.row]:
+        yield f"It is headless (clusterIP: None): DNS answers {dns} with the addresses of its Pods:"
+        yield f"  {subject.addresses(subject.ports[0])}" if ready and subject.ports else "  there are none"
+        yield "kube-proxy writes no rules for it: a client connects to a Pod directly, and picks which one itself."
+        return
+    if not ready:
+        yield from _why_nobody(subject, selector)
+    if service and service.session_affinity != "None":
+        yield f"sessionAffinity: {service.session_affinity}: a client that comes back goes to the same Pod [A13]"
+    for policy in ("external", "internal"):
+        if service and getattr(service, f"{policy}_traffic_policy") == "Local":
+            yield f"{policy}TrafficPolicy: Local is read, not modelled: here every endpoint serves every node [A13]"
+
+
+def _why_nobody(subject: Subject, selector: str) -> Iterator[str]:
+    namespace, _, bare = subject.name.partition("/")
+    if subject.endpoints:
+        yield "Its endpoints are there but none is ready: look at the Pods' readiness probes."
+    elif selector:
+        yield f"No Pod matches the selector; in the cluster: kubectl -n {namespace} get pods -l {selector}"
+    else:
+        yield "It has no selector, and no EndpointSlice was read for it."
+    yield f"what kube-proxy sees: kubectl -n {namespace} get endpointslices -l kubernetes.io/service-name={bare}"
+
+
+def entrances(subject: Subject, q: int, servers: bool) -> Iterator[str]:
+    """Where else the port is reached, and how such a packet's way differs."""
+    cluster, service = subject.cluster, subject.service
+    if subject.pods:
+        yield f"endpoints: {subject.addresses(q)}"
+    node_port = int(cluster.port_node_port[q])
+    outside = [*service.external_ips, *service.load_balancer_ips] if service else []
+    if node_port:
+        yield f"on every node's address too, at NodePort {node_port}"
+    if outside:
+        yield f"at {', '.join(outside)} too (external or load balancer addresses)"
+    elif subject.type == "LoadBalancer":
+        yield "its load balancer has no address yet (EXTERNAL-IP <pending>); the cloud's would send to the NodePort"
+    if (node_port or outside) and subject.pods and not servers:
+        yield (
+            "a packet for the NodePort passes all of KUBE-SERVICES, whose last rule leads to KUBE-NODEPORTS;"
+            if (node_port)
+            else "a packet from outside finds its address in KUBE-SERVICES;"
+        )
+        yield "it is marked in KUBE-EXT (masquerade: the Pod answers by way of this node), then goes on as below [A16]"
+    elif node_port or outside:
+        yield "these addresses are virtual servers of their own; a packet from outside is masqueraded as well [A16]"

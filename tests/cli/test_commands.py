@@ -1,0 +1,225 @@
+"""Every command but ``run``: what it answers on small inputs, as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import kpsim as package
+from tests.cli.shell import SERVICES, SMALL, Shell
+
+COMMANDS = ("run", "check", "compare", "sweep", "explain", "import", "modes", "sources", "schema", "version")
+SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
+AXIS = ("--set", "services.web.count=1,3")
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS, "explain service"])
+def test_help_is_there_under_each_command(kpsim: Shell, command: str) -> None:
+    for flag in ("--help", "-h"):
+        answer = kpsim(*command.split(), flag)
+        assert answer.code == 0
+        assert answer.out.startswith("Usage: ")
+        assert "..." not in answer.out.partition("Commands:")[2], "a command's one line is not cut short"
+    assert answer.err == ""
+
+
+def test_help_lists_every_command_and_exit_code(kpsim: Shell) -> None:
+    said = kpsim("--help").out
+    for command in COMMANDS:
+        assert f"\n  {command} " in said
+    for code in ("0 passed", "2 usage", "3 bad input", "4 stopped", "99 a threshold", "130 interrupted"):
+        assert code in said
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ("rnu", "Did you mean run?"),
+        ("explain svc", "Did you mean 'service'?"),
+        ("run", "Missing argument 'FILE|DIR…'"),
+        ("explain service web-0", "Missing option '-f' / '--file'"),
+        ("check small.yaml --sed 3", "No such option"),
+        ("modes more", "unexpected extra argument"),
+    ],
+)
+def test_wrong_usage_is_said_and_is_2(kpsim: Shell, wrong: str, says: str) -> None:
+    answer = kpsim(*wrong.split())
+    assert answer.code == 2
+    assert says in answer.err
+    assert answer.out == ""
+
+
+def test_version_is_said_both_ways(kpsim: Shell) -> None:
+    assert kpsim("version").out == kpsim("--version").out == f"kpsim {package.__version__}\n"
+
+
+def test_modes_are_listed_with_those_that_are_not_built(kpsim: Shell) -> None:
+    said = kpsim("modes").out
+    assert said.splitlines()[0].split() == ["mode", "since", "deprecated", "removed", "about"]
+    assert {row["name"]: row["modelled"] for row in kpsim("modes", "-o", "json").json}.items() >= {
+        ("iptables", True), ("ipvs", True), ("nftables", False),
+    }  # fmt: skip
+    assert "nftables" in said
+
+
+def test_sources_gives_every_number_its_source(kpsim: Shell) -> None:
+    said = kpsim("sources").out
+    assert said.index("Measured") < said.index("\nAssumed") < said.index("\nTaken for granted")
+    for row in kpsim("sources", "--set", "quiet", "-o", "json").json["numbers"]:
+        assert row["low"] <= row["value"] <= row["high"], row["name"]
+        assert row["says"], row["name"]
+    refused = kpsim("sources", "--profile", "nope")
+    assert refused.code == 3
+    assert "there are measured-linux" in refused.err
+
+
+def test_the_schema_accepts_every_scenario_and_refuses_a_misspelt_one(kpsim: Shell) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    import yaml
+
+    validator = jsonschema.Draft202012Validator(kpsim("schema").json)
+    validator.check_schema(validator.schema)
+    for path in SCENARIOS:
+        found = [error.message for error in validator.iter_errors(yaml.safe_load(path.read_text(encoding="utf-8")))]
+        assert not found, path.name
+    for old, new in (("cluster:", "clutser:"), ("nodes: 2", "nodes: -2"), ("kind: Scenario", "kind: Scenery")):
+        assert list(validator.iter_errors(yaml.safe_load(SMALL.replace(old, new)))), new
+
+
+def test_check_lists_limits_and_simulates_nothing(kpsim: Shell) -> None:
+    answer = kpsim("check", kpsim.small(), "--set", "changes.churn.podReplacementsPerSecond=0.2")
+    assert answer.code == 0
+    assert answer.out.startswith("small: 2 Services with 2 service ports and 4 endpoints on 2 nodes; ")
+    churn = next(line for line in answer.out.splitlines() if line.startswith("Pod churn"))
+    assert churn.split()[2:6] == ["soft", "0.4", "20", "2"], "a use below one is not shown as none"
+    assert kpsim.left() == ["small.yaml"]
+
+
+def test_check_as_json_and_a_limit_that_is_passed(kpsim: Shell) -> None:
+    answer = kpsim("check", kpsim.small(), "--set", "services.web.count=12000", "-o", "json")
+    limits = {limit["name"]: limit for limit in answer.json["limits"]}
+    assert limits["Services"]["share"] == pytest.approx(1.2)
+    assert "warning: Services: 12,000 of 10,000 (soft limit)" in answer.err
+    assert answer.json["services"] == 12_000
+
+
+def test_check_takes_a_sweep_at_its_last_point(kpsim: Shell) -> None:
+    text = SMALL.replace("kind: Scenario", "kind: Sweep") + "sweep: {services.web.count: 1..300:log:3}\n"
+    answer = kpsim("check", kpsim.write("grid.yaml", text))
+    assert answer.out.startswith("small: 300 Services")
+    assert "a sweep over services.web.count" in answer.err
+
+
+def test_compare_runs_the_modes_that_are_named_or_all_there_are(kpsim: Shell) -> None:
+    named = kpsim("compare", kpsim.small(), "--modes", "ipvs,iptables", "--jobs", "1", "-o", "json", "--out", "out")
+    assert named.code == 0
+    assert list(named.json["modes"]) == ["ipvs", "iptables"]
+    assert {row["against"] for row in named.json["comparisons"]} == {"ipvs"}
+    every = kpsim("compare", kpsim.small(), "--jobs", "1", "--out", "out")
+    assert "ipvs against iptables, paired by replication" in every.out
+
+
+@pytest.mark.parametrize(
+    ("modes", "code", "says"),
+    [
+        ("", 2, "two modes or more"),
+        ("iptables", 2, "two modes or more"),
+        ("iptables,foo", 3, "there is no mode 'foo'"),
+        ("iptables,ivps", 3, "did you mean ipvs?"),
+        ("iptables,nftables", 3, "designed, not built yet"),
+        ("ipvs,ipvs", 3, "named twice"),
+    ],
+)
+def test_modes_that_cannot_be_compared_are_said(kpsim: Shell, modes: str, code: int, says: str) -> None:
+    answer = kpsim("compare", kpsim.small(), "--modes", modes)
+    assert answer.code == code
+    assert says in answer.err
+
+
+def test_a_sweep_is_tabled_and_goes_on_where_it_was(kpsim: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = kpsim("sweep", kpsim.small(), *AXIS, "--jobs", "1", "--replications", "1", "--out", "out")
+    assert first.code == 0
+    assert first.out.splitlines()[0].startswith("services.web.count  mode      first packet latency p50")
+    assert "table: out/sweep.csv" in first.out
+    assert (kpsim.here / "out/sweep.csv").read_text(encoding="utf-8").startswith("services.web.count,mode,measure,")
+    monkeypatch.setattr("kpsim.experiment.sweeps._run_point", lambda _: pytest.fail("it was run again"))
+    again = kpsim("sweep", kpsim.small(), *AXIS, "--jobs", "1", "--replications", "1", "--out", "out", "-o", "json")
+    assert {row["services.web.count"] for row in again.json} == {1, 3}
+    kept = sorted((kpsim.here / "results/sweeps/points").iterdir())
+    assert len(kept) == 2
+
+
+def test_a_kept_point_that_is_torn_is_computed_again(kpsim: Shell) -> None:
+    command = ("sweep", kpsim.small(), *AXIS, "--jobs", "1", "--replications", "1", "--out", "out", "-o", "json")
+    first = kpsim(*command)
+    next((kpsim.here / "results/sweeps/points").iterdir()).write_text('[{"mode": "ipta')
+    assert kpsim(*command).json == first.json
+
+
+def test_a_sweep_file_runs_under_run_too(kpsim: Shell) -> None:
+    text = SMALL.replace("kind: Scenario", "kind: Sweep") + "sweep: {services.web.count: [1, 2]}\n"
+    answer = kpsim("run", kpsim.write("grid.yaml", text), "--jobs", "1", "--replications", "1", "--out", "out")
+    assert answer.code == 0
+    assert "table: out/sweep.csv" in answer.out
+    refused = kpsim("compare", "grid.yaml")
+    assert refused.code == 3
+    assert "kpsim run grid.yaml" in refused.err
+
+
+def test_an_interrupted_sweep_says_what_it_keeps(kpsim: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kpsim.experiment import sweeps
+
+    whole = sweeps._run_point
+    seen: list[object] = []
+
+    def run_point(scenario: object) -> object:
+        seen.append(scenario)
+        if len(seen) > 1:
+            raise KeyboardInterrupt
+        return whole(scenario)  # type: ignore[arg-type]  # a Scenario
+
+    monkeypatch.setattr(sweeps, "_run_point", run_point)
+    answer = kpsim("sweep", kpsim.small(), *AXIS, "--jobs", "1", "--replications", "1", "--out", "out")
+    assert answer.code == 130
+    assert "1 of 2 points were done; they are kept" in answer.err
+    assert not (kpsim.here / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("axis", "says"),
+    [
+        ("services.web.count=1..4", "needs :log: or :lin:"),
+        ("services.web.count=1,x", "'x' is not a number"),
+        ("services.web.count=2", "nothing to sweep over"),
+        ("services.wbe.count=1,2", "did you mean web?"),
+    ],
+)
+def test_a_wrong_range_is_said_before_anything_is_run(kpsim: Shell, axis: str, says: str) -> None:
+    answer = kpsim("sweep", kpsim.small(), "--set", axis)
+    assert answer.code == 3
+    assert says in answer.err
+    assert kpsim.left() == ["small.yaml"]
+
+
+def test_import_writes_a_scenario_that_reads_back(kpsim: Shell) -> None:
+    kpsim.write("objects.yaml", SERVICES)
+    printed = kpsim("import", "objects.yaml")
+    assert printed.out.startswith("# Made from objects.yaml: 6 Services")
+    written = kpsim("import", "objects.yaml", "--out", "scenario.yaml")
+    assert (kpsim.here / "scenario.yaml").read_text(encoding="utf-8") == printed.out
+    assert written.out == ""
+    assert "now: kpsim run scenario.yaml" in written.err
+    both = [json.loads(kpsim("check", name, "-o", "json").out) for name in ("objects.yaml", "scenario.yaml")]
+    assert both[0] == both[1]
+
+
+@pytest.mark.parametrize(
+    ("out", "says"), [("objects.yaml", "is there already"), ("no/where.yaml", "cannot be written")]
+)
+def test_import_does_not_write_over_what_is_there(kpsim: Shell, out: str, says: str) -> None:
+    answer = kpsim("import", kpsim.write("objects.yaml", SERVICES), "--out", out)
+    assert answer.code == 3
+    assert f"--out {out}: {says}" in answer.err
+    assert (kpsim.here / "objects.yaml").read_text(encoding="utf-8") == SERVICES

@@ -1,0 +1,142 @@
+"""``kpsim explain service``: what someone who learns how a Service works is told, kind by kind and mode by mode."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.cli.shell import SERVICES, SMALL, Answer, Shell
+
+MODES = ("iptables", "ipvs")
+
+
+def explain(kpsim: Shell, name: str, *options: str) -> Answer:
+    answer = kpsim("explain", "service", name, "-f", kpsim.write("objects.yaml", SERVICES), *options)
+    assert answer.code == 0
+    return answer
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("name", "kind"), [("web", "ClusterIP"), ("door", "NodePort"), ("front", "LoadBalancer"), ("lost", "ClusterIP")]
+)
+def test_the_order_of_the_story_is_the_same_for_all(kpsim: Shell, mode: str, name: str, kind: str) -> None:
+    said = explain(kpsim, name, "--mode", mode).out
+    assert said.startswith(f"Service default/{name}, type {kind}, under kube-proxy mode {mode}\n")
+    parts = ("  rules on every node", "  what the first packet", "    => ", "  what that costs", "Costs: ")
+    places = [said.index(part) for part in parts]
+    assert places == sorted(places)
+    assert f"Costs: {'iptables-legacy' if mode == 'iptables' else 'ipvs'} of profile measured-linux" in said
+    assert "<" not in said.replace("<Pods of this node>", "").replace("<node address>", ""), "no placeholder is left"
+
+
+def test_a_cluster_ip_is_found_by_a_scan_and_translated_to_the_target_port(kpsim: Shell) -> None:
+    said = explain(kpsim, "web").out
+    assert "port http 10.96.1.1:80/TCP" in said
+    assert "PREROUTING -> KUBE-SERVICES: other rules come first, 1.5 on average (0 to 3)" in said
+    steps = re.findall(r"^ +\d+\. (?:(?:takes|passes): +-A )?(\S+)", said, re.MULTILINE)
+    assert [step.rpartition("-")[0] for step in steps if step.startswith("KUBE")] == sorted(
+        [step.rpartition("-")[0] for step in steps if step.startswith("KUBE")],
+        key=["KUBE", "KUBE-SVC", "KUBE-SEP"].index,
+    )
+    assert re.search(r"takes: +-A KUBE-SEP-\w+ .*-j DNAT --to-destination 10\.\d+\.\d+\.\d+:8080", said)
+    assert re.search(r"=> it goes to 10\.\d+\.\d+\.\d+:8080, and so does the rest of the connection", said)
+    assert "later packets: conntrack knows the connection" in said
+
+
+def test_the_total_is_the_sum_of_the_stages(kpsim: Shell) -> None:
+    answer = kpsim("explain", "service", "web-0", "-f", kpsim.small(), "-o", "json")
+    (port,) = answer.json["ports"]
+    first = {line["stage"]: line["total_s"] for line in port["costs"] if line["packet"] == "first"}
+    assert first.pop("total") == pytest.approx(sum(first.values()))
+
+
+def test_ipvs_is_one_lookup_and_the_next_in_turn(kpsim: Shell) -> None:
+    said = explain(kpsim, "web", "--mode", "ipvs").out
+    assert "one hash lookup, however many Services there are: TCP  10.96.1.1:80 rr" in said
+    assert "takes the next of 3 real servers" in said
+    assert "KUBE-SVC" not in said
+    assert "list changes with every sync" not in said
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_node_port_and_a_load_balancer_say_how_they_are_reached(kpsim: Shell, mode: str) -> None:
+    door = explain(kpsim, "door", "--mode", mode).out
+    assert "on every node's address too, at NodePort 30080" in door
+    front = explain(kpsim, "front", "--mode", mode).out
+    assert "at 203.0.113.7 too" in front
+    assert ("KUBE-EXT" in door) == (mode == "iptables")
+    assert ("-s 198.51.100.0/24" in front) == (mode == "iptables")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_headless_and_external_name_have_dns_and_no_rules(kpsim: Shell, mode: str) -> None:
+    each = explain(kpsim, "each", "--mode", mode).out
+    assert "It is headless (clusterIP: None): DNS answers each.default.svc.cluster.local" in each
+    far = explain(kpsim, "far", "--mode", mode).out
+    assert "DNS answers far.default.svc.cluster.local with a CNAME to db.example.com" in far
+    for said in (each, far):
+        assert "rules on every node" not in said
+        assert "Costs" not in said
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_service_without_endpoints_says_why_and_where_to_look(kpsim: Shell, mode: str) -> None:
+    answer = explain(kpsim, "lost", "--mode", mode)
+    assert "endpoints: none\n" in answer.out
+    assert "kubectl -n default get pods -l app=nobody" in answer.out
+    assert "=> nobody can serve it: refused at once" in answer.out
+    assert "later packets" not in answer.out
+    assert "the selector matches no Pod" in answer.err
+    if mode == "iptables":
+        assert "*filter\n" in answer.out
+        assert "-j REJECT" in answer.out
+
+
+def test_warnings_about_other_services_are_left_out(kpsim: Shell) -> None:
+    assert explain(kpsim, "web").err == ""
+
+
+def test_every_port_is_told_by_itself(kpsim: Shell) -> None:
+    text = SMALL.replace("endpoints: 2}", "endpoints: 2, ports: 2}")
+    said = kpsim("explain", "service", "web-1", "-f", kpsim.write("two.yaml", text)).out
+    first, second = said.split("\nport p1 ")
+    assert "--dport 80 " in first
+    assert "--dport 81 " not in first
+    assert "--dport 81 " in second
+
+
+def test_a_long_service_is_shortened_and_extrapolation_is_said(kpsim: Shell) -> None:
+    text = SMALL.replace("count: 2, endpoints: 2", "count: 40000, endpoints: 2") .replace(
+        "  traffic", "    - {name: big, count: 1, endpoints: 200}\n  traffic"
+    )  # fmt: skip
+    said = kpsim("explain", "service", "big-0", "-f", kpsim.write("large.yaml", text)).out
+    assert len(said.splitlines()) < 60
+    assert "more rules of KUBE-SVC-" in said
+    assert "more KUBE-SEP chains like these" in said
+    assert "Extrapolated: scan of KUBE-SERVICES, measured up to 30,000 steps and here up to 40,000 (1.3x)." in said
+    assert "Extrapolated: statistic rules of KUBE-SVC, measured up to 64 steps" in said
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [("wbe", "default/web"), ("kube-system/door", "default/door"), ("default/fornt", "default/front")],
+)
+def test_a_wrong_name_is_answered_with_the_nearest(kpsim: Shell, wrong: str, right: str) -> None:
+    answer = kpsim("explain", "service", wrong, "-f", kpsim.write("objects.yaml", SERVICES))
+    assert answer.code == 3
+    assert f"did you mean {right}?" in answer.err
+
+
+def test_the_name_of_a_group_leads_to_its_first_service(kpsim: Shell) -> None:
+    answer = kpsim("explain", "service", "web", "-f", kpsim.small())
+    assert answer.code == 3
+    assert "did you mean default/web-0?" in answer.err
+
+
+@pytest.mark.parametrize(("mode", "says"), [("ipvss", "did you mean ipvs?"), ("nftables", "not built yet")])
+def test_a_wrong_mode_is_refused(kpsim: Shell, mode: str, says: str) -> None:
+    answer = kpsim("explain", "service", "web-0", "-f", kpsim.small(), "--mode", mode)
+    assert answer.code == 3
+    assert says in answer.err
