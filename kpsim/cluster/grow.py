@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import chain, count
 
 import numpy as np
 
@@ -95,7 +95,8 @@ def grow(
     if created:
         template = next((g for g in groups if not g.headless and g.type != "ExternalName"), ServiceGroup("created", 1))
         taken = {name for _, name, _ in rows.names}
-        name = next(n for n in ("created", *(f"created-{i}" for i in count(2))) if f"{template.namespace}/{n}" not in taken)
+        names = chain(["created"], (f"created-{i}" for i in count(2)))
+        name = next(name for name in names if f"{template.namespace}/{name}" not in taken)
         newcomers = ServiceGroup(name, created, template.endpoints, namespace=template.namespace)
         _add_group(rows, newcomers, endpoint_counts(newcomers, seed), ips, node_ports, pod_range)
     if rows.pods >= pod_range.num_addresses:

@@ -44,6 +44,11 @@ class ApiServer:
         self.log = DeliveryLog()
         self.subscribers: list[Callable[[Delivery], None]] = []
 
+    @property
+    def over(self) -> bool:
+        """Whether the run has ended; what is still queued drains without effect."""
+        return bool(self._env.now >= self._horizon_ns)
+
     def write_lag_ns(self) -> int:
         """How long the next write takes until it is committed and answered [ns]."""
         if not self._lags:
@@ -52,8 +57,8 @@ class ApiServer:
 
     def commit(self, size: int, watched: bool, **row: object) -> None:
         """Record a committed write of ``size`` bytes and, if kube-proxies watch it, send it to every one of them."""
-        if self._env.now >= self._horizon_ns:
-            return  # the run is over; what is still queued drains without effect
+        if self.over:
+            return
         self.log.writes += 1
         self.log.written_bytes += size
         if not watched:

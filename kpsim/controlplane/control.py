@@ -89,14 +89,12 @@ class ControlPlane:
 
 def _in_order(changes: Changes, seen_ns: I64) -> I64:
     """The informer sees one object's changes in the order in which they happened, whatever each took, (c,)."""
-    subject = changes.subject + (changes.kind == ChangeKind.SERVICE_CREATED) * len(changes.pod_ip)
-    order = np.argsort(subject, kind="stable")
-    epoch = int(seen_ns.max(initial=0)) + 1  # an epoch an object, so that one running maximum serves all
-    rank = np.cumsum(np.diff(subject[order], prepend=-1) != 0)
-    latest = np.maximum.accumulate(seen_ns[order] + rank * epoch) - rank * epoch
-    out = np.empty_like(seen_ns)
-    out[order] = latest
-    return out
+    latest: dict[tuple[bool, int], int] = {}
+    ordered = seen_ns.tolist()
+    for i, (kind, subject) in enumerate(zip(changes.kind.tolist(), changes.subject.tolist(), strict=True)):
+        key = (kind == ChangeKind.SERVICE_CREATED, subject)
+        ordered[i] = latest[key] = max(ordered[i], latest.get(key, 0))
+    return np.array(ordered, np.int64)
 
 
 def _informer_lags(changes: Changes, defaults: Defaults, rng: np.random.Generator) -> I64:

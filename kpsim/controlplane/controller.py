@@ -144,7 +144,7 @@ class EndpointSliceController:
     def _sync(self, service: int) -> Generator[simpy.Event, Any, None]:
         yield self._env.timeout(self._settings.sync_ns)
         if self._env.now < self._seen_ns.get(service, 0):
-            self.stale_retries += 1
+            self.stale_retries += not self._api.over
             self.add(service, self._settings.stale_retry_ns)
             return
         most = self._settings.endpoints_per_slice

@@ -30,7 +30,27 @@ class _Service:
     ready: list[int]  # committed and ready, in kube-proxy's order
     usable: tuple[int, ...]
     trigger_ns: int = -1
-    pending: dict[int, tuple[int, bool]] = field(default_factory=dict)  # Pod -> (when it changed, to ready or not)
+    pending: dict[int, list[tuple[int, bool]]] = field(default_factory=dict)  # Pod -> (when it changed, to ready or not)
+
+
+def _take_effects(state: _Service) -> list[int]:
+    """When those changes happened that are in the committed slices now and were not before.
+
+    A Pod that became ready and was deleted before any write said so has no effect at all; one whose write was already
+    under way was in force for a moment, and both its changes count.
+    """
+    effects = []
+    for pod, changes in list(state.pending.items()):
+        bits = state.committed.get(pod, 0)
+        at_ns, to_ready = changes[0]
+        if bool(bits & READY) == to_ready:
+            effects.append(at_ns)
+            del changes[0]
+        elif len(changes) > 1 and (bits & TERMINATING or pod not in state.wanted):
+            changes.clear()
+        if not changes:
+            del state.pending[pod]
+    return effects
 
 
 def usable_first(endpoints: dict[int, int], ready: Sequence[int], keys: Sequence[int]) -> tuple[int, ...]:
@@ -121,14 +141,14 @@ class ServiceStates:
             if before is not None and before & TERMINATING:
                 return False
             state.wanted[pod] = READY | SERVING
-            state.pending[pod] = (at_ns, True)
+            state.pending[pod] = [(at_ns, True)]
             self.touch(service, at_ns)
         elif kind == ChangeKind.POD_TERMINATING:
             if before is None:
                 return False
             state.wanted[pod] = (SERVING if before & READY else 0) | TERMINATING
-            if state.pending.pop(pod, None) is None and before & READY:
-                state.pending[pod] = (at_ns, False)
+            if before & READY:
+                state.pending.setdefault(pod, []).append((at_ns, False))
         else:
             return state.wanted.pop(pod, None) is not None
         return True
@@ -152,13 +172,8 @@ class ServiceStates:
         else:
             state.pieces.pop(piece, None)
         old, state.usable = state.usable, usable_first(state.committed, state.ready, self._keys)
-        effects = []
-        for pod, (at_ns, to_ready) in list(state.pending.items()):
-            if bool(state.committed.get(pod, 0) & READY) == to_ready:
-                effects.append(at_ns)
-                del state.pending[pod]
         changed = 0 if old == state.usable else len(set(old) ^ set(state.usable))
-        return state.usable, len(state.committed), changed, tuple(effects)
+        return state.usable, len(state.committed), changed, tuple(_take_effects(state))
 
     def _place(self, state: _Service, pod: int, bits: int | None) -> None:
         """Set (or remove) one committed endpoint, keeping the ready ones in order."""

@@ -412,6 +412,42 @@ def test_effects_are_recorded_exactly_once(seed: int) -> None:
         assert all(at < row.sent_ns for at in row.effects_ns)
 
 
+def test_a_pod_that_was_in_force_for_a_moment_is_two_effects() -> None:
+    """Deleted while the write that makes it ready is under way: the write is sent, and taken back by the next."""
+    cluster = cluster_of(ServiceGroup("s", 1, EndpointCount(mean=1.0)))
+    ready_at, deleted_at = 5 * S, 5 * S + 18 * MS
+    told: list[Told] = [(2 * S, APPEARED, 1), (ready_at, BECAME_READY, 1), (deleted_at, TERMINATED, 1)]
+    came_and_went = 0
+    for seed in range(80):  # whether it happens is a matter of the draws
+        rows = run(cluster, changes_of(cluster, told, slots=[0]), seed=seed).rows
+        served = [1 in row.usable for row in rows]
+        assert not served[-1]
+        effects = [row.effects_ns for row in rows]
+        if any(served):
+            came_and_went += 1
+            assert effects[served.index(True)] == (ready_at,)
+            assert effects[-1] == (deleted_at,)
+        else:
+            assert not any(effects)
+    assert 5 < came_and_went < 80
+
+
+def test_the_informer_sees_one_object_s_changes_in_order_however_long_the_run() -> None:
+    """A day with two replacements a second has more objects than times fit side by side into 64 bits."""
+    from kpsim.controlplane.control import _in_order
+
+    rng = np.random.default_rng(3)
+    pods, day = 200_000, 86_400 * S
+    at = np.sort(rng.integers(0, day, 2 * pods))
+    subject = rng.permutation(np.repeat(np.arange(pods), 2))
+    changes = Changes(at, np.zeros(2 * pods, np.int64), subject, subject, np.zeros(pods, np.uint32), subject)
+    seen = at + rng.integers(0, 20 * MS, len(at))
+    ordered = _in_order(changes, seen)
+    first, second = np.argsort(subject, kind="stable").reshape(-1, 2).T
+    assert (ordered[first] == seen[first]).all()
+    assert (ordered[second] == np.maximum(seen[first], seen[second])).all()
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("replacements_per_s", "shutdown_s"), [(2.0, None), (20.0, None), (5.0, 0.0), (20.0, 0.0)])
 def test_what_is_committed_in_the_end_is_what_is_alive(
