@@ -25,12 +25,12 @@ from kpsim.datapath.prices import PacketPrices
 from kpsim.profiles.costs import Costs, load_profile
 from kpsim.profiles.defaults import Lag, load_defaults
 from kpsim.proxy.contract import Mode
-from kpsim.proxy.draws import SyncDraws
-from kpsim.proxy.lanes import Arrivals, SyncTrace, run_lanes
-from kpsim.proxy.pacing import Pacing
 from kpsim.proxy.registry import create
-from kpsim.proxy.sync import KubeProxy
-from kpsim.proxy.timeline import Timeline
+from kpsim.proxy.sync.draws import SyncDraws
+from kpsim.proxy.sync.lanes import Arrivals, SyncTrace, run_lanes
+from kpsim.proxy.sync.pacing import Pacing
+from kpsim.proxy.sync.process import KubeProxy
+from kpsim.proxy.sync.timeline import Timeline
 from kpsim.rng import stream
 from kpsim.scenario.model import Scenario
 from kpsim.traffic.connections import Connections, Popularity, Windows, draw_connections, plan_windows
@@ -93,7 +93,7 @@ def prepare(scenario: Scenario, cluster: Cluster, number: int) -> Replication:
     changes = draw_changes(
         cluster, scenario.churn.pod_replacements_per_s, lags, run.duration_s, stream(seed, "changes", number)
     )
-    budget = run.packets // (len(scenario.modes) * run.replications)
+    budget = run.packets // run.replications  # whatever the modes, so that they all see the same connections
     traffic = scenario.traffic
     windows = plan_windows(
         traffic, cluster.nodes, run.duration_s, run.warmup_s, budget, stream(seed, "windows", number)
@@ -164,7 +164,8 @@ def _run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacin
     )
     prices = _prices(mode, costs, timeline)
     rules = RulesInForce(replication.cluster, mode, timeline, trace, replication.draws, prices)
-    longest_ns = replication.horizon_ns + prices.most_ns() * (PACKETS_AT_ONCE + replication.connections.busiest_packets())
+    most_packets = PACKETS_AT_ONCE + replication.connections.busiest_packets()
+    longest_ns = replication.horizon_ns + prices.most_ns() * most_packets
     queues = replication.cluster.cores * len(replication.windows.starts_ns)
     nodes_at_once = max(NEVER // (2 * longest_ns * queues), 1)  # as many queues as one axis of time can hold
 

@@ -23,8 +23,8 @@ __all__ = ["check"]
 @format_option
 def check(file: Path, output: str, max_memory: str | None, **options: Any) -> None:
     """Read FILE, lay out its cluster, and list every hard and soft limit with its use; nothing is simulated."""
+    from kpsim.experiment.answers.limits import limits_of
     from kpsim.experiment.guard import check_memory, memory_bytes
-    from kpsim.experiment.limits import limits_of
     from kpsim.experiment.replications import build_cluster, choose_engine
     from kpsim.scenario.kinds import is_sweep
     from kpsim.scenario.reader import read, read_sweep

@@ -85,6 +85,7 @@ class Cluster:
     port_service: I64  # (p,)
     port_number: I64
     port_node_port: I64
+    port_target: I64  # the endpoints' port
     port_protocol: Sequence[str]
     port_name: Sequence[str]
     endpoint_offset: I64  # (n + 1,) first endpoint of each Service

@@ -78,6 +78,7 @@ def grow(
     InputError
         if the service range, the NodePort range or the Pod range is too small.
     """
+    _refuse_namesakes(groups, resolved)
     rows = _Rows()
     ips = ClusterIPAllocator(params.service_cluster_ip_range)
     node_ports = NodePortAllocator(*params.service_node_port_range)
@@ -105,6 +106,21 @@ def grow(
             f"the scenario needs {rows.pods:,}"
         )
     return _assemble(params, rows, initial)
+
+
+def _refuse_namesakes(groups: Sequence[ServiceGroup], resolved: Sequence[ResolvedService]) -> None:
+    """Chains are named after Services, so a grown one must not have the name of another."""
+    sizes: dict[str, int] = {}
+    for group in groups:
+        prefix = f"{group.namespace}/{group.name}"
+        if prefix in sizes:
+            raise InputError(f"spec.services: two groups are called {prefix}; give one another name or namespace")
+        sizes[prefix] = group.count
+    for item in resolved:
+        name = f"{item.service.namespace}/{item.service.name}"
+        prefix, _, number = name.rpartition("-")
+        if number.isdigit() and int(number) < sizes.get(prefix, 0):
+            raise InputError(f"spec.services: the Service {name} is also one of the group {prefix}; rename the group")
 
 
 def _add_group(
@@ -135,6 +151,7 @@ def _add_group(
         cluster_ip=ips.allocate_many(n) if has_ip else none,
         endpoints=endpoints,
         port_number=np.tile(FIRST_PORT + np.arange(ports), n),
+        port_target=np.tile(FIRST_PORT + np.arange(ports), n),
         port_node_port=node_ports.allocate_many(n * ports) if has_node_port else np.zeros(n * ports, np.int64),
     )
     rows.protocols += [group.protocol] * (n * ports)
@@ -185,6 +202,8 @@ def _add_objects(rows: _Rows, resolved: Sequence[ResolvedService], pod_range: ip
             endpoint_pod=list(pods),
             port_number=[p.port for p in service.ports][:ports],
             port_node_port=[p.node_port for p in service.ports][:ports],
+            # an unresolved named port keeps the Service's own number: what matters is that it differs by port
+            port_target=[t or p.port for t, p in zip(item.target_ports, service.ports, strict=False)][:ports],
         )
         rows.protocols += [p.protocol for p in service.ports][:ports]
         rows.port_names += [p.name for p in service.ports][:ports]
@@ -228,6 +247,7 @@ def _assemble(params: ClusterParams, rows: _Rows, initial: int) -> Cluster:
         port_service=np.asarray(freeze(np.repeat(np.arange(rows.services), ports))),
         port_number=column("port_number"),
         port_node_port=column("port_node_port"),
+        port_target=column("port_target"),
         port_protocol=rows.protocols,
         port_name=rows.port_names,
         endpoint_offset=_offsets(endpoints),

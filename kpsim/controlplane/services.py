@@ -30,7 +30,7 @@ class _Service:
     ready: list[int]  # committed and ready, in kube-proxy's order
     usable: tuple[int, ...]
     trigger_ns: int = -1
-    pending: dict[int, list[tuple[int, bool]]] = field(default_factory=dict)  # Pod -> (when it changed, to ready or not)
+    pending: dict[int, list[tuple[int, bool]]] = field(default_factory=dict)  # Pod -> (when, to ready or not)
 
 
 def _take_effects(state: _Service) -> list[int]:

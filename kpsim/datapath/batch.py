@@ -19,9 +19,9 @@ from kpsim.cluster.columns import Cluster
 from kpsim.datapath.outcomes import Outcomes, verdicts
 from kpsim.datapath.prices import PacketPrices
 from kpsim.proxy.contract import Mode
-from kpsim.proxy.draws import SyncDraws
-from kpsim.proxy.lanes import SyncTrace
-from kpsim.proxy.timeline import Timeline
+from kpsim.proxy.sync.draws import SyncDraws
+from kpsim.proxy.sync.lanes import SyncTrace
+from kpsim.proxy.sync.timeline import Timeline
 from kpsim.traffic.connections import Connections, Windows
 from kpsim.units import I64
 
@@ -41,7 +41,7 @@ class RulesInForce:
 
     def version(self, node: I64, time_ns: I64) -> tuple[I64, I64, I64]:
         """Rule set number in force at ``time_ns`` on each node, since when, and until when (NEVER for the last)."""
-        rows, nodes = self.trace.end.shape
+        nodes = self.trace.end.shape[1]
         ends = np.vstack([np.full((1, nodes), -NEVER), self.trace.end, np.full((1, nodes), NEVER)])
         version = np.empty(len(node), np.int64)
         for n in np.unique(node).tolist():

@@ -16,7 +16,7 @@ from kpsim.cluster.columns import Cluster
 from kpsim.datapath.outcomes import Outcomes, verdicts
 from kpsim.datapath.prices import PacketPrices
 from kpsim.proxy.contract import Mode
-from kpsim.proxy.sync import KubeProxy
+from kpsim.proxy.sync.process import KubeProxy
 from kpsim.traffic.connections import Connections, Windows
 from kpsim.units import I64
 

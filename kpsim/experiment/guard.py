@@ -29,9 +29,7 @@ def memory_bytes(scenario: Scenario) -> float:
     syncs = min(scenario.run.duration_s / SHORTEST_SYNC_S, changes + scenario.run.duration_s / 30)
     traffic = scenario.traffic
     rate = traffic.connections_per_s_per_node * traffic.packets_per_connection * scenario.cluster.nodes
-    packets = min(
-        rate * scenario.run.duration_s, scenario.run.packets / (len(scenario.modes) * scenario.run.replications)
-    )
+    packets = min(rate * scenario.run.duration_s, scenario.run.packets / scenario.run.replications)
     return (
         BASE
         + PER_SERVICE * services

@@ -7,10 +7,9 @@ depend on how many jobs there are, because draws are keyed by replication, and s
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, as_completed
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -20,12 +19,13 @@ import numpy as np
 import kpsim
 from kpsim.cluster.columns import Cluster
 from kpsim.cluster.grow import grow
-from kpsim.experiment.curves import bins_by_position, extrapolations, load_curve, position_line, sync_curve
+from kpsim.experiment.answers.curves import bins_by_position, extrapolations, load_curve, position_line, sync_curve
+from kpsim.experiment.answers.judge import compare, judge
+from kpsim.experiment.answers.limits import limits_of
 from kpsim.experiment.guard import check_memory
-from kpsim.experiment.judge import compare, judge
-from kpsim.experiment.limits import limits_of
 from kpsim.experiment.observe import Observations, observe
 from kpsim.experiment.result import Cdf, ModeResult, Result
+from kpsim.experiment.workers import working
 from kpsim.kube.resolve import resolve
 from kpsim.measure.intervals import estimate, summarise
 from kpsim.measure.summary import MEASURES
@@ -49,6 +49,7 @@ REFERENCE_PACKETS = (
 REFERENCE_NODES = 10
 REFERENCE_SERVICES = 50
 CDF_POINTS = 301
+WORTH_SAYING = 0.005  # of connections or packets lost
 TAIL_POINTS = 60  # beyond p99
 
 
@@ -114,20 +115,12 @@ def _spread(
     done: dict[int, list[Observations]],
     tell: Callable[[int], None],
 ) -> None:
-    """Fill ``done`` through an executor; a fresh process each, started cleanly rather than forked."""
-    numbers = range(scenario.run.replications)
-    pool = executor or ProcessPoolExecutor(min(jobs, len(numbers)), mp_context=multiprocessing.get_context("spawn"))
-    try:
-        futures = [pool.submit(_replicate, scenario, number, engine) for number in numbers]
-        for number, future in zip(numbers, futures, strict=True):
-            done[number] = future.result()
+    """Fill ``done`` through an executor, as replications come in."""
+    tasks = {number: (scenario, number, engine) for number in range(scenario.run.replications)}
+    with working(tasks, _replicate, jobs, executor) as futures:
+        for future in as_completed(futures):
+            done[futures[future]] = future.result()
             tell(len(done))
-    except BaseException:
-        if executor is None:
-            pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    if executor is None:
-        pool.shutdown()
 
 
 def _replicate(scenario: Scenario, number: int, engine: str, cluster: Cluster | None = None) -> list[Observations]:
@@ -150,6 +143,8 @@ def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
     )
     created = round(scenario.churn.services_created_per_s * scenario.run.duration_s)
     cluster = grow(params, scenario.groups, resolved, created, scenario.run.seed)
+    if not cluster.services.proxied[: cluster.initial].any():
+        warnings = (*warnings, "no Service with a ClusterIP was read, so there is nothing to simulate for kube-proxy")
     return cluster, (*scenario.warnings, *warnings, *cluster.warnings)
 
 
@@ -159,7 +154,7 @@ def choose_engine(scenario: Scenario) -> tuple[str, str]:
         return scenario.run.engine, "as the scenario asks"
     traffic, run_params = scenario.traffic, scenario.run
     rate = traffic.connections_per_s_per_node * traffic.packets_per_connection * scenario.cluster.nodes
-    packets = min(rate * run_params.duration_s, run_params.packets / (len(scenario.modes) * run_params.replications))
+    packets = min(rate * run_params.duration_s, run_params.packets / run_params.replications)
     services = sum(g.count for g in scenario.groups) + len(scenario.objects.services)
     if packets <= REFERENCE_PACKETS and scenario.cluster.nodes <= REFERENCE_NODES and services <= REFERENCE_SERVICES:
         return "reference", "small enough for a process a packet"
@@ -189,10 +184,22 @@ def _result(
         nodes=cluster.nodes,
         engine=engine,
         engine_reason=reason,
-        warnings=(*warnings, *_deprecations(scenario)),
+        warnings=(*warnings, *_lost(modes), *_deprecations(scenario)),
         assumptions=assumptions(),
         provenance=_provenance(scenario),
     )
+
+
+def _lost(modes: Mapping[str, ModeResult]) -> list[str]:
+    """Connections that got no answer, where they are more than a few."""
+    found = []
+    for name, mode in modes.items():
+        counts = mode.counts
+        if counts["refused"] > WORTH_SAYING * counts["connections"]:
+            found.append(f"{name}: {counts['refused']:,} of {counts['connections']:,} connections were refused")
+        if counts["stale"] > WORTH_SAYING * counts["packets"]:
+            found.append(f"{name}: {counts['stale']:,} of {counts['packets']:,} packets went to Pods that were gone")
+    return found
 
 
 def _deprecations(scenario: Scenario) -> list[str]:

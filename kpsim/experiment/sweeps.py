@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
-import signal
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Executor, as_completed
+from contextlib import closing, suppress
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -24,6 +22,7 @@ from kpsim.errors import InputError
 from kpsim.experiment.guard import check_memory
 from kpsim.experiment.replications import run_scenario
 from kpsim.experiment.result import Result
+from kpsim.experiment.workers import working
 from kpsim.scenario.model import Scenario, Sweep
 from kpsim.scenario.reader import read, read_sweep
 from kpsim.scenario.resolved import write_resolved
@@ -121,34 +120,10 @@ def _run_points(
         for i, scenario in todo.items():
             yield i, _run_point(scenario)
         return
-    pool = executor or ProcessPoolExecutor(min(jobs, len(todo)), mp_context=multiprocessing.get_context("spawn"))
-    try:
-        largest_first = sorted(todo, key=lambda i: -sum(g.count for g in todo[i].groups))
-        with _deaf_to_interrupts():
-            futures = {pool.submit(_run_point, todo[i]): i for i in largest_first}
+    largest_first = sorted(todo, key=lambda i: -sum(g.count for g in todo[i].groups))
+    with working({i: (todo[i],) for i in largest_first}, _run_point, jobs, executor) as futures:
         for future in as_completed(futures):
             yield futures[future], future.result()
-    except BaseException:
-        if executor is None:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                worker.terminate()
-        raise
-    if executor is None:
-        pool.shutdown()
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes started inside do not hear a Ctrl-C, which reaches all of a terminal: their parent ends them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _run_point(scenario: Scenario) -> list[Row]:

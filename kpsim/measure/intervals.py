@@ -15,7 +15,7 @@ import numpy as np
 from kpsim.measure.summary import Estimate, Summary
 from kpsim.measure.tally import Tally
 
-__all__ = ["QUANTILES", "estimate", "student_t95", "summarise"]
+__all__ = ["QUANTILES", "estimate", "student_t95", "summarise", "supports"]
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 BEYOND = 10  # observations that must lie beyond a percentile
@@ -45,6 +45,11 @@ def estimate(values: Sequence[float], pooled: float | None = None, least: float 
     return Estimate(centre, max(centre - half, least), centre + half)
 
 
+def supports(n: int, share: float) -> bool:
+    """Whether ``n`` observations are enough to speak of the percentile at ``share``."""
+    return n * (1 - share) >= BEYOND
+
+
 def summarise(measure: str, unit: str, batches: Sequence[Tally]) -> Summary | None:
     """Everything worth saying about one measure, or ``None`` if nothing was observed."""
     batches = [b for b in batches if b.n]
@@ -56,7 +61,7 @@ def summarise(measure: str, unit: str, batches: Sequence[Tally]) -> Summary | No
     quantiles = {
         name: estimate([b.quantile_s(share) for b in batches], pooled.quantile_s(share), least=0.0)
         for name, share in QUANTILES.items()
-        if pooled.n * (1 - share) >= BEYOND
+        if supports(pooled.n, share)
     }
     return Summary(
         measure=measure,

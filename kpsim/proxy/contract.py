@@ -67,9 +67,10 @@ class SyncKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RuleCounts:
-    """Rules of one Service, in closed form: ``dispatch`` a service port in the list that is scanned, ``own`` elsewhere.
+    """Rules of one Service, in closed form: ``dispatch`` lead to its ports, ``own`` are all others.
 
-    Both (n,) for n Services; ``own`` counts all the Service's ports together.
+    Both (n,) for n Services, all ports of a Service together.  Where the dispatch rules are a list that is scanned,
+    each of a Service's ports has an equal share of them.
     """
 
     dispatch: I64

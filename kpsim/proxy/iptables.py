@@ -57,15 +57,14 @@ class Iptables:
     def rule_counts(self, services: ServiceColumns, usable: I64) -> RuleCounts:
         """Rules of each Service in the nat table, by the counts of its ports and endpoints."""
         served = (services.proxied & (usable > 0)).astype(np.int64)
-        external = (services.node_ports + services.external_ips + services.load_balancer_ips > 0).astype(np.int64)
+        addresses = services.external_ips + services.load_balancer_ips
+        external = np.where(addresses > 0, services.ports, services.node_ports)  # ports with a KUBE-EXT chain
         guarded = ((services.load_balancer_ips > 0) & (services.source_ranges > 0)).astype(np.int64)
         firewall = guarded * (services.source_ranges + 1)  # a rule a range, and one for the rest
         cluster_chain = 1 + usable * (1 + services.affinity)
-        own = cluster_chain + ENDPOINT_CHAIN_RULES * usable + EXTERNAL_CHAIN_RULES * external + firewall
-        return RuleCounts(
-            dispatch=served * (1 + services.external_ips + services.load_balancer_ips),
-            own=served * (services.ports * own + NODE_PORT_RULES * services.node_ports),
-        )
+        own = services.ports * (cluster_chain + ENDPOINT_CHAIN_RULES * usable + firewall)
+        own += EXTERNAL_CHAIN_RULES * external + NODE_PORT_RULES * services.node_ports
+        return RuleCounts(dispatch=served * services.ports * (1 + addresses), own=served * own)
 
     def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
         """All rules of the nat table."""
@@ -171,19 +170,24 @@ def _program_port(view: NodeView, q: int, chains: dict[str, list[Rule]]) -> tupl
     chains[svc] = [masq, *_endpoint_rules(view, q, label, protocol, chains)]
     own = len(chains[svc]) + ENDPOINT_CHAIN_RULES * len(view.usable[service])
     rules = [Rule(svc, f"{label} cluster IP", ip, protocol, port)]
-    extra = int(cluster.services.external_ips[service] + cluster.services.load_balancer_ips[service])
-    if extra or cluster.port_node_port[q]:
+    external = int(cluster.services.external_ips[service])
+    balanced = int(cluster.services.load_balancer_ips[service])
+    if external or balanced or cluster.port_node_port[q]:
         ext = chain_name("EXT", label, protocol)
         chains[ext] = [Rule("KUBE-MARK-MASQ", f"masquerade traffic for {label} external destinations"), Rule(svc)]
         own += len(chains[ext])
         entry = ext
-        if cluster.services.load_balancer_ips[service] and cluster.services.source_ranges[service]:
+        if balanced and cluster.services.source_ranges[service]:
             entry = chain_name("FW", label, protocol)
             ranges = range(int(cluster.services.source_ranges[service]))
             chains[entry] = [Rule(ext, match=f"-s <source range {i}>") for i in ranges]
             chains[entry].append(Rule("", f"other traffic to {label} will be dropped by KUBE-PROXY-FIREWALL"))
             own += len(chains[entry])
-        rules += [Rule(entry, f"{label} external", f"<external {i}>", protocol, port) for i in range(extra)]
+        rules += [Rule(ext, f"{label} external IP", f"<external {i}>", protocol, port) for i in range(external)]
+        rules += [
+            Rule(entry, f"{label} loadbalancer IP", f"<external {external + i}>", protocol, port)
+            for i in range(balanced)
+        ]
     if cluster.port_node_port[q]:
         number = int(cluster.port_node_port[q])
         count = "-d 127.0.0.0/8 -m nfacct --nfacct-name localhost_nps_accepted_pkts"
@@ -233,4 +237,10 @@ def _last_rule() -> Rule:
 def _reject(cluster: Cluster, q: int) -> Rule:
     service = int(cluster.port_service[q])
     ip, protocol = dotted(int(cluster.services.cluster_ip[service])), cluster.port_protocol[q].lower()
-    return Rule("REJECT", f"{cluster.label(q)} has no endpoints", ip, protocol, int(cluster.port_number[q]))
+    return Rule(
+        "REJECT --reject-with icmp-port-unreachable",
+        f"{cluster.label(q)} has no endpoints",
+        ip,
+        protocol,
+        int(cluster.port_number[q]),
+    )

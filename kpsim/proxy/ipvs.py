@@ -51,8 +51,8 @@ class Ipvs:
     def rule_counts(self, services: ServiceColumns, usable: I64) -> RuleCounts:
         """``dispatch`` counts virtual servers (they exist without endpoints too), ``own`` real servers."""
         per_port = 1 + services.external_ips + services.load_balancer_ips
-        servers = services.proxied * (per_port + (services.node_ports > 0))
-        return RuleCounts(dispatch=servers, own=servers * services.ports * usable)
+        servers = services.proxied * (services.ports * per_port + services.node_ports)
+        return RuleCounts(dispatch=servers, own=servers * usable)
 
     def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
         """Virtual and real servers."""

@@ -35,7 +35,7 @@ class NodeView:
 
     def address(self, port: int, pod: int) -> str:
         """``ip:port`` of an endpoint of a service port."""
-        return f"{dotted(int(self.pod_ip[pod]))}:{int(self.cluster.port_number[port])}"
+        return f"{dotted(int(self.pod_ip[pod]))}:{int(self.cluster.port_target[port])}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Rule:
         parts += [f"-m {self.protocol} --dport {self.port}"] if self.port else []
         parts += [self.match] if self.match else []
         parts += [f"-m statistic --mode random --probability {self.probability:.10f}"] if self.probability else []
-        parts += [f"-j {self.target}"]
+        parts += [f"-j {self.target}"] if self.target else []
         parts += [f"--to-destination {self.to}"] if self.to else []
         return " ".join(parts)
 

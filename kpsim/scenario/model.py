@@ -27,14 +27,14 @@ class ProfileChoice:
 
 @dataclass(frozen=True, slots=True)
 class RunParams:
-    """How long to simulate, how often, with which seed and engine, and how many packets in all at most."""
+    """How long to simulate, how often, with which seed and engine, and how many packets a mode at most, in all runs."""
 
     duration_s: float = 60.0
     warmup_s: float = 10.0
     seed: int = 1
     replications: int = 5
     engine: Literal["auto", "reference", "batch"] = "auto"
-    packets: int = 10_000_000
+    packets: int = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,12 @@ from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout
 from kpsim.datapath.batch import lindley
 from kpsim.profiles.costs import load_profile
 from kpsim.proxy.contract import Mode, PacketState, Steps, SyncCounts, SyncKind
-from kpsim.proxy.lanes import Arrivals
 from kpsim.proxy.params import ProxyParams
-from kpsim.proxy.prefix import PrefixSums
 from kpsim.proxy.registry import MODES, create
 from kpsim.proxy.rules import NodeView, RuleSet
-from kpsim.proxy.timeline import Timeline, usable_at_start
+from kpsim.proxy.sync.lanes import Arrivals
+from kpsim.proxy.sync.prefix import PrefixSums
+from kpsim.proxy.sync.timeline import Timeline, usable_at_start
 from kpsim.traffic.connections import Connections, _turns
 from kpsim.units import I64, U32
 
@@ -89,6 +89,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
         port_service=np.repeat(np.arange(n), ports),
         port_number=np.concatenate([80 + np.arange(p) for p in ports]),
         port_node_port=np.where(np.repeat(has_node_port, ports), 30000 + np.arange(total), 0),
+        port_target=8080 + np.arange(total),
         port_protocol=["TCP"] * total,
         port_name=[f"p{q}" for q in range(total)],
         endpoint_offset=np.concatenate([[0], np.cumsum([len(x) for x in owned])]).astype(np.int64),
@@ -181,7 +182,7 @@ def test_all_rules_present_are_those_in_the_rule_set(mode: str, data: st.DataObj
 @settings(max_examples=40)
 @given(data=st.data())
 def test_rule_counts_are_per_service(mode: str, data: st.DataObject) -> None:
-    """``dispatch`` is per service port, ``own`` all the Service's, each as :meth:`program` builds them."""
+    """``dispatch`` and ``own`` are the Service's, all ports together, as :meth:`program` builds them."""
     case = data.draw(cases(mode))
     usable, _ = walk_log(case, len(case.log.rows))
     services = case.cluster.services
@@ -190,7 +191,7 @@ def test_rule_counts_are_per_service(mode: str, data: st.DataObject) -> None:
     for s in usable:
         alone = NodeView(case.cluster, {s: usable[s]}, case.order, case.cluster.pod_ip)
         rules = case.mode.program(alone, 0)
-        assert rules.dispatch == closed.dispatch[s] * services.ports[s]
+        assert rules.dispatch == closed.dispatch[s]
         assert rules.own.get(s, 0) == closed.own[s]
 
 
@@ -299,7 +300,7 @@ def _plain(n: int) -> Cluster:
     )
     ends = np.arange(n + 1)
     return Cluster(
-        1, 1, 1, n, Names((0,), ("default/s",), (True,)), columns, ends, every, 80 * one, none, ["TCP"] * n, [""] * n,
+        1, 1, 1, n, Names((0,), ("default/s",), (True,)), columns, ends, every, 80 * one, none, 80 * one, ["TCP"] * n, [""] * n,
         ends, every, (0x0A000001 + every).astype(np.uint32), READY * one,
     )  # fmt: skip
 

@@ -8,9 +8,9 @@ import pytest
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.params import ClusterParams
 from kpsim.proxy.contract import RunnerSettings
-from kpsim.proxy.pacing import BURST, Pacing, RunnerState
 from kpsim.proxy.params import ModePeriods, ProxyParams
 from kpsim.proxy.registry import MODES, create
+from kpsim.proxy.sync.pacing import BURST, Pacing, RunnerState
 from kpsim.scenario.model import Scenario
 from kpsim.simulation import mode_of
 from kpsim.units import I64

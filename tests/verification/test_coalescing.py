@@ -22,12 +22,12 @@ from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout
 from kpsim.profiles.costs import FACTOR_ONE, Costs
 from kpsim.profiles.format import Coefficient
 from kpsim.proxy.contract import RunnerSettings, SyncCounts, SyncKind, Work
-from kpsim.proxy.draws import SyncDraws
 from kpsim.proxy.ipvs import Ipvs
-from kpsim.proxy.lanes import Arrivals, SyncTrace, run_lanes
-from kpsim.proxy.pacing import Pacing
 from kpsim.proxy.params import ProxyParams
-from kpsim.proxy.timeline import Timeline
+from kpsim.proxy.sync.draws import SyncDraws
+from kpsim.proxy.sync.lanes import Arrivals, SyncTrace, run_lanes
+from kpsim.proxy.sync.pacing import Pacing
+from kpsim.proxy.sync.timeline import Timeline
 from kpsim.units import F64, I64, to_ns
 
 NODES = 48

@@ -21,7 +21,7 @@ from kpsim import theory
 from kpsim.cluster.params import ClusterParams, EndpointCount, ServiceGroup
 from kpsim.datapath.batch import lindley
 from kpsim.datapath.outcomes import Outcomes
-from kpsim.experiment.curves import load_curve
+from kpsim.experiment.answers.curves import load_curve
 from kpsim.experiment.replications import build_cluster
 from kpsim.experiment.result import LoadPoint
 from kpsim.profiles.costs import FACTOR_ONE, load_profile

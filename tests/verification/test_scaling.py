@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
-from kpsim.experiment.curves import position_line, sync_curve
+from kpsim.experiment.answers.curves import position_line, sync_curve
 from kpsim.experiment.replications import build_cluster
 from kpsim.profiles.costs import FACTOR_ONE, Costs, load_profile
 from kpsim.profiles.format import Coefficient

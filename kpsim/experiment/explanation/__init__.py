@@ -17,7 +17,7 @@ from kpsim.experiment.explanation.subject import Subject, entrances, facts_of, f
 from kpsim.experiment.replications import build_cluster
 from kpsim.profiles.costs import Costs
 from kpsim.proxy.contract import Mode, PacketState, Stage, Steps
-from kpsim.proxy.timeline import usable_at_start
+from kpsim.proxy.sync.timeline import usable_at_start
 from kpsim.rng import stream
 from kpsim.scenario.model import Scenario
 from kpsim.simulation import mode_of
@@ -112,7 +112,7 @@ def _dispatch_total(cluster: Cluster, mode: Mode) -> int:
     n = np.arange(cluster.initial)
     services = cluster.services.take(n)
     usable = np.diff(usable_at_start(cluster)[0])[: cluster.initial]
-    return int((mode.rule_counts(services, usable).dispatch * services.ports * services.proxied).sum())
+    return int((mode.rule_counts(services, usable).dispatch * services.proxied).sum())
 
 
 def _cost_lines(mode: Mode, costs: Costs, total: int, usable: int) -> tuple[CostLine, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -13,25 +13,13 @@ from kpsim.errors import InputError, Place, Problem
 from kpsim.kube.objects import ResolvedService, Service
 from kpsim.kube.resolve import resolve
 from kpsim.proxy.rules import NodeView
-from kpsim.proxy.timeline import usable_at_start
+from kpsim.proxy.sync.timeline import usable_at_start
 from kpsim.scenario.model import Scenario
 
-__all__ = ["Subject", "View", "entrances", "facts_of", "find_service"]
+__all__ = ["Subject", "entrances", "facts_of", "find_service"]
 
 NAMES_LOOKED_AT = 20_000
 SHOWN = 5
-
-
-@dataclass(frozen=True, slots=True)
-class View(NodeView):
-    """What one node holds, with endpoints at the ports their containers listen on."""
-
-    targets: Mapping[int, int]
-
-    def address(self, port: int, pod: int) -> str:
-        """``ip:port`` of an endpoint of a service port."""
-        number = self.targets.get(port) or int(self.cluster.port_number[port])
-        return f"{dotted(int(self.pod_ip[pod]))}:{number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +49,9 @@ class Subject:
         """How many endpoints it has, ready or not."""
         return len(self.cluster.endpoints(self.row))
 
-    def view(self, q: int) -> View:
+    def view(self, q: int) -> NodeView:
         """What a node holds for service port ``q`` alone."""
-        targets = dict(zip(self.ports, self.found.target_ports, strict=False)) if self.found else {}
-        return View(self.cluster, {self.row: self.pods}, np.array([q]), self.cluster.pod_ip, targets)
+        return NodeView(self.cluster, {self.row: self.pods}, np.array([q]), self.cluster.pod_ip)
 
     def addresses(self, q: int) -> str:
         """The first few of its endpoints, as ``ip:port``."""

@@ -1,8 +1,8 @@
 """kube-proxy on one node, as a SimPy process: deliveries in, a new rule set in force at the end of every sync.
 
 The reference engine's half of the sync loop.  It keeps its own books, programs every rule and counts them one by one;
-that :mod:`kpsim.proxy.lanes` gives the same times from closed forms is a test.  Structure from pkg/proxy/runner and
-pkg/proxy/iptables/proxier.go; changes are checked out when a sync starts, rules are in force when it ends.
+that :mod:`kpsim.proxy.sync.lanes` gives the same times from closed forms is a test.  Structure from pkg/proxy/runner
+and pkg/proxy/iptables/proxier.go; changes are checked out when a sync starts, rules are in force when it ends.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.deliveries import Delivery
 from kpsim.profiles.costs import Costs
 from kpsim.proxy.contract import Mode, SyncCounts
-from kpsim.proxy.draws import SyncDraws
-from kpsim.proxy.lanes import duration_ns
-from kpsim.proxy.pacing import Pacing, RunnerState
 from kpsim.proxy.rules import NodeView, RuleSet
-from kpsim.proxy.timeline import usable_at_start
+from kpsim.proxy.sync.draws import SyncDraws
+from kpsim.proxy.sync.lanes import duration_ns
+from kpsim.proxy.sync.pacing import Pacing, RunnerState
+from kpsim.proxy.sync.timeline import usable_at_start
 from kpsim.units import I64, U32
 
 __all__ = ["KubeProxy"]

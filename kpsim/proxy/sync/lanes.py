@@ -1,7 +1,7 @@
 """Every node's syncs at once: the i-th sync of all nodes is one row of arithmetic.
 
-The batch engine's half of the sync loop; :mod:`kpsim.proxy.sync` is the same model as SimPy processes.  Nodes do not
-influence each other, so each is a lane, and only a sync's place in its lane's sequence is in order.
+The batch engine's half of the sync loop; :mod:`kpsim.proxy.sync.process` is the same model as SimPy processes.  Nodes
+do not influence each other, so each is a lane, and only a sync's place in its lane's sequence is in order.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from kpsim.cluster.changes import NEVER
 from kpsim.controlplane.deliveries import Fanout
 from kpsim.profiles.costs import Costs
 from kpsim.proxy.contract import Mode, SyncCounts, SyncKind
-from kpsim.proxy.draws import SyncDraws
-from kpsim.proxy.pacing import Pacing, RunnerState
-from kpsim.proxy.timeline import Timeline
+from kpsim.proxy.sync.draws import SyncDraws
+from kpsim.proxy.sync.pacing import Pacing, RunnerState
+from kpsim.proxy.sync.timeline import Timeline
 from kpsim.units import I64, Bools
 
 __all__ = ["Arrivals", "SyncTrace", "duration_ns", "run_lanes"]

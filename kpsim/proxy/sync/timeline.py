@@ -12,7 +12,7 @@ import numpy as np
 from kpsim.cluster.columns import Cluster, PodState
 from kpsim.controlplane.deliveries import DeliveryLog
 from kpsim.proxy.contract import Mode
-from kpsim.proxy.prefix import PrefixSums
+from kpsim.proxy.sync.prefix import PrefixSums
 from kpsim.units import I64
 
 __all__ = ["Timeline", "usable_at_start"]
@@ -53,7 +53,7 @@ class Timeline:
         ports = np.concatenate([services.ports, services.ports[self.service]])
         held = np.concatenate([np.diff(cluster.endpoint_offset) * known, log.column("endpoints")])
         self.own_total = self._totals(self.own)
-        self.dispatch_total = self._totals(self.dispatch * ports)
+        self.dispatch_total = self._totals(self.dispatch)
         self.endpoints_total = self._totals(held * ports)
         self.ports_total = self._totals(np.concatenate([services.ports * known, services.ports[self.service]]))
         self.changed_total = np.concatenate([[0], np.cumsum(log.column("changed"))])
@@ -80,9 +80,10 @@ class Timeline:
     def _rank_tables(self, cluster: Cluster, order: I64, n: int) -> None:
         self._place = np.empty(len(order), np.int64)
         self._place[order] = np.arange(len(order))
-        base = self.dispatch[:n][cluster.port_service[order]]
+        ports = np.maximum(cluster.services.ports, 1)
+        base = (self.dispatch[:n] // ports)[cluster.port_service[order]]
         self._base_rank = np.concatenate([[0], np.cumsum(base)[:-1]]) if len(order) else base
-        delta = self.dispatch[n:] - self.dispatch[self.replaces]
+        delta = (self.dispatch[n:] - self.dispatch[self.replaces]) // ports[self.service]
         moved = np.flatnonzero(delta)
         counts = cluster.services.ports[self.service[moved]]
         first = cluster.port_offset[self.service[moved]]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Mapping, Sequence
 
 from kpsim.experiment.observe import Observations
 from kpsim.experiment.result import Comparison, ModeResult, ThresholdVerdict
-from kpsim.measure.intervals import QUANTILES, estimate
-from kpsim.measure.summary import MEASURES, Estimate
+from kpsim.measure.intervals import QUANTILES, estimate, supports
+from kpsim.measure.summary import Estimate
 from kpsim.measure.tally import Tally
 from kpsim.scenario.model import Threshold
 
@@ -42,28 +43,39 @@ def _passed(threshold: Threshold, found: Estimate | None) -> bool | None:
 def compare(runs: Mapping[str, Sequence[Observations]]) -> tuple[Comparison, ...]:
     """Every mode against the first, paired by replication: both saw the same arrivals and changes."""
     names = list(runs)
-    found = []
-    for measure in COMPARED:
-        assert measure in MEASURES
-        for statistic in STATISTICS:
-            for name in names[1:]:
-                pairs = [
-                    (a, b)
-                    for mine, base in zip(_batches(runs[name], measure), _batches(runs[names[0]], measure), strict=True)
-                    if (a := _value(mine, statistic)) is not None and (b := _value(base, statistic)) is not None
-                ]
-                if pairs:
-                    difference = estimate([a - b for a, b in pairs])
-                    ratio = estimate([a / b for a, b in pairs]) if all(b for _, b in pairs) else Estimate(float("nan"))
-                    found.append(Comparison(measure, statistic, name, names[0], difference, ratio))
-    return tuple(found)
+    sides = {(name, measure): _batches(runs[name], measure) for name in names for measure in COMPARED}
+    found = [
+        _comparison(measure, statistic, (name, sides[name, measure]), (names[0], sides[names[0], measure]))
+        for measure in COMPARED
+        for statistic in STATISTICS
+        for name in names[1:]
+        if _sayable(sides[name, measure], statistic) and _sayable(sides[names[0], measure], statistic)
+    ]
+    return tuple(comparison for comparison in found if comparison)
+
+
+Side = tuple[str, Sequence[Tally]]
+
+
+def _comparison(measure: str, statistic: str, mine: Side, against: Side) -> Comparison | None:
+    pairs = [
+        (_value(a, statistic), _value(b, statistic)) for a, b in zip(mine[1], against[1], strict=True) if a.n and b.n
+    ]
+    if not pairs:
+        return None
+    logs = estimate([math.log(a / b) for a, b in pairs])  # a ratio is as likely to be doubled as to be halved
+    ratio = Estimate(*(None if x is None else math.exp(x) for x in (logs.value, logs.low, logs.high)))  # type: ignore[arg-type]  # the value is a number
+    return Comparison(measure, statistic, mine[0], against[0], estimate([a - b for a, b in pairs]), ratio)
+
+
+def _sayable(batches: Sequence[Tally], statistic: str) -> bool:
+    """Whether all batches together support the statistic, as the tables have it."""
+    return statistic == "mean" or supports(sum(b.n for b in batches), QUANTILES[statistic])
 
 
 def _batches(runs: Sequence[Observations], measure: str) -> list[Tally]:
     return [tally for run in runs for tally in run.tallies[measure]]
 
 
-def _value(tally: Tally, statistic: str) -> float | None:
-    if not tally.n:
-        return None
+def _value(tally: Tally, statistic: str) -> float:
     return tally.mean_s() if statistic == "mean" else tally.quantile_s(QUANTILES[statistic])

@@ -12,7 +12,7 @@ from kpsim.experiment.result import LoadPoint, PositionBin, SyncPoint
 from kpsim.profiles.costs import FACTOR_ONE, Costs
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.contract import Mode, PacketState, RuleCounts, Stage, Steps, SyncCounts, SyncKind
-from kpsim.proxy.timeline import usable_at_start
+from kpsim.proxy.sync.timeline import usable_at_start
 from kpsim.rng import stream
 from kpsim.units import F64, I64
 
@@ -39,7 +39,7 @@ def _start_counts(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCount
     return SyncCounts(
         service_ports=int(ports.sum()),
         endpoints=endpoints,
-        dispatch=int((counts.dispatch * ports).sum()),
+        dispatch=int((counts.dispatch * services.proxied).sum()),
         own=int((counts.own * services.proxied).sum()),
         changed_services=1,
         changed_own=round(changed_own),
@@ -166,6 +166,9 @@ def _load_point(
     rng = stream(seed, "load-curve")  # the same arrivals for every load and mode, on a stretched clock
     life_s = interval_ns * (packets - 1) / 1e9
     n = int(np.clip(LIVES * life_s * load * capacity, FEWEST_CONNECTIONS, MOST_CONNECTIONS))
+    # connections that live longer than this stretch of time allows send their packets closer together
+    interval_ns = min(interval_ns, round(n / (load * capacity) / LIVES / max(packets - 1, 1) * 1e9))
+    life_s = interval_ns * (packets - 1) / 1e9
     arrival = np.rint(np.cumsum(rng.exponential(1.0, n)) / (load * capacity) * 1e9).astype(np.int64)
     cost = np.empty((n, packets), np.int64)
     cost[:, 0] = first_ns[rng.integers(0, len(first_ns), n)]

@@ -20,7 +20,8 @@ def limits_of(scenario: Scenario, cluster: Cluster) -> tuple[Limit, ...]:
     defaults = load_defaults()
     services = cluster.services
     first, last = scenario.cluster.service_node_port_range
-    connections = scenario.traffic.connections_per_s_per_node
+    proxied = bool(services.proxied[: cluster.initial].any())
+    connections = scenario.traffic.connections_per_s_per_node * proxied
     life_s = scenario.traffic.packet_interval_s * (scenario.traffic.packets_per_connection - 1)
     entries = connections * (life_s + defaults.value("limits.conntrack_time_wait"))
     proxy = scenario.kube_proxy
