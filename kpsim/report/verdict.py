@@ -166,16 +166,24 @@ def _tightest_objective(judged: Sequence[ThresholdVerdict]) -> tuple[str, str]:
     objective = f"{v.threshold.measure} {bound_text(v.threshold)}"
     if standing(v) == "unknown":
         return objective, f"is too close to call at {estimate(v.found, unit_of(v.threshold.measure))}"
-    return objective, f"has {percent(room)} to spare" if room >= 0 else f"is missed by {percent(-room)}"
+    return objective, f"has {percent(room)} to spare" if room >= 0 else _missed(room)
+
+
+def _missed(room: float) -> str:
+    """How far an objective is missed: a percentage up to twice, then a multiple."""
+    return f"is missed by {percent(-room)}" if room >= -1 else f"is missed {factor(1 - room)} over"
 
 
 def _nearest_limit(limits: Sequence[Limit]) -> str:
     if not limits:
         return ""
     nearest = max(limits, key=lambda limit: limit.share)
-    broken = [limit.name for limit in limits if limit.share > 1]
+    broken = [limit for limit in limits if limit.share > 1]
     if broken:
-        return f"{listed(broken)} {'is' if len(broken) == 1 else 'are'} beyond the limit"
+        hard = [limit.name for limit in broken if limit.kind == "hard"]
+        what = "the limit" if hard else "the scale Kubernetes is tested at (a soft limit)"
+        names = hard or [limit.name for limit in broken]
+        return f"{listed(names)} {'is' if len(names) == 1 else 'are'} beyond {what}"
     used = f"{percent(nearest.share)} of {count(nearest.limit)} {nearest.unit}".rstrip()
-    room = f" ({factor(1 / nearest.share)} to the end)" if 0 < nearest.share < 1 else ""
+    room = f" (room for {factor(1 / nearest.share)} of it)" if 0 < nearest.share < 1 else ""
     return f"the nearest {nearest.kind} limit is {nearest.name}, {used} used{room}"

@@ -85,7 +85,7 @@ def test_the_first_scenario_is_what_it_says() -> None:
     assert (scenario.cluster.nodes, scenario.churn.pod_replacements_per_s, scenario.run.packets) == (
         1000,
         10.0,
-        10_000_000,
+        5_000_000,
     )
     assert scenario.modes == ("iptables", "ipvs")
     assert [(t.measure, t.statistic, t.operator, t.bound) for t in scenario.thresholds] == [

@@ -98,9 +98,23 @@ def suggestion(result: Result, current: str, met: Mapping[str, str]) -> tuple[st
 def _by_gain(result: Result, current: str, candidates: list[str]) -> tuple[str | None, str]:
     better = [mode for mode in candidates if _score(result, mode, current) < 1]
     if not better:
-        return None, f"No other mode run here is clearly better than {current}."
+        worse = [
+            f"{mode} takes the time of {current} {listed(slower)}"
+            for mode in candidates
+            if (slower := _slower(result, mode, current))
+        ]
+        return (
+            None,
+            f"No other mode run here is clearly better than {current}{': ' if worse else ''}{'; '.join(worse)}.",
+        )
     best = min(better, key=lambda mode: (_score(result, mode, current), candidates.index(mode)))
     return best, f"Of the modes run, {best} gains most over {current}{_detail(result, best, current)}."
+
+
+def _slower(result: Result, mode: str, current: str) -> list[str]:
+    """What takes clearly longer with ``mode``: "1.57x [1.56, 1.59] (p99) for first packets"."""
+    clear = [gain for gain in gains(result, mode, current) if gain.clear and gain.ratio.value > 1]
+    return [f"{ratio(gain.ratio)} ({gain.statistic}) for {_WORDS[gain.measure]}" for gain in clear]
 
 
 def _score(result: Result, mode: str, current: str) -> float:
