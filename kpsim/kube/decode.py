@@ -164,6 +164,7 @@ def _slice_ports(fields: Fields) -> Ports:
 
 def _endpoints(at: Fields, namespace: str) -> list[Endpoint]:
     conditions = at.part("conditions")
+    hints = at.part("hints")
     ready = conditions.truth("ready", True)
     node_name = at.text("nodeName") or at.part("topology").text("kubernetes.io/hostname")
     return [
@@ -175,8 +176,10 @@ def _endpoints(at: Fields, namespace: str) -> list[Endpoint]:
             node=node_name,
             zone=at.text("zone") or at.part("topology").text(ZONE),
             pod=_target(at, namespace),
+            zone_hints=tuple(hint.text("name") for hint in hints.parts("forZones")),
+            node_hints=tuple(hint.text("name") for hint in hints.parts("forNodes")),
         )
-        for address in at.texts("addresses")
+        for address in at.texts("addresses")[:1]  # consumers look at the first address only
     ]
 
 

@@ -110,6 +110,8 @@ class Endpoint:
     node: str = ""
     zone: str = ""
     pod: str = ""
+    zone_hints: tuple[str, ...] = ()
+    node_hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kpsim.cluster.columns import Cluster, dotted
+from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState
 from kpsim.units import I64, U32
 
 __all__ = ["NodeView", "Rule", "RuleSet", "VirtualServer", "Walk", "chain_name"]
@@ -26,6 +27,32 @@ class NodeView:
     usable: Mapping[int, Sequence[int]]  # Service -> Pods that can serve it; Services it does not know are absent
     order: I64  # service ports in the order in which they are visited
     pod_ip: U32  # of every Pod of the run
+    config: NodeConfig = NodeConfig()
+
+    def port_states(self) -> Iterator[PortState]:
+        """Known service ports with their usable endpoints, in visiting order; addresses that are counts only get names."""
+        cluster = self.cluster
+        for q in self.known_ports():
+            s = int(cluster.port_service[q])
+            namespace, _, name = cluster.names[s].partition("/")
+            target = int(cluster.port_target[q])
+            info = PortInfo(
+                namespace=namespace,
+                name=name,
+                port_name=cluster.port_name[q],
+                protocol=cluster.port_protocol[q],
+                cluster_ip=dotted(int(cluster.services.cluster_ip[s])),
+                port=int(cluster.port_number[q]),
+                node_port=int(cluster.port_node_port[q]),
+                external_ips=tuple(f"<external {s}.{i}>" for i in range(int(cluster.services.external_ips[s]))),
+                load_balancer_vips=tuple(
+                    f"<load balancer {s}.{i}>" for i in range(int(cluster.services.load_balancer_ips[s]))
+                ),
+                source_ranges=tuple(f"<source range {s}.{i}>" for i in range(int(cluster.services.source_ranges[s]))),
+                affinity_s=10800 if cluster.services.affinity[s] else 0,
+            )
+            endpoints = tuple(EndpointInfo(dotted(int(self.pod_ip[p])), target, pod=p) for p in self.usable[s])
+            yield PortState(info, endpoints, s, q)
 
     def known_ports(self) -> list[int]:
         """Service ports kube-proxy programs, in visiting order."""

@@ -300,8 +300,8 @@ def _plain(n: int) -> Cluster:
     )
     ends = np.arange(n + 1)
     return Cluster(
-        1, 1, 1, n, Names((0,), ("default/s",), (True,)), columns, ends, every, 80 * one, none, 80 * one, ["TCP"] * n, [""] * n,
-        ends, every, (0x0A000001 + every).astype(np.uint32), READY * one,
+        1, 1, 1, n, Names((0,), ("default/s",), (True,)), columns, ends, every, 80 * one, none, 80 * one,
+        ["TCP"] * n, [""] * n, ends, every, (0x0A000001 + every).astype(np.uint32), READY * one,
     )  # fmt: skip
 
 

@@ -1,0 +1,246 @@
+"""One node as kube-proxy sees it: its own settings, and every service port with its endpoints.
+
+These are kube-proxy's own notions (ServicePort, Endpoint) rather than the API's objects: one entry a service port and
+IP family, endpoints merged from all slices, sorted as strings, one of each address.  Structure from
+pkg/proxy/serviceport.go, pkg/proxy/endpointslicecache.go and pkg/proxy/topology.go.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from kpsim.kube.objects import EndpointSlice, KubeObjects, Service
+
+__all__ = ["Categories", "EndpointInfo", "NodeConfig", "PortInfo", "PortState", "categorize", "port_states"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """A node's addresses and the settings of its kube-proxy that rules depend on.
+
+    ``node_port_addresses``: ``None`` is the mode's own default, "primary" the node's first address, else CIDRs.
+    ``pod_cidr`` is what the local-traffic detector matches; ``None`` means there is no detector.
+    """
+
+    name: str = "node"
+    zone: str = ""
+    ip_family: str = "IPv4"
+    node_ips: tuple[str, ...] = ("192.0.2.1",)  # the first is the primary one
+    local_ips: tuple[str, ...] = ()  # further addresses that are LOCAL, loopback apart
+    pod_cidr: str | None = "10.128.0.0/10"
+    service_cidrs: tuple[str, ...] = ()
+    masquerade_all: bool = False
+    masquerade_bit: int = 14
+    localhost_node_ports: bool = True
+    node_port_addresses: tuple[str, ...] | None = None
+    nfacct: bool = True  # the localhost-NodePort counter is available (kernel and 1.33 or later)
+    conntrack_tcp_be_liberal: bool = False
+    firewall_chain: bool = True  # kube-proxy writes KUBE-FIREWALL (1.27 and later)
+    ipvs_scheduler: str = "rr"
+    large_cluster_endpoints: int = 1000
+
+    @property
+    def mark(self) -> str:
+        """The masquerade mark as iptables and nft print it."""
+        return f"{1 << self.masquerade_bit:#x}"
+
+    def is_local(self, ip: str) -> bool:
+        """Whether ``ip`` is one of the node's own addresses, loopback included."""
+        return ipaddress.ip_address(ip).is_loopback or ip in self.node_ips or ip in self.local_ips
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointInfo:
+    """One endpoint of a service port, as kube-proxy holds it."""
+
+    ip: str
+    port: int
+    ready: bool = True
+    serving: bool = True
+    terminating: bool = False
+    local: bool = False  # on this node
+    zone_hints: tuple[str, ...] = ()
+    node_hints: tuple[str, ...] = ()
+    pod: int = -1  # row of the cluster's columns, where it has one
+
+    @property
+    def address(self) -> str:
+        """``ip:port``, IPv6 in brackets."""
+        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class PortInfo:
+    """One service port in one IP family."""
+
+    namespace: str
+    name: str
+    port_name: str
+    protocol: str  # TCP, UDP or SCTP
+    cluster_ip: str
+    port: int
+    type: str = "ClusterIP"
+    node_port: int = 0
+    external_ips: tuple[str, ...] = ()
+    load_balancer_vips: tuple[str, ...] = ()
+    source_ranges: tuple[str, ...] = ()
+    affinity_s: int = 0  # 0: none
+    internal_local: bool = False  # internalTrafficPolicy: Local
+    external_policy_local: bool = False  # externalTrafficPolicy: Local, as set
+    health_check_node_port: int = 0
+
+    @property
+    def service(self) -> str:
+        """``namespace/name``."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def label(self) -> str:
+        """``namespace/name:port``, as kube-proxy prints it and hashes it."""
+        return f"{self.service}:{self.port_name}" if self.port_name else self.service
+
+    @property
+    def externally_accessible(self) -> bool:
+        """Whether any address but the ClusterIP leads to it."""
+        return bool(self.node_port or self.external_ips or self.load_balancer_vips)
+
+    @property
+    def external_local(self) -> bool:
+        """externalTrafficPolicy: Local, where there is external traffic at all."""
+        return self.external_policy_local and self.externally_accessible
+
+    @property
+    def uses_cluster(self) -> bool:
+        """Whether some traffic may go to every endpoint."""
+        return not self.internal_local or self.externally_accessible
+
+    @property
+    def uses_local(self) -> bool:
+        """Whether some traffic may only go to this node's endpoints."""
+        return self.internal_local or self.external_local
+
+
+@dataclass(frozen=True, slots=True)
+class PortState:
+    """A service port and its endpoints, sorted; ``row`` and ``port`` are its rows in the columns (-1: none)."""
+
+    info: PortInfo
+    endpoints: tuple[EndpointInfo, ...] = ()
+    row: int = -1
+    port: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Categories:
+    """Which endpoints take which traffic on this node."""
+
+    cluster: tuple[EndpointInfo, ...]
+    local: tuple[EndpointInfo, ...]
+    used: tuple[EndpointInfo, ...] = field(default=())  # all that any rule leads to, sorted
+    has_endpoints: bool = False  # somebody somewhere can serve
+
+    def has_internal(self, info: PortInfo) -> bool:
+        """Whether internal traffic finds anybody."""
+        return self.has_endpoints and not (info.internal_local and not self.local)
+
+    def has_external(self, info: PortInfo) -> bool:
+        """Whether external traffic finds anybody."""
+        return self.has_endpoints and not (info.external_local and not self.local)
+
+
+def categorize(info: PortInfo, endpoints: Sequence[EndpointInfo], config: NodeConfig) -> Categories:
+    """Choose endpoints by readiness, topology hints and traffic policies.
+
+    Ready endpoints, filtered by hints, make the Cluster list; if there is none, those serving while they terminate.
+    The Local list is the same for this node's endpoints, without hints.  Source: pkg/proxy/topology.go.
+    """
+    ready = [e for e in endpoints if e.ready]
+    fallback = [e for e in endpoints if e.serving and e.terminating]
+    cluster: list[EndpointInfo] = []
+    if info.uses_cluster:
+        wanted = _topology_filter(ready, config)
+        cluster = [e for e in ready if wanted(e)] or fallback
+    local: list[EndpointInfo] = []
+    if info.uses_local:
+        local = [e for e in ready if e.local] or [e for e in fallback if e.local]
+    anybody = bool(cluster) if info.uses_cluster else bool(ready or fallback)
+    chosen = {id(e) for e in cluster} | {id(e) for e in local}
+    used = tuple(e for e in endpoints if id(e) in chosen)
+    return Categories(tuple(cluster), tuple(local), used, anybody or bool(local))
+
+
+def _topology_filter(ready: Sequence[EndpointInfo], config: NodeConfig) -> Callable[[EndpointInfo], bool]:
+    """Which ready endpoints topology hints leave on this node: same node, same zone, or all."""
+    if ready and all(e.node_hints for e in ready) and any(config.name in e.node_hints for e in ready):
+        return lambda e: config.name in e.node_hints
+    if ready and config.zone and all(e.zone_hints for e in ready) and any(config.zone in e.zone_hints for e in ready):
+        return lambda e: config.zone in e.zone_hints
+    return lambda _: True
+
+
+def port_states(objects: KubeObjects, config: NodeConfig) -> tuple[PortState, ...]:
+    """What kube-proxy on this node makes of Services and EndpointSlices, in the order of the Services.
+
+    Headless and ExternalName Services and those of another IP family are left out.  Only the first address of an
+    endpoint counts; the same address in two slices counts once, and the local one wins.
+    """
+    slices: dict[tuple[str, str], list[EndpointSlice]] = {}
+    for piece in objects.slices:
+        if piece.address_type == config.ip_family:
+            slices.setdefault((piece.namespace, piece.service), []).append(piece)
+    return tuple(
+        PortState(info, _endpoints(slices.get((service.namespace, service.name), ()), info, config))
+        for service in objects.services
+        if service.proxied and _family(service.cluster_ip) == config.ip_family
+        for info in _port_infos(service, config.ip_family)
+    )
+
+
+def _family(ip: str) -> str:
+    return "IPv6" if ":" in ip else "IPv4"
+
+
+def _port_infos(service: Service, family: str) -> Iterator[PortInfo]:
+    def mine(addresses: Sequence[str]) -> tuple[str, ...]:
+        return tuple(a for a in addresses if _family(a) == family)
+
+    for port in service.ports:
+        yield PortInfo(
+            namespace=service.namespace,
+            name=service.name,
+            port_name=port.name,
+            protocol=port.protocol,
+            cluster_ip=service.cluster_ip,
+            port=port.port,
+            type=service.type,
+            node_port=port.node_port,
+            external_ips=mine(service.external_ips),
+            load_balancer_vips=mine(service.load_balancer_ips),
+            source_ranges=mine(service.load_balancer_source_ranges),
+            affinity_s=service.session_affinity_timeout_s if service.session_affinity == "ClientIP" else 0,
+            internal_local=service.internal_traffic_policy == "Local",
+            external_policy_local=service.external_traffic_policy == "Local",
+            health_check_node_port=service.health_check_node_port,
+        )
+
+
+def _endpoints(slices: Sequence[EndpointSlice], info: PortInfo, config: NodeConfig) -> tuple[EndpointInfo, ...]:
+    found: dict[str, EndpointInfo] = {}
+    for piece in slices:
+        number = next((n for name, n, p in piece.ports if (name, p) == (info.port_name, info.protocol) and n), 0)
+        for endpoint in piece.endpoints if number else ():
+            made = EndpointInfo(
+                ip=endpoint.ip,
+                port=number,
+                ready=endpoint.ready,
+                serving=endpoint.serving,
+                terminating=endpoint.terminating,
+                local=bool(endpoint.node) and endpoint.node == config.name,
+                zone_hints=endpoint.zone_hints,
+                node_hints=endpoint.node_hints,
+            )
+            if made.address not in found or made.local:
+                found[made.address] = made
+    return tuple(sorted(found.values(), key=lambda e: e.address))
