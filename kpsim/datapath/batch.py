@@ -119,7 +119,7 @@ def run_batch(rules: RulesInForce, connections: Connections, windows: Windows, g
     at.ravel()[line] = np.arange(k * c)
     at[:, by_lane] = at.copy()
     queued = shifted[line]
-    while True:
+    for _ in range(c + 1):  # each round settles at least one more connection
         in_line = cost[:, by_lane].ravel()[line]
         start = lindley(queued, in_line)[at] - lane * epoch_ns
         wrong = np.flatnonzero((start[0] >= until) | (start[0] < since))
@@ -130,6 +130,8 @@ def run_batch(rules: RulesInForce, connections: Connections, windows: Windows, g
             node[wrong], version, connections, wrong
         )
         cost[1:, wrong] = np.where(pod[wrong] < 0, 0, later[1:, wrong])
+    else:
+        raise AssertionError("prices and switches of rules contradict each other")
     found = verdicts(start.T, pod, gone_ns)
     return Outcomes(arrival.T, start.T, cost.T, found, pod, scanned, tried)
 

@@ -16,7 +16,9 @@ from kpsim.cluster.columns import Cluster, dotted
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState
 from kpsim.units import I64, U32
 
-__all__ = ["NodeView", "Rule", "RuleSet", "VirtualServer", "Walk", "chain_name"]
+__all__ = ["FILTER", "NodeView", "Rule", "RuleSet", "VirtualServer", "Walk", "chain_name"]
+
+FILTER = " (filter)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class NodeView:
     config: NodeConfig = NodeConfig()
 
     def port_states(self) -> Iterator[PortState]:
-        """Known service ports with their usable endpoints, in visiting order; addresses that are counts only get names."""
+        """Known service ports with their usable endpoints, in visiting order; addresses kept as counts get names."""
         cluster = self.cluster
         for q in self.known_ports():
             s = int(cluster.port_service[q])
@@ -67,30 +69,54 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One netfilter rule: what it matches, and what happens then."""
+    """One netfilter rule: what it matches, and what happens then.
 
-    target: str
+    ``source`` and ``destination`` are addresses or ranges, with a ``!`` in front for all others.  ``match`` is any
+    further match that depends on a connection's past (mark, state, recent), ``counts`` one that always matches and
+    only keeps count.
+    """
+
+    target: str  # "" only keeps count
     comment: str = ""
     destination: str = ""
     protocol: str = ""
     port: int = 0
-    match: str = ""  # any further match, as iptables spells it
+    source: str = ""
+    source_type: str = ""  # LOCAL
+    destination_type: str = ""
+    match: str = ""
+    counts: str = ""
     probability: float | None = None
+    options: str = ""  # of the target
     to: str = ""  # DNAT's destination
     pod: int = -1
+    endpoint: bool = False  # there is one for each endpoint: large clusters leave its comment out
 
-    def render(self, chain: str) -> str:
-        """The rule as ``iptables-save`` would print it, near enough to read."""
+    def render(self, chain: str, comments: bool = True) -> str:
+        """The rule as ``iptables-restore`` takes it."""
         parts = [f"-A {chain}"]
-        parts += [f"-d {self.destination}/32"] if self.destination else []
+        parts += [_address("-d", self.destination)] if self.destination else []
+        parts += [_address("-s", self.source)] if self.source else []
         parts += [f"-p {self.protocol}"] if self.protocol else []
-        parts += [f'-m comment --comment "{self.comment}"'] if self.comment else []
+        parts += [f'-m comment --comment "{self.comment}"'] if self.comment and comments else []
         parts += [f"-m {self.protocol} --dport {self.port}"] if self.port else []
+        for side, kind in (("src", self.source_type), ("dst", self.destination_type)):
+            parts += [f"-m addrtype --{side}-type {kind}"] if kind else []
         parts += [self.match] if self.match else []
         parts += [f"-m statistic --mode random --probability {self.probability:.10f}"] if self.probability else []
+        parts += [self.counts] if self.counts else []
         parts += [f"-j {self.target}"] if self.target else []
+        parts += [self.options] if self.options else []
         parts += [f"--to-destination {self.to}"] if self.to else []
         return " ".join(parts)
+
+
+def _address(option: str, address: str) -> str:
+    """``-d 10.0.0.1/32``, ``! -s 10.0.0.0/8``; a range keeps its own length."""
+    negated, bare = address.startswith("!"), address.removeprefix("!")
+    if "/" not in bare and not bare.startswith("<"):
+        bare += "/128" if ":" in bare else "/32"
+    return f"! {option} {bare}" if negated else f"{option} {bare}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +137,20 @@ class VirtualServer:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """Everything kube-proxy put on one node."""
+    """Everything kube-proxy put on one node.
+
+    ``chains`` holds the nat table's by name, and the filter table's with :data:`FILTER` behind theirs.
+    """
 
     chains: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
     virtual_servers: Mapping[tuple[str, str, int], VirtualServer] = field(default_factory=dict)
     dispatch: int = 0  # rules (or virtual servers) that lead to a service port
     own: Mapping[int, int] = field(default_factory=dict)  # Service -> its other rules
     view: NodeView | None = None
+
+    def count(self, table: str) -> int:
+        """Rules in one netfilter table."""
+        return sum(len(rules) for name, rules in self.chains.items() if name.endswith(FILTER) == (table == "filter"))
 
 
 @dataclass(frozen=True, slots=True)

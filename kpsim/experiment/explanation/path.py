@@ -21,18 +21,21 @@ class Words:
 
     def __init__(self, subject: Subject) -> None:
         service = subject.service
-        outside = [*service.external_ips, *service.load_balancer_ips] if service else []
-        ranges = service.load_balancer_source_ranges if service else ()
-        self._real = {f"<external {subject.row}.{i}>": ip for i, ip in enumerate(outside)}
-        self._real |= {f"<external {i}>": ip for i, ip in enumerate(outside)}
-        self._real |= {f"<source range {i}>": cidr for i, cidr in enumerate(ranges)}
+        kept = {
+            "external": service.external_ips if service else (),
+            "load balancer": service.load_balancer_ips if service else (),
+            "source range": service.load_balancer_source_ranges if service else (),
+        }
+        self._real = {f"<{kind} {subject.row}.{i}>": text for kind, all_ in kept.items() for i, text in enumerate(all_)}
+        outside = [*kept["external"], *kept["load balancer"]]
+        self._real |= {f"<external {subject.row}.{i}>": ip for i, ip in enumerate(outside)}
         self._real[f"<node address {subject.row}>"] = "<node address>"
 
     def real(self, line: str) -> str:
         """The line as the kernel would have it."""
         for placeholder, text in self._real.items():
             line = line.replace(placeholder, text)
-        return line.removesuffix("-j ").rstrip()  # a rule without a target only counts
+        return line
 
 
 def _table_and_chain(name: str) -> tuple[str, str]:
@@ -136,9 +139,9 @@ def _passed(chain: Sequence[Rule], name: str) -> Iterator[str]:
 def _why_passed(rule: Rule) -> str:
     if rule.probability:
         return f"  # taken by 1 in {round(1 / rule.probability):,}, not by this one"
-    if rule.match.startswith("! -s"):
+    if rule.source.startswith("!"):
         return "  # only for clients that are not Pods"
-    if rule.match.startswith("-s"):
+    if rule.source:
         return "  # only if the Pod calls itself"
     if rule.match.startswith("-m recent"):
         return "  # only for a client that was here before"

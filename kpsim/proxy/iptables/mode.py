@@ -10,14 +10,16 @@ ranges, that one ClusterIP's ports are dearer to tell apart than different Clust
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from kpsim.cluster.columns import Cluster, ServiceColumns, dotted
+from kpsim.cluster.columns import ServiceColumns, dotted
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.contract import PacketState, RuleCounts, RunnerSettings, Stage, Steps, SyncCounts, SyncKind, Work
+from kpsim.proxy.iptables.program import program
 from kpsim.proxy.params import ProxyParams
-from kpsim.proxy.rules import NodeView, Rule, RuleSet, Walk, chain_name
+from kpsim.proxy.rules import FILTER, NodeView, RuleSet, Walk
 from kpsim.units import I64
 
 __all__ = ["Iptables"]
@@ -117,23 +119,8 @@ class Iptables:
         return (draw * endpoints) >> 32
 
     def program(self, view: NodeView, rotation: int) -> RuleSet:
-        """The nat table's chains for ``view``."""
-        chains: dict[str, list[Rule]] = {"KUBE-SERVICES": [], "KUBE-NODEPORTS": [], **_constant_chains()}
-        dispatch: list[Rule] = []
-        rejects: list[Rule] = []
-        own: dict[int, int] = {}
-        for q in view.known_ports():
-            service = int(view.cluster.port_service[q])
-            if view.usable[service]:
-                rules, written = _program_port(view, q, chains)
-                dispatch += rules
-                own[service] = own.get(service, 0) + written
-            else:
-                rejects.append(_reject(view.cluster, q))
-        turn = -rotation % len(dispatch) if dispatch else 0
-        chains["KUBE-SERVICES"] = [*dispatch[turn:], *dispatch[:turn], _last_rule()]
-        chains["KUBE-SERVICES (filter)"] = rejects
-        return RuleSet(chains, dispatch=len(dispatch), own=own, view=view)
+        """The nat and filter tables' chains for ``view``."""
+        return replace(program(view.port_states(), view.config, rotation), view=view)
 
     def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:
         """Follow a Pod's first packet to the ClusterIP of ``port`` through ``rules``."""
@@ -155,92 +142,6 @@ class Iptables:
                 dnat = rules.chains[tries[chosen].target][-1]
                 met.append(dnat.render(tries[chosen].target))
                 return Walk(dnat.pod, scanned, min(chosen + 1, len(tries) - 1), tuple(met))
-        met += [r.render("KUBE-SERVICES") for r in rules.chains["KUBE-SERVICES (filter)"] if r.destination == wanted[0]]
+        refusals = rules.chains["KUBE-SERVICES" + FILTER]
+        met += [r.render("KUBE-SERVICES") for r in refusals if r.destination == wanted[0]]
         return Walk(-1, rules.dispatch, 0, tuple(met))
-
-
-def _program_port(view: NodeView, q: int, chains: dict[str, list[Rule]]) -> tuple[list[Rule], int]:
-    """Add one service port's chains; its rules in KUBE-SERVICES, and how many it has elsewhere."""
-    cluster = view.cluster
-    service = int(cluster.port_service[q])
-    label, protocol = cluster.label(q), cluster.port_protocol[q].lower()
-    ip, port = dotted(int(cluster.services.cluster_ip[service])), int(cluster.port_number[q])
-    svc = chain_name("SVC", label, protocol)
-    masq = Rule("KUBE-MARK-MASQ", f"{label} cluster IP", ip, protocol, port, "! -s <Pods of this node>")
-    chains[svc] = [masq, *_endpoint_rules(view, q, label, protocol, chains)]
-    own = len(chains[svc]) + ENDPOINT_CHAIN_RULES * len(view.usable[service])
-    rules = [Rule(svc, f"{label} cluster IP", ip, protocol, port)]
-    external = int(cluster.services.external_ips[service])
-    balanced = int(cluster.services.load_balancer_ips[service])
-    if external or balanced or cluster.port_node_port[q]:
-        ext = chain_name("EXT", label, protocol)
-        chains[ext] = [Rule("KUBE-MARK-MASQ", f"masquerade traffic for {label} external destinations"), Rule(svc)]
-        own += len(chains[ext])
-        entry = ext
-        if balanced and cluster.services.source_ranges[service]:
-            entry = chain_name("FW", label, protocol)
-            ranges = range(int(cluster.services.source_ranges[service]))
-            chains[entry] = [Rule(ext, match=f"-s <source range {i}>") for i in ranges]
-            chains[entry].append(Rule("", f"other traffic to {label} will be dropped by KUBE-PROXY-FIREWALL"))
-            own += len(chains[entry])
-        rules += [Rule(ext, f"{label} external IP", f"<external {i}>", protocol, port) for i in range(external)]
-        rules += [
-            Rule(entry, f"{label} loadbalancer IP", f"<external {external + i}>", protocol, port)
-            for i in range(balanced)
-        ]
-    if cluster.port_node_port[q]:
-        number = int(cluster.port_node_port[q])
-        count = "-d 127.0.0.0/8 -m nfacct --nfacct-name localhost_nps_accepted_pkts"
-        chains["KUBE-NODEPORTS"] += [Rule(ext, label, "", protocol, number, match=m) for m in (count, "")]
-        own += NODE_PORT_RULES
-    return rules, own
-
-
-def _endpoint_rules(view: NodeView, q: int, label: str, protocol: str, chains: dict[str, list[Rule]]) -> list[Rule]:
-    """The affinity and statistic rules of a KUBE-SVC chain, and the KUBE-SEP chains they lead to."""
-    service = int(view.cluster.port_service[q])
-    pods = view.usable[service]
-    affinity: list[Rule] = []
-    rules: list[Rule] = []
-    for i, pod in enumerate(pods):
-        address = view.address(q, pod)
-        sep = chain_name("SEP", label, protocol, address)
-        ip = address.partition(":")[0]
-        chains[sep] = [
-            Rule("KUBE-MARK-MASQ", label, match=f"-s {ip}/32"),
-            Rule("DNAT", label, protocol=protocol, to=address, pod=pod),
-        ]
-        left = len(pods) - i
-        rules.append(Rule(sep, f"{label} -> {address}", probability=1 / left if left > 1 else None))
-        if view.cluster.services.affinity[service]:
-            recent = f"-m recent --name {sep} --rcheck --seconds 10800 --reap"
-            affinity.append(Rule(sep, f"{label} -> {address}", match=recent))
-    return affinity + rules
-
-
-def _constant_chains() -> dict[str, list[Rule]]:
-    mark = "-m mark --mark 0x4000/0x4000"
-    return {
-        "KUBE-POSTROUTING": [
-            Rule("RETURN", match="-m mark ! --mark 0x4000/0x4000"),
-            Rule("MARK --xor-mark 0x4000", match=mark),
-            Rule("MASQUERADE --random-fully", "kubernetes service traffic requiring SNAT"),
-        ],
-        "KUBE-MARK-MASQ": [Rule("MARK --or-mark 0x4000")],
-    }
-
-
-def _last_rule() -> Rule:
-    return Rule("KUBE-NODEPORTS", "kubernetes service nodeports", match="-m addrtype --dst-type LOCAL")
-
-
-def _reject(cluster: Cluster, q: int) -> Rule:
-    service = int(cluster.port_service[q])
-    ip, protocol = dotted(int(cluster.services.cluster_ip[service])), cluster.port_protocol[q].lower()
-    return Rule(
-        "REJECT --reject-with icmp-port-unreachable",
-        f"{cluster.label(q)} has no endpoints",
-        ip,
-        protocol,
-        int(cluster.port_number[q]),
-    )
