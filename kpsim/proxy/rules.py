@@ -16,7 +16,7 @@ from kpsim.cluster.columns import Cluster, dotted
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState
 from kpsim.units import I64, U32
 
-__all__ = ["FILTER", "NodeView", "Rule", "RuleSet", "VirtualServer", "Walk", "chain_name"]
+__all__ = ["FILTER", "NodeView", "Packet", "Rule", "RuleSet", "Trace", "VirtualServer", "Walk", "chain_name"]
 
 FILTER = " (filter)"
 
@@ -146,6 +146,7 @@ class RuleSet:
     virtual_servers: Mapping[tuple[str, str, int], VirtualServer] = field(default_factory=dict)
     dispatch: int = 0  # rules (or virtual servers) that lead to a service port
     own: Mapping[int, int] = field(default_factory=dict)  # Service -> its other rules
+    owner: Mapping[str, str] = field(default_factory=dict)  # chain -> the Service it belongs to, "namespace/name"
     view: NodeView | None = None
 
     def count(self, table: str) -> int:
@@ -160,6 +161,26 @@ class Walk:
     pod: int  # -1 where nobody can serve it
     scanned: int
     tried: int
+    met: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """The first packet of a connection as it meets a node."""
+
+    source: str
+    destination: str
+    port: int
+    protocol: str = "TCP"
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a node does with a packet, and every rule it met on the way."""
+
+    verdict: str  # DNAT, ACCEPT, DROP, REJECT, or none: nothing of kube-proxy's touched it
+    endpoints: tuple[str, ...] = ()  # all it may be sent to
+    masqueraded: bool = False
     met: tuple[str, ...] = ()
 
 

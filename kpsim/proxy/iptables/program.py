@@ -30,10 +30,12 @@ class _Tables:
     filter: Chains = field(default_factory=dict)
     dispatch: list[Rule] = field(default_factory=list)
     own: dict[int, int] = field(default_factory=dict)
+    owner: dict[str, str] = field(default_factory=dict)
 
-    def add(self, chain: str, rules: Iterable[Rule]) -> int:
+    def add(self, service: str, chain: str, rules: Iterable[Rule]) -> int:
         """Add a Service's own chain to the nat table; how many rules it has."""
         self.nat[chain] = list(rules)
+        self.owner[chain] = service
         return len(self.nat[chain])
 
 
@@ -50,7 +52,7 @@ def program(states: Iterable[PortState], config: NodeConfig, rotation: int = 0) 
     turn = -rotation % len(tables.dispatch) if tables.dispatch else 0
     tables.nat["KUBE-SERVICES"] = [*tables.dispatch[turn:], *tables.dispatch[:turn], *_node_port_jumps(config)]
     chains = tables.nat | {name + FILTER: rules for name, rules in tables.filter.items()}
-    return RuleSet(chains, dispatch=len(tables.dispatch), own=tables.own)
+    return RuleSet(chains, dispatch=len(tables.dispatch), own=tables.own, owner=tables.owner)
 
 
 def _service_chains(tables: _Tables, info: PortInfo, chosen: Categories) -> int:
@@ -64,12 +66,12 @@ def _service_chains(tables: _Tables, info: PortInfo, chosen: Categories) -> int:
     for chain, endpoints, used in ((svc, chosen.cluster, info.uses_cluster), (svl, chosen.local, info.uses_local)):
         if endpoints and used:
             first = masquerade if chain == internal else []
-            own += tables.add(chain, [*first, *_endpoint_rules(info, endpoints)])
+            own += tables.add(info.service, chain, [*first, *_endpoint_rules(info, endpoints)])
     if info.externally_accessible:
-        own += tables.add(ext, _external_rules(info, chosen, tables.config, svc, svl))
+        own += tables.add(info.service, ext, _external_rules(info, chosen, tables.config, svc, svl))
         own += _entrances(tables, info, ext)
     for endpoint in chosen.used:
-        own += tables.add(_endpoint_chain(info, endpoint), _endpoint_chain_rules(info, endpoint))
+        own += tables.add(info.service, _endpoint_chain(info, endpoint), _endpoint_chain_rules(info, endpoint))
     return own
 
 
@@ -80,7 +82,7 @@ def _entrances(tables: _Tables, info: PortInfo, ext: str) -> int:
     entry = ext
     if info.load_balancer_vips and info.source_ranges:
         entry = chain_name("FW", info.label, info.protocol)
-        own += tables.add(entry, _firewall_rules(info, ext, tables.config))
+        own += tables.add(info.service, entry, _firewall_rules(info, ext, tables.config))
     tables.dispatch += [_at(info, entry, ip, "loadbalancer IP") for ip in info.load_balancer_vips]
     if info.node_port:
         rule = Rule(ext, info.label, protocol=info.protocol.lower(), port=info.node_port)

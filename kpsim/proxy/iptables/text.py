@@ -1,0 +1,52 @@
+"""What ``iptables-restore --noflush --counters`` is given in a sync, line by line.
+
+A full sync writes every chain.  A partial one writes the filter table and the top-level chains whole, the chains of
+changed Services, and declares and deletes chains that are no longer wanted.  In large clusters (strictly above a
+threshold of endpoints) the rules that exist once an endpoint carry no comment.
+Source: pkg/proxy/iptables/proxier.go, KEP-3453.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from kpsim.proxy.rules import FILTER, RuleSet
+
+__all__ = ["ALWAYS_WRITTEN", "restore_lines", "stale_chains", "written_chains"]
+
+ALWAYS_WRITTEN = ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-POSTROUTING", "KUBE-MARK-MASQ")
+
+
+def written_chains(rules: RuleSet, changed: Collection[str] | None) -> list[str]:
+    """Chains of the nat table that a sync writes: all, or the top-level ones and those of ``changed`` Services.
+
+    ``changed`` names Services as ``namespace/name``; a change in one port rewrites the chains of all its ports.
+    """
+    nat = [name for name in rules.chains if not name.endswith(FILTER)]
+    if changed is None:
+        return nat
+    return [name for name in nat if name in ALWAYS_WRITTEN or rules.owner.get(name) in changed]
+
+
+def stale_chains(before: RuleSet, after: RuleSet) -> list[str]:
+    """Chains of Services and endpoints that are in the kernel and no longer wanted, in order of their names."""
+    return sorted(name for name in before.chains if name not in after.chains and not name.endswith(FILTER))
+
+
+def restore_lines(
+    rules: RuleSet, changed: Collection[str] | None = None, stale: Collection[str] = (), *, large: bool = False
+) -> Iterator[str]:
+    """The input of one ``iptables-restore``: the filter table, then nat; each commits by itself."""
+    yield "*filter"
+    names = [name for name in rules.chains if name.endswith(FILTER)]
+    yield from (f":{name.removesuffix(FILTER)} - [0:0]" for name in names)
+    for name in names:
+        yield from (rule.render(name.removesuffix(FILTER)) for rule in rules.chains[name])
+    yield "COMMIT"
+    yield "*nat"
+    names = written_chains(rules, changed)
+    yield from (f":{name} - [0:0]" for name in (*names, *stale))
+    for name in names:
+        yield from (rule.render(name, comments=not (large and rule.endpoint)) for rule in rules.chains[name])
+    yield from (f"-X {name}" for name in stale)
+    yield "COMMIT"
