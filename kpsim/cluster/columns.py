@@ -8,12 +8,13 @@ which node prefers which endpoint (traffic policies and topology hints are read 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntFlag
 
 import numpy as np
 
+from kpsim.kube.objects import Service
 from kpsim.units import I64, U32, Bools
 
 __all__ = ["Cluster", "Names", "PodState", "ServiceColumns", "dotted", "freeze", "string_order"]
@@ -93,6 +94,8 @@ class Cluster:
     pod_ip: U32  # (k,)
     pod_state: I64  # (k,) PodState bits at time zero
     warnings: tuple[str, ...] = ()
+    read: Mapping[int, Service] = field(default_factory=dict)  # Services that were objects, by row
+    pod_node: Mapping[int, str] = field(default_factory=dict)  # where Pods that were objects run
 
     @property
     def pods(self) -> int:

@@ -18,7 +18,7 @@ from kpsim.cluster.columns import Cluster, Names, PodState, ServiceColumns, free
 from kpsim.cluster.params import ClusterParams, EndpointCount, ServiceGroup
 from kpsim.errors import InputError
 from kpsim.kube.allocator import ClusterIPAllocator, NodePortAllocator
-from kpsim.kube.objects import ResolvedService
+from kpsim.kube.objects import ResolvedService, Service
 from kpsim.rng import stream
 from kpsim.units import I64, U32
 
@@ -38,6 +38,8 @@ class _Rows:
     warnings: list[str] = field(default_factory=list)
     services: int = 0
     pods: int = 0
+    read: dict[int, Service] = field(default_factory=dict)
+    pod_node: dict[int, str] = field(default_factory=dict)
 
     def add(self, **columns: Sequence[int] | I64 | U32) -> None:
         for name, values in columns.items():
@@ -182,12 +184,15 @@ def _add_objects(rows: _Rows, resolved: Sequence[ResolvedService], pod_range: ip
             key = endpoint.pod or f"ip {endpoint.ip}"
             if key not in known:
                 known[key] = rows.pods
+                if endpoint.node:
+                    rows.pod_node[rows.pods] = endpoint.node
                 rows.pods += 1
                 state = PodState.READY * endpoint.ready | PodState.SERVING * endpoint.serving
                 ip = int(ipaddress.IPv4Address(endpoint.ip)) if endpoint.ip else int(pod_range[0]) + rows.pods
                 rows.add(pod_ip=[ip], pod_state=[int(state | PodState.TERMINATING * endpoint.terminating)])
             pods[known[key]] = None
         rows.names.append((rows.services, f"{service.namespace}/{service.name}", False))
+        rows.read[rows.services] = service
         rows.add(
             proxied=[has_ip],
             headless=[service.headless],
@@ -255,4 +260,6 @@ def _assemble(params: ClusterParams, rows: _Rows, initial: int) -> Cluster:
         pod_ip=freeze(pod_ip),
         pod_state=column("pod_state"),
         warnings=tuple(rows.warnings),
+        read=rows.read,
+        pod_node=rows.pod_node,
     )

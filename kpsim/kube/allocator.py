@@ -92,7 +92,28 @@ class _Range:
         return number
 
 
-class ClusterIPAllocator:
+class _Allocator:
+    """What is the same for addresses and ports."""
+
+    _range: _Range
+
+    @property
+    def usable(self) -> int:
+        """How many there are to give out."""
+        return self._range.usable
+
+    @property
+    def static_band_size(self) -> int:
+        """How many at the start are given out last."""
+        return self._range.static_band_size
+
+    @property
+    def free(self) -> int:
+        """How many are left."""
+        return self._range.free
+
+
+class ClusterIPAllocator(_Allocator):
     """The Service range, e.g. ``10.96.0.0/12``: every address but the first and the last can be a ClusterIP."""
 
     def __init__(self, cidr: str) -> None:
@@ -102,21 +123,6 @@ class ClusterIPAllocator:
         self.cidr = str(network)
         called = f"service range {self.cidr}"
         self._range = _Range(int(network.network_address) + 1, max(0, size - 2), band, called)
-
-    @property
-    def usable(self) -> int:
-        """How many Services with a virtual IP fit."""
-        return self._range.usable
-
-    @property
-    def static_band_size(self) -> int:
-        """How many addresses at the start are given out last."""
-        return self._range.static_band_size
-
-    @property
-    def free(self) -> int:
-        """How many addresses are left."""
-        return self._range.free
 
     def holds(self, ip: str) -> bool:
         """Whether ``ip`` is an address this range can give out."""
@@ -141,28 +147,13 @@ class ClusterIPAllocator:
         return self._range.take_many(n).astype(np.uint32)
 
 
-class NodePortAllocator:
+class NodePortAllocator(_Allocator):
     """The NodePort range, 30000–32767 unless the API server was told otherwise."""
 
     def __init__(self, first: int, last: int) -> None:
         size = max(0, last - first + 1)
         band = 0 if size <= 16 else min(max(16, size // 32), 128)
         self._range = _Range(first, size, band, f"NodePort range {first}-{last}")
-
-    @property
-    def usable(self) -> int:
-        """How many NodePorts there are."""
-        return self._range.usable
-
-    @property
-    def static_band_size(self) -> int:
-        """How many ports at the start are given out last."""
-        return self._range.static_band_size
-
-    @property
-    def free(self) -> int:
-        """How many ports are left."""
-        return self._range.free
 
     def reserve(self, port: int) -> bool:
         """Take the port a Service asked for; whether it was free and in the range."""

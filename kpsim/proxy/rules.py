@@ -1,8 +1,7 @@
 """Rules as data: what one node has in its kernel, in kube-proxy's own names and order.
 
-A :class:`RuleSet` holds netfilter chains, IPVS virtual servers, or both.  It is what `explain` prints and what the
-reference engine's packets walk.  Left out for now: nftables, traffic policies, the filter chains that do not depend on
-Services, and the text as the real tools want it (rules are rendered for reading).
+A :class:`RuleSet` holds netfilter chains, IPVS virtual servers, or both.  It is what `explain` prints, what the
+reference engine's packets walk, and what the tools' text is made of.
 """
 
 from __future__ import annotations
@@ -13,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kpsim.cluster.columns import Cluster, dotted
-from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState
+from kpsim.proxy.node import EndpointInfo, NodeConfig, PortState
+from kpsim.proxy.states import port_info
 from kpsim.units import I64, U32
 
 __all__ = ["FILTER", "NodeView", "Packet", "Rule", "RuleSet", "Trace", "VirtualServer", "Walk", "chain_name"]
@@ -32,29 +32,11 @@ class NodeView:
     config: NodeConfig = NodeConfig()
 
     def port_states(self) -> Iterator[PortState]:
-        """Known service ports with their usable endpoints, in visiting order; addresses kept as counts get names."""
-        cluster = self.cluster
+        """Known service ports with their usable endpoints, in visiting order."""
         for q in self.known_ports():
-            s = int(cluster.port_service[q])
-            namespace, _, name = cluster.names[s].partition("/")
-            target = int(cluster.port_target[q])
-            info = PortInfo(
-                namespace=namespace,
-                name=name,
-                port_name=cluster.port_name[q],
-                protocol=cluster.port_protocol[q],
-                cluster_ip=dotted(int(cluster.services.cluster_ip[s])),
-                port=int(cluster.port_number[q]),
-                node_port=int(cluster.port_node_port[q]),
-                external_ips=tuple(f"<external {s}.{i}>" for i in range(int(cluster.services.external_ips[s]))),
-                load_balancer_vips=tuple(
-                    f"<load balancer {s}.{i}>" for i in range(int(cluster.services.load_balancer_ips[s]))
-                ),
-                source_ranges=tuple(f"<source range {s}.{i}>" for i in range(int(cluster.services.source_ranges[s]))),
-                affinity_s=10800 if cluster.services.affinity[s] else 0,
-            )
+            s, target = int(self.cluster.port_service[q]), int(self.cluster.port_target[q])
             endpoints = tuple(EndpointInfo(dotted(int(self.pod_ip[p])), target, pod=p) for p in self.usable[s])
-            yield PortState(info, endpoints, s, q)
+            yield PortState(port_info(self.cluster, q, policies=False), endpoints, s, q)
 
     def known_ports(self) -> list[int]:
         """Service ports kube-proxy programs, in visiting order."""
