@@ -24,6 +24,7 @@ _COMMANDS = {
     "compare": ("kpsim.cli.compare:compare", "Simulate under several proxy modes, with the same arrivals and changes."),
     "sweep": ("kpsim.cli.sweep:sweep", "Simulate a grid of values and tabulate the results."),
     "explain": ("kpsim.cli.explain:explain", "Show the rules of a Service and what a packet to it pays."),
+    "rules": ("kpsim.cli.rules:rules", "Print one node's rules as the real tools take them."),
     "import": ("kpsim.cli.imports:imports", "Write a scenario from what kubectl gave or from manifests."),
     "modes": ("kpsim.cli.modes:modes", "List the proxy modes by Kubernetes version."),
     "sources": ("kpsim.cli.sources:sources", "List every number with its interval and its source."),

@@ -83,3 +83,35 @@ def _lines(title: str, lines: tuple[str, ...]) -> None:
         click.echo(f"    {line}")
     if len(lines) > MOST_LINES:
         click.echo(f"    … and {len(lines) - MOST_LINES:,} more lines of the same kind")
+
+
+@explain.command("packet", short_help="The rules one packet meets on a node, in order, and its verdict.")
+@click.option("--from", "source", default="pod", show_default=True, help="pod, node, outside, or an address.")
+@click.option("--to", "destination", required=True, help="namespace/name[:port], or ip:port.")
+@click.option("--protocol", type=click.Choice(["tcp", "udp", "sctp"]), default="tcp", help="For ip:port.")
+@click.option("--node", default="node-0", show_default=True, help="On which node.")
+@click.option("-f", "--file", "file", type=click.Path(path_type=Path), required=True, help="Scenario or dump.")
+@click.option("--mode", help="Proxy mode; the scenario's by default.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value below spec.")
+@format_option
+def _packet(
+    source: str, destination: str, protocol: str, node: str, file: Path, mode: str | None, sets: tuple[str, ...],
+    output: str,
+) -> None:  # fmt: skip
+    """Trace the first packet of a connection through one node's rules, in the order in which it meets them."""
+    from kpsim.experiment.explanation.packets import explain_packet
+    from kpsim.scenario.reader import read
+
+    pairs = overrides({"sets": sets})
+    scenario = read(file, [*pairs, ("kubeProxy.mode", mode)] if mode else pairs)
+    found = explain_packet(scenario, source, destination, protocol, node)
+    say(found.warnings)
+    if output == "json":
+        click.echo(to_json(asdict(found)))
+        return
+    click.echo(styled("title", found.headline))
+    for number, line in enumerate(found.met, 1):
+        click.echo(f"  {number:>3}. {line}")
+    click.echo(f"\n  {found.verdict}\n")
+    for note in found.notes:
+        click.echo(note)

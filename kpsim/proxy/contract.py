@@ -6,13 +6,14 @@ second.  Counts are plain integers or arrays of them; every formula is written o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Protocol
 
 from kpsim.cluster.columns import ServiceColumns
-from kpsim.proxy.rules import NodeView, RuleSet, Walk
+from kpsim.proxy.node import NodeConfig, PortState
+from kpsim.proxy.rules import NodeView, Packet, RuleSet, Trace, Walk
 from kpsim.units import I64
 
 __all__ = [
@@ -142,6 +143,18 @@ class Mode(Protocol):
 
     def program(self, view: NodeView, rotation: int) -> RuleSet:
         """The exact rules of one node for what ``view`` holds, the scanned list turned by ``rotation`` rules."""
+        ...
+
+    def exact(self, states: Iterable[PortState], config: NodeConfig) -> RuleSet:
+        """The exact rules of one node for service ports with policies and local endpoints."""
+        ...
+
+    def text(self, rules: RuleSet) -> Iterator[str]:
+        """``rules`` as the real tools take them, line by line."""
+        ...
+
+    def trace(self, rules: RuleSet, config: NodeConfig, packet: Packet) -> Trace:
+        """Every rule the first packet of a connection meets, in order, and its verdict."""
         ...
 
     def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:

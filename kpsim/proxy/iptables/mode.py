@@ -9,7 +9,7 @@ ranges, that one ClusterIP's ports are dearer to tell apart than different Clust
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,8 +18,11 @@ from kpsim.cluster.columns import ServiceColumns, dotted
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.contract import PacketState, RuleCounts, RunnerSettings, Stage, Steps, SyncCounts, SyncKind, Work
 from kpsim.proxy.iptables.program import program
+from kpsim.proxy.iptables.text import restore_lines
+from kpsim.proxy.iptables.tracer import trace
+from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.params import ProxyParams
-from kpsim.proxy.rules import FILTER, NodeView, RuleSet, Walk
+from kpsim.proxy.rules import FILTER, NodeView, Packet, RuleSet, Trace, Walk
 from kpsim.units import I64
 
 __all__ = ["Iptables"]
@@ -121,6 +124,18 @@ class Iptables:
     def program(self, view: NodeView, rotation: int) -> RuleSet:
         """The nat and filter tables' chains for ``view``."""
         return replace(program(view.port_states(), view.config, rotation), view=view)
+
+    def exact(self, states: Iterable[PortState], config: NodeConfig) -> RuleSet:
+        """The nat and filter tables' chains for ``states``, policies and all."""
+        return program(states, config)
+
+    def text(self, rules: RuleSet) -> Iterator[str]:
+        """What ``iptables-restore --noflush`` takes in a full sync."""
+        return restore_lines(rules)
+
+    def trace(self, rules: RuleSet, config: NodeConfig, packet: Packet) -> Trace:
+        """Follow a packet from any source through the chains."""
+        return trace(rules, config, packet)
 
     def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:
         """Follow a Pod's first packet to the ClusterIP of ``port`` through ``rules``."""

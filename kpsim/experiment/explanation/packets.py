@@ -1,0 +1,154 @@
+"""A packet on one node, traced: which rules it meets in order, where it can go, and what the scan costs it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from kpsim.cluster.columns import Cluster
+from kpsim.errors import InputError, Place, Problem
+from kpsim.experiment.replications import build_cluster
+from kpsim.profiles.costs import Costs
+from kpsim.proxy.contract import Mode, PacketState, Steps
+from kpsim.proxy.node import NodeConfig, PortState
+from kpsim.proxy.rules import Packet, RuleSet, Trace
+from kpsim.proxy.states import exact_states, node_config
+from kpsim.scenario.model import Scenario
+from kpsim.simulation import mode_of
+
+__all__ = ["NodeRules", "PacketStory", "explain_packet"]
+
+OUTSIDE = "203.0.113.77"  # an address nobody has, for a client outside the cluster
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRules:
+    """One node's exact rules under a scenario's mode."""
+
+    scenario: Scenario
+    cluster: Cluster
+    mode: Mode
+    costs: Costs
+    config: NodeConfig
+    states: tuple[PortState, ...]
+    rules: RuleSet
+    warnings: tuple[str, ...]
+
+    @staticmethod
+    def of(scenario: Scenario, node: str) -> NodeRules:
+        """Build the cluster and program ``node``.  Raises :class:`InputError` for a node that is not there."""
+        cluster, warnings = build_cluster(scenario)
+        known = {*cluster.pod_node.values(), *(f"node-{i}" for i in range(cluster.nodes))}
+        if node not in known:
+            near = get_close_matches(node, known, n=1)
+            mend = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known)[:5])}"
+            raise InputError([Problem(Place(), what=f"there is no node {node}", mend=mend)])
+        mode, costs = mode_of(scenario, scenario.kube_proxy.mode)
+        config = node_config(
+            cluster, node, scenario.cluster.pod_cidr, masquerade_all=scenario.kube_proxy.masquerade_all
+        )
+        states = tuple(exact_states(cluster, node))
+        return NodeRules(scenario, cluster, mode, costs, config, states, mode.exact(states, config), warnings)
+
+    def text(self) -> Iterator[str]:
+        """The rules as the real tools take them."""
+        return self.mode.text(self.rules)
+
+
+@dataclass(frozen=True, slots=True)
+class PacketStory:
+    """What happens to a packet, in sentences."""
+
+    headline: str
+    met: tuple[str, ...]
+    verdict: str
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def explain_packet(scenario: Scenario, source: str, destination: str, protocol: str, node: str) -> PacketStory:
+    """Trace the first packet of a connection on ``node``.
+
+    ``source`` is "pod", "node", "outside" or an address; ``destination`` is ``ip:port``, or a Service as
+    ``namespace/name`` with an optional ``:port`` (number or name).  Raises :class:`InputError` if it cannot be read.
+    """
+    found = NodeRules.of(scenario, node)
+    packet = Packet(_source(found, source), *_destination(found, destination, protocol.upper()))
+    trace = found.mode.trace(found.rules, found.config, packet)
+    first = sum(
+        float(found.costs.seconds(s.work)) for s in found.mode.stages(PacketState.FIRST) if s.steps.value == "once"
+    )
+    later = sum(float(found.costs.seconds(s.work)) for s in found.mode.stages(PacketState.LATER))
+    return PacketStory(
+        headline=(
+            f"{packet.protocol} {packet.source} -> {packet.destination}:{packet.port} on {node}, "
+            f"kube-proxy mode {found.mode.name}"
+        ),
+        met=trace.met,
+        verdict=_verdict(trace),
+        notes=(
+            f"{found.rules.dispatch:,} rules lead to service ports here; `kpsim explain service` prices the way to one.",
+            _price(scenario, first, later),
+        ),
+        warnings=found.warnings,
+    )
+
+
+def _price(scenario: Scenario, first_s: float, later_s: float) -> str:
+    return (
+        f"Without any scan the first packet pays {first_s * 1e6:.1f} µs and every later one {later_s * 1e6:.1f} µs "
+        f"(profile {scenario.profile.name}): conntrack remembers, so later packets meet none of these rules."
+    )
+
+
+def _verdict(trace: Trace) -> str:
+    said = {
+        "DROP": "dropped: the client waits, sends its SYN again, and times out",
+        "REJECT": "rejected: the client is told at once (ICMP port unreachable)",
+        "ACCEPT": "accepted by the node itself",
+        "none": "untouched: no rule of kube-proxy's is about it",
+    }
+    if trace.verdict != "DNAT":
+        return said[trace.verdict]
+    where = " or ".join(trace.endpoints)
+    how = "masqueraded: the endpoint sees the node's address" if trace.masqueraded else "the endpoint sees the client"
+    return f"sent to {where}, {how}"
+
+
+def _source(found: NodeRules, text: str) -> str:
+    words = {"pod": str(ipaddress.ip_network(found.config.pod_cidr or "10.0.0.0/8")[-2]),
+             "node": found.config.node_ips[0], "outside": OUTSIDE}  # fmt: skip
+    return words.get(text) or _address(text, "--from")
+
+
+def _address(text: str, option: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        what = f"{text!r} is no address"
+        raise InputError(
+            [Problem(Place(), key=option, what=what, mend="write an address, pod, node or outside")]
+        ) from None
+
+
+def _destination(found: NodeRules, text: str, protocol: str) -> tuple[str, int, str]:
+    """Address, port and protocol of ``--to``."""
+    if "/" not in text:
+        ip, _, port = text.rpartition(":")
+        if not port.isdigit():
+            what = f"{text!r} is neither ip:port nor namespace/name"
+            raise InputError([Problem(Place(), key="--to", what=what, mend="e.g. default/web:80 or 10.96.0.10:53")])
+        return _address(ip.strip("[]"), "--to"), int(port), protocol
+    name, _, port = text.partition(":")
+    mine = [s.info for s in found.states if s.info.service == name]
+    if not mine:
+        near = get_close_matches(name, {s.info.service for s in found.states}, n=1)
+        mend = f"did you mean {near[0]}?" if near else ""
+        raise InputError([Problem(Place(), key="--to", what=f"no rules are written for a Service {name}", mend=mend)])
+    chosen = [i for i in mine if port in ("", str(i.port), i.port_name)]
+    if not chosen:
+        ports = ", ".join(f"{i.port}{f' ({i.port_name})' if i.port_name else ''}" for i in mine)
+        raise InputError([Problem(Place(), key="--to", what=f"{name} has no port {port}", mend=f"it has {ports}")])
+    return chosen[0].cluster_ip, chosen[0].port, chosen[0].protocol
