@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kpsim.cluster.columns import Cluster
-from kpsim.experiment.explanation.path import Words, chain_path, rendered, server_path
+from kpsim.experiment.explanation.path import chain_path, rendered, server_path
 from kpsim.experiment.explanation.subject import Subject, entrances, facts_of, find_service
 from kpsim.experiment.replications import build_cluster
 from kpsim.profiles.costs import Costs
@@ -87,7 +87,6 @@ def _explain_port(
     draw = int(stream(scenario.run.seed, "explain", q).integers(0, 1 << 32))
     walk = mode.walk(rules, q, draw, q)
     name = f" {cluster.port_name[q]}" if cluster.port_name[q] else ""
-    words = Words(subject)
     if rules.virtual_servers:
         path, later = server_path(rules, subject, q, walk), "the IPVS connection table knows where they go; no lookup"
     else:
@@ -100,8 +99,8 @@ def _explain_port(
     return PortExplanation(
         headline=f"port{name} {subject.ip}:{cluster.port_number[q]}/{cluster.port_protocol[q]}",
         facts=tuple(entrances(subject, q, bool(rules.virtual_servers))),
-        rules=tuple(words.real(line) for line in rendered(rules)),
-        path=tuple(f"{number}. {words.real(line)}" for number, line in enumerate(path, 1)),
+        rules=tuple(rendered(rules)),
+        path=tuple(f"{number}. {line}" for number, line in enumerate(path, 1)),
         verdict=verdict,
         costs=_cost_lines(mode, costs, total, len(subject.pods)),
         later=later if served else "",

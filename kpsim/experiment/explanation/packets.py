@@ -11,7 +11,7 @@ from kpsim.cluster.columns import Cluster
 from kpsim.errors import InputError, Place, Problem
 from kpsim.experiment.replications import build_cluster
 from kpsim.profiles.costs import Costs
-from kpsim.proxy.contract import Mode, PacketState, Steps
+from kpsim.proxy.contract import Mode, PacketState
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.rules import Packet, RuleSet, Trace
 from kpsim.proxy.states import exact_states, node_config
@@ -89,7 +89,7 @@ def explain_packet(scenario: Scenario, source: str, destination: str, protocol: 
         met=trace.met,
         verdict=_verdict(trace),
         notes=(
-            f"{found.rules.dispatch:,} rules lead to service ports here; `kpsim explain service` prices the way to one.",
+            f"{found.rules.dispatch:,} rules lead to service ports here; `kpsim explain service` prices the way.",
             _price(scenario, first, later),
         ),
         warnings=found.warnings,

@@ -9,33 +9,11 @@ from kpsim.cluster.columns import Cluster
 from kpsim.experiment.explanation.subject import Subject
 from kpsim.proxy.rules import Rule, RuleSet, Walk
 
-__all__ = ["Words", "chain_path", "rendered", "server_path"]
+__all__ = ["chain_path", "rendered", "server_path"]
 
 PASSED_SHOWN = 3
 ALIKE_SHOWN = 3  # of rules or chains of one kind
 LARGE = 100
-
-
-class Words:
-    """Real addresses in the places where the rules keep numbered ones."""
-
-    def __init__(self, subject: Subject) -> None:
-        service = subject.service
-        kept = {
-            "external": service.external_ips if service else (),
-            "load balancer": service.load_balancer_ips if service else (),
-            "source range": service.load_balancer_source_ranges if service else (),
-        }
-        self._real = {f"<{kind} {subject.row}.{i}>": text for kind, all_ in kept.items() for i, text in enumerate(all_)}
-        outside = [*kept["external"], *kept["load balancer"]]
-        self._real |= {f"<external {subject.row}.{i}>": ip for i, ip in enumerate(outside)}
-        self._real[f"<node address {subject.row}>"] = "<node address>"
-
-    def real(self, line: str) -> str:
-        """The line as the kernel would have it."""
-        for placeholder, text in self._real.items():
-            line = line.replace(placeholder, text)
-        return line
 
 
 def _table_and_chain(name: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from kpsim.errors import InputError, Place, Problem
 from kpsim.kube.objects import ResolvedService, Service
 from kpsim.kube.resolve import resolve
 from kpsim.proxy.rules import NodeView
+from kpsim.proxy.states import node_config
 from kpsim.proxy.sync.timeline import usable_at_start
 from kpsim.scenario.model import Scenario
 
@@ -33,6 +34,7 @@ class Subject:
     found: ResolvedService | None
     pods: tuple[int, ...]
     ports: range
+    pod_cidr: str
 
     @property
     def service(self) -> Service | None:
@@ -51,7 +53,8 @@ class Subject:
 
     def view(self, q: int) -> NodeView:
         """What a node holds for service port ``q`` alone."""
-        return NodeView(self.cluster, {self.row: self.pods}, np.array([q]), self.cluster.pod_ip)
+        config = node_config(self.cluster, "node-0", self.pod_cidr)
+        return NodeView(self.cluster, {self.row: self.pods}, np.array([q]), self.cluster.pod_ip, config)
 
     def addresses(self, q: int) -> str:
         """The first few of its endpoints, as ``ip:port``."""
@@ -84,6 +87,7 @@ def find_service(scenario: Scenario, cluster: Cluster, name: str) -> Subject:
         found=found,
         pods=tuple(pods[offset[row] : offset[row + 1]].tolist()),
         ports=range(int(cluster.port_offset[row]), int(cluster.port_offset[row + 1])),
+        pod_cidr=scenario.cluster.pod_cidr,
     )
 
 

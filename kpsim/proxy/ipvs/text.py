@@ -1,0 +1,87 @@
+"""What the tools take to make a kernel like the rules: ``ipvsadm -R``, ``ipset restore``, ``iptables-restore``, ``ip``.
+
+kube-proxy itself speaks netlink to IPVS and starts an ipset process for each set and entry; this is the same content
+for a person, or for a kernel that shall be like a cluster's node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kpsim.proxy.ipvs.chains import JUMPS
+from kpsim.proxy.ipvs.ipsets import MAX_ELEMENTS, SETS, kernel_name
+from kpsim.proxy.ipvs.program import IpvsRules, VirtualService
+from kpsim.proxy.rules import FILTER
+
+__all__ = ["address_lines", "ipset_lines", "iptables_lines", "ipvsadm_lines", "script_lines"]
+
+SERVICE_OPTION = {"TCP": "-t", "UDP": "-u", "SCTP": "--sctp-service"}
+HASH_SIZE = 1024
+DEVICE = "kube-ipvs0"
+
+
+def script_lines(rules: IpvsRules) -> Iterator[str]:
+    """A shell script that makes an empty network namespace like the node."""
+    restore = "iptables-restore" if rules.config.ip_family == "IPv4" else "ip6tables-restore"
+    parts = {
+        "ipset restore -exist": ipset_lines(rules),
+        "ip -batch -": address_lines(rules),
+        "ipvsadm -R": ipvsadm_lines(rules),
+        f"{restore} --noflush": iptables_lines(rules, jumps=True),
+    }
+    for tool, lines in parts.items():
+        yield f"{tool} <<'END'"
+        yield from lines
+        yield "END"
+
+
+def ipvsadm_lines(rules: IpvsRules) -> Iterator[str]:
+    """For ``ipvsadm -R``: each virtual server, then its real servers, masquerading as kube-proxy has them."""
+    for service in rules.services.values():
+        at = _at(service)
+        persistence = f" -p {service.persistence_s}" if service.persistence_s else ""
+        flags = f" -b {service.flags}" if service.flags else ""
+        yield f"-A {at} -s {service.scheduler}{persistence}{flags}"
+        yield from (f"-a {at} -r {server.address} -m -w {server.weight}" for server in service.real_servers)
+
+
+def _at(service: VirtualService) -> str:
+    ip = f"[{service.ip}]" if ":" in service.ip else service.ip
+    return f"{SERVICE_OPTION[service.protocol]} {ip}:{service.port}"
+
+
+def ipset_lines(rules: IpvsRules) -> Iterator[str]:
+    """For ``ipset restore -exist``: all sets, then the entries of each in order of their text."""
+    family = rules.config.ip_family
+    protocol = "inet" if family == "IPv4" else "inet6"
+    for kind in SETS.values():
+        size = "range 0-65535"
+        if kind.type.startswith("hash"):
+            size = f"family {protocol} hashsize {HASH_SIZE} maxelem {MAX_ELEMENTS}"
+        yield f"create {kernel_name(kind.name, family)} {kind.type} {size}"
+    for name, entries in rules.sets.items():
+        yield from (f"add {kernel_name(name, family)} {entry}" for entry in sorted(entries))
+
+
+def iptables_lines(rules: IpvsRules, *, jumps: bool = False) -> Iterator[str]:
+    """For ``iptables-restore --noflush``: nat, then filter; with ``jumps`` also the rules that lead there.
+
+    kube-proxy makes sure of the jumps one by one before, each in front of those that are there.
+    """
+    for table in ("nat", "filter"):
+        names = [name for name in rules.chains if name.endswith(FILTER) == (table == "filter")]
+        yield f"*{table}"
+        yield from (f":{name.removesuffix(FILTER)} - [0:0]" for name in names)
+        for jump in JUMPS if jumps else ():
+            if jump.table == table:
+                yield f'-I {jump.chain} -m comment --comment "{jump.comment}" -j {jump.target}'
+        for name in names:
+            yield from (rule.render(name.removesuffix(FILTER)) for rule in rules.chains[name])
+        yield "COMMIT"
+
+
+def address_lines(rules: IpvsRules) -> Iterator[str]:
+    """For ``ip -batch``: the device that never sends, and every address the node takes for its Services."""
+    yield f"link add {DEVICE} type dummy"
+    bits = 32 if rules.config.ip_family == "IPv4" else 128
+    yield from (f"addr add {ip}/{bits} dev {DEVICE}" for ip in rules.bound)
