@@ -30,6 +30,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kpsim.errors import GuardError, InputError, KpsimError
+    from kpsim.experiment.explanation import explain_service
+    from kpsim.experiment.explanation.packets import explain_packet
     from kpsim.experiment.replications import run, run_scenario
     from kpsim.experiment.result import ModeResult, Result
     from kpsim.experiment.sweeps import sweep
@@ -46,6 +48,8 @@ _HOMES = {
     "ModeResult": "kpsim.experiment.result",
     "Result": "kpsim.experiment.result",
     "Scenario": "kpsim.scenario.model",
+    "explain_packet": "kpsim.experiment.explanation.packets",
+    "explain_service": "kpsim.experiment.explanation",
     "load_profile": "kpsim.profiles.costs",
     "read": "kpsim.scenario.reader",
     "run": "kpsim.experiment.replications",
@@ -61,6 +65,8 @@ __all__ = [
     "Result",
     "Scenario",
     "__version__",
+    "explain_packet",
+    "explain_service",
     "load_profile",
     "read",
     "run",

@@ -204,7 +204,8 @@ def _lost(modes: Mapping[str, ModeResult]) -> list[str]:
 
 def _deprecations(scenario: Scenario) -> list[str]:
     """What whoever picks one of these modes must know about its future."""
-    return [f"{name}: {MODES[name].note}" for name in scenario.modes if MODES[name].note]
+    entries = [MODES[name] for name in scenario.modes]
+    return [f"{entry.name}: {entry.note}" for entry in entries if entry.deprecated and entry.note]
 
 
 def _provenance(scenario: Scenario) -> dict[str, str]:

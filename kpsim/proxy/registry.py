@@ -40,12 +40,13 @@ _ENTRIES = (
     ModeEntry("ipvs", "kpsim.proxy.ipvs:Ipvs", "IPVS virtual servers, a new connection is one hash lookup",
               since=(1, 8), removed=(1, 43), deprecated=(1, 35),
               note="deprecated in 1.35; by KEP-5495 off by default in 1.40 and gone in 1.43"),
+    ModeEntry("nftables", "kpsim.proxy.nftables:Nftables", "verdict maps, a new connection is flat to look up",
+              since=(1, 29), note="alpha in 1.29, beta in 1.31, general availability in 1.33"),
 )  # fmt: skip
 
 MODES: dict[str, ModeEntry] = {entry.name: entry for entry in _ENTRIES}
 
 PLANNED: dict[str, str] = {
-    "nftables": "verdict maps, flat to look up; since 1.29",
     "userspace": "every byte through kube-proxy; removed in 1.26",
     "kernelspace": "Windows HNS load balancers",
     "ebpf": "a Cilium-like replacement of kube-proxy",

@@ -59,9 +59,9 @@ def test_modes_are_listed_with_those_that_are_not_built(kpsim: Shell) -> None:
     said = kpsim("modes").out
     assert said.splitlines()[0].split() == ["mode", "since", "deprecated", "removed", "about"]
     assert {row["name"]: row["modelled"] for row in kpsim("modes", "-o", "json").json}.items() >= {
-        ("iptables", True), ("ipvs", True), ("nftables", False),
+        ("iptables", True), ("ipvs", True), ("nftables", True), ("ebpf", False),
     }  # fmt: skip
-    assert "nftables" in said
+    assert "ebpf" in said
 
 
 def test_sources_gives_every_number_its_source(kpsim: Shell) -> None:
@@ -128,7 +128,7 @@ def test_compare_runs_the_modes_that_are_named_or_all_there_are(kpsim: Shell) ->
         ("iptables", 2, "two modes or more"),
         ("iptables,foo", 3, "there is no mode 'foo'"),
         ("iptables,ivps", 3, "did you mean ipvs?"),
-        ("iptables,nftables", 3, "designed, not built yet"),
+        ("iptables,ebpf", 3, "designed, not built yet"),
         ("ipvs,ipvs", 3, "named twice"),
     ],
 )

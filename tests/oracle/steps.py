@@ -38,7 +38,7 @@ class Cast:
     def _act(self, words: str) -> None:
         for name, count in re.findall(r"(svc\d+)\((\d+)\)", words):
             self._set(name, int(count))
-        if re.search(r"first sync", words) and "(" not in words.split(":")[-1]:
+        if re.search(r"first sync", words) and "(" not in words.rsplit(":", maxsplit=1)[-1]:
             for name in re.findall(r"svc\d+", words):
                 self._set(name, 1)
         for name in re.findall(r"add (svc\d+)", words):

@@ -200,11 +200,11 @@ def test_unknown_keys_of_kube_proxys_are_warnings(tmp_path: Path) -> None:
 
 
 def test_a_mode_that_is_not_built_yet_does_not_stop_an_import(tmp_path: Path) -> None:
-    (tmp_path / "proxy.json").write_text(json.dumps({"kind": "KubeProxyConfiguration", "mode": "nftables"}))
+    (tmp_path / "proxy.json").write_text(json.dumps({"kind": "KubeProxyConfiguration", "mode": "ebpf"}))
     dump(tmp_path)
     scenario = read(tmp_path)
     assert scenario.modes == ("iptables", "ipvs")
-    assert any("nftables" in warning for warning in scenario.warnings)
+    assert any("ebpf" in warning for warning in scenario.warnings)
 
 
 def test_a_new_mode_is_one_line_in_the_registry(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kpsim.cluster.columns import Cluster
-from kpsim.experiment.explanation.path import chain_path, rendered, server_path
+from kpsim.experiment.explanation.path import chain_path, own_lines, rendered, server_path
 from kpsim.experiment.explanation.subject import Subject, entrances, facts_of, find_service
 from kpsim.experiment.replications import build_cluster
 from kpsim.profiles.costs import Costs
@@ -87,10 +87,12 @@ def _explain_port(
     draw = int(stream(scenario.run.seed, "explain", q).integers(0, 1 << 32))
     walk = mode.walk(rules, q, draw, q)
     name = f" {cluster.port_name[q]}" if cluster.port_name[q] else ""
+    scans = False
     if rules.virtual_servers:
         path, later = server_path(rules, subject, q, walk), "the IPVS connection table knows where they go; no lookup"
     else:
-        path = chain_path(rules, cluster, q, walk, total)
+        scans = any(s.steps is Steps.DISPATCH for s in mode.stages(PacketState.FIRST))
+        path = chain_path(rules, cluster, q, walk, total) if scans else iter(walk.met)
         later = "conntrack knows the connection and applies its translation; the nat table is not read again"
     served = walk.pod >= 0
     verdict = f"it goes to {view.address(q, walk.pod)}, and so does the rest of the connection" if served else (
@@ -99,7 +101,7 @@ def _explain_port(
     return PortExplanation(
         headline=f"port{name} {subject.ip}:{cluster.port_number[q]}/{cluster.port_protocol[q]}",
         facts=tuple(entrances(subject, q, bool(rules.virtual_servers))),
-        rules=tuple(rendered(rules)),
+        rules=tuple(rendered(rules)) if rules.virtual_servers or scans else own_lines(mode, rules, subject.name),
         path=tuple(f"{number}. {line}" for number, line in enumerate(path, 1)),
         verdict=verdict,
         costs=_cost_lines(mode, costs, total, len(subject.pods)),

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from kpsim.cluster.columns import Cluster
 from kpsim.experiment.explanation.subject import Subject
+from kpsim.proxy.contract import Mode
 from kpsim.proxy.rules import Rule, RuleSet, Walk
 
-__all__ = ["chain_path", "rendered", "server_path"]
+__all__ = ["chain_path", "own_lines", "rendered", "server_path"]
 
 PASSED_SHOWN = 3
 ALIKE_SHOWN = 3  # of rules or chains of one kind
@@ -43,6 +44,12 @@ def rendered(rules: RuleSet) -> Iterator[str]:
     for kind, number in kinds.items():
         if number > ALIKE_SHOWN and kind != "KUBE":
             yield f"… and {number - ALIKE_SHOWN:,} more {kind} chains like these"
+
+
+def own_lines(mode: Mode, rules: RuleSet, name: str) -> tuple[str, ...]:
+    """The tool's text as far as it names the Service, for modes whose rules are no list that is scanned."""
+    mine = (line for line in mode.text(rules) if f"-{name}/" in line and line.startswith(("add rule", "add element")))
+    return tuple(_few(list(mine), "rules and elements"))
 
 
 def _few(lines: Sequence[str], what: str) -> Iterator[str]:

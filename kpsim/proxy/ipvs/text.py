@@ -13,7 +13,7 @@ from kpsim.proxy.ipvs.ipsets import MAX_ELEMENTS, SETS, kernel_name
 from kpsim.proxy.ipvs.program import IpvsRules, VirtualService
 from kpsim.proxy.rules import FILTER
 
-__all__ = ["address_lines", "ipset_lines", "iptables_lines", "ipvsadm_lines", "script_lines"]
+__all__ = ["address_lines", "ipset_lines", "iptables_lines", "ipvsadm_lines", "script_lines", "server_line"]
 
 SERVICE_OPTION = {"TCP": "-t", "UDP": "-u", "SCTP": "--sctp-service"}
 HASH_SIZE = 1024
@@ -39,10 +39,15 @@ def ipvsadm_lines(rules: IpvsRules) -> Iterator[str]:
     """For ``ipvsadm -R``: each virtual server, then its real servers, masquerading as kube-proxy has them."""
     for service in rules.services.values():
         at = _at(service)
-        persistence = f" -p {service.persistence_s}" if service.persistence_s else ""
-        flags = f" -b {service.flags}" if service.flags else ""
-        yield f"-A {at} -s {service.scheduler}{persistence}{flags}"
+        yield server_line(service)
         yield from (f"-a {at} -r {server.address} -m -w {server.weight}" for server in service.real_servers)
+
+
+def server_line(service: VirtualService) -> str:
+    """One virtual server as ``ipvsadm`` takes it."""
+    persistence = f" -p {service.persistence_s}" if service.persistence_s else ""
+    flags = f" -b {service.flags}" if service.flags else ""
+    return f"-A {_at(service)} -s {service.scheduler}{persistence}{flags}"
 
 
 def _at(service: VirtualService) -> str:

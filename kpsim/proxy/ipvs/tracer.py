@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from kpsim.proxy.ipvs.ipsets import SETS, kernel_name, socket_entry
 from kpsim.proxy.ipvs.program import IpvsRules, VirtualService
+from kpsim.proxy.ipvs.text import server_line
 from kpsim.proxy.rules import FILTER, Packet, Rule, Trace
 
 __all__ = ["IpvsTrace", "trace"]
@@ -160,6 +161,7 @@ def _ended(walk: _Walk, verdict: str, service: VirtualService | None = None) -> 
 
 def _sent(walk: _Walk, service: VirtualService) -> IpvsTrace:
     """What a virtual server does with a packet that came through to it."""
+    walk.met.append(server_line(service))
     servers = [server for server in service.real_servers if server.weight]
     if not servers:
         return _ended(walk, "REJECT", service)

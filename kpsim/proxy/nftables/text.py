@@ -1,0 +1,20 @@
+"""What ``nft -f`` takes, line by line: a whole table, or the statements of one sync."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from kpsim.proxy.nftables.rules import NftRules
+from kpsim.proxy.nftables.transaction import NOTHING, Operation, operations
+
+__all__ = ["load_lines", "transaction_lines"]
+
+
+def load_lines(rules: NftRules) -> Iterator[str]:
+    """All of ``rules`` in one transaction into an empty kernel, as a kube-proxy sends it that starts there."""
+    return transaction_lines(operations(NOTHING, rules, start=True), rules.ip)
+
+
+def transaction_lines(statements: Iterable[Operation], ip: str) -> Iterator[str]:
+    """The statements of one transaction for the family ``ip`` or ``ip6``."""
+    return (statement.render(ip) for statement in statements)
