@@ -1,7 +1,7 @@
 """The cluster's columns as kube-proxy's service ports: addresses as they were read, or made up for grown Services.
 
-Addresses of grown Services that no allocator gives out come from ranges that nobody routes (RFC 6598, RFC 5737), so that
-every rule can be printed and loaded.
+Addresses of grown Services that no allocator gives out come from ranges that nobody routes (RFC 6598, RFC 5737), so
+that every rule can be printed and loaded.
 """
 
 from __future__ import annotations
