@@ -10,17 +10,19 @@ __all__ = ["imports"]
 
 
 @click.command(name="import")
-@click.argument("dump", type=click.Path(path_type=Path))
+@click.argument("dumps", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="DUMP…")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the scenario there instead of to stdout.")
-def imports(dump: Path, out: Path | None) -> None:
-    """Write a commented scenario around the Kubernetes objects in DUMP.
+def imports(dumps: tuple[Path, ...], out: Path | None) -> None:
+    """Write a commented scenario around what one cluster gave.
 
-    DUMP is what kubectl get -o json|yaml printed, manifests, or a directory of those.
+    DUMP is what kubectl get -o json|yaml printed, manifests, or the rules of a node as iptables-save, iptables -nvL,
+    ipvsadm -Ln, /proc/net/ip_vs or nft list ruleset print them, or a directory of those; which one is detected.
+    Several are merged: objects say more than rules, rules fill in what no object was given for.
     """
     from kpsim.errors import InputError
     from kpsim.scenario.imported import scenario_document
 
-    text = scenario_document(dump)
+    text = scenario_document(*dumps)
     if out is None:
         click.echo(text, nl=False)
         return

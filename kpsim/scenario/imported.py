@@ -1,10 +1,12 @@
-"""A scenario that stands alone, made of real objects: what ``kpsim import`` prints for a user to edit."""
+"""A scenario that stands alone, made of what a cluster gave: what ``kpsim import`` prints for a user to edit."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from kpsim.scenario.reader import read
+from kpsim.proxy.dumps.detection import RuleDump
+from kpsim.scenario.kinds import rule_text
+from kpsim.scenario.reader import read, read_around
 from kpsim.scenario.resolved import write_resolved
 
 __all__ = ["scenario_document"]
@@ -23,20 +25,31 @@ COMMENTS = {
 }
 
 
-def scenario_document(objects_path: Path) -> str:
+def scenario_document(*dumps_paths: Path) -> str:
     """A commented scenario, with everything that was read written into it.
+
+    Parameters
+    ----------
+    *dumps_paths
+        what one cluster gave: objects, rules of its nodes, or directories of those; or one scenario.
 
     Raises
     ------
     InputError
-        if the objects cannot be read, or the API server would refuse them.
+        if something cannot be read, or the API server would refuse the objects.
     """
-    path = Path(objects_path)
-    scenario = read(path)
+    paths = [Path(path) for path in dumps_paths]
+    dumps: tuple[RuleDump, ...] = ()
+    if len(paths) == 1 and not paths[0].is_dir() and rule_text(paths[0]) is None:
+        scenario = read(paths[0])
+    else:
+        scenario, dumps = read_around(paths)
     objects = scenario.objects
+    names = ", ".join(path.name for path in paths)
     heading = [
-        f"Made from {_plain(path.name)}: {len(objects.services):,} Services, {len(objects.slices):,} EndpointSlices,",
+        f"Made from {_plain(names)}: {len(objects.services):,} Services, {len(objects.slices):,} EndpointSlices,",
         f"{len(objects.pods):,} Pods, {len(objects.workloads):,} workloads, {len(objects.nodes):,} Nodes.",
+        *(_plain(note) for dump in dumps for note in dump.notes()),
         *(f"Note: {_plain(warning)}" for warning in scenario.warnings),
     ]
     lines = [f"# {line}" for line in heading]

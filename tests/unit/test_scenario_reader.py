@@ -155,7 +155,7 @@ def test_real_objects_inside_a_scenario(tmp_path: Path) -> None:
 def test_a_scenario_around_real_objects(tmp_path: Path) -> None:
     scenario = read(dump(tmp_path))
     assert scenario.name == "prod"
-    assert scenario.modes == ("iptables", "ipvs")
+    assert scenario.modes == ("iptables", "ipvs", "nftables")
     assert scenario.cluster.nodes == 2
     assert scenario.cluster.service_cluster_ip_range == "10.152.183.0/24"
     assert scenario.cluster.service_node_port_range == (29000, 32767)
@@ -203,7 +203,7 @@ def test_a_mode_that_is_not_built_yet_does_not_stop_an_import(tmp_path: Path) ->
     (tmp_path / "proxy.json").write_text(json.dumps({"kind": "KubeProxyConfiguration", "mode": "ebpf"}))
     dump(tmp_path)
     scenario = read(tmp_path)
-    assert scenario.modes == ("iptables", "ipvs")
+    assert scenario.modes == ("iptables", "ipvs", "nftables")
     assert any("ebpf" in warning for warning in scenario.warnings)
 
 

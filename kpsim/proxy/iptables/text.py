@@ -2,7 +2,8 @@
 
 A full sync writes every chain.  A partial one writes the filter table and the top-level chains whole, the chains of
 changed Services, and declares and deletes chains that are no longer wanted.  In large clusters (strictly above a
-threshold of endpoints) the rules that exist once an endpoint carry no comment.
+threshold of endpoints) the rules that exist once an endpoint carry no comment.  The jumps from the built-in chains are
+not part of it: kube-proxy sees to them one by one before a full sync, and they stay.
 Source: pkg/proxy/iptables/proxier.go, KEP-3453.
 """
 
@@ -12,9 +13,47 @@ from collections.abc import Collection, Iterator
 
 from kpsim.proxy.rules import FILTER, RuleSet
 
-__all__ = ["ALWAYS_WRITTEN", "restore_lines", "stale_chains", "written_chains"]
+__all__ = ["ALWAYS_WRITTEN", "jump_lines", "restore_lines", "stale_chains", "written_chains"]
 
 ALWAYS_WRITTEN = ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-POSTROUTING", "KUBE-MARK-MASQ")
+
+NEW = "-m conntrack --ctstate NEW "
+JUMPS = {  # the order in which a packet meets them: kube-proxy puts each in front of those before it
+    "filter": (
+        ("INPUT", "KUBE-FIREWALL", "", ""),
+        ("INPUT", "KUBE-PROXY-FIREWALL", NEW, "kubernetes load balancer firewall"),
+        ("INPUT", "KUBE-NODEPORTS", "", "kubernetes health check service ports"),
+        ("INPUT", "KUBE-EXTERNAL-SERVICES", NEW, "kubernetes externally-visible service portals"),
+        ("FORWARD", "KUBE-PROXY-FIREWALL", NEW, "kubernetes load balancer firewall"),
+        ("FORWARD", "KUBE-FORWARD", "", "kubernetes forwarding rules"),
+        ("FORWARD", "KUBE-SERVICES", NEW, "kubernetes service portals"),
+        ("FORWARD", "KUBE-EXTERNAL-SERVICES", NEW, "kubernetes externally-visible service portals"),
+        ("OUTPUT", "KUBE-FIREWALL", "", ""),
+        ("OUTPUT", "KUBE-PROXY-FIREWALL", NEW, "kubernetes load balancer firewall"),
+        ("OUTPUT", "KUBE-SERVICES", NEW, "kubernetes service portals"),
+    ),
+    "nat": (
+        ("PREROUTING", "KUBE-SERVICES", "", "kubernetes service portals"),
+        ("OUTPUT", "KUBE-SERVICES", "", "kubernetes service portals"),
+        ("POSTROUTING", "KUBE-POSTROUTING", "", "kubernetes postrouting rules"),
+    ),
+}
+
+
+def jump_lines(rules: RuleSet) -> Iterator[str]:
+    """``iptables-restore`` input that leads from the built-in chains to those of ``rules``, once, before any sync.
+
+    Source: pkg/proxy/iptables/proxier.go (iptablesJumpChains, iptablesKubeletJumpChains).
+    """
+    for table, jumps in JUMPS.items():
+        suffix = FILTER if table == "filter" else ""
+        there = [jump for jump in jumps if jump[1] + suffix in rules.chains]
+        yield f"*{table}"
+        yield from (f":{chain} - [0:0]" for chain in dict.fromkeys(jump[1] for jump in there))
+        for hook, chain, match, comment in there:
+            said = f'-m comment --comment "{comment}" ' if comment else ""
+            yield f"-A {hook} {match}{said}-j {chain}"
+        yield "COMMIT"
 
 
 def written_chains(rules: RuleSet, changed: Collection[str] | None) -> list[str]:
