@@ -12,10 +12,10 @@ STAMP := $(VENV)/.set-up
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench results clean
+.PHONY: help setup run test test-kernel check format bench results clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## the environment in .venv, pinned by requirements.lock; done once, again when the lock changes
 
@@ -33,6 +33,9 @@ run: $(STAMP) ## simulate SCENARIO and say where the report is; a failed thresho
 
 test: $(STAMP) ## the whole default test suite; ARGS="-k name" narrows it
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+test-kernel: $(STAMP) ## load the rules into a real kernel and connect through them, as root; skips what it cannot do
+	@$(BIN)/python -m pytest -p no:xdist -raP --durations=10 tests/kernel $(ARGS)
 
 check: $(STAMP) ## format, lint, types and layers
 	@$(BIN)/ruff format --check .
