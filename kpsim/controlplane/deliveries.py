@@ -8,6 +8,7 @@ Service *after* it, because that is all kube-proxy makes of it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
@@ -54,6 +55,7 @@ class DeliveryLog:
     rows: list[Delivery] = field(default_factory=list)
     writes: int = 0  # API writes altogether, watched by kube-proxies or not
     written_bytes: int = 0
+    _made: dict[tuple[str, int], tuple[I64, I64]] = field(default_factory=dict, repr=False)  # every mode asks again
 
     def column(self, name: str) -> I64:
         """One property of all rows, (d,), read-only."""
@@ -61,7 +63,10 @@ class DeliveryLog:
 
     def ragged(self, name: str) -> tuple[I64, I64]:
         """A list-valued property of all rows: offsets (d + 1,) and values."""
-        lists = [getattr(row, name) for row in self.rows]
-        offset = np.concatenate([[0], np.cumsum([len(x) for x in lists], dtype=np.int64)]).astype(np.int64)
-        values = np.fromiter((v for x in lists for v in x), np.int64, int(offset[-1]))
-        return np.asarray(freeze(offset)), np.asarray(freeze(values))
+        key = (name, len(self.rows))
+        if key not in self._made:
+            lists = [getattr(row, name) for row in self.rows]
+            offset = np.concatenate([[0], np.cumsum([len(x) for x in lists], dtype=np.int64)]).astype(np.int64)
+            values = np.fromiter(chain.from_iterable(lists), np.int64, int(offset[-1]))
+            self._made[key] = (np.asarray(freeze(offset)), np.asarray(freeze(values)))
+        return self._made[key]
