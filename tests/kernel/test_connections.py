@@ -197,8 +197,6 @@ def compare(place: Place, states: Sequence[PortState], sources: Sequence[str]) -
     ways += [(LOOPBACK, LOOPBACK, s.info.node_port) for s in states if s.info.node_port and LOOPBACK in sources]
 
     def try_one(way: tuple[str, str, int]) -> str:
-        if place.name != "nftables" and way[0] in OWN and way[1:] in unrefused(states):
-            return ""  # see test_what_the_node_sends_to_an_outer_address_without_endpoints_is_not_refused_by_iptables
         said, answers = place.ask(*way)
         complaint = said.disagrees(answers, sticky=not stuck.isdisjoint(way))
         return complaint and f"{way[0]} -> {way[1]}:{way[2]}: {complaint}"
@@ -248,9 +246,6 @@ def test_what_the_node_sends_to_an_outer_address_without_endpoints_is_not_refuse
     place: Place, request: pytest.FixtureRequest
 ) -> None:
     """The rule that would refuse it is in KUBE-EXTERNAL-SERVICES, and OUTPUT has no jump there."""
-    if place.name != "nftables":
-        reason = "the tracer walks KUBE-EXTERNAL-SERVICES for the node's own packets, too"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     for destination in unrefused(STATES):
         said = Said(NODE, place.mode.trace(Packet(NODE, *destination)), always_masqueraded=False)
         answer = place.town.ask(NODE, *destination, patience_s=SILENCE_S)

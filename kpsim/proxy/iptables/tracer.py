@@ -1,8 +1,9 @@
 """A packet's way through one node's chains: each rule it meets, and where it can end up.
 
 The first packet of a connection enters nat KUBE-SERVICES, is rewritten or not, and goes through the filter chains that
-kube-proxy hooks.  Choice by probability is not made: every endpoint a packet could be sent to is listed.  Matches on a
-connection's past (recent, mark, ctstate) never match a new one.
+kube-proxy hooks: OUTPUT's for what the node itself sends, INPUT's for what is for the node, else FORWARD's.  Choice by
+probability is not made: every endpoint a packet could be sent to is listed.  Matches on a connection's past (recent,
+mark, ctstate) never match a new one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ from kpsim.proxy.rules import FILTER, Packet, Rule, RuleSet, Trace
 
 __all__ = ["trace"]
 
-FILTER_CHAINS = ("KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES", "KUBE-NODEPORTS", "KUBE-PROXY-FIREWALL")
+HOOKS = {  # filter chains that can hold up a new connection, in order; jump_lines() writes these jumps and the others
+    "INPUT": ("KUBE-FIREWALL", "KUBE-PROXY-FIREWALL", "KUBE-NODEPORTS", "KUBE-EXTERNAL-SERVICES"),
+    "FORWARD": ("KUBE-PROXY-FIREWALL", "KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES"),
+    "OUTPUT": ("KUBE-FIREWALL", "KUBE-PROXY-FIREWALL", "KUBE-SERVICES"),
+}
 VERDICTS = {"ACCEPT", "DROP", "REJECT"}
 IGNORED = {"", "MARK", "RETURN", "MASQUERADE"}  # no verdict, and nothing a first packet's way depends on
 
@@ -76,9 +81,9 @@ def trace(rules: RuleSet, config: NodeConfig, packet: Packet) -> Trace:
         address = next(iter(walk.endpoints))
         ip, _, port = address.rpartition(":")
         walk.destination, walk.port = ip.strip("[]"), int(port)
-    for chain in FILTER_CHAINS:
-        if walk.chain(chain + FILTER):
-            break
+    hooks = ["OUTPUT"] if config.is_local(packet.source) else []
+    hooks += ["INPUT"] if config.is_local(walk.destination) else [] if hooks else ["FORWARD"]
+    any(walk.chain(chain + FILTER) for hook in hooks for chain in HOOKS[hook])  # up to the first that decides
     verdict = walk.verdict or ("DNAT" if walk.endpoints else "none")
     reached = tuple(walk.endpoints) if verdict == "DNAT" else ()
     return Trace(verdict, reached, walk.marked and verdict == "DNAT", tuple(walk.met))
