@@ -38,7 +38,7 @@ from kpsim.units import I64, to_ns
 
 __all__ = ["ModeRun", "Replication", "mode_of", "prepare", "run_mode"]
 
-PACKETS_AT_ONCE = 250_000  # nodes are served in blocks of about so many packets, to bound memory
+PACKETS_AT_ONCE = 100_000  # nodes are served in blocks of about so many packets, to bound memory
 
 
 @dataclass(slots=True)

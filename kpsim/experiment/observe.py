@@ -16,7 +16,7 @@ from kpsim.units import I64, to_ns
 __all__ = ["Observations", "observe"]
 
 PAIRS_KEPT = 20_000  # (position, cost) pairs kept of one replication, for the figure
-FOLD_AT = 1_000_000  # latencies gathered before they are counted
+FOLD_AT = 400_000  # latencies gathered before they are counted
 
 
 @dataclass(slots=True)
