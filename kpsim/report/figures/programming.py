@@ -23,6 +23,7 @@ __all__ = ["REPORTED", "TRUE", "headline", "picture"]
 TRUE = "network_programming_true"
 REPORTED = "network_programming_reported"
 _DOTS: Dashes = (0, (1.0, 1.6))
+_ALIKE = 1.2  # modes whose intervals meet are called alike up to this ratio; beyond it the intervals are just wide
 
 
 def headline(result: Result) -> str:
@@ -43,7 +44,7 @@ def headline(result: Result) -> str:
 def _times(ranking: Ranking) -> str:
     if len(ranking.entries) > 1 and not ranking.decided:
         low, high = (quantity(e.value, ranking.unit) for _, e in (ranking.best, ranking.worst))
-        return f"{low} to {high}, the modes alike"
+        return f"{low} to {high}, {'the modes alike' if ranking.ratio < _ALIKE else 'too uncertain to rank the modes'}"
     entries = ranking.entries if len(ranking.entries) <= 3 else (ranking.best, ranking.worst)
     return listed(f"{quantity(found.value, ranking.unit)} with {mode}" for mode, found in entries)
 
