@@ -34,3 +34,6 @@ def modes(output: str) -> None:
     rows = [[m.name, _version(m.since), _version(m.deprecated), _version(m.removed), m.summary] for m in MODES.values()]
     rows += [[name, "", "", "", f"not modelled yet: {about}"] for name, about in PLANNED.items()]
     print_table(["mode", "since", "deprecated", "removed", "about"], rows)
+    for entry in MODES.values():
+        if entry.note:
+            click.echo(f"{entry.name}: {entry.note}")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from kpsim.cli.options import format_option, to_json
 from kpsim.cli.tables import print_table
 
+if TYPE_CHECKING:
+    from kpsim.profiles.format import Coefficient
+
 __all__ = ["sources"]
+
+LARGE = 1000
 
 
 @click.command()
@@ -22,6 +29,7 @@ def sources(profile: str, which: str, output: str) -> None:
     from kpsim.profiles.assumptions import assumptions
     from kpsim.profiles.costs import load_profile
     from kpsim.profiles.defaults import load_defaults
+    from kpsim.profiles.format import SCALE
 
     chosen, defaults = load_profile(profile), load_defaults()
     numbers = [(f"{family}.{c.name}", c) for family, c in chosen.coefficients(which)]
@@ -40,7 +48,7 @@ def sources(profile: str, which: str, output: str) -> None:
         click.echo(title)
         print_table(
             ["number", "value", "95 % interval", "unit", "source", "note"],
-            [[n, f"{c.value:.4g}", f"[{c.low:.4g}, {c.high:.4g}]", _si(c.unit), c.source, c.note]
+            [[n, _plain(c.value / SCALE[c.unit]), _interval(c), c.unit.replace("us", "µs"), c.source, c.note]
              for n, c in numbers if c.assumed is assumed],
             right=(1, 2),
         )  # fmt: skip
@@ -53,5 +61,12 @@ def sources(profile: str, which: str, output: str) -> None:
         click.echo(f"  {key}  {says}")
 
 
-def _si(unit: str) -> str:
-    return "s" if unit in ("ns", "us", "ms", "s") else unit
+def _plain(value: float) -> str:
+    """Four digits, without powers of ten."""
+    return f"{value:,.0f}" if abs(value) >= LARGE else f"{value:.4g}"
+
+
+def _interval(c: Coefficient) -> str:
+    from kpsim.profiles.format import SCALE
+
+    return f"[{_plain(c.low / SCALE[c.unit])}, {_plain(c.high / SCALE[c.unit])}]"

@@ -1,8 +1,8 @@
 """A node's tables over time: which sync is full, what each writes, and which chains linger.
 
 The exact counterpart of :meth:`Iptables.sync_work` for one node, rule by rule.  Structure from
-pkg/proxy/iptables/proxier.go (syncProxyRules): a failed restore leaves the kernel as it was and makes the next sync
-full; chains nobody wants any more are deleted in the next sync that looks for them, which in a large cluster is at
+pkg/proxy/iptables/proxier.go (syncProxyRules): a failed restore leaves the nat table as it was (tables commit one by
+one, and filter comes first) and makes the next sync full; chains nobody wants any more are deleted in the next sync that looks for them, which in a large cluster is at
 most one a syncPeriod.
 """
 
