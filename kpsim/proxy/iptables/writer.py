@@ -2,8 +2,8 @@
 
 The exact counterpart of :meth:`Iptables.sync_work` for one node, rule by rule.  Structure from
 pkg/proxy/iptables/proxier.go (syncProxyRules): a failed restore leaves the nat table as it was (tables commit one by
-one, and filter comes first) and makes the next sync full; chains nobody wants any more are deleted in the next sync that looks for them, which in a large cluster is at
-most one a syncPeriod.
+one, and filter comes first) and makes the next sync full; chains nobody wants any more are deleted in the next sync
+that looks for them, which in a large cluster is at most one a syncPeriod.
 """
 
 from __future__ import annotations
