@@ -197,9 +197,9 @@ def _add_objects(rows: _Rows, resolved: Sequence[ResolvedService], pod_range: ip
             proxied=[has_ip],
             headless=[service.headless],
             ports=[ports],
-            external_ips=[len(service.external_ips)],
-            load_balancer_ips=[len(service.load_balancer_ips)],
-            source_ranges=[len(service.load_balancer_source_ranges)],
+            external_ips=[_ipv4(service.external_ips)],
+            load_balancer_ips=[_ipv4(service.load_balancer_ips)],
+            source_ranges=[_ipv4(service.load_balancer_source_ranges)],
             node_ports=[sum(1 for p in service.ports if p.node_port)],
             affinity=[service.session_affinity == "ClientIP"],
             cluster_ip=[int(ipaddress.IPv4Address(service.cluster_ip)) if has_ip else 0],
@@ -213,6 +213,11 @@ def _add_objects(rows: _Rows, resolved: Sequence[ResolvedService], pod_range: ip
         rows.protocols += [p.protocol for p in service.ports][:ports]
         rows.port_names += [p.name for p in service.ports][:ports]
         rows.services += 1
+
+
+def _ipv4(addresses: Sequence[str]) -> int:
+    """How many are of the IP family that is modelled."""
+    return sum(":" not in address for address in addresses)
 
 
 def _offsets(counts: I64) -> I64:

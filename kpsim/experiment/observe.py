@@ -32,7 +32,6 @@ class Observations:
     tried_mean: float = 0.0
     sync_changed: float = 0.0  # rules of a Service that changes, on average
     rules: int = 0
-    dispatch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +72,8 @@ def observe(replication: Replication, run: ModeRun, batches: int) -> Observation
         "deliveries_per_node_per_s": len(log.rows) / seconds,
     }
     seen.counts |= {"deliveries": len(log.rows), "stale_retries": run.stale_retries}
-    prefix = np.zeros(1, np.int64)
-    seen.dispatch = int(run.timeline.dispatch_total[prefix][0])
-    seen.rules = int(run.mode.rules_present(seen.dispatch, int(run.timeline.own_total[0])))
+    dispatch, own = int(run.timeline.dispatch_total[0]), int(run.timeline.own_total[0])
+    seen.rules = int(run.mode.rules_present(dispatch, own))
     return seen
 
 

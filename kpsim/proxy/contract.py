@@ -111,7 +111,6 @@ class Mode(Protocol):
 
     name: str
     family: str  # the block of a cost profile that prices it
-    rule_noun: str  # what it programs: "rules", "virtual servers"
 
     def runner(self, version: tuple[int, int]) -> RunnerSettings:
         """How this mode's syncs are paced in a Kubernetes ``version``."""

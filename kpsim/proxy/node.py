@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from kpsim.kube.objects import EndpointSlice, KubeObjects, Service
 
-__all__ = ["Categories", "EndpointInfo", "NodeConfig", "PortInfo", "PortState", "categorize", "port_states"]
+__all__ = ["Categories", "EndpointInfo", "NodeConfig", "PortInfo", "PortState", "categorize", "ip_port", "port_states"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class NodeConfig:
     nfacct: bool = True  # the localhost-NodePort counter is available (kernel and 1.33 or later)
     conntrack_tcp_be_liberal: bool = False
     firewall_chain: bool = True  # kube-proxy writes KUBE-FIREWALL (1.27 and later)
+    node_through_firewall: bool = True  # a node inside a Service's source ranges has a way through its KUBE-FW
     ipvs_scheduler: str = "rr"
     large_cluster_endpoints: int = 1000
 
@@ -49,6 +50,11 @@ class NodeConfig:
     def is_local(self, ip: str) -> bool:
         """Whether ``ip`` is one of the node's own addresses, loopback included."""
         return ipaddress.ip_address(ip).is_loopback or ip in self.node_ips or ip in self.local_ips
+
+
+def ip_port(ip: str, port: int) -> str:
+    """``ip:port``, IPv6 in brackets."""
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ class EndpointInfo:
     @property
     def address(self) -> str:
         """``ip:port``, IPv6 in brackets."""
-        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+        return ip_port(self.ip, self.port)
 
 
 @dataclass(frozen=True, slots=True)

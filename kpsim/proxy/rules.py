@@ -29,7 +29,7 @@ class NodeView:
     usable: Mapping[int, Sequence[int]]  # Service -> Pods that can serve it; Services it does not know are absent
     order: I64  # service ports in the order in which they are visited
     pod_ip: U32  # of every Pod of the run
-    config: NodeConfig = NodeConfig()
+    config: NodeConfig = NodeConfig(node_through_firewall=False)  # the closed forms know no node's own address
 
     def port_states(self) -> Iterator[PortState]:
         """Known service ports with their usable endpoints, in visiting order."""

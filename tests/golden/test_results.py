@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import kpsim
+from kpsim.profiles.assumptions import assumptions
 from kpsim.report.directory import write_report
 from kpsim.scenario.kinds import is_sweep
 from kpsim.scenario.resolved import write_resolved
@@ -53,3 +54,9 @@ def test_small_results_are_the_same_to_the_byte(name: str, tmp_path: Path) -> No
     for document in (ours, theirs):
         document["provenance"].pop("python", None)
     assert ours == theirs, "a change of the model changes its answers: make results, and say why"
+
+
+def test_design_lists_the_assumptions_word_for_word() -> None:
+    design = " ".join((ROOT / "DESIGN.md").read_text(encoding="utf-8").split())
+    for number, words in assumptions():
+        assert f"- **{number}** {' '.join(words.split())}" in design, number

@@ -400,3 +400,41 @@ def test_an_object_and_a_group_cannot_share_a_name(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="web-0 is also one of the group"):
         both(read(path), "iptables")
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+def test_engines_agree_on_open_source_ranges_and_addresses_of_both_families(mode: str) -> None:
+    """A range that holds every node, and external addresses of which only some are of this IP family."""
+    service = Service(
+        "default", "front", "LoadBalancer", "10.96.7.7", (ServicePort(80, node_port=30123),),
+        external_ips=("198.51.100.7", "2001:db8::7"), load_balancer_ips=("198.51.100.8", "2001:db8::8"),
+        load_balancer_source_ranges=("0.0.0.0/0", "::/0"),
+    )  # fmt: skip
+    piece = EndpointSlice("default", "front-1", "front", ports=(("", 8080, "TCP"),), endpoints=(Endpoint("10.9.0.1"),))
+    scenario = Scenario(
+        name="open",
+        cluster=ClusterParams(nodes=2, cores=1),
+        groups=(ServiceGroup("g", 3),),
+        objects=KubeObjects(services=(service,), slices=(piece,)),
+        traffic=TrafficParams(20.0, 2),
+        churn=ChurnParams(2.0),
+        run=RunParams(6.0, 0.0, replications=1),
+    )
+    _, batch, reference = both(scenario, mode)
+    assert not differences(batch, reference)
+
+
+@pytest.mark.parametrize(("version", "partial"), [((1, 26), False), ((1, 27), True)])
+def test_iptables_writes_everything_in_every_sync_before_1_27(version: tuple[int, int], partial: bool) -> None:
+    scenario = Scenario(
+        name="old",
+        kubernetes_version=version,
+        cluster=ClusterParams(nodes=2, cores=1),
+        groups=(ServiceGroup("g", 5),),
+        traffic=TrafficParams(5.0, 2),
+        churn=ChurnParams(2.0),
+        run=RunParams(10.0, 0.0, replications=1),
+    )
+    _, batch, reference = both(scenario, "iptables")
+    assert not differences(batch, reference)
+    assert batch.trace.full[batch.trace.ran].all() != partial

@@ -2,9 +2,10 @@
 
 Structure from pkg/proxy/iptables/proxier.go.  The first packet of a connection passes the rules of other service ports
 in KUBE-SERVICES, in an order that is new after every sync, then tries statistic rules until one takes it.  A partial
-sync (1.28 and later, always) writes the chains of changed Services and the top-level chains whole; the legacy back end
-reads and swaps the entire nat table either way.  Left out: traffic policies, the per-node firewall shortcut of source
-ranges, that one ClusterIP's ports are dearer to tell apart than different ClusterIPs [A10], and Kubernetes before 1.28.
+sync (KEP-3453, on by default since 1.27) writes the chains of changed Services and the top-level chains whole; the
+legacy back end reads and swaps the entire nat table either way.  Left out of the counts the engines use: traffic
+policies, the way of a node inside source ranges through KUBE-FW, that one ClusterIP's ports are dearer to tell apart
+than different ClusterIPs [A10], and the layouts of chains before 1.26.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from kpsim.units import I64
 
 __all__ = ["Iptables"]
 
+PARTIAL_SYNC_SINCE = (1, 27)  # KEP-3453: alpha and off in 1.26, on in 1.27, always in 1.28
 CONSTANT_RULES = 5  # KUBE-POSTROUTING 3, KUBE-MARK-MASQ 1, the last rule of KUBE-SERVICES 1
 EXTERNAL_CHAIN_RULES = 2  # KUBE-EXT: mark, jump
 ENDPOINT_CHAIN_RULES = 2  # KUBE-SEP: hairpin mark, DNAT
@@ -39,14 +41,13 @@ class Iptables:
     """The mode behind ``--proxy-mode=iptables`` on the legacy tables."""
 
     name = "iptables"
-    rule_noun = "nat rules"
 
     def __init__(self, params: ProxyParams, backend: str = "legacy") -> None:
         self._params = params
         self.family = f"iptables-{backend}"
 
     def runner(self, version: tuple[int, int]) -> RunnerSettings:
-        """Every change asks for a sync; an hour without a full one makes the next one full."""
+        """Every change asks for a sync; an hour without a full one makes the next one full, before 1.27 each is."""
         defaults = load_defaults()
         minimum = self._params.min_sync_period_s
         period = self._params.sync_period_s
@@ -55,7 +56,7 @@ class Iptables:
             # a configured 0 is defaulted too: pkg/proxy/apis/config/v1alpha1/defaults.go
             min_sync_s=minimum or defaults.value("kube_proxy.min_sync_period_iptables"),
             idle_s=full,
-            full_s=full,
+            full_s=full if version >= PARTIAL_SYNC_SINCE else None,
             cleanup_s=defaults.value("kube_proxy.sync_period") if period is None else period,
         )
 

@@ -129,7 +129,7 @@ def _firewall_rules(info: PortInfo, ext: str, config: NodeConfig) -> Iterator[Ru
     """KUBE-FW: a way on for each source range, and for the node itself by way of the load balancer's address."""
     for cidr in info.source_ranges:
         yield Rule(ext, f"{info.label} loadbalancer IP", source=cidr)
-    if any(_inside(ip, info.source_ranges) for ip in config.node_ips[:1]):
+    if config.node_through_firewall and any(_inside(ip, info.source_ranges) for ip in config.node_ips[:1]):
         for ip in info.load_balancer_vips:
             yield Rule(ext, f"{info.label} loadbalancer IP", source=f"{ip}/{_bits(ip)}")
     yield Rule("", f"other traffic to {info.label} will be dropped by KUBE-PROXY-FIREWALL")

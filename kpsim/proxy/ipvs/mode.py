@@ -47,7 +47,6 @@ class Ipvs:
 
     name = "ipvs"
     family = "ipvs"
-    rule_noun = "virtual and real servers"
 
     def __init__(self, params: ProxyParams, backend: str = "legacy", node: NodeConfig | None = None) -> None:
         self._params = params

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from kpsim.proxy.ipvs.chains import chains_for
 from kpsim.proxy.ipvs.ipsets import SETS, entries_of
-from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, categorize
+from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, categorize, ip_port
 from kpsim.proxy.rules import RuleSet, VirtualServer
 
 __all__ = [
@@ -49,7 +49,7 @@ class RealServer:
     @property
     def address(self) -> str:
         """``ip:port``, IPv6 in brackets."""
-        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+        return ip_port(self.ip, self.port)
 
 
 @dataclass(frozen=True, slots=True)

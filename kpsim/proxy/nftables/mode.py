@@ -42,7 +42,6 @@ class Nftables:
 
     name = "nftables"
     family = "nftables"
-    rule_noun = "rules"
 
     def __init__(self, params: ProxyParams, backend: str = "legacy") -> None:
         self._params = params
