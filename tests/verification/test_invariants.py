@@ -275,7 +275,6 @@ class Toy(Ipvs):
 
     name = "toy"
     family = "ipvs"
-    rule_noun = "toys"
 
     def __init__(self, params: ProxyParams, backend: str = "legacy") -> None:
         super().__init__(params, backend)
