@@ -25,9 +25,12 @@ from kpsim.datapath.prices import PacketPrices
 from kpsim.profiles.costs import Costs, load_profile
 from kpsim.profiles.defaults import Lag, load_defaults
 from kpsim.proxy.contract import Mode
+from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.registry import create
 from kpsim.proxy.sync.draws import SyncDraws
-from kpsim.proxy.sync.lanes import Arrivals, SyncTrace, run_lanes
+from kpsim.proxy.sync.faults import Faults
+from kpsim.proxy.sync.inforce import InForce
+from kpsim.proxy.sync.lanes import Arrivals, SyncTrace, run_lanes, trace_of
 from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.process import KubeProxy
 from kpsim.proxy.sync.timeline import Timeline
@@ -36,7 +39,7 @@ from kpsim.scenario.model import Scenario
 from kpsim.traffic.connections import Connections, Popularity, Windows, draw_connections, plan_windows
 from kpsim.units import I64, to_ns
 
-__all__ = ["ModeRun", "Replication", "mode_of", "prepare", "run_mode"]
+__all__ = ["ModeRun", "ProxierRun", "Replication", "mode_of", "prepare", "run_mode"]
 
 PACKETS_AT_ONCE = 100_000  # nodes are served in blocks of about so many packets, to bound memory
 
@@ -51,7 +54,7 @@ class Replication:
     changes: Changes
     windows: Windows
     connections: Connections
-    draws: SyncDraws
+    draws: dict[int, SyncDraws]  # by IP family
     order: I64  # base order of service ports in a scanned list
     horizon_ns: int
     log: DeliveryLog | None = None
@@ -60,18 +63,52 @@ class Replication:
 
 
 @dataclass(frozen=True, slots=True)
-class ModeRun:
-    """One replication under one mode."""
+class ProxierRun:
+    """The sync loops of one IP family on all nodes: what they were sent, when they ran, what was in force."""
 
-    mode: Mode
-    costs: Costs
     log: DeliveryLog
-    stale_retries: int
     timeline: Timeline
     arrivals: Arrivals
     trace: SyncTrace
+    in_force: InForce
+
+
+@dataclass(frozen=True, slots=True)
+class ModeRun:
+    """One replication under one mode; ``proxiers`` are IPv4's and, in a dual-stack cluster, IPv6's."""
+
+    mode: Mode
+    costs: Costs
+    sent: DeliveryLog  # to the proxiers of any family
+    stale_retries: int
+    proxiers: tuple[ProxierRun, ...]
     prices: PacketPrices
     pieces: Callable[[], Iterator[tuple[Connections, Outcomes]]]  # packets, served when asked for, some nodes at a time
+
+    @property
+    def log(self) -> DeliveryLog:
+        """What IPv4's proxiers were sent."""
+        return self.proxiers[0].log
+
+    @property
+    def timeline(self) -> Timeline:
+        """What IPv4's proxiers know after each delivery."""
+        return self.proxiers[0].timeline
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """When each delivery reaches IPv4's proxiers."""
+        return self.proxiers[0].arrivals
+
+    @property
+    def trace(self) -> SyncTrace:
+        """The syncs of IPv4's proxiers."""
+        return self.proxiers[0].trace
+
+    @property
+    def in_force(self) -> InForce:
+        """What IPv4's proxiers had in force, and when."""
+        return self.proxiers[0].in_force
 
     @property
     def outcomes(self) -> Outcomes:
@@ -106,10 +143,14 @@ def prepare(scenario: Scenario, cluster: Cluster, number: int) -> Replication:
         changes=changes,
         windows=windows,
         connections=draw_connections(traffic, cluster, windows, popularity, seed, number),
-        draws=SyncDraws(seed, number, cluster.nodes),
+        draws={family: SyncDraws(seed, number, cluster.nodes, family) for family in _families(cluster)},
         order=stream(seed, "dispatch-order").permutation(len(cluster.port_service)),
         horizon_ns=to_ns(run.duration_s),
     )
+
+
+def _families(cluster: Cluster) -> tuple[int, ...]:
+    return (4, 6) if cluster.dual_stack else (4,)
 
 
 def mode_of(scenario: Scenario, name: str) -> tuple[Mode, Costs]:
@@ -141,7 +182,13 @@ def _control_plane(replication: Replication, env: simpy.Environment) -> ControlP
 
 def _prices(mode: Mode, costs: Costs, timeline: Timeline) -> PacketPrices:
     most_endpoints = int(timeline.usable.max(initial=0))
-    return PacketPrices.compile(mode, costs, int(timeline.dispatch_total.max(initial=0)), most_endpoints)
+    return PacketPrices.compile(mode, costs, timeline.most_dispatch(), most_endpoints)
+
+
+def _faults(replication: Replication, pacing: Pacing) -> Faults:
+    scenario = replication.scenario
+    key = (scenario.run.seed, replication.number)
+    return Faults.draw(scenario.faults, pacing, load_defaults(), key, replication.cluster.nodes, replication.horizon_ns)
 
 
 def _large_above() -> int:
@@ -155,15 +202,10 @@ def _run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacin
         env.run(until=replication.horizon_ns)
         replication.log, replication.fanout = control.api.log, control.fanout
         replication.stale_retries = control.controller.stale_retries
-    log, fanout = replication.log, replication.fanout
-    assert fanout is not None
-    timeline = Timeline(replication.cluster, log, mode, replication.order)
-    arrivals = Arrivals(log.column("sent_ns"), log.column("spread_ns"), fanout)
-    trace = run_lanes(
-        mode, timeline, arrivals, pacing, costs, replication.draws, _large_above(), replication.horizon_ns
-    )
-    prices = _prices(mode, costs, timeline)
-    rules = RulesInForce(replication.cluster, mode, timeline, trace, replication.draws, prices)
+    proxiers = tuple(_lanes(replication, mode, costs, pacing, family) for family in replication.draws)
+    first = proxiers[0]
+    prices = _prices(mode, costs, first.timeline)
+    rules = RulesInForce(replication.cluster, mode, first.timeline, first.in_force, replication.draws[4], prices)
     most_packets = PACKETS_AT_ONCE + replication.connections.busiest_packets()
     longest_ns = replication.horizon_ns + prices.most_ns() * most_packets
     queues = replication.cluster.cores * len(replication.windows.starts_ns)
@@ -173,54 +215,84 @@ def _run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacin
         for block in replication.connections.blocks(PACKETS_AT_ONCE, nodes_at_once):
             yield block, run_batch(rules, block, replication.windows, replication.changes.pod_gone_ns)
 
-    return ModeRun(mode, costs, log, replication.stale_retries, timeline, arrivals, trace, prices, pieces)
+    return ModeRun(mode, costs, replication.log, replication.stale_retries, proxiers, prices, pieces)
+
+
+def _lanes(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing, family: int) -> ProxierRun:
+    """The sync loops of one IP family, all nodes at once."""
+    assert replication.log is not None
+    assert replication.fanout is not None
+    log, fanout, horizon = replication.log.of(family), replication.fanout, replication.horizon_ns
+    cluster = _seen_by(replication.cluster, family)
+    timeline = Timeline(cluster, log, mode, replication.order)
+    arrivals = Arrivals(log.column("sent_ns"), log.column("spread_ns"), fanout)
+    asks = arrivals
+    if pacing.at_once:  # what is delivered about endpoints needs no sync
+        creates = log.column("creates") > 0
+        asks = Arrivals(log.column("sent_ns")[creates], log.column("spread_ns")[creates], fanout)
+    faults, draws = _faults(replication, pacing), replication.draws[family]
+    trace = run_lanes(mode, timeline, arrivals, asks, pacing, costs, draws, faults, _large_above(), horizon)
+    return ProxierRun(log, timeline, arrivals, trace, InForce(trace, arrivals, pacing.at_once, horizon))
+
+
+def _seen_by(cluster: Cluster, family: int) -> Cluster:
+    return cluster if family == 4 else cluster.second_family()
 
 
 def _run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing) -> ModeRun:
     cluster, horizon = replication.cluster, replication.horizon_ns
+    faults = _faults(replication, pacing)
     env = simpy.Environment(initial_time=0)
     control = _control_plane(replication, env)
-    proxies = [
-        KubeProxy(
-            env, node, cluster, mode, pacing, costs, replication.draws, replication.order,
-            replication.changes.pod_ip, _large_above(), horizon,
-        )
-        for node in range(cluster.nodes)
-    ]  # fmt: skip
+    proxies = {
+        family: [
+            KubeProxy(
+                env, node, _seen_by(cluster, family), mode, pacing, costs, draws, faults, replication.order,
+                replication.changes.pod_ip, _large_above(), horizon,
+            )
+            for node in range(cluster.nodes)
+        ]
+        for family, draws in replication.draws.items()
+    }  # fmt: skip
     every = np.arange(cluster.nodes)
 
     def broadcast(delivery: Delivery) -> None:
         sent, spread = np.int64(delivery.sent_ns), np.int64(delivery.spread_ns)
         for node, time_ns in enumerate(control.fanout.arrival_ns(sent, spread, every).tolist()):  # type: ignore[arg-type]  # scalars broadcast
-            call_at(env, time_ns, Rank.DELIVERY, proxies[node].receive, delivery)
+            for family in delivery.families:
+                if family in proxies:
+                    call_at(env, time_ns, Rank.DELIVERY, proxies[family][node].receive, delivery)
 
     control.subscribe(broadcast)
     # No table of prices can know beforehand how long a list will get, so it is made for the largest cluster there is.
-    most = int(
-        (cluster.services.ports * (1 + cluster.services.external_ips + cluster.services.load_balancer_ips)).sum()
-    )
+    one = np.ones_like(cluster.services.ports)
+    most = int(mode.rule_counts(cluster.services, EndpointCounts(one, one, 0 * one)).dispatch.sum())
     most_endpoints = int(np.diff(cluster.endpoint_offset).max(initial=0)) + len(replication.changes)
     prices = PacketPrices.compile(mode, costs, most, most_endpoints)
-    packets = PacketProcesses(env, cluster, mode, prices, proxies, replication.connections, replication.windows)
+    packets = PacketProcesses(env, cluster, mode, prices, proxies[4], replication.connections, replication.windows)
     env.run()
-    log = control.api.log
-    timeline = Timeline(cluster, log, mode, replication.order)
-    arrivals = Arrivals(log.column("sent_ns"), log.column("spread_ns"), control.fanout)
     outcomes = packets.outcomes(replication.changes.pod_gone_ns)
-    retries = control.controller.stale_retries
     whole = [(replication.connections, outcomes)]
-    return ModeRun(mode, costs, log, retries, timeline, arrivals, _trace(proxies), prices, lambda: iter(whole))
+    proxiers = []
+    for family, nodes in proxies.items():
+        log, trace = control.api.log.of(family), _trace(nodes)
+        timeline = Timeline(_seen_by(cluster, family), log, mode, replication.order)
+        arrivals = Arrivals(log.column("sent_ns"), log.column("spread_ns"), control.fanout)
+        in_force = InForce(trace, arrivals, pacing.at_once, horizon)
+        proxiers.append(ProxierRun(log, timeline, arrivals, trace, in_force))
+    retries = control.controller.stale_retries
+    return ModeRun(mode, costs, control.api.log, retries, tuple(proxiers), prices, lambda: iter(whole))
 
 
 def _trace(proxies: list[KubeProxy]) -> SyncTrace:
     """The proxies' own books as the table the batch engine keeps."""
     rows = max((len(p.syncs) for p in proxies), default=0)
-    start, end, absorbed = (np.full((rows, len(proxies)), NEVER) for _ in range(3))
-    full = np.zeros((rows, len(proxies)), np.bool_)
+    table = np.zeros((rows, 6, len(proxies)), np.int64)
     for n, proxy in enumerate(proxies):
-        last = 0
-        for i, sync in enumerate(proxy.syncs):
-            start[i, n], end[i, n], absorbed[i, n], full[i, n] = sync
-            last = sync[2]
-        absorbed[len(proxy.syncs) :, n] = last
-    return SyncTrace(start, end, absorbed, full)
+        absorbed, since = 0, -NEVER
+        for i in range(rows):
+            done = i < len(proxy.syncs)
+            table[i, :, n] = proxy.syncs[i] if done else (NEVER, NEVER, absorbed, False, False, since)
+            absorbed, since = int(table[i, 2, n]), int(table[i, 5, n])
+    flags = [(*row[:3], row[3].astype(np.bool_), row[4].astype(np.bool_), row[5]) for row in table]
+    return trace_of(flags, len(proxies))

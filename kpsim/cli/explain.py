@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +11,11 @@ import click
 
 from kpsim.cli.options import format_option, overrides, say, styled, to_json
 from kpsim.cli.tables import print_table
+from kpsim.errors import InputError, Place, Problem
 
 if TYPE_CHECKING:
     from kpsim.experiment.explanation import PortExplanation
+    from kpsim.scenario.model import Scenario
 
 __all__ = ["explain"]
 
@@ -89,22 +92,34 @@ def _lines(title: str, lines: tuple[str, ...]) -> None:
 @click.option("--from", "source", default="pod", show_default=True, help="pod, node, outside, or an address.")
 @click.option("--to", "destination", required=True, help="namespace/name[:port], or ip:port.")
 @click.option("--protocol", type=click.Choice(["tcp", "udp", "sctp"]), default="tcp", help="For ip:port.")
-@click.option("--node", default="node-0", show_default=True, help="On which node.")
-@click.option("-f", "--file", "file", type=click.Path(path_type=Path), required=True, help="Scenario or dump.")
+@click.option("--node", help="On which node: node-0 of a scenario, unless said; a rule dump is of one node.")
+@click.option("--node-ip", "node_ips", multiple=True, metavar="IP", help="An address of a rule dump's node.")
+@click.option(
+    "-f", "--file", "files", type=click.Path(path_type=Path), required=True, multiple=True,
+    help="Scenario or dump; of one node's rules, several files if they came so.",
+)  # fmt: skip
 @click.option("--mode", help="Proxy mode; the scenario's by default.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value below spec.")
 @format_option
 def _packet(
-    source: str, destination: str, protocol: str, node: str, file: Path, mode: str | None, sets: tuple[str, ...],
-    output: str,
+    source: str, destination: str, protocol: str, node: str | None, node_ips: tuple[str, ...], files: tuple[Path, ...],
+    mode: str | None, sets: tuple[str, ...], output: str,
 ) -> None:  # fmt: skip
-    """Trace the first packet of a connection through one node's rules, in the order in which it meets them."""
-    from kpsim.experiment.explanation.packets import explain_packet
-    from kpsim.scenario.reader import read
+    """Trace the first packet of a connection through one node's rules, in the order in which it meets them.
 
-    pairs = overrides({"sets": sets})
-    scenario = read(file, [*pairs, ("kubeProxy.mode", mode)] if mode else pairs)
-    found = explain_packet(scenario, source, destination, protocol, node)
+    Where FILE is what a tool printed of a node's rules (iptables-save, nft list ruleset, ipvsadm -Ln, ...), these rules
+    are traced as they stand, everybody's chains among them; with --mode of another mode, or with --set, those that
+    kpsim would write there for the same Services.
+    """
+    from kpsim.experiment.explanation.dumped import explain_dumped_packet
+    from kpsim.experiment.explanation.packets import explain_packet
+
+    texts = _texts(files, mode) if not sets else None
+    if texts is not None:
+        found = explain_dumped_packet(texts, source, destination, protocol, node=node or "", node_ips=node_ips)
+    else:
+        scenario = _scenario(files, mode, sets, node_ips)
+        found = explain_packet(scenario, source, destination, protocol, node or "node-0")
     say(found.warnings)
     if output == "json":
         click.echo(to_json(asdict(found)))
@@ -115,3 +130,26 @@ def _packet(
     click.echo(f"\n  {found.verdict}\n")
     for note in found.notes:
         click.echo(note)
+
+
+def _texts(files: Sequence[Path], mode: str | None) -> list[tuple[str, str]] | None:
+    """The texts of rule dumps with their names, where it is their own rules that are asked for."""
+    from kpsim.experiment.explanation.dumped import mode_of_dumps
+    from kpsim.scenario.kinds import rule_text
+
+    texts = [(text, path.name) for path in files if (text := rule_text(path)) is not None]
+    if len(texts) < len(files) or (mode is not None and mode != mode_of_dumps(texts)):
+        return None
+    return texts
+
+
+def _scenario(files: Sequence[Path], mode: str | None, sets: tuple[str, ...], node_ips: Sequence[str]) -> Scenario:
+    """The scenario in a file, or the one around what several files show of a cluster."""
+    from kpsim.scenario.reader import read, read_around
+
+    pairs = overrides({"sets": sets})
+    pairs += [("kubeProxy.mode", mode)] if mode else []
+    if node_ips:
+        what, mend = "is for a rule dump's own rules", "leave it out; kpsim gives its nodes addresses itself"
+        raise InputError([Problem(Place(), key="--node-ip", what=what, mend=mend)])
+    return read(files[0], pairs) if len(files) == 1 else read_around(files, pairs)[0]

@@ -1,12 +1,16 @@
-"""``kpsim rules``: one node's rules as the real tools take them."""
+"""``kpsim rules``: one node's rules as the real tools take them, all of them or what a partial sync writes."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kpsim.cli.options import file_argument, overrides, say
+
+if TYPE_CHECKING:
+    from kpsim.experiment.explanation.packets import NodeRules
 
 __all__ = ["rules"]
 
@@ -15,11 +19,13 @@ __all__ = ["rules"]
 @file_argument
 @click.option("--mode", help="Proxy mode; the scenario's by default.")
 @click.option("--node", default="node-0", show_default=True, help="Whose rules: what is local differs.")
+@click.option("--changed", multiple=True, metavar="NAMESPACE/NAME", help="Only what is written when this changes.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value below spec.")
-def rules(file: Path, mode: str | None, node: str, sets: tuple[str, ...]) -> None:
+def rules(file: Path, mode: str | None, node: str, changed: tuple[str, ...], sets: tuple[str, ...]) -> None:
     """Print what kube-proxy writes on --node for the Services of FILE, at the start of a run.
 
-    The text is what iptables-restore, nft -f or ipvsadm -R take; load it in a network namespace of your own.
+    The text is what iptables-restore, nft -f or ipvsadm -R take; load it in a network namespace of your own. With
+    --changed, which may be given several times, it is what a partial sync writes after those Services have changed.
     """
     from kpsim.experiment.explanation.packets import NodeRules
     from kpsim.scenario.reader import read
@@ -28,5 +34,20 @@ def rules(file: Path, mode: str | None, node: str, sets: tuple[str, ...]) -> Non
     scenario = read(file, [*pairs, ("kubeProxy.mode", mode)] if mode else pairs)
     found = NodeRules.of(scenario, node)
     say(found.warnings)
-    for line in found.text():
+    for line in found.text(_changed(found, changed)):
         click.echo(line)
+
+
+def _changed(found: NodeRules, names: tuple[str, ...]) -> frozenset[str] | None:
+    """The Services to write; ``None`` for all.  Raises :class:`InputError` for one that is not there."""
+    from kpsim.experiment.explanation.subject import find_service
+
+    full = [name if "/" in name else f"default/{name}" for name in names]
+    for name in full:
+        find_service(found.scenario, found.cluster, name)
+    version = found.scenario.kubernetes_version
+    if full and found.mode.runner(version).full_s is None:
+        at = "{}.{}".format(*version)
+        say([f"kube-proxy mode {found.mode.name} has no partial sync in Kubernetes {at}: this is everything"])
+        return None
+    return frozenset(full) if full else None

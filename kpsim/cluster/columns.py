@@ -1,15 +1,15 @@
 """The cluster as columns: one array a property, offsets where an object owns many.
 
 A hundred thousand Services with a million endpoints are a few dozen arrays here.  Rows are Services, service ports,
-endpoints and Pods; the order of rows is the order of the scenario.  Arrays are read-only.  What is left out: IPv6, and
-which node prefers which endpoint (traffic policies and topology hints are read but every endpoint serves every node).
+endpoints and Pods; the order of rows is the order of the scenario.  Arrays are read-only.  Addresses are IPv4; of IPv6
+there is only which Services have it too.  What is left out: topology hints.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntFlag
 
 import numpy as np
@@ -41,6 +41,9 @@ class ServiceColumns:
     node_ports: I64  # ports with a NodePort: all of them or none
     affinity: Bools  # sessionAffinity: ClientIP
     cluster_ip: U32  # 0 where there is none
+    internal_local: Bools  # internalTrafficPolicy: Local
+    external_local: Bools  # externalTrafficPolicy: Local
+    dual_stack: Bools  # has a ClusterIP and EndpointSlices of each IP family
 
     def take(self, rows: I64) -> ServiceColumns:
         """The same columns for some ``rows`` only."""
@@ -96,15 +99,32 @@ class Cluster:
     warnings: tuple[str, ...] = ()
     read: Mapping[int, Service] = field(default_factory=dict)  # Services that were objects, by row
     pod_node: Mapping[int, str] = field(default_factory=dict)  # where Pods that were objects run
+    dual_stack: bool = False  # every node has a proxier for each IP family
+    node_names: Sequence[str] = ()  # of the nodes in ``pod_node``; the others are called node-0, node-1, … by row
 
     @property
     def pods(self) -> int:
         """Pods behind any endpoint."""
         return len(self.pod_ip)
 
+    def second_family(self) -> Cluster:
+        """The same cluster as the IPv6 half of kube-proxy sees it: dual-stack Services are all there are."""
+        return replace(self, services=replace(self.services, proxied=self.services.proxied & self.services.dual_stack))
+
     def endpoints(self, service: int) -> I64:
         """Pods behind the endpoints of one Service, in kube-proxy's order; read-only, (e,)."""
         return self.endpoint_pod[self.endpoint_offset[service] : self.endpoint_offset[service + 1]]
+
+    def homes(self, pods: int) -> I64:
+        """The node that each of the first ``pods`` Pods of a run is on, (pods,): as read, the others dealt in turn."""
+        home = np.arange(pods) % self.nodes
+        for pod, name in self.pod_node.items():
+            home[pod] = self.node_names.index(name) % self.nodes
+        return home
+
+    def node_name(self, node: int) -> str:
+        """What node number ``node`` is called."""
+        return self.node_names[node] if node < len(self.node_names) else f"node-{node}"
 
     def label(self, port: int) -> str:
         """``namespace/name:port`` of a service port, as kube-proxy prints it."""

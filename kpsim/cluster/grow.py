@@ -93,15 +93,18 @@ def grow(
                 node_ports.reserve(port.node_port)
     _add_objects(rows, resolved, pod_range)
     for group in groups:
-        _add_group(rows, group, endpoint_counts(group, seed), ips, node_ports, pod_range)
+        _add_group(rows, group, endpoint_counts(group, seed), ips, node_ports, params)
     initial = rows.services
     if created:
         template = next((g for g in groups if not g.headless and g.type != "ExternalName"), ServiceGroup("created", 1))
         taken = {name for _, name, _ in rows.names}
         names = chain(["created"], (f"created-{i}" for i in count(2)))
         name = next(name for name in names if f"{template.namespace}/{name}" not in taken)
-        newcomers = ServiceGroup(name, created, template.endpoints, namespace=template.namespace)
-        _add_group(rows, newcomers, endpoint_counts(newcomers, seed), ips, node_ports, pod_range)
+        policy = template.ip_family_policy
+        newcomers = ServiceGroup(
+            name, created, template.endpoints, namespace=template.namespace, ip_family_policy=policy
+        )
+        _add_group(rows, newcomers, endpoint_counts(newcomers, seed), ips, node_ports, params)
     if rows.pods >= pod_range.num_addresses:
         raise InputError(
             f"spec.cluster.podCIDR {params.pod_cidr} has {pod_range.num_addresses:,} addresses; "
@@ -131,7 +134,7 @@ def _add_group(
     endpoints: I64,
     ips: ClusterIPAllocator,
     node_ports: NodePortAllocator,
-    pod_range: ipaddress.IPv4Network,
+    params: ClusterParams,
 ) -> None:
     n = group.count
     if not n:
@@ -149,7 +152,10 @@ def _add_group(
         load_balancer_ips=np.full(n, group.type == "LoadBalancer"),
         source_ranges=none,
         node_ports=np.full(n, ports if has_node_port else 0),
-        affinity=none,
+        affinity=np.full(n, group.session_affinity == "ClientIP"),
+        internal_local=np.full(n, group.internal_traffic_policy == "Local"),
+        external_local=np.full(n, group.external_traffic_policy == "Local"),
+        dual_stack=np.full(n, has_ip and params.dual_stack and group.ip_family_policy != "SingleStack"),
         cluster_ip=ips.allocate_many(n) if has_ip else none,
         endpoints=endpoints,
         port_number=np.tile(FIRST_PORT + np.arange(ports), n),
@@ -159,7 +165,7 @@ def _add_group(
     rows.protocols += [group.protocol] * (n * ports)
     rows.port_names += ([""] if ports == 1 else [f"p{k}" for k in range(ports)]) * n
     total = int(endpoints.sum())
-    first = int(pod_range.network_address) + 1 + rows.pods
+    first = int(ipaddress.IPv4Network(params.pod_cidr).network_address) + 1 + rows.pods
     rows.add(
         endpoint_pod=rows.pods + np.arange(total),
         pod_ip=first + np.arange(total),
@@ -202,6 +208,9 @@ def _add_objects(rows: _Rows, resolved: Sequence[ResolvedService], pod_range: ip
             source_ranges=[_ipv4(service.load_balancer_source_ranges)],
             node_ports=[sum(1 for p in service.ports if p.node_port)],
             affinity=[service.session_affinity == "ClientIP"],
+            internal_local=[service.internal_traffic_policy == "Local"],
+            external_local=[service.external_traffic_policy == "Local"],
+            dual_stack=[has_ip and len(service.ip_families) > 1],
             cluster_ip=[int(ipaddress.IPv4Address(service.cluster_ip)) if has_ip else 0],
             endpoints=[len(pods)],
             endpoint_pod=list(pods),
@@ -252,6 +261,9 @@ def _assemble(params: ClusterParams, rows: _Rows, initial: int) -> Cluster:
             node_ports=column("node_ports"),
             affinity=flags("affinity"),
             cluster_ip=freeze(rows.column("cluster_ip").astype(np.uint32)),
+            internal_local=flags("internal_local"),
+            external_local=flags("external_local"),
+            dual_stack=flags("dual_stack"),
         ),
         port_offset=_offsets(ports),
         port_service=np.asarray(freeze(np.repeat(np.arange(rows.services), ports))),
@@ -267,4 +279,6 @@ def _assemble(params: ClusterParams, rows: _Rows, initial: int) -> Cluster:
         warnings=tuple(rows.warnings),
         read=rows.read,
         pod_node=rows.pod_node,
+        node_names=sorted(set(rows.pod_node.values())),
+        dual_stack=params.dual_stack or bool(rows.column("dual_stack").any()),
     )

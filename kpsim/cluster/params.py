@@ -19,6 +19,7 @@ class ClusterParams:
     service_cluster_ip_range: str = "10.96.0.0/12"
     pod_cidr: str = "10.128.0.0/10"
     service_node_port_range: tuple[int, int] = (30000, 32767)
+    dual_stack: bool = False  # Services may have both IP families, and every node has a proxier for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,10 @@ class ServiceGroup:
     headless: bool = False
     ports: int = 1
     protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
+    session_affinity: Literal["None", "ClientIP"] = "None"
+    internal_traffic_policy: Literal["Cluster", "Local"] = "Cluster"
+    external_traffic_policy: Literal["Cluster", "Local"] = "Cluster"
+    ip_family_policy: Literal["SingleStack", "PreferDualStack", "RequireDualStack"] = "SingleStack"
 
 
 @dataclass(frozen=True, slots=True)

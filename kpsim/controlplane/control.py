@@ -44,7 +44,10 @@ class ControlPlane:
         self._env = env
         self._settings = settings
         self._horizon_ns = horizon_ns
-        self._states = ServiceStates(cluster, changes)
+        self._states = {4: ServiceStates(cluster, changes)}
+        if cluster.services.dual_stack.any():  # EndpointSlices hold addresses of one family
+            self._states[6] = ServiceStates(cluster.second_family(), changes)
+        self._dual_stack: list[bool] = cluster.services.dual_stack.tolist()
         self.api = ApiServer(env, defaults, cluster.nodes, stream(seed, "api-writes", replication), horizon_ns)
         self.controller = EndpointSliceController(env, settings, self.api, self._states)
         self.fanout: Fanout = fanout(cluster.nodes, defaults, stream(seed, "watch-lags", replication))
@@ -67,15 +70,17 @@ class ControlPlane:
             if kind == ChangeKind.SERVICE_CREATED:
                 self._create_service(subject, int(changes.at_ns[i]))
                 continue
-            for service in self._states.apply(kind, subject, int(changes.at_ns[i])):
+            dirty = [states.apply(kind, subject, int(changes.at_ns[i])) for states in self._states.values()]
+            for service in dirty[0]:
                 self.controller.add(service, self._settings.batch_ns)
 
     def _create_service(self, service: int, at_ns: int) -> None:
         """The Service object goes to every kube-proxy at once, and its slices follow when the controller gets to it."""
-        self._states.create(service, at_ns)
+        for states in self._states.values():
+            states.create(service, at_ns)
         self.api.commit(
             self._settings.service_bytes,
-            watched=self._states.proxied(service),
+            watched=self._states[4].proxied(service),
             service=service,
             usable=(),
             endpoints=0,
@@ -83,6 +88,7 @@ class ControlPlane:
             trigger_ns=-1,
             effects_ns=(at_ns,),
             creates=True,
+            families=(4, 6) if self._dual_stack[service] else (4,),
         )
         call_at(self._env, int(self._env.now) + self._settings.informer_ns, Rank.CHANGE, self.controller.add, service)
 

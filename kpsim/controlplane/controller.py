@@ -9,7 +9,7 @@ token bucket.  A sync that comes before the informer saw the controller's own la
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,14 +86,14 @@ class EndpointSliceController:
     """Turns dirty Services into EndpointSlice writes."""
 
     def __init__(
-        self, env: simpy.Environment, settings: ControllerSettings, api: ApiServer, states: ServiceStates
+        self, env: simpy.Environment, settings: ControllerSettings, api: ApiServer, states: Mapping[int, ServiceStates]
     ) -> None:
         self._env = env
         self._settings = settings
         self._api = api
         self._states = states
         self._bucket = TokenBucket(settings.qps, settings.burst)
-        self._slices: dict[int, list[Slice]] = {}
+        self._slices: dict[tuple[int, int], list[Slice]] = {}  # by Service and IP family
         self._queued: deque[int] = deque()
         self._dirty: set[int] = set()
         self._working: set[int] = set()
@@ -147,15 +147,21 @@ class EndpointSliceController:
             self.stale_retries += not self._api.over
             self.add(service, self._settings.stale_retry_ns)
             return
-        most = self._settings.endpoints_per_slice
-        wanted = self._states.endpoints(service)
-        trigger_ns = self._states.take_trigger(service)
-        slices = self._slices.get(service)
-        if slices is None and self._states.had_slices(service):
-            slices = self._slices[service] = pack(self._states.at_start(service), most)
-            self._states.adopt(service, slices)
+        trigger_ns = self._states[4].take_trigger(service)
+        for family, states in self._states.items():
+            if family == 4 or states.proxied(service):
+                yield from self._sync_family(service, family, trigger_ns)
+
+    def _sync_family(self, service: int, family: int, trigger_ns: int) -> Generator[simpy.Event, Any, None]:
+        """The slices of one address type: creations, updates, deletions, one after another."""
+        states, most = self._states[family], self._settings.endpoints_per_slice
+        wanted = states.endpoints(service)
+        slices = self._slices.get((service, family))
+        if slices is None and states.had_slices(service):
+            slices = self._slices[service, family] = pack(states.at_start(service), most)
+            states.adopt(service, slices)
         if slices is None:
-            slices = self._slices[service] = []
+            slices = self._slices[service, family] = []
             writes = [(s, s.endpoints) for s in pack(wanted, most)]
             slices += [s for s, _ in writes]
         else:
@@ -163,24 +169,26 @@ class EndpointSliceController:
             writes = [(s, s.endpoints) for s in done.created + done.updated]
             writes += [(s, {}) for s in done.deleted]
         for piece, endpoints in writes:
-            yield from self._write(service, id(piece), dict(endpoints), trigger_ns)
+            yield from self._write(service, family, id(piece), dict(endpoints), trigger_ns)
 
     def _write(
-        self, service: int, piece: int, endpoints: dict[int, int], trigger_ns: int
+        self, service: int, family: int, piece: int, endpoints: dict[int, int], trigger_ns: int
     ) -> Generator[simpy.Event, Any, None]:
         wait_ns = self._bucket.take(int(self._env.now))
         yield self._env.timeout(wait_ns + self._api.write_lag_ns())
         self._seen_ns[service] = int(self._env.now) + self._settings.informer_ns
         size = self._settings.slice_bytes + self._settings.endpoint_bytes * len(endpoints)
-        usable, total, changed, effects = self._states.commit(service, piece, endpoints)
+        done = self._states[family].commit(service, piece, endpoints)
         self._api.commit(
             size,
-            watched=self._states.proxied(service),
+            watched=self._states[family].proxied(service),
             service=service,
-            usable=usable,
-            endpoints=total,
-            changed=changed,
+            usable=done.usable,
+            leaving=done.leaving,
+            endpoints=done.endpoints,
+            changed=done.changed,
             trigger_ns=trigger_ns,
-            effects_ns=effects,
+            effects_ns=done.effects_ns,
             creates=False,
+            families=(family,),
         )

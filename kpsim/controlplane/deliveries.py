@@ -33,6 +33,8 @@ class Delivery:
     trigger_ns: int  # the annotation's time, whole seconds; -1 without
     effects_ns: tuple[int, ...]  # when the changes happened that this brings into force
     creates: bool  # the Service object itself
+    families: tuple[int, ...] = (4,)  # whose proxiers it concerns
+    leaving: tuple[int, ...] = ()  # Pods that serve while they terminate beside usable ones, for Local policies
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,11 @@ class DeliveryLog:
     writes: int = 0  # API writes altogether, watched by kube-proxies or not
     written_bytes: int = 0
     _made: dict[tuple[str, int], tuple[I64, I64]] = field(default_factory=dict, repr=False)  # every mode asks again
+
+    def of(self, family: int) -> DeliveryLog:
+        """What concerns the proxiers of one IP family; the log itself if that is everything."""
+        mine = [row for row in self.rows if family in row.families]
+        return self if len(mine) == len(self.rows) else DeliveryLog(mine, self.writes, self.written_bytes)
 
     def column(self, name: str) -> I64:
         """One property of all rows, (d,), read-only."""

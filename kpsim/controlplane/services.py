@@ -16,7 +16,7 @@ from kpsim.cluster.changes import ChangeKind, Changes
 from kpsim.cluster.columns import Cluster, PodState, string_order
 from kpsim.controlplane.slices import Slice
 
-__all__ = ["ServiceStates", "usable_first"]
+__all__ = ["Commit", "ServiceStates", "usable_first"]
 
 READY, SERVING, TERMINATING = int(PodState.READY), int(PodState.SERVING), int(PodState.TERMINATING)
 SECOND_NS = 1_000_000_000  # API times have a resolution of one second
@@ -53,6 +53,17 @@ def _take_effects(state: _Service) -> list[int]:
     return effects
 
 
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What a write leaves behind: who can serve the Service, how many endpoints it has, and what came into effect."""
+
+    usable: tuple[int, ...]
+    leaving: tuple[int, ...]  # under a Local policy: terminating Pods that serve while others are ready
+    endpoints: int
+    changed: int  # usable endpoints that came or went
+    effects_ns: tuple[int, ...]  # when the readiness changes happened that this write is the first to carry
+
+
 def usable_first(endpoints: dict[int, int], ready: Sequence[int], keys: Sequence[int]) -> tuple[int, ...]:
     """Endpoints that get traffic: the ready ones, or if there is none those still serving while they terminate.
 
@@ -74,6 +85,7 @@ class ServiceStates:
         self._slot: list[int] = changes.pod_slot.tolist()
         self._state: list[int] = cluster.pod_state.tolist()
         self._services: dict[int, _Service] = {}
+        self._local: list[bool] = (cluster.services.internal_local | cluster.services.external_local).tolist()
         self._created: set[int] = set()
         self._by_pod = np.argsort(cluster.endpoint_pod, kind="stable")
         self._sorted_pods = cluster.endpoint_pod[self._by_pod]
@@ -153,13 +165,8 @@ class ServiceStates:
             return state.wanted.pop(pod, None) is not None
         return True
 
-    def commit(
-        self, service: int, piece: int, endpoints: dict[int, int]
-    ) -> tuple[tuple[int, ...], int, int, tuple[int, ...]]:
-        """Commit one slice; the usable endpoints after it, all endpoints, how many usable ones changed, and effects.
-
-        Effects are the times of the readiness changes that this write is the first to carry.
-        """
+    def commit(self, service: int, piece: int, endpoints: dict[int, int]) -> Commit:
+        """Commit one slice."""
         state = self._get(service)
         before = state.pieces.get(piece, {})
         for pod in before.keys() - endpoints.keys():
@@ -173,7 +180,10 @@ class ServiceStates:
             state.pieces.pop(piece, None)
         old, state.usable = state.usable, usable_first(state.committed, state.ready, self._keys)
         changed = 0 if old == state.usable else len(set(old) ^ set(state.usable))
-        return state.usable, len(state.committed), changed, tuple(_take_effects(state))
+        leaving: tuple[int, ...] = ()
+        if state.ready and self._local[service]:
+            leaving = usable_first(state.committed, (), self._keys)
+        return Commit(state.usable, leaving, len(state.committed), changed, tuple(_take_effects(state)))
 
     def _place(self, state: _Service, pod: int, bits: int | None) -> None:
         """Set (or remove) one committed endpoint, keeping the ready ones in order."""

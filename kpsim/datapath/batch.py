@@ -19,8 +19,9 @@ from kpsim.cluster.columns import Cluster
 from kpsim.datapath.outcomes import Outcomes, verdicts
 from kpsim.datapath.prices import PacketPrices
 from kpsim.proxy.contract import Mode
+from kpsim.proxy.rules import DROPPED, REFUSED
 from kpsim.proxy.sync.draws import SyncDraws
-from kpsim.proxy.sync.lanes import SyncTrace
+from kpsim.proxy.sync.inforce import InForce
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.traffic.connections import Connections, Windows
 from kpsim.units import I64
@@ -35,40 +36,33 @@ class RulesInForce:
     cluster: Cluster
     mode: Mode
     timeline: Timeline
-    trace: SyncTrace
+    in_force: InForce
     draws: SyncDraws
     prices: PacketPrices
 
     def version(self, node: I64, time_ns: I64) -> tuple[I64, I64, I64]:
-        """Rule set number in force at ``time_ns`` on each node, since when, and until when (NEVER for the last)."""
-        nodes = self.trace.end.shape[1]
-        ends = np.vstack([np.full((1, nodes), -NEVER), self.trace.end, np.full((1, nodes), NEVER)])
-        version = np.empty(len(node), np.int64)
-        for n in np.unique(node).tolist():
-            here = node == n
-            version[here] = np.searchsorted(ends[1:, n], time_ns[here], side="right")
-        return version, ends[version, node], ends[version + 1, node]
+        """Version in force at ``time_ns`` on each node, since when, and until when (NEVER for the last)."""
+        return self.in_force.version(node, time_ns)
 
     def first_packets(self, node: I64, version: I64, connections: Connections, which: I64) -> tuple[I64, I64, I64, I64]:
-        """Cost [ns], Pod (-1: refused), rules scanned and endpoint rules tried of connections ``which``."""
-        prefix = np.where(version > 0, self.trace.absorbed[np.maximum(version - 1, 0), node], 0) if len(
-            self.trace.absorbed
-        ) else np.zeros_like(node)  # fmt: skip
+        """Cost [ns], Pod (or REFUSED, DROPPED), rules scanned and endpoint rules tried of connections ``which``."""
+        prefix, rule_set = self.in_force.known(version, node)
         port = connections.port[which]
         timeline = self.timeline
-        state = timeline.state(self.cluster.port_service[port], prefix)
-        usable = timeline.usable[state]
-        index = self.mode.select(connections.draw[which], connections.turn[which], usable)
-        at = timeline.usable_offset[state] + index
-        served = usable > 0
-        pod = np.where(served, timeline.usable_pod[np.where(served, at, -1)], -1)
-        total = timeline.dispatch_total[prefix]
-        scanned = np.zeros_like(total)
+        first, choices, policy = timeline.choices(port, prefix, node)
+        index = self.mode.select(connections.draw[which], connections.turn[which], choices)
+        served = choices > 0
+        pod = np.where(served, timeline.usable_pod[np.where(served, first + index, -1)], REFUSED if self.mode.refuses else DROPPED)
+        if self.mode.drops_without_local:
+            pod = np.where(policy, DROPPED, pod)
+        scanned = np.zeros_like(prefix)
         if self.prices.scans():
-            rotation = (self._rotation(version, node) * total) >> 32
-            rank = timeline.rank(port, prefix)
-            scanned = np.where(served, (rank + rotation) % np.maximum(total, 1), total)
-        tried = np.where(served, self.mode.endpoint_steps(index, usable), 0)
+            total = timeline.dispatch_at(prefix, node)
+            rotation = (self._rotation(rule_set, node) * total) >> 32 if self.mode.scan_rotates else 0
+            found = served | self.prices.finds_refused()
+            place = (timeline.rank(port, prefix, node) + rotation) % np.maximum(total, 1)
+            scanned = np.where(found, place, total)
+        tried = np.where(served, self.mode.endpoint_steps(index, choices), 0)
         draw = connections.cost_draw[which, 0]
         cost = np.where(
             served,

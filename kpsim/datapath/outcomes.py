@@ -8,6 +8,7 @@ from enum import IntEnum
 import numpy as np
 
 from kpsim.cluster.changes import NEVER
+from kpsim.proxy.rules import DROPPED
 from kpsim.units import I64, Bools
 
 __all__ = ["Outcomes", "Verdict", "verdicts"]
@@ -19,7 +20,8 @@ class Verdict(IntEnum):
     DELIVERED = 0
     REFUSED = 1  # nobody can serve the Service: rejected at once
     STALE = 2  # sent to a Pod that is gone
-    UNSENT = 3  # a later packet of a refused connection
+    UNSENT = 3  # a later packet of a refused or dropped connection
+    DROPPED = 4  # a Local policy leaves nobody on this node: no answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Outcomes:
     start_ns: I64
     cost_ns: I64
     verdict: I64
-    pod: I64  # (c,) chosen endpoint, -1 where refused
+    pod: I64  # (c,) chosen endpoint, REFUSED or DROPPED
     scanned: I64  # (c,) rules of Services passed
     tried: I64  # (c,) endpoint rules evaluated
 
@@ -51,8 +53,9 @@ class Outcomes:
 
 def verdicts(start_ns: I64, pod: I64, gone_ns: I64) -> I64:
     """Verdicts (c, k) from starts (c, k), chosen Pods (c,) and when each Pod's process is gone (pods,)."""
-    refused = (pod < 0)[:, None]
-    stale = np.append(gone_ns, NEVER)[pod][:, None] <= start_ns  # no Pod (-1) is never gone
+    nobody = (pod < 0)[:, None]
+    stale = np.append(gone_ns, NEVER)[np.maximum(pod, -1)][:, None] <= start_ns  # no Pod (-1) is never gone
     later = np.arange(start_ns.shape[1])[None, :] > 0
     out = np.where(stale, int(Verdict.STALE), int(Verdict.DELIVERED))
-    return np.where(refused, np.where(later, int(Verdict.UNSENT), int(Verdict.REFUSED)), out)
+    answer = np.where(pod == DROPPED, int(Verdict.DROPPED), int(Verdict.REFUSED))[:, None]
+    return np.where(nobody, np.where(later, int(Verdict.UNSENT), answer), out)

@@ -52,11 +52,12 @@ class PacketPrices:
         return (price * self.costs.factor("packet_first", draw)) >> 10
 
     def refused_ns(self, scanned: I64, draw: np.ndarray) -> I64:
-        """A first packet that nobody can serve, past all ``scanned`` rules [ns]."""
+        """A first packet that nobody can serve, past ``scanned`` rules [ns]."""
         price = self.constant[PacketState.REFUSED] + np.zeros_like(scanned)
-        table = self.tables.get((PacketState.REFUSED, Steps.EVERY_DISPATCH))
-        if table is not None:
-            price = price + table[scanned]
+        for steps in (Steps.DISPATCH, Steps.EVERY_DISPATCH):
+            table = self.tables.get((PacketState.REFUSED, steps))
+            if table is not None:
+                price = price + table[scanned]
         return (price * self.costs.factor("packet_first", draw)) >> 10
 
     def later_ns(self, draw: np.ndarray) -> I64:
@@ -72,3 +73,7 @@ class PacketPrices:
     def scans(self) -> bool:
         """Whether a first packet's cost depends on the place of its service port."""
         return (PacketState.FIRST, Steps.DISPATCH) in self.tables
+
+    def finds_refused(self) -> bool:
+        """Whether a packet that nobody can serve finds its service port all the same, instead of passing every rule."""
+        return (PacketState.REFUSED, Steps.DISPATCH) in self.tables

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kpsim.controlplane.deliveries import DeliveryLog
+from kpsim.cluster.changes import NEVER
 from kpsim.datapath.outcomes import Outcomes, Verdict
 from kpsim.measure.tally import Tally
 from kpsim.simulation import ModeRun, Replication
@@ -58,12 +58,12 @@ class _Batches:
 
 def observe(replication: Replication, run: ModeRun, batches: int) -> Observations:
     """Everything the summaries are made of; the warm-up is cut here."""
-    scenario, log = replication.scenario, run.log
+    scenario, log = replication.scenario, run.sent
     measured = _Batches(to_ns(scenario.run.warmup_s), replication.horizon_ns, batches)
     seen = Observations(run.mode.name, {})
     _observe_packets(seen, replication, run, measured)
     _observe_syncs(seen, run, measured)
-    _observe_programming(seen, run, log, measured)
+    _observe_programming(seen, run, measured)
     seconds = scenario.run.duration_s
     watched = sum(row.size for row in log.rows) * replication.cluster.nodes
     seen.rates |= {
@@ -78,7 +78,7 @@ def observe(replication: Replication, run: ModeRun, batches: int) -> Observation
 
 
 def _observe_packets(seen: Observations, replication: Replication, run: ModeRun, measured: _Batches) -> None:
-    names = ("packets", "delivered", "refused", "stale", "in_flight", "connections", "packets_simulated")
+    names = ("packets", "delivered", "refused", "dropped", "stale", "in_flight", "connections", "packets_simulated")
     seen.counts |= dict.fromkeys(names, 0)
     for name in ("first_packet_latency", "later_packet_latency"):
         seen.tallies[name] = [Tally() for _ in range(measured.count)]
@@ -87,7 +87,7 @@ def _observe_packets(seen: Observations, replication: Replication, run: ModeRun,
     for connections, outcomes in run.pieces():
         busy_ns += _observe_piece(seen, replication, connections, outcomes, measured)
         if sum(len(cost) for _, cost, _ in kept) < PAIRS_KEPT:
-            which = np.flatnonzero(outcomes.verdict[:, 0] != Verdict.REFUSED)[:PAIRS_KEPT]
+            which = np.flatnonzero(outcomes.pod >= 0)[:PAIRS_KEPT]
             scanned = outcomes.scanned if run.prices.scans() else _place(replication)[connections.port]
             kept.append((scanned[which], outcomes.cost_ns[which, 0], outcomes.tried[which]))
     seconds = replication.windows.node_seconds
@@ -105,7 +105,7 @@ def _observe_piece(
     recorded = (outcomes.arrival_ns >= begin) & (outcomes.arrival_ns < begin + windows.length_ns)
     recorded &= (outcomes.arrival_ns < replication.horizon_ns) & (outcomes.verdict != Verdict.UNSENT)
     in_flight = recorded & (outcomes.finish_ns > replication.horizon_ns)
-    served = recorded & (outcomes.verdict != Verdict.REFUSED)
+    served = recorded & (outcomes.verdict != Verdict.REFUSED) & (outcomes.verdict != Verdict.DROPPED)
     latency = outcomes.latency_ns
     for name, numbers in (("first_packet_latency", slice(0, 1)), ("later_packet_latency", slice(1, None))):
         chosen = served[:, numbers]
@@ -117,6 +117,7 @@ def _observe_piece(
         "packets": recorded,
         "delivered": done & (outcomes.verdict == Verdict.DELIVERED),
         "refused": done & (outcomes.verdict == Verdict.REFUSED),
+        "dropped": done & (outcomes.verdict == Verdict.DROPPED),
         "stale": done & (outcomes.verdict == Verdict.STALE),
         "in_flight": in_flight,
         "connections": recorded[:, 0],
@@ -135,43 +136,52 @@ def _place(replication: Replication) -> I64:
 
 
 def _observe_syncs(seen: Observations, run: ModeRun, measured: _Batches) -> None:
-    trace = run.trace
-    chosen = trace.ran & (trace.start >= measured.from_ns)
-    duration = trace.end - trace.start
+    """Syncs of all nodes, and of both proxiers where there are two."""
+    traces = [proxier.trace for proxier in run.proxiers]
+    start, end, full, failed, ran = (
+        np.concatenate([getattr(trace, name).ravel() for trace in traces])
+        for name in ("start", "end", "full", "failed", "ran")
+    )
+    chosen = ran & (start >= measured.from_ns)
+    duration = end - start
     for name, which in (
         ("sync_duration", chosen),
-        ("sync_duration_full", chosen & trace.full),
-        ("sync_duration_partial", chosen & ~trace.full),
+        ("sync_duration_full", chosen & full),
+        ("sync_duration_partial", chosen & ~full),
     ):
-        seen.tallies[name] = measured.tallies(duration[which], trace.start[which])
-    nodes = trace.start.shape[1]
-    seconds = nodes * (measured.until_ns - measured.from_ns) / 1e9
+        seen.tallies[name] = measured.tallies(duration[which], start[which])
+    seconds = run.trace.start.shape[1] * (measured.until_ns - measured.from_ns) / 1e9
     seen.counts["syncs"] = int(chosen.sum())
+    seen.counts["syncs_failed"] = int((chosen & failed).sum())
     seen.rates["syncs_per_node_per_s"] = int(chosen.sum()) / seconds if seconds else 0.0
     seen.rates["cpu_proxy_cores"] = float(duration[chosen].sum()) / 1e9 / seconds if seconds else 0.0
     changed = run.timeline.own[-run.timeline.rows :] if run.timeline.rows else run.timeline.own
     seen.sync_changed = float(changed.mean()) if len(changed) else 0.0
 
 
-def _observe_programming(seen: Observations, run: ModeRun, log: DeliveryLog, measured: _Batches) -> None:
-    """Latency from a change to rules in force on every node, true and as the annotation has it."""
-    offset, effect_ns = log.ragged("effects_ns")
-    effect_row = np.repeat(np.arange(len(log.rows)), np.diff(offset))
-    trigger_ns = log.column("trigger_ns")
-    report_row = np.flatnonzero(trigger_ns >= measured.from_ns)
-    warm = effect_ns >= measured.from_ns
-    effect_ns, effect_row = effect_ns[warm], effect_row[warm]
-    true = _Folded(measured, effect_row, effect_ns)
-    reported = _Folded(measured, report_row, trigger_ns[report_row])
-    for node in range(run.trace.start.shape[1]):
-        absorbed = run.trace.absorbed[:, node]
-        in_force_ns = np.repeat(run.trace.end[:, node], np.diff(absorbed, prepend=0))
-        true.add(in_force_ns)
-        reported.add(in_force_ns)
-    seen.tallies["network_programming_true"] = true.finish()
-    seen.tallies["network_programming_reported"] = reported.finish()
-    seen.counts["changes"] = len(effect_ns)
-    seen.counts["node_changes_pending"] = true.pending
+def _observe_programming(seen: Observations, run: ModeRun, measured: _Batches) -> None:
+    """Latency from a change to rules in force on every node, true and as the annotation has it; a sample a family."""
+    names = ("network_programming_true", "network_programming_reported")
+    for name in names:
+        seen.tallies[name] = [Tally() for _ in range(measured.count)]
+    seen.counts |= {"changes": 0, "node_changes_pending": 0}
+    for proxier in run.proxiers:
+        offset, effect_ns = proxier.log.ragged("effects_ns")
+        effect_row = np.repeat(np.arange(len(proxier.log.rows)), np.diff(offset))
+        trigger_ns = proxier.log.column("trigger_ns")
+        report_row = np.flatnonzero(trigger_ns >= measured.from_ns)
+        warm = effect_ns >= measured.from_ns
+        true = _Folded(measured, effect_row[warm], effect_ns[warm])
+        reported = _Folded(measured, report_row, trigger_ns[report_row])
+        for node in range(proxier.trace.start.shape[1]):
+            true.add(proxier.in_force.true_ns(node))
+            if run.mode.reports_programming:
+                reported.add(proxier.in_force.reported_ns(node, trigger_ns))
+        for name, folded in zip(names, (true, reported), strict=True):
+            for tally, more in zip(seen.tallies[name], folded.finish(), strict=True):
+                tally.merge(more)
+        seen.counts["changes"] += int(warm.sum())
+        seen.counts["node_changes_pending"] += true.pending
 
 
 class _Folded:
@@ -191,7 +201,9 @@ class _Folded:
         for waiting, (row, since_ns) in zip(self._waiting, self._parts, strict=True):
             inside = int(np.searchsorted(row, len(in_force_ns)))
             self.pending += len(row) - inside
-            waiting.append(in_force_ns[row[:inside]] - since_ns[:inside])
+            times = in_force_ns[row[:inside]]
+            seen = times < NEVER
+            waiting.append((times - since_ns[:inside])[seen])
             self._gathered += inside
         if self._gathered > FOLD_AT:
             self.finish()

@@ -65,6 +65,7 @@ def service(fields: Fields, place: Place) -> Service:
             allocate_load_balancer_node_ports=spec.truth("allocateLoadBalancerNodePorts", True),
             publish_not_ready_addresses=spec.truth("publishNotReadyAddresses", False),
             health_check_node_port=spec.number("healthCheckNodePort"),
+            ip_families=_ip_families(spec),
             place=place,
         )
     )
@@ -77,6 +78,13 @@ def _cluster_ip(spec: Fields) -> str:
     if first == "None" or "None" in several:
         return "None"
     return next((ip for ip in (first, *several) if ip and ":" not in ip), first)
+
+
+def _ip_families(spec: Fields) -> tuple[str, ...]:
+    """The families the API server gave it; where it has not yet, those of its addresses."""
+    written = spec.texts("ipFamilies")
+    found = ("IPv6" if ":" in ip else "IPv4" for ip in spec.texts("clusterIPs") if ip != "None")
+    return tuple(dict.fromkeys(written or found)) or ("IPv4",)
 
 
 def _service_port(port: Fields) -> ServicePort:

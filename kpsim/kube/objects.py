@@ -58,6 +58,7 @@ class Service:
     allocate_load_balancer_node_ports: bool = True
     publish_not_ready_addresses: bool = False
     health_check_node_port: int = 0
+    ip_families: tuple[str, ...] = ("IPv4",)
     place: Place = field(default=Place(), compare=False)
 
     @property

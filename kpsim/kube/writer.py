@@ -52,6 +52,7 @@ def _service(service: Service) -> Document:
         sessionAffinityConfig=affinity,
         internalTrafficPolicy=_unless(service.internal_traffic_policy, "Cluster"),
         externalTrafficPolicy=_unless(service.external_traffic_policy, "Cluster"),
+        ipFamilies=list(service.ip_families) if len(service.ip_families) > 1 else None,
         publishNotReadyAddresses=service.publish_not_ready_addresses or None,
         healthCheckNodePort=service.health_check_node_port,
     )

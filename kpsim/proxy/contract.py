@@ -6,19 +6,22 @@ second.  Counts are plain integers or arrays of them; every formula is written o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Protocol
 
 from kpsim.cluster.columns import ServiceColumns
+from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.rules import NodeView, Packet, RuleSet, Trace, Walk
 from kpsim.units import I64
 
 __all__ = [
     "Mode",
+    "ModeWords",
     "PacketState",
+    "Resource",
     "RuleCounts",
     "RunnerSettings",
     "Stage",
@@ -45,7 +48,7 @@ class Steps(Enum):
 
     ONCE = "once"
     DISPATCH = "dispatch"  # rules passed before the one of this service port
-    EVERY_DISPATCH = "every dispatch"  # all of them, because none matches
+    EVERY_DISPATCH = "every dispatch"  # all of them, because none matches a Service nobody can serve
     ENDPOINT = "endpoint"  # endpoint rules evaluated before the choice falls
 
 
@@ -90,6 +93,7 @@ class SyncCounts:
     changed_own: int | I64  # ``own`` of the changed Services
     endpoint_changes: int | I64  # endpoints added or removed since the last sync
     cleanup: int | I64  # 1 where this sync looks for stale chains
+    changed_dispatch: int | I64 = 0  # ``dispatch`` of the changed Services
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +101,47 @@ class RunnerSettings:
     """How a mode's sync loop is driven.
 
     ``idle_s`` is the bounded-frequency runner's maxInterval, ``full_s`` how long after a full sync the next is due
-    (``None``: every sync is full), ``cleanup_s`` how rarely a large cluster looks for stale chains.
+    (``None``: every sync is full), ``cleanup_s`` how rarely a large cluster looks for stale chains.  ``at_once``: what
+    a watch delivers about endpoints is in force when it arrives, and syncs are only about Services and the timer.
+    ``retry_s`` is how long after a failed sync the next one comes at the latest (``None``: no sooner than any other),
+    ``canary_s`` how often flushed tables are looked for (0: never), ``locks``: syncs take the xtables lock.
     """
 
     min_sync_s: float
     idle_s: float
     full_s: float | None
     cleanup_s: float
+    at_once: bool = False
+    retry_s: float | None = None
+    canary_s: float = 0.0
+    locks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """Something a node has only so much of, and what takes of it; ``limit`` is a key of Kubernetes' defaults.
+
+    In use on a node: ``per_connection`` times the connections that are open, ``per_service_port``, ``per_endpoint`` of
+    a service port, and ``per_dispatch`` and ``per_own`` of :class:`RuleCounts`, all summed up.
+    """
+
+    name: str
+    limit: str
+    unit: str
+    per_connection: float = 0.0
+    per_service_port: float = 0.0
+    per_endpoint: float = 0.0
+    per_dispatch: float = 0.0
+    per_own: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModeWords:
+    """What ``kpsim explain`` says of a mode beyond its rules."""
+
+    later: str  # why later packets of a connection meet none of this
+    refused: str  # what a client of a Service nobody can serve sees
+    outside: str  # how a packet for the NodePort or an external address goes
 
 
 class Mode(Protocol):
@@ -111,13 +149,24 @@ class Mode(Protocol):
 
     name: str
     family: str  # the block of a cost profile that prices it
+    words: ModeWords
+    scan_rotates: bool  # each sync writes the scanned list in a new order
+    falls_back: bool  # a Local list that is empty gives way to the Cluster list, where there is one
+    ignores_policies: bool  # every endpoint takes every connection, whatever a Local policy says
+    drops_without_local: bool  # else, a connection that a Local policy leaves nobody for is refused
+    refuses: bool  # a connection to a Service nobody can serve; else nothing answers it
+    reports_programming: bool  # it measures network_programming_duration_seconds
 
     def runner(self, version: tuple[int, int]) -> RunnerSettings:
         """How this mode's syncs are paced in a Kubernetes ``version``."""
         ...
 
-    def rule_counts(self, services: ServiceColumns, usable: I64) -> RuleCounts:
-        """Rules of each Service when ``usable`` (n,) endpoints can serve it."""
+    def resources(self) -> Sequence[Resource]:
+        """What a node can run out of under this mode, beside its cores and nf_conntrack's table."""
+        ...
+
+    def rule_counts(self, services: ServiceColumns, endpoints: EndpointCounts) -> RuleCounts:
+        """Rules of each Service on a node that sees ``endpoints`` (n,)."""
         ...
 
     def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
@@ -148,12 +197,24 @@ class Mode(Protocol):
         """The exact rules of one node for service ports with policies and local endpoints."""
         ...
 
-    def text(self, rules: RuleSet) -> Iterator[str]:
-        """``rules`` as the real tools take them, line by line."""
+    def text(self, rules: RuleSet, changed: Collection[str] | None = None) -> Iterator[str]:
+        """``rules`` as the real tools take them, line by line.
+
+        ``changed`` names Services as ``namespace/name``: only what a partial sync after their change writes, for
+        modes that have one; the others write everything.
+        """
         ...
 
     def trace(self, rules: RuleSet, config: NodeConfig, packet: Packet) -> Trace:
         """Every rule the first packet of a connection meets, in order, and its verdict."""
+        ...
+
+    def listing(self, rules: RuleSet, service: str) -> Iterator[str]:
+        """What of ``rules`` is about the Service "namespace/name", as the mode's tool lists it, but shortened."""
+        ...
+
+    def path(self, rules: RuleSet, port: int, walk: Walk, total: int) -> Iterator[str]:
+        """The way of a first packet to service port ``port``, step by step, where ``total`` dispatch rules exist."""
         ...
 
     def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:

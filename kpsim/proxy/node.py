@@ -12,8 +12,42 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kpsim.kube.objects import EndpointSlice, KubeObjects, Service
+from kpsim.proxy.params import PRIMARY, IpvsSettings
 
-__all__ = ["Categories", "EndpointInfo", "NodeConfig", "PortInfo", "PortState", "categorize", "ip_port", "port_states"]
+__all__ = [
+    "LATEST",
+    "Categories",
+    "EndpointInfo",
+    "LocalDetector",
+    "NodeConfig",
+    "PortInfo",
+    "PortState",
+    "categorize",
+    "ip_port",
+    "port_states",
+]
+
+LATEST = (1, 34)  # the Kubernetes whose structure is modelled where nothing is said of a version
+
+
+@dataclass(frozen=True, slots=True)
+class LocalDetector:
+    """How kube-proxy tells this node's Pods from all others: by their addresses, or by where their packets come in.
+
+    ``interface`` is a bridge, or the beginning of names with a ``+`` behind; ``cidr`` are then the addresses that are
+    taken to come in there, for those who follow a packet without interfaces.  Source: pkg/proxy/util/localdetector.go.
+    """
+
+    cidr: str
+    interface: str = ""
+
+    def source(self, *, others: bool = False) -> str:
+        """What a rule for Pods of this node, or for all ``others``, has for its source."""
+        return f"!{self.cidr}" if others else self.cidr
+
+    def arrival(self, *, others: bool = False) -> str:
+        """What such a rule has for its interface; nothing where addresses decide."""
+        return f"!{self.interface}" if others and self.interface else self.interface
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +55,8 @@ class NodeConfig:
     """A node's addresses and the settings of its kube-proxy that rules depend on.
 
     ``node_port_addresses``: ``None`` is the mode's own default, "primary" the node's first address, else CIDRs.
-    ``pod_cidr`` is what the local-traffic detector matches; ``None`` means there is no detector.
+    ``pod_cidr`` is what the local-traffic detector matches; ``None`` means there is no detector.  Where it looks at
+    interfaces, ``pod_interface`` says at which.  The flags take away from what ``kubernetes_version`` has.
     """
 
     name: str = "node"
@@ -30,22 +65,43 @@ class NodeConfig:
     node_ips: tuple[str, ...] = ("192.0.2.1",)  # the first is the primary one
     local_ips: tuple[str, ...] = ()  # further addresses that are LOCAL, loopback apart
     pod_cidr: str | None = "10.128.0.0/10"
+    pod_interface: str = ""
+    kubernetes_version: tuple[int, int] = LATEST
     service_cidrs: tuple[str, ...] = ()
     masquerade_all: bool = False
     masquerade_bit: int = 14
     localhost_node_ports: bool = True
     node_port_addresses: tuple[str, ...] | None = None
-    nfacct: bool = True  # the localhost-NodePort counter is available (kernel and 1.33 or later)
+    nfacct: bool = True  # the kernel has the counter of localhost NodePorts, which 1.33 and later use
     conntrack_tcp_be_liberal: bool = False
     firewall_chain: bool = True  # kube-proxy writes KUBE-FIREWALL (1.27 and later)
     node_through_firewall: bool = True  # a node inside a Service's source ranges has a way through its KUBE-FW
     ipvs_scheduler: str = "rr"
+    ipvs: IpvsSettings = IpvsSettings()
+    conntrack_max: int = 0  # connections the kernel is told to track; 0 leaves what it has
     large_cluster_endpoints: int = 1000
 
     @property
     def mark(self) -> str:
         """The masquerade mark as iptables and nft print it."""
         return f"{1 << self.masquerade_bit:#x}"
+
+    @property
+    def detector(self) -> LocalDetector | None:
+        """The local-traffic detector, if there is one."""
+        return LocalDetector(self.pod_cidr, self.pod_interface) if self.pod_cidr else None
+
+    def node_port_ranges(self, default: str | None = None) -> tuple[str, ...] | None:
+        """Where NodePorts answer, in this IP family: ranges of addresses, or "primary"; ``None`` is everywhere.
+
+        ``default`` is the mode's own.  A list without a range of this family does not restrict it.
+        Source: pkg/proxy/util/nodeport_addresses.go.
+        """
+        wanted = self.node_port_addresses or ((default,) if default else ())
+        if PRIMARY in wanted:
+            return (PRIMARY,)
+        mine = tuple(cidr for cidr in wanted if _family(cidr) == self.ip_family)
+        return None if not mine or any(cidr.endswith("/0") for cidr in mine) else mine
 
     def is_local(self, ip: str) -> bool:
         """Whether ``ip`` is one of the node's own addresses, loopback included."""

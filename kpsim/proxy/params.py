@@ -1,10 +1,31 @@
-"""How kube-proxy is configured, as far as the model reads a KubeProxyConfiguration."""
+"""How kube-proxy is configured, as far as the model reads a KubeProxyConfiguration.
+
+Periods and conntrack's limits are what the engines ask for; :class:`NodeSettings` is what else shows in the rules of a
+node.  Left out: what neither rules nor times depend on (addresses of servers, logging, clients).
+Source of names and defaults: staging/src/k8s.io/kube-proxy/config/v1alpha1/types.go, pkg/proxy/apis/config/v1alpha1.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-__all__ = ["ModePeriods", "ProxyParams"]
+__all__ = [
+    "DETECT_LOCAL_MODES",
+    "IPVS_SCHEDULERS",
+    "LENT",
+    "PRIMARY",
+    "IpvsSettings",
+    "Masquerade",
+    "ModePeriods",
+    "NodeSettings",
+    "ProxyParams",
+]
+
+DETECT_LOCAL_MODES = ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix")
+IPVS_SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh", "dh", "sed", "nq", "fo", "ovf")
+PRIMARY = "primary"  # of nodePortAddresses: the node's first address
+
+LENT = {"ipvs": "iptables"}  # IPVS has no masqueradeAll and masqueradeBit of its own; it takes those of iptables
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +35,52 @@ class ModePeriods:
     mode: str
     min_sync_period_s: float | None = None
     sync_period_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Masquerade:
+    """What one mode masquerades beyond what it must, and the bit of the packet's mark that says so."""
+
+    mode: str
+    all: bool = False
+    bit: int = 14
+
+
+@dataclass(frozen=True, slots=True)
+class IpvsSettings:
+    """What IPVS is told beside the scheduler; a timeout of 0 leaves the kernel's own."""
+
+    strict_arp: bool = False
+    tcp_timeout_s: float = 0.0
+    tcp_fin_timeout_s: float = 0.0
+    udp_timeout_s: float = 0.0
+    exclude_cidrs: tuple[str, ...] = ()  # virtual servers there are somebody else's, and stay
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """What of the configuration shows in a node's rules, with Kubernetes' defaults.
+
+    ``cluster_cidr`` is ``None`` where the configuration has no such key; a scenario usually leaves it out and
+    ``cluster.podCIDR`` stands for it.  Written and empty it means to kube-proxy that there is no detector of local
+    traffic.  ``masquerade`` holds the modes that differ from the default.
+    """
+
+    masquerade: tuple[Masquerade, ...] = ()
+    localhost_node_ports: bool = True
+    node_port_addresses: tuple[str, ...] = ()  # none: the mode's own default
+    cluster_cidr: str | None = None
+    detect_local_mode: str = "ClusterCIDR"
+    bridge_interface: str = ""
+    interface_name_prefix: str = ""
+    conntrack_tcp_be_liberal: bool = False
+    ipvs: IpvsSettings = IpvsSettings()
+
+    def masquerade_of(self, mode: str) -> Masquerade:
+        """The masquerading of ``mode``."""
+        found = {at.mode: at for at in self.masquerade}
+        own, lent = found.get(mode, Masquerade(mode)), found.get(LENT.get(mode, mode), Masquerade(mode))
+        return Masquerade(mode, own.all or lent.all, lent.bit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +94,16 @@ class ProxyParams:
     mode: str = "iptables"
     min_sync_period_s: float | None = None
     sync_period_s: float | None = None
-    masquerade_all: bool = False
     ipvs_scheduler: str = "rr"
     conntrack_max_per_core: int = 32768
     conntrack_min: int = 131072
     periods: tuple[ModePeriods, ...] = ()
+    settings: NodeSettings = NodeSettings()
+
+    @property
+    def masquerade_all(self) -> bool:
+        """Whether this mode masquerades all traffic to a ClusterIP."""
+        return self.settings.masquerade_of(self.mode).all
 
     def for_mode(self, mode: str) -> ProxyParams:
         """The same configuration with ``mode`` chosen and that mode's own periods."""

@@ -32,6 +32,9 @@ class ModeEntry:
     removed: Version | None = None
     deprecated: Version | None = None
     note: str = ""
+    history: tuple[tuple[Version, str], ...] = ()  # what changed in which release, in order
+    modelled: str = ""
+    left_out: str = ""
 
 
 _ENTRIES = (
@@ -42,13 +45,40 @@ _ENTRIES = (
               note="deprecated in 1.35; by KEP-5495 off by default in 1.40 and gone in 1.43"),
     ModeEntry("nftables", "kpsim.proxy.nftables:Nftables", "verdict maps, a new connection is flat to look up",
               since=(1, 29), note="alpha in 1.29, beta in 1.31, general availability in 1.33"),
+    ModeEntry("userspace", "kpsim.proxy.userspace:Userspace", "every byte through kube-proxy, two connections for one",
+              since=(1, 0), removed=(1, 26), deprecated=(1, 23),
+              note="the only mode in 1.0, the default in 1.1, deprecated in 1.23, removed in 1.26",
+              history=(
+                  ((1, 1), "iptables beside it, which becomes the default in 1.2"),
+                  ((1, 20), "minSyncPeriod, which it shares with iptables, defaults to 1 s instead of 0"),
+                  ((1, 23), "deprecated, with a warning at the start"),
+                  ((1, 26), "removed (kubernetes/kubernetes 112133)"),
+              ),
+              modelled="portals in iptables as of 1.19 to 1.25, round robin over all endpoints whatever policies say, "
+                       "a process a rule in every sync, descriptors and ports",
+              left_out="dials that fail and try the next endpoint, connections accepted one after another, the list "
+                       "shuffled at each change, session affinity, SCTP (which it cannot listen to)"),
+    ModeEntry("kernelspace", "kpsim.proxy.kernelspace:Kernelspace", "HNS load balancers of a Windows node, a sync of slow calls",
+              since=(1, 8), note="Windows only; its costs come from other machines than the others', so compare shapes",
+              history=(
+                  ((1, 8), "first on Windows Server 1709"),
+                  ((1, 14), "Windows nodes generally available; overlay networks and direct server return in alpha"),
+                  ((1, 20), "externalTrafficPolicy: Local, by direct server return; overlay networks in beta"),
+                  ((1, 24), "a sync lists HNS once instead of for each endpoint"),
+                  ((1, 27), "internalTrafficPolicy: Local (and in later patches of 1.24 to 1.26)"),
+                  ((1, 31), "load balancers changed in place, where Windows can (Server 2025)"),
+                  ((1, 33), "direct server return in beta, allowed without a feature gate"),
+                  ((1, 34), "overlay networks and direct server return generally available; a runner without an idle timer"),
+              ),
+              modelled="load balancers and HNS endpoints as of 1.31, the runners, HNS calls of a sync, no answer where "
+                       "nobody serves",
+              left_out="the lists for each endpoint before 1.24, preserve-destination, topology hints (which it has none "
+                       "of), connections lost while a load balancer is deleted and created, HNS' own failures"),
 )  # fmt: skip
 
 MODES: dict[str, ModeEntry] = {entry.name: entry for entry in _ENTRIES}
 
 PLANNED: dict[str, str] = {
-    "userspace": "every byte through kube-proxy; removed in 1.26",
-    "kernelspace": "Windows HNS load balancers",
     "ebpf": "a Cilium-like replacement of kube-proxy",
 }
 

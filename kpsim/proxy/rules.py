@@ -14,11 +14,25 @@ from dataclasses import dataclass, field
 from kpsim.cluster.columns import Cluster, dotted
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortState
 from kpsim.proxy.states import port_info
-from kpsim.units import I64, U32
+from kpsim.units import I64, U32, Bools
 
-__all__ = ["FILTER", "NodeView", "Packet", "Rule", "RuleSet", "Trace", "VirtualServer", "Walk", "chain_name"]
+__all__ = [
+    "DROPPED",
+    "FILTER",
+    "REFUSED",
+    "NodeView",
+    "Packet",
+    "Rule",
+    "RuleSet",
+    "Trace",
+    "VirtualServer",
+    "Walk",
+    "chain_name",
+]
 
 FILTER = " (filter)"
+REFUSED = -1  # instead of a Pod: nobody can serve it
+DROPPED = -2  # a Local policy leaves nobody on this node
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +44,26 @@ class NodeView:
     order: I64  # service ports in the order in which they are visited
     pod_ip: U32  # of every Pod of the run
     config: NodeConfig = NodeConfig(node_through_firewall=False)  # the closed forms know no node's own address
+    leaving: Mapping[int, Sequence[int]] = field(default_factory=dict)  # Pods that a Local policy may fall back to
+    here: Bools | None = None  # which Pods of the run are on this node; ``None``: none of them
 
     def port_states(self) -> Iterator[PortState]:
-        """Known service ports with their usable endpoints, in visiting order."""
+        """Known service ports with the endpoints that may serve them, in visiting order."""
         for q in self.known_ports():
             s, target = int(self.cluster.port_service[q]), int(self.cluster.port_target[q])
-            endpoints = tuple(EndpointInfo(dotted(int(self.pod_ip[p])), target, pod=p) for p in self.usable[s])
-            yield PortState(port_info(self.cluster, q, policies=False), endpoints, s, q)
+            endpoints = tuple(
+                EndpointInfo(
+                    ip=dotted(int(self.pod_ip[p])),
+                    port=target,
+                    ready=ready,
+                    terminating=not ready,
+                    local=self.here is not None and bool(self.here[p]),
+                    pod=p,
+                )
+                for pods, ready in ((self.usable[s], True), (self.leaving.get(s, ()), False))
+                for p in pods
+            )
+            yield PortState(port_info(self.cluster, q), endpoints, s, q)
 
     def known_ports(self) -> list[int]:
         """Service ports kube-proxy programs, in visiting order."""
@@ -53,7 +80,8 @@ class NodeView:
 class Rule:
     """One netfilter rule: what it matches, and what happens then.
 
-    ``source`` and ``destination`` are addresses or ranges, with a ``!`` in front for all others.  ``match`` is any
+    ``source`` and ``destination`` are addresses or ranges, with a ``!`` in front for all others.  A rule with an
+    ``interface`` matches by that; its ``source`` are then the addresses taken to come in there.  ``match`` is any
     further match that depends on a connection's past (mark, state, recent), ``counts`` one that always matches and
     only keeps count.
     """
@@ -64,6 +92,7 @@ class Rule:
     protocol: str = ""
     port: int = 0
     source: str = ""
+    interface: str = ""
     source_type: str = ""  # LOCAL
     destination_type: str = ""
     match: str = ""
@@ -78,7 +107,10 @@ class Rule:
         """The rule as ``iptables-restore`` takes it."""
         parts = [f"-A {chain}"]
         parts += [_address("-d", self.destination)] if self.destination else []
-        parts += [_address("-s", self.source)] if self.source else []
+        if self.interface:
+            parts.append(f"{'! ' if self.interface[0] == '!' else ''}-i {self.interface.removeprefix('!')}")
+        elif self.source:
+            parts.append(_address("-s", self.source))
         parts += [f"-p {self.protocol}"] if self.protocol else []
         parts += [f'-m comment --comment "{self.comment}"'] if self.comment and comments else []
         parts += [f"-m {self.protocol} --dport {self.port}"] if self.port else []
@@ -131,6 +163,12 @@ class RuleSet:
     owner: Mapping[str, str] = field(default_factory=dict)  # chain -> the Service it belongs to, "namespace/name"
     view: NodeView | None = None
 
+    @property
+    def present(self) -> int:
+        """What :meth:`Mode.rules_present` counts in closed form: rules of the nat table, virtual and real servers."""
+        servers = sum(1 + len(server.real_servers) for server in self.virtual_servers.values())
+        return self.count("nat") + servers
+
     def count(self, table: str) -> int:
         """Rules in one netfilter table."""
         return sum(len(rules) for name, rules in self.chains.items() if name.endswith(FILTER) == (table == "filter"))
@@ -140,7 +178,7 @@ class RuleSet:
 class Walk:
     """What a first packet met: how far it scanned, how many endpoint rules it tried, and who it goes to."""
 
-    pod: int  # -1 where nobody can serve it
+    pod: int  # or REFUSED, or DROPPED
     scanned: int
     tried: int
     met: tuple[str, ...] = ()

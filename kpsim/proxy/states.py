@@ -10,17 +10,20 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 
 from kpsim.cluster.columns import Cluster, PodState, dotted
-from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState
+from kpsim.proxy.node import LATEST, EndpointInfo, NodeConfig, PortInfo, PortState
+from kpsim.proxy.params import PRIMARY, NodeSettings, ProxyParams
 
 __all__ = ["exact_states", "node_config", "port_info"]
 
 SHARED_RANGE = int(ipaddress.IPv4Address("100.64.0.0"))  # 16 addresses a Service
 NODE_RANGE = int(ipaddress.IPv4Address("172.16.0.0"))
+LOOPBACK = ipaddress.IPv4Network("127.0.0.0/8")
+PARAMS = ProxyParams()
 AFFINITY_S = 10800  # Kubernetes' default timeout, for Services that were not read from an object
 
 
-def port_info(cluster: Cluster, q: int, *, policies: bool) -> PortInfo:
-    """Service port ``q``; without ``policies`` every endpoint serves every node [A13]."""
+def port_info(cluster: Cluster, q: int) -> PortInfo:
+    """Service port ``q``, with its addresses and policies."""
     s = int(cluster.port_service[q])
     namespace, _, name = cluster.names[s].partition("/")
     services = cluster.services
@@ -44,9 +47,9 @@ def port_info(cluster: Cluster, q: int, *, policies: bool) -> PortInfo:
             f"203.0.113.{16 * i}/28" for i in range(counts[2])
         ),
         affinity_s=(read.session_affinity_timeout_s if read else AFFINITY_S) if services.affinity[s] else 0,
-        internal_local=policies and read is not None and read.internal_traffic_policy == "Local",
-        external_policy_local=policies and read is not None and read.external_traffic_policy == "Local",
-        health_check_node_port=read.health_check_node_port if policies and read else 0,
+        internal_local=bool(services.internal_local[s]),
+        external_policy_local=bool(services.external_local[s]),
+        health_check_node_port=read.health_check_node_port if read else 0,
     )  # fmt: skip
 
 
@@ -57,8 +60,9 @@ def _ipv4(addresses: Sequence[str]) -> tuple[str, ...]:
 def exact_states(cluster: Cluster, node: str, services: Sequence[int] | None = None) -> Iterator[PortState]:
     """Every service port at time zero as kube-proxy on ``node`` sees it, with policies and what is local.
 
-    Pods that were read stand on the node their object names; grown ones are dealt to ``node-0``, ``node-1``, … in turn.
+    Pods that were read stand on the node their object names; grown ones are dealt to all nodes in turn.
     """
+    homes = cluster.homes(cluster.pods)
     for s in range(cluster.initial) if services is None else services:
         if not cluster.services.proxied[s]:
             continue
@@ -71,17 +75,81 @@ def exact_states(cluster: Cluster, node: str, services: Sequence[int] | None = N
                     ready=bool(bits & PodState.READY),
                     serving=bool(bits & PodState.SERVING),
                     terminating=bool(bits & PodState.TERMINATING),
-                    local=cluster.pod_node.get(p, f"node-{p % cluster.nodes}") == node,
+                    local=cluster.node_name(int(homes[p])) == node,
                     pod=p,
                 )
                 for p, bits in pods
             )
-            yield PortState(port_info(cluster, q, policies=True), endpoints, s, q)
+            yield PortState(port_info(cluster, q), endpoints, s, q)
 
 
-def node_config(cluster: Cluster, node: str, pod_cidr: str, *, masquerade_all: bool = False) -> NodeConfig:
-    """The settings of kube-proxy on ``node``; its address is made up (172.16.0.0/12, by number)."""
+def node_config(
+    cluster: Cluster,
+    node: str,
+    pod_cidr: str,
+    params: ProxyParams = PARAMS,
+    version: tuple[int, int] = LATEST,
+) -> NodeConfig:
+    """The settings of kube-proxy on ``node``; its address is made up, by number.
+
+    It is in 172.16.0.0/12, or in the first range that ``nodePortAddresses`` names, which is one of the node's network.
+    ``pod_cidr``, the range of the cluster's Pods, is what tells Pods where the configuration leaves ``clusterCIDR``
+    out (written and empty, it means that nothing does), and under NodeCIDR, because Pods here have addresses of one
+    range for all nodes.
+    """
+    settings = params.settings
     tail = node.rpartition("-")[2]
     number = int(tail) if tail.isdigit() else sorted({*cluster.pod_node.values(), node}).index(node)
-    address = dotted(NODE_RANGE + 1 + number)
-    return NodeConfig(name=node, node_ips=(address,), pod_cidr=pod_cidr, masquerade_all=masquerade_all)
+    cidr, interface = _local_pods(settings, pod_cidr)
+    masquerade = settings.masquerade_of(params.mode)
+    return NodeConfig(
+        name=node,
+        node_ips=(_address(number, settings.node_port_addresses),),
+        pod_cidr=cidr,
+        pod_interface=interface,
+        kubernetes_version=version,
+        masquerade_all=masquerade.all,
+        masquerade_bit=masquerade.bit,
+        localhost_node_ports=settings.localhost_node_ports and _reaches_loopback(settings.node_port_addresses),
+        node_port_addresses=settings.node_port_addresses or None,
+        conntrack_tcp_be_liberal=settings.conntrack_tcp_be_liberal,
+        ipvs_scheduler=params.ipvs_scheduler,
+        ipvs=settings.ipvs,
+        conntrack_max=_conntrack_max(params, cluster.cores),
+    )
+
+
+def _address(number: int, ranges: Sequence[str]) -> str:
+    """A node's address: in the first of ``ranges`` that says anything about it."""
+    for network in _networks(ranges):
+        if network.prefixlen and not network.overlaps(LOOPBACK):
+            return str(network[(1 + number) % network.num_addresses])
+    return dotted(NODE_RANGE + 1 + number)
+
+
+def _networks(ranges: Sequence[str]) -> list[ipaddress.IPv4Network]:
+    """The ranges of IPv4 addresses in a list of ``nodePortAddresses``."""
+    return [ipaddress.IPv4Network(cidr, strict=False) for cidr in _ipv4(ranges) if cidr != PRIMARY]
+
+
+def _local_pods(settings: NodeSettings, pod_cidr: str) -> tuple[str | None, str]:
+    """What tells this node's Pods: the range of their addresses, and the interface if that does."""
+    if settings.detect_local_mode == "BridgeInterface":
+        return pod_cidr, settings.bridge_interface
+    if settings.detect_local_mode == "InterfaceNamePrefix":
+        return pod_cidr, f"{settings.interface_name_prefix}+"
+    if settings.detect_local_mode == "ClusterCIDR" and settings.cluster_cidr is not None:
+        mine = _ipv4([cidr.strip() for cidr in settings.cluster_cidr.split(",")])
+        return next((cidr for cidr in mine if cidr), None), ""
+    return pod_cidr, ""
+
+
+def _reaches_loopback(ranges: Sequence[str]) -> bool:
+    """Whether NodePorts may answer on localhost: nodePortAddresses leaves it in.  Source: NewProxier of iptables."""
+    return not _ipv4(ranges) or any(LOOPBACK.overlaps(network) for network in _networks(ranges))
+
+
+def _conntrack_max(params: ProxyParams, cores: int) -> int:
+    """How many connections kube-proxy lets the kernel track.  Source: cmd/kube-proxy/app/server_linux.go."""
+    per_core = params.conntrack_max_per_core
+    return max(per_core * cores, params.conntrack_min) if per_core else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -12,10 +12,13 @@ from kpsim.cluster.params import ChurnParams, EndpointCount, ServiceGroup
 from kpsim.controlplane.params import ControllerManagerParams
 from kpsim.documents import Document, Key
 from kpsim.errors import InputError, Problem
-from kpsim.kube.reader import Reading, read_into
+from kpsim.kube.defaults import NODE_PORT_TYPES
+from kpsim.kube.reader import Reading
+from kpsim.proxy.faults import FaultParams
 from kpsim.scenario.model import ProfileChoice, RunParams, Scenario
 from kpsim.scenario.schema import DrawnPart, ScenarioDocument, ServicePart, SpecPart
 from kpsim.scenario.sections.cluster import cluster_params, range_problems
+from kpsim.scenario.sections.imports import import_into, take_shown
 from kpsim.scenario.sections.kubeproxy import odd_keys, proxy_params
 from kpsim.scenario.sections.modes import mode_problems
 from kpsim.scenario.sections.thresholds import thresholds
@@ -59,8 +62,10 @@ def build(tree: Tree, document: Document | None, reading: Reading, folder: Path,
     inline = len(reading.services)
     parsed = _parse(tree, problems)
     if parsed is not None:
-        _import(parsed.spec.import_from, folder, tree, reading)
+        dumps = import_into(reading, parsed.spec.import_from, folder, tree)
         imported = imported or len(reading.services) > inline
+        if take_shown(tree, reading, dumps, nodes_known=bool(reading.nodes or reading.pods)):
+            parsed = _parse(tree, problems) or parsed
     problems += reading.problems
     if parsed is None:
         raise InputError(_first_at_each_place(problems))
@@ -90,16 +95,6 @@ def _take_inline(tree: Tree, document: Document | None, reading: Reading) -> Non
         for index, item in enumerate(items if isinstance(items, list) else []):
             if document is not None and isinstance(item, dict) and "kind" in item:
                 reading.add(document, (*key, index), item)
-
-
-def _import(paths: Sequence[str], folder: Path, tree: Tree, reading: Reading) -> None:
-    """Read what ``importFrom`` names; a file that is not there is a problem of that line."""
-    for index, path in enumerate(paths):
-        if (folder / path).exists():
-            read_into(reading, [folder / path])
-        else:
-            what = f"there is no file or directory {str(folder / path)!r}"
-            reading.problems.append(tree.problem(("spec", "importFrom", index), what))
 
 
 def _parse(tree: Tree, problems: list[Problem]) -> ScenarioDocument | None:
@@ -153,6 +148,7 @@ def _assemble(
         modes=modes,
         traffic=_traffic(spec),
         churn=_churn(spec),
+        faults=_faults(spec),
         profile=ProfileChoice(spec.profile.name, spec.profile.set, spec.profile.cache_warmth),
         run=_run(spec),
         thresholds=objectives,
@@ -186,6 +182,17 @@ def _oddities(parsed: ScenarioDocument, tree: Tree) -> Iterator[Problem]:
         yield tree.problem(key, "the warm-up must be shorter than the duration, which includes it")
 
 
+def _faults(spec: SpecPart) -> FaultParams:
+    part = spec.faults
+    return FaultParams(
+        failed_syncs=part.failed_syncs,
+        restarts_per_hour=part.restarts_per_node_per_hour,
+        flushes_per_hour=part.rule_flushes_per_node_per_hour,
+        lock_held=part.xtables_lock.held,
+        lock_hold_s=part.xtables_lock.hold,
+    )
+
+
 def _version(spec: SpecPart, tree: Tree, problems: list[Problem]) -> tuple[int, int]:
     written = spec.kubernetes.version
     match = re.fullmatch(r"v?(\d{1,3})\.(\d{1,3})(\.\d{1,3})?([-+].*)?", written)
@@ -214,6 +221,12 @@ def _groups(spec: SpecPart, tree: Tree, problems: list[Problem]) -> tuple[Servic
             problems.append(tree.problem((*key, "name"), f"there are two groups called {part.name!r}"))
         if part.cluster_ip and part.type != "ClusterIP":
             problems.append(tree.problem((*key, "clusterIP"), f"may not be None for {part.type} Services"))
+        if part.external_traffic_policy == "Local" and part.type not in NODE_PORT_TYPES:
+            what, mend = f"may not be Local for {part.type} Services", "it is for NodePort and LoadBalancer"
+            problems.append(tree.problem((*key, "externalTrafficPolicy"), what, mend))
+        if part.ip_family_policy == "RequireDualStack" and "IPv6" not in spec.cluster.ip_families:
+            mend = "write ipFamilies: [IPv4, IPv6] below cluster"
+            problems.append(tree.problem((*key, "ipFamilyPolicy"), "the cluster has one IP family only", mend))
         groups.append(_group(part, key, tree, problems))
     return tuple(groups)
 
@@ -232,6 +245,10 @@ def _group(part: ServicePart, key: Key, tree: Tree, problems: list[Problem]) -> 
         headless=part.cluster_ip == "None",
         ports=part.ports,
         protocol=part.protocol,
+        session_affinity=part.session_affinity,
+        internal_traffic_policy=part.internal_traffic_policy,
+        external_traffic_policy=part.external_traffic_policy,
+        ip_family_policy=part.ip_family_policy,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from kpsim.cluster.params import ChurnParams, ClusterParams, ServiceGroup
 from kpsim.controlplane.params import ControllerManagerParams
 from kpsim.kube.objects import KubeObjects
+from kpsim.proxy.faults import FaultParams
 from kpsim.proxy.params import ProxyParams
 from kpsim.traffic.params import TrafficParams
 
@@ -63,6 +64,7 @@ class Scenario:
     modes: tuple[str, ...] = ("iptables",)  # compared, in this order; the same arrivals and changes for each
     traffic: TrafficParams = TrafficParams()
     churn: ChurnParams = ChurnParams()
+    faults: FaultParams = FaultParams()
     profile: ProfileChoice = ProfileChoice()
     run: RunParams = RunParams()
     thresholds: tuple[Threshold, ...] = ()

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kpsim.cluster.params import ClusterParams
 from kpsim.documents import Document
 from kpsim.errors import InputError, Place, Problem
 from kpsim.kube.reader import Reading, read_into, read_raw
-from kpsim.kube.writer import documents_of
-from kpsim.proxy.dumps.detection import FORMATS, RuleDump, gaps, merged, read_dump
-from kpsim.scenario.build import NAME, build
+from kpsim.proxy.dumps.detection import RuleDump, gaps, read_dump
+from kpsim.scenario.build import build
 from kpsim.scenario.kinds import rule_text
 from kpsim.scenario.model import Scenario, Sweep
 from kpsim.scenario.schema import API_VERSION
+from kpsim.scenario.sections.imports import (
+    EXPECTED,
+    OBJECTS,
+    add_rules,
+    files_in,
+    name_of,
+    proxy_section,
+    take_shown,
+)
 from kpsim.scenario.sections.modes import built_modes
 from kpsim.scenario.sections.ranges import expand
 from kpsim.scenario.tree import Tree, did_you_mean
-from kpsim.yamltree import Source
 
 __all__ = ["read", "read_around", "read_sweep"]
 
 KINDS = ("Scenario", "Sweep")
 EXAMPLE = f"a scenario begins with apiVersion: {API_VERSION} and kind: Scenario"
-EXPECTED = f"or give Kubernetes objects, or what one of these prints: {', '.join(FORMATS)}"
 DUMP = "kubectl get svc,endpointslices,nodes -A -o json"
 COMPARED = ("iptables", "ipvs", "nftables")  # around real objects, the modes a Linux cluster can choose from
-OBJECTS = (".yaml", ".yml", ".json", ".yaml.gz", ".yml.gz", ".json.gz")
 DEFAULT_TRAFFIC = {"connectionsPerSecondPerNode": 100}
 DEFAULT_CHURN = {"podReplacementsPerSecond": 0.1}
 DEFAULT_RUN = {"duration": "60s", "warmup": "10s", "engine": "auto"}
@@ -82,24 +86,13 @@ def read_around(
     """
     reading = Reading()
     dumps: list[RuleDump] = []
-    for path in _files(list(map(Path, paths))):
+    for path in files_in(list(map(Path, paths))):
         text = rule_text(path)
         if text is not None:
-            dumps.append(read_dump(text, path.name, _stem(path)))
+            dumps.append(read_dump(text, path.name, name_of(path)))
         else:
             _read_objects(reading, path, alone=len(paths) == 1)
     return _around(reading, tuple(dumps), paths, overrides), tuple(dumps)
-
-
-def _files(paths: Sequence[Path]) -> Iterator[Path]:
-    """The files to read; a directory without rule dumps is read as one."""
-    for path in paths:
-        entries = sorted(at for at in path.iterdir() if at.is_file()) if path.is_dir() else []
-        dumps = [at for at in entries if rule_text(at) is not None]
-        if dumps:
-            yield from (at for at in entries if at in dumps or at.name.endswith(OBJECTS))
-        else:
-            yield path
 
 
 def _read_objects(reading: Reading, path: Path, *, alone: bool) -> None:
@@ -200,53 +193,30 @@ def _read_scenario(path: Path, documents: Sequence[Document], overrides: Sequenc
         raise InputError([other.problem((), what, mend)])
     tree = Tree.of(document)
     tree.override(overrides)
-    return build(tree, document, Reading(), path.parent, _stem(path))
+    return build(tree, document, Reading(), path.parent, name_of(path))
 
 
 def _around(
     reading: Reading, dumps: Sequence[RuleDump], paths: Sequence[Path], overrides: Sequence[tuple[str, str]]
 ) -> Scenario:
     nodes_known = bool(reading.nodes or reading.pods)
-    _add_rules(reading, dumps)
+    add_rules(reading, dumps)
     if not reading.problems and not reading.objects() and not reading.proxy:
         what = "holds no Service, Pod, EndpointSlice, workload or Node"
         said = "\n    ".join(gaps(dumps))
         raise InputError([Problem(Place(str(path)), what=what, mend=said or DUMP) for path in paths])
-    mode = next((dump.mode for dump in dumps if dump.mode in built_modes()), "")
+    mode = str(proxy_section(dumps).get("mode", ""))
     spec: dict[str, object] = {
         "compare": {"modes": [name for name in dict.fromkeys((mode, *COMPARED)) if name in built_modes()]},
         "traffic": dict(DEFAULT_TRAFFIC),
         "changes": {"churn": dict(DEFAULT_CHURN)},
         "run": dict(DEFAULT_RUN),
     }
-    if mode and not reading.proxy:
-        scheduler = next((dump.scheduler for dump in dumps if dump.scheduler), "")
-        spec["kubeProxy"] = {"mode": mode, **({"ipvs": {"scheduler": scheduler}} if scheduler else {})}
-    if dumps and not nodes_known:
-        nodes = ClusterParams().nodes
-        spec["cluster"] = {"nodes": nodes}
-        reading.warnings.append(f"rules do not show how many nodes there are: cluster.nodes is taken as {nodes:,}")
     _drop_unbuilt_mode(reading)
     tree = Tree(str(paths[0]), {"apiVersion": API_VERSION, "kind": "Scenario", "spec": spec})
+    take_shown(tree, reading, dumps, nodes_known=nodes_known)
     tree.override(overrides)
-    return build(tree, None, reading, paths[0].parent, _stem(paths[0]))
-
-
-def _add_rules(reading: Reading, dumps: Sequence[RuleDump]) -> None:
-    """Take the Services and endpoints that rules show and no object that was read does."""
-    if not dumps:
-        return
-    found = merged([dump.findings for dump in dumps], reading.services).objects(reading.pods)
-    known = {(service.namespace, service.name) for service in reading.services}
-    sliced = {(at.namespace, at.service) for at in (*reading.slices, *reading.endpoints)}
-    new = replace(
-        found,
-        services=tuple(at for at in found.services if (at.namespace, at.name) not in known),
-        slices=tuple(at for at in found.slices if (at.namespace, at.service) not in sliced),
-    )
-    data = {"kind": "List", "items": list(documents_of(new))}
-    reading.add(Document(Source(" + ".join(dump.file for dump in dumps), ""), data, None), (), data)
-    reading.warnings += [*gaps(dumps), *(warning for dump in dumps for warning in dump.warnings)]
+    return build(tree, None, reading, paths[0].parent, name_of(paths[0]))
 
 
 def _drop_unbuilt_mode(reading: Reading) -> None:
@@ -255,12 +225,3 @@ def _drop_unbuilt_mode(reading: Reading) -> None:
     if reading.proxy and isinstance(mode, str) and mode and mode not in built_modes():
         reading.proxy.pop("mode")
         reading.warnings.append(f"the cluster runs kube-proxy in mode {mode[:40]!r}, which kpsim cannot simulate yet")
-
-
-def _stem(path: Path) -> str:
-    """A name for a scenario after the file it came from."""
-    name = path.resolve().name if path.name in ("", ".", "..") else path.name
-    for suffix in (".gz", ".json", ".yaml", ".yml", ".txt"):
-        name = name.removesuffix(suffix)
-    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name).strip("._-")[:100]
-    return name if NAME.fullmatch(name) else "cluster"

@@ -11,7 +11,7 @@ import yaml
 
 from kpsim.cluster.params import ClusterParams, EndpointCount, ServiceGroup
 from kpsim.kube.writer import documents_of
-from kpsim.proxy.params import ProxyParams
+from kpsim.proxy.params import LENT, Masquerade, NodeSettings, ProxyParams
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.schema import API_VERSION
 from kpsim.units import format_duration
@@ -39,6 +39,12 @@ def to_document(scenario: Scenario) -> Part:
             "popularity": {"zipf": scenario.traffic.zipf},
         },
         "changes": {"churn": _churn(scenario)},
+        "faults": {
+            "failedSyncs": scenario.faults.failed_syncs,
+            "restartsPerNodePerHour": scenario.faults.restarts_per_hour,
+            "ruleFlushesPerNodePerHour": scenario.faults.flushes_per_hour,
+            "xtablesLock": {"held": scenario.faults.lock_held, "hold": format_duration(scenario.faults.lock_hold_s)},
+        },
         "profile": {
             "name": scenario.profile.name,
             "set": scenario.profile.set,
@@ -93,6 +99,7 @@ def _cluster(cluster: ClusterParams) -> Part:
         "serviceClusterIPRange": cluster.service_cluster_ip_range,
         "podCIDR": cluster.pod_cidr,
         "serviceNodePortRange": "{}-{}".format(*cluster.service_node_port_range),
+        "ipFamilies": ["IPv4", "IPv6"] if cluster.dual_stack else ["IPv4"],
     }
 
 
@@ -106,6 +113,10 @@ def _group(group: ServiceGroup) -> Part:
         **({"clusterIP": "None"} if group.headless else {}),
         "ports": group.ports,
         "protocol": group.protocol,
+        "sessionAffinity": group.session_affinity,
+        "internalTrafficPolicy": group.internal_traffic_policy,
+        "externalTrafficPolicy": group.external_traffic_policy,
+        "ipFamilyPolicy": group.ip_family_policy,
     }
 
 
@@ -130,17 +141,53 @@ def _controller_manager(scenario: Scenario) -> Part:
 
 
 def _kube_proxy(params: ProxyParams) -> Part:
-    """The configuration: each mode's periods in its own section, as kube-proxy wants it."""
+    """The configuration: each mode's periods and marks in its own section, as kube-proxy wants it."""
     sections: dict[str, Part] = {}
     own = (params.mode, params.min_sync_period_s, params.sync_period_s)
     for mode, minimum, period in [own, *((at.mode, at.min_sync_period_s, at.sync_period_s) for at in params.periods)]:
         written = {"minSyncPeriod": minimum, "syncPeriod": period}
         sections[mode] = {key: format_duration(value) for key, value in written.items() if value is not None}
-    if params.masquerade_all:
-        sections.setdefault("iptables", {})["masqueradeAll"] = True
-    sections.setdefault("ipvs", {})["scheduler"] = params.ipvs_scheduler
-    limits = {"maxPerCore": params.conntrack_max_per_core, "min": params.conntrack_min}
-    return {"mode": params.mode, **{mode: at for mode, at in sections.items() if at}, "conntrack": limits}
+    settings = params.settings
+    marks = {at: Masquerade(at) for at in ("iptables", "nftables")} | {at.mode: at for at in settings.masquerade}
+    for mode, mark in marks.items():
+        sections.setdefault(mode, {})["masqueradeAll"] = mark.all
+        if mode not in LENT:
+            sections[mode]["masqueradeBit"] = mark.bit
+    sections["iptables"]["localhostNodePorts"] = settings.localhost_node_ports
+    sections.setdefault("ipvs", {}).update(_ipvs(params))
+    limits = {
+        "maxPerCore": params.conntrack_max_per_core,
+        "min": params.conntrack_min,
+        "tcpBeLiberal": settings.conntrack_tcp_be_liberal,
+    }
+    modes = {mode: at for mode, at in sections.items() if at}
+    return {"mode": params.mode, **_detection(settings), **modes, "conntrack": limits}
+
+
+def _ipvs(params: ProxyParams) -> Part:
+    ipvs = params.settings.ipvs
+    return {
+        "scheduler": params.ipvs_scheduler,
+        "strictARP": ipvs.strict_arp,
+        "tcpTimeout": format_duration(ipvs.tcp_timeout_s),
+        "tcpFinTimeout": format_duration(ipvs.tcp_fin_timeout_s),
+        "udpTimeout": format_duration(ipvs.udp_timeout_s),
+        "excludeCIDRs": list(ipvs.exclude_cidrs),
+    }
+
+
+def _detection(settings: NodeSettings) -> Part:
+    """How Pods of a node are told, and where NodePorts answer; without ``clusterCIDR`` the cluster's ``podCIDR``."""
+    interfaces = {
+        "bridgeInterface": settings.bridge_interface,
+        "interfaceNamePrefix": settings.interface_name_prefix,
+    }
+    return {
+        **({} if settings.cluster_cidr is None else {"clusterCIDR": settings.cluster_cidr}),
+        "detectLocalMode": settings.detect_local_mode,
+        "detectLocal": interfaces,
+        "nodePortAddresses": list(settings.node_port_addresses),
+    }
 
 
 def _churn(scenario: Scenario) -> Part:

@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from kpsim.cluster.params import ChurnParams, ClusterParams, ServiceGroup
+from kpsim.proxy.faults import FaultParams
 from kpsim.proxy.params import ProxyParams
 from kpsim.scenario.model import ProfileChoice, RunParams
 from kpsim.traffic.params import TrafficParams
@@ -27,10 +28,14 @@ __all__ = [
     "ComparePart",
     "ConntrackPart",
     "ControllerManagerPart",
+    "DetectLocalPart",
     "DrawnPart",
+    "FaultsPart",
+    "IptablesPart",
     "IpvsPart",
     "KubeProxyPart",
     "KubernetesPart",
+    "LockPart",
     "MetadataPart",
     "ModePart",
     "ObjectPart",
@@ -47,7 +52,7 @@ __all__ = [
 
 API_VERSION = "kpsim/v1alpha1"
 
-_CLUSTER, _TRAFFIC, _CHURN = ClusterParams(), TrafficParams(), ChurnParams()
+_CLUSTER, _TRAFFIC, _CHURN, _FAULTS = ClusterParams(), TrafficParams(), ChurnParams(), FaultParams()
 _PROFILE, _RUN, _PROXY, _GROUP = ProfileChoice(), RunParams(), ProxyParams(), ServiceGroup("", 0)
 
 T = TypeVar("T")
@@ -120,6 +125,7 @@ class ClusterPart(Part):
     iptables_backend: Literal["legacy", "nft"] = _CLUSTER.iptables_backend
     service_cluster_ip_range: str = Field(_CLUSTER.service_cluster_ip_range, alias="serviceClusterIPRange")
     pod_cidr: str = Field(_CLUSTER.pod_cidr, alias="podCIDR")
+    ip_families: list[Literal["IPv4", "IPv6"]] = ["IPv4"]
     service_node_port_range: str = "{}-{}".format(*_CLUSTER.service_node_port_range)
 
 
@@ -150,6 +156,10 @@ class ServicePart(Part):
     cluster_ip: Literal["None"] | None = Field(None, alias="clusterIP")
     ports: Positive = _GROUP.ports
     protocol: Literal["TCP", "UDP", "SCTP"] = _GROUP.protocol
+    session_affinity: Literal["None", "ClientIP"] = _GROUP.session_affinity
+    internal_traffic_policy: Literal["Cluster", "Local"] = _GROUP.internal_traffic_policy
+    external_traffic_policy: Literal["Cluster", "Local"] = _GROUP.external_traffic_policy
+    ip_family_policy: Literal["SingleStack", "PreferDualStack", "RequireDualStack"] = _GROUP.ip_family_policy
 
 
 class ObjectPart(BaseModel):
@@ -181,12 +191,24 @@ class ModePart(PastedPart):
     min_sync_period: Duration | None = None
     sync_period: Duration | None = None
     masquerade_all: bool | None = None
+    masquerade_bit: Annotated[int, Field(ge=0, le=31)] | None = None
+
+
+class IptablesPart(ModePart):
+    """``iptables:`` of a KubeProxyConfiguration."""
+
+    localhost_node_ports: bool | None = None
 
 
 class IpvsPart(ModePart):
     """``ipvs:`` of a KubeProxyConfiguration."""
 
     scheduler: str | None = None
+    strict_arp: bool | None = Field(None, alias="strictARP")
+    tcp_timeout: Duration | None = None
+    tcp_fin_timeout: Duration | None = None
+    udp_timeout: Duration | None = None
+    exclude_cidrs: list[str] | None = Field(None, alias="excludeCIDRs")
 
 
 class ConntrackPart(PastedPart):
@@ -194,13 +216,25 @@ class ConntrackPart(PastedPart):
 
     max_per_core: Count | None = None
     min: Count | None = None
+    tcp_be_liberal: bool | None = None
+
+
+class DetectLocalPart(PastedPart):
+    """``detectLocal:`` of a KubeProxyConfiguration."""
+
+    bridge_interface: str | None = None
+    interface_name_prefix: str | None = None
 
 
 class KubeProxyPart(PastedPart):
     """A KubeProxyConfiguration, verbatim."""
 
     mode: str | None = None
-    iptables: ModePart | None = None
+    cluster_cidr: str | None = Field(None, alias="clusterCIDR")
+    detect_local_mode: str | None = None
+    detect_local: DetectLocalPart | None = None
+    node_port_addresses: list[str] | None = None
+    iptables: IptablesPart | None = None
     ipvs: IpvsPart | None = None
     nftables: ModePart | None = None
     conntrack: ConntrackPart | None = None
@@ -242,6 +276,22 @@ class ChangesPart(Part):
     events: list[Any] = []
 
 
+class LockPart(Part):
+    """Other processes that take the xtables lock (CNI plugins, kubelet, firewall daemons)."""
+
+    held: Share = _FAULTS.lock_held
+    hold: Duration = _FAULTS.lock_hold_s
+
+
+class FaultsPart(Part):
+    """What goes wrong on nodes; nothing by default."""
+
+    failed_syncs: Share = _FAULTS.failed_syncs
+    restarts_per_node_per_hour: Rate = _FAULTS.restarts_per_hour
+    rule_flushes_per_node_per_hour: Rate = _FAULTS.flushes_per_hour
+    xtables_lock: LockPart = LockPart()
+
+
 class ProfilePart(Part):
     """Which measured costs."""
 
@@ -274,10 +324,11 @@ class SpecPart(Part):
     objects: list[ObjectPart] = []
     import_from: list[str] = []
     controller_manager: ControllerManagerPart = ControllerManagerPart()
-    kube_proxy: KubeProxyPart = KubeProxyPart()
+    kube_proxy: KubeProxyPart = Field(default_factory=lambda: KubeProxyPart.model_validate({}))
     compare: ComparePart | None = None
     traffic: TrafficPart = TrafficPart()
     changes: ChangesPart = ChangesPart()
+    faults: FaultsPart = FaultsPart()
     profile: ProfilePart = ProfilePart()
     run: RunPart = RunPart()
     thresholds: dict[str, Objectives] = {}

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpsim.cluster.columns import ServiceColumns
+from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.ipvs.ipsets import SETS, kernel_name
 from kpsim.proxy.ipvs.mode import Ipvs
 from kpsim.proxy.ipvs.program import IpvsRules, node_port_addresses, program
@@ -418,7 +419,7 @@ NONE, ONE = np.zeros(3, np.int64), np.ones(3, np.int64)
 COLUMNS = ServiceColumns(
     proxied=ONE > 0, headless=NONE > 0, ports=ONE, external_ips=np.array([0, 0, 1]),
     load_balancer_ips=np.array([0, 1, 0]), source_ranges=NONE, node_ports=np.array([1, 1, 0]), affinity=NONE > 0,
-    cluster_ip=np.arange(3, dtype=np.uint32),
+    cluster_ip=np.arange(3, dtype=np.uint32), internal_local=NONE > 0, external_local=NONE > 0, dual_stack=NONE > 0,
 )  # fmt: skip
 
 
@@ -428,10 +429,10 @@ def test_the_closed_form_counts_every_address_of_a_node() -> None:
     params = ProxyParams(mode="ipvs")
     every = [port(**DOOR), port(**FRONT, node_port=3002), port(external_ips=("5.6.7.8",))]
     rules = [Ipvs(params).exact([state], config) for state in every]
-    counts = Ipvs(params, node=config).rule_counts(COLUMNS, np.full(3, 2))
+    counts = Ipvs(params, node=config).rule_counts(COLUMNS, EndpointCounts.elsewhere(np.full(3, 2)))
     assert counts.dispatch.tolist() == [at.dispatch for at in rules] == [1 + 3, 2 + 3, 2]
     assert counts.own.tolist() == [at.own[0] for at in rules]
-    alone = Ipvs(params).rule_counts(COLUMNS, np.full(3, 2))
+    alone = Ipvs(params).rule_counts(COLUMNS, EndpointCounts.elsewhere(np.full(3, 2)))
     assert alone.dispatch.tolist() == [1 + 1, 2 + 1, 2]  # a node of one address
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -21,9 +21,10 @@ from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout
 from kpsim.datapath.batch import lindley
 from kpsim.profiles.costs import load_profile
 from kpsim.proxy.contract import Mode, PacketState, Steps, SyncCounts, SyncKind
+from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.registry import MODES, create
-from kpsim.proxy.rules import NodeView, RuleSet
+from kpsim.proxy.rules import DROPPED, REFUSED, NodeView, RuleSet
 from kpsim.proxy.sync.lanes import Arrivals
 from kpsim.proxy.sync.prefix import PrefixSums
 from kpsim.proxy.sync.timeline import Timeline, usable_at_start
@@ -42,6 +43,7 @@ class Case:
     log: DeliveryLog
     order: I64
     mode: Mode
+    node: int = 0
 
     @property
     def timeline(self) -> Timeline:
@@ -69,7 +71,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
     total = sum(ports)
     few = st.lists(st.integers(0, 2), min_size=n, max_size=n)
     return Cluster(
-        nodes=1,
+        nodes=draw(st.integers(1, 3)),
         cores=1,
         zones=1,
         initial=initial,
@@ -84,6 +86,9 @@ def clusters(draw: st.DrawFn) -> Cluster:
             node_ports=numbers([p if has else 0 for p, has in zip(ports, has_node_port, strict=True)]),
             affinity=np.array([draw(st.booleans()) for _ in range(n)]),
             cluster_ip=np.array([0x0A600000 + s if proxied[s] else 0 for s in range(n)], np.uint32),
+            internal_local=np.array([draw(st.booleans()) for _ in range(n)]),
+            external_local=np.array([draw(st.booleans()) for _ in range(n)]),
+            dual_stack=np.zeros(n, np.bool_),
         ),
         port_offset=np.concatenate([[0], np.cumsum(ports)]),
         port_service=np.repeat(np.arange(n), ports),
@@ -106,6 +111,8 @@ def cases(draw: st.DrawFn, mode: str) -> Case:
     log = DeliveryLog()
     for index in range(draw(st.integers(0, 12)) if proxied else 0):
         usable = draw(st.lists(st.integers(0, cluster.pods - 1), max_size=4, unique=True))
+        others = sorted({*range(cluster.pods)} - {*usable})
+        leaving = draw(st.lists(st.sampled_from(others), max_size=3, unique=True)) if usable and others else []
         log.rows.append(
             Delivery(
                 index=index,
@@ -119,32 +126,66 @@ def cases(draw: st.DrawFn, mode: str) -> Case:
                 trigger_ns=-1,
                 effects_ns=(),
                 creates=False,
+                leaving=tuple(leaving),
             )
         )
     order = numbers(draw(st.permutations(range(len(cluster.port_service)))))
-    return Case(cluster, log, order, create(ProxyParams(mode=mode)))
+    return Case(cluster, log, order, create(ProxyParams(mode=mode)), draw(st.integers(0, cluster.nodes - 1)))
 
 
 def walk_log(case: Case, prefix: int) -> tuple[dict[int, tuple[int, ...]], dict[int, int]]:
     """What a kube-proxy holds after ``prefix`` deliveries: usable Pods and endpoints by Service, from plain loops."""
+    usable, held, _ = walk_all(case, prefix)
+    return usable, held
+
+
+Pods = dict[int, tuple[int, ...]]
+
+
+def walk_all(case: Case, prefix: int) -> tuple[Pods, dict[int, int], Pods]:
+    """The same, and the Pods that terminate and serve beside ready ones."""
     cluster = case.cluster
-    usable, held = {}, {}
+    usable: Pods = {}
+    held: dict[int, int] = {}
+    going: Pods = {}
     for s in range(cluster.initial):
         if not cluster.services.proxied[s]:
             continue
         pods = cluster.endpoints(s).tolist()
         ready = tuple(p for p in pods if cluster.pod_state[p] & PodState.READY)
         leaving = int(PodState.SERVING | PodState.TERMINATING)
-        usable[s] = ready or tuple(p for p in pods if int(cluster.pod_state[p]) & leaving == leaving)
+        fallback = tuple(p for p in pods if int(cluster.pod_state[p]) & leaving == leaving and p not in ready)
+        usable[s] = ready or fallback
+        going[s] = fallback if ready else ()
         held[s] = len(pods)
     for row in case.log.rows[:prefix]:
-        usable[row.service], held[row.service] = row.usable, row.endpoints
-    return usable, held
+        usable[row.service], held[row.service], going[row.service] = row.usable, row.endpoints, row.leaving
+    return usable, held, going
+
+
+def view_of(case: Case, prefix: int) -> NodeView:
+    """What the case's node sees, Pod ``p`` being on node ``p`` modulo the number of nodes."""
+    cluster = case.cluster
+    usable, _, leaving = walk_all(case, prefix)
+    here = np.arange(cluster.pods) % cluster.nodes == case.node
+    return NodeView(cluster, usable, case.order, cluster.pod_ip, leaving=leaving, here=here)
 
 
 def programmed(case: Case, prefix: int, rotation: int = 0) -> RuleSet:
-    usable, _ = walk_log(case, prefix)
-    return case.mode.program(NodeView(case.cluster, usable, case.order, case.cluster.pod_ip), rotation)
+    return case.mode.program(view_of(case, prefix), rotation)
+
+
+def candidates(case: Case, prefix: int, port: int) -> tuple[int, ...]:
+    """Who a Pod's connection to a service port may go to, from plain conditions."""
+    cluster, service = case.cluster, int(case.cluster.port_service[port])
+    usable, _, leaving = walk_all(case, prefix)
+    columns = cluster.services
+    if not columns.internal_local[service] or case.mode.ignores_policies:
+        return usable[service]
+    mine = [p for p in usable[service] if p % cluster.nodes == case.node]
+    mine = mine or [p for p in leaving.get(service, ()) if p % cluster.nodes == case.node]
+    outside = columns.external_ips[service] + columns.load_balancer_ips[service] + cluster.port_node_port[port]
+    return tuple(mine) or (usable[service] if case.mode.falls_back and outside else ())
 
 
 @pytest.mark.parametrize("mode", list(MODES))
@@ -156,8 +197,9 @@ def test_totals_are_what_counting_the_rule_set_gives(mode: str, data: st.DataObj
     for prefix in range(len(case.log.rows) + 1):
         rules = programmed(case, prefix)
         usable, held = walk_log(case, prefix)
-        assert timeline.dispatch_total[prefix] == rules.dispatch
-        assert timeline.own_total[prefix] == sum(rules.own.values())
+        at, node = numbers([prefix]), numbers([case.node])
+        assert timeline.dispatch_at(at, node)[0] == rules.dispatch <= timeline.most_dispatch()
+        assert timeline.own_at(at, node)[0] == sum(rules.own.values())
         assert timeline.ports_total[prefix] == sum(int(ports[s]) for s in usable)
         assert timeline.endpoints_total[prefix] == sum(int(ports[s]) * n for s, n in held.items())
         assert timeline.changed_total[prefix] == sum(row.changed for row in case.log.rows[:prefix])
@@ -171,10 +213,9 @@ def test_all_rules_present_are_those_in_the_rule_set(mode: str, data: st.DataObj
     case = data.draw(cases(mode))
     prefix = data.draw(st.integers(0, len(case.log.rows)))
     rules = programmed(case, prefix)
-    written = sum(len(chain) for name, chain in rules.chains.items() if "(filter)" not in name)
-    written += sum(1 + len(server.real_servers) for server in rules.virtual_servers.values())
-    timeline = case.timeline
-    present = case.mode.rules_present(int(timeline.dispatch_total[prefix]), int(timeline.own_total[prefix]))
+    written = rules.present
+    timeline, at, node = case.timeline, numbers([prefix]), numbers([case.node])
+    present = case.mode.rules_present(int(timeline.dispatch_at(at, node)[0]), int(timeline.own_at(at, node)[0]))
     assert present == written
 
 
@@ -184,13 +225,16 @@ def test_all_rules_present_are_those_in_the_rule_set(mode: str, data: st.DataObj
 def test_rule_counts_are_per_service(mode: str, data: st.DataObject) -> None:
     """``dispatch`` and ``own`` are the Service's, all ports together, as :meth:`program` builds them."""
     case = data.draw(cases(mode))
-    usable, _ = walk_log(case, len(case.log.rows))
-    services = case.cluster.services
-    counts = numbers([len(usable.get(s, ())) for s in range(len(services.ports))])
-    closed = case.mode.rule_counts(services, counts)
-    for s in usable:
-        alone = NodeView(case.cluster, {s: usable[s]}, case.order, case.cluster.pod_ip)
-        rules = case.mode.program(alone, 0)
+    view, services = view_of(case, len(case.log.rows)), case.cluster.services
+    assert view.here is not None
+    seen = []
+    for s in range(len(services.ports)):
+        usable, leaving = view.usable.get(s, ()), view.leaving.get(s, ())
+        near, far = (sum(bool(view.here[p]) for p in pods) for pods in (usable, leaving))
+        seen.append((len(usable), near or far, 0 if near else far))
+    closed = case.mode.rule_counts(services, EndpointCounts(*(numbers(column) for column in zip(*seen, strict=True))))
+    for s in view.usable:
+        rules = case.mode.program(replace(view, usable={s: view.usable[s]}), 0)
         assert rules.dispatch == closed.dispatch[s]
         assert rules.own.get(s, 0) == closed.own[s]
 
@@ -220,17 +264,18 @@ def test_rank_and_rotation_are_the_place_in_the_list_that_is_scanned(mode: str, 
     scans = any(stage.steps is Steps.DISPATCH for stage in case.mode.stages(PacketState.FIRST))
     for prefix in range(len(case.log.rows) + 1):
         usable, _ = walk_log(case, prefix)
-        total = int(timeline.dispatch_total[prefix])
+        total = int(timeline.dispatch_at(numbers([prefix]), numbers([case.node]))[0])
         turns = [0, 1, total // 2, total - 1] if total else [0]
         sets = {turn: programmed(case, prefix, turn) for turn in turns}
         for port in range(len(case.cluster.port_service)):
             service = int(case.cluster.port_service[port])
-            if not usable.get(service):
+            if service not in usable or not candidates(case, prefix, port):
                 continue
-            rank = int(timeline.rank(numbers([port]), numbers([prefix]))[0])
+            rank = int(timeline.rank(numbers([port]), numbers([prefix]), numbers([case.node]))[0])
             for turn, rules in sets.items():
                 walk = case.mode.walk(rules, port, 0, 0)
-                assert walk.scanned == ((rank + turn) % total if scans else 0)
+                turned = turn if case.mode.scan_rotates else 0
+                assert walk.scanned == ((rank + turned) % total if scans else 0)
 
 
 @pytest.mark.parametrize("mode", list(MODES))
@@ -238,18 +283,24 @@ def test_rank_and_rotation_are_the_place_in_the_list_that_is_scanned(mode: str, 
 @given(data=st.data(), draw=st.integers(0, 2**32 - 1), turn=st.integers(0, 2**40))
 def test_choice_and_endpoint_steps_are_those_of_the_walk(mode: str, data: st.DataObject, draw: int, turn: int) -> None:
     case = data.draw(cases(mode))
-    usable, _ = walk_log(case, len(case.log.rows))
-    rules = programmed(case, len(case.log.rows))
+    rows = len(case.log.rows)
+    usable, _ = walk_log(case, rows)
+    rules, timeline = programmed(case, rows), case.timeline
     for port in range(len(case.cluster.port_service)):
-        pods = usable.get(int(case.cluster.port_service[port]))
-        if pods is None:
+        service = int(case.cluster.port_service[port])
+        if service not in usable:
             continue
+        pods = candidates(case, rows, port)
+        first, count, policy = timeline.choices(numbers([port]), numbers([rows]), numbers([case.node]))
         walk = case.mode.walk(rules, port, draw, turn)
+        assert count[0] == len(pods)
         if not pods:
-            assert walk.pod == -1
+            dropped = (case.mode.drops_without_local and bool(usable[service])) or not case.mode.refuses
+            assert walk.pod == (DROPPED if dropped else REFUSED)
+            assert policy[0] == bool(usable[service])
             assert walk.tried == 0
             continue
-        count = numbers([len(pods)])
+        assert timeline.usable_pod[first[0] : first[0] + count[0]].tolist() == list(pods)
         index = case.mode.select(numbers([draw]), numbers([turn]), count)
         assert walk.pod == pods[int(index[0])]
         assert walk.tried == int(case.mode.endpoint_steps(index, count)[0])
@@ -263,11 +314,17 @@ def test_changed_between_counts_services_once_and_their_rules_after(mode: str, d
     timeline, rows = case.timeline, len(case.log.rows)
     before, after = (x.ravel() for x in np.meshgrid(np.arange(rows + 1), np.arange(rows + 1)))
     keep = before <= after
-    services, own = timeline.changed_between(before[keep], after[keep])
-    for lo, hi, n, rules in zip(before[keep].tolist(), after[keep].tolist(), services, own, strict=True):
+    node = np.full(int(keep.sum()), case.node)
+    services, own, dispatch = timeline.changed_between(before[keep], after[keep], node)
+    counted = zip(before[keep].tolist(), after[keep].tolist(), services, own, dispatch, strict=True)
+    views = [view_of(case, prefix) for prefix in range(rows + 1)]
+    everything = [case.mode.program(view, 0) for view in views]
+    for lo, hi, n, rules, leading in counted:
         touched = {row.service for row in case.log.rows[lo:hi]}
+        view = views[hi]
         assert n == len(touched)
-        assert rules == sum(programmed(case, hi).own.get(s, 0) for s in touched)
+        assert rules == sum(everything[hi].own.get(s, 0) for s in touched)
+        assert leading == case.mode.program(replace(view, usable={s: view.usable[s] for s in touched}), 0).dispatch
 
 
 @given(data=st.data())
@@ -284,8 +341,10 @@ def test_what_is_usable_at_the_start(data: st.DataObject) -> None:
 @pytest.mark.parametrize("mode", list(MODES))
 def test_a_wrong_list_would_be_noticed(mode: str) -> None:
     """The twin: a timeline over a log that lacks one row is not the rule set with it."""
-    cluster = _plain(3)
-    log = DeliveryLog([Delivery(0, 0, 1, 1, 1, (0, 1), 2, 2, -1, (), creates=False)])
+    cluster = replace(
+        _plain(3), initial=2
+    )  # the third Service comes with the row: modes without rules for endpoints see it
+    log = DeliveryLog([Delivery(0, 0, 1, 2, 1, (0, 1), 2, 2, -1, (), creates=True)])
     case = Case(cluster, log, np.arange(3), create(ProxyParams(mode=mode)))
     without = Timeline(cluster, DeliveryLog(), case.mode, case.order)
     assert without.own_total[0] != sum(programmed(case, 1).own.values())
@@ -296,7 +355,18 @@ def _plain(n: int) -> Cluster:
     """``n`` Services of one port and one ready Pod each."""
     none, one, every = np.zeros(n, np.int64), np.ones(n, np.int64), np.arange(n)
     columns = ServiceColumns(
-        one > 0, none > 0, one, none, none, none, none, none > 0, (0x0A600001 + every).astype(np.uint32)
+        one > 0,
+        none > 0,
+        one,
+        none,
+        none,
+        none,
+        none,
+        none > 0,
+        (0x0A600001 + every).astype(np.uint32),
+        none > 0,
+        none > 0,
+        none > 0,
     )
     ends = np.arange(n + 1)
     return Cluster(

@@ -16,6 +16,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kpsim.cluster.changes import NEVER
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.controlplane.params import ControllerManagerParams
 from kpsim.datapath.batch import RulesInForce
@@ -24,6 +25,7 @@ from kpsim.errors import InputError
 from kpsim.experiment.replications import build_cluster
 from kpsim.kube.objects import Endpoint, EndpointSlice, KubeObjects, Pod, Service, ServicePort
 from kpsim.profiles.costs import load_profile
+from kpsim.proxy.faults import FaultParams
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.registry import MODES
 from kpsim.scenario.model import ProfileChoice, RunParams, Scenario
@@ -76,7 +78,7 @@ OBJECTS = KubeObjects(
 
 groups = st.lists(
     st.builds(
-        lambda kind, count, endpoints, ports, protocol: ServiceGroup(
+        lambda kind, count, endpoints, ports, protocol, policies: ServiceGroup(
             "g",
             count,
             endpoints,
@@ -84,6 +86,10 @@ groups = st.lists(
             headless=kind == "headless",
             ports=ports,
             protocol=protocol,
+            session_affinity="ClientIP" if policies[0] else "None",
+            internal_traffic_policy="Local" if policies[1] else "Cluster",
+            external_traffic_policy="Local" if policies[2] else "Cluster",
+            ip_family_policy="PreferDualStack" if policies[3] else "SingleStack",
         ),
         st.sampled_from(["ClusterIP", "ClusterIP", "NodePort", "LoadBalancer", "ExternalName", "headless"]),
         st.integers(1, 5),
@@ -92,9 +98,13 @@ groups = st.lists(
         .__or__(st.just(EndpointCount("uniform", 2.0, min=0, max=4))),
         st.integers(1, 3),
         st.sampled_from(["TCP", "UDP", "SCTP"]),
+        st.tuples(st.booleans(), st.booleans(), st.booleans(), st.booleans()),
     ),
     max_size=4,
 ).map(lambda drawn: tuple(replace(group, name=f"g{i}") for i, group in enumerate(drawn)))
+
+
+FAULTS = FaultParams(0.3, restarts_per_hour=900.0, flushes_per_hour=600.0, lock_held=0.5, lock_hold_s=8.0)
 
 
 @st.composite
@@ -108,7 +118,7 @@ def scenarios(draw: st.DrawFn, slow: str) -> Scenario:
     return Scenario(
         name="drawn",
         kubernetes_version=draw(st.sampled_from([(1, 33), (1, 34)])),
-        cluster=ClusterParams(nodes=nodes, cores=draw(st.integers(1, 3))),
+        cluster=ClusterParams(nodes=nodes, cores=draw(st.integers(1, 3)), dual_stack=draw(st.booleans())),
         groups=draw(groups),
         objects=OBJECTS if draw(st.booleans()) else KubeObjects(),
         controller_manager=ControllerManagerParams(
@@ -122,6 +132,7 @@ def scenarios(draw: st.DrawFn, slow: str) -> Scenario:
         churn=ChurnParams(
             churned / duration_s, draw(st.sampled_from([0.0, 4.0])) / duration_s, draw(st.sampled_from([None, 0.05]))
         ),
+        faults=draw(st.sampled_from([FaultParams(), FaultParams(), FAULTS, replace(FAULTS, lock_held=0.0)])),
         profile=ProfileChoice(
             draw(st.sampled_from(["measured-linux-6.18", slow, slow])), draw(st.sampled_from(["quiet", "typical"]))
         ),
@@ -146,15 +157,17 @@ def both(scenario: Scenario, mode: str) -> tuple[Replication, ModeRun, ModeRun]:
 
 def differences(a: ModeRun, b: ModeRun) -> list[str]:
     """What is not the same in two runs: columns of the sync traces, columns of the outcomes, the delivery logs."""
-    parts: list[tuple[str, Any, Any]] = [("trace", a.trace, b.trace), ("outcomes", a.outcomes, b.outcomes)]
+    parts: list[tuple[str, Any, Any]] = [("outcomes", a.outcomes, b.outcomes)]
+    pairs = zip(a.proxiers, b.proxiers, strict=True)
+    parts += [("trace", one.trace, other.trace) for one, other in pairs]
     found = [
         f"{part}.{name}"
         for part, one, other in parts
         for name in one.__dataclass_fields__
         if not np.array_equal(getattr(one, name), getattr(other, name))
     ]
-    found += ["log.rows"] if a.log.rows != b.log.rows else []
-    found += ["log.writes"] if (a.log.writes, a.log.written_bytes) != (b.log.writes, b.log.written_bytes) else []
+    found += ["log.rows"] if a.sent.rows != b.sent.rows else []
+    found += ["log.writes"] if (a.sent.writes, a.sent.written_bytes) != (b.sent.writes, b.sent.written_bytes) else []
     return found
 
 
@@ -182,7 +195,7 @@ def busy(slow: str, seed: int = 5) -> Scenario:
 
 def as_on_arrival(replication: Replication, run: ModeRun) -> tuple[I64, I64, I64, I64]:
     """Rule sets in force when connections arrived and when they were served; cost and Pod by the former."""
-    rules = RulesInForce(replication.cluster, run.mode, run.timeline, run.trace, replication.draws, run.prices)
+    rules = RulesInForce(replication.cluster, run.mode, run.timeline, run.in_force, replication.draws[4], run.prices)
     connections, every = replication.connections, np.arange(len(replication.connections))
     node = replication.windows.nodes[connections.node]
     arrived = rules.version(node, connections.arrival_ns)[0]
@@ -206,7 +219,74 @@ def test_packets_that_wait_across_a_switch_of_rules_are_priced_by_the_new_ones(m
     assert (waited & (pod != outcomes.pod) & (pod >= 0) & ~refused_now).any()
     if batch.prices.scans():  # else every first packet costs the same, and only the Pod tells
         assert (outcomes.cost_ns[waited, 0] != cost[waited]).mean() > 0.5  # pricing on arrival is another model
-    assert {*np.unique(outcomes.verdict)} == {*Verdict}
+    assert {*np.unique(outcomes.verdict)} == {*Verdict} - {Verdict.DROPPED if batch.mode.refuses else Verdict.REFUSED}
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+def test_a_local_policy_keeps_connections_on_their_node(mode: str) -> None:
+    """Each node sends to its own Pods only, and where it has none the mode drops or refuses."""
+    groups = [
+        ServiceGroup(name, 4, EndpointCount(mean=2.0), type=kind, internal_traffic_policy="Local")  # type: ignore[arg-type]  # two literals
+        for name, kind in (("inner", "ClusterIP"), ("door", "NodePort"))
+    ]
+    scenario = Scenario(
+        name="local",
+        cluster=ClusterParams(nodes=3, cores=1),
+        groups=(*groups, ServiceGroup("plain", 2)),
+        traffic=TrafficParams(40.0, 2),
+        churn=ChurnParams(2.0, pod_shutdown_s=3.0),
+        run=RunParams(15.0, 0.0, seed=4, replications=1),
+    )
+    replication, batch, reference = both(scenario, mode)
+    assert not differences(batch, reference)
+    outcomes, cluster, connections = batch.outcomes, replication.cluster, replication.connections
+    local = cluster.services.internal_local[cluster.port_service[connections.port]]
+    home = cluster.homes(len(replication.changes.pod_ip))[outcomes.pod]
+    away = (outcomes.pod >= 0) & local & (home != replication.windows.nodes[connections.node])
+    assert away.any() == (batch.mode.falls_back or batch.mode.ignores_policies)
+    if batch.mode.ignores_policies:
+        return
+    nobody = Verdict.DROPPED if batch.mode.drops_without_local else Verdict.REFUSED
+    assert (outcomes.verdict[local, 0] == nobody).sum() > 50
+    assert (outcomes.pod[local] >= 0).sum() > 50
+    assert not (outcomes.verdict[~local, 0] == Verdict.DROPPED).any() or not batch.mode.refuses
+
+
+@pytest.mark.parametrize("version", [(1, 25), (1, 33), (1, 34)])
+@pytest.mark.parametrize("mode", list(MODES))
+def test_engines_agree_on_what_goes_wrong(mode: str, version: tuple[int, int], slow: str) -> None:
+    """Failed syncs, restarts, noticed flushes and a lock that others hold, all of them often."""
+    scenario = replace(busy(slow), kubernetes_version=version, faults=FAULTS)
+    replication, batch, reference = both(scenario, mode)
+    assert not differences(batch, reference)
+    trace = batch.trace
+    assert (trace.failed & trace.ran).sum() > 3
+    assert len(np.unique(trace.process_since)) > 3  # several processes
+    for node in range(2):
+        true, reported = batch.in_force.true_ns(node), batch.in_force.reported_ns(node, batch.log.column("trigger_ns"))
+        assert (true >= replication.log.column("sent_ns")[: len(true)]).all()  # type: ignore[union-attr]  # it has run
+        lost = reported == NEVER
+        assert batch.in_force.at_once or lost.any()
+        known = min(len(true), len(reported))
+        assert (reported[:known][~lost[:known]] <= true[:known][~lost[:known]]).all()
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+def test_a_dual_stack_node_has_two_proxiers(mode: str, slow: str) -> None:
+    """Each has its own slices and its own pace; what is IPv4 alone is not IPv6's business."""
+    dual = ServiceGroup("dual", 4, EndpointCount(mean=2.0), ip_family_policy="PreferDualStack")
+    scenario = replace(busy(slow), cluster=ClusterParams(nodes=2, cores=1, dual_stack=True))
+    scenario = replace(scenario, groups=(*scenario.groups, dual), traffic=TrafficParams(5.0, 1))
+    replication, batch, reference = both(scenario, mode)
+    assert not differences(batch, reference)
+    four, six = batch.proxiers
+    is_dual = replication.cluster.services.dual_stack
+    assert is_dual[six.log.column("service")].all()
+    of_dual = is_dual[four.log.column("service")].sum()
+    assert 0 < len(six.log.rows) == of_dual < len(four.log.rows)  # each slice of theirs has a twin
+    assert len(batch.sent.rows) == len(four.log.rows) + len(six.log.rows)
+    assert not np.array_equal(four.trace.start[:3], six.trace.start[:3])
+    assert six.timeline.ports_total.max() < four.timeline.ports_total.max()
 
 
 @pytest.mark.parametrize("mode", list(MODES))
@@ -242,7 +322,7 @@ def test_engines_agree_on_both_sides_of_the_large_cluster(mode: str, endpoints: 
     )
     _, batch, reference = both(scenario, mode)
     assert not differences(batch, reference)
-    assert len(batch.trace.start) > 2
+    assert len(batch.trace.start) > 2 or batch.in_force.at_once  # with which only the timer asks for a sync here
 
 
 @pytest.mark.parametrize("seed", [11, 26, 41, 54, 57])
@@ -273,7 +353,7 @@ def test_a_cluster_without_a_single_pod_refuses_everybody(mode: str) -> None:
     )
     _, batch, reference = both(scenario, mode)
     assert not differences(batch, reference)
-    assert (batch.outcomes.verdict[:, 0] == Verdict.REFUSED).all()
+    assert (batch.outcomes.verdict[:, 0] == (Verdict.REFUSED if batch.mode.refuses else Verdict.DROPPED)).all()
 
 
 @pytest.mark.parametrize("mode", list(MODES))

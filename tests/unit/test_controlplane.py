@@ -93,7 +93,7 @@ class Bench:
         self.api = ApiServer(self.env, load_defaults(), 1, np.random.default_rng(1), 1000 * S)
         made = ControllerSettings.of(ControllerManagerParams(), load_defaults())
         self.settings = replace(made, **settings)  # type: ignore[arg-type]  # integers given as such
-        self.controller = EndpointSliceController(self.env, self.settings, self.api, self.states)
+        self.controller = EndpointSliceController(self.env, self.settings, self.api, {4: self.states})
 
     def flip(self, service: int) -> None:
         """Make the Service need a write, whatever it needed before."""

@@ -146,3 +146,58 @@ def test_the_command_takes_several_files(here: Path) -> None:
     assert answer.exit_code == 0
     assert answer.output == scenario_document(here / "nat.txt", here / "filter.txt")
     assert CliRunner().invoke(imports, []).exit_code == 2
+
+
+def importing(here: Path, files: str, spec: str = "") -> Path:
+    (here / "s.yaml").write_text(f"apiVersion: kpsim/v1alpha1\nkind: Scenario\nspec:\n  importFrom: {files}\n{spec}")
+    return here / "s.yaml"
+
+
+def test_a_scenario_imports_rules_as_it_imports_objects(here: Path) -> None:
+    scenario = read(importing(here, "[nat.txt, objects.json, filter.txt]"))
+    assert sorted(s.name for s in scenario.objects.services) == ["dark", "only-object", "web"]
+    assert [at.pod for made in scenario.objects.slices for at in made.endpoints] == ["prod/web-0"]
+    assert scenario.cluster.service_cluster_ip_range == "10.152.183.0/24"
+    assert scenario.cluster.nodes == 1, "the Pod's"
+    (here / "node").mkdir()
+    (here / "nat.txt").rename(here / "node" / "nat.txt")
+    assert [s.name for s in read(importing(here, "[node]")).objects.services] == ["web"], "a directory of dumps"
+
+
+def test_imported_rules_tell_the_mode_unless_the_scenario_does(here: Path) -> None:
+    told = read(importing(here, "[ipvs.txt]"))
+    assert (told.kube_proxy.mode, told.kube_proxy.ipvs_scheduler, told.modes) == ("ipvs", "wlc", ("ipvs",))
+    written = read(importing(here, "[ipvs.txt]", "  kubeProxy: {mode: nftables}\n  cluster: {nodes: 7}\n"))
+    assert (written.kube_proxy.mode, written.cluster.nodes) == ("nftables", 7)
+    assert not any("cluster.nodes is taken" in warning for warning in written.warnings)
+    (here / "configuration.yaml").write_text("kind: KubeProxyConfiguration\nmode: iptables\n")
+    assert read(importing(here, "[ipvs.txt, configuration.yaml]")).kube_proxy.mode == "iptables"
+    assert told.cluster.nodes == 3
+    assert any("cluster.nodes is taken as 3" in warning for warning in told.warnings)
+
+
+def test_a_local_endpoint_is_on_the_node_that_the_file_is_named_after(here: Path) -> None:
+    local = NAT.replace(f"KUBE-SVC-{SVC}", f"KUBE-SVL-{SVC}")
+    (here / "worker-9.txt").write_text(local)
+    (made,) = read(importing(here, "[worker-9.txt]", "  cluster: {nodes: 2}\n")).objects.slices
+    assert [at.node for at in made.endpoints] == ["worker-9"]
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ("[nat.txt, empty.txt, gone.txt]", "s.yaml:4:36: spec.importFrom[2]: there is no file or directory"),
+        ("[empty.txt]", "s.yaml:4:15: spec.importFrom: empty.txt: no rule is of a Service"),
+        ("[empty.txt]", "empty.txt: no rule of a Service is in it: does kube-proxy run"),
+        ("[hello.txt]", "hello.txt:1:1: must be a mapping"),
+        ("[hello.txt]", "give Kubernetes objects, or what one of these prints: iptables-save, iptables -nvL"),
+        ("[torn.txt.gz]", "torn.txt.gz: is a damaged gzip file"),
+    ],
+)
+def test_what_is_imported_and_cannot_be_is_said_by_line(here: Path, files: str, says: str) -> None:
+    (here / "hello.txt").write_text("hello\n")
+    (here / "empty.txt").write_text("*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n")
+    (here / "torn.txt.gz").write_bytes(gzip.compress(NAT.encode())[:-9])
+    with pytest.raises(InputError) as caught:
+        read(importing(here, files))
+    assert says in str(caught.value)

@@ -15,6 +15,8 @@ from kpsim.scenario.model import Scenario
 from kpsim.simulation import mode_of
 from kpsim.units import I64
 
+NO = np.array([False])
+
 S = 1_000_000_000
 OLD, NEW = (1, 33), (1, 34)
 
@@ -47,7 +49,7 @@ def starts(
         known = int((at <= start[0]).sum())
         end = start + round(takes_s * S)
         full = paced.is_full(state, start)
-        paced.ran(state, np.array([True]), start, end, full, paced.cleans(state, start, np.array([False])))
+        paced.ran(state, np.array([True]), start, end, full, paced.cleans(state, start, np.array([False])), NO)
         found.append(float(start[0]) / S)
         batches.append(known - taken)
         taken = known
@@ -129,7 +131,7 @@ def test_the_bucket_never_holds_more_than_two() -> None:
         assert (paced.token_at(state)[0] <= start) == (start < 1000 * S + 2)
         if start < 1000 * S + 2:
             at = np.array([start])
-            paced.ran(state, np.array([True]), at, at, np.array([False]), np.array([False]))
+            paced.ran(state, np.array([True]), at, at, NO, NO, NO)
     assert paced.token_at(state)[0] == 1001 * S
 
 
@@ -137,7 +139,15 @@ def test_what_did_not_run_is_left_alone() -> None:
     paced = pacing(OLD)
     state = RunnerState.at_start(np.zeros((3, 2)), paced)
     at = np.array([5 * S, 5 * S])
-    paced.ran(state, np.array([True, False]), at, at + 1, np.array([True, True]), np.array([True, True]))
+    paced.ran(
+        state,
+        np.array([True, False]),
+        at,
+        at + 1,
+        np.array([True, True]),
+        np.array([True, True]),
+        np.array([False, False]),
+    )
     assert state.last_end.tolist() == [5 * S + 1, -S]
     assert state.last_full[1] == 0
     assert state.credit.tolist() == [S, 2 * S]
@@ -171,7 +181,7 @@ def test_a_full_sync_is_due_an_hour_after_the_start_of_the_last_one() -> None:
     ):
         start = np.array([round(start_s * S)])
         assert bool(paced.is_full(state, start)[0]) is full
-        paced.ran(state, np.array([True]), start, start + S, paced.is_full(state, start), np.array([False]))
+        paced.ran(state, np.array([True]), start, start + S, paced.is_full(state, start), NO, NO)
 
 
 def test_without_a_full_period_every_sync_is_full() -> None:
@@ -217,7 +227,7 @@ def test_configured_periods_hold(mode: str) -> None:
     runner = create(ProxyParams(mode=mode, min_sync_period_s=7.0, sync_period_s=45.0)).runner(NEW)
     assert runner.min_sync_s == 7.0
     assert runner.cleanup_s == 45.0
-    assert (runner.idle_s == 45.0) == (mode == "ipvs")
+    assert (runner.idle_s == 45.0) == (mode in {"ipvs", "userspace"})
 
 
 def test_compared_modes_keep_their_own_periods() -> None:

@@ -12,6 +12,7 @@ import yaml
 
 from kpsim.cluster.params import EndpointCount
 from kpsim.errors import InputError
+from kpsim.proxy.faults import FaultParams
 from kpsim.proxy.registry import ModeEntry, temporarily
 from kpsim.scenario.imported import scenario_document
 from kpsim.scenario.jsonschema import json_schema
@@ -122,9 +123,42 @@ def test_every_default_is_written_out(tmp_path: Path) -> None:
         "type": "ClusterIP",
         "ports": 1,
         "protocol": "TCP",
+        "sessionAffinity": "None",
+        "internalTrafficPolicy": "Cluster",
+        "externalTrafficPolicy": "Cluster",
+        "ipFamilyPolicy": "SingleStack",
     }
     assert document["spec"]["run"]["duration"] == "1m"
     pytest.importorskip("jsonschema").validate(document, json_schema())
+
+
+def test_policies_and_faults_are_read_and_written_back(tmp_path: Path) -> None:
+    web = {"name": "web", "type": "NodePort", "externalTrafficPolicy": "Local", "ipFamilyPolicy": "PreferDualStack"}
+    near = {"name": "near", "internalTrafficPolicy": "Local", "sessionAffinity": "ClientIP"}
+    lock = {"held": 0.05, "hold": "300ms"}
+    faults = {"failedSyncs": 0.01, "restartsPerNodePerHour": 2, "ruleFlushesPerNodePerHour": 1, "xtablesLock": lock}
+    cluster = {"ipFamilies": ["IPv4", "IPv6"]}
+    scenario = read(write(tmp_path, {"services": [web, near], "faults": faults, "cluster": cluster}))
+    first, second = scenario.groups
+    assert (first.external_traffic_policy, first.ip_family_policy) == ("Local", "PreferDualStack")
+    assert (second.internal_traffic_policy, second.session_affinity) == ("Local", "ClientIP")
+    assert scenario.cluster.dual_stack
+    assert scenario.faults == FaultParams(0.01, 2.0, 1.0, 0.05, 0.3)
+    (tmp_path / "again.yaml").write_text(write_resolved(scenario), encoding="utf-8")
+    assert read(tmp_path / "again.yaml") == scenario
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"services": [{"name": "a", "externalTrafficPolicy": "Local"}]}, "may not be Local for ClusterIP Services"),
+        ({"services": [{"name": "a", "ipFamilyPolicy": "RequireDualStack"}]}, "the cluster has one IP family only"),
+        ({"cluster": {"ipFamilies": ["IPv6"]}}, "must be [IPv4], or [IPv4, IPv6]"),
+        ({"faults": {"failedSyncs": 1.5}}, "failedSyncs"),
+    ],
+)
+def test_policies_that_do_not_fit(tmp_path: Path, spec: dict[str, object], said: str) -> None:
+    assert said in complaint(write(tmp_path, spec))
 
 
 def test_groups(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from kpsim.datapath.batch import lindley
 from kpsim.experiment.result import LoadPoint, PositionBin, SyncPoint
 from kpsim.profiles.costs import FACTOR_ONE, Costs
 from kpsim.profiles.defaults import load_defaults
-from kpsim.proxy.contract import Mode, PacketState, RuleCounts, Stage, Steps, SyncCounts, SyncKind
-from kpsim.proxy.sync.timeline import usable_at_start
+from kpsim.proxy.contract import Mode, PacketState, Stage, Steps, SyncCounts, SyncKind
+from kpsim.proxy.sync.timeline import start_counts
 from kpsim.rng import stream
 from kpsim.units import F64, I64
 
@@ -32,19 +32,19 @@ def _start_counts(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCount
     n = cluster.initial
     rows = np.arange(n)
     services = cluster.services.take(rows)
-    usable = np.diff(usable_at_start(cluster)[0])[:n]
-    counts: RuleCounts = mode.rule_counts(services, usable)
+    counts = start_counts(cluster, mode)
     ports = services.ports * services.proxied
     endpoints = int((np.diff(cluster.endpoint_offset)[:n] * ports).sum())
     return SyncCounts(
         service_ports=int(ports.sum()),
         endpoints=endpoints,
-        dispatch=int((counts.dispatch * services.proxied).sum()),
-        own=int((counts.own * services.proxied).sum()),
+        dispatch=int(counts.dispatch.sum()),
+        own=int(counts.own.sum()),
         changed_services=1,
         changed_own=round(changed_own),
         endpoint_changes=1,
         cleanup=int(endpoints <= load_defaults().value("kube_proxy.large_cluster_endpoints")),
+        changed_dispatch=round(float(counts.dispatch.sum()) / max(n, 1)),
     )
 
 
@@ -86,6 +86,7 @@ def _scale(counts: SyncCounts, share: float) -> SyncCounts:
         changed_own=counts.changed_own,
         endpoint_changes=counts.endpoint_changes,
         cleanup=int(int(counts.endpoints) * share <= load_defaults().value("kube_proxy.large_cluster_endpoints")),
+        changed_dispatch=counts.changed_dispatch,
     )
 
 

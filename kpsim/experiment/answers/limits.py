@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -10,7 +11,9 @@ from kpsim.cluster.columns import Cluster
 from kpsim.experiment.result import Limit
 from kpsim.kube.allocator import ClusterIPAllocator
 from kpsim.profiles.defaults import load_defaults
+from kpsim.proxy.sync.timeline import start_counts
 from kpsim.scenario.model import Scenario
+from kpsim.simulation import mode_of
 
 __all__ = ["limits_of"]
 
@@ -50,7 +53,29 @@ def limits_of(scenario: Scenario, cluster: Cluster) -> tuple[Limit, ...]:
         soft("Pods behind Services", "pods", cluster.pods, "Pods"),
         soft("Pod churn", "churn", 2 * scenario.churn.pod_replacements_per_s, "creations and deletions a second"),
     ]  # fmt: skip
+    found += _of_modes(scenario, cluster, connections * life_s)
     return tuple(sorted(found, key=lambda limit: (-limit.share, limit.name)))
+
+
+def _of_modes(scenario: Scenario, cluster: Cluster, open_connections: float) -> Iterator[Limit]:
+    """What a node can run out of under each mode; ``open_connections`` by Little's law."""
+    defaults = load_defaults()
+    for name in dict.fromkeys((scenario.kube_proxy.mode, *scenario.modes)):
+        mode, _ = mode_of(scenario, name)
+        counts = start_counts(cluster, mode)
+        ports = cluster.services.ports * cluster.services.proxied * (np.arange(len(counts.own)) < cluster.initial)
+        endpoints = float((np.diff(cluster.endpoint_offset) * ports).sum())
+        for resource in mode.resources():
+            coefficient = defaults.coefficients[resource.limit]
+            used = (
+                resource.per_connection * open_connections
+                + resource.per_service_port * float(ports.sum())
+                + resource.per_endpoint * endpoints
+                + resource.per_dispatch * float(counts.dispatch.sum())
+                + resource.per_own * float(counts.own.sum())
+            )
+            source = defaults.text.sources[coefficient.source]
+            yield Limit(f"{name}: {resource.name}", "hard", round(used), coefficient.value, resource.unit, source)
 
 
 def _namespaces(scenario: Scenario) -> dict[str, int]:

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kpsim.cluster.columns import Cluster
-from kpsim.experiment.explanation.path import chain_path, own_lines, rendered, server_path
 from kpsim.experiment.explanation.subject import Subject, entrances, facts_of, find_service
 from kpsim.experiment.replications import build_cluster
 from kpsim.profiles.costs import Costs
 from kpsim.proxy.contract import Mode, PacketState, Stage, Steps
-from kpsim.proxy.sync.timeline import usable_at_start
+from kpsim.proxy.sync.timeline import start_counts
 from kpsim.rng import stream
 from kpsim.scenario.model import Scenario
 from kpsim.simulation import mode_of
@@ -67,10 +65,10 @@ def explain_service(scenario: Scenario, name: str) -> Explanation:
     mode, costs = mode_of(scenario, scenario.kube_proxy.mode)
     about_it = tuple(w for w in warnings if name in w or not w.startswith("Service "))
     headline = f"Service {name}, type {subject.type}, under kube-proxy mode {mode.name}"
-    facts = tuple(facts_of(subject))
+    facts = tuple(facts_of(subject, ignores_policies=mode.ignores_policies))
     if not cluster.services.proxied[subject.row]:
         return Explanation(headline, facts, (), (), about_it)
-    total = _dispatch_total(cluster, mode)
+    total = int(start_counts(cluster, mode).dispatch.sum())
     ports = tuple(_explain_port(scenario, subject, mode, costs, q, total) for q in subject.ports)
     footnotes = _footnotes(scenario, subject, mode, costs, total)
     if any("[A" in fact for fact in (*facts, *(fact for port in ports for fact in port.facts))):
@@ -87,33 +85,19 @@ def _explain_port(
     draw = int(stream(scenario.run.seed, "explain", q).integers(0, 1 << 32))
     walk = mode.walk(rules, q, draw, q)
     name = f" {cluster.port_name[q]}" if cluster.port_name[q] else ""
-    scans = False
-    if rules.virtual_servers:
-        path, later = server_path(rules, subject, q, walk), "the IPVS connection table knows where they go; no lookup"
-    else:
-        scans = any(s.steps is Steps.DISPATCH for s in mode.stages(PacketState.FIRST))
-        path = chain_path(rules, cluster, q, walk, total) if scans else iter(walk.met)
-        later = "conntrack knows the connection and applies its translation; the nat table is not read again"
     served = walk.pod >= 0
     verdict = f"it goes to {view.address(q, walk.pod)}, and so does the rest of the connection" if served else (
-        'nobody can serve it: refused at once (ICMP port unreachable, the client sees "connection refused")'
+        f"nobody can serve it: {mode.words.refused}"
     )  # fmt: skip
     return PortExplanation(
         headline=f"port{name} {subject.ip}:{cluster.port_number[q]}/{cluster.port_protocol[q]}",
-        facts=tuple(entrances(subject, q, bool(rules.virtual_servers))),
-        rules=tuple(rendered(rules)) if rules.virtual_servers or scans else own_lines(mode, rules, subject.name),
-        path=tuple(f"{number}. {line}" for number, line in enumerate(path, 1)),
+        facts=tuple(entrances(subject, q, mode.words.outside)),
+        rules=tuple(mode.listing(rules, subject.name)),
+        path=tuple(f"{number}. {line}" for number, line in enumerate(mode.path(rules, q, walk, total), 1)),
         verdict=verdict,
         costs=_cost_lines(mode, costs, total, len(subject.pods)),
-        later=later if served else "",
+        later=mode.words.later if served else "",
     )
-
-
-def _dispatch_total(cluster: Cluster, mode: Mode) -> int:
-    n = np.arange(cluster.initial)
-    services = cluster.services.take(n)
-    usable = np.diff(usable_at_start(cluster)[0])[: cluster.initial]
-    return int((mode.rule_counts(services, usable).dispatch * services.proxied).sum())
 
 
 def _cost_lines(mode: Mode, costs: Costs, total: int, usable: int) -> tuple[CostLine, ...]:
@@ -158,6 +142,6 @@ def _footnotes(scenario: Scenario, subject: Subject, mode: Mode, costs: Costs, t
                 measured = costs.coefficients[name].measured_to or 0
                 what = f"{stage.name}, measured up to {measured:,.0f} steps and here up to {most:,} ({times:.1f}x)"
                 notes.append(f"Extrapolated: {what}.")
-    if any(stage.steps is Steps.DISPATCH for stage in mode.stages(PacketState.FIRST)) and subject.pods:
+    if mode.scan_rotates and subject.pods:
         notes.append("The place in the list changes with every sync, so the average is what counts, not today's place.")
     return tuple(notes)

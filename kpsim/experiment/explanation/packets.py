@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from kpsim.cluster.columns import Cluster
 from kpsim.errors import InputError, Place, Problem
+from kpsim.experiment.explanation.story import OUTSIDE, VERDICTS, PacketStory, address, sent, socket
 from kpsim.experiment.replications import build_cluster
 from kpsim.profiles.costs import Costs
 from kpsim.proxy.contract import Mode, PacketState
@@ -19,8 +20,6 @@ from kpsim.scenario.model import Scenario
 from kpsim.simulation import mode_of
 
 __all__ = ["NodeRules", "PacketStory", "explain_packet"]
-
-OUTSIDE = "203.0.113.77"  # an address nobody has, for a client outside the cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +45,13 @@ class NodeRules:
             mend = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known)[:5])}"
             raise InputError([Problem(Place(), what=f"there is no node {node}", mend=mend)])
         mode, costs = mode_of(scenario, scenario.kube_proxy.mode)
-        config = node_config(
-            cluster, node, scenario.cluster.pod_cidr, masquerade_all=scenario.kube_proxy.masquerade_all
-        )
+        config = node_config(cluster, node, scenario.cluster.pod_cidr, scenario.kube_proxy, scenario.kubernetes_version)
         states = tuple(exact_states(cluster, node))
         return NodeRules(scenario, cluster, mode, costs, config, states, mode.exact(states, config), warnings)
 
-    def text(self) -> Iterator[str]:
-        """The rules as the real tools take them."""
-        return self.mode.text(self.rules)
-
-
-@dataclass(frozen=True, slots=True)
-class PacketStory:
-    """What happens to a packet, in sentences."""
-
-    headline: str
-    met: tuple[str, ...]
-    verdict: str
-    notes: tuple[str, ...]
-    warnings: tuple[str, ...]
+    def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
+        """The rules as the real tools take them; or what is written after the Services in ``changed`` have."""
+        return self.mode.text(self.rules, changed)
 
 
 def explain_packet(scenario: Scenario, source: str, destination: str, protocol: str, node: str) -> PacketStory:
@@ -104,43 +90,19 @@ def _price(scenario: Scenario, first_s: float, later_s: float) -> str:
 
 
 def _verdict(trace: Trace) -> str:
-    said = {
-        "DROP": "dropped: the client waits, sends its SYN again, and times out",
-        "REJECT": "rejected: the client is told at once (ICMP port unreachable)",
-        "ACCEPT": "accepted by the node itself",
-        "none": "untouched: no rule of kube-proxy's is about it",
-    }
-    if trace.verdict != "DNAT":
-        return said[trace.verdict]
-    where = " or ".join(trace.endpoints)
-    how = "masqueraded: the endpoint sees the node's address" if trace.masqueraded else "the endpoint sees the client"
-    return f"sent to {where}, {how}"
+    return sent(trace.endpoints, trace.masqueraded) if trace.verdict == "DNAT" else VERDICTS[trace.verdict]
 
 
 def _source(found: NodeRules, text: str) -> str:
     words = {"pod": str(ipaddress.ip_network(found.config.pod_cidr or "10.0.0.0/8")[-2]),
              "node": found.config.node_ips[0], "outside": OUTSIDE}  # fmt: skip
-    return words.get(text) or _address(text, "--from")
-
-
-def _address(text: str, option: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        what = f"{text!r} is no address"
-        raise InputError(
-            [Problem(Place(), key=option, what=what, mend="write an address, pod, node or outside")]
-        ) from None
+    return words.get(text) or address(text, "--from")
 
 
 def _destination(found: NodeRules, text: str, protocol: str) -> tuple[str, int, str]:
     """Address, port and protocol of ``--to``."""
     if "/" not in text:
-        ip, _, port = text.rpartition(":")
-        if not port.isdigit():
-            what = f"{text!r} is neither ip:port nor namespace/name"
-            raise InputError([Problem(Place(), key="--to", what=what, mend="e.g. default/web:80 or 10.96.0.10:53")])
-        return _address(ip.strip("[]"), "--to"), int(port), protocol
+        return (*socket(text), protocol)
     name, _, port = text.partition(":")
     mine = [s.info for s in found.states if s.info.service == name]
     if not mine:

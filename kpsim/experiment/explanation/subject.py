@@ -12,6 +12,7 @@ from kpsim.cluster.columns import Cluster, dotted
 from kpsim.errors import InputError, Place, Problem
 from kpsim.kube.objects import ResolvedService, Service
 from kpsim.kube.resolve import resolve
+from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.rules import NodeView
 from kpsim.proxy.states import node_config
 from kpsim.proxy.sync.timeline import usable_at_start
@@ -35,6 +36,8 @@ class Subject:
     pods: tuple[int, ...]
     ports: range
     pod_cidr: str
+    kube_proxy: ProxyParams
+    kubernetes_version: tuple[int, int]
 
     @property
     def service(self) -> Service | None:
@@ -53,7 +56,7 @@ class Subject:
 
     def view(self, q: int) -> NodeView:
         """What a node holds for service port ``q`` alone."""
-        config = node_config(self.cluster, "node-0", self.pod_cidr)
+        config = node_config(self.cluster, "node-0", self.pod_cidr, self.kube_proxy, self.kubernetes_version)
         return NodeView(self.cluster, {self.row: self.pods}, np.array([q]), self.cluster.pod_ip, config)
 
     def addresses(self, q: int) -> str:
@@ -88,6 +91,8 @@ def find_service(scenario: Scenario, cluster: Cluster, name: str) -> Subject:
         pods=tuple(pods[offset[row] : offset[row + 1]].tolist()),
         ports=range(int(cluster.port_offset[row]), int(cluster.port_offset[row + 1])),
         pod_cidr=scenario.cluster.pod_cidr,
+        kube_proxy=scenario.kube_proxy,
+        kubernetes_version=scenario.kubernetes_version,
     )
 
 
@@ -103,7 +108,7 @@ def _no_such(cluster: Cluster, name: str) -> Problem:
     return Problem(Place(), what=f"there is no Service {name}", mend=mend)
 
 
-def facts_of(subject: Subject) -> Iterator[str]:
+def facts_of(subject: Subject, *, ignores_policies: bool = False) -> Iterator[str]:
     """What it is and who serves it, before any rule."""
     namespace, _, bare = subject.name.partition("/")
     dns = f"{bare}.{namespace}.svc.cluster.local"
@@ -130,7 +135,8 @@ def facts_of(subject: Subject) -> Iterator[str]:
         yield f"sessionAffinity: {service.session_affinity}: a client that comes back goes to the same Pod [A13]"
     for policy in ("external", "internal"):
         if service and getattr(service, f"{policy}_traffic_policy") == "Local":
-            yield f"{policy}TrafficPolicy: Local is read, not modelled: here every endpoint serves every node [A13]"
+            stays = "such traffic stays on its node (below: one without endpoints)"
+            yield f"{policy}TrafficPolicy: Local: {'this mode ignores it' if ignores_policies else stays}"
 
 
 def _why_nobody(subject: Subject, selector: str) -> Iterator[str]:
@@ -144,8 +150,8 @@ def _why_nobody(subject: Subject, selector: str) -> Iterator[str]:
     yield f"what kube-proxy sees: kubectl -n {namespace} get endpointslices -l kubernetes.io/service-name={bare}"
 
 
-def entrances(subject: Subject, q: int, servers: bool) -> Iterator[str]:
-    """Where else the port is reached, and how such a packet's way differs."""
+def entrances(subject: Subject, q: int, how: str) -> Iterator[str]:
+    """Where else the port is reached, and ``how`` such a packet's way differs."""
     cluster, service = subject.cluster, subject.service
     if subject.pods:
         yield f"endpoints: {subject.addresses(q)}"
@@ -157,12 +163,5 @@ def entrances(subject: Subject, q: int, servers: bool) -> Iterator[str]:
         yield f"at {', '.join(outside)} too (external or load balancer addresses)"
     elif subject.type == "LoadBalancer":
         yield "its load balancer has no address yet (EXTERNAL-IP <pending>); the cloud's would send to the NodePort"
-    if (node_port or outside) and subject.pods and not servers:
-        yield (
-            "a packet for the NodePort passes all of KUBE-SERVICES, whose last rule leads to KUBE-NODEPORTS;"
-            if (node_port)
-            else "a packet from outside finds its address in KUBE-SERVICES;"
-        )
-        yield "it is marked in KUBE-EXT (masquerade: the Pod answers by way of this node), then goes on as below [A16]"
-    elif node_port or outside:
-        yield "these addresses are virtual servers of their own; a packet from outside is masqueraded as well [A16]"
+    if node_port or outside:
+        yield f"{how} [A16]"

@@ -27,6 +27,9 @@ _MARKS = {
 _FOUND = {name: re.compile(pattern, re.MULTILINE) for name, pattern in _MARKS.items()}
 _KIND = re.compile(r"(KUBE-(?:SVC|SVL|SEP|EXT|FW|XLB))-[A-Z2-7]{16}|((?:service|local|external|firewall|endpoint)-).*")
 
+Shown = Tables | nft.Ruleset | ipvs.VirtualServers
+"""What a reader of one format makes of a text."""
+
 FORMATS = ("iptables-save", "iptables -nvL", "ipvsadm -Ln", "/proc/net/ip_vs", "nft list ruleset")
 
 
@@ -46,6 +49,8 @@ class RuleDump:
     servers: tuple[int, int] = (0, 0)  # IPVS's virtual and real ones
     elsewhere: str = ""  # where Services' rules are, if there are none here
     warnings: tuple[str, ...] = ()
+    torn: tuple[str, ...] = ()  # those of the warnings that say what could not be read
+    shown: tuple[Shown, ...] = field(default=(), repr=False, compare=False)  # the rules themselves
 
     def notes(self) -> Iterator[str]:
         """What a reader of a scenario made from it wants to know of the rules themselves."""
@@ -100,6 +105,8 @@ def read_dump(text: str, file: str, node: str = "") -> RuleDump:
         elsewhere="" if findings.ports else _elsewhere(text),
         servers=next((part.servers for part in parts if any(part.servers)), (0, 0)),
         warnings=tuple(f"{file}: {warning}" for warning in warnings),
+        torn=tuple(f"{file}: {warning}" for part in parts for warning in part.torn),
+        shown=tuple(shown for part in parts for shown in part.shown),
     )
 
 
@@ -142,6 +149,7 @@ def _elsewhere(text: str) -> str:
 
 
 def _of_tables(tables: Tables, node: str) -> RuleDump:
+    torn = (*tables.warnings, *_cut_off(tables))
     return RuleDump(
         file="",
         formats=(),
@@ -151,7 +159,9 @@ def _of_tables(tables: Tables, node: str) -> RuleDump:
         hooks=hooks_in(tables),
         backend=tables.backend,
         pod_range=chains.pod_range(tables),
-        warnings=(*tables.warnings, *_cut_off(tables), *_back_end(tables)),
+        warnings=(*torn, *_back_end(tables)),
+        torn=torn,
+        shown=(tables,),
     )
 
 
@@ -177,8 +187,16 @@ def _of_virtual_servers(text: str, _: str) -> RuleDump:
         warnings.append("IPVS knows no names: Services are called after their addresses")
     counts = len(found.servers), sum(len(server.real) for server in found.servers)
     return RuleDump(
-        "", (), "ipvs", findings, scheduler=found.scheduler, servers=counts, warnings=tuple(warnings)
-    )  # fmt: skip
+        file="",
+        formats=(),
+        mode="ipvs",
+        findings=findings,
+        scheduler=found.scheduler,
+        servers=counts,
+        warnings=tuple(warnings),
+        torn=found.warnings,
+        shown=(found,),
+    )
 
 
 def _of_ruleset(ruleset: nft.Ruleset, node: str) -> RuleDump:
@@ -192,6 +210,8 @@ def _of_ruleset(ruleset: nft.Ruleset, node: str) -> RuleDump:
         hooks=verdicts.hooks_in(ruleset) if mine else (),
         pod_range=verdicts.pod_range(ruleset),
         warnings=ruleset.warnings,
+        torn=ruleset.warnings,
+        shown=(ruleset,),
     )
 
 

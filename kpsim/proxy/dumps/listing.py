@@ -17,7 +17,7 @@ __all__ = ["read_listing"]
 BUILT_IN = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 EVERYWHERE = ("", "*", "any", "0.0.0.0/0", "::/0", "anywhere")
 
-_CHAIN = re.compile(r"Chain (\S+) \((policy|\d+ references)")
+_CHAIN = re.compile(r"Chain (\S+) \((?:policy (\w+)|\d+ references)")
 _HEAD = re.compile(r"(num\s+)?(pkts\s+bytes\s+)?target\s+prot\s+opt\s+(in\s+out\s+)?source\s+destination")
 _PROTOCOL = r"!?(?:all|tcp|udp|udplite|sctp|dccp|icmp|icmpv6|ipv6-icmp|esp|ah|gre|igmp|ipencap|ipip|vrrp|\d+)"
 _COLUMNS = r"(?:(?P<target>\S+)\s+)?(?P<protocol>" + _PROTOCOL + r")\s+(?:(?:--|[-!+]f)\s+)?"
@@ -49,6 +49,7 @@ def read_listing(text: str) -> Tables:
     """Every table of a listing; what is cut off at the end is left out."""
     tables: dict[str, dict[str, list[Rule]]] = {}
     sections: list[dict[str, list[Rule]]] = []
+    dropping: list[tuple[dict[str, list[Rule]], str]] = []
     parse: Callable[[str], Rule | None] = _parser(counters=True, numbers=False, interfaces=True)
     rules: list[Rule] | None = None
     odd = 0
@@ -57,7 +58,9 @@ def read_listing(text: str) -> Tables:
         head = _HEAD.match(line.strip())
         if opening:
             rules = []
-            _section(sections, opening[1])[opening[1]] = rules
+            here = _section(sections, opening[1])
+            here[opening[1]] = rules
+            dropping += [(here, opening[1])] if opening[2] == "DROP" else []
         elif head:
             parse = _parser(counters=bool(head[2]), numbers=bool(head[1]), interfaces=bool(head[3]))
         elif rules is not None and line.strip():
@@ -69,7 +72,8 @@ def read_listing(text: str) -> Tables:
     for chains in sections:
         tables.setdefault(table_of(chains), {}).update(chains)
     warnings = (f"{odd:,} lines were not understood as rules and are left out",) if odd else ()
-    return Tables(tables, "", warnings)
+    policies = {(table_of(chains), name): "DROP" for chains, name in dropping}
+    return Tables(tables, "", warnings, policies)
 
 
 def _section(sections: list[dict[str, list[Rule]]], chain: str) -> dict[str, list[Rule]]:
@@ -128,7 +132,7 @@ def _with_rest(parts: Parts, target: str, rest: str) -> Rule:
         (r" (?:tcp |udp |sctp )?to:(\S+)", lambda found: options.extend(["--to-destination", found[1]])),
         (_COUNTS, lambda found: parts.counts.append(found[1])),
         *((words, _append(parts.match, said)) for words, said in _WORDS),
-        *((words, _append(options, said)) for words, said in _OPTIONS),
+        *((words, _extend(options, said)) for words, said in _OPTIONS),
     )
     for pattern, take in steps:
         if found := re.search(pattern, rest):
@@ -136,7 +140,7 @@ def _with_rest(parts: Parts, target: str, rest: str) -> Rule:
             rest = rest.replace(found[0], " ", 1)
     left = " ".join(word for word in rest.split() if word not in ("tcp", "udp", "sctp"))
     if left and target in ("MARK", "CONNMARK", "REJECT", "LOG", "NFLOG", "SNAT", "MASQUERADE", "DNAT", "CT", "TPROXY"):
-        options.append(left)
+        options += left.split()
     elif left:
         parts.match.append(left)
     return made_rule(parts, target, options)
@@ -144,3 +148,7 @@ def _with_rest(parts: Parts, target: str, rest: str) -> Rule:
 
 def _append(to: list[str], said: str) -> Callable[[re.Match[str]], None]:
     return lambda found: to.append(found.expand(said).strip())
+
+
+def _extend(to: list[str], said: str) -> Callable[[re.Match[str]], None]:
+    return lambda found: to.extend(found.expand(said).split())

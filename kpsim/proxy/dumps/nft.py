@@ -17,7 +17,7 @@ __all__ = ["Chain", "Element", "NftTable", "Ruleset", "read_json", "read_ruleset
 _TABLE = re.compile(r"table (\w+) (\S+) \{")
 _BLOCK = re.compile(r"(set|map|chain|flowtable|counter|ct \w+|limit|quota) (\S+) \{")
 _HANDLE = re.compile(r"\s*# handle \d+\s*$")
-_HOOK = re.compile(r"type (\w+) hook (\w+)(?: device\S* \S+)? priority ([^;]+);")
+_HOOK = re.compile(r"type (\w+) hook (\w+)(?: device\S* \S+)? priority ([^;]+);(?: policy (\w+);)?")
 _ELEMENTS = re.compile(r"elements = \{(.*)\}", re.DOTALL)
 _PIECES = re.compile(r'(?:"[^"]*"|\{[^}]*\}|[^,"{])+')
 _ITEM = re.compile(r'(?P<key>.*?)(?: (?:timeout|expires) \S+)*(?: comment "(?P<comment>[^"]*)")?(?: : (?P<value>.*))?')
@@ -41,6 +41,7 @@ class Chain:
     hook: str = ""
     kind: str = ""
     priority: int = 0
+    policy: str = ""
 
 
 @dataclass(slots=True)
@@ -118,6 +119,7 @@ def _fill_block(table: NftTable, kind: str, name: str, lines: Iterator[str]) -> 
             elements += _elements(line)
         elif hook and kind == "chain":
             chain.kind, chain.hook, chain.priority = hook[1], hook[2], _priority(hook[3])
+            chain.policy = hook[4] or ""
         elif kind == "chain" and line and not line.startswith(("comment ", "policy ", "#")):
             chain.rules.append(line)
         elif kind == "set" and line.startswith("timeout "):
@@ -185,6 +187,7 @@ def _take(tables: dict[tuple[str, str], NftTable], kind: str, made: object) -> N
     if kind == "chain":
         chain = table.chains.setdefault(name, Chain())
         chain.hook, chain.kind = str(made.get("hook", "")), str(made.get("type", ""))
+        chain.policy = str(made.get("policy", ""))
         chain.priority = made["prio"] if isinstance(made.get("prio"), int) else 0
     elif kind == "rule":
         written = made.get("expr")
@@ -248,6 +251,11 @@ _WORDS: dict[str, Any] = {
     "meta": lambda said: f"meta {said.get('key')}",
     "ct": lambda said: f"ct {said.get('key')}",
     "fib": lambda said: f"fib {_expression(said.get('flags'))} {said.get('result')}",
+    "&": lambda said: " & ".join(map(_expression, said)),
+    "|": lambda said: " | ".join(map(_expression, said)),
+    "^": lambda said: " ^ ".join(map(_expression, said)),
+    "mangle": lambda said: f"{_expression(said.get('key'))} set {_expression(said.get('value'))}",
+    "range": lambda said: "-".join(map(_expression, said)),
     "prefix": lambda said: f"{said.get('addr')}/{said.get('len')}",
     "set": lambda said: _items(said) if isinstance(said, list) else f"update {said.get('set')}",
     "concat": lambda said: " . ".join(map(_expression, said)),

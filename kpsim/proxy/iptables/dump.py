@@ -61,6 +61,7 @@ class Tables:
     chains: Mapping[str, Mapping[str, Sequence[Rule]]] = field(default_factory=dict)
     backend: str = ""  # legacy or nft, where the text says so
     warnings: tuple[str, ...] = ()
+    policies: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (table, built-in chain) -> DROP
 
 
 def rule_set(text: str) -> RuleSet:
@@ -73,6 +74,7 @@ def read_saved(text: str) -> Tables:
     lines = _lines(text)
     tables: dict[str, dict[str, list[Rule]]] = {}
     nameless: list[dict[str, list[Rule]]] = []  # iptables -S names no table
+    dropping: list[tuple[dict[str, list[Rule]], str]] = []
     current: dict[str, list[Rule]] | None = None
     open_table, odd = "", 0
     for line in lines:
@@ -86,7 +88,9 @@ def read_saved(text: str) -> Tables:
             if not open_table and (current is None or (rule.startswith("-P ") and any(current.values()))):
                 nameless.append(current := {})
             if current is not None and not rule.startswith("-A "):
-                current.setdefault(_DECLARED.sub("", rule).split(" ")[0], [])
+                name, *policy = _DECLARED.sub("", rule).split(" ")
+                current.setdefault(name, [])
+                dropping += [(current, name)] if policy[:1] == ["DROP"] else []
             elif current is not None:
                 made = _saved_rule(rule)
                 odd += made is None
@@ -95,7 +99,8 @@ def read_saved(text: str) -> Tables:
     tables |= {table_of(chains): chains for chains in nameless}
     warnings = [f"the {open_table} table has no end: the text is cut off, read as far as it goes"] if open_table else []
     warnings += [f"{odd:,} lines were not understood as rules and are left out"] if odd else []
-    return Tables(tables, _backend(text), tuple(warnings))
+    policies = {(t, name): "DROP" for t, here in tables.items() for chains, name in dropping if chains is here}
+    return Tables(tables, _backend(text), tuple(warnings), policies)
 
 
 def _lines(text: str) -> list[str]:

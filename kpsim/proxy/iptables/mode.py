@@ -3,34 +3,48 @@
 Structure from pkg/proxy/iptables/proxier.go.  The first packet of a connection passes the rules of other service ports
 in KUBE-SERVICES, in an order that is new after every sync, then tries statistic rules until one takes it.  A partial
 sync (KEP-3453, on by default since 1.27) writes the chains of changed Services and the top-level chains whole; the
-legacy back end reads and swaps the entire nat table either way.  Left out of the counts the engines use: traffic
-policies, the way of a node inside source ranges through KUBE-FW, that one ClusterIP's ports are dearer to tell apart
+legacy back end reads and swaps the entire nat table either way.  Left out of the counts the engines use: topology
+hints, the way of a node inside source ranges through KUBE-FW, that one ClusterIP's ports are dearer to tell apart
 than different ClusterIPs [A10], and the layouts of chains before 1.26.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from kpsim.cluster.columns import ServiceColumns, dotted
+from kpsim.cluster.columns import ServiceColumns
 from kpsim.profiles.defaults import load_defaults
-from kpsim.proxy.contract import PacketState, RuleCounts, RunnerSettings, Stage, Steps, SyncCounts, SyncKind, Work
+from kpsim.proxy.contract import (
+    ModeWords,
+    PacketState,
+    Resource,
+    RuleCounts,
+    RunnerSettings,
+    Stage,
+    Steps,
+    SyncCounts,
+    SyncKind,
+    Work,
+)
+from kpsim.proxy.counts import EndpointCounts, port_kinds
 from kpsim.proxy.iptables.program import program
 from kpsim.proxy.iptables.text import restore_lines
 from kpsim.proxy.iptables.tracer import trace
+from kpsim.proxy.iptables.walk import path, walk
+from kpsim.proxy.listing import rendered
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.params import ProxyParams
-from kpsim.proxy.rules import FILTER, NodeView, Packet, RuleSet, Trace, Walk
+from kpsim.proxy.rules import NodeView, Packet, RuleSet, Trace, Walk
 from kpsim.units import I64
 
 __all__ = ["Iptables"]
 
 PARTIAL_SYNC_SINCE = (1, 27)  # KEP-3453: alpha and off in 1.26, on in 1.27, always in 1.28
 CONSTANT_RULES = 5  # KUBE-POSTROUTING 3, KUBE-MARK-MASQ 1, the last rule of KUBE-SERVICES 1
-EXTERNAL_CHAIN_RULES = 2  # KUBE-EXT: mark, jump
+EXTERNAL_CHAIN_RULES = 2  # KUBE-EXT: mark, jump; under Local one more for Pods, and one where there is a local endpoint
 ENDPOINT_CHAIN_RULES = 2  # KUBE-SEP: hairpin mark, DNAT
 NODE_PORT_RULES = 2  # in KUBE-NODEPORTS: the 127/8 counting rule and the jump
 ENSURED_JUMPS = 14  # each an "ensure chain" and an "ensure rule" process in a full sync
@@ -41,6 +55,21 @@ class Iptables:
     """The mode behind ``--proxy-mode=iptables`` on the legacy tables."""
 
     name = "iptables"
+    words = ModeWords(
+        later="conntrack knows the connection and applies its translation; the nat table is not read again",
+        refused='refused at once (ICMP port unreachable, the client sees "connection refused")',
+        outside=(
+            "a packet for the NodePort passes all of KUBE-SERVICES, whose last rule leads to KUBE-NODEPORTS, one for "
+            "another address finds it in KUBE-SERVICES; it is marked in KUBE-EXT (masquerade: the Pod answers by way "
+            "of this node), then goes on as below"
+        ),
+    )
+    scan_rotates = True
+    falls_back = False
+    ignores_policies = False
+    drops_without_local = True
+    refuses = True
+    reports_programming = True
 
     def __init__(self, params: ProxyParams, backend: str = "legacy") -> None:
         self._params = params
@@ -51,26 +80,39 @@ class Iptables:
         defaults = load_defaults()
         minimum = self._params.min_sync_period_s
         period = self._params.sync_period_s
+        period = defaults.value("kube_proxy.sync_period") if period is None else period
         full = defaults.value("kube_proxy.full_sync_period")
         return RunnerSettings(
             # a configured 0 is defaulted too: pkg/proxy/apis/config/v1alpha1/defaults.go
             min_sync_s=minimum or defaults.value("kube_proxy.min_sync_period_iptables"),
             idle_s=full,
             full_s=full if version >= PARTIAL_SYNC_SINCE else None,
-            cleanup_s=defaults.value("kube_proxy.sync_period") if period is None else period,
+            cleanup_s=period,
+            retry_s=period,
+            canary_s=period,
+            locks=True,
         )
 
-    def rule_counts(self, services: ServiceColumns, usable: I64) -> RuleCounts:
+    def resources(self) -> Sequence[Resource]:
+        """None: chains grow until memory ends."""
+        return ()
+
+    def rule_counts(self, services: ServiceColumns, endpoints: EndpointCounts) -> RuleCounts:
         """Rules of each Service in the nat table, by the counts of its ports and endpoints."""
-        served = (services.proxied & (usable > 0)).astype(np.int64)
         addresses = services.external_ips + services.load_balancer_ips
-        external = np.where(addresses > 0, services.ports, services.node_ports)  # ports with a KUBE-EXT chain
         guarded = ((services.load_balancer_ips > 0) & (services.source_ranges > 0)).astype(np.int64)
         firewall = guarded * (services.source_ranges + 1)  # a rule a range, and one for the rest
-        cluster_chain = 1 + usable * (1 + services.affinity)
-        own = services.ports * (cluster_chain + ENDPOINT_CHAIN_RULES * usable + firewall)
-        own += EXTERNAL_CHAIN_RULES * external + NODE_PORT_RULES * services.node_ports
-        return RuleCounts(dispatch=served * services.ports * (1 + addresses), own=served * own)
+        choice = 1 + services.affinity  # rules of an endpoint in each chain that chooses among them
+        reachable, _ = kinds = port_kinds(services, endpoints)
+        external = EXTERNAL_CHAIN_RULES + reachable.outside_local * (1 + reachable.outside)
+        node_ports = NODE_PORT_RULES * services.node_ports * services.proxied
+        dispatch = reachable.ports * reachable.served * addresses
+        own = reachable.served * (reachable.ports * (external + firewall) + node_ports)
+        for kind in kinds:
+            chains = kind.inside + choice * (kind.cluster + kind.local) + ENDPOINT_CHAIN_RULES * kind.used
+            dispatch = dispatch + kind.ports * kind.inside
+            own = own + kind.ports * chains
+        return RuleCounts(dispatch=dispatch, own=own)
 
     def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
         """All rules of the nat table."""
@@ -130,34 +172,23 @@ class Iptables:
         """The nat and filter tables' chains for ``states``, policies and all."""
         return program(states, config)
 
-    def text(self, rules: RuleSet) -> Iterator[str]:
-        """What ``iptables-restore --noflush`` takes in a full sync."""
-        return restore_lines(rules)
+    def text(self, rules: RuleSet, changed: Collection[str] | None = None) -> Iterator[str]:
+        """What ``iptables-restore --noflush`` takes in a full sync, or in a partial one after a change."""
+        return restore_lines(rules, changed)
 
     def trace(self, rules: RuleSet, config: NodeConfig, packet: Packet) -> Trace:
         """Follow a packet from any source through the chains."""
         return trace(rules, config, packet)
 
+    def listing(self, rules: RuleSet, service: str) -> Iterator[str]:
+        """Chains in the order in which a packet comes to them."""
+        return rendered(rules)
+
+    def path(self, rules: RuleSet, port: int, walk: Walk, total: int) -> Iterator[str]:
+        """Chain by chain: what is passed, what is taken and why."""
+        assert rules.view is not None
+        return path(rules, int(rules.view.cluster.port_number[port]), walk, total)
+
     def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:
         """Follow a Pod's first packet to the ClusterIP of ``port`` through ``rules``."""
-        assert rules.view is not None
-        cluster = rules.view.cluster
-        service = int(cluster.port_service[port])
-        wanted = (
-            dotted(int(cluster.services.cluster_ip[service])),
-            cluster.port_protocol[port].lower(),
-            int(cluster.port_number[port]),
-        )
-        met: list[str] = []
-        for scanned, rule in enumerate(rules.chains["KUBE-SERVICES"]):
-            if (rule.destination, rule.protocol, rule.port) == wanted:
-                met.append(rule.render("KUBE-SERVICES"))
-                tries = [r for r in rules.chains[rule.target] if r.target.startswith("KUBE-SEP-") and not r.match]
-                chosen = int(self.select(np.int64(draw), np.int64(turn), np.int64(len(tries))))  # type: ignore[arg-type]  # a scalar is an array here
-                met += [r.render(rule.target) for r in tries[: chosen + 1]]
-                dnat = rules.chains[tries[chosen].target][-1]
-                met.append(dnat.render(tries[chosen].target))
-                return Walk(dnat.pod, scanned, min(chosen + 1, len(tries) - 1), tuple(met))
-        refusals = rules.chains["KUBE-SERVICES" + FILTER]
-        met += [r.render("KUBE-SERVICES") for r in refusals if r.destination == wanted[0]]
-        return Walk(-1, rules.dispatch, 0, tuple(met))
+        return walk(rules, port, lambda among: int(self.select(np.int64(draw), np.int64(turn), np.int64(among))))  # type: ignore[arg-type]  # scalars are arrays here

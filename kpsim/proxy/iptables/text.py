@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 
 from kpsim.proxy.rules import FILTER, RuleSet
 
-__all__ = ["ALWAYS_WRITTEN", "jump_lines", "restore_lines", "stale_chains", "written_chains"]
+__all__ = ["ALWAYS_WRITTEN", "JUMPS", "jump_lines", "restore_lines", "stale_chains", "written_chains"]
 
 ALWAYS_WRITTEN = ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-POSTROUTING", "KUBE-MARK-MASQ")
 

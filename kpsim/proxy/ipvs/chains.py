@@ -60,12 +60,14 @@ class _Asking:
     def match(self, name: str, sides: str, more: str = "") -> str:
         return f"-m set --match-set {kernel_name(name, self.family)} {sides}{more}"
 
-    def when_filled(self, name: str, sides: str, *targets: str, protocol: str = "", source: str = "") -> Iterator[Rule]:
+    def when_filled(
+        self, name: str, sides: str, *targets: str, protocol: str = "", source: str = "", interface: str = ""
+    ) -> Iterator[Rule]:
         """Rules with the set's comment, one a target, if the set holds anything."""
         if self.sets.get(name):
+            comment, match = SETS[name].comment, self.match(name, sides)
             for target in targets:
-                comment = SETS[name].comment
-                yield Rule(target, comment, protocol=protocol, source=source, match=self.match(name, sides))
+                yield Rule(target, comment, protocol=protocol, source=source, interface=interface, match=match)
 
 
 def chains_for(
@@ -92,11 +94,13 @@ def _services(asking: _Asking, config: NodeConfig) -> Iterator[Rule]:
     """Mark what must be masqueraded, then accept what is for a virtual server, lest other rules stop it."""
     yield Rule("RETURN", source=LOOPBACK[config.ip_family])
     yield from asking.when_filled("KUBE-LOAD-BALANCER", BOTH, "KUBE-LOAD-BALANCER")
-    sides, source = BOTH, ""
+    sides, source, interface = BOTH, "", ""
     if not config.masquerade_all:
-        source = f"!{config.pod_cidr}" if config.pod_cidr else ""
-        sides = BOTH if config.pod_cidr else "src,dst"  # a node that calls a ClusterIP comes from it
-    yield from asking.when_filled("KUBE-CLUSTER-IP", sides, "KUBE-MARK-MASQ", source=source)
+        if detector := config.detector:
+            source, interface = detector.source(others=True), detector.arrival(others=True)
+        else:
+            sides = "src,dst"  # a node that calls a ClusterIP comes from it
+    yield from asking.when_filled("KUBE-CLUSTER-IP", sides, "KUBE-MARK-MASQ", source=source, interface=interface)
     yield from asking.when_filled("KUBE-EXTERNAL-IP", BOTH, "KUBE-MARK-MASQ")
     for name in ("KUBE-EXTERNAL-IP", "KUBE-EXTERNAL-IP-LOCAL"):
         if asking.sets.get(name):

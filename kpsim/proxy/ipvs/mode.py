@@ -9,28 +9,40 @@ new for each connection.  All others are accepted, written out, and modelled as 
 balance with care, since lc, wlc, sed and nq look at connections, and dh, mh, lblc and lblcr at addresses.
 
 Left out of the counts the engines use: graceful termination (:mod:`kpsim.proxy.ipvs.sync` knows it), session affinity,
-traffic policies, node addresses beyond those of the configuration given, one by default [A11], and, when a Service is
+topology hints, node addresses beyond those of the configuration given, one by default [A11], and, when a Service is
 created or deleted, the time of its addresses on kube-ipvs0 and of an ipset process for each of its entries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from kpsim.cluster.columns import ServiceColumns, dotted
 from kpsim.profiles.defaults import load_defaults
-from kpsim.proxy.contract import PacketState, RuleCounts, RunnerSettings, Stage, SyncCounts, SyncKind, Work
+from kpsim.proxy.contract import (
+    ModeWords,
+    PacketState,
+    Resource,
+    RuleCounts,
+    RunnerSettings,
+    Stage,
+    SyncCounts,
+    SyncKind,
+    Work,
+)
+from kpsim.proxy.counts import EndpointCounts, port_kinds
 from kpsim.proxy.ipvs.chains import CHAINS, JUMPS
 from kpsim.proxy.ipvs.ipsets import SETS
 from kpsim.proxy.ipvs.program import IpvsRules, node_port_addresses, program, rule_set, virtual_services
 from kpsim.proxy.ipvs.text import script_lines
 from kpsim.proxy.ipvs.tracer import trace
+from kpsim.proxy.listing import rendered
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.params import ProxyParams
-from kpsim.proxy.rules import NodeView, Packet, RuleSet, Trace, Walk
+from kpsim.proxy.rules import REFUSED, NodeView, Packet, RuleSet, Trace, VirtualServer, Walk
 from kpsim.units import I64
 
 __all__ = ["Ipvs"]
@@ -47,6 +59,17 @@ class Ipvs:
 
     name = "ipvs"
     family = "ipvs"
+    words = ModeWords(
+        later="the IPVS connection table knows where they go; no lookup",
+        refused='refused at once (ICMP port unreachable, the client sees "connection refused")',
+        outside="these addresses are virtual servers of their own; a packet from outside is masqueraded as well",
+    )
+    scan_rotates = False
+    falls_back = True
+    ignores_policies = False
+    drops_without_local = False
+    refuses = True
+    reports_programming = True
 
     def __init__(self, params: ProxyParams, backend: str = "legacy", node: NodeConfig | None = None) -> None:
         self._params = params
@@ -62,13 +85,26 @@ class Ipvs:
             idle_s=period,
             full_s=None,
             cleanup_s=period,
+            locks=True,
         )
 
-    def rule_counts(self, services: ServiceColumns, usable: I64) -> RuleCounts:
+    def resources(self) -> Sequence[Resource]:
+        """None: the connection table chains in its buckets, and sets grow as they are made."""
+        return ()
+
+    def rule_counts(self, services: ServiceColumns, endpoints: EndpointCounts) -> RuleCounts:
         """``dispatch`` counts virtual servers (they exist without endpoints too), ``own`` real servers."""
-        per_port = 1 + services.external_ips + services.load_balancer_ips
-        servers = services.proxied * (services.ports * per_port + services.node_ports * self._node_addresses)
-        return RuleCounts(dispatch=servers, own=servers * usable)
+        outside_addresses = services.external_ips + services.load_balancer_ips
+        node_ports = services.proxied * services.node_ports * self._node_addresses
+        reachable, _ = kinds = port_kinds(services, endpoints)
+        entrances = reachable.ports * outside_addresses + node_ports
+        outside = np.where(reachable.outside_local * reachable.local > 0, reachable.local, reachable.cluster)
+        servers, own = entrances, entrances * outside
+        for kind in kinds:
+            inside = np.where(kind.inside_local * kind.local > 0, kind.local, kind.cluster)
+            servers = servers + kind.ports
+            own = own + kind.ports * inside
+        return RuleCounts(dispatch=servers, own=own)
 
     def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
         """Virtual and real servers."""
@@ -118,8 +154,8 @@ class Ipvs:
         """Virtual servers, ipsets, the chains around them and the addresses of kube-ipvs0, policies and all."""
         return program(states, self._configured(config))
 
-    def text(self, rules: RuleSet) -> Iterator[str]:
-        """A shell script: what ``ipset``, ``ip``, ``ipvsadm`` and ``iptables-restore`` take, one after the other."""
+    def text(self, rules: RuleSet, changed: Collection[str] | None = None) -> Iterator[str]:
+        """A shell script: what ``ipset``, ``ip``, ``ipvsadm`` and ``iptables-restore`` take, whatever has changed."""
         assert isinstance(rules, IpvsRules), "rules of exact()"
         return script_lines(rules)
 
@@ -128,14 +164,32 @@ class Ipvs:
         assert isinstance(rules, IpvsRules), "rules of exact()"
         return trace(rules, packet)
 
-    def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:
-        """Look up the ClusterIP of ``port`` and take the real server whose turn it is."""
+    def listing(self, rules: RuleSet, service: str) -> Iterator[str]:
+        """Virtual servers with their real servers, as ``ipvsadm -Ln`` prints them."""
+        return rendered(rules)
+
+    def path(self, rules: RuleSet, port: int, walk: Walk, total: int) -> Iterator[str]:
+        """Sets, the way to IPVS, the lookup and the scheduler."""
+        server = self._server(rules, port)
+        yield "a fixed handful of iptables rules and ipsets (is it for a Service, must it be masqueraded?)"
+        yield f"routing: {server.ip} is an address of the node itself, on kube-ipvs0, so the packet comes to IPVS"
+        yield f"one hash lookup, however many Services there are: {server.render()[0]}"
+        if walk.pod < 0:
+            yield "the virtual server has no real servers"
+        else:
+            yield f"the scheduler, {server.scheduler}, takes the next of {len(server.real_servers):,} real servers"
+
+    def _server(self, rules: RuleSet, port: int) -> VirtualServer:
         assert rules.view is not None
         cluster = rules.view.cluster
         ip = dotted(int(cluster.services.cluster_ip[cluster.port_service[port]]))
-        server = rules.virtual_servers[ip, cluster.port_protocol[port], int(cluster.port_number[port])]
+        return rules.virtual_servers[ip, cluster.port_protocol[port], int(cluster.port_number[port])]
+
+    def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:
+        """Look up the ClusterIP of ``port`` and take the real server whose turn it is."""
+        server = self._server(rules, port)
         met = server.render()
         if not server.real_servers:
-            return Walk(-1, 0, 0, tuple(met))
+            return Walk(REFUSED, 0, 0, tuple(met))
         chosen = self.select(np.array([draw]), np.array([turn]), np.array([len(server.real_servers)]))
         return Walk(server.real_servers[int(chosen[0])][1], 0, 0, tuple(met))

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from kpsim.proxy.ipvs.chains import chains_for
 from kpsim.proxy.ipvs.ipsets import SETS, entries_of
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, categorize, ip_port
+from kpsim.proxy.params import PRIMARY
 from kpsim.proxy.rules import RuleSet, VirtualServer
 
 __all__ = [
@@ -33,8 +34,6 @@ __all__ = [
 
 Key = tuple[str, str, int]
 """What IPVS hashes to find a virtual server: protocol, address, port."""
-
-PRIMARY = "primary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +110,12 @@ def _usable(ip: ipaddress.IPv4Address | ipaddress.IPv6Address, family: str) -> b
 
 def node_port_addresses(config: NodeConfig) -> tuple[str, ...]:
     """Where NodePorts have virtual servers: everywhere, unless nodePortAddresses says which."""
-    mine = node_addresses(config)
-    if config.node_port_addresses is None:
+    mine, ranges = node_addresses(config), config.node_port_ranges()
+    if ranges is None:
         return mine
-    if PRIMARY in config.node_port_addresses:
+    if ranges == (PRIMARY,):
         return tuple(ip for ip in mine if ip in config.node_ips)[:1]
-    return tuple(ip for ip in mine if _inside(ip, config.node_port_addresses))
+    return tuple(ip for ip in mine if _inside(ip, ranges))
 
 
 def _inside(ip: str, ranges: Iterable[str]) -> bool:

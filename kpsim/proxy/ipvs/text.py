@@ -1,4 +1,4 @@
-"""What the tools take to make a kernel like the rules: ``ipvsadm -R``, ``ipset restore``, ``iptables-restore``, ``ip``.
+"""What the tools take to make a kernel like the rules: sysctl, ipset, ip, ipvsadm and iptables-restore.
 
 kube-proxy itself speaks netlink to IPVS and starts an ipset process for each set and entry; this is the same content
 for a person, or for a kernel that shall be like a cluster's node.
@@ -13,16 +13,32 @@ from kpsim.proxy.ipvs.ipsets import MAX_ELEMENTS, SETS, kernel_name
 from kpsim.proxy.ipvs.program import IpvsRules, VirtualService
 from kpsim.proxy.rules import FILTER
 
-__all__ = ["address_lines", "ipset_lines", "iptables_lines", "ipvsadm_lines", "script_lines", "server_line"]
+__all__ = [
+    "address_lines",
+    "ipset_lines",
+    "iptables_lines",
+    "ipvsadm_lines",
+    "kernel_lines",
+    "script_lines",
+    "server_line",
+]
 
 SERVICE_OPTION = {"TCP": "-t", "UDP": "-u", "SCTP": "--sctp-service"}
 HASH_SIZE = 1024
 DEVICE = "kube-ipvs0"
+SYSCTLS = {
+    "net.ipv4.vs.conntrack": 1,
+    "net.ipv4.vs.expire_nodest_conn": 1,
+    "net.ipv4.vs.expire_quiescent_template": 1,
+    "net.ipv4.ip_forward": 1,
+}
+STRICT_ARP = {"net.ipv4.conf.all.arp_ignore": 1, "net.ipv4.conf.all.arp_announce": 2}
 
 
 def script_lines(rules: IpvsRules) -> Iterator[str]:
     """A shell script that makes an empty network namespace like the node."""
     restore = "iptables-restore" if rules.config.ip_family == "IPv4" else "ip6tables-restore"
+    yield from kernel_lines(rules)
     parts = {
         "ipset restore -exist": ipset_lines(rules),
         "ip -batch -": address_lines(rules),
@@ -33,6 +49,26 @@ def script_lines(rules: IpvsRules) -> Iterator[str]:
         yield f"{tool} <<'END'"
         yield from lines
         yield "END"
+
+
+def kernel_lines(rules: IpvsRules) -> Iterator[str]:
+    """What kube-proxy sets once at its start: kernel parameters, and IPVS' timeouts where the configuration has any.
+
+    Left out: conn_reuse_mode, which it sets on kernels before 5.9 only.
+    Source: pkg/proxy/ipvs/proxier.go (NewProxier), cmd/kube-proxy/app/server_linux.go.
+    """
+    config, ipvs = rules.config, rules.config.ipvs
+    settings = SYSCTLS | (STRICT_ARP if ipvs.strict_arp else {})
+    if config.conntrack_max:
+        settings["net.netfilter.nf_conntrack_max"] = config.conntrack_max
+    if config.conntrack_tcp_be_liberal:
+        settings["net.netfilter.nf_conntrack_tcp_be_liberal"] = 1
+    yield from (f"sysctl -w {name}={value}" for name, value in settings.items())
+    timeouts = (ipvs.tcp_timeout_s, ipvs.tcp_fin_timeout_s, ipvs.udp_timeout_s)
+    if any(timeouts):  # those that are 0 stay as they are
+        yield "ipvsadm --set " + " ".join(str(int(timeout_s)) for timeout_s in timeouts)
+    if ipvs.exclude_cidrs:
+        yield f"# virtual servers in {', '.join(ipvs.exclude_cidrs)} are not kube-proxy's; it leaves them alone"
 
 
 def ipvsadm_lines(rules: IpvsRules) -> Iterator[str]:

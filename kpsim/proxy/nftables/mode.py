@@ -3,7 +3,7 @@
 Structure from pkg/proxy/nftables/proxier.go.  No packet scans, however many Services there are; the choice among
 endpoints is one more map.  What grows is the sync: one transaction, whose cost in the kernel and in nft has a part for
 everything present and, where chains are written, a part for every service port already there; before it, nft lists all
-chains and sets, and where endpoints went, a transaction of its own deletes chains.  Left out: traffic policies in the
+chains and sets, and where endpoints went, a transaction of its own deletes chains.  Left out: topology hints in the
 closed forms, the second table of a dual-stack node, and that a client with session affinity is looked up in one set an
 endpoint.
 """
@@ -11,7 +11,7 @@ endpoint.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -19,14 +19,27 @@ import numpy as np
 
 from kpsim.cluster.columns import ServiceColumns, dotted
 from kpsim.profiles.defaults import load_defaults
-from kpsim.proxy.contract import PacketState, RuleCounts, RunnerSettings, Stage, Steps, SyncCounts, SyncKind, Work
+from kpsim.proxy.contract import (
+    ModeWords,
+    PacketState,
+    Resource,
+    RuleCounts,
+    RunnerSettings,
+    Stage,
+    Steps,
+    SyncCounts,
+    SyncKind,
+    Work,
+)
+from kpsim.proxy.counts import EndpointCounts, port_kinds
+from kpsim.proxy.listing import few
 from kpsim.proxy.nftables.program import program
 from kpsim.proxy.nftables.rules import NftRules
-from kpsim.proxy.nftables.text import load_lines
+from kpsim.proxy.nftables.text import load_lines, rewrite_lines
 from kpsim.proxy.nftables.tracer import trace
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.params import ProxyParams
-from kpsim.proxy.rules import NodeView, Packet, RuleSet, Trace, Walk
+from kpsim.proxy.rules import DROPPED, REFUSED, NodeView, Packet, RuleSet, Trace, Walk
 from kpsim.units import I64
 
 __all__ = ["Nftables"]
@@ -42,6 +55,20 @@ class Nftables:
 
     name = "nftables"
     family = "nftables"
+    words = ModeWords(
+        later="conntrack knows the connection and applies its translation; the nat chains are not read again",
+        refused='refused at once (ICMP port unreachable, the client sees "connection refused")',
+        outside=(
+            "the same maps know these addresses; such a packet is marked in the external chain (masquerade: the Pod "
+            "answers by way of this node), then goes on as below"
+        ),
+    )
+    scan_rotates = False
+    falls_back = False
+    ignores_policies = False
+    drops_without_local = True
+    refuses = True
+    reports_programming = True
 
     def __init__(self, params: ProxyParams, backend: str = "legacy") -> None:
         self._params = params
@@ -51,28 +78,39 @@ class Nftables:
         defaults = load_defaults()
         full = defaults.value("kube_proxy.full_sync_period")
         period = self._params.sync_period_s
+        period = defaults.value("kube_proxy.sync_period") if period is None else period
         return RunnerSettings(
             # a configured 0 is defaulted too: pkg/proxy/apis/config/v1alpha1/defaults.go
             min_sync_s=self._params.min_sync_period_s or defaults.value("kube_proxy.min_sync_period_iptables"),
             idle_s=full,
             full_s=full,
             # looked up by nobody: chains are listed in every sync, also in large clusters
-            cleanup_s=defaults.value("kube_proxy.sync_period") if period is None else period,
+            cleanup_s=period,
+            retry_s=period,
         )
 
-    def rule_counts(self, services: ServiceColumns, usable: I64) -> RuleCounts:
+    def resources(self) -> Sequence[Resource]:
+        """None: the table grows until memory ends."""
+        return ()
+
+    def rule_counts(self, services: ServiceColumns, endpoints: EndpointCounts) -> RuleCounts:
         """``dispatch`` counts map and set elements (there without endpoints too), ``own`` rules in chains."""
-        proxied = services.proxied.astype(np.int64)
-        served = proxied * (usable > 0)
         addresses = services.external_ips + services.load_balancer_ips
         guarded = ((services.load_balancer_ips > 0) & (services.source_ranges > 0)).astype(np.int64)
-        per_port = 1 + addresses + guarded * services.load_balancer_ips
-        elements = proxied * (1 + services.ports * per_port + services.node_ports)  # 1: the ClusterIP itself
-        external = np.where(addresses > 0, services.ports, services.node_ports)  # ports with an external- chain
-        service_chain = 2 + services.affinity * usable  # who is masqueraded, the choice; and who was here before
-        endpoint_chains = (ENDPOINT_CHAIN_RULES + services.affinity) * usable
-        own = served * (services.ports * (service_chain + endpoint_chains) + EXTERNAL_CHAIN_RULES * external)
-        return RuleCounts(dispatch=elements, own=own + proxied * guarded * services.ports)
+        reachable, _ = kinds = port_kinds(services, endpoints)
+        external = EXTERNAL_CHAIN_RULES + reachable.outside_local * (1 + reachable.outside)
+        # an entrance has an element that leads on, one that says nobody is there, or under a Local policy both
+        both = reachable.served * (1 - reachable.outside)
+        proxied = services.proxied.astype(np.int64)
+        entrances = reachable.ports * addresses + services.node_ports * proxied
+        elements = proxied + entrances * (1 + both) + reachable.ports * guarded * services.load_balancer_ips
+        own = reachable.ports * (reachable.served * external + guarded)
+        for kind in kinds:
+            choices = (kind.cluster > 0) * 1 + (kind.local > 0) + services.affinity * (kind.cluster + kind.local)
+            chains = kind.inside + choices + (ENDPOINT_CHAIN_RULES + services.affinity) * kind.used
+            elements = elements + kind.ports
+            own = own + kind.ports * chains
+        return RuleCounts(dispatch=elements, own=np.asarray(own, np.int64))
 
     def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
         """Rules of all chains; elements are none."""
@@ -135,15 +173,24 @@ class Nftables:
         """The whole table for ``states``, policies and all."""
         return program(states, config)
 
-    def text(self, rules: RuleSet) -> Iterator[str]:
-        """What ``nft -f`` takes: one transaction into an empty kernel."""
+    def text(self, rules: RuleSet, changed: Collection[str] | None = None) -> Iterator[str]:
+        """What ``nft -f`` takes: one transaction into an empty kernel, or that of a partial sync after a change."""
         assert isinstance(rules, NftRules)
-        return load_lines(rules)
+        return load_lines(rules) if changed is None else rewrite_lines(rules, changed)
 
     def trace(self, rules: RuleSet, config: NodeConfig, packet: Packet) -> Trace:
         """Follow a packet from any source through every hook."""
         assert isinstance(rules, NftRules)
         return trace(rules, config, packet)
+
+    def listing(self, rules: RuleSet, service: str) -> Iterator[str]:
+        """Rules and elements that name the Service."""
+        mine = (at for at in self.text(rules) if f"-{service}/" in at and at.startswith(("add rule", "add element")))
+        return few(list(mine), "rules and elements")
+
+    def path(self, rules: RuleSet, port: int, walk: Walk, total: int) -> Iterator[str]:
+        """Every rule that matches, hook by hook."""
+        return iter(walk.met)
 
     def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:
         """Follow a Pod's first packet to the ClusterIP of ``port`` through every hook."""
@@ -157,6 +204,8 @@ class Nftables:
             cluster.port_protocol[port],
         )
         found = trace(rules, config, packet, draw=draw)
+        if found.pod < 0:
+            return Walk(DROPPED if found.verdict == "DROP" else REFUSED, 0, 0, found.met)
         tried = int(self.endpoint_steps(np.zeros(1, np.int64), np.full(1, found.among))[0])
         return Walk(found.pod, 0, tried, found.met)
 

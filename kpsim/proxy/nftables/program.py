@@ -1,8 +1,8 @@
 """One node's nftables table, as kube-proxy writes it.
 
-Structure from pkg/proxy/nftables/proxier.go as of Kubernetes 1.34.  A packet finds its service port in a verdict map
-and goes through two short chains: service- (or local-) chooses among endpoints, endpoint- translates; external- and
-firewall- stand before them for traffic from outside.  Left out: the layout of base chains up to 1.32.
+Structure from pkg/proxy/nftables/proxier.go as of Kubernetes 1.34, with the base chains of older versions where a node
+has one.  A packet finds its service port in a verdict map and goes through two short chains: service- (or local-)
+chooses among endpoints, endpoint- translates; external- and firewall- stand before them for traffic from outside.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from kpsim.proxy.nftables.rules import CONTAINERS, HOOKS, Element, Key, NftRule, NftRules, chain_base
+from kpsim.proxy.nftables.rules import CONTAINERS, Element, Key, NftRule, NftRules, chain_base, hooks_of
 from kpsim.proxy.node import Categories, EndpointInfo, NodeConfig, PortState, categorize
+from kpsim.proxy.params import PRIMARY
 
 __all__ = ["node_port_ips", "program"]
 
@@ -62,6 +63,7 @@ def program(states: Iterable[PortState], config: NodeConfig) -> NftRules:
         ip=table.ip,
         elements=table.elements,
         affinity=table.affinity,
+        hooks=hooks_of(config.kubernetes_version),
     )
 
 
@@ -69,12 +71,12 @@ def node_port_ips(config: NodeConfig) -> tuple[str, ...] | None:
     """Addresses at which NodePorts answer; ``None``: at every address but loopback.  The default is the primary one."""
     mine = [ip for ip in (*config.node_ips, *config.local_ips) if _family(ip) == config.ip_family]
     mine = [ip for ip in dict.fromkeys(mine) if not ipaddress.ip_address(ip).is_loopback]
-    wanted = config.node_port_addresses or ("primary",)
-    if "primary" in wanted:
-        return tuple(mine[:1])
-    networks = [ipaddress.ip_network(text, strict=False) for text in wanted if _family(text) == config.ip_family]
-    if any(network.prefixlen == 0 for network in networks):
+    ranges = config.node_port_ranges(PRIMARY)
+    if ranges is None:
         return None
+    if ranges == (PRIMARY,):
+        return tuple(mine[:1])
+    networks = [ipaddress.ip_network(text, strict=False) for text in ranges]
     return tuple(ip for ip in mine if any(ipaddress.ip_address(ip) in network for network in networks))
 
 
@@ -84,19 +86,10 @@ def _family(address: str) -> str:
 
 def _constant_chains(table: _Table, *, node_ports_anywhere: bool) -> None:
     """The chains that do not depend on Services: 16 of them, and 23 rules where the Service ranges are known."""
-    for chain in HOOKS:
-        table.chains[chain] = []
     rule = table.rule
-    rule("filter-prerouting-pre-dnat", "jump", "firewall-check", new=True)
-    rule("filter-output-pre-dnat", "jump", "firewall-check", new=True)
-    rule("filter-input", "jump", "nodeport-endpoints-check", new=True)
-    rule("filter-input", "jump", "service-endpoints-check", new=True)
-    for chain in ("filter-forward", "filter-output"):
-        rule(chain, "jump", "service-endpoints-check", new=True)
-        rule(chain, "jump", "cluster-ips-check", new=True)
-    rule("nat-prerouting", "jump", "services")
-    rule("nat-output", "jump", "services")
-    rule("nat-postrouting", "jump", "masquerading")
+    for chain, hook in hooks_of(table.config.kubernetes_version).items():
+        for target in hook.leads_to:
+            rule(chain, "jump", target, new=hook.type == "filter")
     at = f"!{LOOPBACK[table.config.ip_family]}" if node_ports_anywhere else "@nodeport-ips"
     local = "LOCAL" if node_ports_anywhere else ""
     rule("services", "vmap", lookup="service-ips")
@@ -191,11 +184,12 @@ class _ServicePort:
 
     def _masquerade_strangers(self, chain: str) -> None:
         """Traffic to the ClusterIP that may come from outside the cluster must come back through this node."""
-        config = self.table.config
-        if config.masquerade_all:
+        detector = self.table.config.detector
+        if self.table.config.masquerade_all:
             self._add(chain, "jump", MARK, destination=self.info.cluster_ip)
-        elif config.pod_cidr:
-            self._add(chain, "jump", MARK, destination=self.info.cluster_ip, source=f"!{config.pod_cidr}")
+        elif detector:
+            strangers = {"source": detector.source(others=True), "interface": detector.arrival(others=True)}
+            self._add(chain, "jump", MARK, destination=self.info.cluster_ip, **strangers)
 
     def _choice(self, chain: str, endpoints: Sequence[EndpointInfo]) -> None:
         """Known clients first, one rule an endpoint; then one rule for all the others."""
@@ -206,13 +200,14 @@ class _ServicePort:
 
     def _external_chain(self) -> None:
         """Traffic from outside is masqueraded, or kept to this node's endpoints with short cuts for its own traffic."""
-        chain, config = self.external, self.table.config
+        chain, detector = self.external, self.table.config.detector
         if not self.info.external_local:
             self._add(chain, "jump", MARK)
             self._add(chain, "goto", self.service)
             return
-        if config.pod_cidr:
-            self._add(chain, "goto", self.service, "Pods of this node use every endpoint", source=config.pod_cidr)
+        if detector:
+            pods = {"source": detector.source(), "interface": detector.arrival()}
+            self._add(chain, "goto", self.service, "Pods of this node use every endpoint", **pods)
         self._add(chain, "jump", MARK, "this node's own traffic", source_type="LOCAL")
         self._add(chain, "goto", self.service, "this node uses every endpoint", source_type="LOCAL")
         if self.chosen.has_external(self.info):

@@ -15,7 +15,19 @@ from typing import NamedTuple
 from kpsim.proxy.node import EndpointInfo, PortInfo
 from kpsim.proxy.rules import Rule, RuleSet
 
-__all__ = ["CONTAINERS", "HOOKS", "TABLE", "Container", "Element", "Hook", "Key", "NftRule", "NftRules", "chain_base"]
+__all__ = [
+    "CONTAINERS",
+    "HOOKS",
+    "TABLE",
+    "Container",
+    "Element",
+    "Hook",
+    "Key",
+    "NftRule",
+    "NftRules",
+    "chain_base",
+    "hooks_of",
+]
 
 TABLE = "kube-proxy"
 LONGEST_BASE = 240  # of a chain's name, without its kind
@@ -24,28 +36,48 @@ Key = tuple[str, ...]
 
 
 class Hook(NamedTuple):
-    """Where in the kernel's path a base chain stands."""
+    """Where in the kernel's path a base chain stands, and the chains it leads to, in order."""
 
     type: str
     hook: str
     priority: int
+    leads_to: tuple[str, ...]
 
     def render(self) -> str:
         """The declaration in a chain's braces."""
         return f"{{ type {self.type} hook {self.hook} priority {self.priority} ; }}"
 
 
-HOOKS: dict[str, Hook] = {
-    "filter-prerouting-pre-dnat": Hook("filter", "prerouting", -110),
-    "filter-output-pre-dnat": Hook("filter", "output", -110),
-    "filter-input": Hook("filter", "input", 0),
-    "filter-forward": Hook("filter", "forward", 0),
-    "filter-output": Hook("filter", "output", 0),
-    "nat-prerouting": Hook("nat", "prerouting", -100),
-    "nat-output": Hook("nat", "output", -100),
-    "nat-postrouting": Hook("nat", "postrouting", 100),
+_UNSERVED, _STRAY = "service-endpoints-check", "cluster-ips-check"
+_NAT = {
+    "nat-prerouting": Hook("nat", "prerouting", -100, ("services",)),
+    "nat-output": Hook("nat", "output", -100, ("services",)),
+    "nat-postrouting": Hook("nat", "postrouting", 100, ("masquerading",)),
 }
-"""Base chains by name, as of Kubernetes 1.34; up to 1.32 the filter chains stood at -110 and -90."""
+HOOKS: dict[str, Hook] = {
+    "filter-prerouting-pre-dnat": Hook("filter", "prerouting", -110, ("firewall-check",)),
+    "filter-output-pre-dnat": Hook("filter", "output", -110, ("firewall-check",)),
+    "filter-input": Hook("filter", "input", 0, ("nodeport-endpoints-check", _UNSERVED)),
+    "filter-forward": Hook("filter", "forward", 0, (_UNSERVED, _STRAY)),
+    "filter-output": Hook("filter", "output", 0, (_UNSERVED, _STRAY)),
+    **_NAT,
+}
+"""Base chains by name, as of Kubernetes 1.34."""
+
+_EARLY_HOOKS: dict[str, Hook] = {
+    "filter-prerouting": Hook("filter", "prerouting", -110, ("firewall-check",)),
+    "filter-input": Hook("filter", "input", -110, ("nodeport-endpoints-check", _UNSERVED)),
+    "filter-forward": Hook("filter", "forward", -110, (_UNSERVED, _STRAY)),
+    "filter-output": Hook("filter", "output", -110, (_UNSERVED, "firewall-check")),
+    "filter-output-post-dnat": Hook("filter", "output", -90, (_STRAY,)),
+    **_NAT,
+}
+LATE_FILTERS_SINCE = (1, 33)  # filters see a packet after everybody else's address translation
+
+
+def hooks_of(version: tuple[int, int]) -> dict[str, Hook]:
+    """The base chains of a Kubernetes version; what 1.29 and 1.30 had is taken to be what 1.31 and 1.32 have."""
+    return HOOKS if version >= LATE_FILTERS_SINCE else _EARLY_HOOKS
 
 
 class Container(NamedTuple):
@@ -115,7 +147,10 @@ class NftRule(Rule):
         parts = ["ct state new"] if self.new else []
         parts += ["fib saddr type local"] if self.source_type else []
         parts += ["fib daddr type local"] if self.destination_type else []
-        for side, address in (("daddr", self.destination), ("saddr", self.source)):
+        if self.interface:
+            name = self.interface.removeprefix("!").replace("+", "*")
+            parts.append(f'iifname {"!= " if self.interface[0] == "!" else ""}"{name}"')
+        for side, address in (("daddr", self.destination), ("saddr", "" if self.interface else self.source)):
             if address:
                 parts.append(f"{self.ip} {side} {'!= ' if address[0] == '!' else ''}{address.removeprefix('!')}")
         parts += [f"meta l4proto {self.protocol}"] if self.protocol else []
@@ -160,6 +195,7 @@ class NftRules(RuleSet):
     ip: str = "ip"
     elements: Mapping[str, Mapping[Key, Element]] = field(default_factory=dict)
     affinity: Mapping[str, int] = field(default_factory=dict)  # set -> how long it remembers a client [s]
+    hooks: Mapping[str, Hook] = field(default_factory=lambda: HOOKS)
 
 
 def chain_base(info: PortInfo, endpoint: EndpointInfo | None = None) -> str:

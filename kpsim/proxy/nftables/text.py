@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from kpsim.proxy.nftables.rules import NftRules
 from kpsim.proxy.nftables.transaction import NOTHING, Operation, operations
 
-__all__ = ["load_lines", "transaction_lines"]
+__all__ = ["load_lines", "rewrite_lines", "transaction_lines"]
 
 
 def load_lines(rules: NftRules) -> Iterator[str]:
     """All of ``rules`` in one transaction into an empty kernel, as a kube-proxy sends it that starts there."""
     return transaction_lines(operations(NOTHING, rules, start=True), rules.ip)
+
+
+def rewrite_lines(rules: NftRules, changed: Collection[str]) -> Iterator[str]:
+    """What a partial sync sends after the Services in ``changed`` have, into a kernel that has all of ``rules``.
+
+    Their chains are written anew; elements, which kube-proxy compares with what it sent before, are all there.
+    """
+    return transaction_lines(operations(rules, rules, changed), rules.ip)
 
 
 def transaction_lines(statements: Iterable[Operation], ip: str) -> Iterator[str]:

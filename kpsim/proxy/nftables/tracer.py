@@ -45,10 +45,18 @@ class _Walk:
     marked: bool = False
     verdict: str = ""
 
-    def hook(self, chain: str) -> bool:
-        """Go through a base chain; whether the packet's way ends there."""
-        self._chain(chain)
-        return self.verdict != ""
+    def hook(self, name: str) -> bool:
+        """Go through the base chains of a hook by their priority; whether the packet's way ends there."""
+        there = [(chain, at) for chain, at in self.rules.hooks.items() if at.hook == name]
+        for chain, at in sorted(there, key=lambda one: one[1].priority):
+            if at.type == "nat" and not self.new:
+                continue
+            self._chain(chain)
+            if self.verdict:
+                return True
+            if at.type == "nat":
+                self.translate()
+        return False
 
     def _chain(self, name: str) -> bool:
         """Go through a chain; whether anything was decided, so that callers need not go on."""
@@ -129,13 +137,7 @@ def trace(
     destination that it was translated to, and the nat hooks are skipped.
     """
     walk = _Walk(rules, config, packet, not known, draw, packet.destination, packet.port)
-    outgoing = config.is_local(packet.source)
-    entrance = "output" if outgoing else "prerouting"
-    if not walk.hook(f"filter-{entrance}-pre-dnat"):
-        if not known:
-            walk.hook(f"nat-{entrance}")
-            walk.translate()
-        _after_routing(walk, outgoing, known)
+    _follow(walk, outgoing=config.is_local(packet.source))
     verdict = walk.verdict or ("DNAT" if walk.endpoints else "none")
     found = walk.endpoints if verdict == "DNAT" else {}
     pod = next(iter(found.values()), -1)
@@ -143,15 +145,15 @@ def trace(
     return NftTrace(verdict, tuple(found), masqueraded, tuple(walk.met), walk.evaluated, walk.among, pod)
 
 
-def _after_routing(walk: _Walk, outgoing: bool, known: bool) -> None:
-    """The filters and the masquerading that see the packet's new destination."""
-    here = walk.config.is_local(walk.destination)
-    if walk.hook("filter-output" if outgoing else "filter-input" if here else "filter-forward"):
+def _follow(walk: _Walk, *, outgoing: bool) -> None:
+    """Go through the kernel's hooks; where to after the first is decided by the destination the packet has then."""
+    if walk.hook("output" if outgoing else "prerouting"):
         return
-    if not known and (outgoing or not here):
-        walk.hook("nat-postrouting")
-    if outgoing and here:
-        walk.hook("filter-input")
+    here = walk.config.is_local(walk.destination)
+    later = ("postrouting", "input") if outgoing and here else ("postrouting",) if outgoing else ()
+    if not outgoing:
+        later = ("input",) if here else ("forward", "postrouting")
+    any(walk.hook(name) for name in later)  # up to the first that decides
 
 
 @lru_cache(maxsize=4096)

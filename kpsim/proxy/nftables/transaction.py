@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from kpsim.proxy.nftables.rules import CONTAINERS, HOOKS, TABLE, Element, NftRules
+from kpsim.proxy.nftables.rules import CONTAINERS, TABLE, Element, NftRules
 
 __all__ = ["NOTHING", "Operation", "deletions", "operations", "unwanted"]
 
@@ -111,12 +111,12 @@ def _elements(known: NftRules, wanted: NftRules, *, removed: bool) -> Iterator[O
 def _setup(wanted: NftRules, start: bool) -> Iterator[Operation]:
     """What every full sync sends first: the base chains with their rules, sets and maps."""
     yield Operation("add", "table", text='{ comment "written by kube-proxy" ; }')
-    for name in HOOKS if start else ():  # a base chain made by another version may have another priority
+    for name in wanted.hooks if start else ():  # a base chain made by another version may have another priority
         yield Operation("add", "chain", name)
         yield Operation("delete", "chain", name)
     constant = [name for name in wanted.chains if name not in wanted.owner]
     for name in constant:
-        yield Operation("add", "chain", name, HOOKS[name].render() if name in HOOKS else "")
+        yield Operation("add", "chain", name, wanted.hooks[name].render() if name in wanted.hooks else "")
         yield Operation("flush", "chain", name)
     for name, container in CONTAINERS.items():
         yield Operation("add", container.kind, name, container.render(wanted.ip))

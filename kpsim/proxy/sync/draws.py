@@ -15,15 +15,24 @@ BLOCK = 64  # syncs drawn together: only how often a generator is made depends o
 class SyncDraws:
     """A cost factor and a rotation for each sync of each node, and where each node's timers stand at the start."""
 
-    def __init__(self, seed: int, replication: int, nodes: int) -> None:
+    def __init__(self, seed: int, replication: int, nodes: int, family: int = 4) -> None:
         self.nodes = nodes
-        self.phase = stream(seed, "sync-phase", replication).random((3, nodes))
+        self._suffix = "" if family == 4 else f"-ipv{family}"  # each IP family has a proxier of its own
+        self.phase = stream(seed, "sync-phase" + self._suffix, replication).random((3, nodes))
         self._key = (seed, replication)
         self._blocks: dict[tuple[str, int], U32] = {}
 
     def factor(self, sync: int) -> U32:
         """32-bit draws for how long sync number ``sync`` takes on each node, (nodes,)."""
         return self._row("sync-factor", sync)
+
+    def fate(self, sync: int) -> U32:
+        """32-bit draws for whether sync number ``sync`` fails on each node, (nodes,)."""
+        return self._row("sync-fate", sync)
+
+    def lock(self, sync: int) -> U32:
+        """32-bit draws for how sync number ``sync`` finds the xtables lock on each node, (nodes,)."""
+        return self._row("xtables-lock", sync)
 
     def rotation(self, version: int) -> U32:
         """32-bit draws for where KUBE-SERVICES starts in rule set number ``version`` (0: at the start), (nodes,)."""
@@ -33,7 +42,7 @@ class SyncDraws:
         key = (what, index // BLOCK)
         if key not in self._blocks:
             seed, replication = self._key
-            rng = stream(seed, what, replication, key[1])
+            rng = stream(seed, what + self._suffix, replication, key[1])
             self._blocks[key] = rng.integers(0, 1 << 32, (BLOCK, self.nodes), dtype=np.uint32)
         row: U32 = self._blocks[key][index % BLOCK]
         return row

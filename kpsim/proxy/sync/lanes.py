@@ -6,6 +6,7 @@ do not influence each other, so each is a lane, and only a sync's place in its l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +16,12 @@ from kpsim.controlplane.deliveries import Fanout
 from kpsim.profiles.costs import Costs
 from kpsim.proxy.contract import Mode, SyncCounts, SyncKind
 from kpsim.proxy.sync.draws import SyncDraws
+from kpsim.proxy.sync.faults import Faults
 from kpsim.proxy.sync.pacing import Pacing, RunnerState
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.units import I64, Bools
 
-__all__ = ["Arrivals", "SyncTrace", "duration_ns", "run_lanes"]
+__all__ = ["Arrivals", "SyncTrace", "duration_ns", "run_lanes", "trace_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class SyncTrace:
     end: I64
     absorbed: I64  # deliveries it knew when it started
     full: Bools
+    failed: Bools
+    process_since: I64  # when the kube-proxy that ran it started; -NEVER: before the run
 
     @property
     def ran(self) -> Bools:
@@ -79,53 +83,76 @@ def run_lanes(
     mode: Mode,
     timeline: Timeline,
     arrivals: Arrivals,
+    asks: Arrivals,
     pacing: Pacing,
     costs: Costs,
     draws: SyncDraws,
+    faults: Faults,
     large_above: int,
     horizon_ns: int,
 ) -> SyncTrace:
-    """All syncs that start before ``horizon_ns``."""
+    """All syncs that start before ``horizon_ns``; ``asks`` are the arrivals that ask for one."""
     nodes = draws.nodes
     node = np.arange(nodes)
     state = RunnerState.at_start(draws.phase, pacing)
-    absorbed = np.zeros(nodes, np.int64)
-    rows: list[tuple[I64, I64, I64, Bools]] = []
+    absorbed, answered = np.zeros(nodes, np.int64), np.zeros(nodes, np.int64)
+    rows: list[tuple[I64 | Bools, ...]] = []
     while True:
-        first = arrivals.at(absorbed, node)
-        request = np.where(first < NEVER, np.maximum(first, state.last_end), NEVER)
-        following = request
-        if pacing.bursts:
-            following = arrivals.at(arrivals.count(pacing.token_at(state), node, inclusive=False), node)
-        start = np.maximum(pacing.start(state, request, following), 0)
+        due = _due(pacing, state, faults, asks, answered, node)
+        start, forced = faults.begin(state, due, node)
         runs = start < horizon_ns
         if not runs.any():
             break
         prefix = np.where(runs, arrivals.count(start, node, inclusive=True), absorbed)
-        full = pacing.is_full(state, start)
+        full = pacing.is_full(state, start) | forced
         cleans = pacing.cleans(state, start, timeline.endpoints_total[prefix] > large_above)
-        counts = _counts(timeline, absorbed, prefix, cleans)
-        factor = costs.factor("sync", draws.factor(len(rows)))
-        end = start + duration_ns(mode, costs, counts, full, factor)
-        pacing.ran(state, runs, start, end, full, cleans)
-        rows.append((np.where(runs, start, NEVER), np.where(runs, end, NEVER), prefix, full & runs))
+        counts = _counts(timeline, absorbed, prefix, node, cleans)
+        number = len(rows)
+        end = start + duration_ns(mode, costs, counts, full, costs.factor("sync", draws.factor(number)))
+        end, failed = faults.finish(state, start, end, node, draws.fate(number), draws.lock(number))
+        faults.ran(state, runs, start, node)
+        pacing.ran(state, runs, start, end, full, cleans, failed)
+        beyond = ~runs
+        times = (np.where(beyond, NEVER, start), np.where(beyond, NEVER, end))
+        rows.append((*times, prefix, full & runs, failed & runs, state.process_since))
         absorbed = prefix
+        answered = prefix if asks is arrivals else np.where(runs, asks.count(start, node, inclusive=True), answered)
+    return trace_of(rows, nodes)
+
+
+def trace_of(rows: Sequence[tuple[I64 | Bools, ...]], nodes: int) -> SyncTrace:
+    """Rows of (start, end, absorbed, full, failed, process since) as one table."""
     if not rows:
         nothing = np.zeros((0, nodes), np.int64)
-        return SyncTrace(nothing, nothing, nothing, nothing.astype(np.bool_))
-    start, end, prefix, full = (np.stack(column) for column in zip(*rows, strict=True))
-    return SyncTrace(start, end, prefix, full)
+        never = nothing.astype(np.bool_)
+        return SyncTrace(nothing, nothing, nothing, never, never, nothing)
+    start, end, absorbed, full, failed, since = (np.stack(column) for column in zip(*rows, strict=True))
+    return SyncTrace(start, end, absorbed, full, failed, since)
 
 
-def _counts(timeline: Timeline, before: I64, after: I64, cleans: Bools) -> SyncCounts:
-    services, own = timeline.changed_between(before, after)
+def _due(pacing: Pacing, state: RunnerState, faults: Faults, asks: Arrivals, answered: I64, node: I64) -> I64:
+    """When the runner lets the next sync of each node start [ns]."""
+    notice = faults.notice(state, node)
+    first = np.minimum(asks.at(answered, node), notice)
+    request = np.where(first < NEVER, np.maximum(first, state.last_end), NEVER)
+    following = request
+    if pacing.bursts:
+        token = pacing.token_at(state)
+        following = asks.at(asks.count(token, node, inclusive=False), node)
+        following = np.where(notice >= token, np.minimum(following, notice), following)
+    return np.maximum(pacing.start(state, request, following), 0)
+
+
+def _counts(timeline: Timeline, before: I64, after: I64, node: I64, cleans: Bools) -> SyncCounts:
+    services, own, dispatch = timeline.changed_between(before, after, node)
     return SyncCounts(
         service_ports=timeline.ports_total[after],
         endpoints=timeline.endpoints_total[after],
-        dispatch=timeline.dispatch_total[after],
-        own=timeline.own_total[after],
+        dispatch=timeline.dispatch_at(after, node),
+        own=timeline.own_at(after, node),
         changed_services=services,
         changed_own=own,
         endpoint_changes=timeline.changed_total[after] - timeline.changed_total[before],
         cleanup=cleans.astype(np.int64),
+        changed_dispatch=dispatch,
     )

@@ -2,8 +2,8 @@
 
 Up to 1.33 (pkg/util/async/bounded_frequency_runner.go): a token bucket of two, refilled one a minSyncPeriod; without a
 token a run waits until minSyncPeriod after the last one *ended*.  From 1.34 (pkg/proxy/runner): no burst, always
-minSyncPeriod after the last run ended.  Requests meanwhile are kept as one.  The formulas are written once, for arrays
-of nodes, and used by both engines; a failed sync and its retry are not modelled.
+minSyncPeriod after the last run ended.  Requests meanwhile are kept as one.  After a failed sync the next one is full
+and comes after syncPeriod at the latest.  The formulas are written once, for arrays of nodes, and used by both engines.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ class RunnerState:
     last_cleanup: I64
     credit: I64  # old runner: tokens times minSyncPeriod
     credit_at: I64
+    need_full: Bools  # the last sync failed
+    process_since: I64  # when this kube-proxy started; -NEVER: before the run
+    restarts_seen: I64  # how many restarts, and noticed flushes, lie behind
+    notices_seen: I64
 
     @staticmethod
     def at_start(phase: np.ndarray, pacing: Pacing) -> RunnerState:
@@ -46,6 +50,10 @@ class RunnerState:
             last_cleanup=cleanup,
             credit=np.full(nodes, BURST * pacing.min_ns),
             credit_at=np.zeros(nodes, np.int64),
+            need_full=np.zeros(nodes, np.bool_),
+            process_since=np.full(nodes, -NEVER),
+            restarts_seen=np.zeros(nodes, np.int64),
+            notices_seen=np.zeros(nodes, np.int64),
         )
 
 
@@ -58,6 +66,10 @@ class Pacing:
     full_ns: int | None
     cleanup_ns: int
     bursts: bool
+    retry_ns: int = NEVER
+    canary_ns: int = 0
+    locks: bool = False
+    at_once: bool = False
 
     @staticmethod
     def of(settings: RunnerSettings, version: tuple[int, int]) -> Pacing:
@@ -68,6 +80,10 @@ class Pacing:
             full_ns=None if settings.full_s is None else to_ns(settings.full_s),
             cleanup_ns=to_ns(settings.cleanup_s),
             bursts=version < NEW_RUNNER_SINCE,
+            retry_ns=NEVER if settings.retry_s is None else to_ns(settings.retry_s),
+            canary_ns=to_ns(settings.canary_s),
+            locks=settings.locks,
+            at_once=settings.at_once,
         )
 
     def token_at(self, state: RunnerState) -> I64:
@@ -86,21 +102,25 @@ class Pacing:
             start = np.where(request >= token, request, np.minimum(np.maximum(spaced, request), next_request))
         else:
             start = np.maximum(request, spaced)
-        return np.minimum(np.where(request >= NEVER, NEVER, start), state.last_end + self.idle_ns)
+        latest = state.last_end + np.where(state.need_full, min(self.retry_ns, self.idle_ns), self.idle_ns)
+        return np.minimum(np.where(request >= NEVER, NEVER, start), latest)
 
     def is_full(self, state: RunnerState, start: I64) -> Bools:
         """Whether the sync starting at ``start`` is a full one."""
         if self.full_ns is None:
             return np.ones(len(start), np.bool_)
-        return start - state.last_full >= self.full_ns
+        return (start - state.last_full >= self.full_ns) | state.need_full
 
     def cleans(self, state: RunnerState, start: I64, large: Bools) -> Bools:
         """Whether it looks for stale chains: always in a small cluster, once a period in a large one."""
         return ~large | (start - state.last_cleanup > self.cleanup_ns)
 
-    def ran(self, state: RunnerState, ran: Bools, start: I64, end: I64, full: Bools, cleaned: Bools) -> None:
+    def ran(
+        self, state: RunnerState, ran: Bools, start: I64, end: I64, full: Bools, cleaned: Bools, failed: Bools
+    ) -> None:
         """Take note of syncs on the nodes where ``ran``."""
         state.last_end = np.where(ran, end, state.last_end)
+        state.need_full = np.where(ran, failed, state.need_full)
         state.last_full = np.where(ran & full, start, state.last_full)
         state.last_cleanup = np.where(ran & cleaned, start, state.last_cleanup)
         filled = np.minimum(BURST * self.min_ns, state.credit + start - state.credit_at)

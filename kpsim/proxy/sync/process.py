@@ -7,7 +7,8 @@ and pkg/proxy/iptables/proxier.go; changes are checked out when a sync starts, r
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,10 @@ from kpsim.profiles.costs import Costs
 from kpsim.proxy.contract import Mode, SyncCounts
 from kpsim.proxy.rules import NodeView, RuleSet
 from kpsim.proxy.sync.draws import SyncDraws
+from kpsim.proxy.sync.faults import Faults
 from kpsim.proxy.sync.lanes import duration_ns
 from kpsim.proxy.sync.pacing import Pacing, RunnerState
-from kpsim.proxy.sync.timeline import usable_at_start
+from kpsim.proxy.sync.timeline import leaving_at_start, usable_at_start
 from kpsim.units import I64, U32
 
 __all__ = ["KubeProxy"]
@@ -41,24 +43,28 @@ class KubeProxy:
         pacing: Pacing,
         costs: Costs,
         draws: SyncDraws,
+        faults: Faults,
         order: I64,
         pod_ip: U32,
         large_above: int,
         horizon_ns: int,
     ) -> None:
         self._env, self._node, self._cluster, self._mode = env, node, cluster, mode
-        self._pacing, self._costs, self._draws = pacing, costs, draws
+        self._pacing, self._costs, self._draws, self._faults = pacing, costs, draws, faults
+        self._here = np.array([node])
         self._large_above, self._horizon_ns = large_above, horizon_ns
         self._state = RunnerState.at_start(draws.phase[:, node : node + 1], pacing)
         offset, pods = usable_at_start(cluster)
         known = np.flatnonzero((np.arange(len(offset) - 1) < cluster.initial) & cluster.services.proxied).tolist()
         self._usable: dict[int, Sequence[int]] = {s: tuple(pods[offset[s] : offset[s + 1]].tolist()) for s in known}
         self._held: dict[int, int] = {s: len(cluster.endpoints(s)) for s in known}
-        self._view = NodeView(cluster, self._usable, order, pod_ip)
+        self._leaving: dict[int, Sequence[int]] = leaving_at_start(cluster)
+        here = cluster.homes(len(pod_ip)) == node
+        self._view = NodeView(cluster, self._usable, order, pod_ip, leaving=self._leaving, here=here)
         self._inbox: list[tuple[int, Delivery]] = []
         self._wake = env.event()
         self.versions = 0
-        self.syncs: list[tuple[int, int, int, bool]] = []  # start, end, deliveries absorbed so far, full
+        self.syncs: list[tuple[int, ...]] = []  # start, end, deliveries absorbed so far, full, failed, process since
         self._absorbed = 0
         self.rules = self._program()
         env.process(self._loop())
@@ -66,6 +72,9 @@ class KubeProxy:
     def receive(self, delivery: Delivery) -> None:
         """Take a delivery from the watch and ask for a sync."""
         self._inbox.append((int(self._env.now), delivery))
+        if self._pacing.at_once:
+            self._hold(delivery)
+            self.rules = self._program()
         if not self._wake.triggered:
             self._wake.succeed()
 
@@ -85,14 +94,14 @@ class KubeProxy:
             yield from self._sync()
 
     def _next_start(self) -> int:
-        request = following = NEVER
-        if self._inbox:
-            last_end = int(self._state.last_end[0])
-            token = int(self._pacing.token_at(self._state)[0])
-            request = max(self._inbox[0][0], last_end)
-            following = next((t for t, _ in self._inbox if t >= token), NEVER)
-        start = self._pacing.start(self._state, np.array([request]), np.array([following]))
-        return max(int(start[0]), 0)
+        """When the next sync starts, as far as is known now; a process that restarts starts with one."""
+        asks = [t for t, delivery in self._inbox if delivery.creates or not self._pacing.at_once]
+        asks = sorted([*asks, int(self._faults.notice(self._state, self._here)[0])])
+        token = int(self._pacing.token_at(self._state)[0])
+        request = max(asks[0], int(self._state.last_end[0])) if asks[0] < NEVER else NEVER
+        following = next((t for t in asks if t >= token), NEVER)
+        due = np.maximum(self._pacing.start(self._state, np.array([request]), np.array([following])), 0)
+        return int(self._faults.begin(self._state, due, self._here)[0][0])
 
     def _sync(self) -> Generator[simpy.Event, Any, None]:
         start = np.array([int(self._env.now)])
@@ -100,7 +109,7 @@ class KubeProxy:
         self.versions += 1
         rules = self._program()
         endpoints = sum(n * int(self._cluster.services.ports[s]) for s, n in self._held.items())
-        full = self._pacing.is_full(self._state, start)
+        full = self._pacing.is_full(self._state, start) | self._faults.begin(self._state, start, self._here)[1]
         cleans = self._pacing.cleans(self._state, start, np.array([endpoints > self._large_above]))
         counts = SyncCounts(
             service_ports=len(self._view.known_ports()),
@@ -111,32 +120,47 @@ class KubeProxy:
             changed_own=sum(rules.own.get(s, 0) for s in changed),
             endpoint_changes=endpoint_changes,
             cleanup=int(cleans[0]),
+            changed_dispatch=self._dispatch_of(changed),
         )
-        draw = self._draws.factor(self.versions - 1)[self._node : self._node + 1]
-        factor = self._costs.factor("sync", draw)
+        number, here, ran = self.versions - 1, self._here, np.array([True])
+        factor = self._costs.factor("sync", self._draws.factor(number)[here])
         end = start + duration_ns(self._mode, self._costs, counts, full, factor)
-        self._pacing.ran(self._state, np.array([True]), start, end, full, cleans)
-        self.syncs.append((int(start[0]), int(end[0]), self._absorbed, bool(full[0])))
+        fate, lock = self._draws.fate(number)[here], self._draws.lock(number)[here]
+        end, failed = self._faults.finish(self._state, start, end, here, fate, lock)
+        self._faults.ran(self._state, ran, start, here)
+        self._pacing.ran(self._state, ran, start, end, full, cleans, failed)
+        since = int(self._state.process_since[0])
+        self.syncs.append((int(start[0]), int(end[0]), self._absorbed, bool(full[0]), bool(failed[0]), since))
         yield at(self._env, int(end[0]), Rank.SWITCH)
-        self.rules = rules
+        if not (failed[0] or self._pacing.at_once):
+            self.rules = rules
 
     def _check_out(self) -> tuple[set[int], int]:
         """Absorb what was delivered; the Services it changed, and how many usable endpoints came or went."""
         changed: set[int] = set()
         moved = 0
         for _, delivery in self._inbox:
-            self._usable[delivery.service] = delivery.usable
-            self._held[delivery.service] = delivery.endpoints
+            self._hold(delivery)
             changed.add(delivery.service)
             moved += delivery.changed
         self._absorbed += len(self._inbox)
         self._inbox.clear()
         return changed, moved
 
+    def _hold(self, delivery: Delivery) -> None:
+        self._usable[delivery.service] = delivery.usable
+        self._leaving[delivery.service] = delivery.leaving
+        self._held[delivery.service] = delivery.endpoints
+
+    def _dispatch_of(self, services: Collection[int]) -> int:
+        """Rules that lead to these Services."""
+        usable = {s: self._usable[s] for s in services}
+        return self._mode.program(replace(self._view, usable=usable, leaving=dict(self._leaving)), 0).dispatch
+
     def _program(self) -> RuleSet:
-        view = NodeView(self._cluster, dict(self._usable), self._view.order, self._view.pod_ip)
+        view = replace(self._view, usable=dict(self._usable), leaving=dict(self._leaving))
         plain = self._mode.program(view, 0)
-        if not plain.dispatch:
+        if not plain.dispatch or not self._mode.scan_rotates:
             return plain
         draw = int(self._draws.rotation(self.versions)[self._node])
         return self._mode.program(view, (draw * plain.dispatch) >> 32)

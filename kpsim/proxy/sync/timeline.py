@@ -7,28 +7,59 @@ closed form of what :meth:`Mode.program` builds rule by rule; the engines' equal
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from kpsim.cluster.columns import Cluster, PodState
 from kpsim.controlplane.deliveries import DeliveryLog
-from kpsim.proxy.contract import Mode
+from kpsim.proxy.contract import Mode, RuleCounts
+from kpsim.proxy.counts import EndpointCounts
+from kpsim.proxy.sync.locality import LocalStates, NodePlaces, NodeSums
 from kpsim.proxy.sync.prefix import PrefixSums
-from kpsim.units import I64
+from kpsim.units import I64, Bools
 
-__all__ = ["Timeline", "usable_at_start"]
+__all__ = ["Timeline", "leaving_at_start", "start_counts", "usable_at_start"]
+
+Ragged = tuple[I64, I64]
+"""Lists of different lengths: offsets (n + 1,) and values."""
 
 
-def usable_at_start(cluster: Cluster) -> tuple[I64, I64]:
+def usable_at_start(cluster: Cluster) -> Ragged:
     """Usable endpoints of every Service at time zero: offsets (n + 1,) and Pods, in kube-proxy's order."""
+    return _at_start(cluster)[0]
+
+
+def leaving_at_start(cluster: Cluster) -> dict[int, Sequence[int]]:
+    """Pods that terminate beside ready ones and still serve at time zero, by Service, where a Local policy asks."""
+    policy = cluster.services.internal_local | cluster.services.external_local
+    offset, pods = _at_start(cluster)[1]
+    return {s: tuple(pods[offset[s] : offset[s + 1]].tolist()) for s in np.flatnonzero(policy).tolist()}
+
+
+def _at_start(cluster: Cluster) -> tuple[Ragged, Ragged]:
+    """Usable endpoints at time zero; and those that leave while there are others, but may serve their own node."""
+    n = len(cluster.endpoint_offset) - 1
     bits = cluster.pod_state[cluster.endpoint_pod]
-    owner = np.repeat(np.arange(len(cluster.endpoint_offset) - 1), np.diff(cluster.endpoint_offset))
+    owner = np.repeat(np.arange(n), np.diff(cluster.endpoint_offset))
     exists = owner < cluster.initial
     ready = (bits & PodState.READY > 0) & exists
-    fallback = (bits & PodState.SERVING > 0) & (bits & PodState.TERMINATING > 0) & exists
-    has_ready = np.bincount(owner[ready], minlength=len(cluster.endpoint_offset) - 1) > 0
-    take = ready | (fallback & ~has_ready[owner])
-    counts = np.bincount(owner[take], minlength=len(cluster.endpoint_offset) - 1)
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), cluster.endpoint_pod[take]
+    fallback = (bits & PodState.SERVING > 0) & (bits & PodState.TERMINATING > 0) & exists & ~ready
+    has_ready = (np.bincount(owner[ready], minlength=n) > 0)[owner]
+
+    def ragged(take: Bools) -> Ragged:
+        counts = np.bincount(owner[take], minlength=n)
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), cluster.endpoint_pod[take]
+
+    return ragged(ready | (fallback & ~has_ready)), ragged(fallback & has_ready)
+
+
+def start_counts(cluster: Cluster, mode: Mode) -> RuleCounts:
+    """Rules of every Service at time zero on a node that has none of the endpoints itself, (n,)."""
+    usable = np.diff(usable_at_start(cluster)[0])
+    counts = mode.rule_counts(cluster.services, EndpointCounts.elsewhere(usable))
+    known = (np.arange(len(usable)) < cluster.initial) & cluster.services.proxied
+    return RuleCounts(counts.dispatch * known, counts.own * known)
 
 
 class Timeline:
@@ -39,25 +70,63 @@ class Timeline:
         n = len(services.ports)
         self.rows = len(log.rows)
         self.service = log.column("service")
+        self._cluster, self._mode = cluster, mode
         self._sort_by_service(n)
-        base_offset, base_pods = usable_at_start(cluster)
-        row_offset, row_pods = log.ragged("usable")
-        self.usable_offset = np.concatenate([base_offset[:-1], base_offset[-1] + row_offset])
-        self.usable_pod = np.concatenate([base_pods, row_pods, [-1]])  # an end to look up where nobody serves
+        base_usable, base_leaving = _at_start(cluster)
+        self.usable_offset, pods = _joined(base_usable, log.ragged("usable"))
+        leaving = _joined(base_leaving, log.ragged("leaving"))
         self.usable = np.diff(self.usable_offset)  # by state: n Services at time zero, then the rows
+        self._owner = np.concatenate([np.arange(n), self.service])  # by state
         known = (np.arange(n) < cluster.initial) & services.proxied
-        base = mode.rule_counts(services, self.usable[:n])
-        after = mode.rule_counts(services.take(self.service), self.usable[n:])
-        self.own = np.concatenate([base.own * known, after.own])
-        self.dispatch = np.concatenate([base.dispatch * known, after.dispatch])
-        ports = np.concatenate([services.ports, services.ports[self.service]])
+        self._known = np.concatenate([known, np.ones(self.rows, np.bool_)])
+        policy = ((services.internal_local | services.external_local) & services.proxied)[self._owner] & self._known
+        homes = cluster.homes(1 + int(max(pods.max(initial=0), leaving[1].max(initial=0))))
+        self.local = LocalStates((self.usable_offset, pods), leaving, policy, homes, cluster.nodes)
+        self._local_at = len(pods)
+        self.usable_pod = np.concatenate([pods, self.local.pods, [-1]])  # an end to look up where nobody serves
+        after = mode.rule_counts(services.take(self.service), EndpointCounts.elsewhere(self.usable[n:]))
+        base = start_counts(cluster, mode)
+        self.own = np.concatenate([base.own, after.own])
+        self.dispatch = np.concatenate([base.dispatch, after.dispatch])
+        ports = services.ports[self._owner]
         held = np.concatenate([np.diff(cluster.endpoint_offset) * known, log.column("endpoints")])
         self.own_total = self._totals(self.own)
         self.dispatch_total = self._totals(self.dispatch)
         self.endpoints_total = self._totals(held * ports)
-        self.ports_total = self._totals(np.concatenate([services.ports * known, services.ports[self.service]]))
+        self.ports_total = self._totals(ports * self._known)
         self.changed_total = np.concatenate([[0], np.cumsum(log.column("changed"))])
-        self._rank_tables(cluster, order, n)
+        self._rank_tables(order, n)
+        self._correct_locally()
+
+    def _correct_locally(self) -> None:
+        """What nodes with endpoints of their own have more or fewer of than ``own`` and ``dispatch`` say."""
+        local, services = self.local, self._cluster.services
+        owner = self._owner[local.state]
+        counts = self._mode.rule_counts(services.take(owner), local.counts(self.usable))
+        self._own_here = counts.own - self.own[local.state]
+        self._dispatch_here = counts.dispatch - self.dispatch[local.state]
+        row = local.state - self._n
+        first_row = np.full(self._n, self.rows)
+        np.minimum.at(first_row, self.service, np.arange(self.rows))
+        until = np.append(self.next_row, 0)[np.maximum(row, -1)]
+        until = np.where(row < 0, first_row[np.minimum(local.state, self._n - 1)], until)
+        node, start, end = np.tile(local.node, 2), np.maximum(row + 1, 0), until + 1
+        prefix = np.concatenate([start, end])
+        own, dispatch = (np.concatenate([x, -x]) for x in (self._own_here, self._dispatch_here))
+        self._own_by_node = NodeSums(node, prefix, own, self.rows + 1)
+        self._dispatch_by_node = NodeSums(node, prefix, dispatch, self.rows + 1)
+        moved = np.flatnonzero(dispatch)
+        which, place = self._places(np.tile(owner, 2)[moved])
+        each = dispatch[moved] // np.maximum(services.ports, 1)[np.tile(owner, 2)[moved]]
+        self._moved_here = NodePlaces(node[moved][which], prefix[moved][which], place, each[which], len(self._place))
+
+    def _places(self, services: I64) -> tuple[I64, I64]:
+        """The places of all ports of some Services: which of them each belongs to, and the place."""
+        counts = self._cluster.services.ports[services]
+        first = self._cluster.port_offset[services]
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        which = np.repeat(np.arange(len(services)), counts)
+        return which, self._place[np.repeat(first, counts) + within]
 
     def _sort_by_service(self, n: int) -> None:
         """For every row, the state it replaces and the next row of its Service (``rows`` for none)."""
@@ -77,7 +146,8 @@ class Timeline:
         steps = by_state[self._n :] - by_state[self.replaces]
         return np.asarray(int(by_state[: self._n].sum()) + np.concatenate([[0], np.cumsum(steps)]), np.int64)
 
-    def _rank_tables(self, cluster: Cluster, order: I64, n: int) -> None:
+    def _rank_tables(self, order: I64, n: int) -> None:
+        cluster = self._cluster
         self._place = np.empty(len(order), np.int64)
         self._place[order] = np.arange(len(order))
         ports = np.maximum(cluster.services.ports, 1)
@@ -85,12 +155,9 @@ class Timeline:
         self._base_rank = np.concatenate([[0], np.cumsum(base)[:-1]]) if len(order) else base
         delta = (self.dispatch[n:] - self.dispatch[self.replaces]) // ports[self.service]
         moved = np.flatnonzero(delta)
-        counts = cluster.services.ports[self.service[moved]]
-        first = cluster.port_offset[self.service[moved]]
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        place = self._place[np.repeat(first, counts) + within]
-        self._moved_row = np.repeat(moved, counts)
-        self._moved = PrefixSums(place, np.repeat(delta[moved], counts), len(order))
+        which, place = self._places(self.service[moved])
+        self._moved_row = moved[which]
+        self._moved = PrefixSums(place, delta[moved][which], len(order))
 
     def state(self, service: I64, prefix: I64) -> I64:
         """Which state (row of the ``usable`` columns) each Service is in after ``prefix`` deliveries; broadcast."""
@@ -102,19 +169,65 @@ class Timeline:
         found = (at >= 0) & (self.service[row] == service)
         return np.where(found, self._n + row, service)
 
-    def rank(self, port: I64, prefix: I64) -> I64:
+    def dispatch_at(self, prefix: I64, node: I64) -> I64:
+        """Dispatch rules on each node after ``prefix`` deliveries; broadcast."""
+        return self.dispatch_total[prefix] + self._dispatch_by_node.at(prefix, node)
+
+    def most_dispatch(self) -> int:
+        """No node ever has more dispatch rules."""
+        return int(self.dispatch_total.max(initial=0)) + self._dispatch_by_node.most()
+
+    def own_at(self, prefix: I64, node: I64) -> I64:
+        """All other rules of Services on each node after ``prefix`` deliveries; broadcast."""
+        return self.own_total[prefix] + self._own_by_node.at(prefix, node)
+
+    def rank(self, port: I64, prefix: I64, node: I64) -> I64:
         """Rules of other service ports before each port's own, in the unrotated list after ``prefix`` deliveries."""
         place = self._place[port]
         moved = np.searchsorted(self._moved_row, prefix, side="left")
-        return np.asarray(self._base_rank[place] + self._moved.below(moved, place))
+        shared = self._base_rank[place] + self._moved.below(moved, place)
+        return np.asarray(shared + self._moved_here.below(prefix, place, node))
 
-    def changed_between(self, before: I64, after: I64) -> tuple[I64, I64]:
-        """Distinct Services changed by rows ``before`` … ``after`` - 1, and the rules they then own; (lanes,) each."""
+    def choices(self, port: I64, prefix: I64, node: I64) -> tuple[I64, I64, Bools]:
+        """Endpoints a connection from a Pod on ``node`` to each service port may go to, (q,) each.
+
+        Where they begin in ``usable_pod``, how many, and whether a policy is to blame that there are none.
+        """
+        cluster, services = self._cluster, self._cluster.services
+        service = cluster.port_service[port]
+        state = self.state(service, prefix)
+        here = self.local.find(state, node)
+        policy = services.internal_local[service] & (not self._mode.ignores_policies)
+        mine = policy & (here >= 0)
+        spared = np.zeros(len(port), np.bool_)
+        if self._mode.falls_back:
+            addresses = services.external_ips[service] + services.load_balancer_ips[service]
+            spared = (cluster.port_node_port[port] > 0) | (addresses > 0)
+        everybody = np.where(policy & ~spared, 0, self.usable[state])
+        if not len(self.local):
+            return self.usable_offset[state], everybody, policy & (everybody == 0) & (self.usable[state] > 0)
+        count = np.where(mine, self.local.count[here], everybody)
+        first = np.where(mine, self._local_at + self.local.offset[here], self.usable_offset[state])
+        return first, count, policy & (count == 0) & (self.usable[state] > 0)
+
+    def changed_between(self, before: I64, after: I64, node: I64) -> tuple[I64, I64, I64]:
+        """Distinct Services changed by rows ``before`` … ``after`` - 1, and their ``own`` and ``dispatch`` then; (lanes,)."""
         length = after - before
         total = int(length.sum())
         lane = np.repeat(np.arange(len(length)), length)
         row = np.arange(total) - np.repeat(np.cumsum(length) - length - before, length)
         last = self.next_row[row] >= after[lane]
-        services = np.bincount(lane[last], minlength=len(length))
-        own = np.bincount(lane[last], weights=self.own[self._n + row[last]], minlength=len(length))
-        return services, own.astype(np.int64)
+        lane, state = lane[last], self._n + row[last]
+        own, dispatch = self.own[state], self.dispatch[state]
+        if len(self.local):
+            here = self.local.find(state, node[lane])
+            own = own + np.where(here >= 0, self._own_here[here], 0)
+            dispatch = dispatch + np.where(here >= 0, self._dispatch_here[here], 0)
+        services = np.bincount(lane, minlength=len(length))
+        sums = [np.bincount(lane, weights=x, minlength=len(length)).astype(np.int64) for x in (own, dispatch)]
+        return services, sums[0], sums[1]
+
+
+def _joined(base: Ragged, rows: Ragged) -> Ragged:
+    """States at time zero, then one a row."""
+    return np.concatenate([base[0][:-1], base[0][-1] + rows[0]]), np.concatenate([base[1], rows[1]])

@@ -62,7 +62,16 @@ def cluster_params(
         service_cluster_ip_range=services,
         pod_cidr=pods,
         service_node_port_range=node_ports,
+        dual_stack=_dual_stack(part, tree, problems),
     )
+
+
+def _dual_stack(part: ClusterPart, tree: Tree, problems: list[Problem]) -> bool:
+    families = part.ip_families
+    if "IPv4" not in families or len(set(families)) != len(families):
+        what, mend = "must be [IPv4], or [IPv4, IPv6]", "clusters without IPv4 are designed, not built yet"
+        problems.append(tree.problem((*CLUSTER, "ipFamilies"), what, mend))
+    return "IPv6" in families
 
 
 def _network(text: str, name: str, tree: Tree, problems: list[Problem]) -> ipaddress.IPv4Network | None:

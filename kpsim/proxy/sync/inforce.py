@@ -1,0 +1,83 @@
+"""Which deliveries are in force where and when: what packets meet, and what programming latencies are made of.
+
+Deliveries come into force with the end of the first sync that took them up and did not fail; in modes that take
+endpoints as they come, when they arrive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kpsim.cluster.changes import NEVER
+from kpsim.proxy.sync.lanes import Arrivals, SyncTrace
+from kpsim.units import I64
+
+__all__ = ["InForce"]
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The syncs of all nodes read as versions of what is in force: 0 at the start, then one more with each change."""
+
+    trace: SyncTrace
+    arrivals: Arrivals
+    at_once: bool
+    horizon_ns: int
+
+    def version(self, node: I64, time_ns: I64) -> tuple[I64, I64, I64]:
+        """Version in force at ``time_ns`` on each node, since when, and until when (NEVER for the last)."""
+        if self.at_once:
+            known = self.arrivals.count(time_ns, node, inclusive=True)
+            since = np.where(known > 0, self.arrivals.at(known - 1, node), -NEVER)
+            return known, since, self.arrivals.at(known, node)
+        nodes = self.trace.end.shape[1]
+        ends = np.vstack([np.full((1, nodes), -NEVER), self.trace.end, np.full((1, nodes), NEVER)])
+        version = np.empty(len(node), np.int64)
+        for n in np.unique(node).tolist():
+            here = node == n
+            version[here] = np.searchsorted(ends[1:, n], time_ns[here], side="right")
+        return version, ends[version, node], ends[version + 1, node]
+
+    def known(self, version: I64, node: I64) -> tuple[I64, I64]:
+        """How many deliveries a version holds, and the number of the rule set it is."""
+        if self.at_once:
+            return version, version
+        if not len(self.trace.absorbed):
+            return np.zeros_like(node), np.zeros_like(node)
+        made = self._made()[version, node]
+        return np.where(made > 0, self.trace.absorbed[np.maximum(made - 1, 0), node], 0), made
+
+    def _made(self) -> I64:
+        """The last sync that did not fail before each version, counted from 1; (versions, nodes)."""
+        numbers = np.arange(1, len(self.trace.end) + 1)[:, None]
+        good = np.where(self.trace.failed, 0, numbers)
+        nothing = np.zeros((1, good.shape[1]), np.int64)
+        return np.concatenate([nothing, np.maximum.accumulate(good, axis=0)])
+
+    def true_ns(self, node: int) -> I64:
+        """When each delivery that came into force did so on ``node``, in order of delivery."""
+        if self.at_once:
+            return self._as_they_come(node)
+        good = self.trace.ran[:, node] & ~self.trace.failed[:, node]
+        return np.repeat(self.trace.end[good, node], np.diff(self.trace.absorbed[good, node], prepend=0))
+
+    def reported_ns(self, node: int, trigger_ns: I64) -> I64:
+        """When kube-proxy takes its sample for each delivery; NEVER where it is lost, or the trigger before its start.
+
+        ``trigger_ns`` by delivery, (rows,).
+        """
+        if self.at_once:
+            return self._as_they_come(node)
+        trace, ran = self.trace, self.trace.ran[:, node]
+        taken = np.diff(trace.absorbed[ran, node], prepend=0)
+        sampled = np.where(trace.failed[ran, node], NEVER, trace.end[ran, node])
+        times = np.repeat(sampled, taken)
+        begun = np.repeat(trace.process_since[ran, node], taken)
+        return np.where(trigger_ns[: len(times)] < begun, NEVER, times)
+
+    def _as_they_come(self, node: int) -> I64:
+        every = np.arange(self.arrivals.rows)
+        times = self.arrivals.at(every, np.full(len(every), node))
+        return times[times < self.horizon_ns]
