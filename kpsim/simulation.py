@@ -31,6 +31,7 @@ from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.proxy.sync.faults import Faults
 from kpsim.proxy.sync.inforce import InForce
 from kpsim.proxy.sync.lanes import Arrivals, SyncTrace, run_lanes, trace_of
+from kpsim.proxy.sync.loop import ConntrackCleanup, SyncLoop
 from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.process import KubeProxy
 from kpsim.proxy.sync.timeline import Timeline
@@ -185,14 +186,20 @@ def _prices(mode: Mode, costs: Costs, timeline: Timeline) -> PacketPrices:
     return PacketPrices.compile(mode, costs, timeline.most_dispatch(), most_endpoints)
 
 
-def _faults(replication: Replication, pacing: Pacing) -> Faults:
-    scenario = replication.scenario
+def _sync_loop(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing, family: int) -> SyncLoop:
+    scenario, defaults, horizon = replication.scenario, load_defaults(), replication.horizon_ns
     key = (scenario.run.seed, replication.number)
-    return Faults.draw(scenario.faults, pacing, load_defaults(), key, replication.cluster.nodes, replication.horizon_ns)
-
-
-def _large_above() -> int:
-    return int(load_defaults().value("kube_proxy.large_cluster_endpoints"))
+    entries = scenario.traffic.conntrack_entries(defaults.value("limits.conntrack_time_wait"))
+    return SyncLoop(
+        mode=mode,
+        costs=costs,
+        pacing=pacing,
+        draws=replication.draws[family],
+        faults=Faults.draw(scenario.faults, pacing, defaults, key, replication.cluster.nodes, horizon),
+        conntrack=ConntrackCleanup(round(entries), scenario.kubernetes_version),
+        large_above=int(defaults.value("kube_proxy.large_cluster_endpoints")),
+        horizon_ns=horizon,
+    )
 
 
 def _run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing) -> ModeRun:
@@ -230,8 +237,7 @@ def _lanes(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing, f
     if pacing.at_once:  # what is delivered about endpoints needs no sync
         creates = log.column("creates") > 0
         asks = Arrivals(log.column("sent_ns")[creates], log.column("spread_ns")[creates], fanout)
-    faults, draws = _faults(replication, pacing), replication.draws[family]
-    trace = run_lanes(mode, timeline, arrivals, asks, pacing, costs, draws, faults, _large_above(), horizon)
+    trace = run_lanes(_sync_loop(replication, mode, costs, pacing, family), timeline, arrivals, asks)
     return ProxierRun(log, timeline, arrivals, trace, InForce(trace, arrivals, pacing.at_once, horizon))
 
 
@@ -241,19 +247,15 @@ def _seen_by(cluster: Cluster, family: int) -> Cluster:
 
 def _run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing) -> ModeRun:
     cluster, horizon = replication.cluster, replication.horizon_ns
-    faults = _faults(replication, pacing)
     env = simpy.Environment(initial_time=0)
     control = _control_plane(replication, env)
-    proxies = {
-        family: [
-            KubeProxy(
-                env, node, _seen_by(cluster, family), mode, pacing, costs, draws, faults, replication.order,
-                replication.changes.pod_ip, _large_above(), horizon,
-            )
+    proxies = {}
+    for family in replication.draws:
+        seen, loop = _seen_by(cluster, family), _sync_loop(replication, mode, costs, pacing, family)
+        proxies[family] = [
+            KubeProxy(env, node, seen, loop, replication.order, replication.changes.pod_ip)
             for node in range(cluster.nodes)
         ]
-        for family, draws in replication.draws.items()
-    }  # fmt: skip
     every = np.arange(cluster.nodes)
 
     def broadcast(delivery: Delivery) -> None:

@@ -25,6 +25,7 @@ _COMMANDS = {
     "sweep": ("kpsim.cli.sweep:sweep", "Simulate a grid of values and tabulate the results."),
     "explain": ("kpsim.cli.explain:explain", "Show the rules of a Service and what a packet to it pays."),
     "rules": ("kpsim.cli.rules:rules", "Print one node's rules as the real tools take them."),
+    "metrics": ("kpsim.cli.metrics:metrics", "Print what kube-proxy's own metrics would show on one node."),
     "import": ("kpsim.cli.imports:imports", "Write a scenario from kubectl's output, manifests or a node's rules."),
     "modes": ("kpsim.cli.modes:modes", "List the proxy modes by Kubernetes version."),
     "sources": ("kpsim.cli.sources:sources", "List every number with its interval and its source."),

@@ -1,39 +1,92 @@
-"""``kpsim modes``: which proxy modes there are, by Kubernetes version."""
+"""``kpsim modes``: which proxy modes there are, by Kubernetes version, and what of each is modelled."""
 
 from __future__ import annotations
 
+import re
+import shutil
+import textwrap
+
 import click
 
-from kpsim.cli.options import format_option, to_json
+from kpsim.cli.options import format_option, styled, to_json
 from kpsim.cli.tables import print_table
-from kpsim.proxy.registry import MODES, PLANNED
+from kpsim.errors import InputError
+from kpsim.proxy.registry import MODES, ModeEntry
 
 __all__ = ["modes"]
 
+FIRST_SHOWN = (1, 24)  # of the columns by version
+LABEL_WIDTH = 8
+WIDTH = 100
 
-def _version(version: tuple[int, int] | None) -> str:
+Version = tuple[int, int]
+
+
+def _text(version: Version | None) -> str:
     return f"{version[0]}.{version[1]}" if version else ""
 
 
+def _parsed(text: str | None) -> Version | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"v?(\d{1,3})\.(\d{1,3})(\.\d+)?", text)
+    if not found:
+        raise InputError(f"--kubernetes: {text!r} is not a version of Kubernetes; write e.g. 1.34")
+    return int(found[1]), int(found[2])
+
+
 @click.command()
+@click.option("--kubernetes", "version", metavar="VERSION", help="What this release makes of each mode.")
 @format_option
-def modes(output: str) -> None:
-    """List the modes that are modelled, with the releases that have them, and those that are not modelled yet."""
+def modes(version: str | None, output: str) -> None:
+    """List the proxy modes: releases that have them, what changed when, what is modelled and what is not."""
+    wanted = _parsed(version)
     if output == "json":
-        click.echo(
-            to_json(
-                [
-                    {"name": m.name, "since": _version(m.since), "deprecated": _version(m.deprecated),
-                     "removed": _version(m.removed), "about": m.summary, "note": m.note, "modelled": True}
-                    for m in MODES.values()
-                ]
-                + [{"name": name, "about": about, "modelled": False} for name, about in PLANNED.items()]
-            )
-        )  # fmt: skip
+        click.echo(to_json([_as_json(entry, wanted) for entry in MODES.values()]))
         return
-    rows = [[m.name, _version(m.since), _version(m.deprecated), _version(m.removed), m.summary] for m in MODES.values()]
-    rows += [[name, "", "", "", f"not modelled yet: {about}"] for name, about in PLANNED.items()]
-    print_table(["mode", "since", "deprecated", "removed", "about"], rows)
+    columns = [wanted] if wanted else _turning_points()
+    rows = [[m.name, *(m.status(at) for at in columns), m.summary] for m in MODES.values()]
+    print_table(["mode", *map(_text, columns), "about"], rows)
     for entry in MODES.values():
-        if entry.note:
-            click.echo(f"{entry.name}: {entry.note}")
+        _describe(entry, wanted)
+
+
+def _turning_points() -> list[Version]:
+    """The releases in which a mode came, was deprecated or went, from the first shown on."""
+    turns = {at for m in MODES.values() for at in (m.since, m.deprecated, m.removed) if at and at > FIRST_SHOWN}
+    return sorted({FIRST_SHOWN, *turns})
+
+
+def _describe(entry: ModeEntry, wanted: Version | None) -> None:
+    click.echo()
+    click.echo(styled("title", f"{entry.name}: {entry.note}" if entry.note else entry.name))
+    if entry.since and entry.since not in dict(entry.history):
+        _line(_text(entry.since), "added")
+    for at, what in entry.history:
+        if wanted is None or at <= wanted:
+            _line(_text(at), what)
+    _line("modelled", entry.modelled)
+    _line("left out", entry.left_out)
+
+
+def _line(label: str, words: str) -> None:
+    """A label and what it says, wrapped to the terminal."""
+    width = min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDTH)
+    room = width - LABEL_WIDTH - 4
+    for number, line in enumerate(textwrap.wrap(words, max(room, LABEL_WIDTH))):
+        click.echo(f"  {'' if number else label:>{LABEL_WIDTH}}  {line}")
+
+
+def _as_json(entry: ModeEntry, wanted: Version | None) -> dict[str, object]:
+    return {
+        "name": entry.name,
+        "since": _text(entry.since),
+        "deprecated": _text(entry.deprecated),
+        "removed": _text(entry.removed),
+        **({"status": entry.status(wanted)} if wanted else {}),
+        "about": entry.summary,
+        "note": entry.note,
+        "history": [{"version": _text(at), "change": what} for at, what in entry.history],
+        "modelled": entry.modelled,
+        "not_modelled": entry.left_out,
+    }

@@ -43,6 +43,7 @@ class ServiceColumns:
     cluster_ip: U32  # 0 where there is none
     internal_local: Bools  # internalTrafficPolicy: Local
     external_local: Bools  # externalTrafficPolicy: Local
+    udp: Bools  # has a UDP port
     dual_stack: Bools  # has a ClusterIP and EndpointSlices of each IP family
 
     def take(self, rows: I64) -> ServiceColumns:

@@ -52,7 +52,8 @@ class RulesInForce:
         first, choices, policy = timeline.choices(port, prefix, node)
         index = self.mode.select(connections.draw[which], connections.turn[which], choices)
         served = choices > 0
-        pod = np.where(served, timeline.usable_pod[np.where(served, first + index, -1)], REFUSED if self.mode.refuses else DROPPED)
+        nobody = REFUSED if self.mode.refuses else DROPPED
+        pod = np.where(served, timeline.usable_pod[np.where(served, first + index, -1)], nobody)
         if self.mode.drops_without_local:
             pod = np.where(policy, DROPPED, pod)
         scanned = np.zeros_like(prefix)

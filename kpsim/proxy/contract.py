@@ -94,6 +94,8 @@ class SyncCounts:
     endpoint_changes: int | I64  # endpoints added or removed since the last sync
     cleanup: int | I64  # 1 where this sync looks for stale chains
     changed_dispatch: int | I64 = 0  # ``dispatch`` of the changed Services
+    conntrack_listed: int | I64 = 0  # entries read to find UDP flows to endpoints that are gone
+    conntrack_runs: int | I64 = 0  # or processes run to delete them, one an endpoint
 
 
 @dataclass(frozen=True, slots=True)

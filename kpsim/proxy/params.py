@@ -19,6 +19,7 @@ __all__ = [
     "ModePeriods",
     "NodeSettings",
     "ProxyParams",
+    "WinkernelSettings",
 ]
 
 DETECT_LOCAL_MODES = ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix")
@@ -58,6 +59,26 @@ class IpvsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WinkernelSettings:
+    """How a Windows node is set up: what its section of the configuration says, and what only the node knows.
+
+    kube-proxy asks for ``source_vip`` on overlay networks alone, so one that is written is taken to mean that there is
+    one; else the network is l2bridge.  ``modifies``: a changed load balancer is updated instead of deleted and created,
+    which needs Kubernetes 1.31 and Windows Server 2025.
+    """
+
+    enable_dsr: bool = False
+    source_vip: str = ""
+    forward_health_check_vip: bool = False
+    modifies: bool = False
+
+    @property
+    def overlay(self) -> bool:
+        """Whether the node's Pods are on an overlay network."""
+        return bool(self.source_vip)
+
+
+@dataclass(frozen=True, slots=True)
 class NodeSettings:
     """What of the configuration shows in a node's rules, with Kubernetes' defaults.
 
@@ -75,6 +96,7 @@ class NodeSettings:
     interface_name_prefix: str = ""
     conntrack_tcp_be_liberal: bool = False
     ipvs: IpvsSettings = IpvsSettings()
+    winkernel: WinkernelSettings = WinkernelSettings()
 
     def masquerade_of(self, mode: str) -> Masquerade:
         """The masquerading of ``mode``."""

@@ -48,6 +48,7 @@ __all__ = [
     "ServicePart",
     "SpecPart",
     "TrafficPart",
+    "WinkernelPart",
 ]
 
 API_VERSION = "kpsim/v1alpha1"
@@ -211,6 +212,15 @@ class IpvsPart(ModePart):
     exclude_cidrs: list[str] | None = Field(None, alias="excludeCIDRs")
 
 
+class WinkernelPart(PastedPart):
+    """``winkernel:`` of a KubeProxyConfiguration."""
+
+    source_vip: str | None = None
+    enable_dsr: bool | None = Field(None, alias="enableDSR")
+    root_hns_endpoint_name: str | None = None
+    forward_health_check_vip: bool | None = None
+
+
 class ConntrackPart(PastedPart):
     """``conntrack:`` of a KubeProxyConfiguration."""
 
@@ -237,6 +247,7 @@ class KubeProxyPart(PastedPart):
     iptables: IptablesPart | None = None
     ipvs: IpvsPart | None = None
     nftables: ModePart | None = None
+    winkernel: WinkernelPart | None = None
     conntrack: ConntrackPart | None = None
 
 

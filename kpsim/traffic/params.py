@@ -19,3 +19,12 @@ class TrafficParams:
     packets_per_connection: int = 10
     packet_interval_s: float = 0.01
     zipf: float = 0.0
+
+    @property
+    def life_s(self) -> float:
+        """How long a connection is open [s]."""
+        return self.packet_interval_s * (self.packets_per_connection - 1)
+
+    def conntrack_entries(self, time_wait_s: float) -> float:
+        """Entries in a node's conntrack table on average, by Little's law; each stays ``time_wait_s`` after its end."""
+        return self.connections_per_s_per_node * (self.life_s + time_wait_s)

@@ -58,7 +58,7 @@ def test_batch_engine_is_a_hundred_times_the_reference_engine() -> None:
     first = prepare(scenario, cluster, 0)
     found = run_mode(first, "iptables", "batch")
     packets = found.outcomes.arrival_ns.size
-    rules = RulesInForce(cluster, found.mode, found.timeline, found.trace, first.draws, found.prices)
+    rules = RulesInForce(cluster, found.mode, found.timeline, found.in_force, first.draws[4], found.prices)
     gone = first.changes.pod_gone_ns
 
     reference_s = clock(
@@ -85,7 +85,7 @@ def test_packets_scale_with_their_number() -> None:
         cluster, _ = build_cluster(scenario)
         replication = prepare(scenario, cluster, 0)
         found = run_mode(replication, "iptables", "batch")
-        rules = RulesInForce(cluster, found.mode, found.timeline, found.trace, replication.draws, found.prices)
+        rules = RulesInForce(cluster, found.mode, found.timeline, found.in_force, replication.draws[4], found.prices)
         gone = replication.changes.pod_gone_ns
         n = replication.connections.cost_draw.size
         blocks = list(replication.connections.blocks(250_000))

@@ -25,7 +25,6 @@ def service(name: str, spec: str) -> str:
         (SMALL.replace("cluster:", "clutser:"), "did you mean cluster?"),
         (SMALL.replace("nodes: 2", "nodes: two"), "'two' is not a number"),
         (SMALL.replace("  run:", "  kubeProxy: {mode: iptabels}\n  run:"), "did you mean iptables?"),
-        (SMALL.replace("  run:", "  kubeProxy: {mode: ebpf}\n  run:"), "designed, not built yet"),
         (SMALL.replace("count: 2", "count: -2"), "count: must not be negative, but is -2"),
         (SMALL.replace("duration: 5s", "duration: 5"), "the duration 5 has no unit\n"),
         (SMALL.replace("cores: 2", "cores: 2, serviceClusterIPRange: 10.96.0.0/31"), "is too small"),
@@ -35,7 +34,7 @@ def service(name: str, spec: str) -> str:
         ("---\n".join(service(n, "type: NodePort, ports: [{port: 80, nodePort: 30080}]") for n in "ab"),
          "provided port is already allocated"),
     ],
-    ids=["empty", "not-yaml", "words", "unknown-key", "no-number", "misspelt-mode", "unbuilt-mode", "negative",
+    ids=["empty", "not-yaml", "words", "unknown-key", "no-number", "misspelt-mode", "negative",
          "no-unit", "small-range", "no-ports", "outside-range", "same-node-port"],
 )  # fmt: skip
 @pytest.mark.parametrize("command", ["run", "check"])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import kpsim as package
+from kpsim.proxy.registry import MODES
 from tests.cli.shell import SERVICES, SMALL, Shell
 
 COMMANDS = ("run", "check", "compare", "sweep", "explain", "import", "modes", "sources", "schema", "version")
@@ -55,13 +56,29 @@ def test_version_is_said_both_ways(kpsim: Shell) -> None:
     assert kpsim("version").out == kpsim("--version").out == f"kpsim {package.__version__}\n"
 
 
-def test_modes_are_listed_with_those_that_are_not_built(kpsim: Shell) -> None:
+def test_modes_say_what_each_release_makes_of_them_and_what_is_modelled(kpsim: Shell) -> None:
     said = kpsim("modes").out
-    assert said.splitlines()[0].split() == ["mode", "since", "deprecated", "removed", "about"]
-    assert {row["name"]: row["modelled"] for row in kpsim("modes", "-o", "json").json}.items() >= {
-        ("iptables", True), ("ipvs", True), ("nftables", True), ("ebpf", False),
+    table = {line.split()[0]: line.split()[1:] for line in said.split("\n\n")[0].splitlines()}
+    status = {mode: " ".join(words) for mode, words in table.items()}
+    assert table["mode"][-1] == "about"
+    assert status["nftables"].startswith("not yet")
+    assert status["userspace"].startswith("deprecated gone")
+    for name, entry in MODES.items():
+        about = said[said.rindex(f"\n{name}") :]
+        assert about.index("modelled") < about.index("left out")
+        for version, _ in entry.history:
+            assert "{}.{}".format(*version) in about
+    rows = {row["name"]: row for row in kpsim("modes", "-o", "json", "--kubernetes", "1.35").json}
+    assert {name: row["status"] for name, row in rows.items()}.items() >= {
+        ("iptables", "available"), ("ipvs", "deprecated"), ("nftables", "available"), ("userspace", "gone"),
     }  # fmt: skip
-    assert "ebpf" in said
+    assert all(row["modelled"] and row["not_modelled"] for row in rows.values())
+
+
+def test_a_version_that_is_none_is_refused(kpsim: Shell) -> None:
+    answer = kpsim("modes", "--kubernetes", "one")
+    assert answer.code == 3
+    assert "is not a version of Kubernetes" in answer.err
 
 
 def test_sources_gives_every_number_its_source(kpsim: Shell) -> None:
@@ -128,7 +145,6 @@ def test_compare_runs_the_modes_that_are_named_or_all_there_are(kpsim: Shell) ->
         ("iptables", 2, "two modes or more"),
         ("iptables,foo", 3, "there is no mode 'foo'"),
         ("iptables,ivps", 3, "did you mean ipvs?"),
-        ("iptables,ebpf", 3, "designed, not built yet"),
         ("ipvs,ipvs", 3, "named twice"),
     ],
 )

@@ -88,6 +88,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
             cluster_ip=np.array([0x0A600000 + s if proxied[s] else 0 for s in range(n)], np.uint32),
             internal_local=np.array([draw(st.booleans()) for _ in range(n)]),
             external_local=np.array([draw(st.booleans()) for _ in range(n)]),
+            udp=np.array([draw(st.booleans()) for _ in range(n)]),
             dual_stack=np.zeros(n, np.bool_),
         ),
         port_offset=np.concatenate([[0], np.cumsum(ports)]),
@@ -202,7 +203,9 @@ def test_totals_are_what_counting_the_rule_set_gives(mode: str, data: st.DataObj
         assert timeline.own_at(at, node)[0] == sum(rules.own.values())
         assert timeline.ports_total[prefix] == sum(int(ports[s]) for s in usable)
         assert timeline.endpoints_total[prefix] == sum(int(ports[s]) * n for s, n in held.items())
-        assert timeline.changed_total[prefix] == sum(row.changed for row in case.log.rows[:prefix])
+        rows, udp = case.log.rows[:prefix], case.cluster.services.udp
+        assert timeline.changed_total[prefix] == sum(row.changed for row in rows)
+        assert timeline.changed_udp_total[prefix] == sum(row.changed for row in rows if udp[row.service])
 
 
 @pytest.mark.parametrize("mode", list(MODES))
@@ -364,6 +367,7 @@ def _plain(n: int) -> Cluster:
         none,
         none > 0,
         (0x0A600001 + every).astype(np.uint32),
+        none > 0,
         none > 0,
         none > 0,
         none > 0,

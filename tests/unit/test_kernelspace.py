@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,10 +17,10 @@ from kpsim.proxy.contract import SyncCounts, SyncKind
 from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.kernelspace.mode import Kernelspace
 from kpsim.proxy.kernelspace.policies import WindowsRules
-from kpsim.proxy.kernelspace.settings import WinkernelSettings
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, port_states
-from kpsim.proxy.params import ModePeriods, ProxyParams
+from kpsim.proxy.params import ModePeriods, NodeSettings, ProxyParams, WinkernelSettings
 from kpsim.proxy.rules import Packet, Trace
+from kpsim.scenario.reader import read
 
 CONFIG = NodeConfig(name="win", node_ips=("192.0.2.1",))
 POD, NODE, OUTSIDE = "10.128.0.77", "192.0.2.1", "203.0.113.9"
@@ -31,14 +32,13 @@ DEAF = EndpointInfo("10.128.0.6", 8080, ready=False, serving=False, terminating=
 
 INSIDE = PortInfo("ns", "svc", "p", "TCP", "10.96.0.1", 80)
 NODE_PORT = replace(INSIDE, type="NodePort", node_port=30001)
-OPEN = replace(
-    NODE_PORT, type="LoadBalancer", external_ips=("192.0.2.100",), load_balancer_vips=("203.0.113.100",)
-)
+OPEN = replace(NODE_PORT, type="LoadBalancer", external_ips=("192.0.2.100",), load_balancer_vips=("203.0.113.100",))
 EVERY_FRONT = {("10.96.0.1", 80), ("", 30001), ("192.0.2.100", 80), ("203.0.113.100", 80)}
 
 
 def mode(**settings: object) -> Kernelspace:
-    return Kernelspace(ProxyParams(mode="kernelspace"), settings=WinkernelSettings(**settings))  # type: ignore[arg-type]  # fields by name
+    winkernel = WinkernelSettings(**settings)  # type: ignore[arg-type]  # fields by name
+    return Kernelspace(ProxyParams(mode="kernelspace", settings=NodeSettings(winkernel=winkernel)))
 
 
 def rules(info: PortInfo, *endpoints: EndpointInfo, **settings: object) -> WindowsRules:
@@ -63,7 +63,7 @@ def test_a_cluster_ip_is_one_load_balancer_over_all_ready_endpoints() -> None:
     (policy,) = found.policies
     assert (policy.kind, policy.front, policy.internal_port) == ("ClusterIP", "10.96.0.1:80/TCP", 8080)
     assert policy.addresses == ("10.128.0.1:8080", "10.128.0.2:8080")
-    assert not policy.dsr and not policy.affinity and policy.source_vip == NODE
+    assert (policy.dsr, policy.affinity, policy.source_vip) == (False, False, NODE)
     assert (found.dispatch, found.own, found.present) == (1, {0: 2}, 3)
 
 
@@ -71,7 +71,7 @@ def test_every_address_has_a_load_balancer_of_its_own_and_source_ranges_are_igno
     found = rules(replace(OPEN, source_ranges=("198.51.100.0/24",)), HERE, THERE)
     assert behind(found) == dict.fromkeys(EVERY_FRONT, ips(HERE, THERE))
     assert [str(at.kind) for at in found.policies] == ["ClusterIP", "NodePort", "ExternalIP", "IngressIP"]
-    assert [at.document()["PortMappings"][0]["Flags"] for at in found.policies] == [0, 18, 16, 16]  # type: ignore[index]  # a document
+    assert [at.document()["PortMappings"][0]["Flags"] for at in found.policies] == [0, 18, 16, 16]
 
 
 def test_nothing_stands_for_a_port_without_endpoints() -> None:
@@ -127,7 +127,8 @@ def test_all_endpoints_get_the_first_ones_port() -> None:
 
 def test_session_affinity_hashes_the_clients_address() -> None:
     (policy,) = rules(replace(INSIDE, affinity_s=10800), HERE).policies
-    assert policy.affinity and policy.document()["PortMappings"][0]["DistributionType"] == 2  # type: ignore[index]  # a document
+    assert policy.affinity
+    assert policy.document()["PortMappings"][0]["DistributionType"] == 2
 
 
 def test_direct_server_return_is_for_cluster_ips_and_local_policies() -> None:
@@ -148,7 +149,7 @@ def test_headless_and_external_name_services_are_absent() -> None:
     objects = KubeObjects(
         services=(
             Service("ns", "headless", cluster_ip="None", ports=(ServicePort(80),)),
-            Service("ns", "alias", type="ExternalName", cluster_ip="", ports=(ServicePort(80),), external_name="a.example"),
+            Service("ns", "alias", type="ExternalName", ports=(ServicePort(80),), external_name="a.example"),
             Service("ns", "web", cluster_ip="10.96.0.7", ports=(ServicePort(80),)),
         ),
         slices=tuple(
@@ -176,14 +177,14 @@ def test_remote_endpoints_are_made_once_and_counted_and_local_ones_are_somebody_
 
 
 def test_an_overlay_network_has_an_endpoint_for_each_cluster_ip_served_or_not() -> None:
-    found = rules(INSIDE, overlay=True, source_vip="10.128.0.200")
+    found = rules(INSIDE, source_vip="10.128.0.200")
     assert [*found.endpoints] == ["10.96.0.1"]
-    assert rules(INSIDE, HERE, overlay=True, source_vip="10.128.0.200").policies[0].source_vip == "10.128.0.200"
+    assert rules(INSIDE, HERE, source_vip="10.128.0.200").policies[0].source_vip == "10.128.0.200"
 
 
 def test_the_second_of_two_for_one_address_and_port_does_not_come_to_be() -> None:
-    states = [PortState(replace(OPEN, name=n, cluster_ip=ip), (e,), row) for row, (n, ip, e) in enumerate(
-        (("one", "10.96.0.1", HERE), ("two", "10.96.0.2", THERE)))]  # fmt: skip
+    one, two = replace(OPEN, name="one"), replace(OPEN, name="two", cluster_ip="10.96.0.2")
+    states = [PortState(one, (HERE,), 0), PortState(two, (THERE,), 1)]
     found = mode().exact(states, CONFIG)
     assert isinstance(found, WindowsRules)
     assert (len(found.policies), len(found.granted)) == (8, 5)
@@ -206,7 +207,7 @@ def test_pods_and_clients_outside_are_sent_to_all_and_lose_their_address(
 ) -> None:
     found = sent(OPEN, source, *destination)
     assert (found.verdict, found.endpoints) == ("DNAT", ("10.128.0.1:8080", "10.128.0.2:8080"))
-    assert found.masqueraded and len(found.met) == 1
+    assert (found.masqueraded, len(found.met)) == (True, 1)
 
 
 def test_direct_server_return_keeps_the_clients_address() -> None:
@@ -217,10 +218,34 @@ def test_direct_server_return_keeps_the_clients_address() -> None:
 
 @pytest.mark.parametrize(
     ("source", "destination", "port"),
-    [(NODE, NODE, 30001), (NODE, "10.96.0.1", 80), (POD, "10.96.0.1", 81), (POD, "10.96.0.2", 80), (POD, OUTSIDE, 30001)],
+    [
+        (NODE, NODE, 30001),
+        (NODE, "10.96.0.1", 80),
+        (POD, "10.96.0.1", 81),
+        (POD, "10.96.0.2", 80),
+        (POD, OUTSIDE, 30001),
+    ],
 )
 def test_what_no_load_balancer_is_for_is_left_alone(source: str, destination: str, port: int) -> None:
-    assert sent(OPEN, source, destination, port) == Trace("none")
+    assert sent(OPEN, source, destination, port).verdict == "none"
+
+
+def test_a_packet_to_a_cluster_ip_that_nobody_is_behind_is_lost() -> None:
+    found = rules(replace(INSIDE, internal_local=True), THERE)
+    ways = [mode().trace(found, CONFIG, Packet(source, "10.96.0.1", 80)) for source in (POD, NODE)]
+    assert [way.verdict for way in ways] == ["DROP", "none"]
+    assert "nobody is behind ns/svc:p" in ways[0].met[0]
+    assert sent(INSIDE, POD, "10.96.0.1", 80).verdict == "DNAT"
+
+
+def test_what_the_configuration_says_of_windows(tmp_path: Path) -> None:
+    winkernel = {"enableDSR": True, "sourceVip": "10.0.0.9", "forwardHealthCheckVip": True}
+    spec = {"kubeProxy": {"mode": "kernelspace", "winkernel": winkernel}}
+    path = tmp_path / "scenario.yaml"
+    path.write_text(json.dumps({"apiVersion": "kpsim/v1alpha1", "kind": "Scenario", "spec": spec}))
+    settings = read(path).kube_proxy.settings.winkernel
+    assert settings == WinkernelSettings(enable_dsr=True, source_vip="10.0.0.9")  # no endpoint to forward to is named
+    assert settings.overlay
 
 
 # ── What a sync does ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -248,7 +273,7 @@ def test_windows_server_2025_changes_load_balancers_in_place() -> None:
 def test_a_start_makes_every_endpoint_and_load_balancer() -> None:
     work = mode().sync_work(SyncKind.FULL, COUNTS)
     assert (work["endpoint_changed"], work["load_balancer_created"], work["endpoint_named"]) == (300, 150, 450)
-    overlay = mode(overlay=True).sync_work(SyncKind.FULL, COUNTS)
+    overlay = mode(source_vip="10.128.0.200").sync_work(SyncKind.FULL, COUNTS)
     assert (overlay["endpoint_changed"], overlay["hns_query"], overlay["object_listed"]) == (400, 404, 550)
 
 
@@ -270,7 +295,7 @@ def test_an_idle_sync_costs_its_lists() -> None:
 def test_syncs_come_at_least_every_half_minute_until_1_33_and_are_never_full() -> None:
     old, new = (mode().runner(version) for version in ((1, 33), (1, 34)))
     assert (old.min_sync_s, old.idle_s, new.idle_s) == (1.0, 30.0, 3600.0)
-    assert old.full_s is not None and old.full_s > 10 * 365 * 86400
+    assert (old.full_s or 0) > 10 * 365 * 86400
     lent = ProxyParams(mode="kernelspace", periods=(ModePeriods("iptables", 5.0, 60.0),))
     assert (Kernelspace(lent).runner((1, 33)).min_sync_s, Kernelspace(lent).runner((1, 33)).idle_s) == (5.0, 60.0)
 
@@ -293,7 +318,7 @@ def test_health_checks_are_in_the_closed_form_too() -> None:
 
     fields = ServiceColumns.__dataclass_fields__
     zeros = {name: np.zeros(1, bool if name not in NUMBERS else np.int64) for name in fields}
-    columns = ServiceColumns(**zeros | {  # type: ignore[arg-type]  # columns by name
+    columns = ServiceColumns(**zeros | {
         "proxied": np.array([True]), "ports": np.array([2]), "external_ips": np.array([1]),
         "load_balancer_ips": np.array([1]), "cluster_ip": np.array([1], np.uint32),
     })  # fmt: skip
@@ -309,13 +334,13 @@ def documents(lines: Iterable[str]) -> list[dict[str, object]]:
 
 
 def test_text_is_one_document_a_line_and_only_what_changed_where_asked() -> None:
-    states = [PortState(replace(OPEN, name=n, cluster_ip=ip, node_port=0, external_ips=(), load_balancer_vips=()), (e,), row)
-              for row, (n, ip, e) in enumerate((("one", "10.96.0.1", HERE), ("two", "10.96.0.2", THERE)))]  # fmt: skip
+    one, two = replace(INSIDE, name="one"), replace(INSIDE, name="two", cluster_ip="10.96.0.2")
+    states = [PortState(one, (HERE,), 0), PortState(two, (THERE,), 1)]
     found = mode().exact(states, CONFIG)
+    assert isinstance(found, WindowsRules)
     whole = documents(mode().text(found))
-    assert [at["ID"] for at in whole if "FrontendVIPs" not in at] == [
-        at.id for at in found.endpoints.values()  # type: ignore[attr-defined]  # WindowsRules
-    ]
+    assert next(mode().text(found)).startswith("# a listing")
+    assert [at["ID"] for at in whole if "FrontendVIPs" not in at] == [at.id for at in found.endpoints.values()]
     assert [at["FrontendVIPs"] for at in whole if "FrontendVIPs" in at] == [["10.96.0.1"], ["10.96.0.2"]]
     part = documents(mode().text(found, {"ns/two"}))
     assert [at.get("FrontendVIPs") for at in part] == [None, ["10.96.0.2"]]

@@ -20,12 +20,16 @@ from kpsim.cluster.grow import grow
 from kpsim.cluster.params import ClusterParams, ServiceGroup
 from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout
 from kpsim.profiles.costs import FACTOR_ONE, Costs
+from kpsim.profiles.defaults import load_defaults
 from kpsim.profiles.format import Coefficient
 from kpsim.proxy.contract import RunnerSettings, SyncCounts, SyncKind, Work
+from kpsim.proxy.faults import FaultParams
 from kpsim.proxy.ipvs import Ipvs
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.sync.draws import SyncDraws
+from kpsim.proxy.sync.faults import Faults
 from kpsim.proxy.sync.lanes import Arrivals, SyncTrace, run_lanes
+from kpsim.proxy.sync.loop import ConntrackCleanup, SyncLoop
 from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.units import F64, I64, to_ns
@@ -91,7 +95,10 @@ def simulate(lam: float, rest_s: float, takes_s: float, version: tuple[int, int]
     )
     horizon = int(arrivals.table[:-1].min(axis=1)[-1])  # while every node still has deliveries to come
     timeline = Timeline(cluster(), log, mode, np.arange(1))
-    trace = run_lanes(mode, timeline, arrivals, pacing, costs, SyncDraws(1, 0, NODES), 1000, horizon)
+    draws, cleanup = SyncDraws(1, 0, NODES), ConntrackCleanup(0, version)
+    faults = Faults.draw(FaultParams(), pacing, load_defaults(), (1, 0), NODES, horizon)
+    loop = SyncLoop(mode, costs, pacing, draws, faults, cleanup, 1000, horizon)
+    trace = run_lanes(loop, timeline, arrivals, arrivals)
     return _means(trace, arrivals, horizon, to_ns(takes_s))
 
 

@@ -87,7 +87,10 @@ def test_packets_in_are_packets_out(name: str, mode: str) -> None:
         seen = observe(replication, run, batches)
         count = seen.counts
         assert count["packets"] > 100
-        assert count["packets"] == count["delivered"] + count["refused"] + count["stale"] + count["in_flight"]
+        assert (
+            count["packets"]
+            == count["delivered"] + count["refused"] + count["dropped"] + count["stale"] + count["in_flight"]
+        )
         tallied = sum(t.n for name in ("first_packet_latency", "later_packet_latency") for t in seen.tallies[name])
         refused_in_flight = count["packets"] - tallied - count["refused"]
         assert 0 <= refused_in_flight <= count["in_flight"]
@@ -172,6 +175,8 @@ def test_rules_in_force_come_from_a_finished_sync(name: str, mode: str) -> None:
     for c in np.random.default_rng(1).permutation(len(connections))[:400].tolist():
         finished = run.trace.end[:, node[c]] <= start[c]
         knew = int(run.trace.absorbed[finished, node[c]].max(initial=0))
+        if run.in_force.at_once:  # here no sync is needed, only the delivery
+            knew = int(run.arrivals.count(start[c : c + 1], node[c : c + 1], inclusive=True)[0])
         service = int(replication.cluster.port_service[connections.port[c]])
         rows = [row for row in run.log.rows[:knew] if row.service == service]
         if rows:
@@ -185,9 +190,11 @@ def test_rules_in_force_come_from_a_finished_sync(name: str, mode: str) -> None:
 @EVERY
 def test_rule_set_numbers_only_rise(name: str, mode: str) -> None:
     replication, run = ran(name, mode)
-    rules = RulesInForce(replication.cluster, run.mode, run.timeline, run.trace, replication.draws, run.prices)
+    rules = RulesInForce(replication.cluster, run.mode, run.timeline, run.in_force, replication.draws, run.prices)
     for node in range(replication.cluster.nodes):
         ends = run.trace.end[run.trace.ran[:, node], node]
+        if run.in_force.at_once:
+            ends = run.arrivals.at(np.arange(run.arrivals.rows), np.full(run.arrivals.rows, node))
         times = np.unique(np.concatenate([[0], ends - 1, ends, ends + 1, [replication.horizon_ns]]))
         version: I64 = rules.version(np.full(len(times), node), times)[0]
         assert (np.diff(version) >= 0).all()

@@ -24,9 +24,8 @@ def limits_of(scenario: Scenario, cluster: Cluster) -> tuple[Limit, ...]:
     services = cluster.services
     first, last = scenario.cluster.service_node_port_range
     proxied = bool(services.proxied[: cluster.initial].any())
-    connections = scenario.traffic.connections_per_s_per_node * proxied
-    life_s = scenario.traffic.packet_interval_s * (scenario.traffic.packets_per_connection - 1)
-    entries = connections * (life_s + defaults.value("limits.conntrack_time_wait"))
+    traffic = scenario.traffic
+    entries = proxied * traffic.conntrack_entries(defaults.value("limits.conntrack_time_wait"))
     proxy = scenario.kube_proxy
     table = max(proxy.conntrack_max_per_core * cluster.cores, proxy.conntrack_min)
     namespaces = Counter(_namespaces(scenario))
@@ -53,7 +52,7 @@ def limits_of(scenario: Scenario, cluster: Cluster) -> tuple[Limit, ...]:
         soft("Pods behind Services", "pods", cluster.pods, "Pods"),
         soft("Pod churn", "churn", 2 * scenario.churn.pod_replacements_per_s, "creations and deletions a second"),
     ]  # fmt: skip
-    found += _of_modes(scenario, cluster, connections * life_s)
+    found += _of_modes(scenario, cluster, proxied * traffic.conntrack_entries(0.0))
     return tuple(sorted(found, key=lambda limit: (-limit.share, limit.name)))
 
 

@@ -3,12 +3,12 @@
 Not a part of Kubernetes.  A connection of a Pod is translated once, at connect(): its first packet pays a few lookups
 that do not grow with Services, later ones none.  The agent takes the watch's events in batches and writes what the
 changed Services' frontends consist of, entry by entry; nothing is visited for the others, and after half an hour of
-quiet the maps are read to delete what belongs to nobody.  What a node runs out of are the maps: 65,536 entries of the Service map
-hold the masters and slots of all frontends.
+quiet the maps are read to delete what belongs to nobody.  What a node runs out of are the maps: 65,536 entries of the
+Service map hold the masters and slots of all frontends.
 
-Left out: the cost of session affinity's extra lookup, of traffic from outside (SNAT, DSR, XDP), Maglev's tables, network
-policies and everything else an agent does, topology hints, the slots of endpoints that terminate beside ready ones (so
-maps look a little emptier during a roll-out than they are), that a failed write is tried again alone, and
+Left out: the cost of session affinity's extra lookup, of traffic from outside (SNAT, DSR, XDP), Maglev's tables,
+network policies and everything else an agent does, topology hints, the slots of endpoints that terminate beside ready
+ones (so maps look a little emptier during a roll-out than they are), that a failed write is tried again alone, and
 KubeProxyConfiguration, which nothing here reads.
 Source: Cilium 1.18 and later, pkg/loadbalancer (reflectors, writer, reconciler), bpf/bpf_sock.c, bpf/lib/lb.h.
 """
@@ -37,7 +37,7 @@ from kpsim.proxy.contract import (
 from kpsim.proxy.counts import EndpointCounts, PortKind, port_kinds
 from kpsim.proxy.ebpf.program import NODE_PORT_FRONTENDS, program
 from kpsim.proxy.ebpf.rules import EbpfRules
-from kpsim.proxy.ebpf.text import frontend_lines, list_lines, update_lines
+from kpsim.proxy.ebpf.text import HEADING, frontend_lines, list_lines, update_lines
 from kpsim.proxy.ebpf.tracer import trace
 from kpsim.proxy.listing import few
 from kpsim.proxy.node import NodeConfig, PortState
@@ -178,11 +178,12 @@ class Ebpf:
         return trace(rules, packet)
 
     def listing(self, rules: RuleSet, service: str) -> Iterator[str]:
-        """Every frontend of the Service with its slots."""
+        """Every frontend of the Service with its slots, under the tool's heading."""
         assert isinstance(rules, EbpfRules)
-        for frontend in rules.services.values():
-            if frontend.service == service:
-                yield from few(list(frontend_lines(frontend, rules.config.ip_family)), "slots")
+        mine = [frontend for frontend in rules.services.values() if frontend.service == service]
+        yield from [HEADING] if mine else []
+        for frontend in mine:
+            yield from few(list(frontend_lines(frontend, rules.config.ip_family)), "slots")
 
     def path(self, rules: RuleSet, port: int, walk: Walk, total: int) -> Iterator[str]:
         """Every lookup, hook by hook; then what the packets have to do with it."""

@@ -20,8 +20,10 @@ from typing import NamedTuple
 from kpsim.proxy.node import NodeConfig, ip_port
 from kpsim.proxy.rules import RuleSet
 
-__all__ = ["AFFINITY", "BACKENDS", "CONNECTIONS", "MATCHES", "RANGES", "REVERSE", "SERVICES", "SNAT", "SOCKETS",
-           "Backend", "EbpfRules", "Frontend", "Key", "map_name"]  # fmt: skip
+__all__ = [
+    "AFFINITY", "ANY", "BACKENDS", "CONNECTIONS", "MATCHES", "RANGES", "REVERSE", "SERVICES", "SNAT", "SOCKETS",
+    "Backend", "EbpfRules", "Frontend", "Key", "map_name",
+]  # fmt: skip
 
 SERVICES = "cilium_lb4_services_v2"
 BACKENDS = "cilium_lb4_backends_v3"

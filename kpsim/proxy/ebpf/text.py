@@ -12,16 +12,17 @@ from collections.abc import Collection, Iterator
 from kpsim.proxy.ebpf.rules import BACKENDS, MATCHES, RANGES, REVERSE, SERVICES, EbpfRules, Frontend, map_name
 from kpsim.proxy.node import ip_port
 
-__all__ = ["frontend_lines", "list_lines", "update_lines"]
+__all__ = ["HEADING", "frontend_lines", "list_lines", "update_lines"]
 
 TOOL = "cilium-dbg bpf lb list"
+HEADING = f"{'SERVICE ADDRESS':<31} BACKEND ADDRESS (REVNAT_ID) (SLOT)"
 NOBODY = {"IPv4": "0.0.0.0:0", "IPv6": "[::]:0"}  # what the tool shows for a master entry's backend
 
 
 def list_lines(rules: EbpfRules) -> Iterator[str]:
     """All maps, as the tool lists them."""
     yield f"# {TOOL}"
-    yield _row("SERVICE ADDRESS", "BACKEND ADDRESS (REVNAT_ID) (SLOT)")
+    yield HEADING
     for frontend in rules.services.values():
         yield from frontend_lines(frontend, rules.config.ip_family)
     yield f"# {TOOL} --backends"
@@ -70,13 +71,13 @@ def _writes(frontend: Frontend) -> Iterator[tuple[str, str, str]]:
         yield BACKENDS, str(backend.number), f"{backend.address}/{backend.protocol}"
         yield SERVICES, f"{frontend.key} slot {slot}", f"backend {backend.number}"
         if frontend.affinity_s:
-            yield MATCHES, f"frontend {frontend.number}, backend {backend.number}", "may keep a client"
+            yield MATCHES, f"REVNAT_ID {frontend.number}, backend {backend.number}", "may keep a client"
     for cidr in frontend.source_ranges:
-        yield RANGES, f"frontend {frontend.number}, {cidr}", "let in"
+        yield RANGES, f"REVNAT_ID {frontend.number}, {cidr}", "let in"
     yield REVERSE, str(frontend.number), ip_port(frontend.key.ip, frontend.key.port)
     flags = ", ".join(frontend.flags)
-    yield SERVICES, f"{frontend.key} slot 0", f"count {len(frontend.backends)}, frontend {frontend.number} [{flags}]"
+    yield SERVICES, f"{frontend.key} slot 0", f"count {len(frontend.backends)}, REVNAT_ID {frontend.number} [{flags}]"
 
 
 def _row(first: str, second: str) -> str:
-    return f"{first:<32}{second}"
+    return f"{first:<31} {second}"

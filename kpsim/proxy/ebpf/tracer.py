@@ -91,8 +91,10 @@ class _Walk:
     def affinity(self, frontend: Frontend, client: str) -> None:
         """Look for a client that was here before: this one never was."""
         if frontend.affinity_s:
-            self.looked_up(AFFINITY, f"{client}, frontend {frontend.number}", ABSENT)
-            self.written(AFFINITY, f"{client}, frontend {frontend.number}", f"its backend, for {frontend.affinity_s} s")
+            self.looked_up(AFFINITY, f"{client}, REVNAT_ID {frontend.number}", ABSENT)
+            self.written(
+                AFFINITY, f"{client}, REVNAT_ID {frontend.number}", f"its backend, for {frontend.affinity_s} s"
+            )
 
     def ended(self, verdict: str, why: str = "", frontend: Frontend | None = None) -> EbpfTrace:
         """The end of a way that leads to no backend."""
@@ -118,7 +120,7 @@ def _is_pod(rules: EbpfRules, ip: str) -> bool:
 def _described(frontend: Frontend) -> str:
     count = len(frontend.backends)
     backends = f"{count:,} backend{'' if count == 1 else 's'}"
-    return f"{backends}, frontend {frontend.number} [{', '.join(frontend.flags)}]"
+    return f"{backends}, REVNAT_ID {frontend.number} [{', '.join(frontend.flags)}]"
 
 
 def _connected(walk: _Walk, client: str) -> EbpfTrace:
@@ -167,7 +169,7 @@ def _arrived(walk: _Walk) -> EbpfTrace:
         return walk.ended("none", "no Service: on to the kernel's own routing")
     if frontend.checks_source:
         found = _covering(frontend, packet.source)
-        walk.looked_up(RANGES, f"frontend {frontend.number}, {packet.source}", found or ABSENT)
+        walk.looked_up(RANGES, f"REVNAT_ID {frontend.number}, {packet.source}", found or ABSENT)
         if not found:
             return walk.ended("DROP", "not in the source ranges", frontend)
     if not frontend.backends:

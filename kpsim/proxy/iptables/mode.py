@@ -127,6 +127,8 @@ class Iptables:
             "sync_restore": 1,
             "save_run": counts.cleanup,
             "rule_saved": counts.cleanup * rules,
+            "conntrack_listed": counts.conntrack_listed,
+            "conntrack_run": counts.conntrack_runs,
         }
         if kind == SyncKind.PARTIAL:
             work |= {

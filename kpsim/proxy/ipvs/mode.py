@@ -121,6 +121,8 @@ class Ipvs:
             "real_server_read": counts.own,
             "real_server_changed": counts.endpoint_changes,
             "ipset_entry_listed": counts.dispatch,
+            "conntrack_listed": counts.conntrack_listed,
+            "conntrack_run": counts.conntrack_runs,
         }
 
     def stages(self, state: PacketState) -> Sequence[Stage]:

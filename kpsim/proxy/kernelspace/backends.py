@@ -40,7 +40,7 @@ class Backends:
 Choice = Callable[[PortState, NodeConfig], Backends]
 
 
-def as_winkernel(state: PortState, config: NodeConfig) -> Backends:
+def as_winkernel(state: PortState, _: NodeConfig) -> Backends:
     """What Windows' kube-proxy makes of the endpoints."""
     info = state.info
     looked_at = [e for e in state.endpoints if e.local or not info.external_policy_local]

@@ -37,7 +37,6 @@ from kpsim.proxy.counts import EndpointCounts, port_kinds
 from kpsim.proxy.kernelspace.backends import as_counted, as_winkernel
 from kpsim.proxy.kernelspace.policies import LoadBalancer, WindowsRules
 from kpsim.proxy.kernelspace.program import program
-from kpsim.proxy.kernelspace.settings import WinkernelSettings
 from kpsim.proxy.kernelspace.text import document_lines, listing_lines
 from kpsim.proxy.kernelspace.tracer import trace
 from kpsim.proxy.node import NodeConfig, PortState
@@ -60,7 +59,10 @@ class Kernelspace:
     family = "kernelspace"
     words = ModeWords(
         later="VFP's unified flow table knows the flow and what to rewrite; the layers are not gone through again",
-        refused="not refused: no load balancer is for it, its packets are lost on the default route, the client times out",
+        refused=(
+            "not refused: its packets find no load balancer, leave by the default route and are lost, and the client "
+            "times out"
+        ),
         outside=(
             "these addresses have load balancers of their own, a NodePort one for every address of the node; such a "
             "packet gets the source VIP for its source (under externalTrafficPolicy: Local it keeps its own), and the "
@@ -74,11 +76,9 @@ class Kernelspace:
     refuses = False
     reports_programming = False
 
-    def __init__(
-        self, params: ProxyParams, backend: str = "legacy", settings: WinkernelSettings | None = None
-    ) -> None:
+    def __init__(self, params: ProxyParams, backend: str = "legacy") -> None:
         self._params = params
-        self._settings = settings or WinkernelSettings()
+        self._settings = params.settings.winkernel
 
     def runner(self, version: tuple[int, int]) -> RunnerSettings:
         """Periods of iptables' section where this mode has none; until 1.33 a sync every syncPeriod even when idle."""
@@ -94,7 +94,7 @@ class Kernelspace:
         )
 
     def resources(self) -> Sequence[Resource]:
-        """None that adds up over a node: 1,024 endpoints are the most behind one load balancer, however many there are.
+        """None that adds up over a node: the most endpoints there can be are behind each load balancer for itself.
 
         Before the updates of April 2020 each load balancer without direct server return took 64 of the node's 16,384
         dynamic ports, so that 256 were the most.
@@ -149,7 +149,8 @@ class Kernelspace:
         """Once through the layers, whatever the number of Services; then the flow is known."""
         if state == PacketState.LATER:
             return (Stage("unified flow table hit", {"packet_later": 1}),)
-        return (Stage("VFP layers, load-balancer rule, new flow", {"packet_first": 1}),)
+        rule = "load-balancer rule, new flow" if state == PacketState.FIRST else "no rule, new flow"
+        return (Stage(f"VFP layers, {rule}", {"packet_first": 1}),)
 
     def endpoint_steps(self, index: I64, endpoints: I64) -> I64:
         """A hash chooses without looking."""
@@ -164,7 +165,7 @@ class Kernelspace:
         return replace(program(view.port_states(), view.config, self._settings, as_counted), view=view)
 
     def exact(self, states: Iterable[PortState], config: NodeConfig) -> RuleSet:
-        """Load balancers and endpoints as Windows' kube-proxy makes them, its own ways with terminating ones included."""
+        """Load balancers and endpoints as Windows' kube-proxy makes them, its ways with terminating ones included."""
         return program(states, config, self._settings, as_winkernel)
 
     def text(self, rules: RuleSet, changed: Collection[str] | None = None) -> Iterator[str]:
@@ -185,15 +186,16 @@ class Kernelspace:
     def path(self, rules: RuleSet, port: int, walk: Walk, total: int) -> Iterator[str]:
         """Flow table, layers, load balancer, hash, and what is remembered of it."""
         policy = self._load_balancer(rules, port)
-        yield "the packet leaves the Pod by its port of the virtual switch; the unified flow table does not know the flow"
+        yield "from the Pod to its port of the virtual switch, whose unified flow table does not know the flow"
         if policy is None:
             yield f"VFP's layers: none of the node's {total:,} load balancers is for it, because nobody is behind it"
             yield "it is routed like any other packet: out by the default route, where nobody knows the ClusterIP"
             return
         yield f"VFP's layers, once: {policy.line()}"
-        yield f"a hash {'of the client address' if policy.affinity else 'of addresses, ports and protocol'} chooses 1 of {len(policy.endpoints):,}"
-        kept = "its source stays the Pod" if policy.dsr else f"its source becomes {policy.source_vip}"
-        yield f"the destination becomes the endpoint, {kept}; both directions of the flow enter the unified flow table"
+        hashed = "the client's address" if policy.affinity else "addresses, ports and protocol"
+        yield f"a hash of {hashed} chooses 1 of {len(policy.endpoints):,}"
+        rewritten = "the destination is" if policy.dsr else "destination and source are"
+        yield f"{rewritten} rewritten, and both directions of the flow enter the unified flow table"
 
     def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:
         """Find the ClusterIP's load balancer for ``port`` and hash the flow."""

@@ -13,8 +13,9 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntFlag, StrEnum
+from typing import Any
 
-from kpsim.proxy.node import EndpointInfo, NodeConfig
+from kpsim.proxy.node import EndpointInfo, NodeConfig, ip_port
 from kpsim.proxy.rules import RuleSet
 
 __all__ = ["HnsEndpoint", "Key", "Kind", "LoadBalancer", "PortFlags", "WindowsRules"]
@@ -53,7 +54,7 @@ PORT_FLAGS = {
 }
 
 
-def made_up_id(*names: object) -> str:
+def _made_up_id(*names: object) -> str:
     """Eight hexadecimal digits in the place of a GUID."""
     return hashlib.sha256("/".join(map(str, names)).encode()).hexdigest()[:8]
 
@@ -69,7 +70,7 @@ class HnsEndpoint:
     @property
     def id(self) -> str:
         """Its made-up identity."""
-        return made_up_id("endpoint", self.ip)
+        return _made_up_id("endpoint", self.ip)
 
     @property
     def mac(self) -> str:
@@ -104,27 +105,25 @@ class LoadBalancer:
     @property
     def id(self) -> str:
         """Its made-up identity."""
-        return made_up_id("load balancer", *self.key)
+        return _made_up_id("load balancer", *self.key)
 
     @property
     def front(self) -> str:
-        """``ip:port/protocol``."""
-        vip = f"[{self.vip}]" if ":" in self.vip else self.vip or "any address of the node"
-        return f"{vip}:{self.external_port}/{self.protocol}" if self.vip else f"{vip}, port {self.external_port}/{self.protocol}"
+        """``ip:port/protocol``; ``*`` is any address of the node."""
+        return f"{ip_port(self.vip or '*', self.external_port)}/{self.protocol}"
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """``ip:port`` of everybody behind it."""
-        return tuple(EndpointInfo(e.ip, self.internal_port).address for e in self.endpoints)
+        return tuple(ip_port(e.ip, self.internal_port) for e in self.endpoints)
 
     def line(self) -> str:
         """All of it that a packet meets, in one line."""
-        how = "direct server return" if self.dsr else f"source {self.source_vip}"
-        spread = "client address" if self.affinity else "flow"
+        how = "direct server return" if self.dsr else f"source becomes {self.source_vip}"
         some = f"{len(self.endpoints):,} endpoint{'s' if len(self.endpoints) > 1 else ''}"
-        return f"load balancer {self.id} ({self.kind}): {self.front} -> {some}, port {self.internal_port}, by {spread}, {how}"
+        return f"load balancer {self.id} ({self.kind}): {self.front} -> port {self.internal_port} of {some}, {how}"
 
-    def document(self) -> dict[str, object]:
+    def document(self) -> dict[str, Any]:
         """What kube-proxy hands to HNS, in the names of its version 2 schema."""
         mapping = {
             "Protocol": PROTOCOL_NUMBERS[self.protocol],
@@ -135,7 +134,7 @@ class LoadBalancer:
         }
         return {
             "ID": self.id,
-            "HostComputeEndpoints": [made_up_id("endpoint", e.ip) for e in self.endpoints],
+            "HostComputeEndpoints": [_made_up_id("endpoint", e.ip) for e in self.endpoints],
             "SourceVIP": self.source_vip,
             "FrontendVIPs": [self.vip] if self.vip else [],
             "PortMappings": [mapping],
@@ -149,13 +148,14 @@ class WindowsRules(RuleSet):
     """All that kube-proxy asks of HNS on one node.
 
     ``policies`` are the load balancers it asks for, ``granted`` those there are: HNS refuses a second one for the same
-    address and port.
+    address and port.  ``unserved`` are the ClusterIPs' ports that nobody is behind, with what they are called.
     """
 
     config: NodeConfig = NodeConfig()
     policies: tuple[LoadBalancer, ...] = ()
     granted: Mapping[Key, LoadBalancer] = field(default_factory=dict)
     endpoints: Mapping[str, HnsEndpoint] = field(default_factory=dict)  # by address
+    unserved: Mapping[Key, str] = field(default_factory=dict)
 
     @property
     def present(self) -> int:

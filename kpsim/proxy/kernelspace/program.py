@@ -16,8 +16,8 @@ from dataclasses import replace
 
 from kpsim.proxy.kernelspace.backends import Backends, Choice
 from kpsim.proxy.kernelspace.policies import HnsEndpoint, Key, Kind, LoadBalancer, WindowsRules
-from kpsim.proxy.kernelspace.settings import WinkernelSettings
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortState
+from kpsim.proxy.params import WinkernelSettings
 
 __all__ = ["program"]
 
@@ -31,14 +31,17 @@ def program(
     policies: list[LoadBalancer] = []
     endpoints: dict[str, HnsEndpoint] = {}
     checks: set[Key] = set()
+    unserved: dict[Key, str] = {}
     for state in states:
-        backends = choice(state, config)
+        info, backends = state.info, choice(state, config)
+        if not backends.inside(info):
+            unserved[info.cluster_ip, info.protocol, info.port] = info.label
         policies += _load_balancers(state, config, settings, backends)
         for check in _health_checks(state, config, settings, backends):
             policies += [check] if check.key not in checks else []  # all ports of a Service share it
             checks.add(check.key)
         if settings.overlay:
-            endpoints.setdefault(state.info.cluster_ip, HnsEndpoint(state.info.cluster_ip, True, 1))
+            endpoints.setdefault(info.cluster_ip, HnsEndpoint(info.cluster_ip, True, 1))
         for endpoint in backends.everybody:
             held = endpoints.setdefault(endpoint.ip, HnsEndpoint(endpoint.ip, not endpoint.local))
             endpoints[endpoint.ip] = replace(held, references=held.references + (not endpoint.local))
@@ -48,7 +51,13 @@ def program(
         granted.setdefault(policy.key, policy)
         own[policy.row] = own.get(policy.row, 0) + len(policy.endpoints)
     return WindowsRules(
-        dispatch=len(policies), own=own, config=config, policies=tuple(policies), granted=granted, endpoints=endpoints
+        dispatch=len(policies),
+        own=own,
+        config=config,
+        policies=tuple(policies),
+        granted=granted,
+        endpoints=endpoints,
+        unserved=unserved,
     )
 
 
@@ -98,4 +107,4 @@ def _health_checks(
 
 def _source_vip(config: NodeConfig, settings: WinkernelSettings) -> str:
     """Whom an endpoint takes for the sender without direct server return."""
-    return (settings.overlay and settings.source_vip) or config.node_ips[0]
+    return settings.source_vip or config.node_ips[0]

@@ -24,6 +24,7 @@ def document_lines(rules: WindowsRules, changed: Collection[str] | None = None) 
     """
     policies = [at for at in rules.policies if changed is None or at.service in changed]
     wanted = {e.ip for at in policies for e in at.endpoints}
+    yield "# a listing, not to be loaded: identities are made up, HNS gives GUIDs"
     yield "# HostComputeEndpoints: this node's own were made by its CNI plugin"
     for endpoint in rules.endpoints.values():
         if changed is None or endpoint.ip in wanted:
@@ -41,11 +42,13 @@ def _endpoint(endpoint: HnsEndpoint) -> dict[str, object]:
 
 def listing_lines(rules: WindowsRules, service: str, most_backends: int) -> Iterator[str]:
     """The load balancers of ``service`` as ``hnsdiag list loadbalancers`` shows them, with what it leaves out."""
-    for policy in rules.policies:
-        if policy.service == service:
-            yield from _shown(policy)
-            if len(policy.endpoints) > most_backends:
-                yield f"  # Windows takes at most {most_backends:,} endpoints: this one is refused and does not exist"
+    mine = [policy for policy in rules.policies if policy.service == service]
+    if not mine:
+        yield "# none: HNS has no load balancer that nobody is behind"
+    for policy in mine:
+        yield from _shown(policy)
+        if len(policy.endpoints) > most_backends:
+            yield f"  # Windows takes at most {most_backends:,} endpoints: this one is refused and does not exist"
 
 
 def _shown(policy: LoadBalancer) -> Iterator[str]:
@@ -55,7 +58,7 @@ def _shown(policy: LoadBalancer) -> Iterator[str]:
     yield f"  Port             : {policy.external_port}/{policy.protocol} -> {policy.internal_port}"
     yield f"  Source VIP       : {how}"
     yield f"  Distribution     : {'client address (ClientIP)' if policy.affinity else 'five-tuple'}"
-    backends = zip(policy.document()["HostComputeEndpoints"], policy.endpoints, strict=True)  # type: ignore[call-overload]  # a list, in a document of anything
+    backends = zip(policy.document()["HostComputeEndpoints"], policy.endpoints, strict=True)
     yield from few(
         [f"  Direct IP        : {id_} {e.ip}{'' if e.local else ' (remote)'}" for id_, e in backends], "endpoints"
     )

@@ -27,6 +27,10 @@ def find(rules: WindowsRules, config: NodeConfig, packet: Packet) -> LoadBalance
 def trace(rules: WindowsRules, config: NodeConfig, packet: Packet) -> Trace:
     """Follow the first packet of a connection."""
     policy = find(rules, config, packet)
-    if policy is None or config.is_local(packet.source):
-        return Trace("none")
+    if policy is None:
+        name = rules.unserved.get((packet.destination, packet.protocol, packet.port))
+        lost = f"no load balancer: nobody is behind {name}; the packet is lost on the default route"
+        return Trace("DROP", met=(lost,)) if name and not config.is_local(packet.source) else Trace("none")
+    if config.is_local(packet.source):
+        return Trace("none", met=(f"{policy.line()}: not for what the node itself sends",))
     return Trace("DNAT", policy.addresses, masqueraded=not policy.dsr, met=(policy.line(),))

@@ -132,6 +132,8 @@ class Nftables:
             "object_listed": counts.own // 2 + counts.service_ports,
             "cleanup_transaction": lost,
             "rule_present_in_cleanup": lost * counts.own,
+            "conntrack_listed": counts.conntrack_listed,
+            "conntrack_run": counts.conntrack_runs,
         }
         if kind == SyncKind.FULL:
             return work | {

@@ -6,8 +6,6 @@ endpoints as they come, when they arrive.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from kpsim.cluster.changes import NEVER
@@ -17,14 +15,16 @@ from kpsim.units import I64
 __all__ = ["InForce"]
 
 
-@dataclass(frozen=True, slots=True)
 class InForce:
     """The syncs of all nodes read as versions of what is in force: 0 at the start, then one more with each change."""
 
-    trace: SyncTrace
-    arrivals: Arrivals
-    at_once: bool
-    horizon_ns: int
+    def __init__(self, trace: SyncTrace, arrivals: Arrivals, at_once: bool, horizon_ns: int) -> None:
+        self.trace, self.arrivals, self.at_once, self.horizon_ns = trace, arrivals, at_once, horizon_ns
+        nodes = trace.end.shape[1]
+        self._ends = np.vstack([np.full((1, nodes), -NEVER), trace.end, np.full((1, nodes), NEVER)])
+        # the last sync that did not fail before each version, counted from 1
+        good = np.where(trace.failed, 0, np.arange(1, len(trace.end) + 1)[:, None])
+        self._made = np.concatenate([np.zeros((1, nodes), np.int64), np.maximum.accumulate(good, axis=0)])
 
     def version(self, node: I64, time_ns: I64) -> tuple[I64, I64, I64]:
         """Version in force at ``time_ns`` on each node, since when, and until when (NEVER for the last)."""
@@ -32,8 +32,7 @@ class InForce:
             known = self.arrivals.count(time_ns, node, inclusive=True)
             since = np.where(known > 0, self.arrivals.at(known - 1, node), -NEVER)
             return known, since, self.arrivals.at(known, node)
-        nodes = self.trace.end.shape[1]
-        ends = np.vstack([np.full((1, nodes), -NEVER), self.trace.end, np.full((1, nodes), NEVER)])
+        ends = self._ends
         version = np.empty(len(node), np.int64)
         for n in np.unique(node).tolist():
             here = node == n
@@ -46,15 +45,8 @@ class InForce:
             return version, version
         if not len(self.trace.absorbed):
             return np.zeros_like(node), np.zeros_like(node)
-        made = self._made()[version, node]
+        made = self._made[version, node]
         return np.where(made > 0, self.trace.absorbed[np.maximum(made - 1, 0), node], 0), made
-
-    def _made(self) -> I64:
-        """The last sync that did not fail before each version, counted from 1; (versions, nodes)."""
-        numbers = np.arange(1, len(self.trace.end) + 1)[:, None]
-        good = np.where(self.trace.failed, 0, numbers)
-        nothing = np.zeros((1, good.shape[1]), np.int64)
-        return np.concatenate([nothing, np.maximum.accumulate(good, axis=0)])
 
     def true_ns(self, node: int) -> I64:
         """When each delivery that came into force did so on ``node``, in order of delivery."""

@@ -13,15 +13,14 @@ import numpy as np
 
 from kpsim.cluster.changes import NEVER
 from kpsim.controlplane.deliveries import Fanout
-from kpsim.profiles.costs import Costs
-from kpsim.proxy.contract import Mode, SyncCounts, SyncKind
-from kpsim.proxy.sync.draws import SyncDraws
+from kpsim.proxy.contract import SyncCounts
 from kpsim.proxy.sync.faults import Faults
+from kpsim.proxy.sync.loop import ConntrackCleanup, SyncLoop
 from kpsim.proxy.sync.pacing import Pacing, RunnerState
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.units import I64, Bools
 
-__all__ = ["Arrivals", "SyncTrace", "duration_ns", "run_lanes", "trace_of"]
+__all__ = ["Arrivals", "SyncTrace", "run_lanes", "trace_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,46 +69,24 @@ class Arrivals:
         return low
 
 
-def duration_ns(mode: Mode, costs: Costs, counts: SyncCounts, full: Bools, factor: I64) -> I64:
-    """How long syncs take [ns], at least one, (lanes,); the formula of both engines."""
-    work_ns = np.zeros(len(full), np.int64)
-    for kind in SyncKind:
-        if (chosen := full == (kind == SyncKind.FULL)).any():
-            work_ns = np.where(chosen, costs.ns(mode.sync_work(kind, counts)), work_ns)
-    return np.asarray(np.maximum((work_ns * factor) >> 10, 1))
-
-
-def run_lanes(
-    mode: Mode,
-    timeline: Timeline,
-    arrivals: Arrivals,
-    asks: Arrivals,
-    pacing: Pacing,
-    costs: Costs,
-    draws: SyncDraws,
-    faults: Faults,
-    large_above: int,
-    horizon_ns: int,
-) -> SyncTrace:
-    """All syncs that start before ``horizon_ns``; ``asks`` are the arrivals that ask for one."""
-    nodes = draws.nodes
+def run_lanes(loop: SyncLoop, timeline: Timeline, arrivals: Arrivals, asks: Arrivals) -> SyncTrace:
+    """All syncs that start before the horizon; ``asks`` are the arrivals that ask for one."""
+    pacing, faults, nodes = loop.pacing, loop.faults, loop.draws.nodes
     node = np.arange(nodes)
-    state = RunnerState.at_start(draws.phase, pacing)
+    state = RunnerState.at_start(loop.draws.phase, pacing)
     absorbed, answered = np.zeros(nodes, np.int64), np.zeros(nodes, np.int64)
     rows: list[tuple[I64 | Bools, ...]] = []
     while True:
         due = _due(pacing, state, faults, asks, answered, node)
         start, forced = faults.begin(state, due, node)
-        runs = start < horizon_ns
+        runs = start < loop.horizon_ns
         if not runs.any():
             break
         prefix = np.where(runs, arrivals.count(start, node, inclusive=True), absorbed)
         full = pacing.is_full(state, start) | forced
-        cleans = pacing.cleans(state, start, timeline.endpoints_total[prefix] > large_above)
-        counts = _counts(timeline, absorbed, prefix, node, cleans)
-        number = len(rows)
-        end = start + duration_ns(mode, costs, counts, full, costs.factor("sync", draws.factor(number)))
-        end, failed = faults.finish(state, start, end, node, draws.fate(number), draws.lock(number))
+        cleans = pacing.cleans(state, start, timeline.endpoints_total[prefix] > loop.large_above)
+        counts = _counts(timeline, absorbed, prefix, node, cleans, loop.conntrack)
+        end, failed = loop.end(state, start, counts, full, len(rows), node)
         faults.ran(state, runs, start, node)
         pacing.ran(state, runs, start, end, full, cleans, failed)
         beyond = ~runs
@@ -143,7 +120,10 @@ def _due(pacing: Pacing, state: RunnerState, faults: Faults, asks: Arrivals, ans
     return np.maximum(pacing.start(state, request, following), 0)
 
 
-def _counts(timeline: Timeline, before: I64, after: I64, node: I64, cleans: Bools) -> SyncCounts:
+def _counts(
+    timeline: Timeline, before: I64, after: I64, node: I64, cleans: Bools, conntrack: ConntrackCleanup
+) -> SyncCounts:
+    listed, runs = conntrack.counts(timeline.changed_udp_total[after] - timeline.changed_udp_total[before])
     services, own, dispatch = timeline.changed_between(before, after, node)
     return SyncCounts(
         service_ports=timeline.ports_total[after],
@@ -154,5 +134,7 @@ def _counts(timeline: Timeline, before: I64, after: I64, node: I64, cleans: Bool
         changed_own=own,
         endpoint_changes=timeline.changed_total[after] - timeline.changed_total[before],
         cleanup=cleans.astype(np.int64),
+        conntrack_listed=listed,
+        conntrack_runs=runs,
         changed_dispatch=dispatch,
     )

@@ -18,13 +18,10 @@ from kpsim.clock import Rank, at
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.deliveries import Delivery
-from kpsim.profiles.costs import Costs
-from kpsim.proxy.contract import Mode, SyncCounts
+from kpsim.proxy.contract import SyncCounts
 from kpsim.proxy.rules import NodeView, RuleSet
-from kpsim.proxy.sync.draws import SyncDraws
-from kpsim.proxy.sync.faults import Faults
-from kpsim.proxy.sync.lanes import duration_ns
-from kpsim.proxy.sync.pacing import Pacing, RunnerState
+from kpsim.proxy.sync.loop import SyncLoop
+from kpsim.proxy.sync.pacing import RunnerState
 from kpsim.proxy.sync.timeline import leaving_at_start, usable_at_start
 from kpsim.units import I64, U32
 
@@ -39,21 +36,14 @@ class KubeProxy:
         env: simpy.Environment,
         node: int,
         cluster: Cluster,
-        mode: Mode,
-        pacing: Pacing,
-        costs: Costs,
-        draws: SyncDraws,
-        faults: Faults,
+        loop: SyncLoop,
         order: I64,
         pod_ip: U32,
-        large_above: int,
-        horizon_ns: int,
     ) -> None:
-        self._env, self._node, self._cluster, self._mode = env, node, cluster, mode
-        self._pacing, self._costs, self._draws, self._faults = pacing, costs, draws, faults
+        self._env, self._node, self._cluster, self._sync_loop = env, node, cluster, loop
+        self._mode, self._pacing, self._faults = loop.mode, loop.pacing, loop.faults
         self._here = np.array([node])
-        self._large_above, self._horizon_ns = large_above, horizon_ns
-        self._state = RunnerState.at_start(draws.phase[:, node : node + 1], pacing)
+        self._state = RunnerState.at_start(loop.draws.phase[:, node : node + 1], loop.pacing)
         offset, pods = usable_at_start(cluster)
         known = np.flatnonzero((np.arange(len(offset) - 1) < cluster.initial) & cluster.services.proxied).tolist()
         self._usable: dict[int, Sequence[int]] = {s: tuple(pods[offset[s] : offset[s + 1]].tolist()) for s in known}
@@ -82,8 +72,8 @@ class KubeProxy:
         while True:
             start = self._next_start()
             self._wake = self._env.event()
-            if start >= self._horizon_ns:
-                if self._env.now >= self._horizon_ns:
+            if start >= self._sync_loop.horizon_ns:
+                if self._env.now >= self._sync_loop.horizon_ns:
                     return
                 yield self._wake
                 continue
@@ -105,12 +95,13 @@ class KubeProxy:
 
     def _sync(self) -> Generator[simpy.Event, Any, None]:
         start = np.array([int(self._env.now)])
-        changed, endpoint_changes = self._check_out()
+        changed, endpoint_changes, udp_changes = self._check_out()
+        listed, runs = self._sync_loop.conntrack.counts(udp_changes)
         self.versions += 1
         rules = self._program()
         endpoints = sum(n * int(self._cluster.services.ports[s]) for s, n in self._held.items())
         full = self._pacing.is_full(self._state, start) | self._faults.begin(self._state, start, self._here)[1]
-        cleans = self._pacing.cleans(self._state, start, np.array([endpoints > self._large_above]))
+        cleans = self._pacing.cleans(self._state, start, np.array([endpoints > self._sync_loop.large_above]))
         counts = SyncCounts(
             service_ports=len(self._view.known_ports()),
             endpoints=endpoints,
@@ -120,13 +111,12 @@ class KubeProxy:
             changed_own=sum(rules.own.get(s, 0) for s in changed),
             endpoint_changes=endpoint_changes,
             cleanup=int(cleans[0]),
+            conntrack_listed=listed,
+            conntrack_runs=runs,
             changed_dispatch=self._dispatch_of(changed),
         )
-        number, here, ran = self.versions - 1, self._here, np.array([True])
-        factor = self._costs.factor("sync", self._draws.factor(number)[here])
-        end = start + duration_ns(self._mode, self._costs, counts, full, factor)
-        fate, lock = self._draws.fate(number)[here], self._draws.lock(number)[here]
-        end, failed = self._faults.finish(self._state, start, end, here, fate, lock)
+        here, ran = self._here, np.array([True])
+        end, failed = self._sync_loop.end(self._state, start, counts, full, self.versions - 1, here)
         self._faults.ran(self._state, ran, start, here)
         self._pacing.ran(self._state, ran, start, end, full, cleans, failed)
         since = int(self._state.process_since[0])
@@ -135,17 +125,18 @@ class KubeProxy:
         if not (failed[0] or self._pacing.at_once):
             self.rules = rules
 
-    def _check_out(self) -> tuple[set[int], int]:
-        """Absorb what was delivered; the Services it changed, and how many usable endpoints came or went."""
+    def _check_out(self) -> tuple[set[int], int, int]:
+        """Absorb what was delivered; the Services it changed, how many usable endpoints came or went, UDP ones too."""
         changed: set[int] = set()
-        moved = 0
+        moved = moved_udp = 0
         for _, delivery in self._inbox:
             self._hold(delivery)
             changed.add(delivery.service)
             moved += delivery.changed
+            moved_udp += delivery.changed * bool(self._cluster.services.udp[delivery.service])
         self._absorbed += len(self._inbox)
         self._inbox.clear()
-        return changed, moved
+        return changed, moved, moved_udp
 
     def _hold(self, delivery: Delivery) -> None:
         self._usable[delivery.service] = delivery.usable
@@ -162,5 +153,5 @@ class KubeProxy:
         plain = self._mode.program(view, 0)
         if not plain.dispatch or not self._mode.scan_rotates:
             return plain
-        draw = int(self._draws.rotation(self.versions)[self._node])
+        draw = int(self._sync_loop.draws.rotation(self.versions)[self._node])
         return self._mode.program(view, (draw * plain.dispatch) >> 32)

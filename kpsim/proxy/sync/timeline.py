@@ -94,7 +94,9 @@ class Timeline:
         self.dispatch_total = self._totals(self.dispatch)
         self.endpoints_total = self._totals(held * ports)
         self.ports_total = self._totals(ports * self._known)
-        self.changed_total = np.concatenate([[0], np.cumsum(log.column("changed"))])
+        changed = log.column("changed")
+        self.changed_total = np.concatenate([[0], np.cumsum(changed)])
+        self.changed_udp_total = np.concatenate([[0], np.cumsum(changed * services.udp[self.service])])
         self._rank_tables(order, n)
         self._correct_locally()
 
@@ -211,7 +213,10 @@ class Timeline:
         return first, count, policy & (count == 0) & (self.usable[state] > 0)
 
     def changed_between(self, before: I64, after: I64, node: I64) -> tuple[I64, I64, I64]:
-        """Distinct Services changed by rows ``before`` … ``after`` - 1, and their ``own`` and ``dispatch`` then; (lanes,)."""
+        """Distinct Services changed by rows ``before`` … ``after`` - 1, and the rules they then have; (lanes,) each.
+
+        Their ``own``, then their ``dispatch`` of :class:`RuleCounts`.
+        """
         length = after - before
         total = int(length.sum())
         lane = np.repeat(np.arange(len(length)), length)

@@ -5,8 +5,8 @@ passes the portals of other service ports, is accepted, and waits for kube-proxy
 read from one socket and written to another.  Endpoints are a list in memory, in force when the watch delivers it; a
 sync is about Services only, but makes sure of every rule there is, one or two processes a rule.
 
-What a first packet costs is the processor's part of both handshakes; the time the dialling waits for its answer is not
-in it.  Left out: that service ports accept one connection after another, each waiting for its dial; that a dial which
+A first packet pays for kube-proxy's own connection too: the processor's part of its handshake and its end.  The
+client's handshake is not counted, as in no mode, nor the time that the dialling waits for its answer.  Left out: that service ports accept one connection after another, each waiting for its dial; that a dial which
 fails tries the next endpoint, up to four times (a connection to a Pod that is gone counts as lost here); that the list
 of endpoints is shuffled and begun anew when it changes; session affinity; that kube-proxy has the ready endpoints only,
 while the engines fall back to terminating ones; that it cannot listen to SCTP; that new rules go to the end of the

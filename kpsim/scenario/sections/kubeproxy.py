@@ -26,8 +26,16 @@ from kpsim.proxy.params import (
     ModePeriods,
     NodeSettings,
     ProxyParams,
+    WinkernelSettings,
 )
-from kpsim.scenario.schema import DetectLocalPart, IptablesPart, IpvsPart, KubeProxyPart, ModePart
+from kpsim.scenario.schema import (
+    DetectLocalPart,
+    IptablesPart,
+    IpvsPart,
+    KubeProxyPart,
+    ModePart,
+    WinkernelPart,
+)
 from kpsim.scenario.tree import Tree, did_you_mean
 from kpsim.scenario.words import problems_of
 
@@ -137,6 +145,16 @@ def _settings(part: KubeProxyPart, sections: dict[str, ModePart]) -> NodeSetting
             udp_timeout_s=ipvs.udp_timeout or 0.0,
             exclude_cidrs=tuple(ipvs.exclude_cidrs or ()),
         ),
+        winkernel=_winkernel(part.winkernel or WinkernelPart.model_validate({})),
+    )
+
+
+def _winkernel(part: WinkernelPart) -> WinkernelSettings:
+    """A Windows node's settings; health checks are forwarded to the endpoint that is named, so one must be."""
+    return WinkernelSettings(
+        enable_dsr=bool(part.enable_dsr),
+        source_vip=part.source_vip or "",
+        forward_health_check_vip=bool(part.forward_health_check_vip and part.root_hns_endpoint_name),
     )
 
 

@@ -37,14 +37,12 @@ def mode_problems(modes: Sequence[str], mode: str, version: Version, tree: Tree,
 
 def _wrong(name: str, version: Version) -> tuple[str, str] | None:
     """What is wrong with one mode's name, and the mend."""
-    from kpsim.proxy.registry import MODES, PLANNED
+    from kpsim.proxy.registry import MODES
 
     known = f"there are {', '.join(MODES)}"
     entry = MODES.get(name)
     if entry is None:
-        near = did_you_mean(name, [*MODES, *PLANNED])
-        if name in PLANNED:
-            return f"the mode {name} is designed, not built yet ({PLANNED[name]})", known
+        near = did_you_mean(name, list(MODES))
         return f"there is no mode {name[:60]!r}", near or known
     at = "{}.{}".format(*version)
     if entry.since and version < entry.since:
