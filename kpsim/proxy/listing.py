@@ -14,6 +14,7 @@ from kpsim.proxy.rules import Rule, RuleSet
 __all__ = ["few", "rendered", "table_and_chain"]
 
 ALIKE_SHOWN = 3  # of rules or chains of one kind
+SAME_FOR_ALL = ("KUBE-FORWARD", "KUBE-FIREWALL")
 
 
 def table_and_chain(name: str) -> tuple[str, str]:
@@ -31,13 +32,17 @@ def rendered(rules: RuleSet) -> Iterator[str]:
     order = list(dict.fromkeys([entrance, *_reachable(rules, entrance)])) if entrance else []
     order += [name for name in rules.chains if table_and_chain(name)[0] != "nat"]
     kinds: Counter[str] = Counter()
+    shown = "nat"
     for name in order:
         table, chain = table_and_chain(name)
+        if chain in SAME_FOR_ALL:
+            continue
         own = [rule.render(chain) for rule in _own_rules(rules, name)]
         kind = chain.rpartition("-")[0]
         kinds[kind] += 1
-        if own and table != "nat":
+        if own and table != shown:
             yield f"*{table}"
+            shown = table
         if kinds[kind] <= ALIKE_SHOWN or kind == "KUBE":
             yield from few(own, f"rules of {chain}")
     for kind, number in kinds.items():

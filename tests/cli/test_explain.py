@@ -135,7 +135,7 @@ def test_the_name_of_a_group_leads_to_its_first_service(kpsim: Shell) -> None:
     assert "did you mean default/web-0?" in answer.err
 
 
-@pytest.mark.parametrize(("mode", "says"), [("ipvss", "did you mean ipvs?"), ("ebpf", "not built yet")])
+@pytest.mark.parametrize(("mode", "says"), [("ipvss", "did you mean ipvs?"), ("kernel", "there is no mode 'kernel'")])
 def test_a_wrong_mode_is_refused(kpsim: Shell, mode: str, says: str) -> None:
     answer = kpsim("explain", "service", "web-0", "-f", kpsim.small(), "--mode", mode)
     assert answer.code == 3

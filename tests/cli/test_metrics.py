@@ -11,7 +11,8 @@ def test_metrics_of_a_node_can_be_scraped(kpsim: Shell) -> None:
     file = kpsim.small("spec:", "spec:\n  changes: {churn: {podReplacementsPerSecond: 1}}")
     answer = kpsim("metrics", file, "--node", "node-1", "--at", "4s")
     assert answer.code == 0
-    families = {family.name: family for family in text_string_to_metric_families(answer.out)}
+    parsed = text_string_to_metric_families(answer.out)  # type: ignore[no-untyped-call]  # the library's own
+    families = {family.name: family for family in parsed}
     syncs = {s.name: s.value for s in families["kubeproxy_sync_proxy_rules_duration_seconds"].samples}
     assert syncs["kubeproxy_sync_proxy_rules_duration_seconds_count"] > 0
     assert answer.err.startswith("not simulated: kubeproxy_conntrack_reconciler_deleted_entries_total, ")
@@ -22,7 +23,7 @@ def test_metrics_of_a_node_can_be_scraped(kpsim: Shell) -> None:
 
 
 def test_objects_of_a_real_cluster_have_metrics_too(kpsim: Shell) -> None:
-    answer = kpsim("metrics", kpsim.write("objects.yaml", SERVICES), "--set", "run.duration=5s")
+    answer = kpsim("metrics", kpsim.write("objects.yaml", SERVICES), "--set", "run.duration=20s")
     assert answer.code == 0
     assert 'kubeproxy_sync_proxy_rules_iptables_total{ip_family="IPv4",table="nat"}' in answer.out
 

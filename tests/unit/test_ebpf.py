@@ -363,14 +363,15 @@ def test_a_start_writes_everything_and_a_quiet_sync_only_reads() -> None:
 
 
 def test_the_runner_is_ciliums_and_not_kube_proxys() -> None:
-    asked = Ebpf(ProxyParams(mode="ebpf", min_sync_period_s=40.0, sync_period_s=7.0))
     for version in ((1, 20), (1, 34)):
-        settings = asked.runner(version)
+        settings = MODE.runner(version)
         assert (settings.min_sync_s, settings.idle_s, settings.retry_s) == (0.5, 1800.0, 1.0)
         assert settings.full_s is not None
         assert settings.full_s > 10**7
         assert not settings.locks
         assert not settings.canary_s
+    configured = Ebpf(ProxyParams(mode="ebpf", min_sync_period_s=0.1, sync_period_s=7.0)).runner((1, 34))
+    assert (configured.min_sync_s, configured.idle_s) == (0.1, 1800.0)
 
 
 def test_packets_pay_alike_whatever_services_there_are() -> None:

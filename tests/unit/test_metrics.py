@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from kpsim.cluster.changes import NEVER
@@ -45,10 +46,14 @@ def text_of(found: Scrape) -> str:
     return "\n".join(openmetrics(found.families)) + "\n"
 
 
+def parsed(text: str) -> list[Metric]:
+    return list(text_string_to_metric_families(text))  # type: ignore[no-untyped-call]  # the library's own
+
+
 def values_of(scenario: Scenario, at_s: float | None = None, node: str = "node-1") -> dict[str, float]:
     """Every sample by ``name{label=value,…}``, without the prefix and the label of the only IP family."""
     found = {}
-    for family in text_string_to_metric_families(text_of(scrape(scenario, node, at_s))):
+    for family in parsed(text_of(scrape(scenario, node, at_s))):
         for sample in family.samples:
             labels = {k: v for k, v in sorted(sample.labels.items()) if (k, v) != ("ip_family", "IPv4")}
             inside = ",".join(f"{k}={v}" for k, v in labels.items())
@@ -73,7 +78,7 @@ def names(found: Values) -> set[str]:
 @pytest.mark.parametrize("mode", ["iptables", "ipvs", "nftables"])
 def test_the_text_parses_back(mode: str, version: tuple[int, int]) -> None:
     found = scrape(under(mode, version), "node-0")
-    families = list(text_string_to_metric_families(text_of(found)))
+    families = parsed(text_of(found))
     assert [f.name for f in families] == [f.name for f in found.families]
     assert [f.type for f in families] == [f.type for f in found.families]
     assert sum(len(f.samples) for f in families) == sum(len(f.samples) for f in found.families)
@@ -269,16 +274,18 @@ def test_samples_of_failed_syncs_are_lost() -> None:
 def test_a_restart_takes_every_count_with_it() -> None:
     scenario = replace(under("iptables"), faults=FaultParams(restarts_per_hour=90.0))
     trace = run(scenario).trace
-    since = trace.process_since[:, 1]
-    first = int(np.flatnonzero(since > -NEVER)[0])
-    restart_ns, listed_ns, done_ns = int(since[first]), int(trace.start[first, 1]), int(trace.end[first, 1])
-    before = values_of(scenario, (restart_ns - 1) / 1e9)
-    assert before["sync_proxy_rules_duration_seconds_count"] == first
-    starting = values_of(scenario, (restart_ns + listed_ns) / 2e9)
+    first, node = (int(x[0]) for x in np.nonzero((trace.process_since > -NEVER) & trace.ran & ~trace.failed))
+    assert not first or trace.process_since[first - 1, node] == -NEVER
+    columns = (trace.process_since, trace.start, trace.end)
+    restart_ns, listed_ns, done_ns = (int(column[first, node]) for column in columns)
+    name = f"node-{node}"
+    before = values_of(scenario, (restart_ns - 1) / 1e9, name)
+    assert before["sync_proxy_rules_duration_seconds_count"] in (first, first - 1)  # one may be under way
+    starting = values_of(scenario, (restart_ns + listed_ns) / 2e9, name)
     assert "sync_proxy_rules_duration_seconds_count" not in starting
     assert starting["sync_proxy_rules_endpoint_changes_total"] == 0
     assert "sync_proxy_rules_last_timestamp_seconds" not in starting
-    after = values_of(scenario, done_ns / 1e9)
+    after = values_of(scenario, done_ns / 1e9, name)
     assert after["sync_proxy_rules_duration_seconds_count"] == 1
     assert after["sync_full_proxy_rules_duration_seconds_count"] == 1
     assert after["sync_proxy_rules_iptables_last{table=nat}"] == after["sync_proxy_rules_iptables_total{table=nat}"]
@@ -291,7 +298,7 @@ def test_families_have_series_of_their_own_from_1_33_and_share_them_before() -> 
     cluster = ClusterParams(nodes=2, cores=1, dual_stack=True)
     groups = (ServiceGroup("web", 4, EndpointCount(mean=2), ip_family_policy="PreferDualStack"),)
     scenario = replace(under("iptables"), cluster=cluster, groups=groups)
-    apart, together = values_of(scenario), values_of(under("iptables", (1, 32), scenario))
+    apart, together = (values_of(under("iptables", (1, minor), scenario)) for minor in (33, 32))
     for name in ("sync_proxy_rules_duration_seconds_count", "network_programming_duration_seconds_count"):
         ours, theirs = apart[name], apart[f"{name}{{ip_family=IPv6}}"]
         assert min(ours, theirs) > 0

@@ -227,6 +227,9 @@ def costs_of(mode: str) -> Costs:
     return load_profile(SHIPPED).costs(create(ProxyParams(mode=mode)).family, "typical", 1.0)
 
 
+FLAT = {"ebpf"}  # partial syncs visit what changed and nothing else
+
+
 @pytest.mark.parametrize("mode", list(MODES))
 @pytest.mark.parametrize("kind", list(SyncKind))
 @pytest.mark.parametrize("cleanup", [0, 1])
@@ -234,8 +237,11 @@ def test_a_sync_of_a_larger_cluster_takes_longer(mode: str, kind: SyncKind, clea
     made, costs = create(ProxyParams(mode=mode)), costs_of(mode)
     by_services = [float(costs.seconds(made.sync_work(kind, held(n, 2, cleanup)))) for n in (0, 1, 10, 1_000, 50_000)]
     by_endpoints = [float(costs.seconds(made.sync_work(kind, held(100, e, cleanup)))) for e in (0, 1, 5, 50, 250)]
-    assert (np.diff(by_services) > 0).all()
     assert (np.diff(by_endpoints) > 0).all()
+    if mode in FLAT and kind == SyncKind.PARTIAL:
+        assert len(set(by_services)) == 1
+        return
+    assert (np.diff(by_services) > 0).all()
     for bound in ("low", "high"):
         bounds = [float(costs.seconds(made.sync_work(kind, held(n, 2, cleanup)), bound)) for n in (1, 1_000, 50_000)]
         assert (np.diff(bounds) > 0).all()
@@ -276,6 +282,10 @@ def test_syncs_of_a_run_take_longer_as_the_cluster_grows(mode: str, sizes: tuple
     """On either side of a thousand endpoints; at that line a large cluster saves itself the search for stale chains."""
     seen = np.array([mean_sync_s(mode, n, flat) for n in sizes])
     partial, full = seen[:, 0], seen[:, 1]
+    if mode in FLAT:
+        assert np.isnan(full).all()  # only an agent that starts writes everything
+        assert np.ptp(partial) < 0.01 * partial.mean()
+        return
     assert (np.diff(full) > 0).all()
     if create(ProxyParams(mode=mode)).runner(LATEST).full_s is None:
         assert np.isnan(partial).all()  # it has no partial syncs

@@ -8,8 +8,8 @@ Service map hold the masters and slots of all frontends.
 
 Left out: the cost of session affinity's extra lookup, of traffic from outside (SNAT, DSR, XDP), Maglev's tables,
 network policies and everything else an agent does, topology hints, the slots of endpoints that terminate beside ready
-ones (so maps look a little emptier during a roll-out than they are), that a failed write is tried again alone, and
-KubeProxyConfiguration, which nothing here reads.
+ones (so maps look a little emptier during a roll-out than they are), that a failed write is tried again alone, and the
+rest of KubeProxyConfiguration, which nothing here reads.
 Source: Cilium 1.18 and later, pkg/loadbalancer (reflectors, writer, reconciler), bpf/bpf_sock.c, bpf/lib/lb.h.
 """
 
@@ -81,15 +81,17 @@ class Ebpf:
         """Events are taken from a buffer at each tick, and maps are pruned every half an hour, in any Kubernetes.
 
         The minimum between syncs stands for the tick: exact on a node that is told something all the time; on an idle
-        one an event goes through at once that would have waited for half a tick.
+        one an event goes through at once that would have waited for half a tick.  A minSyncPeriod configured for this
+        mode sets it, in the place of Cilium's lb-reflector-wait-time; a syncPeriod means nothing here.
         """
         defaults = load_defaults()
+        minimum, period = self._params.min_sync_period_s, self._params.sync_period_s
         prune_s = defaults.value("cilium.prune_interval")
         return RunnerSettings(
-            min_sync_s=defaults.value("cilium.reflector_wait"),
+            min_sync_s=defaults.value("cilium.reflector_wait") if minimum is None else minimum,
             idle_s=prune_s,
             full_s=FULL_S,
-            cleanup_s=prune_s,
+            cleanup_s=prune_s if period is None else period,
             retry_s=defaults.value("cilium.retry_backoff"),
         )
 
