@@ -119,6 +119,8 @@ def pod(fields: Fields) -> Pod:
         terminating="deletionTimestamp" in metadata,
         host_network=spec.truth("hostNetwork", False),
         container_ports=_container_ports(spec),
+        hostname=spec.text("hostname"),
+        subdomain=spec.text("subdomain"),
     )
 
 
@@ -141,7 +143,8 @@ def workload(fields: Fields, kind: str) -> Workload:
         what = f"Invalid value: {replicas}: must be greater than or equal to 0"
         fields.faults.append(Fault((*spec.key, wanted), what))
     labels = template.part("metadata").labels("labels")
-    return Workload(kind, namespace, name, replicas, labels, _container_ports(template.part("spec")))
+    ports = _container_ports(template.part("spec"))
+    return Workload(kind, namespace, name, replicas, labels, ports, spec.text("serviceName"))
 
 
 def owner(fields: Fields) -> tuple[str, str]:
@@ -186,6 +189,7 @@ def _endpoints(at: Fields, namespace: str) -> list[Endpoint]:
             pod=_target(at, namespace),
             zone_hints=tuple(hint.text("name") for hint in hints.parts("forZones")),
             node_hints=tuple(hint.text("name") for hint in hints.parts("forNodes")),
+            hostname=at.text("hostname"),
         )
         for address in at.texts("addresses")[:1]  # consumers look at the first address only
     ]
@@ -204,7 +208,10 @@ def endpoints_object(fields: Fields) -> list[EndpointSlice]:
     slices = []
     for subset in fields.parts("subsets"):
         found = [
-            Endpoint(at.text("ip"), ready, ready, False, at.text("nodeName"), "", _target(at, namespace))
+            Endpoint(
+                at.text("ip"), ready, ready, False, at.text("nodeName"), "", _target(at, namespace),
+                hostname=at.text("hostname"),
+            )  # fmt: skip
             for key, ready in (("addresses", True), ("notReadyAddresses", False))
             for at in subset.parts(key)
         ]

@@ -86,11 +86,16 @@ class Pod:
     terminating: bool = False
     host_network: bool = False
     container_ports: tuple[tuple[str, int, str], ...] = ()  # (name, number, protocol)
+    hostname: str = ""
+    subdomain: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A Deployment, StatefulSet, DaemonSet, …: ``replicas`` Pods with ``pod_labels`` (``None``: one a node)."""
+    """A Deployment, StatefulSet, DaemonSet, …: ``replicas`` Pods with ``pod_labels`` (``None``: one a node).
+
+    A StatefulSet's Pods are called after it in DNS by the Service ``service_name``.
+    """
 
     kind: str
     namespace: str
@@ -98,11 +103,15 @@ class Workload:
     replicas: int | None
     pod_labels: Labels = ()
     container_ports: tuple[tuple[str, int, str], ...] = ()
+    service_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One endpoint of a slice.  ``pod`` names its Pod ("ns/name"), "" when unknown; ``ip`` is "" until placed."""
+    """One endpoint of a slice.  ``pod`` names its Pod ("ns/name"), "" when unknown; ``ip`` is "" until placed.
+
+    ``hostname`` is what DNS calls it below its Service, "" where nobody gave it one.
+    """
 
     ip: str
     ready: bool = True
@@ -113,6 +122,7 @@ class Endpoint:
     pod: str = ""
     zone_hints: tuple[str, ...] = ()
     node_hints: tuple[str, ...] = ()
+    hostname: str = ""
 
 
 @dataclass(frozen=True, slots=True)

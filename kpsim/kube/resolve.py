@@ -159,13 +159,17 @@ class _Finder:
         matching = [self._objects.pods[i] for i in self._pods.matching(service.namespace, service.selector)]
         alive = [pod for pod in matching if pod.phase not in TERMINAL_PHASES]
         placed = [pod for pod in alive if pod.ip or pod.phase == "Running"]
-        endpoints = tuple(_endpoint(pod, service.publish_not_ready_addresses) for pod in placed)
+        endpoints = tuple(_endpoint(pod, service) for pod in placed)
         return endpoints, [pod.container_ports for pod in matching]
 
     def _from_workloads(self, service: Service) -> tuple[tuple[Endpoint, ...], list[ContainerPorts]]:
         indices = self._workloads.matching(service.namespace, service.selector)
         matching = [self._objects.workloads[i] for i in indices]
-        endpoints = tuple(Endpoint(ip="", pod=name) for made in matching for name in self._pod_names(made))
+        endpoints = tuple(
+            Endpoint(ip="", pod=name, hostname=_hostname(made, name, service))
+            for made in matching
+            for name in self._pod_names(made)
+        )
         return endpoints, [made.container_ports for made in matching]
 
     def _pod_names(self, made: Workload) -> Iterable[str]:
@@ -187,16 +191,22 @@ class _Finder:
             yield _about(self._unnamed, what, "that port has no endpoints")
 
 
-def _endpoint(pod: Pod, publish_not_ready: bool) -> Endpoint:
+def _hostname(made: Workload, pod: str, service: Service) -> str:
+    """What DNS calls a Pod below the Service that its StatefulSet names: its own name."""
+    return pod.rpartition("/")[2] if made.kind == "StatefulSet" and made.service_name == service.name else ""
+
+
+def _endpoint(pod: Pod, service: Service) -> Endpoint:
     """The endpoint the EndpointSlice controller makes of a Pod.  Source: staging/src/k8s.io/endpointslice/utils.go."""
     serving = pod.ready
     return Endpoint(
         ip=pod.ip,
-        ready=publish_not_ready or (serving and not pod.terminating),
+        ready=service.publish_not_ready_addresses or (serving and not pod.terminating),
         serving=serving,
         terminating=pod.terminating,
         node=pod.node,
         pod=f"{pod.namespace}/{pod.name}",
+        hostname=pod.hostname if pod.subdomain == service.name else "",
     )
 
 

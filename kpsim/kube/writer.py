@@ -79,6 +79,8 @@ def _workload(made: Workload) -> Document:
             metadata=_given(labels=dict(made.pod_labels)), spec=_given(containers=_containers(made.container_ports))
         )
     )
+    if made.service_name:
+        spec["serviceName"] = made.service_name
     if made.replicas is not None:
         spec["parallelism" if made.kind == "Job" else "replicas"] = made.replicas
     return _object(_API.get(made.kind, "apps/v1"), made.kind, made.namespace, made.name, spec=spec)
@@ -94,7 +96,11 @@ def _pod(pod: Pod) -> Document:
         **made,
         "metadata": metadata,
         "spec": _given(
-            nodeName=pod.node, hostNetwork=pod.host_network or None, containers=_containers(pod.container_ports)
+            nodeName=pod.node,
+            hostNetwork=pod.host_network or None,
+            hostname=pod.hostname,
+            subdomain=pod.subdomain,
+            containers=_containers(pod.container_ports),
         ),
         "status": _given(phase=pod.phase, podIP=pod.ip, conditions=conditions),
     }
@@ -117,6 +123,7 @@ def _endpoint(at: Endpoint) -> Document:
         conditions={"ready": at.ready, "serving": at.serving, "terminating": at.terminating},
         nodeName=at.node,
         zone=at.zone,
+        hostname=at.hostname,
         targetRef={"kind": "Pod", "namespace": namespace, "name": name} if name else None,
     )
 

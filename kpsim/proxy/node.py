@@ -72,7 +72,7 @@ class NodeConfig:
     masquerade_bit: int = 14
     localhost_node_ports: bool = True
     node_port_addresses: tuple[str, ...] | None = None
-    nfacct: bool = True  # the kernel has the counter of localhost NodePorts, which 1.33 and later use
+    nfacct: bool = True  # the kernel has the counter of localhost NodePorts, which 1.31 and later use
     conntrack_tcp_be_liberal: bool = False
     firewall_chain: bool = True  # kube-proxy writes KUBE-FIREWALL (1.27 and later)
     node_through_firewall: bool = True  # a node inside a Service's source ranges has a way through its KUBE-FW

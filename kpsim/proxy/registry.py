@@ -54,9 +54,10 @@ _ENTRIES = (
                   ((1, 25), "KUBE-PROXY-FIREWALL drops what source ranges do not let in, instead of KUBE-MARK-DROP"),
                   ((1, 26), "syncs that write only what changed (KEP-3453) in alpha"),
                   ((1, 27), "such partial syncs by default, always from 1.28 on"),
+                  ((1, 31), "a rule that counts localhost NodePorts"),
                   ((1, 32), "UDP flows to endpoints that are gone are found by reading the conntrack table"),
-                  ((1, 33), "a rule that counts localhost NodePorts"),
-                  ((1, 34), "the runner without bursts, metrics with the label ip_family"),
+                  ((1, 33), "metrics with the label ip_family"),
+                  ((1, 34), "the runner without bursts"),
               ),
               modelled="chains and rules by version, full and partial syncs, large-cluster mode, failure and retry, the "
                        "canary, the xtables lock, Local policies, both IP families' proxiers",
@@ -84,7 +85,7 @@ _ENTRIES = (
                   ((1, 29), "alpha (KEP-3866)"),
                   ((1, 31), "beta, enabled by default"),
                   ((1, 33), "generally available; other priorities of the filter chains"),
-                  ((1, 34), "the runner without bursts, metrics with the label ip_family"),
+                  ((1, 34), "the runner without bursts"),
               ),
               modelled="the table with its chains, maps and sets, full and partial transactions, the clean-up after "
                        "them, start-up over what the kernel still holds, failure and retry",
@@ -128,6 +129,7 @@ _ENTRIES = (
 )  # fmt: skip
 
 MODES: dict[str, ModeEntry] = {entry.name: entry for entry in _ENTRIES}
+
 
 def create(params: ProxyParams, iptables_backend: str = "legacy") -> Mode:
     """The mode that ``params`` names, configured.  Raises ``KeyError`` for a name not in :data:`MODES`."""

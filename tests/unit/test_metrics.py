@@ -194,6 +194,17 @@ def test_both_engines_give_the_same_text(mode: str, faults: FaultParams) -> None
     assert len(texts) == 1
 
 
+def test_syncs_take_as_long_as_among_packets() -> None:
+    """What is in conntrack costs syncs time, though no packet is simulated for the metrics."""
+    busy = TrafficParams(200.0, packets_per_connection=1)
+    groups = (ServiceGroup("dns", 4, EndpointCount(mean=3.0), protocol="UDP"),)
+    scenario = replace(under("iptables"), traffic=busy, groups=groups)
+    trace = run(scenario).trace
+    ended = trace.end[:, 1] <= 60 * S
+    took_ns = int((trace.end - trace.start)[ended, 1].sum())
+    assert values_of(scenario)["sync_proxy_rules_duration_seconds_sum"] == took_ns / 1e9
+
+
 def test_rules_at_the_start_are_those_that_are_printed() -> None:
     scenario = replace(under("iptables"), churn=ChurnParams(0.0))
     found = values_of(scenario, 0.0)

@@ -17,7 +17,7 @@ from kpsim.proxy.rules import FILTER, Packet, RuleSet
 CONFIG = NodeConfig(name="node", node_ips=("192.0.2.1",), pod_cidr="10.128.0.0/10")
 HERE, THERE = EndpointInfo("10.128.0.1", 8080, local=True), EndpointInfo("10.128.0.2", 8080)
 POD, NODE, OUTSIDE, ALLOWED = "10.128.0.77", "192.0.2.1", "203.0.113.9", "198.51.100.7"
-VERSIONS = [(1, 22), (1, 23), (1, 24), (1, 25), (1, 26), (1, 27), (1, 32), (1, 33), (1, 34)]
+VERSIONS = [(1, 22), (1, 23), (1, 24), (1, 25), (1, 26), (1, 27), (1, 30), (1, 31), (1, 32), (1, 33), (1, 34)]
 
 
 def port(number: int, name: str, **more: object) -> PortInfo:
@@ -65,7 +65,7 @@ def test_which_chains_there_are(version: tuple[int, int]) -> None:
         ["KUBE-MARK-DROP"] if version < (1, 25) else [""] if version >= (1, 27) else [fences[0][-1].target]
     )
     assert len(fences) == (1 if version >= (1, 24) else 4), "before, every load balancer with endpoints had one"
-    assert any(rule.counts for rule in found.chains["KUBE-NODEPORTS"]) == (version >= (1, 33))
+    assert any(rule.counts for rule in found.chains["KUBE-NODEPORTS"]) == (version >= (1, 31))
     dropped = [r for name, of in found.chains.items() if "SERVICES (" in name for r in of if r.target == "DROP"]
     assert bool(dropped) == (version >= (1, 25))
 

@@ -13,7 +13,7 @@ import yaml
 from kpsim.cluster.params import EndpointCount
 from kpsim.errors import InputError
 from kpsim.proxy.faults import FaultParams
-from kpsim.proxy.registry import PLANNED, ModeEntry, temporarily
+from kpsim.proxy.registry import ModeEntry, temporarily
 from kpsim.scenario.imported import scenario_document
 from kpsim.scenario.jsonschema import json_schema
 from kpsim.scenario.model import Scenario
@@ -233,16 +233,10 @@ def test_unknown_keys_of_kube_proxys_are_warnings(tmp_path: Path) -> None:
     assert scenario.kube_proxy.mode == "iptables"
 
 
-def test_a_mode_that_is_not_built_yet_does_not_stop_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PLANNED, "dream", "a mode to come")
-    assert "the mode dream is designed, not built yet (a mode to come)" in complaint(
-        write(tmp_path, {"kubeProxy": {"mode": "dream"}})
-    )
-    objects = tmp_path / "objects"
-    objects.mkdir()
-    (objects / "proxy.json").write_text(json.dumps({"kind": "KubeProxyConfiguration", "mode": "dream"}))
-    dump(objects)
-    scenario = read(objects)
+def test_a_mode_that_is_not_modelled_does_not_stop_an_import(tmp_path: Path) -> None:
+    (tmp_path / "proxy.json").write_text(json.dumps({"kind": "KubeProxyConfiguration", "mode": "dream"}))
+    dump(tmp_path)
+    scenario = read(tmp_path)
     assert scenario.modes == ("iptables", "ipvs", "nftables")
     assert any("dream" in warning for warning in scenario.warnings)
 

@@ -286,8 +286,13 @@ def test_syncs_of_a_run_take_longer_as_the_cluster_grows(mode: str, sizes: tuple
         assert np.isnan(full).all()  # only an agent that starts writes everything
         assert np.ptp(partial) < 0.01 * partial.mean()
         return
+    full_s = create(ProxyParams(mode=mode)).runner(LATEST).full_s
+    if full_s and full_s > 4_000.0:  # none is ever due
+        assert np.isnan(full).all()
+        assert (np.diff(partial) > 0).all()
+        return
     assert (np.diff(full) > 0).all()
-    if create(ProxyParams(mode=mode)).runner(LATEST).full_s is None:
+    if full_s is None:
         assert np.isnan(partial).all()  # it has no partial syncs
     else:
         assert (np.diff(partial) > 0).all()

@@ -49,11 +49,11 @@ def scrape(scenario: Scenario, node: str, at_s: float | None = None) -> Scrape:
         problem = Problem(Place(), key="--mode", what=f"kube-proxy has no metrics in mode {mode}", mend=f"{have} have")
         raise InputError([problem])
     at_ns = _moment(scenario, at_s)
-    # Packets change nothing that kube-proxy counts, so none is drawn.
-    quiet = replace(scenario, traffic=replace(scenario.traffic, connections_per_s_per_node=0.0))
-    cluster, warnings = build_cluster(quiet)
+    cluster, warnings = build_cluster(scenario)
     number = _number(cluster, node)
-    replication = prepare(quiet, cluster, 0)
+    # Packets change nothing that kube-proxy counts, so none is drawn; that there are some still costs syncs time.
+    quiet = replace(scenario, traffic=replace(scenario.traffic, connections_per_s_per_node=0.0))
+    replication = replace(prepare(quiet, cluster, 0), scenario=scenario)
     engine = "batch" if scenario.run.engine == "auto" else scenario.run.engine
     run = run_mode(replication, mode, engine)
     by_family = zip(replication.draws, run.proxiers, strict=True)

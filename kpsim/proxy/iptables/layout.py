@@ -5,7 +5,7 @@ KUBE-EXT receives and KUBE-SVL chooses.  Up to 1.24 what must not pass is marked
 dropped in filter KUBE-FIREWALL, both of which kubelet makes; since 1.25 kube-proxy drops it in the filter table by
 itself (KUBE-PROXY-FIREWALL, and DROP for Local policies without a local endpoint).  Since 1.27 KUBE-FIREWALL, which
 keeps strangers from addresses of localhost, is kube-proxy's own, and KUBE-FW ends in a rule that only has a comment.
-Since 1.33 packets to NodePorts on localhost are counted.
+Since 1.31 packets to NodePorts on localhost are counted.
 
 The rule that drops INVALID packets is the same in all of these.  Left out: its counter (1.31 and later), and what was
 different before 1.22, above all that masquerading for ClusterIPs and NodePorts stood in the top-level chains; these
@@ -25,7 +25,7 @@ Version = tuple[int, int]
 EXTERNAL_CHAINS_SINCE: Version = (1, 24)
 DROPS_IN_FILTER_SINCE: Version = (1, 25)
 OWN_FIREWALL_SINCE: Version = (1, 27)
-COUNTS_LOCALHOST_SINCE: Version = (1, 33)
+COUNTS_LOCALHOST_SINCE: Version = (1, 31)  # kubernetes/kubernetes 125015
 
 
 @dataclass(frozen=True, slots=True)

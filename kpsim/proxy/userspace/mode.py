@@ -6,11 +6,13 @@ read from one socket and written to another.  Endpoints are a list in memory, in
 sync is about Services only, but makes sure of every rule there is, one or two processes a rule.
 
 A first packet pays for kube-proxy's own connection too: the processor's part of its handshake and its end.  The
-client's handshake is not counted, as in no mode, nor the time that the dialling waits for its answer.  Left out: that service ports accept one connection after another, each waiting for its dial; that a dial which
-fails tries the next endpoint, up to four times (a connection to a Pod that is gone counts as lost here); that the list
-of endpoints is shuffled and begun anew when it changes; session affinity; that kube-proxy has the ready endpoints only,
-while the engines fall back to terminating ones; that it cannot listen to SCTP; that new rules go to the end of the
-chain, and take two more processes each; and the descriptors of NodePorts that are held open.
+client's handshake is not counted, as in no mode, nor the time that the dialling waits for its answer.
+
+Left out: that a service port accepts one connection after another, each waiting for its dial; that a dial which fails
+tries the next endpoint, up to four times (a connection to a Pod that is gone counts as lost here); that the list of
+endpoints is shuffled and begun anew when it changes; session affinity; that kube-proxy has the ready endpoints only,
+while the engines fall back to terminating ones; that it cannot listen to SCTP, and knows one IP family only; that new
+rules go to the end of the chain, and take two more processes each; and the descriptors of NodePorts held open.
 """
 
 from __future__ import annotations
