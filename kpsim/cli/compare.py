@@ -19,11 +19,11 @@ __all__ = ["compare"]
 @run_options
 @format_option
 def compare(file: Path, modes: str | None, output: str, **options: Any) -> None:
-    """Simulate FILE under --modes (by default all there are in its Kubernetes version), paired by replication."""
+    """Simulate FILE under --modes (by default those a Linux cluster of its version has), paired by replication."""
     from kpsim.errors import InputError
-    from kpsim.proxy.registry import MODES
     from kpsim.scenario.kinds import is_sweep
     from kpsim.scenario.reader import read
+    from kpsim.scenario.sections.modes import usual_modes
 
     if modes is not None and len(modes.split(",")) < 2:
         raise click.BadParameter(f"{modes!r} is not two modes or more, e.g. iptables,ipvs", param_hint="--modes")
@@ -31,9 +31,7 @@ def compare(file: Path, modes: str | None, output: str, **options: Any) -> None:
         raise InputError(f"{file}: is a Sweep; kpsim run {file} compares the modes it names at every point")
     pairs = overrides(options)
     if modes is None:
-        version = read(file, pairs).kubernetes_version
-        there = [m.name for m in MODES.values() if (m.since or version) <= version < (m.removed or (99, 0))]
-        modes = ",".join(there)
+        modes = ",".join(usual_modes(read(file, pairs).kubernetes_version))
     code, document = simulate(file, [*pairs, ("compare.modes", modes)], output, options)
     if output == "json":
         click.echo(to_json(document))

@@ -60,13 +60,14 @@ def _turning_points() -> list[Version]:
 def _describe(entry: ModeEntry, wanted: Version | None) -> None:
     click.echo()
     click.echo(styled("title", f"{entry.name}: {entry.note}" if entry.note else entry.name))
-    if entry.since and entry.since not in dict(entry.history):
+    about = entry.implementation().about
+    if entry.since and entry.since not in dict(about.history):
         _line(_text(entry.since), "added")
-    for at, what in entry.history:
+    for at, what in about.history:
         if wanted is None or at <= wanted:
             _line(_text(at), what)
-    _line("modelled", entry.modelled)
-    _line("left out", entry.left_out)
+    _line("modelled", about.modelled)
+    _line("left out", about.left_out)
 
 
 def _line(label: str, words: str) -> None:
@@ -78,6 +79,7 @@ def _line(label: str, words: str) -> None:
 
 
 def _as_json(entry: ModeEntry, wanted: Version | None) -> dict[str, object]:
+    about = entry.implementation().about
     return {
         "name": entry.name,
         "since": _text(entry.since),
@@ -86,7 +88,7 @@ def _as_json(entry: ModeEntry, wanted: Version | None) -> dict[str, object]:
         **({"status": entry.status(wanted)} if wanted else {}),
         "about": entry.summary,
         "note": entry.note,
-        "history": [{"version": _text(at), "change": what} for at, what in entry.history],
-        "modelled": entry.modelled,
-        "not_modelled": entry.left_out,
+        "history": [{"version": _text(at), "change": what} for at, what in about.history],
+        "modelled": about.modelled,
+        "not_modelled": about.left_out,
     }

@@ -19,6 +19,7 @@ from kpsim.units import I64
 
 __all__ = [
     "Mode",
+    "ModeAbout",
     "ModeWords",
     "PacketState",
     "Resource",
@@ -138,6 +139,15 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
+class ModeAbout:
+    """What ``kpsim modes`` says of a mode: what changed in which release, what is modelled, what is left out."""
+
+    history: tuple[tuple[tuple[int, int], str], ...]
+    modelled: str
+    left_out: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModeWords:
     """What ``kpsim explain`` says of a mode beyond its rules."""
 
@@ -151,6 +161,7 @@ class Mode(Protocol):
 
     name: str
     family: str  # the block of a cost profile that prices it
+    about: ModeAbout
     words: ModeWords
     scan_rotates: bool  # each sync writes the scanned list in a new order
     falls_back: bool  # a Local list that is empty gives way to the Cluster list, where there is one

@@ -10,6 +10,7 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from kpsim.cluster.columns import Cluster, dotted
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortState
@@ -204,6 +205,7 @@ class Trace:
     met: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=1 << 14)  # a chain's name is asked for by every rule that leads to it
 def chain_name(kind: str, service_port: str, protocol: str, endpoint: str = "") -> str:
     """``KUBE-SVC-…`` and its kin: 16 characters of base32(sha256(name, lower-case protocol, endpoint)).
 

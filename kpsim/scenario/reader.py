@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from kpsim.scenario.sections.imports import (
     proxy_section,
     take_shown,
 )
-from kpsim.scenario.sections.modes import built_modes
+from kpsim.scenario.sections.modes import built_modes, usual_modes
 from kpsim.scenario.sections.ranges import expand
 from kpsim.scenario.tree import Tree, did_you_mean
 
@@ -32,7 +33,6 @@ __all__ = ["read", "read_around", "read_sweep"]
 KINDS = ("Scenario", "Sweep")
 EXAMPLE = f"a scenario begins with apiVersion: {API_VERSION} and kind: Scenario"
 DUMP = "kubectl get svc,endpointslices,nodes -A -o json"
-COMPARED = ("iptables", "ipvs", "nftables")  # around real objects, the modes a Linux cluster can choose from
 DEFAULT_TRAFFIC = {"connectionsPerSecondPerNode": 100}
 DEFAULT_CHURN = {"podReplacementsPerSecond": 0.1}
 DEFAULT_RUN = {"duration": "60s", "warmup": "10s", "engine": "auto"}
@@ -206,8 +206,9 @@ def _around(
         said = "\n    ".join(gaps(dumps))
         raise InputError([Problem(Place(str(path)), what=what, mend=said or DUMP) for path in paths])
     mode = str(proxy_section(dumps).get("mode", ""))
+    compared = usual_modes(_version_among(overrides))
     spec: dict[str, object] = {
-        "compare": {"modes": [name for name in dict.fromkeys((mode, *COMPARED)) if name in built_modes()]},
+        "compare": {"modes": [name for name in dict.fromkeys((mode, *compared)) if name in built_modes()]},
         "traffic": dict(DEFAULT_TRAFFIC),
         "changes": {"churn": dict(DEFAULT_CHURN)},
         "run": dict(DEFAULT_RUN),
@@ -217,6 +218,13 @@ def _around(
     take_shown(tree, reading, dumps, nodes_known=nodes_known)
     tree.override(overrides)
     return build(tree, None, reading, paths[0].parent, name_of(paths[0]))
+
+
+def _version_among(overrides: Sequence[tuple[str, str]]) -> tuple[int, int]:
+    """The Kubernetes version an override asks for; what is wrong with it is said when the scenario is built."""
+    written = dict(overrides).get("kubernetes.version", "")
+    found = re.match(r"v?(\d{1,3})\.(\d{1,3})", written.strip("\"'"))
+    return (int(found[1]), int(found[2])) if found else Scenario("").kubernetes_version
 
 
 def _drop_unbuilt_mode(reading: Reading) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from kpsim.proxy.dumps.saved import read_saved
 from kpsim.proxy.dumps.walk.journey import follow
 from kpsim.proxy.dumps.walk.node import read_node
-from kpsim.proxy.iptables.dump import read_saved
 from kpsim.proxy.iptables.program import program
 from kpsim.proxy.iptables.text import jump_lines, restore_lines
 from kpsim.proxy.rules import Packet

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kpsim.proxy.dumps.detection import formats_of, read_dump
-from kpsim.proxy.iptables.dump import rule_set
+from kpsim.proxy.dumps.saved import rule_set
 from kpsim.proxy.iptables.tracer import trace
 from kpsim.proxy.node import NodeConfig, port_states
 from kpsim.proxy.rules import Packet

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kpsim.kube.objects import Endpoint, EndpointSlice, KubeObjects, Service, ServicePort
 from kpsim.proxy.dumps.detection import merged, read_dump
 from kpsim.proxy.dumps.listing import read_listing
-from kpsim.proxy.iptables.dump import as_rule_set, read_saved, rule_set
+from kpsim.proxy.dumps.saved import as_rule_set, read_saved, rule_set
 from kpsim.proxy.iptables.program import program
 from kpsim.proxy.iptables.text import restore_lines
 from kpsim.proxy.iptables.tracer import trace

@@ -73,24 +73,26 @@ def explain_packet(scenario: Scenario, source: str, destination: str, protocol: 
             f"kube-proxy mode {found.mode.name}"
         ),
         met=trace.met,
-        verdict=_verdict(trace),
+        verdict=_verdict(trace, found.mode),
         notes=(
             f"{found.rules.dispatch:,} rules lead to service ports here; `kpsim explain service` prices the way.",
-            _price(scenario, first, later),
+            _price(scenario, found.mode.words.later, first, later),
         ),
         warnings=found.warnings,
     )
 
 
-def _price(scenario: Scenario, first_s: float, later_s: float) -> str:
+def _price(scenario: Scenario, later: str, first_s: float, later_s: float) -> str:
     return (
         f"Without any scan the first packet pays {first_s * 1e6:.1f} µs and every later one {later_s * 1e6:.1f} µs "
-        f"(profile {scenario.profile.name}): conntrack remembers, so later packets meet none of these rules."
+        f"(profile {scenario.profile.name}); of later packets: {later}."
     )
 
 
-def _verdict(trace: Trace) -> str:
-    return sent(trace.endpoints, trace.masqueraded) if trace.verdict == "DNAT" else VERDICTS[trace.verdict]
+def _verdict(trace: Trace, mode: Mode) -> str:
+    if trace.verdict == "DNAT":
+        return sent(trace.endpoints, trace.masqueraded)
+    return f"rejected: {mode.words.refused}" if trace.verdict == "REJECT" else VERDICTS[trace.verdict]
 
 
 def _source(found: NodeRules, text: str) -> str:

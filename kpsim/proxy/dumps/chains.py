@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from kpsim.proxy.dumps.findings import NAMELESS, Findings, PortFindings, canonical
-from kpsim.proxy.iptables.dump import SERVICE_CHAIN, Tables
+from kpsim.proxy.dumps.saved import SERVICE_CHAIN, Tables
 from kpsim.proxy.rules import Rule
 
 __all__ = ["pod_range", "services_in"]

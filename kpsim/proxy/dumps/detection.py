@@ -12,7 +12,7 @@ from kpsim.proxy.dumps import chains, ipvs, nft, verdicts
 from kpsim.proxy.dumps.findings import Address, Findings, Key, canonical
 from kpsim.proxy.dumps.hooks import Hook, hooks_in
 from kpsim.proxy.dumps.listing import read_listing
-from kpsim.proxy.iptables.dump import Tables, read_saved
+from kpsim.proxy.dumps.saved import Tables, read_saved
 
 __all__ = ["FORMATS", "RuleDump", "formats_of", "gaps", "merged", "read_dump"]
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kpsim.proxy.iptables.dump import Tables
+from kpsim.proxy.dumps.saved import Tables
 from kpsim.proxy.rules import Rule
 
 __all__ = ["Hook", "hooks_in", "own"]

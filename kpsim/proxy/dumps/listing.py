@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from kpsim.proxy.iptables.dump import Parts, Tables, made_rule, protocol_name, table_of
+from kpsim.proxy.dumps.saved import Parts, Tables, made_rule, protocol_name, table_of
 from kpsim.proxy.rules import Rule
 
 __all__ = ["read_listing"]

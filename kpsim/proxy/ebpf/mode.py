@@ -35,6 +35,7 @@ from kpsim.proxy.contract import (
     Work,
 )
 from kpsim.proxy.counts import EndpointCounts, PortKind, port_kinds
+from kpsim.proxy.ebpf.about import ABOUT
 from kpsim.proxy.ebpf.program import NODE_PORT_FRONTENDS, program
 from kpsim.proxy.ebpf.rules import EbpfRules
 from kpsim.proxy.ebpf.text import HEADING, frontend_lines, list_lines, update_lines
@@ -55,6 +56,7 @@ class Ebpf:
     """The mode of clusters that have no kube-proxy, because Cilium (or its like) does that work."""
 
     name = "ebpf"
+    about = ABOUT
     family = "ebpf"
     words = ModeWords(
         later=(

@@ -30,6 +30,7 @@ from kpsim.proxy.contract import (
     Work,
 )
 from kpsim.proxy.counts import EndpointCounts, port_kinds
+from kpsim.proxy.iptables.about import ABOUT
 from kpsim.proxy.iptables.program import program
 from kpsim.proxy.iptables.text import restore_lines
 from kpsim.proxy.iptables.tracer import trace
@@ -55,6 +56,7 @@ class Iptables:
     """The mode behind ``--proxy-mode=iptables`` on the legacy tables."""
 
     name = "iptables"
+    about = ABOUT
     words = ModeWords(
         later="conntrack knows the connection and applies its translation; the nat table is not read again",
         refused='refused at once (ICMP port unreachable, the client sees "connection refused")',

@@ -34,6 +34,7 @@ from kpsim.proxy.contract import (
     Work,
 )
 from kpsim.proxy.counts import EndpointCounts, port_kinds
+from kpsim.proxy.ipvs.about import ABOUT
 from kpsim.proxy.ipvs.chains import CHAINS, JUMPS
 from kpsim.proxy.ipvs.ipsets import SETS
 from kpsim.proxy.ipvs.program import IpvsRules, node_port_addresses, program, rule_set, virtual_services
@@ -58,6 +59,7 @@ class Ipvs:
     """The mode behind ``--proxy-mode=ipvs``."""
 
     name = "ipvs"
+    about = ABOUT
     family = "ipvs"
     words = ModeWords(
         later="the IPVS connection table knows where they go; no lookup",

@@ -34,6 +34,7 @@ from kpsim.proxy.contract import (
     Work,
 )
 from kpsim.proxy.counts import EndpointCounts, port_kinds
+from kpsim.proxy.kernelspace.about import ABOUT
 from kpsim.proxy.kernelspace.backends import as_counted, as_winkernel
 from kpsim.proxy.kernelspace.policies import LoadBalancer, WindowsRules
 from kpsim.proxy.kernelspace.program import program
@@ -56,6 +57,7 @@ class Kernelspace:
     """The mode behind ``--proxy-mode=kernelspace``."""
 
     name = "kernelspace"
+    about = ABOUT
     family = "kernelspace"
     words = ModeWords(
         later="VFP's unified flow table knows the flow and what to rewrite; the layers are not gone through again",

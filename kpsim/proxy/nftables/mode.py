@@ -33,6 +33,7 @@ from kpsim.proxy.contract import (
 )
 from kpsim.proxy.counts import EndpointCounts, port_kinds
 from kpsim.proxy.listing import few
+from kpsim.proxy.nftables.about import ABOUT
 from kpsim.proxy.nftables.program import program
 from kpsim.proxy.nftables.rules import NftRules
 from kpsim.proxy.nftables.text import load_lines, rewrite_lines
@@ -54,6 +55,7 @@ class Nftables:
     """The mode behind ``--proxy-mode=nftables``."""
 
     name = "nftables"
+    about = ABOUT
     family = "nftables"
     words = ModeWords(
         later="conntrack knows the connection and applies its translation; the nat chains are not read again",

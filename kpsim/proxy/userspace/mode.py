@@ -40,6 +40,7 @@ from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.params import ModePeriods, ProxyParams
 from kpsim.proxy.rules import REFUSED, NodeView, Packet, Rule, RuleSet, Trace, Walk
+from kpsim.proxy.userspace.about import ABOUT
 from kpsim.proxy.userspace.program import CONTAINER, JUMPS, SOCKETS, UserspaceRules, program
 from kpsim.proxy.userspace.text import command_lines, service_lines
 from kpsim.proxy.userspace.tracer import trace
@@ -59,6 +60,7 @@ class Userspace:
     """The mode behind ``--proxy-mode=userspace``."""
 
     name = "userspace"
+    about = ABOUT
     family = "userspace"
     words = ModeWords(
         later=(

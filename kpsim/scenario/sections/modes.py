@@ -8,7 +8,7 @@ from kpsim.documents import Key
 from kpsim.errors import Problem
 from kpsim.scenario.tree import Tree, did_you_mean
 
-__all__ = ["built_modes", "mode_problems"]
+__all__ = ["built_modes", "mode_problems", "usual_modes"]
 
 Version = tuple[int, int]
 
@@ -18,6 +18,14 @@ def built_modes() -> tuple[str, ...]:
     from kpsim.proxy.registry import MODES
 
     return tuple(MODES)
+
+
+def usual_modes(version: Version) -> tuple[str, ...]:
+    """The modes a Linux cluster of a Kubernetes ``version`` chooses among, in the registry's order."""
+    from kpsim.proxy.registry import MODES
+
+    there = ("available", "deprecated")
+    return tuple(name for name, entry in MODES.items() if entry.usual and entry.status(version) in there)
 
 
 def mode_problems(modes: Sequence[str], mode: str, version: Version, tree: Tree, *, compared: bool) -> list[Problem]:

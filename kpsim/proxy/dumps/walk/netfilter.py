@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from kpsim.proxy.dumps.saved import Tables
 from kpsim.proxy.dumps.walk.engine import Act, Answer, ChainKey
 from kpsim.proxy.dumps.walk.matches import clauses_of, judge, number
 from kpsim.proxy.dumps.walk.way import EVERY_BIT, Node, Way
-from kpsim.proxy.iptables.dump import Tables
 from kpsim.proxy.iptables.tracer import fits
 from kpsim.proxy.rules import Rule
 

@@ -12,11 +12,11 @@ from kpsim.proxy.dumps.detection import RuleDump, merged, read_dump
 from kpsim.proxy.dumps.findings import Findings
 from kpsim.proxy.dumps.ipvs import Server, VirtualServers
 from kpsim.proxy.dumps.nft import Ruleset
+from kpsim.proxy.dumps.saved import Tables
 from kpsim.proxy.dumps.verdicts import is_kube_proxys
 from kpsim.proxy.dumps.walk import netfilter, nftables
 from kpsim.proxy.dumps.walk.engine import ChainKey, Step
 from kpsim.proxy.dumps.walk.way import EVERY_BIT
-from kpsim.proxy.iptables.dump import Tables
 from kpsim.proxy.iptables.text import JUMPS
 from kpsim.proxy.rules import Rule
 
