@@ -199,7 +199,7 @@ class Packet:
 class Trace:
     """What a node does with a packet, and every rule it met on the way."""
 
-    verdict: str  # DNAT, ACCEPT, DROP, REJECT, or none: nothing of kube-proxy's touched it
+    verdict: str  # DNAT, ACCEPT, DROP, REJECT, CLOSED (accepted first), or none: nothing of kube-proxy's touched it
     endpoints: tuple[str, ...] = ()  # all it may be sent to
     masqueraded: bool = False
     met: tuple[str, ...] = ()

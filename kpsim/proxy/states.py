@@ -102,7 +102,7 @@ def node_config(
     """
     settings = params.settings
     tail = node.rpartition("-")[2]
-    number = int(tail) if tail.isdigit() else sorted({*cluster.pod_node.values(), node}).index(node)
+    number = cluster.node_names.index(node) if node in cluster.node_names else int(tail) if tail.isdigit() else 0
     cidr, interface = _local_pods(settings, pod_cidr)
     masquerade = settings.masquerade_of(params.mode)
     return NodeConfig(

@@ -180,7 +180,7 @@ def test_source_ranges_are_ignored() -> None:
 def test_without_a_ready_endpoint_the_connection_is_accepted_and_closed() -> None:
     for endpoints in ((), (LEAVING,)):  # those that terminate are in no Endpoints object
         found = follow(rules_of((WEB, endpoints)), POD, "10.96.0.10", 80)
-        assert (found.verdict, found.endpoints) == ("ACCEPT", ())
+        assert (found.verdict, found.endpoints) == ("CLOSED", ())
         assert found.met[-1].endswith("there is nobody to dial, so it closes what it accepts")
     asked = info(protocol="UDP", port=53)
     assert "throws away what it reads" in follow(rules_of((asked, ())), POD, "10.96.0.10", 53, "UDP").met[-1]

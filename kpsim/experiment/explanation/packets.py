@@ -39,7 +39,7 @@ class NodeRules:
     def of(scenario: Scenario, node: str) -> NodeRules:
         """Build the cluster and program ``node``.  Raises :class:`InputError` for a node that is not there."""
         cluster, warnings = build_cluster(scenario)
-        known = {*cluster.pod_node.values(), *(f"node-{i}" for i in range(cluster.nodes))}
+        known = {*cluster.node_names, *(cluster.node_name(i) for i in range(cluster.nodes))}
         if node not in known:
             near = get_close_matches(node, known, n=1)
             mend = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known)[:5])}"
@@ -92,7 +92,7 @@ def _price(scenario: Scenario, later: str, first_s: float, later_s: float) -> st
 def _verdict(trace: Trace, mode: Mode) -> str:
     if trace.verdict == "DNAT":
         return sent(trace.endpoints, trace.masqueraded)
-    return f"rejected: {mode.words.refused}" if trace.verdict == "REJECT" else VERDICTS[trace.verdict]
+    return mode.words.refused if trace.verdict in ("REJECT", "CLOSED") else VERDICTS[trace.verdict]
 
 
 def _source(found: NodeRules, text: str) -> str:

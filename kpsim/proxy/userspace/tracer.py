@@ -45,7 +45,7 @@ def trace(rules: UserspaceRules, config: NodeConfig, packet: Packet) -> Trace:
             met.append(allowed.render(NON_LOCAL.partition(" ")[0]))
         met.append(listener.render())
         endpoints = tuple(endpoint.address for endpoint in listener.endpoints)
-        return Trace("DNAT" if endpoints else "ACCEPT", endpoints, masqueraded=True, met=tuple(met))
+        return Trace("DNAT" if endpoints else "CLOSED", endpoints, masqueraded=True, met=tuple(met))
     return Trace("none")
 
 
