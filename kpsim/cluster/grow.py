@@ -14,7 +14,7 @@ from itertools import chain, count
 
 import numpy as np
 
-from kpsim.cluster.columns import Cluster, Hints, Names, PodState, ServiceColumns, freeze, string_order
+from kpsim.cluster.columns import Cluster, Names, PodState, ServiceColumns, freeze, string_order
 from kpsim.cluster.params import ClusterParams, EndpointCount, ServiceGroup
 from kpsim.errors import InputError
 from kpsim.kube.allocator import ClusterIPAllocator, NodePortAllocator
@@ -40,7 +40,6 @@ class _Rows:
     pods: int = 0
     read: dict[int, Service] = field(default_factory=dict)
     pod_node: dict[int, str] = field(default_factory=dict)
-    hints: dict[tuple[int, int], Hints] = field(default_factory=dict)
 
     def add(self, **columns: Sequence[int] | I64 | U32) -> None:
         for name, values in columns.items():
@@ -199,8 +198,6 @@ def _add_objects(rows: _Rows, resolved: Sequence[ResolvedService], pod_range: ip
                 ip = int(ipaddress.IPv4Address(endpoint.ip)) if endpoint.ip else int(pod_range[0]) + rows.pods
                 rows.add(pod_ip=[ip], pod_state=[int(state | PodState.TERMINATING * endpoint.terminating)])
             pods[known[key]] = None
-            if endpoint.zone_hints or endpoint.node_hints:
-                rows.hints[rows.services, known[key]] = endpoint.zone_hints, endpoint.node_hints
         rows.names.append((rows.services, f"{service.namespace}/{service.name}", False))
         rows.read[rows.services] = service
         rows.add(
@@ -285,7 +282,6 @@ def _assemble(params: ClusterParams, rows: _Rows, initial: int) -> Cluster:
         warnings=tuple(rows.warnings),
         read=rows.read,
         pod_node=rows.pod_node,
-        hints=rows.hints,
         node_names=sorted(set(rows.pod_node.values())),
         dual_stack=params.dual_stack or bool(rows.column("dual_stack").any()),
     )

@@ -26,7 +26,7 @@ from kpsim.experiment.guard import check_memory
 from kpsim.experiment.observe import Observations, observe
 from kpsim.experiment.result import Cdf, ModeResult, Result
 from kpsim.experiment.workers import working
-from kpsim.kube.resolve import node_zones, resolve
+from kpsim.kube.resolve import resolve
 from kpsim.measure.intervals import estimate, summarise
 from kpsim.measure.summary import MEASURES
 from kpsim.measure.tally import Tally
@@ -139,15 +139,12 @@ def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
     """The scenario's cluster, and what was worth a warning on the way."""
     params = scenario.cluster
     resolved, warnings = resolve(
-        scenario.objects,
-        params.service_cluster_ip_range,
-        params.service_node_port_range,
-        params.nodes,
-        dual_stack=params.dual_stack,
+        scenario.objects, params.service_cluster_ip_range, params.service_node_port_range, params.nodes
     )
     created = round(scenario.churn.services_created_per_s * scenario.run.duration_s)
     cluster = grow(params, scenario.groups, resolved, created, scenario.run.seed)
-    cluster = replace(cluster, node_zone=node_zones(scenario.objects))
+    names = {*cluster.node_names, *(node.name for node in scenario.objects.nodes)}
+    cluster = replace(cluster, node_names=sorted(names))
     if not cluster.services.proxied[: cluster.initial].any():
         warnings = (*warnings, "no Service with a ClusterIP was read, so there is nothing to simulate for kube-proxy")
     return cluster, (*scenario.warnings, *warnings, *cluster.warnings)
