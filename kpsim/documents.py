@@ -93,7 +93,7 @@ def dotted(key: Key) -> str:
     """A key as people write it: ``spec.services[0].count``."""
     text = ""
     for part in key:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        text += f"[{part}]" if isinstance(part, int) or "/" in part else f".{part}" if text else part
     return text
 
 

@@ -8,22 +8,25 @@ Both give a :class:`ModeRun`, and on the same scenario the same one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import simpy
 
 from kpsim.clock import Rank, call_at
-from kpsim.cluster.changes import NEVER, Changes, PodLags, draw_changes
+from kpsim.cluster.changes import NEVER, Changes, Spells
 from kpsim.cluster.columns import Cluster
+from kpsim.cluster.history import HistorySettings, draw_history
 from kpsim.controlplane.control import ControlPlane
 from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout
 from kpsim.datapath.batch import RulesInForce, run_batch
 from kpsim.datapath.outcomes import Outcomes
 from kpsim.datapath.packets import PacketProcesses
 from kpsim.datapath.prices import PacketPrices
+from kpsim.dns.lookups import Callers
+from kpsim.dns.resolver import lookup_latencies
 from kpsim.profiles.costs import Costs, load_profile
-from kpsim.profiles.defaults import Lag, load_defaults
+from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.contract import Mode
 from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.registry import create
@@ -61,6 +64,8 @@ class Replication:
     log: DeliveryLog | None = None
     fanout: Fanout | None = None
     stale_retries: int = 0
+    lookups_ns: I64 | None = None  # how long each connection's client looks its Service's name up, where it does
+    absolute_ns: I64 | None = None  # the same with absolute names, where clients search for theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,33 +126,78 @@ class ModeRun:
 def prepare(scenario: Scenario, cluster: Cluster, number: int) -> Replication:
     """Draw one replication: changes, connections, and the sync loops' random numbers."""
     seed, run = scenario.run.seed, scenario.run
-    defaults = load_defaults()
-    shutdown = scenario.churn.pod_shutdown_s
-    lags = PodLags(
-        shutdown=defaults.lag("pod.shutdown") if shutdown is None else Lag(shutdown),
-        address=defaults.lag("pod.address"),
-        ready=defaults.lag("pod.ready"),
+    manager = scenario.controller_manager
+    settings = HistorySettings.of(
+        load_defaults(), scenario.churn, scenario.kubernetes_version, manager.qps, manager.burst
     )
-    changes = draw_changes(
-        cluster, scenario.churn.pod_replacements_per_s, lags, run.duration_s, stream(seed, "changes", number)
-    )
+    changes = draw_history(cluster, scenario.churn, scenario.events, settings, run.duration_s, (seed, number))
+    if changes.pod_home is not None:
+        cluster = replace(cluster, pod_home=changes.pod_home)
     budget = run.packets // run.replications  # whatever the modes, so that they all see the same connections
     traffic = scenario.traffic
     windows = plan_windows(
         traffic, cluster.nodes, run.duration_s, run.warmup_s, budget, stream(seed, "windows", number)
     )
     popularity = Popularity.zipf(cluster, traffic.zipf, stream(seed, "popularity"))
+    connections = draw_connections(traffic, cluster, windows, popularity, seed, number)
+    connections = _sent(connections, windows, changes.lost)
+    lookups_ns, absolute_ns = _lookups(scenario, cluster, windows, popularity, connections, number)
     return Replication(
         scenario=scenario,
         number=number,
         cluster=cluster,
         changes=changes,
         windows=windows,
-        connections=draw_connections(traffic, cluster, windows, popularity, seed, number),
+        connections=connections,
         draws={family: SyncDraws(seed, number, cluster.nodes, family) for family in _families(cluster)},
         order=stream(seed, "dispatch-order").permutation(len(cluster.port_service)),
         horizon_ns=to_ns(run.duration_s),
+        lookups_ns=lookups_ns,
+        absolute_ns=absolute_ns,
     )
+
+
+def _lookups(
+    scenario: Scenario,
+    cluster: Cluster,
+    windows: Windows,
+    popularity: Popularity,
+    connections: Connections,
+    number: int,
+) -> tuple[I64 | None, I64 | None]:
+    """How long the lookup before each connection takes [ns], as names are written and as absolute ones.
+
+    A lookup comes at the time that the connection opens in the engines: shifting a Poisson stream leaves it one.
+    """
+    params = scenario.dns
+    if not params.clients_use_names:
+        return None, None
+    services, name = np.unique(cluster.port_service[popularity.ports], return_inverse=True)
+    share = np.bincount(name, np.diff(popularity.share, prepend=0.0), len(services)).astype(np.float64)
+    callers = Callers(
+        arrival_ns=connections.arrival_ns,
+        node=connections.node,
+        window=connections.window,
+        name=np.searchsorted(services, cluster.port_service[connections.port]),
+        starts_ns=windows.starts_ns - windows.lead_ns,
+        length_ns=windows.length_ns + windows.lead_ns,
+        nodes_seen=len(windows.nodes),
+        nodes=cluster.nodes,
+        cores=cluster.nodes * cluster.cores,
+        lookups_per_s=scenario.traffic.connections_per_s_per_node if len(services) else 0.0,
+        share=share,
+    )
+    written = lookup_latencies(params, callers, scenario.run.seed, number)
+    if len(params.tries()) == 1:
+        return written, None
+    return written, lookup_latencies(params.with_last_dot(), callers, scenario.run.seed, number)
+
+
+def _sent(connections: Connections, windows: Windows, lost: Spells) -> Connections:
+    """Those connections that are opened at all: not the ones of nodes that are lost then."""
+    if not len(lost):
+        return connections
+    return connections.take(~lost.cover(windows.nodes[connections.node], connections.arrival_ns))
 
 
 def _families(cluster: Cluster) -> tuple[int, ...]:
@@ -178,6 +228,7 @@ def _control_plane(replication: Replication, env: simpy.Environment) -> ControlP
         load_defaults(),
         (replication.scenario.run.seed, replication.number),
         replication.horizon_ns,
+        replication.scenario.api_server,
     )
 
 
@@ -218,9 +269,11 @@ def _run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacin
     queues = replication.cluster.cores * len(replication.windows.starts_ns)
     nodes_at_once = max(NEVER // (2 * longest_ns * queues), 1)  # as many queues as one axis of time can hold
 
+    changes = replication.changes
+
     def pieces() -> Iterator[tuple[Connections, Outcomes]]:
         for block in replication.connections.blocks(PACKETS_AT_ONCE, nodes_at_once):
-            yield block, run_batch(rules, block, replication.windows, replication.changes.pod_gone_ns)
+            yield block, run_batch(rules, block, replication.windows, changes.pod_gone_ns, changes.outages)
 
     return ModeRun(mode, costs, replication.log, replication.stale_retries, proxiers, prices, pieces)
 
@@ -273,7 +326,7 @@ def _run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: P
     prices = PacketPrices.compile(mode, costs, most, most_endpoints)
     packets = PacketProcesses(env, cluster, mode, prices, proxies[4], replication.connections, replication.windows)
     env.run()
-    outcomes = packets.outcomes(replication.changes.pod_gone_ns)
+    outcomes = packets.outcomes(replication.changes.pod_gone_ns, replication.changes.outages)
     whole = [(replication.connections, outcomes)]
     proxiers = []
     for family, nodes in proxies.items():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +14,7 @@ from kpsim.cli.options import file_argument, format_option, overrides, say, size
 from kpsim.cli.tables import print_table
 
 if TYPE_CHECKING:
+    from kpsim.experiment.answers.waits import Wait
     from kpsim.experiment.result import Limit
 
 __all__ = ["check"]
@@ -24,6 +28,7 @@ __all__ = ["check"]
 def check(file: Path, output: str, max_memory: str | None, **options: Any) -> None:
     """Read FILE, lay out its cluster, and list every hard and soft limit with its use; nothing is simulated."""
     from kpsim.experiment.answers.limits import limits_of
+    from kpsim.experiment.answers.waits import notes_of, waits_of
     from kpsim.experiment.guard import check_memory, memory_bytes
     from kpsim.experiment.replications import build_cluster, choose_engine
     from kpsim.scenario.kinds import is_sweep
@@ -37,7 +42,8 @@ def check(file: Path, output: str, max_memory: str | None, **options: Any) -> No
     check_memory(scenario, size_in_bytes(max_memory))
     cluster, warnings = build_cluster(scenario)
     say(warnings)
-    limits = limits_of(scenario, cluster)
+    limits, waits = limits_of(scenario, cluster), waits_of(scenario, cluster)
+    notes = notes_of(scenario, cluster)
     proxied = cluster.services.proxied[: cluster.initial]
     memory = memory_bytes(scenario)
     facts = {
@@ -55,7 +61,9 @@ def check(file: Path, output: str, max_memory: str | None, **options: Any) -> No
              "source": m.source}
             for m in limits
         ]  # fmt: skip
-        click.echo(to_json(facts | {"warnings": list(warnings), "limits": rows}))
+        took = [{"name": w.name, "seconds": w.seconds, "low_seconds": w.low_s, "high_seconds": w.high_s,
+                 "why": w.why, "source": w.source} for w in waits]  # fmt: skip
+        click.echo(to_json(facts | {"warnings": list(warnings), "limits": rows, "waits": took, "notes": list(notes)}))
     else:
         click.echo(
             f"{scenario.name}: {_many(facts['services'], 'Service')} with "
@@ -63,7 +71,9 @@ def check(file: Path, output: str, max_memory: str | None, **options: Any) -> No
             f"{_many(facts['nodes'], 'node')}; a run takes the {facts['engine']} engine and about "
             f"{memory / 1e6:,.0f} MB"
         )
-        _show(limits)
+        _show(limits, waits)
+        for note in notes:
+            click.echo(_wrapped(note))
     say([f"{m.name}: {m.used:,.0f} of {m.limit:,.0f} ({m.kind} limit)" for m in limits if m.share > 1])
 
 
@@ -71,23 +81,51 @@ def _many(count: object, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _show(limits: tuple[Limit, ...]) -> None:
-    """The table, nearest limit first; who says so stands below it, once."""
+def _show(limits: tuple[Limit, ...], waits: tuple[Wait, ...]) -> None:
+    """Limits, the nearest first, then what takes time to be there; who says so stands below them, once."""
     from kpsim.report.wording.quantity import percent
 
-    sources = list(dict.fromkeys(m.source for m in limits))
+    sources = list(dict.fromkeys([*(m.source for m in limits), *(w.source for w in waits)]))
     print_table(
         ["limit", "kind", "used", "of", "share", "unit", "source"],
         [
-            [m.name, m.kind, _used(m.used), f"{m.limit:,.0f}", percent(m.share), m.unit,
+            [m.name, m.kind, _used(m.used), _used(m.limit), percent(m.share), m.unit,
              f"[{sources.index(m.source) + 1}]"]
             for m in limits
         ],
         right=(2, 3, 4),
     )  # fmt: skip
+    if waits:
+        click.echo()
+        print_table(
+            ["created at once", "takes", "between", "because", "source"],
+            [
+                [w.name, _long(w.seconds), _between(w), w.why,
+                 f"[{sources.index(w.source) + 1}]"]
+                for w in waits
+            ],
+            right=(1,),
+        )  # fmt: skip
     click.echo()
     for number, source in enumerate(sources, 1):
-        click.echo(f"[{number}] {source}")
+        click.echo(_wrapped(f"[{number}] {source}", indent=len(f"[{number}] ")))
+
+
+def _long(seconds: float) -> str:
+    """A time as people say it who wait for it."""
+    if seconds < 100:
+        return f"{seconds:.2g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 6000 else f"{seconds / 3600:.3g} h"
+
+
+def _between(wait: Wait) -> str:
+    return f"{_long(wait.low_s)} and {_long(wait.high_s)}" if wait.low_s < wait.high_s else "–"
+
+
+def _wrapped(text: str, indent: int = 0) -> str:
+    """A sentence on as many lines as the terminal's width takes; on one where nobody looks."""
+    width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 10_000
+    return textwrap.fill(text, width, subsequent_indent=" " * indent, break_on_hyphens=False, break_long_words=False)
 
 
 def _used(used: float) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kpsim.cli.lookup import dns
 from kpsim.cli.options import format_option, overrides, say, styled, to_json
 from kpsim.cli.tables import print_table
 from kpsim.errors import InputError, Place, Problem
@@ -25,6 +26,9 @@ MOST_LINES = 40
 @click.group()
 def explain() -> None:
     """Show how a Service is made to work, and what it costs."""
+
+
+explain.add_command(dns)
 
 
 @explain.command("service", short_help="The rules of one Service, and what its packets meet and pay.")

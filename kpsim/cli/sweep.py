@@ -26,6 +26,7 @@ __all__ = ["sweep", "sweep_file"]
 
 SHOWN = (("first_packet_latency", "p50"), ("first_packet_latency", "p99"), ("sync_duration", "p50"),
          ("network_programming_true", "p99"))  # fmt: skip
+SHOWN_TOO = (("dns_latency", "p50"), ("dns_latency", "p99"))  # where clients use names
 KEPT = Path("results/sweeps/points")
 Pairs = Sequence[tuple[str, str]]
 Progress = Callable[[int, int], None]
@@ -107,11 +108,13 @@ def _write(table: Any, directory: Path, axes: list[str]) -> None:
 def _show(table: Any, axes: list[str]) -> None:
     from kpsim.report.wording.quantity import EMPTY, quantity
 
-    head = [*axes, "mode", *(f"{measure.replace('_', ' ')} {statistic}" for measure, statistic in SHOWN)]
+    looked_up = (table["measure"] == "dns_latency").any()
+    shown = (*SHOWN_TOO, *SHOWN) if looked_up else SHOWN
+    head = [*axes, "mode", *(f"{measure.replace('_', ' ')} {statistic}" for measure, statistic in shown)]
     rows = []
     for key, part in table[table["measure"] != "node"].groupby([*axes, "mode"], sort=False):
         values = part.set_index(["measure", "statistic"])["value"]
-        rows.append([*map(str, key), *(quantity(values.get(pair), "s") for pair in SHOWN)])
+        rows.append([*map(str, key), *(quantity(values.get(pair), "s") for pair in shown)])
     print_table(head, rows, right=range(len(axes) + 1, len(head)))
     if any(EMPTY in row for row in rows):
         click.echo(

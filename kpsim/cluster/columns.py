@@ -2,7 +2,7 @@
 
 A hundred thousand Services with a million endpoints are a few dozen arrays here.  Rows are Services, service ports,
 endpoints and Pods; the order of rows is the order of the scenario.  Arrays are read-only.  Addresses are IPv4; of IPv6
-there is only which Services have it too.  What is left out: topology hints.
+there is only which Services have it too.  Topology hints are kept by endpoint, for who follows single packets.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ import numpy as np
 from kpsim.kube.objects import Service
 from kpsim.units import I64, U32, Bools
 
-__all__ = ["Cluster", "Names", "PodState", "ServiceColumns", "dotted", "freeze", "string_order"]
+__all__ = ["Cluster", "Hints", "Names", "PodState", "ServiceColumns", "dotted", "freeze", "string_order"]
+
+
+Hints = tuple[tuple[str, ...], tuple[str, ...]]  # zones and nodes an endpoint is meant for
 
 
 class PodState(IntFlag):
@@ -100,8 +103,11 @@ class Cluster:
     warnings: tuple[str, ...] = ()
     read: Mapping[int, Service] = field(default_factory=dict)  # Services that were objects, by row
     pod_node: Mapping[int, str] = field(default_factory=dict)  # where Pods that were objects run
+    hints: Mapping[tuple[int, int], Hints] = field(default_factory=dict)  # of endpoints that have any: (Service, Pod)
+    node_zone: Mapping[str, str] = field(default_factory=dict)  # by the node's name, where objects show it
     dual_stack: bool = False  # every node has a proxier for each IP family
-    node_names: Sequence[str] = ()  # of the nodes in ``pod_node``; the others are called node-0, node-1, … by row
+    node_names: Sequence[str] = ()  # of the nodes that objects name; the others are called node-0, node-1, … by row
+    pod_home: I64 | None = None  # the node of every Pod of a run in which events decide that
 
     @property
     def pods(self) -> int:
@@ -118,6 +124,8 @@ class Cluster:
 
     def homes(self, pods: int) -> I64:
         """The node that each of the first ``pods`` Pods of a run is on, (pods,): as read, the others dealt in turn."""
+        if self.pod_home is not None and pods <= len(self.pod_home):
+            return self.pod_home[:pods]
         home = np.arange(pods) % self.nodes
         for pod, name in self.pod_node.items():
             home[pod] = self.node_names.index(name) % self.nodes

@@ -8,13 +8,14 @@ Kubernetes' own ranges by the allocators of :mod:`kpsim.kube`.
 from __future__ import annotations
 
 import ipaddress
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
 
 import numpy as np
 
-from kpsim.cluster.columns import Cluster, Names, PodState, ServiceColumns, freeze, string_order
+from kpsim.cluster.columns import Cluster, Hints, Names, PodState, ServiceColumns, freeze, string_order
 from kpsim.cluster.params import ClusterParams, EndpointCount, ServiceGroup
 from kpsim.errors import InputError
 from kpsim.kube.allocator import ClusterIPAllocator, NodePortAllocator
@@ -24,6 +25,7 @@ from kpsim.units import I64, U32
 
 __all__ = ["endpoint_counts", "grow"]
 
+READY, SERVING, TERMINATING = map(int, (PodState.READY, PodState.SERVING, PodState.TERMINATING))
 FIRST_PORT = 80  # service ports of grown Services are numbered from here: a name, not a measurement
 
 
@@ -40,6 +42,7 @@ class _Rows:
     pods: int = 0
     read: dict[int, Service] = field(default_factory=dict)
     pod_node: dict[int, str] = field(default_factory=dict)
+    hints: dict[tuple[int, int], Hints] = field(default_factory=dict)
 
     def add(self, **columns: Sequence[int] | I64 | U32) -> None:
         for name, values in columns.items():
@@ -178,6 +181,8 @@ def _add_group(
 
 def _add_objects(rows: _Rows, resolved: Sequence[ResolvedService], pod_range: ipaddress.IPv4Network) -> None:
     known: dict[str, int] = {}
+    first_pod = int(pod_range.network_address)
+    columns: defaultdict[str, list[int]] = defaultdict(list)  # one array a column, not one a Service
     for item in resolved:
         service = item.service
         has_ip = service.proxied and ":" not in service.cluster_ip
@@ -194,36 +199,56 @@ def _add_objects(rows: _Rows, resolved: Sequence[ResolvedService], pod_range: ip
                 if endpoint.node:
                     rows.pod_node[rows.pods] = endpoint.node
                 rows.pods += 1
-                state = PodState.READY * endpoint.ready | PodState.SERVING * endpoint.serving
-                ip = int(ipaddress.IPv4Address(endpoint.ip)) if endpoint.ip else int(pod_range[0]) + rows.pods
-                rows.add(pod_ip=[ip], pod_state=[int(state | PodState.TERMINATING * endpoint.terminating)])
+                state = READY * endpoint.ready | SERVING * endpoint.serving
+                ip = _number(endpoint.ip) if endpoint.ip else first_pod + rows.pods
+                columns["pod_ip"].append(ip)
+                columns["pod_state"].append(state | TERMINATING * endpoint.terminating)
             pods[known[key]] = None
+            if endpoint.zone_hints or endpoint.node_hints:
+                rows.hints[rows.services, known[key]] = endpoint.zone_hints, endpoint.node_hints
         rows.names.append((rows.services, f"{service.namespace}/{service.name}", False))
         rows.read[rows.services] = service
-        rows.add(
-            proxied=[has_ip],
-            headless=[service.headless],
-            ports=[ports],
-            external_ips=[_ipv4(service.external_ips)],
-            load_balancer_ips=[_ipv4(service.load_balancer_ips)],
-            source_ranges=[_ipv4(service.load_balancer_source_ranges)],
-            node_ports=[sum(1 for p in service.ports if p.node_port)],
-            affinity=[service.session_affinity == "ClientIP"],
-            internal_local=[service.internal_traffic_policy == "Local"],
-            external_local=[service.external_traffic_policy == "Local"],
-            udp=[any(p.protocol == "UDP" for p in service.ports)],
-            dual_stack=[has_ip and len(service.ip_families) > 1],
-            cluster_ip=[int(ipaddress.IPv4Address(service.cluster_ip)) if has_ip else 0],
-            endpoints=[len(pods)],
-            endpoint_pod=list(pods),
-            port_number=[p.port for p in service.ports][:ports],
-            port_node_port=[p.node_port for p in service.ports][:ports],
-            # an unresolved named port keeps the Service's own number: what matters is that it differs by port
-            port_target=[t or p.port for t, p in zip(item.target_ports, service.ports, strict=False)][:ports],
-        )
+        for name, value in _service_row(service, has_ip=has_ip, ports=ports).items():
+            columns[name].append(value)
+        columns["endpoints"].append(len(pods))
+        columns["endpoint_pod"] += pods
+        columns["port_number"] += [p.port for p in service.ports][:ports]
+        columns["port_node_port"] += [p.node_port for p in service.ports][:ports]
+        # an unresolved named port keeps the Service's own number: what matters is that it differs by port
+        targets = zip(item.target_ports, service.ports, strict=False)
+        columns["port_target"] += [t or p.port for t, p in targets][:ports]
         rows.protocols += [p.protocol for p in service.ports][:ports]
         rows.port_names += [p.name for p in service.ports][:ports]
         rows.services += 1
+    rows.add(**columns)
+
+
+def _service_row(service: Service, *, has_ip: bool, ports: int) -> dict[str, int]:
+    """What there is one of for each Service."""
+    return {
+        "proxied": has_ip,
+        "headless": service.headless,
+        "ports": ports,
+        "external_ips": _ipv4(service.external_ips),
+        "load_balancer_ips": _ipv4(service.load_balancer_ips),
+        "source_ranges": _ipv4(service.load_balancer_source_ranges),
+        "node_ports": sum(1 for p in service.ports if p.node_port),
+        "affinity": service.session_affinity == "ClientIP",
+        "internal_local": service.internal_traffic_policy == "Local",
+        "external_local": service.external_traffic_policy == "Local",
+        "udp": any(p.protocol == "UDP" for p in service.ports),
+        "dual_stack": has_ip and len(service.ip_families) > 1,
+        "cluster_ip": _number(service.cluster_ip) if has_ip else 0,
+    }
+
+
+def _number(ip: str) -> int:
+    """A dotted address as a number, much faster than the standard library, which also says what is wrong with it."""
+    parts = ip.split(".")
+    if len(parts) != 4 or not all(part.isdecimal() and len(part) < 4 and int(part) < 256 for part in parts):
+        return int(ipaddress.IPv4Address(ip))
+    a, b, c, d = map(int, parts)
+    return a << 24 | b << 16 | c << 8 | d
 
 
 def _ipv4(addresses: Sequence[str]) -> int:
@@ -282,6 +307,7 @@ def _assemble(params: ClusterParams, rows: _Rows, initial: int) -> Cluster:
         warnings=tuple(rows.warnings),
         read=rows.read,
         pod_node=rows.pod_node,
+        hints=rows.hints,
         node_names=sorted(set(rows.pod_node.values())),
         dual_stack=params.dual_stack or bool(rows.column("dual_stack").any()),
     )

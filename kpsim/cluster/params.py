@@ -63,4 +63,5 @@ class ChurnParams:
 
     pod_replacements_per_s: float = 0.0
     services_created_per_s: float = 0.0
-    pod_shutdown_s: float | None = None  # from deletionTimestamp to the process gone; None: the control-plane profile's
+    pod_shutdown_s: float | None = None  # from SIGTERM to the process gone; None: the control-plane profile's
+    pre_stop_s: float | None = None  # a preStop hook that sleeps so long before SIGTERM

@@ -1,9 +1,10 @@
 """From a change to a delivery: controllers, API server, watch.
 
 A Pod's change reaches the EndpointSlice controller's informer, dirties Services, costs slice writes through a work
-queue and a token bucket, and each committed write goes out to every node's watch.  Event-driven, because order matters
-here; the fan-out is arithmetic, because there are thousands of nodes.  Left out so far: priority and fairness, relist,
-the Endpoints controller, node lifecycle, DNS.
+queue, a token bucket and the API server's seats, and each committed write goes out to every node's watch.
+Event-driven, because order matters here; the fan-out is arithmetic, because there are thousands of nodes.  What Pods
+and nodes do is drawn in :mod:`kpsim.cluster`.  Left out: etcd's group commits, controllers that do not write Services'
+endpoints, EndpointSlice mirroring, and node changes that only move topology hints.
 """
 
 __all__: list[str] = []

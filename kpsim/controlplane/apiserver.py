@@ -1,8 +1,11 @@
 """The API server as the model needs it: a write takes its time, then one encoding goes out to every watcher in turn.
 
 Structure from kubernetes/apiserver pkg/storage/cacher: one dispatch order per resource, one encoding shared by all
-watchers, one copy each.  Left out: priority and fairness seats, watch-cache history, re-watch and relist, and that
-Services and EndpointSlices are dispatched independently (here they share one order, [A4]).
+watchers, one copy each; what a label selector filters out is looked at for every watcher and sent to none.  Of several
+API servers each serves its share of the watchers through a network card of its own; they are alike, so one of them is
+looked at, and kube-controller-manager writes through one.  Left out: etcd's group commits, dropped watches, that
+servers hear of a write one after another, and that Services and EndpointSlices are dispatched independently (here they
+share one order, [A4]).
 """
 
 from __future__ import annotations
@@ -12,13 +15,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kpsim.controlplane.api.seats import PriorityLevel, SeatPool
+from kpsim.controlplane.api.sizes import ObjectSizes
 from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout
+from kpsim.controlplane.params import ApiServerParams
 from kpsim.profiles.defaults import Defaults
+from kpsim.units import I64
 
 if TYPE_CHECKING:
     import simpy
 
 __all__ = ["ApiServer", "fanout"]
+
+DEFAULT = ApiServerParams()
 
 
 class ApiServer:
@@ -31,18 +40,31 @@ class ApiServer:
         watchers: int,
         rng: np.random.Generator,
         horizon_ns: int,
+        params: ApiServerParams = DEFAULT,
     ) -> None:
         self._env = env
         self._horizon_ns = horizon_ns
-        self._watchers = max(watchers, 1)
+        self._clients = watchers
+        self.replicas = params.replicas
         self._write_lag = defaults.lag("api_server.write")
-        self._byte_ns = 1e9 / defaults.value("api_server.egress")
+        egress = params.egress_bytes_per_s or defaults.value("api_server.egress")
+        self.byte_ns = 1e9 / egress
         self._watcher_ns = defaults.value("api_server.watcher_event") * 1e9
         self._rng = rng
         self._lags: list[int] = []
         self._free_ns = 0
+        self._down_ns = self._up_ns = 0
+        self.level = PriorityLevel.of(params, defaults)
+        self.seats = SeatPool(self.level.seats, self.level.most_wait_ns) if params.priority_and_fairness else None
+        self.sizes = ObjectSizes.of(params.object_sizes, defaults)
+        self._serve(params.replicas)
         self.log = DeliveryLog()
         self.subscribers: list[Callable[[Delivery], None]] = []
+
+    def _serve(self, servers: int) -> None:
+        """Share the watchers out among so many servers."""
+        self._watchers = max(-(-self._clients // max(servers, 1)), 1)
+        self._cost = self.level.write_cost(self._watchers)
 
     @property
     def over(self) -> bool:
@@ -50,28 +72,62 @@ class ApiServer:
         return bool(self._env.now >= self._horizon_ns)
 
     def write_lag_ns(self) -> int:
-        """How long the next write takes until it is committed and answered [ns]."""
+        """How long the next write takes from its dispatch until it is committed and answered [ns]."""
         if not self._lags:
             self._lags = self._write_lag.draw(self._rng, 1024).tolist()[::-1]
         return self._lags.pop()
+
+    def admit(self, arrives_ns: int, runs_ns: int) -> int | None:
+        """When a write on what kube-proxies watch gets its seats; ``None`` if it is told to come again."""
+        arrives_ns = max(arrives_ns, self._up_ns)
+        if self.seats is None:
+            return arrives_ns
+        return self.seats.admit(arrives_ns, self._cost.seats, runs_ns, self._cost.hold_ns)
+
+    def lost(self, dispatched_ns: int) -> bool:
+        """Whether a write that was to be dispatched then found the only server down after all."""
+        return self._down_ns <= dispatched_ns < self._up_ns
+
+    def told_again_ns(self) -> int:
+        """How long a client that is told to come again has waited and will wait [ns]."""
+        return self.level.most_wait_ns + self.level.retry_after_ns
+
+    def stop(self, until_ns: int) -> int:
+        """Let a server go down at once; what is committed from the time given back [ns] on meets the broken watches.
+
+        A lone server answers again at ``until_ns``; with several, its clients go to the others, which stay as many.
+        """
+        if self.replicas == 1:
+            self._down_ns, self._up_ns = int(self._env.now), until_ns
+        else:
+            self._serve(self.replicas - 1)
+        return max(int(self._env.now), self._free_ns)
 
     def commit(self, size: int, watched: bool, **row: object) -> None:
         """Record a committed write of ``size`` bytes and, if kube-proxies watch it, send it to every one of them."""
         if self.over:
             return
+        now = int(self._env.now)
         self.log.writes += 1
         self.log.written_bytes += size
+        self.log.written_ns.append(now)
+        sent = max(now, self._free_ns)
+        copy_ns = max(size * self.byte_ns, self._watcher_ns) if watched else self._watcher_ns
+        spread = round(self._watchers * copy_ns)
+        self._free_ns = sent + spread
         if not watched:
             return
-        sent = max(int(self._env.now), self._free_ns)
-        spread = round(self._watchers * max(size * self._byte_ns, self._watcher_ns))
-        self._free_ns = sent + spread
         delivery = Delivery(len(self.log.rows), sent, spread, size=size, **row)  # type: ignore[arg-type]  # keywords of Delivery
         self.log.rows.append(delivery)
         for subscriber in self.subscribers:
             subscriber(delivery)
 
 
-def fanout(nodes: int, defaults: Defaults, rng: np.random.Generator) -> Fanout:
-    """The nodes' places in the sending order and their lags; one watcher a node, the order kept for a run [A5]."""
-    return Fanout(rng.permutation(nodes), defaults.lag("api_server.watch").draw(rng, nodes), nodes)
+def fanout(nodes: int, defaults: Defaults, rng: np.random.Generator, replicas: int = 1) -> tuple[Fanout, I64]:
+    """The nodes' places in their server's sending order and their lags, one watcher a node, kept for a run [A5].
+
+    Also which of the API servers each node watches, (nodes,).
+    """
+    order = rng.permutation(nodes)
+    lags = defaults.lag("api_server.watch").draw(rng, nodes)
+    return Fanout(order // replicas, lags, -(-nodes // replicas)), order % replicas

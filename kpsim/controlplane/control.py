@@ -1,8 +1,13 @@
-"""The control plane of one run: changes go in, deliveries to every node come out."""
+"""The control plane of one run: changes go in, deliveries to every node come out.
+
+An API server may be restarted: what kube-proxies and the controllers see from then on waits for their watches.  Left
+out: what kube-controller-manager's other controllers write, and that its own informers list more than a kube-proxy's.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,16 +16,20 @@ import simpy
 from kpsim.clock import Rank, at, call_at
 from kpsim.cluster.changes import ChangeKind, Changes
 from kpsim.cluster.columns import Cluster
+from kpsim.controlplane.api.watches import Reconnection, Relist
 from kpsim.controlplane.apiserver import ApiServer, fanout
 from kpsim.controlplane.controller import ControllerSettings, EndpointSliceController
-from kpsim.controlplane.deliveries import Delivery, Fanout
-from kpsim.controlplane.params import ControllerManagerParams
+from kpsim.controlplane.deliveries import Delivery, Fanout, Outage
+from kpsim.controlplane.endpoints import EndpointsController, EndpointsSettings
+from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
 from kpsim.controlplane.services import ServiceStates
 from kpsim.profiles.defaults import Defaults
 from kpsim.rng import stream
 from kpsim.units import I64
 
 __all__ = ["ControlPlane"]
+
+DEFAULT = ApiServerParams()
 
 
 class ControlPlane:
@@ -38,19 +47,29 @@ class ControlPlane:
         defaults: Defaults,
         key: tuple[int, int],
         horizon_ns: int,
+        api: ApiServerParams = DEFAULT,
     ) -> None:
         seed, replication = key
         settings = ControllerSettings.of(params, defaults)
         self._env = env
+        self._cluster, self._defaults, self._key = cluster, defaults, key
         self._settings = settings
         self._horizon_ns = horizon_ns
         self._states = {4: ServiceStates(cluster, changes)}
         if cluster.services.dual_stack.any():  # EndpointSlices hold addresses of one family
             self._states[6] = ServiceStates(cluster.second_family(), changes)
         self._dual_stack: list[bool] = cluster.services.dual_stack.tolist()
-        self.api = ApiServer(env, defaults, cluster.nodes, stream(seed, "api-writes", replication), horizon_ns)
+        self.api = ApiServer(env, defaults, cluster.nodes, stream(seed, "api-writes", replication), horizon_ns, api)
         self.controller = EndpointSliceController(env, settings, self.api, self._states)
-        self.fanout: Fanout = fanout(cluster.nodes, defaults, stream(seed, "watch-lags", replication))
+        self.endpoints: EndpointsController | None = None
+        if params.endpoints_controller:
+            older = EndpointsSettings.of(settings.qps, settings.burst, defaults)
+            self.endpoints = EndpointsController(older, self.api.sizes, self._states[4], self.api.log, horizon_ns)
+        self.fanout: Fanout
+        self.fanout, self._server = fanout(
+            cluster.nodes, defaults, stream(seed, "watch-lags", replication), api.replicas
+        )
+        self._cut_until_ns = 0  # kube-controller-manager's own watches
         lags = _informer_lags(changes, defaults, stream(seed, "status-lags", replication))
         env.process(self._feed(changes, lags))
 
@@ -58,28 +77,64 @@ class ControlPlane:
         """Call ``subscriber`` with each delivery when it is sent."""
         self.api.subscribers.append(subscriber)
 
+    def restart(self, at_ns: int, server: int = 0) -> None:
+        """Restart one of the API servers at ``at_ns``, which is now or later; 0 is kube-controller-manager's own."""
+        call_at(self._env, at_ns, Rank.CHANGE, self._restart, server)
+
+    def _restart(self, server: int) -> None:
+        """Break the watches of one API server, and find out when each of its clients is back."""
+        now, outages = int(self._env.now), self.fanout.outages
+        relist = Relist.of(self._listing(), self.api.byte_ns, self._defaults)
+        again = Reconnection.of(self.api.level, relist, self._defaults)
+        elsewhere = self.api.replicas > 1
+        from_ns = self.api.stop(now + again.restart_ns)
+        rng = stream(self._key[0], "reconnects", self._key[1], len(outages))
+        lost = np.flatnonzero(self._server == server)
+        back_ns = np.zeros(self._cluster.nodes, np.int64)
+        back_ns[lost] = again.back_ns(len(lost), now, rng, elsewhere=elsewhere)
+        self.fanout = replace(self.fanout, outages=(*outages, Outage(from_ns, back_ns)))
+        if server == 0:
+            self._cut_until_ns = int(again.back_ns(1, now, rng, elsewhere=elsewhere)[0])
+        if elsewhere:  # nothing calls clients back once they are with the others
+            other = np.arange(len(lost)) % (self.api.replicas - 1)
+            self._server[lost] = (server + 1 + other) % self.api.replicas
+
+    def _listing(self) -> int:
+        """How much a kube-proxy lists [B]; churn leaves it about the same."""
+        initial = self._cluster.initial
+        endpoints = np.diff(self._cluster.endpoint_offset)[:initial][self._cluster.services.proxied[:initial]]
+        return self.api.sizes.listing(endpoints, self._settings.endpoints_per_slice)
+
     def _feed(self, changes: Changes, lags: I64) -> Generator[simpy.Event, Any, None]:
         seen = _in_order(changes, changes.at_ns + lags)
-        for i in np.argsort(seen, kind="stable").tolist():
-            time_ns = int(seen[i])
-            if time_ns >= self._horizon_ns:
-                return
-            if time_ns > self._env.now:
+        order = np.argsort(seen, kind="stable")
+        columns = (seen[order], changes.kind[order], changes.subject[order], changes.at_ns[order])
+        for seen_ns, kind, subject, at_ns in zip(*(column.tolist() for column in columns), strict=True):
+            time_ns = max(seen_ns, self._cut_until_ns)
+            while self._env.now < time_ns < self._horizon_ns:
                 yield at(self._env, time_ns, Rank.CHANGE)
-            kind, subject = ChangeKind(int(changes.kind[i])), int(changes.subject[i])
+                time_ns = max(time_ns, self._cut_until_ns)  # the watch may have broken meanwhile
+            if time_ns >= self._horizon_ns:
+                break
+            if self.endpoints:
+                self.endpoints.advance(time_ns)
             if kind == ChangeKind.SERVICE_CREATED:
-                self._create_service(subject, int(changes.at_ns[i]))
+                self._create_service(subject, at_ns)
                 continue
-            dirty = [states.apply(kind, subject, int(changes.at_ns[i])) for states in self._states.values()]
+            dirty = [states.apply(ChangeKind(kind), subject, at_ns) for states in self._states.values()]
             for service in dirty[0]:
                 self.controller.add(service, self._settings.batch_ns)
+                if self.endpoints:
+                    self.endpoints.add(service, time_ns)
+        if self.endpoints:
+            self.endpoints.advance(self._horizon_ns)
 
     def _create_service(self, service: int, at_ns: int) -> None:
         """The Service object goes to every kube-proxy at once, and its slices follow when the controller gets to it."""
         for states in self._states.values():
             states.create(service, at_ns)
         self.api.commit(
-            self._settings.service_bytes,
+            self.api.sizes.service_bytes,
             watched=self._states[4].proxied(service),
             service=service,
             usable=(),
@@ -89,8 +144,12 @@ class ControlPlane:
             effects_ns=(at_ns,),
             creates=True,
             families=(4, 6) if self._dual_stack[service] else (4,),
+            stages=(at_ns, at_ns, at_ns, at_ns, at_ns, int(self._env.now)),
         )
-        call_at(self._env, int(self._env.now) + self._settings.informer_ns, Rank.CHANGE, self.controller.add, service)
+        seen_ns = int(self._env.now) + self._settings.informer_ns
+        call_at(self._env, seen_ns, Rank.CHANGE, self.controller.add, service)
+        if self.endpoints:
+            self.endpoints.add(service, seen_ns)
 
 
 def _in_order(changes: Changes, seen_ns: I64) -> I64:
@@ -106,7 +165,7 @@ def _in_order(changes: Changes, seen_ns: I64) -> I64:
 def _informer_lags(changes: Changes, defaults: Defaults, rng: np.random.Generator) -> I64:
     """From a change on a node or in the API to the controller's informer [ns], (c,)."""
     n = len(changes)
-    from_kubelet = np.isin(changes.kind, [ChangeKind.POD_APPEARED, ChangeKind.POD_READY])
+    from_kubelet = np.isin(changes.kind, [ChangeKind.POD_APPEARED, ChangeKind.POD_READY, ChangeKind.POD_UNREADY])
     patch = defaults.lag("pod.status_patch").draw(rng, n)
     write = defaults.lag("api_server.write").draw(rng, n)
     watch = defaults.lag("api_server.watch").draw(rng, n)

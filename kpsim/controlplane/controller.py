@@ -3,7 +3,8 @@
 Structure from kubernetes/kubernetes pkg/controller/endpointslice/endpointslice_controller.go and client-go's
 workqueue: adding a queued key does nothing; a key in work is queued again when its worker is done; a delayed key keeps
 its earliest deadline.  Writes of one sync are sent one after another, each through the controller's own client-side
-token bucket.  A sync that comes before the informer saw the controller's own last write fails and is retried.
+token bucket, and wait in the API server until their seats are free.  A sync that comes before the informer saw the
+controller's own last write fails; a key waits twice as long after each failure, and is dropped after fifteen.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ import simpy
 from kpsim.cluster.changes import NEVER
 from kpsim.controlplane.apiserver import ApiServer
 from kpsim.controlplane.params import ControllerManagerParams
+from kpsim.controlplane.ratelimits import RetryLimiter, TokenBucket
 from kpsim.controlplane.services import ServiceStates
 from kpsim.controlplane.slices import Slice, pack, reconcile
 from kpsim.profiles.defaults import Defaults
 from kpsim.units import to_ns
 
-__all__ = ["ControllerSettings", "EndpointSliceController", "TokenBucket"]
+__all__ = ["ControllerSettings", "EndpointSliceController"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,12 @@ class ControllerSettings:
     batch_ns: int
     sync_ns: int
     stale_retry_ns: int
+    stale_retry_most_ns: int
+    retry_qps: float
+    retry_burst: int
+    most_retries: int
+    foreign_change_ns: int
     informer_ns: int
-    slice_bytes: int
-    endpoint_bytes: int
-    service_bytes: int
 
     @staticmethod
     def of(params: ControllerManagerParams, defaults: Defaults) -> ControllerSettings:
@@ -60,26 +64,13 @@ class ControllerSettings:
             batch_ns=to_ns(pick(params.endpointslice_updates_batch_period_s, endpointslice + "updates_batch_period")),
             sync_ns=to_ns(defaults.value(endpointslice + "sync")),
             stale_retry_ns=to_ns(defaults.value(endpointslice + "stale_retry")),
+            stale_retry_most_ns=to_ns(defaults.value(endpointslice + "stale_retry_most")),
+            retry_qps=defaults.value(endpointslice + "retry_qps"),
+            retry_burst=round(defaults.value(endpointslice + "retry_burst")),
+            most_retries=round(defaults.value(endpointslice + "most_retries")),
+            foreign_change_ns=to_ns(defaults.value(endpointslice + "foreign_change_delay")),
             informer_ns=to_ns(defaults.value("api_server.watch")),
-            slice_bytes=int(defaults.value(endpointslice + "slice_bytes")),
-            endpoint_bytes=int(defaults.value(endpointslice + "endpoint_bytes")),
-            service_bytes=int(defaults.value(endpointslice + "service_bytes")),
         )
-
-
-class TokenBucket:
-    """client-go's client-side rate limiter: ``burst`` tokens, refilled at ``qps`` a second; callers queue in order."""
-
-    def __init__(self, qps: float, burst: int) -> None:
-        self._interval_ns = round(1e9 / qps)
-        self._burst_ns = burst * self._interval_ns
-        self._full_at_ns = 0  # when the bucket would be full if nobody took from it
-
-    def take(self, now_ns: int) -> int:
-        """Take a token; how long to wait for it [ns]."""
-        full_at = max(self._full_at_ns, now_ns) + self._interval_ns
-        self._full_at_ns = full_at
-        return max(0, full_at - self._burst_ns - now_ns)
 
 
 class EndpointSliceController:
@@ -93,11 +84,15 @@ class EndpointSliceController:
         self._api = api
         self._states = states
         self._bucket = TokenBucket(settings.qps, settings.burst)
+        bucket = TokenBucket(settings.retry_qps, settings.retry_burst)
+        steps = (settings.stale_retry_ns, settings.stale_retry_most_ns)
+        self._retries = RetryLimiter(*steps, bucket, settings.most_retries)
         self._slices: dict[tuple[int, int], list[Slice]] = {}  # by Service and IP family
         self._queued: deque[int] = deque()
         self._dirty: set[int] = set()
         self._working: set[int] = set()
         self._delayed: dict[int, int] = {}  # Service -> when it is to be queued
+        self._since: dict[int, int] = {}  # Service -> when the informer saw the first change of what waits
         self._seen_ns: dict[int, int] = {}  # when the informer will have seen our last write for a Service
         self._idle: deque[simpy.Event] = deque()
         self.stale_retries = 0
@@ -106,6 +101,7 @@ class EndpointSliceController:
 
     def add(self, service: int, delay_ns: int = 0) -> None:
         """Queue ``service`` now, or after ``delay_ns``; a second add of a waiting key does nothing."""
+        self._since.setdefault(service, int(self._env.now))
         if delay_ns:
             deadline = int(self._env.now) + delay_ns
             if deadline < self._delayed.get(service, NEVER):
@@ -119,6 +115,10 @@ class EndpointSliceController:
             self._queued.append(service)
             if self._idle:
                 self._idle.popleft().succeed()
+
+    def changed_by_others(self, service: int) -> None:
+        """Queue a Service whose slices somebody else changed: after a second, or the batch period if that is longer."""
+        self.add(service, max(self._settings.foreign_change_ns, self._settings.batch_ns))
 
     def _add_later(self, service: int, deadline: int) -> Generator[simpy.Event, Any, None]:
         yield self._env.timeout(deadline - self._env.now)
@@ -142,17 +142,32 @@ class EndpointSliceController:
                 self.add(service)
 
     def _sync(self, service: int) -> Generator[simpy.Event, Any, None]:
+        taken_ns = int(self._env.now)
+        since_ns = self._since.pop(service, taken_ns)
         yield self._env.timeout(self._settings.sync_ns)
         if self._env.now < self._seen_ns.get(service, 0):
-            self.stale_retries += not self._api.over
-            self.add(service, self._settings.stale_retry_ns)
+            self._since[service] = min(since_ns, self._since.get(service, since_ns))
+            self._retry(service)
             return
         trigger_ns = self._states[4].take_trigger(service)
+        begun = (since_ns, taken_ns)
         for family, states in self._states.items():
             if family == 4 or states.proxied(service):
-                yield from self._sync_family(service, family, trigger_ns)
+                yield from self._sync_family(service, family, trigger_ns, begun)
+        self._retries.forget(service)
 
-    def _sync_family(self, service: int, family: int, trigger_ns: int) -> Generator[simpy.Event, Any, None]:
+    def _retry(self, service: int) -> None:
+        """Queue a Service again whose sync failed, unless it has failed too often."""
+        if self._api.over:
+            return
+        self.stale_retries += 1
+        wait_ns = self._retries.failed(service, int(self._env.now))
+        if wait_ns is not None:
+            self.add(service, wait_ns)
+
+    def _sync_family(
+        self, service: int, family: int, trigger_ns: int, begun: tuple[int, int]
+    ) -> Generator[simpy.Event, Any, None]:
         """The slices of one address type: creations, updates, deletions, one after another."""
         states, most = self._states[family], self._settings.endpoints_per_slice
         wanted = states.endpoints(service)
@@ -169,18 +184,38 @@ class EndpointSliceController:
             writes = [(s, s.endpoints) for s in done.created + done.updated]
             writes += [(s, {}) for s in done.deleted]
         for piece, endpoints in writes:
-            yield from self._write(service, family, id(piece), dict(endpoints), trigger_ns)
+            written = dict(endpoints)
+            stages = yield from self._request(begun)
+            self._commit(service, family, id(piece), written, trigger_ns, stages)
 
-    def _write(
-        self, service: int, family: int, piece: int, endpoints: dict[int, int], trigger_ns: int
-    ) -> Generator[simpy.Event, Any, None]:
-        wait_ns = self._bucket.take(int(self._env.now))
-        yield self._env.timeout(wait_ns + self._api.write_lag_ns())
+    def _request(self, begun: tuple[int, int]) -> Generator[simpy.Event, Any, tuple[int, ...]]:
+        """Wait for a token, for seats and for the commit; when each stage of the write ended."""
+        asked = int(self._env.now)
+        runs = self._api.write_lag_ns()
+        while True:
+            now = int(self._env.now)
+            granted = now + self._bucket.take(now)
+            start = self._api.admit(granted, runs)
+            if start is None:  # 429: come again
+                yield self._env.timeout(granted + self._api.told_again_ns() - now)
+                continue
+            yield self._env.timeout(start + runs - now)
+            if not self._api.lost(start):
+                return (*begun, asked, granted, start, start + runs)
+
+    def _commit(
+        self,
+        service: int,
+        family: int,
+        piece: int,
+        endpoints: dict[int, int],
+        trigger_ns: int,
+        stages: tuple[int, ...],
+    ) -> None:
         self._seen_ns[service] = int(self._env.now) + self._settings.informer_ns
-        size = self._settings.slice_bytes + self._settings.endpoint_bytes * len(endpoints)
         done = self._states[family].commit(service, piece, endpoints)
         self._api.commit(
-            size,
+            self._api.sizes.endpoint_slice(len(endpoints), hinted=self._states[family].hinted(service)),
             watched=self._states[family].proxied(service),
             service=service,
             usable=done.usable,
@@ -191,4 +226,5 @@ class EndpointSliceController:
             effects_ns=done.effects_ns,
             creates=False,
             families=(family,),
+            stages=stages,
         )

@@ -15,7 +15,16 @@ import numpy as np
 from kpsim.cluster.columns import freeze
 from kpsim.units import I64
 
-__all__ = ["Delivery", "DeliveryLog", "Fanout"]
+__all__ = ["STAGES", "Delivery", "DeliveryLog", "Fanout", "Outage"]
+
+STAGES = (  # of a write, in order, up to its commit
+    "kubelet and informer",
+    "work queue",
+    "reconcile",
+    "token bucket",
+    "seats",
+    "commit",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +44,33 @@ class Delivery:
     creates: bool  # the Service object itself
     families: tuple[int, ...] = (4,)  # whose proxiers it concerns
     leaving: tuple[int, ...] = ()  # Pods that serve while they terminate beside usable ones, for Local policies
+    stages: tuple[int, ...] = (0, 0, 0, 0, 0, 0)  # when it came to the end of each of STAGES [ns]
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Watches that broke: what is sent from ``from_ns`` on does not reach a node before it is back, (nodes,)."""
+
+    from_ns: int
+    back_ns: I64  # 0 where the watch held
 
 
 @dataclass(frozen=True, slots=True)
 class Fanout:
-    """When a row reaches each node: rank in the sending order and a lag of its own, (nodes,) each."""
+    """When a row reaches each node: rank in its server's sending order and a lag of its own, (nodes,) each."""
 
-    rank: I64  # 0 … nodes - 1
+    rank: I64  # 0 … watchers - 1
     lag_ns: I64
-    watchers: int
+    watchers: int  # of each API server
+    outages: tuple[Outage, ...] = ()
 
     def arrival_ns(self, sent_ns: I64, spread_ns: I64, node: I64) -> I64:
-        """Arrival times [ns]; arguments broadcast against each other."""
-        return sent_ns + spread_ns * self.rank[node] // self.watchers + self.lag_ns[node]
+        """Arrival times [ns]; arguments broadcast against each other.  What a node knows stays a prefix of the log."""
+        arrival = sent_ns + spread_ns * self.rank[node] // self.watchers + self.lag_ns[node]
+        for outage in self.outages:
+            late = np.maximum(arrival, outage.back_ns[node])
+            arrival = np.where(np.asarray(sent_ns) >= outage.from_ns, late, arrival)
+        return arrival
 
 
 @dataclass(slots=True)
@@ -55,14 +78,20 @@ class DeliveryLog:
     """Rows as they are sent, and the columns made of them when the run is over."""
 
     rows: list[Delivery] = field(default_factory=list)
-    writes: int = 0  # API writes altogether, watched by kube-proxies or not
+    writes: int = 0  # of EndpointSlices and Services, watched by kube-proxies or not
     written_bytes: int = 0
+    written_ns: list[int] = field(default_factory=list)  # when each was committed
+    endpoints_ns: list[int] = field(default_factory=list)  # the same of Endpoints objects, which no kube-proxy watches
+    endpoints_bytes: int = 0
     _made: dict[tuple[str, int], tuple[I64, I64]] = field(default_factory=dict, repr=False)  # every mode asks again
 
     def of(self, family: int) -> DeliveryLog:
         """What concerns the proxiers of one IP family; the log itself if that is everything."""
         mine = [row for row in self.rows if family in row.families]
-        return self if len(mine) == len(self.rows) else DeliveryLog(mine, self.writes, self.written_bytes)
+        if len(mine) == len(self.rows):
+            return self
+        others = (self.written_ns, self.endpoints_ns, self.endpoints_bytes)
+        return DeliveryLog(mine, self.writes, self.written_bytes, *others)
 
     def column(self, name: str) -> I64:
         """One property of all rows, (d,), read-only."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-__all__ = ["ControllerManagerParams"]
+__all__ = ["ApiServerParams", "ControllerManagerParams", "ObjectSizesName"]
+
+ObjectSizesName = Literal["fields", "fields-aws", "fields-short", "fields-hints", "kep-752"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +19,16 @@ class ControllerManagerParams:
     concurrent_service_endpoint_syncs: int | None = None
     max_endpoints_per_slice: int | None = None
     endpointslice_updates_batch_period_s: float | None = None
+    endpoints_controller: bool = True  # the older one, which writes Endpoints objects beside the slices
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServerParams:
+    """How many API servers, and kube-apiserver's flags; ``None`` takes the profile's Kubernetes default."""
+
+    replicas: int = 1
+    max_requests_inflight: int | None = None
+    max_mutating_requests_inflight: int | None = None
+    egress_bytes_per_s: float | None = None  # of each
+    object_sizes: ObjectSizesName = "fields"
+    priority_and_fairness: bool = True

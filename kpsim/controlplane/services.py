@@ -33,6 +33,15 @@ class _Service:
     pending: dict[int, list[tuple[int, bool]]] = field(default_factory=dict)  # Pod -> (when, to ready or not)
 
 
+def _note(state: _Service, pod: int, at_ns: int, *, to_ready: bool) -> None:
+    """Remember a change of readiness until a write carries it; an older pair that no write carried is forgotten."""
+    changes = state.pending.setdefault(pod, [])
+    committed = bool(state.committed.get(pod, 0) & READY)
+    if len(changes) == 2 and changes[0][1] != committed:
+        changes.clear()
+    changes.append((at_ns, to_ready))
+
+
 def _take_effects(state: _Service) -> list[int]:
     """When those changes happened that are in the committed slices now and were not before.
 
@@ -87,12 +96,18 @@ class ServiceStates:
         self._services: dict[int, _Service] = {}
         self._local: list[bool] = (cluster.services.internal_local | cluster.services.external_local).tolist()
         self._created: set[int] = set()
+        self._published = {row for row, service in cluster.read.items() if service.publish_not_ready_addresses}
+        self._hinted = {row for row, _ in cluster.hints}
         self._by_pod = np.argsort(cluster.endpoint_pod, kind="stable")
         self._sorted_pods = cluster.endpoint_pod[self._by_pod]
 
     def proxied(self, service: int) -> bool:
         """Whether kube-proxies watch this Service's slices (headless ones are filtered out)."""
         return bool(self._cluster.services.proxied[service])
+
+    def hinted(self, service: int) -> bool:
+        """Whether its slices name zones or nodes for each endpoint; hints only make them larger here."""
+        return service in self._hinted
 
     def had_slices(self, service: int) -> bool:
         """Whether the Service existed, with its slices, before time zero."""
@@ -147,22 +162,40 @@ class ServiceStates:
         if kind == ChangeKind.POD_APPEARED:
             if before is not None:
                 return False
-            state.wanted[pod] = 0
+            state.wanted[pod] = READY if service in self._published else 0
+            if service in self._published:
+                _note(state, pod, at_ns, to_ready=True)
             self.touch(service, at_ns)
         elif kind == ChangeKind.POD_READY:
             if before is not None and before & TERMINATING:
                 return False
             state.wanted[pod] = READY | SERVING
-            state.pending[pod] = [(at_ns, True)]
+            if before is None or not before & READY:
+                _note(state, pod, at_ns, to_ready=True)
             self.touch(service, at_ns)
+        elif kind == ChangeKind.POD_UNREADY:
+            return self._unready(state, service, pod, at_ns)
         elif kind == ChangeKind.POD_TERMINATING:
             if before is None:
                 return False
-            state.wanted[pod] = (SERVING if before & READY else 0) | TERMINATING
-            if before & READY:
-                state.pending.setdefault(pod, []).append((at_ns, False))
+            published = READY if service in self._published else 0
+            state.wanted[pod] = before & SERVING | TERMINATING | published
+            if before & READY and not published:
+                _note(state, pod, at_ns, to_ready=False)
         else:
+            if before is not None and before & READY and before & TERMINATING:
+                _note(state, pod, at_ns, to_ready=False)
             return state.wanted.pop(pod, None) is not None
+        return True
+
+    def _unready(self, state: _Service, service: int, pod: int, at_ns: int) -> bool:
+        before = state.wanted.get(pod, 0)
+        if not before & SERVING:
+            return False
+        state.wanted[pod] = before & ~SERVING if service in self._published else before & TERMINATING
+        if (before ^ state.wanted[pod]) & READY:
+            _note(state, pod, at_ns, to_ready=False)
+        self.touch(service, at_ns)
         return True
 
     def commit(self, service: int, piece: int, endpoints: dict[int, int]) -> Commit:

@@ -3,7 +3,8 @@
 Structure from kubernetes/endpointslice reconciler.go: (1) endpoints already in a slice are kept, refreshed or dropped
 there; (2) newcomers top up slices that are being written anyway, fullest first; (3) what remains goes to the one
 unchanged slice that can take all of it and ends closest to full, else to new slices.  Slices thin out after a
-scale-down and stay thin.  Which newcomer lands where is a hash map's order there, and list order here.
+scale-down and stay thin.  Which newcomer lands where is the random order of a hash map there; here it is the order in
+which they came, a choice of ours: of endpoints that came together more are in one slice than by chance.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kpsim.cluster.changes import NEVER
+from kpsim.cluster.changes import NEVER, NOWHERE, Spells
 from kpsim.cluster.columns import Cluster
 from kpsim.datapath.outcomes import Outcomes, verdicts
 from kpsim.datapath.prices import PacketPrices
@@ -86,7 +86,9 @@ def lindley(arrival: I64, cost: I64) -> I64:
     return np.asarray(np.maximum.accumulate(arrival - before) + before)
 
 
-def run_batch(rules: RulesInForce, connections: Connections, windows: Windows, gone_ns: I64) -> Outcomes:
+def run_batch(
+    rules: RulesInForce, connections: Connections, windows: Windows, gone_ns: I64, outages: Spells = NOWHERE
+) -> Outcomes:
     """Serve every packet of ``connections``.
 
     Queues are put one after another on one long axis of time, each in an epoch of its own, so that one recursion
@@ -127,7 +129,7 @@ def run_batch(rules: RulesInForce, connections: Connections, windows: Windows, g
         cost[1:, wrong] = np.where(pod[wrong] < 0, 0, later[1:, wrong])
     else:
         raise AssertionError("prices and switches of rules contradict each other")
-    found = verdicts(start.T, pod, gone_ns)
+    found = verdicts(start.T, pod, gone_ns, outages)
     return Outcomes(arrival.T, start.T, cost.T, found, pod, scanned, tried)
 
 

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from kpsim.cluster.changes import NEVER
+from kpsim.cluster.changes import NEVER, NOWHERE, Spells
 from kpsim.proxy.rules import DROPPED
 from kpsim.units import I64, Bools
 
@@ -51,10 +51,12 @@ class Outcomes:
         return np.array([np.array_equal(getattr(self, n), getattr(other, n)) for n in self.__dataclass_fields__])
 
 
-def verdicts(start_ns: I64, pod: I64, gone_ns: I64) -> I64:
-    """Verdicts (c, k) from starts (c, k), chosen Pods (c,) and when each Pod's process is gone (pods,)."""
+def verdicts(start_ns: I64, pod: I64, gone_ns: I64, outages: Spells = NOWHERE) -> I64:
+    """Verdicts (c, k) from starts (c, k), chosen Pods (c,), and when each Pod's process is gone (pods,) or away."""
     nobody = (pod < 0)[:, None]
     stale = np.append(gone_ns, NEVER)[np.maximum(pod, -1)][:, None] <= start_ns  # no Pod (-1) is never gone
+    if len(outages):
+        stale |= outages.cover(pod[:, None], start_ns)
     later = np.arange(start_ns.shape[1])[None, :] > 0
     out = np.where(stale, int(Verdict.STALE), int(Verdict.DELIVERED))
     answer = np.where(pod == DROPPED, int(Verdict.DROPPED), int(Verdict.REFUSED))[:, None]

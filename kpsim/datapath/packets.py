@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import simpy
 
+from kpsim.cluster.changes import NOWHERE, Spells
 from kpsim.cluster.columns import Cluster
 from kpsim.datapath.outcomes import Outcomes, verdicts
 from kpsim.datapath.prices import PacketPrices
@@ -80,7 +81,7 @@ class PacketProcesses:
             return 0  # the client was refused and sends nothing more
         return int(self._prices.later_ns(self._connections.cost_draw[c, number]))
 
-    def outcomes(self, gone_ns: I64) -> Outcomes:
+    def outcomes(self, gone_ns: I64, outages: Spells = NOWHERE) -> Outcomes:
         """What happened, once ``env`` has run."""
-        found = verdicts(self._start, self._pod, gone_ns)
+        found = verdicts(self._start, self._pod, gone_ns, outages)
         return Outcomes(self._arrival, self._start, self._cost, found, self._pod, self._scanned, self._tried)

@@ -6,6 +6,7 @@ import os
 
 from kpsim.errors import GuardError
 from kpsim.scenario.model import Scenario
+from kpsim.simulation import mode_of
 
 __all__ = ["check_memory", "memory_bytes", "physical_memory_bytes"]
 
@@ -16,7 +17,7 @@ PER_ENDPOINT = 120
 PER_CHANGE = 3_000
 PER_NODE_SYNC = 80
 PER_PACKET = 160
-SHORTEST_SYNC_S = 0.25  # a sync that is never idle takes at least about this, for all but tiny clusters
+SHORTEST_SYNC_S = 0.25  # beside minSyncPeriod: a sync that is never idle takes at least about this
 
 
 def memory_bytes(scenario: Scenario) -> float:
@@ -26,7 +27,8 @@ def memory_bytes(scenario: Scenario) -> float:
     changes = (4 * scenario.churn.pod_replacements_per_s + scenario.churn.services_created_per_s) * (
         scenario.run.duration_s
     )
-    syncs = min(scenario.run.duration_s / SHORTEST_SYNC_S, changes + scenario.run.duration_s / 30)
+    apart = min(mode_of(scenario, name)[0].runner(scenario.kubernetes_version).min_sync_s for name in scenario.modes)
+    syncs = min(scenario.run.duration_s / max(apart, SHORTEST_SYNC_S), changes + scenario.run.duration_s / 30)
     traffic = scenario.traffic
     rate = traffic.connections_per_s_per_node * traffic.packets_per_connection * scenario.cluster.nodes
     packets = min(rate * scenario.run.duration_s, scenario.run.packets / scenario.run.replications)

@@ -8,13 +8,16 @@ import numpy as np
 
 from kpsim.cluster.changes import NEVER
 from kpsim.datapath.outcomes import Outcomes, Verdict
+from kpsim.experiment.control import stage_ends, writes_over_time
+from kpsim.experiment.events import EventSeen, measure_propagation
 from kpsim.measure.tally import Tally
 from kpsim.simulation import ModeRun, Replication
 from kpsim.traffic.connections import Connections
-from kpsim.units import I64, to_ns
+from kpsim.units import F64, I64, to_ns
 
 __all__ = ["Observations", "observe"]
 
+LOOKUPS = ("dns_latency", "dns_latency_absolute", "connection_latency")
 PAIRS_KEPT = 20_000  # (position, cost) pairs kept of one replication, for the figure
 FOLD_AT = 400_000  # latencies gathered before they are counted
 
@@ -32,6 +35,10 @@ class Observations:
     tried_mean: float = 0.0
     sync_changed: float = 0.0  # rules of a Service that changes, on average
     rules: int = 0
+    events: list[EventSeen] = field(default_factory=list)
+    control: F64 = field(default_factory=lambda: np.zeros((3, 0)))  # writes and bytes over time
+    stages: dict[str, Tally] = field(default_factory=dict)
+    sampled: bool = False  # packets, on some nodes and in some stretches of time
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +68,22 @@ def observe(replication: Replication, run: ModeRun, batches: int) -> Observation
     scenario, log = replication.scenario, run.sent
     measured = _Batches(to_ns(scenario.run.warmup_s), replication.horizon_ns, batches)
     seen = Observations(run.mode.name, {})
+    seen.events = [EventSeen(trace) for trace in replication.changes.events]
+    seen.sampled = not replication.windows.whole
     _observe_packets(seen, replication, run, measured)
+    measure_propagation(seen.events, replication.cluster, replication.changes, run)
     _observe_syncs(seen, run, measured)
     _observe_programming(seen, run, measured)
     seconds = scenario.run.duration_s
     watched = sum(row.size for row in log.rows) * replication.cluster.nodes
     seen.rates |= {
-        "api_writes_per_s": log.writes / seconds,
+        "api_writes_per_s": (log.writes + len(log.endpoints_ns)) / seconds,
         "api_bytes_per_s": watched / seconds,
         "deliveries_per_node_per_s": len(log.rows) / seconds,
     }
     seen.counts |= {"deliveries": len(log.rows), "stale_retries": run.stale_retries}
+    seen.control = writes_over_time(log, replication.cluster.nodes, replication.horizon_ns)
+    seen.stages = stage_ends(run, measured.from_ns)
     dispatch, own = int(run.timeline.dispatch_total[0]), int(run.timeline.own_total[0])
     seen.rules = int(run.mode.rules_present(dispatch, own))
     return seen
@@ -80,12 +92,16 @@ def observe(replication: Replication, run: ModeRun, batches: int) -> Observation
 def _observe_packets(seen: Observations, replication: Replication, run: ModeRun, measured: _Batches) -> None:
     names = ("packets", "delivered", "refused", "dropped", "stale", "in_flight", "connections", "packets_simulated")
     seen.counts |= dict.fromkeys(names, 0)
-    for name in ("first_packet_latency", "later_packet_latency"):
+    for name in ("first_packet_latency", "later_packet_latency", *LOOKUPS):
         seen.tallies[name] = [Tally() for _ in range(measured.count)]
     busy_ns = 0
+    looked_up = 0  # connections whose lookups were counted
     kept: list[tuple[I64, I64, I64]] = []
     for connections, outcomes in run.pieces():
         busy_ns += _observe_piece(seen, replication, connections, outcomes, measured)
+        rows = slice(looked_up, looked_up + len(connections))
+        _observe_lookups(seen, replication, connections, outcomes, rows, measured)
+        looked_up = rows.stop
         if sum(len(cost) for _, cost, _ in kept) < PAIRS_KEPT:
             which = np.flatnonzero(outcomes.pod >= 0)[:PAIRS_KEPT]
             scanned = outcomes.scanned if run.prices.scans() else _place(replication)[connections.port]
@@ -124,8 +140,35 @@ def _observe_piece(
     }
     for name, which in counts.items():
         seen.counts[name] += int(which.sum())
+    for event in seen.events:
+        event.add(outcomes, counts["stale"])
     seen.counts["packets_simulated"] += recorded.size
     return int(outcomes.cost_ns[recorded].sum())
+
+
+def _observe_lookups(
+    seen: Observations,
+    replication: Replication,
+    connections: Connections,
+    outcomes: Outcomes,
+    rows: slice,
+    measured: _Batches,
+) -> None:
+    """Count the lookups in ``rows``, and what it takes from a name to the first packet's delivery."""
+    if replication.lookups_ns is None:
+        return
+    lookups_ns, windows = replication.lookups_ns[rows], replication.windows
+    absolute_ns = lookups_ns if replication.absolute_ns is None else replication.absolute_ns[rows]
+    begin = windows.starts_ns[connections.window]
+    arrival = connections.arrival_ns
+    recorded = (arrival >= begin) & (arrival < np.minimum(begin + windows.length_ns, replication.horizon_ns))
+    served = recorded & (outcomes.pod >= 0)
+    whole_ns = lookups_ns + outcomes.latency_ns[:, 0]
+    chosen_of = (recorded, recorded & (replication.absolute_ns is not None), served)
+    for name, values, chosen in zip(LOOKUPS, (lookups_ns, absolute_ns, whole_ns), chosen_of, strict=True):
+        found = measured.tallies(values[chosen], arrival[chosen])
+        for tally, more in zip(seen.tallies[name], found, strict=True):
+            tally.merge(more)
 
 
 def _place(replication: Replication) -> I64:

@@ -22,11 +22,13 @@ from kpsim.cluster.grow import grow
 from kpsim.experiment.answers.curves import bins_by_position, extrapolations, load_curve, position_line, sync_curve
 from kpsim.experiment.answers.judge import compare, judge
 from kpsim.experiment.answers.limits import limits_of
+from kpsim.experiment.control import control_load, stages_of
+from kpsim.experiment.events import outcome_of
 from kpsim.experiment.guard import check_memory
 from kpsim.experiment.observe import Observations, observe
 from kpsim.experiment.result import Cdf, ModeResult, Result
 from kpsim.experiment.workers import working
-from kpsim.kube.resolve import resolve
+from kpsim.kube.resolve import node_zones, resolve
 from kpsim.measure.intervals import estimate, summarise
 from kpsim.measure.summary import MEASURES
 from kpsim.measure.tally import Tally
@@ -139,12 +141,17 @@ def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
     """The scenario's cluster, and what was worth a warning on the way."""
     params = scenario.cluster
     resolved, warnings = resolve(
-        scenario.objects, params.service_cluster_ip_range, params.service_node_port_range, params.nodes
+        scenario.objects,
+        params.service_cluster_ip_range,
+        params.service_node_port_range,
+        params.nodes,
+        dual_stack=params.dual_stack,
     )
     created = round(scenario.churn.services_created_per_s * scenario.run.duration_s)
     cluster = grow(params, scenario.groups, resolved, created, scenario.run.seed)
     names = {*cluster.node_names, *(node.name for node in scenario.objects.nodes)}
     cluster = replace(cluster, node_names=sorted(names))
+    cluster = replace(cluster, node_zone=node_zones(scenario.objects))
     if not cluster.services.proxied[: cluster.initial].any():
         warnings = (*warnings, "no Service with a ClusterIP was read, so there is nothing to simulate for kube-proxy")
     return cluster, (*scenario.warnings, *warnings, *cluster.warnings)
@@ -189,6 +196,7 @@ def _result(
         warnings=(*warnings, *_lost(modes), *_deprecations(scenario)),
         assumptions=assumptions(),
         provenance=_provenance(scenario),
+        control=control_load(scenario, [each.control for each in next(iter(runs.values()))]),
     )
 
 
@@ -212,7 +220,7 @@ def _lost(modes: Mapping[str, ModeResult]) -> list[str]:
 def _deprecations(scenario: Scenario) -> list[str]:
     """What whoever picks one of these modes must know about its future."""
     entries = [MODES[name] for name in scenario.modes]
-    return [f"{entry.name}: {entry.note}" for entry in entries if entry.deprecated and entry.note]
+    return [f"{e.name}: {e.note}" for e in entries if e.note and (e.deprecated or not e.usual)]
 
 
 def _provenance(scenario: Scenario) -> dict[str, str]:
@@ -259,6 +267,10 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
         capacity_per_s=capacity,
         rules=seen[0].rules,
         extrapolations=extrapolations(cluster, mode, costs),
+        stages=stages_of([s.stages for s in seen]),
+        events=tuple(
+            outcome_of([s.events[i] for s in seen], sampled=seen[0].sampled) for i in range(len(scenario.events))
+        ),
     )
 
 

@@ -15,16 +15,21 @@ from kpsim.scenario.model import Scenario, Threshold
 __all__ = [
     "Cdf",
     "Comparison",
+    "ControlLoad",
+    "EventCourse",
+    "EventOutcome",
     "Limit",
     "LoadPoint",
     "ModeResult",
     "PositionBin",
     "Result",
+    "Stage",
     "SyncPoint",
     "ThresholdVerdict",
 ]
 
 F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,60 @@ class LoadPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class EventCourse:
+    """How the Pods an event is about stood over the time of one replication, in steps, (t,) each; and its errors."""
+
+    time_s: F64
+    old_ready: I64  # Pods that were there when it began
+    new_ready: I64
+    starting: I64
+    terminating: I64
+    errors_s: tuple[float, float] | None  # first and last packet to a Pod that was gone
+
+
+@dataclass(frozen=True, slots=True)
+class EventOutcome:
+    """What one event did to traffic under one mode; seconds count from the event."""
+
+    event: str
+    at_s: float
+    replications: int
+    with_errors: int  # replications
+    connections: int  # whose first packet went to a Pod that the event had ended or stopped; in all replications
+    packets: int
+    sampled: bool  # packets are looked at on some nodes and in some stretches of time only
+    first_s: float | None  # the error window at its widest
+    last_s: float | None
+    window_s: Estimate  # how long it was
+    propagation_s: float | None  # longest from a Pod's end or failure in the API to rules without it on every node
+    exposed_s: float  # longest that rules of any node led to a Pod that was gone; 0 where Pods outlived that
+    pending: int  # Pods that rules of some node still led to in the end
+    course: EventCourse
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage of a change on its way to the rules, and how long after the change half and 99 % had it behind them."""
+
+    name: str
+    p50_s: float
+    p99_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ControlLoad:
+    """What the control plane wrote and sent over time, (t,) each, and what limits it; ``None`` where nothing does."""
+
+    time_s: F64
+    writes_per_s: F64  # of EndpointSlices and Services
+    endpoints_writes_per_s: F64
+    bytes_per_s: F64  # to all kube-proxies
+    seats_writes_per_s: float | None  # writes on what all nodes watch, by the API server's seats
+    client_writes_per_s: float  # of the EndpointSlice controller's client
+    egress_bytes_per_s: float  # of all API servers
+
+
+@dataclass(frozen=True, slots=True)
 class ModeResult:
     """Everything found under one proxy mode."""
 
@@ -88,6 +147,8 @@ class ModeResult:
     capacity_per_s: float  # the model's knee of load_curve: new connections a second on one core at utilisation 1
     rules: int  # rules (or virtual servers) programmed on a node at the start
     extrapolations: tuple[str, ...]  # "rules_present: 4.0x beyond the largest measured point (140,000)"
+    events: tuple[EventOutcome, ...] = ()  # in the scenario's order
+    stages: tuple[Stage, ...] = ()  # in order
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +209,7 @@ class Result:
     assumptions: tuple[tuple[str, str], ...]  # ("A7", "what is assumed and which way it errs")
     provenance: Mapping[str, str]  # kpsim, python, numpy, … versions; profile; seed; scenario_sha256; command
     complete: bool = True
+    control: ControlLoad | None = None
 
     @property
     def passed(self) -> bool:

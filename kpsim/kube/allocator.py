@@ -128,6 +128,11 @@ class ClusterIPAllocator(_Allocator):
         """Whether ``ip`` is an address this range can give out."""
         return self._range.holds(int(ipaddress.IPv4Address(ip)))
 
+    def in_static_band(self, numbers: I64) -> int:
+        """How many of these addresses are of the static band."""
+        offsets = numbers - self._range.first
+        return int(((offsets >= 0) & (offsets < self.static_band_size)).sum())
+
     def reserve(self, ip: str) -> bool:
         """Take the address a Service asked for; whether it was free and in the range."""
         return self._range.take(int(ipaddress.IPv4Address(ip)))

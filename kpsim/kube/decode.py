@@ -1,15 +1,24 @@
 """One written object to one typed object: Services, Pods, workloads, slices, Nodes.
 
 Fields that Service networking does not look at are not looked at here either, so that a dump of any age or vendor
-reads.  Shapes are checked (:mod:`kpsim.kube.fields`), meaning is not (:mod:`kpsim.kube.validation`).
+reads.  Shapes are checked (:mod:`kpsim.kube.fields`), meaning is not (:mod:`kpsim.kube.service`).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from kpsim.errors import Place
-from kpsim.kube.defaults import CLIENT_IP_TIMEOUT_S, with_defaults
+from kpsim.kube.defaults import (
+    CLIENT_IP_TIMEOUT_S,
+    CONTROL_PLANE,
+    SOURCE_RANGES,
+    TOPOLOGY_HINTS,
+    TOPOLOGY_MODE,
+    ZONE,
+    with_defaults,
+)
 from kpsim.kube.fields import Fault, Fields
 from kpsim.kube.objects import Endpoint, EndpointSlice, Node, Pod, Service, ServicePort, Workload
 
@@ -17,7 +26,6 @@ __all__ = ["WORKLOAD_KINDS", "endpoint_slice", "endpoints_object", "node", "owne
 
 WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job")
 
-ZONE = "topology.kubernetes.io/zone"
 ZONE_BEFORE_1_17 = "failure-domain.beta.kubernetes.io/zone"
 SERVICE_NAME = "kubernetes.io/service-name"
 
@@ -42,6 +50,7 @@ def service(fields: Fields, place: Place) -> Service:
     """A ``v1.Service`` with its defaults."""
     namespace, name = _identity(fields)
     spec = fields.part("spec")
+    annotations = dict(fields.part("metadata").labels("annotations"))
     affinity = spec.part("sessionAffinityConfig").part("clientIP")
     ingress = fields.part("status").part("loadBalancer").parts("ingress")
     return with_defaults(
@@ -57,7 +66,7 @@ def service(fields: Fields, place: Place) -> Service:
             load_balancer_ips=tuple(
                 at.text("ip") for at in ingress if at.text("ip") and at.text("ipMode", "VIP") == "VIP"
             ),
-            load_balancer_source_ranges=spec.texts("loadBalancerSourceRanges"),
+            load_balancer_source_ranges=_source_ranges(spec, annotations),
             session_affinity=spec.text("sessionAffinity", "None"),
             session_affinity_timeout_s=affinity.number("timeoutSeconds", CLIENT_IP_TIMEOUT_S),
             internal_traffic_policy=spec.text("internalTrafficPolicy", "Cluster"),
@@ -66,9 +75,18 @@ def service(fields: Fields, place: Place) -> Service:
             publish_not_ready_addresses=spec.truth("publishNotReadyAddresses", False),
             health_check_node_port=spec.number("healthCheckNodePort"),
             ip_families=_ip_families(spec),
+            ip_family_policy=spec.text("ipFamilyPolicy"),
+            traffic_distribution=spec.text("trafficDistribution"),
+            topology_mode=annotations.get(TOPOLOGY_MODE) or annotations.get(TOPOLOGY_HINTS, ""),
             place=place,
         )
     )
+
+
+def _source_ranges(spec: Fields, annotations: Mapping[str, str]) -> tuple[str, ...]:
+    """Who may use the load balancer: the field's ranges, without a field the old annotation's."""
+    ranges = spec.texts("loadBalancerSourceRanges") or annotations.get(SOURCE_RANGES, "").split(",")
+    return tuple(cidr.strip() for cidr in ranges if cidr.strip())
 
 
 def _cluster_ip(spec: Fields) -> str:
@@ -83,7 +101,8 @@ def _cluster_ip(spec: Fields) -> str:
 def _ip_families(spec: Fields) -> tuple[str, ...]:
     """The families the API server gave it; where it has not yet, those of its addresses."""
     written = spec.texts("ipFamilies")
-    found = ("IPv6" if ":" in ip else "IPv4" for ip in spec.texts("clusterIPs") if ip != "None")
+    addresses = spec.texts("clusterIPs") or (spec.text("clusterIP"),)
+    found = ("IPv6" if ":" in ip else "IPv4" for ip in addresses if ip not in ("", "None"))
     return tuple(dict.fromkeys(written or found)) or ("IPv4",)
 
 
@@ -209,9 +228,15 @@ def endpoints_object(fields: Fields) -> list[EndpointSlice]:
     for subset in fields.parts("subsets"):
         found = [
             Endpoint(
-                at.text("ip"), ready, ready, False, at.text("nodeName"), "", _target(at, namespace),
+                at.text("ip"),
+                ready,
+                ready,
+                False,
+                at.text("nodeName"),
+                "",
+                _target(at, namespace),
                 hostname=at.text("hostname"),
-            )  # fmt: skip
+            )
             for key, ready in (("addresses", True), ("notReadyAddresses", False))
             for at in subset.parts(key)
         ]
@@ -221,13 +246,22 @@ def endpoints_object(fields: Fields) -> list[EndpointSlice]:
 
 
 def node(fields: Fields) -> Node:
-    """A ``v1.Node``: its name, zone and whole cores."""
-    metadata = fields.part("metadata")
+    """A ``v1.Node``: its name, zone, whole cores, and what topology hints look at; without conditions it is ready."""
+    metadata, status = fields.part("metadata"), fields.part("status")
     labels = dict(metadata.labels("labels"))
-    capacity = fields.part("status").part("capacity").raw.get("cpu")
-    cores = re.fullmatch(r"(\d{1,6})(m?)", str(capacity))
+    conditions = {at.text("type"): at.text("status") for at in status.parts("conditions")}
+    capacity = _milli(status.part("capacity").raw.get("cpu"))
     return Node(
         name=metadata.text("name"),
         zone=labels.get(ZONE) or labels.get(ZONE_BEFORE_1_17, ""),
-        cores=int(cores[1]) // (1000 if cores[2] else 1) if cores else 0,
+        cores=capacity // 1000,
+        cpu_milli=_milli(status.part("allocatable").raw.get("cpu")) or capacity,
+        ready=conditions.get("Ready", "True") == "True",
+        control_plane=any(label in labels for label in CONTROL_PLANE),
     )
+
+
+def _milli(quantity: object) -> int:
+    """CPUs as Kubernetes writes them ("4", "3920m", 0.5) in thousandths; 0 for what is none."""
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,9})?)(m?)", str(quantity))
+    return int(float(found[1]) * (1 if found[2] else 1000)) if found else 0

@@ -59,6 +59,9 @@ class Service:
     publish_not_ready_addresses: bool = False
     health_check_node_port: int = 0
     ip_families: tuple[str, ...] = ("IPv4",)
+    ip_family_policy: str = ""
+    traffic_distribution: str = ""
+    topology_mode: str = ""  # the annotation service.kubernetes.io/topology-mode
     place: Place = field(default=Place(), compare=False)
 
     @property
@@ -144,6 +147,9 @@ class Node:
     name: str
     zone: str = ""
     cores: int = 0
+    cpu_milli: int = 0  # allocatable, in thousandths of a core; 0: not known
+    ready: bool = True
+    control_plane: bool = False
 
 
 @dataclass(frozen=True, slots=True)

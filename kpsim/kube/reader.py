@@ -12,12 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kpsim.documents import Document, Key, decode, load
+from kpsim.documents import Document, Key, decode, dotted, load
 from kpsim.errors import InputError, Place, Problem
 from kpsim.kube import decode as decoding
 from kpsim.kube.fields import Fault, Fields
 from kpsim.kube.objects import EndpointSlice, KubeObjects, Node, Pod, Service, Workload
-from kpsim.kube.validation import allocation_faults, service_faults
+from kpsim.kube.service.checks import service_faults
+from kpsim.kube.service.notices import service_notices
+from kpsim.kube.validation import ApiServer, allocation_faults
 
 __all__ = ["Origin", "Reading", "documents_in", "read_into", "read_objects", "read_raw"]
 
@@ -46,6 +48,7 @@ class Reading:
     services: list[Service] = field(default_factory=list)
     origins: list[Origin] = field(default_factory=list)
     names: dict[tuple[str, str], Service] = field(default_factory=dict)
+    notices: dict[tuple[Key, str], list[tuple[Origin, Fault, Service]]] = field(default_factory=dict)
     pods: list[Pod] = field(default_factory=list)
     workloads: dict[tuple[str, str, str], Workload] = field(default_factory=dict)
     owners: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
@@ -105,11 +108,15 @@ class Reading:
     def _take_service(self, origin: Origin, fields: Fields) -> None:
         made = decoding.service(fields, origin.document.cheap_place(origin.key))
         faulty = {fault.key for fault in fields.faults}
-        fields.faults += [fault for fault in service_faults(made) if fault.key not in faulty]
+        faults = [fault for fault in service_faults(made, fields) if fault.key not in faulty]
+        fields.faults += faults
         identity = (made.namespace, made.name)
         if self.names.get(identity) == made:  # the same object in two files of a directory
             return
         self.names.setdefault(identity, made)
+        for notice in () if faulty or faults else service_notices(made, fields):
+            alike = tuple(part for part in notice.key if isinstance(part, str)), notice.what
+            self.notices.setdefault(alike, []).append((origin, notice, made))
         self.services.append(made)
         self.origins.append(origin)
 
@@ -119,10 +126,9 @@ class Reading:
         if isinstance(document.data, dict) and document.data.get("kind") == PROXY_CONFIGURATION:
             self.proxy, self.proxy_origin = dict(document.data), Origin(document)
 
-    def check(self, service_cluster_ip_range: str, node_port_range: tuple[int, int]) -> list[Problem]:
+    def check(self, api: ApiServer) -> list[Problem]:
         """Problems of all Services together: names, ClusterIPs and NodePorts asked for twice or out of range."""
-        faults = allocation_faults(self.services, service_cluster_ip_range, node_port_range)
-        return [self.origins[index].problem(fault) for index, fault in faults]
+        return [self.origins[index].problem(fault) for index, fault in allocation_faults(self.services, api)]
 
     def objects(self) -> KubeObjects:
         """Everything taken, frozen; slices win over the Endpoints of the same Service, owners over what they own."""
@@ -136,12 +142,21 @@ class Reading:
             slices=tuple({(at.namespace, at.name, at.ports, at.service): at for at in [*self.slices, *old]}.values()),
             nodes=tuple({node.name: node for node in self.nodes}.values()),
             proxy_configuration=tuple((self.proxy or {}).items()),
-            warnings=(*self.warnings, *self._ignored()),
+            warnings=(*self.warnings, *self._noticed(), *self._ignored()),
         )
 
     def _owned(self, key: tuple[str, str, str]) -> bool:
         kind, name = self.owners[key]
         return (kind, key[1], name) in self.workloads
+
+    def _noticed(self) -> Iterator[str]:
+        """What has no effect, once a kind, with the place of the first."""
+        for seen in self.notices.values():
+            origin, notice, service = seen[0]
+            others = f" (so has {len(seen) - 1:,} more)" if len(seen) > 1 else ""
+            place = origin.document.place((*origin.key, *notice.key), on_key=True)
+            name = f"Service {service.namespace}/{service.name}"
+            yield f"{place}: {name}: {dotted(notice.key)} {notice.what}{others}"
 
     def _ignored(self) -> Iterator[str]:
         if self.ignored:

@@ -2,7 +2,8 @@
 
 Endpoints come from the best witness there is: the Service's own EndpointSlices; else the Pods its selector matches;
 else the replicas of the workloads whose Pods it would match, which the cluster room places later.  A Pod that several
-Services select carries the same name in each, so that it is one Pod.
+Services select carries the same name in each, so that it is one Pod.  Endpoints made of Pods get the topology hints
+that the controller would write; those of slices keep what was written.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kpsim.kube.allocator import ClusterIPAllocator, NodePortAllocator
-from kpsim.kube.defaults import needs_cluster_ip, needs_node_ports
+from kpsim.kube.defaults import families_of, needs_cluster_ip, needs_health_check_port, needs_node_ports
 from kpsim.kube.objects import (
     Endpoint,
     EndpointSlice,
@@ -25,17 +26,24 @@ from kpsim.kube.objects import (
     ServicePort,
     Workload,
 )
+from kpsim.kube.service.hints import hinted
 
-__all__ = ["resolve"]
+__all__ = ["node_zones", "resolve"]
 
 TERMINAL_PHASES = ("Succeeded", "Failed")
 NAMES_SHOWN = 3
+IPV6_RANGE = ipaddress.IPv6Network("fd00:10:96::/112")  # nobody routes it; IPv6 addresses are names, not modelled
 
 ContainerPorts = tuple[tuple[str, int, str], ...]
 
 
 def resolve(
-    objects: KubeObjects, service_cluster_ip_range: str, node_port_range: tuple[int, int], nodes: int
+    objects: KubeObjects,
+    service_cluster_ip_range: str,
+    node_port_range: tuple[int, int],
+    nodes: int,
+    *,
+    dual_stack: bool = False,
 ) -> tuple[tuple[ResolvedService, ...], tuple[str, ...]]:
     """Every Service with its ClusterIP, NodePorts and endpoints, in file order, and what is worth a warning.
 
@@ -47,41 +55,75 @@ def resolve(
         where addresses come from; those that Services ask for are taken first.
     nodes
         how many Pods a DaemonSet has.
+    dual_stack
+        whether the cluster has both IP families, so that a Service that prefers both gets them.
 
     Raises
     ------
     InputError
         if a range is too small for the Services.
     """
-    services = _allocate(objects.services, service_cluster_ip_range, node_port_range)
+    both = dual_stack or any(len(at.ip_families) > 1 and at.cluster_ip for at in objects.services)
+    cluster = ("IPv4", "IPv6") if both else ("IPv4",)
+    written = [_with_families(service, cluster) for service in objects.services]
+    services = _allocate(written, service_cluster_ip_range, node_port_range)
     finder = _Finder(objects, nodes)
     resolved = tuple(finder.resolve(service) for service in services)
     return resolved, tuple(finder.warnings())
 
 
+def node_zones(objects: KubeObjects) -> dict[str, str]:
+    """The zone of each node, as its object says; without one, as the endpoints on it do."""
+    endpoints = {at.node: at.zone for made in objects.slices for at in made.endpoints if at.node and at.zone}
+    return endpoints | {node.name: node.zone for node in objects.nodes if node.zone}
+
+
+def _with_families(service: Service, cluster: tuple[str, ...]) -> Service:
+    families = families_of(service, cluster)
+    return service if families == service.ip_families else replace(service, ip_families=families)
+
+
 def _allocate(services: Sequence[Service], cidr: str, node_port_range: tuple[int, int]) -> list[Service]:
     """The Services with the addresses they asked for, and free ones where they asked for none."""
     ips, ports = ClusterIPAllocator(cidr), NodePortAllocator(*node_port_range)
-    wanting_ip = [service for service in services if needs_cluster_ip(service) and not service.cluster_ip]
+    only_v6 = iter(range(1, 1 << 16))
+    wanting_ip = [
+        service
+        for service in services
+        if needs_cluster_ip(service) and not service.cluster_ip and "IPv4" in service.ip_families
+    ]
     for service in services:
         if service.proxied and service.cluster_ip and ":" not in service.cluster_ip:
             ips.reserve(service.cluster_ip)
         for port in service.ports:
             if port.node_port:
                 ports.reserve(port.node_port)
+        if service.health_check_node_port:
+            ports.reserve(service.health_check_node_port)
     found = iter(ips.allocate_many(len(wanting_ip)).tolist())
     given = []
     for service in services:
         if needs_cluster_ip(service) and not service.cluster_ip:
-            service = replace(service, cluster_ip=str(ipaddress.IPv4Address(next(found))))  # noqa: PLW2901
+            v4 = "IPv4" in service.ip_families
+            ip = ipaddress.IPv4Address(next(found)) if v4 else IPV6_RANGE[next(only_v6)]
+            service = replace(service, cluster_ip=str(ip))  # noqa: PLW2901
         if needs_node_ports(service) and any(not port.node_port for port in service.ports):
             service = replace(service, ports=_with_node_ports(service.ports, ports))  # noqa: PLW2901
+        if needs_health_check_port(service) and not service.health_check_node_port:
+            service = replace(service, health_check_node_port=ports.allocate())  # noqa: PLW2901
         given.append(service)
     return given
 
 
-def _with_node_ports(ports: Iterable[ServicePort], free: NodePortAllocator) -> tuple[ServicePort, ...]:
-    return tuple(port if port.node_port else replace(port, node_port=free.allocate()) for port in ports)
+def _with_node_ports(ports: Sequence[ServicePort], free: NodePortAllocator) -> tuple[ServicePort, ...]:
+    """Service ports of one number that differ in protocol share a NodePort."""
+    numbers = {port.port: port.node_port for port in reversed(ports) if port.node_port}
+    given = []
+    for port in ports:
+        number = port.node_port or numbers.get(port.port) or free.allocate()
+        numbers.setdefault(port.port, number)
+        given.append(replace(port, node_port=number))
+    return tuple(given)
 
 
 @dataclass(slots=True)
@@ -109,6 +151,7 @@ class _Finder:
     def __init__(self, objects: KubeObjects, nodes: int) -> None:
         self._objects = objects
         self._nodes = nodes
+        self._zones = node_zones(objects)
         self._slices: dict[tuple[str, str], list[EndpointSlice]] = defaultdict(list)
         for at in objects.slices:
             self._slices[at.namespace, at.service].append(at)
@@ -123,6 +166,7 @@ class _Finder:
         self._matched_nothing: list[str] = []
         self._not_selecting: list[str] = []
         self._unnamed: list[str] = []
+        self._unhinted: dict[str, list[str]] = defaultdict(list)
 
     def resolve(self, service: Service) -> ResolvedService:
         """One Service with its endpoints and the numbers of its target ports."""
@@ -142,6 +186,9 @@ class _Finder:
         targets = tuple(_target(port, containers) for port in service.ports)
         if endpoints and not all(targets):
             self._unnamed.append(name)
+        endpoints, why_not = hinted(service, endpoints, self._objects.nodes)
+        if why_not and endpoints:
+            self._unhinted[why_not].append(name)
         return ResolvedService(service, endpoints, targets)
 
     def _from_slices(self, service: Service, slices: list[EndpointSlice]) -> ResolvedService:
@@ -159,7 +206,7 @@ class _Finder:
         matching = [self._objects.pods[i] for i in self._pods.matching(service.namespace, service.selector)]
         alive = [pod for pod in matching if pod.phase not in TERMINAL_PHASES]
         placed = [pod for pod in alive if pod.ip or pod.phase == "Running"]
-        endpoints = tuple(_endpoint(pod, service) for pod in placed)
+        endpoints = tuple(_endpoint(pod, service, self._zones.get(pod.node, "")) for pod in placed)
         return endpoints, [pod.container_ports for pod in matching]
 
     def _from_workloads(self, service: Service) -> tuple[tuple[Endpoint, ...], list[ContainerPorts]]:
@@ -189,6 +236,8 @@ class _Finder:
         if self._unnamed:
             what = "a named target port that no container of its Pods has"
             yield _about(self._unnamed, what, "that port has no endpoints")
+        for why_not, names in self._unhinted.items():
+            yield _about(names, f"topology hints: {why_not}", "kube-proxy uses endpoints anywhere")
 
 
 def _hostname(made: Workload, pod: str, service: Service) -> str:
@@ -196,7 +245,7 @@ def _hostname(made: Workload, pod: str, service: Service) -> str:
     return pod.rpartition("/")[2] if made.kind == "StatefulSet" and made.service_name == service.name else ""
 
 
-def _endpoint(pod: Pod, service: Service) -> Endpoint:
+def _endpoint(pod: Pod, service: Service, zone: str) -> Endpoint:
     """The endpoint the EndpointSlice controller makes of a Pod.  Source: staging/src/k8s.io/endpointslice/utils.go."""
     serving = pod.ready
     return Endpoint(
@@ -205,6 +254,7 @@ def _endpoint(pod: Pod, service: Service) -> Endpoint:
         serving=serving,
         terminating=pod.terminating,
         node=pod.node,
+        zone=zone,
         pod=f"{pod.namespace}/{pod.name}",
         hostname=pod.hostname if pod.subdomain == service.name else "",
     )

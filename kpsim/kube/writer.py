@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kpsim.kube.defaults import CLIENT_IP_TIMEOUT_S
+from kpsim.kube.defaults import CLIENT_IP_TIMEOUT_S, CONTROL_PLANE, TOPOLOGY_MODE, ZONE
 from kpsim.kube.objects import Endpoint, EndpointSlice, KubeObjects, Node, Pod, Service, Workload
 
 __all__ = ["documents_of"]
@@ -52,7 +52,9 @@ def _service(service: Service) -> Document:
         sessionAffinityConfig=affinity,
         internalTrafficPolicy=_unless(service.internal_traffic_policy, "Cluster"),
         externalTrafficPolicy=_unless(service.external_traffic_policy, "Cluster"),
-        ipFamilies=list(service.ip_families) if len(service.ip_families) > 1 else None,
+        ipFamilies=list(service.ip_families) if service.ip_families != ("IPv4",) else None,
+        ipFamilyPolicy=service.ip_family_policy,
+        trafficDistribution=service.traffic_distribution,
         publishNotReadyAddresses=service.publish_not_ready_addresses or None,
         healthCheckNodePort=service.health_check_node_port,
     )
@@ -60,7 +62,16 @@ def _service(service: Service) -> Document:
         spec["allocateLoadBalancerNodePorts"] = False
     ingress = [{"ip": ip} for ip in service.load_balancer_ips]
     status = {"loadBalancer": {"ingress": ingress}} if ingress else None
-    return _object("v1", "Service", service.namespace, service.name, spec=spec, status=status)
+    made = _object("v1", "Service", service.namespace, service.name, spec=spec, status=status)
+    if service.topology_mode:
+        made["metadata"] = {**_metadata(made), "annotations": {TOPOLOGY_MODE: service.topology_mode}}
+    return made
+
+
+def _metadata(made: Document) -> Document:
+    metadata = made["metadata"]
+    assert isinstance(metadata, dict)
+    return metadata
 
 
 def _unless(value: str, default: str) -> str:
@@ -130,6 +141,11 @@ def _endpoint(at: Endpoint) -> Document:
 
 def _node(node: Node) -> Document:
     made = _object("v1", "Node", "", node.name)
-    labels = _given(labels={"topology.kubernetes.io/zone": node.zone} if node.zone else None)
-    status = _given(capacity={"cpu": str(node.cores)} if node.cores else None)
+    roles = {CONTROL_PLANE[0]: ""} if node.control_plane else {}
+    labels = _given(labels={**({ZONE: node.zone} if node.zone else {}), **roles})
+    status = _given(
+        capacity={"cpu": str(node.cores)} if node.cores else None,
+        allocatable={"cpu": f"{node.cpu_milli}m"} if node.cpu_milli != 1000 * node.cores else None,
+        conditions=None if node.ready else [{"type": "Ready", "status": "False"}],
+    )
     return {**made, "metadata": {"name": node.name, **labels}, **_given(status=status)}

@@ -23,6 +23,14 @@ MEASURES: Mapping[str, Measure] = {
     for m in (
         Measure("first_packet_latency", "s", "First-packet latency", "queue and rules of a connection's first packet"),
         Measure("later_packet_latency", "s", "Later-packet latency", "queue and conntrack path of every later packet"),
+        Measure("dns_latency", "s", "DNS latency", "from a client's lookup of a Service's name to its answer"),
+        Measure(
+            "dns_latency_absolute",
+            "s",
+            "DNS latency with absolute names",
+            "the same lookups, had every client written the last dot",
+        ),
+        Measure("connection_latency", "s", "Connection latency", "the lookup of the name, and the first packet"),
         Measure(
             "network_programming_true",
             "s",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Sequence
 
-from kpsim.cluster.columns import Cluster, PodState, dotted
+from kpsim.cluster.columns import Cluster, Hints, PodState, dotted
 from kpsim.proxy.node import LATEST, EndpointInfo, NodeConfig, PortInfo, PortState
 from kpsim.proxy.params import PRIMARY, NodeSettings, ProxyParams
 
@@ -19,6 +19,7 @@ SHARED_RANGE = int(ipaddress.IPv4Address("100.64.0.0"))  # 16 addresses a Servic
 NODE_RANGE = int(ipaddress.IPv4Address("172.16.0.0"))
 LOOPBACK = ipaddress.IPv4Network("127.0.0.0/8")
 PARAMS = ProxyParams()
+NO_HINTS: Hints = ((), ())
 AFFINITY_S = 10800  # Kubernetes' default timeout, for Services that were not read from an object
 
 
@@ -62,7 +63,7 @@ def exact_states(cluster: Cluster, node: str, services: Sequence[int] | None = N
 
     Pods that were read stand on the node their object names; grown ones are dealt to all nodes in turn.
     """
-    homes = cluster.homes(cluster.pods)
+    homes, hints = cluster.homes(cluster.pods), cluster.hints
     for s in range(cluster.initial) if services is None else services:
         if not cluster.services.proxied[s]:
             continue
@@ -76,6 +77,8 @@ def exact_states(cluster: Cluster, node: str, services: Sequence[int] | None = N
                     serving=bool(bits & PodState.SERVING),
                     terminating=bool(bits & PodState.TERMINATING),
                     local=cluster.node_name(int(homes[p])) == node,
+                    zone_hints=hints.get((s, p), NO_HINTS)[0],
+                    node_hints=hints.get((s, p), NO_HINTS)[1],
                     pod=p,
                 )
                 for p, bits in pods
@@ -104,6 +107,7 @@ def node_config(
     masquerade = settings.masquerade_of(params.mode)
     return NodeConfig(
         name=node,
+        zone=cluster.node_zone.get(node, ""),
         node_ips=(_address(number, settings.node_port_addresses),),
         pod_cidr=cidr,
         pod_interface=interface,

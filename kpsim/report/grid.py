@@ -5,15 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kpsim.experiment.result import Comparison, Limit, Result
+from kpsim.experiment.result import Comparison, EventOutcome, Limit, Result
 from kpsim.measure.summary import MEASURES
 from kpsim.report.verdict import Standing, bound_text, standing
-from kpsim.report.wording.quantity import EMPTY, compact, count, estimate, factor, percent, rate, ratio, unit_of
+from kpsim.report.wording.quantity import (
+    EMPTY,
+    compact,
+    count,
+    estimate,
+    factor,
+    percent,
+    quantity,
+    rate,
+    ratio,
+    unit_of,
+)
 
 __all__ = [
+    "EVENT_HEADS",
     "Objective",
     "comparison_cells",
     "count_cells",
+    "event_cells",
     "limit_cells",
     "measure_cells",
     "objectives",
@@ -91,6 +104,30 @@ def count_cells(result: Result, mode: str) -> list[tuple[str, str]]:
 def rate_cells(result: Result, mode: str) -> list[tuple[str, str]]:
     """Rates by name, with their intervals."""
     return [(name, rate(name, found)) for name, found in result.modes[mode].rates.items()]
+
+
+EVENT_HEADS = ("failed connections", "error window", "longest propagation", "gone before that")
+
+
+def event_cells(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Event, mode, and then what ``EVENT_HEADS`` says, by event."""
+    return [
+        (f"{outcomes[0].event} at {quantity(outcomes[0].at_s, 's')}", mode, _event_cells(outcome))
+        for outcomes in zip(*(found.events for found in result.modes.values()), strict=True)
+        for mode, outcome in zip(result.modes, outcomes, strict=True)
+    ]
+
+
+def _event_cells(outcome: EventOutcome) -> tuple[str, ...]:
+    """Connections in all replications, the window at its widest, and by how much Pods were gone before rules knew."""
+    window = "none"
+    if outcome.first_s is not None and outcome.last_s is not None:
+        window = f"{quantity(outcome.first_s, 's')} to {quantity(outcome.last_s, 's')} after"
+    failed = count(outcome.connections) + (" seen" if outcome.sampled else "")
+    spread = EMPTY if outcome.propagation_s is None else quantity(outcome.propagation_s, "s")
+    if outcome.pending:
+        spread = f"over {spread}"
+    return failed, window, spread, quantity(outcome.exposed_s, "s") if outcome.exposed_s else "no"
 
 
 def comparison_cells(comparison: Comparison) -> tuple[str, str, str, str]:

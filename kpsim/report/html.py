@@ -16,8 +16,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from kpsim.experiment.result import ModeResult, Result
 from kpsim.report.figures import Picture, pictures
 from kpsim.report.grid import (
+    EVENT_HEADS,
     comparison_cells,
     count_cells,
+    event_cells,
     limit_cells,
     measure_cells,
     objectives,
@@ -73,6 +75,8 @@ def _context(result: Result, drawn: Sequence[Picture]) -> dict[str, Any]:
         "measures": _by_measure(result, quantiles),
         "counts": {mode: count_cells(result, mode) for mode in result.modes},
         "rates": {mode: rate_cells(result, mode) for mode in result.modes},
+        "event_heads": EVENT_HEADS,
+        "events": event_cells(result),
         "comparisons": [(c.mode, c.against, comparison_cells(c)) for c in result.comparisons],
         "color": {mode: mode_style(mode).color for mode in result.modes},
         "not_modelled": NOT_MODELLED,

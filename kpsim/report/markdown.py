@@ -6,7 +6,16 @@ import re
 from collections.abc import Iterable, Sequence
 
 from kpsim.experiment.result import Result
-from kpsim.report.grid import comparison_cells, limit_cells, measure_cells, objectives, quantile_names, sorted_limits
+from kpsim.report.grid import (
+    EVENT_HEADS,
+    comparison_cells,
+    event_cells,
+    limit_cells,
+    measure_cells,
+    objectives,
+    quantile_names,
+    sorted_limits,
+)
 from kpsim.report.verdict import answer
 
 __all__ = ["report_markdown"]
@@ -32,6 +41,9 @@ def report_markdown(result: Result) -> str:
     if said.configuration:
         lines += ["```yaml", said.configuration.rstrip(), "```", ""]
     lines += _objectives(result) + _measures(result)
+    events = [(_plain(event), _plain(mode), *rest) for event, mode, rest in event_cells(result)]
+    if events:
+        lines += ["## Events", "", *_table(("event", "mode", *EVENT_HEADS), events)]
     rows = [(f"{_plain(c.mode)} – {_plain(c.against)}", *map(_plain, comparison_cells(c))) for c in result.comparisons]
     if rows:
         lines += ["## Paired differences", "", *_table(("modes", "measure", "difference", "ratio", ""), rows)]

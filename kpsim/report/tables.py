@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from kpsim.experiment.result import ModeResult, Result
+from kpsim.experiment.result import EventOutcome, ModeResult, Result
 from kpsim.measure.summary import Estimate, Summary
 from kpsim.report.verdict import answer, standing
 
@@ -100,7 +100,15 @@ def _mode_document(found: ModeResult) -> dict[str, Any]:
         "sync_curve": [_record(each) for each in found.sync_curve],
         "load_curve": [_record(each) for each in found.load_curve],
         "extrapolations": list(found.extrapolations),
+        **({"events": [_event_record(each) for each in found.events]} if found.events else {}),
     }
+
+
+def _event_record(outcome: EventOutcome) -> dict[str, Any]:
+    """An event without its course, which is drawn."""
+    record = {f.name: getattr(outcome, f.name) for f in fields(outcome) if f.name not in ("course", "window_s")}
+    numbers = {name: _number(x) if isinstance(x, float) else x for name, x in record.items()}
+    return numbers | {"window_s": _estimate(outcome.window_s)}
 
 
 def _summary_document(summary: Summary) -> dict[str, Any]:

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 from kpsim.experiment.result import Result
 from kpsim.report.grid import (
+    EVENT_HEADS,
     comparison_cells,
     count_cells,
+    event_cells,
     limit_cells,
     measure_cells,
     objectives,
@@ -103,6 +105,7 @@ def summary_text(result: Result, style: Style = _unstyled) -> str:
     _opening(page, result)
     _objectives(page, result)
     _measures(page, result)
+    _events(page, result)
     _comparisons(page, result)
     _limits(page, result)
     _warnings(page, result)
@@ -140,6 +143,14 @@ def _measures(page: _Page, result: Result) -> None:
             page.line()
             for part in _wrapped(" · ".join(f"{n} {what}" for what, n in counted), WIDTH - 4):
                 page.line(("dim", f"    {part}"))
+
+
+def _events(page: _Page, result: Result) -> None:
+    cells = event_cells(result)
+    for event in dict.fromkeys(event for event, _, _ in cells):
+        page.heading(event)
+        rows = [("", *EVENT_HEADS), *((mode, *rest) for name, mode, rest in cells if name == event)]
+        page.table(rows, ["dim"] + ["plain"] * (len(rows) - 1))
 
 
 def _comparisons(page: _Page, result: Result) -> None:

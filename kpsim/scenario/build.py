@@ -9,18 +9,22 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from kpsim.cluster.params import ChurnParams, EndpointCount, ServiceGroup
-from kpsim.controlplane.params import ControllerManagerParams
+from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
 from kpsim.documents import Document, Key
 from kpsim.errors import InputError, Problem
 from kpsim.kube.defaults import NODE_PORT_TYPES
 from kpsim.kube.reader import Reading
+from kpsim.kube.validation import ApiServer
 from kpsim.proxy.faults import FaultParams
 from kpsim.scenario.model import ProfileChoice, RunParams, Scenario
-from kpsim.scenario.schema import DrawnPart, ScenarioDocument, ServicePart, SpecPart
+from kpsim.scenario.schema import DrawnPart, PresetPart, ScenarioDocument, ServicePart, SpecPart
 from kpsim.scenario.sections.cluster import cluster_params, range_problems
+from kpsim.scenario.sections.dns import dns_params
+from kpsim.scenario.sections.events import Stage, events_of
 from kpsim.scenario.sections.imports import import_into, take_shown
 from kpsim.scenario.sections.kubeproxy import odd_keys, proxy_params
 from kpsim.scenario.sections.modes import mode_problems
+from kpsim.scenario.sections.presets import preset_groups
 from kpsim.scenario.sections.thresholds import thresholds
 from kpsim.scenario.tree import Tree
 from kpsim.scenario.words import problems_of, without_faults
@@ -134,8 +138,12 @@ def _assemble(
     cluster = cluster_params(spec.cluster, tree, objects, imported, problems, warnings)
     if cluster is None:
         return None
-    problems += reading.check(cluster.service_cluster_ip_range, cluster.service_node_port_range)
+    families = ("IPv4", "IPv6") if cluster.dual_stack else ("IPv4",)
+    api = ApiServer(cluster.service_cluster_ip_range, cluster.service_node_port_range, families, version)
+    problems += reading.check(api)
     problems += range_problems(cluster, groups, objects.services, tree)
+    stage = Stage(cluster, groups, objects, spec.run.duration, spec.run.warmup)
+    events = events_of(spec.changes.events, stage, tree, problems, warnings)
     return Scenario(
         name=parsed.metadata.name or name,
         description=parsed.metadata.description,
@@ -143,12 +151,15 @@ def _assemble(
         cluster=cluster,
         groups=groups,
         objects=objects,
+        api_server=_api_server(spec),
         controller_manager=_controller_manager(spec),
         kube_proxy=proxy,
         modes=modes,
         traffic=_traffic(spec),
         churn=_churn(spec),
+        events=events,
         faults=_faults(spec),
+        dns=dns_params(spec.dns),
         profile=ProfileChoice(spec.profile.name, spec.profile.set, spec.profile.cache_warmth),
         run=_run(spec),
         thresholds=objectives,
@@ -164,13 +175,6 @@ def _oddities(parsed: ScenarioDocument, tree: Tree) -> Iterator[Problem]:
         yield tree.problem(("metadata", "name"), f"{parsed.metadata.name!r} is not a name", mend)
     if parsed.kind == "Scenario" and parsed.sweep is not None:
         yield tree.problem(("sweep",), "a Scenario has no sweep", "write kind: Sweep", on_key=True)
-    if spec.changes.events:
-        yield tree.problem(
-            ("spec", "changes", "events"),
-            "events are designed, not built yet",
-            "leave them out; changes.churn is built",
-            on_key=True,
-        )
     if spec.cluster.iptables_backend == "nft":
         yield tree.problem(
             (*CLUSTER, "iptablesBackend"),
@@ -208,6 +212,11 @@ def _groups(spec: SpecPart, tree: Tree, problems: list[Problem]) -> tuple[Servic
     seen: dict[tuple[str, str], int] = {}
     for index, part in enumerate(spec.services):
         key: Key = ("spec", "services", index)
+        if isinstance(part, PresetPart):
+            made = preset_groups(part, spec.cluster.nodes, key, tree, problems)
+            if any(seen.setdefault((group.namespace, group.name), index) != index for group in made):
+                problems.append(tree.problem((*key, "preset"), f"there are two groups called {made[0].name!r}"))
+            groups += made
         if not isinstance(part, ServicePart):
             continue
         if not GROUP_NAME.fullmatch(part.name):
@@ -274,6 +283,19 @@ def _controller_manager(spec: SpecPart) -> ControllerManagerParams:
         concurrent_service_endpoint_syncs=part.concurrent_service_endpoint_syncs,
         max_endpoints_per_slice=part.max_endpoints_per_slice,
         endpointslice_updates_batch_period_s=part.endpoint_slice_updates_batch_period,
+        endpoints_controller=part.endpoints_controller,
+    )
+
+
+def _api_server(spec: SpecPart) -> ApiServerParams:
+    part = spec.api_server
+    return ApiServerParams(
+        replicas=part.replicas,
+        max_requests_inflight=part.max_requests_inflight,
+        max_mutating_requests_inflight=part.max_mutating_requests_inflight,
+        egress_bytes_per_s=part.egress_bytes_per_second,
+        object_sizes=part.object_sizes,
+        priority_and_fairness=part.priority_and_fairness,
     )
 
 
@@ -286,7 +308,9 @@ def _traffic(spec: SpecPart) -> TrafficParams:
 
 def _churn(spec: SpecPart) -> ChurnParams:
     part = spec.changes.churn
-    return ChurnParams(part.pod_replacements_per_second, part.services_created_per_second, part.pod_shutdown)
+    return ChurnParams(
+        part.pod_replacements_per_second, part.services_created_per_second, part.pod_shutdown, part.pre_stop
+    )
 
 
 def _run(spec: SpecPart) -> RunParams:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from kpsim.cluster.events import Event
 from kpsim.cluster.params import ChurnParams, ClusterParams, ServiceGroup
-from kpsim.controlplane.params import ControllerManagerParams
+from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
+from kpsim.dns.params import DnsParams
 from kpsim.kube.objects import KubeObjects
 from kpsim.proxy.faults import FaultParams
 from kpsim.proxy.params import ProxyParams
@@ -59,12 +61,15 @@ class Scenario:
     cluster: ClusterParams = ClusterParams()
     groups: tuple[ServiceGroup, ...] = ()
     objects: KubeObjects = KubeObjects()
+    api_server: ApiServerParams = ApiServerParams()
     controller_manager: ControllerManagerParams = ControllerManagerParams()
     kube_proxy: ProxyParams = ProxyParams()
     modes: tuple[str, ...] = ("iptables",)  # compared, in this order; the same arrivals and changes for each
     traffic: TrafficParams = TrafficParams()
     churn: ChurnParams = ChurnParams()
+    events: tuple[Event, ...] = ()
     faults: FaultParams = FaultParams()
+    dns: DnsParams = DnsParams()
     profile: ProfileChoice = ProfileChoice()
     run: RunParams = RunParams()
     thresholds: tuple[Threshold, ...] = ()

@@ -14,6 +14,8 @@ from kpsim.kube.writer import documents_of
 from kpsim.proxy.params import LENT, Masquerade, NodeSettings, ProxyParams
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.schema import API_VERSION
+from kpsim.scenario.sections.dns import dns_document
+from kpsim.scenario.sections.events import event_document
 from kpsim.units import format_duration
 
 __all__ = ["as_text", "to_document", "write_resolved"]
@@ -29,6 +31,7 @@ def to_document(scenario: Scenario) -> Part:
         "kubernetes": {"version": "{}.{}".format(*scenario.kubernetes_version)},
         "cluster": _cluster(scenario.cluster),
         "services": [_group(group) for group in scenario.groups],
+        "apiServer": _api_server(scenario),
         "controllerManager": _controller_manager(scenario),
         "kubeProxy": _kube_proxy(scenario.kube_proxy),
         "compare": {"modes": list(scenario.modes)},
@@ -38,13 +41,14 @@ def to_document(scenario: Scenario) -> Part:
             "packetInterval": format_duration(scenario.traffic.packet_interval_s),
             "popularity": {"zipf": scenario.traffic.zipf},
         },
-        "changes": {"churn": _churn(scenario)},
+        "changes": _changes(scenario),
         "faults": {
             "failedSyncs": scenario.faults.failed_syncs,
             "restartsPerNodePerHour": scenario.faults.restarts_per_hour,
             "ruleFlushesPerNodePerHour": scenario.faults.flushes_per_hour,
             "xtablesLock": {"held": scenario.faults.lock_held, "hold": format_duration(scenario.faults.lock_hold_s)},
         },
+        **dns_document(scenario.dns),
         "profile": {
             "name": scenario.profile.name,
             "set": scenario.profile.set,
@@ -136,6 +140,20 @@ def _controller_manager(scenario: Scenario) -> Part:
         "concurrentServiceEndpointSyncs": params.concurrent_service_endpoint_syncs,
         "maxEndpointsPerSlice": params.max_endpoints_per_slice,
         "endpointSliceUpdatesBatchPeriod": None if period is None else format_duration(period),
+        "endpointsController": params.endpoints_controller,
+    }
+    return {key: value for key, value in written.items() if value is not None}
+
+
+def _api_server(scenario: Scenario) -> Part:
+    params = scenario.api_server
+    written = {
+        "replicas": params.replicas,
+        "maxRequestsInflight": params.max_requests_inflight,
+        "maxMutatingRequestsInflight": params.max_mutating_requests_inflight,
+        "egressBytesPerSecond": params.egress_bytes_per_s,
+        "objectSizes": params.object_sizes,
+        "priorityAndFairness": params.priority_and_fairness,
     }
     return {key: value for key, value in written.items() if value is not None}
 
@@ -190,6 +208,11 @@ def _detection(settings: NodeSettings) -> Part:
     }
 
 
+def _changes(scenario: Scenario) -> Part:
+    events = [event_document(event) for event in scenario.events]
+    return {"churn": _churn(scenario), **({"events": events} if events else {})}
+
+
 def _churn(scenario: Scenario) -> Part:
     churn = scenario.churn
     written: Part = {
@@ -198,6 +221,8 @@ def _churn(scenario: Scenario) -> Part:
     }
     if churn.pod_shutdown_s is not None:
         written["podShutdown"] = format_duration(churn.pod_shutdown_s)
+    if churn.pre_stop_s is not None:
+        written["preStop"] = format_duration(churn.pre_stop_s)
     return written
 
 

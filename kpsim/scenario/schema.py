@@ -6,22 +6,33 @@ module knows pydantic's fields; what a value *means* is checked in :mod:`kpsim.s
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
-from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from kpsim.cluster.params import ChurnParams, ClusterParams, ServiceGroup
+from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams, ObjectSizesName
 from kpsim.proxy.faults import FaultParams
 from kpsim.proxy.params import ProxyParams
 from kpsim.scenario.model import ProfileChoice, RunParams
+from kpsim.scenario.sections.dns import DnsPart
+from kpsim.scenario.sections.events import EventPart
+from kpsim.scenario.sections.quantities import (
+    Count,
+    Duration,
+    LongDuration,
+    Objectives,
+    Part,
+    PastedPart,
+    Positive,
+    Rate,
+    Share,
+)
 from kpsim.traffic.params import TrafficParams
-from kpsim.units import UnitError, parse_count, parse_duration, parse_number
 
 __all__ = [
     "API_VERSION",
+    "ApiServerPart",
     "ChangesPart",
     "ChurnPart",
     "ClusterPart",
@@ -42,6 +53,7 @@ __all__ = [
     "Part",
     "PastedPart",
     "PopularityPart",
+    "PresetPart",
     "ProfilePart",
     "RunPart",
     "ScenarioDocument",
@@ -54,54 +66,9 @@ __all__ = [
 API_VERSION = "kpsim/v1alpha1"
 
 _CLUSTER, _TRAFFIC, _CHURN, _FAULTS = ClusterParams(), TrafficParams(), ChurnParams(), FaultParams()
+_API, _CONTROLLERS = ApiServerParams(), ControllerManagerParams()
+_MOST_API_SERVERS = 100
 _PROFILE, _RUN, _PROXY, _GROUP = ProfileChoice(), RunParams(), ProxyParams(), ServiceGroup("", 0)
-
-T = TypeVar("T")
-
-
-def _read(parse: Callable[[object], T]) -> Callable[[object], T]:
-    """A parser of :mod:`kpsim.units` whose complaint keeps its mend."""
-
-    def read(value: object) -> T:
-        try:
-            return parse(value)
-        except UnitError as error:
-            context = {"what": error.what, "mend": error.mend}
-            raise PydanticCustomError("unit", "{what}", context) from None
-
-    return read
-
-
-_NUMBER_TEXT = {"type": "string", "pattern": r"^[0-9][0-9_]*(\.[0-9]+)?([eE][0-9]+)?[kKMGBT]?$"}
-_COUNT_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 0}, _NUMBER_TEXT]}
-_RATE_SCHEMA = {"anyOf": [{"type": "number", "minimum": 0}, _NUMBER_TEXT]}
-_DURATION_SCHEMA = {"type": "string", "pattern": r"^(0|([0-9]*\.?[0-9]+(ns|us|µs|ms|s|m|h))+)$"}
-
-Count = Annotated[int, Field(ge=0), BeforeValidator(_read(parse_count)), WithJsonSchema(_COUNT_SCHEMA)]
-Positive = Annotated[int, Field(ge=1), BeforeValidator(_read(parse_count)), WithJsonSchema(_COUNT_SCHEMA)]
-Rate = Annotated[float, Field(ge=0), BeforeValidator(_read(parse_number)), WithJsonSchema(_RATE_SCHEMA)]
-Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(_read(parse_number)), WithJsonSchema(_RATE_SCHEMA)]
-Duration = Annotated[float, BeforeValidator(_read(parse_duration)), WithJsonSchema(_DURATION_SCHEMA)]
-LongDuration = Annotated[float, Field(gt=0), BeforeValidator(_read(parse_duration)), WithJsonSchema(_DURATION_SCHEMA)]
-
-
-Objectives = Annotated[
-    list[str],
-    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-]
-
-
-class Part(BaseModel):
-    """A mapping of ours: unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
-
-
-class PastedPart(BaseModel):
-    """A mapping of kube-proxy's: unknown keys are looked at later."""
-
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True, alias_generator=to_camel)
 
 
 class MetadataPart(Part):
@@ -126,7 +93,7 @@ class ClusterPart(Part):
     iptables_backend: Literal["legacy", "nft"] = _CLUSTER.iptables_backend
     service_cluster_ip_range: str = Field(_CLUSTER.service_cluster_ip_range, alias="serviceClusterIPRange")
     pod_cidr: str = Field(_CLUSTER.pod_cidr, alias="podCIDR")
-    ip_families: list[Literal["IPv4", "IPv6"]] = ["IPv4"]
+    ip_families: list[Literal["IPv4", "IPv6"]] = ["IPv4"]  # noqa: RUF012 - a pydantic model, which copies it
     service_node_port_range: str = "{}-{}".format(*_CLUSTER.service_node_port_range)
 
 
@@ -163,6 +130,15 @@ class ServicePart(Part):
     ip_family_policy: Literal["SingleStack", "PreferDualStack", "RequireDualStack"] = _GROUP.ip_family_policy
 
 
+class PresetPart(Part):
+    """The Services of a well-known load test, as groups; without a size, of the cluster's nodes."""
+
+    preset: Literal["cl2-load", "cluster-density", "huge-service", "node-density"]
+    nodes: Positive | None = None
+    endpoints: Positive | None = None
+    iterations: Positive | None = None
+
+
 class ObjectPart(BaseModel):
     """A Kubernetes object as users write it; read by :mod:`kpsim.kube`."""
 
@@ -173,7 +149,8 @@ class ObjectPart(BaseModel):
 
 
 def _service_tag(value: object) -> str:
-    return "<object>" if isinstance(value, dict) and "kind" in value else "<group>"
+    tags = {"kind": "<object>", "preset": "<preset>"}
+    return next((tag for key, tag in tags.items() if isinstance(value, dict) and key in value), "<group>")
 
 
 class ControllerManagerPart(Part):
@@ -184,6 +161,18 @@ class ControllerManagerPart(Part):
     concurrent_service_endpoint_syncs: Positive | None = None
     max_endpoints_per_slice: Annotated[Positive, Field(le=1000)] | None = None
     endpoint_slice_updates_batch_period: Duration | None = None
+    endpoints_controller: bool = _CONTROLLERS.endpoints_controller
+
+
+class ApiServerPart(Part):
+    """How many API servers, and kube-apiserver's flags; left out, Kubernetes' defaults."""
+
+    replicas: Annotated[Positive, Field(le=_MOST_API_SERVERS)] = _API.replicas
+    max_requests_inflight: Positive | None = None
+    max_mutating_requests_inflight: Positive | None = None
+    egress_bytes_per_second: Annotated[Rate, Field(gt=0)] | None = None
+    object_sizes: ObjectSizesName = _API.object_sizes
+    priority_and_fairness: bool = _API.priority_and_fairness
 
 
 class ModePart(PastedPart):
@@ -278,13 +267,14 @@ class ChurnPart(Part):
     pod_replacements_per_second: Rate = _CHURN.pod_replacements_per_s
     services_created_per_second: Rate = _CHURN.services_created_per_s
     pod_shutdown: Duration | None = _CHURN.pod_shutdown_s
+    pre_stop: Duration | None = _CHURN.pre_stop_s
 
 
 class ChangesPart(Part):
     """What changes while traffic flows."""
 
     churn: ChurnPart = ChurnPart()
-    events: list[Any] = []
+    events: list[EventPart] = Field(default_factory=list)
 
 
 class LockPart(Part):
@@ -329,20 +319,25 @@ class SpecPart(Part):
     cluster: ClusterPart = Field(default_factory=lambda: ClusterPart.model_validate({}))
     services: list[
         Annotated[
-            Annotated[ServicePart, Tag("<group>")] | Annotated[ObjectPart, Tag("<object>")], Discriminator(_service_tag)
+            Annotated[ServicePart, Tag("<group>")]
+            | Annotated[ObjectPart, Tag("<object>")]
+            | Annotated[PresetPart, Tag("<preset>")],
+            Discriminator(_service_tag),
         ]
-    ] = []
-    objects: list[ObjectPart] = []
-    import_from: list[str] = []
+    ] = Field(default_factory=list)
+    objects: list[ObjectPart] = Field(default_factory=list)
+    import_from: list[str] = Field(default_factory=list)
+    api_server: ApiServerPart = ApiServerPart()
     controller_manager: ControllerManagerPart = ControllerManagerPart()
     kube_proxy: KubeProxyPart = Field(default_factory=lambda: KubeProxyPart.model_validate({}))
     compare: ComparePart | None = None
     traffic: TrafficPart = TrafficPart()
     changes: ChangesPart = ChangesPart()
     faults: FaultsPart = FaultsPart()
+    dns: DnsPart = DnsPart()
     profile: ProfilePart = ProfilePart()
     run: RunPart = RunPart()
-    thresholds: dict[str, Objectives] = {}
+    thresholds: dict[str, Objectives] = Field(default_factory=dict)
 
 
 class ScenarioDocument(Part):

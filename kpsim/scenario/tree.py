@@ -147,7 +147,7 @@ def _name(item: object) -> str:
     if not isinstance(item, dict):
         return ""
     metadata = item.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, dict) else item.get("name")
+    name = metadata.get("name") if isinstance(metadata, dict) else item.get("name", item.get("preset"))
     return name if isinstance(name, str) else ""
 
 

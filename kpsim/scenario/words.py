@@ -18,7 +18,7 @@ __all__ = ["keys_of", "problems_of", "without_faults"]
 
 VERSION = ("spec", "kubernetes", "version")
 
-_STAND_INS = {"apiVersion": "kpsim/v1alpha1", "kind": "Scenario", "spec": {}}
+_STAND_INS = {"apiVersion": "kpsim/v1alpha1", "kind": "Scenario", "spec": {}, "at": "0s"}
 
 _KINDS = {
     "string_type": "text",

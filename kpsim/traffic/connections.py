@@ -17,7 +17,7 @@ import numpy as np
 from kpsim.cluster.columns import Cluster
 from kpsim.rng import stream
 from kpsim.traffic.params import TrafficParams
-from kpsim.units import I64, U32, to_ns
+from kpsim.units import I64, U32, Bools, to_ns
 
 __all__ = ["Connections", "Popularity", "Windows", "draw_connections", "plan_windows"]
 
@@ -80,8 +80,12 @@ class Connections:
         if bounds[-1] < len(self) or len(bounds) == 1:
             bounds.append(len(self))
         for lo, hi in pairwise(bounds):
-            rows = {name: getattr(self, name)[lo:hi] for name in COLUMNS}
-            yield Connections(**rows, packets=self.packets, interval_ns=self.interval_ns)
+            yield self.take(slice(lo, hi))
+
+    def take(self, which: slice | Bools) -> Connections:
+        """Some of the connections, in the same order."""
+        rows = {name: getattr(self, name)[which] for name in COLUMNS}
+        return Connections(**rows, packets=self.packets, interval_ns=self.interval_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ milliseconds, so that a few hundred packets make queues that outlast several rul
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kpsim.cluster.changes import NEVER
+from kpsim.cluster.events import (
+    Crash,
+    Drain,
+    Ending,
+    Event,
+    IntOrPercent,
+    NodeLoss,
+    ReadinessFailure,
+    Rollout,
+    Scale,
+    StatefulSetRollout,
+    ZoneLoss,
+)
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.controlplane.params import ControllerManagerParams
 from kpsim.datapath.batch import RulesInForce
@@ -104,6 +118,32 @@ groups = st.lists(
 ).map(lambda drawn: tuple(replace(group, name=f"g{i}") for i, group in enumerate(drawn)))
 
 
+@st.composite
+def events(draw: st.DrawFn, drawn: tuple[ServiceGroup, ...], nodes: int, duration_s: float) -> tuple[Event, ...]:
+    """Up to three events in the first half of a run, about Services that have Pods for sure."""
+    share = draw(st.sampled_from([IntOrPercent(25, percent=True), IntOrPercent(1), IntOrPercent(100, percent=True)]))
+    ending = Ending(draw(st.sampled_from([None, 0.5, 40.0])), draw(st.sampled_from([None, 1.0])))
+    makers: list[Callable[[float], Event]] = [
+        lambda at_s: NodeLoss(at_s, nodes, for_s=draw(st.sampled_from([None, duration_s / 4]))),
+        NodeLoss,
+        lambda at_s: Drain(at_s, 1, ending=ending),
+        lambda at_s: ZoneLoss(at_s, 0, duration_s / 3),
+    ]
+    named = [f"default/{g.name}-0" for g in drawn if g.type != "ExternalName" and g.endpoints.mean > 0]
+    if named and all(g.endpoints.distribution == "constant" for g in drawn):
+        service = draw(st.sampled_from(named))
+        makers += [
+            lambda at_s: Rollout(at_s, service, share, IntOrPercent(25, percent=True), ending),
+            lambda at_s: Scale(at_s, service, draw(st.integers(0, 6)), ending),
+            lambda at_s: Crash(at_s, service, 2, draw(st.integers(1, 2))),
+            lambda at_s: ReadinessFailure(at_s, service, duration_s / 3, 2),
+        ]
+        if draw(st.booleans()):
+            makers[4] = lambda at_s: StatefulSetRollout(at_s, service, ending)
+    times = draw(st.lists(st.floats(0, duration_s / 2), max_size=3))
+    return tuple(draw(st.sampled_from(makers))(at_s) for at_s in times)
+
+
 FAULTS = FaultParams(0.3, restarts_per_hour=900.0, flushes_per_hour=600.0, lock_held=0.5, lock_hold_s=8.0)
 
 
@@ -115,11 +155,13 @@ def scenarios(draw: st.DrawFn, slow: str) -> Scenario:
     k = draw(st.integers(1, 4))
     packets = draw(st.sampled_from([0, 60, 400, 900]))
     churned = draw(st.sampled_from([0.0, 3.0, 25.0]))
+    drawn = draw(groups)
     return Scenario(
         name="drawn",
         kubernetes_version=draw(st.sampled_from([(1, 33), (1, 34)])),
         cluster=ClusterParams(nodes=nodes, cores=draw(st.integers(1, 3)), dual_stack=draw(st.booleans())),
-        groups=draw(groups),
+        groups=drawn,
+        events=draw(st.one_of(st.just(()), events(drawn, nodes, duration_s))),
         objects=OBJECTS if draw(st.booleans()) else KubeObjects(),
         controller_manager=ControllerManagerParams(
             endpointslice_updates_batch_period_s=draw(st.sampled_from([None, 0.5])),
@@ -269,6 +311,29 @@ def test_engines_agree_on_what_goes_wrong(mode: str, version: tuple[int, int], s
         assert batch.in_force.at_once or lost.any()
         known = min(len(true), len(reported))
         assert (reported[:known][~lost[:known]] <= true[:known][~lost[:known]]).all()
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+def test_engines_agree_on_events(mode: str, slow: str) -> None:
+    """Rollouts, crashes, hung Pods and lost nodes all at once, in a cluster that is busy anyway."""
+    happening = (
+        Rollout(2.0, "default/pair-0", ending=Ending(pre_stop_s=0.5)),
+        Crash(3.0, "default/lone-0", times=1),
+        ReadinessFailure(4.0, "default/pair-1", for_s=60.0, pods=2),
+        NodeLoss(5.0, node="node-1", for_s=80.0),
+        Scale(90.0, "default/pair-0", 5),
+    )
+    scenario = replace(busy(slow), events=happening, cluster=ClusterParams(nodes=3, cores=1))
+    scenario = replace(scenario, traffic=TrafficParams(3.0, 3, 0.05), run=replace(scenario.run, duration_s=120.0))
+    replication, batch, reference = both(scenario, mode)
+    assert not differences(batch, reference)
+    changes, outcomes = replication.changes, batch.outcomes
+    away = changes.outages.cover(outcomes.pod[:, None], outcomes.start_ns)
+    assert away.sum() > 50
+    assert (outcomes.verdict[away & (outcomes.pod >= 0)[:, None]] == Verdict.STALE).all()
+    node = replication.windows.nodes[replication.connections.node]
+    assert not changes.lost.cover(node, replication.connections.arrival_ns).any()  # who is gone opens nothing
+    assert (node == 1).any()
 
 
 @pytest.mark.parametrize("mode", list(MODES))

@@ -1,36 +1,14 @@
 from __future__ import annotations
 
 import ipaddress
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kpsim.errors import InputError
-from kpsim.kube.allocator import ClusterIPAllocator, NodePortAllocator, parse_range
-
-ORACLE = yaml.safe_load((Path(__file__).parents[1] / "oracle/cases/api.yaml").read_text(encoding="utf-8"))
-CASES: dict[str, Any] = {case["name"]: case["expected"] for case in ORACLE["cases"]}
-
-
-@pytest.mark.parametrize("row", CASES["api-clusterip-band"]["rows"], ids=lambda row: row["cidr"])
-def test_service_range_is_divided_as_kubernetes_does(row: dict[str, Any]) -> None:
-    allocator = ClusterIPAllocator(row["cidr"])
-    assert allocator.usable == row["usable"]
-    assert allocator.static_band_size == row["static_band_size"]
-
-
-def test_node_port_range_is_divided_as_kubernetes_does() -> None:
-    expected = CASES["api-nodeport-band"]
-    first, last = map(int, expected["range"].split("-"))
-    allocator = NodePortAllocator(first, last)
-    assert allocator.usable == expected["size"]
-    assert allocator.static_band_size == expected["static_band_size"]
-    assert allocator.allocate() == expected["dynamic_starts_at"]
+from kpsim.kube.allocator import ClusterIPAllocator, parse_range
 
 
 def test_dynamic_band_first_then_the_static_band_then_an_error() -> None:

@@ -18,9 +18,10 @@ from kpsim.cluster.grow import grow
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.controlplane.apiserver import ApiServer
 from kpsim.controlplane.control import ControlPlane
-from kpsim.controlplane.controller import ControllerSettings, EndpointSliceController, TokenBucket
+from kpsim.controlplane.controller import ControllerSettings, EndpointSliceController
 from kpsim.controlplane.deliveries import Delivery
 from kpsim.controlplane.params import ControllerManagerParams
+from kpsim.controlplane.ratelimits import TokenBucket
 from kpsim.controlplane.services import ServiceStates
 from kpsim.experiment.replications import build_cluster
 from kpsim.kube.objects import Endpoint, ResolvedService, Service, ServicePort
@@ -31,7 +32,7 @@ from kpsim.traffic.params import TrafficParams
 
 READY, SERVING, TERMINATING = PodState.READY, PodState.SERVING, PodState.TERMINATING
 S, MS = 1_000_000_000, 1_000_000
-TERMINATED, APPEARED, BECAME_READY, GONE, CREATED = ChangeKind
+TERMINATED, APPEARED, BECAME_READY, GONE, CREATED = tuple(ChangeKind)[:5]
 
 Told = tuple[int, ChangeKind, int]  # when [ns], what, which Pod or Service
 

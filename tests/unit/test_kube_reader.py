@@ -155,7 +155,8 @@ def test_nodes(tmp_path: Path) -> None:
 
 
 def test_dual_stack_takes_the_address_that_is_modelled(tmp_path: Path) -> None:
-    spec = {"clusterIP": "fd00::1", "clusterIPs": ["fd00::1", "10.96.0.7"], "ports": [{"port": 80}]}
+    both = {"clusterIP": "fd00::1", "clusterIPs": ["fd00::1", "10.96.0.7"], "ipFamilyPolicy": "PreferDualStack"}
+    spec = {**both, "ports": [{"port": 80}]}
     assert read(tmp_path, {**SERVICE, "spec": spec}).services[0].cluster_ip == "10.96.0.7"
 
 

@@ -1,71 +1,188 @@
-"""How far a cluster is from Kubernetes' limits, hard and soft, without simulating anything."""
+"""How far a cluster is from Kubernetes' limits, hard and soft, without simulating anything.
+
+A hard limit refuses or drops what is beyond it; a soft one is what Kubernetes is tested at.  Limits of rates say what
+can be done without end: beyond, changes of one Service are taken together and wait for their turn.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from kpsim.cluster.columns import Cluster
+from kpsim.controlplane.api.seats import PriorityLevel, writes_per_s
+from kpsim.controlplane.api.sizes import ObjectSizes
+from kpsim.controlplane.controller import ControllerSettings
+from kpsim.dns.capacity import autoscaled_replicas, memory_bytes, saturation_per_s
+from kpsim.dns.lookups import offered_per_s
+from kpsim.experiment.answers.census import Census, take_census
 from kpsim.experiment.result import Limit
-from kpsim.kube.allocator import ClusterIPAllocator
-from kpsim.profiles.defaults import load_defaults
+from kpsim.kube.allocator import ClusterIPAllocator, NodePortAllocator
+from kpsim.profiles.defaults import Defaults, load_defaults
 from kpsim.proxy.sync.timeline import start_counts
 from kpsim.scenario.model import Scenario
 from kpsim.simulation import mode_of
 
-__all__ = ["limits_of"]
+__all__ = ["controller_settings", "limits_of", "seat_limited_writes_per_s"]
+
+WRITES_A_REPLACEMENT = 4  # terminating, gone, there, ready: each a write unless taken together
+BAND = "addresses at the beginning of the range, meant to be chosen by hand; given out last (KEP-3070)"
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """What every row needs."""
+
+    scenario: Scenario
+    cluster: Cluster
+    census: Census
+    defaults: Defaults
+
+    def from_profile(self, name: str, kind: str, key: str, used: float, unit: str) -> Limit:
+        """A limit whose value and source are data; the number is the value of ``limits.<key>`` unless it has a dot."""
+        coefficient = self.defaults.coefficients[key if "." in key else f"limits.{key}"]
+        source = self.defaults.text.sources[coefficient.source]
+        return Limit(name, "hard" if kind == "hard" else "soft", used, coefficient.value, unit, source)
+
+    def source(self, key: str) -> str:
+        return self.defaults.text.sources[self.defaults.coefficients[key].source]
 
 
 def limits_of(scenario: Scenario, cluster: Cluster) -> tuple[Limit, ...]:
     """Every limit with its use, in order of the share used."""
-    defaults = load_defaults()
-    services = cluster.services
-    first, last = scenario.cluster.service_node_port_range
-    proxied = bool(services.proxied[: cluster.initial].any())
-    traffic = scenario.traffic
-    entries = proxied * traffic.conntrack_entries(defaults.value("limits.conntrack_time_wait"))
-    proxy = scenario.kube_proxy
-    table = max(proxy.conntrack_max_per_core * cluster.cores, proxy.conntrack_min)
-    namespaces = Counter(_namespaces(scenario))
-    endpoints = np.diff(cluster.endpoint_offset)
-
-    def soft(name: str, key: str, used: float, unit: str) -> Limit:
-        coefficient = defaults.coefficients[f"limits.{key}"]
-        return Limit(name, "soft", used, coefficient.value, unit, defaults.text.sources[coefficient.source])
-
-    found = [
-        Limit(
-            "ClusterIPs", "hard", int((services.cluster_ip > 0).sum()),
-            ClusterIPAllocator(scenario.cluster.service_cluster_ip_range).usable, "addresses",
-            f"spec.cluster.serviceClusterIPRange {scenario.cluster.service_cluster_ip_range}",
-        ),
-        Limit("NodePorts", "hard", int(services.node_ports.sum()), last - first + 1, "ports",
-              f"--service-node-port-range {first}-{last}"),
-        Limit("conntrack entries a node", "hard", round(entries), table, "entries",
-              "KubeProxyConfiguration conntrack.maxPerCore and min; entries live for the connection and TIME_WAIT"),
-        soft("nodes", "nodes", cluster.nodes, "nodes"),
-        soft("Services", "services", cluster.initial, "Services"),
-        soft("Services in a namespace", "services_per_namespace", max(namespaces.values(), default=0), "Services"),
-        soft("endpoints of a Service", "endpoints_per_service", int(endpoints.max(initial=0)), "endpoints"),
-        soft("Pods behind Services", "pods", cluster.pods, "Pods"),
-        soft("Pod churn", "churn", 2 * scenario.churn.pod_replacements_per_s, "creations and deletions a second"),
+    table = _Table(scenario, cluster, take_census(scenario, cluster), load_defaults())
+    rows: list[Iterable[Limit]] = [
+        _ranges(table), _thresholds(table), _objects(table), _of_nodes(table), _rates(table), _of_modes(table),
+        _of_dns(table),
     ]  # fmt: skip
-    found += _of_modes(scenario, cluster, proxied * traffic.conntrack_entries(0.0))
-    return tuple(sorted(found, key=lambda limit: (-limit.share, limit.name)))
+    return tuple(sorted((row for part in rows for row in part), key=lambda limit: (-limit.share, limit.name)))
 
 
-def _of_modes(scenario: Scenario, cluster: Cluster, open_connections: float) -> Iterator[Limit]:
-    """What a node can run out of under each mode; ``open_connections`` by Little's law."""
-    defaults = load_defaults()
-    for name in dict.fromkeys((scenario.kube_proxy.mode, *scenario.modes)):
+def _ranges(table: _Table) -> Iterator[Limit]:
+    """Address and port ranges, and the bands at their beginnings."""
+    params, census = table.scenario.cluster, table.census
+    first, last = params.service_node_port_range
+    ips, ports = ClusterIPAllocator(params.service_cluster_ip_range), NodePortAllocator(first, last)
+    given = f"spec.cluster.serviceClusterIPRange {params.service_cluster_ip_range}"
+    yield Limit("ClusterIPs", "hard", len(census.cluster_ips), ips.usable, "addresses", given)
+    given = f"--service-node-port-range {first}-{last}"
+    yield Limit("NodePorts", "hard", census.node_ports, ports.usable, "ports", given)
+    if ips.static_band_size:
+        used = ips.in_static_band(census.cluster_ips)
+        yield Limit("ClusterIPs of the static band", "soft", used, ips.static_band_size, "addresses", BAND)
+
+
+def _thresholds(table: _Table) -> Iterator[Limit]:
+    """The scale within which Kubernetes promises its service levels."""
+    cluster, census, churn = table.cluster, table.census, table.scenario.churn
+    rows = [
+        ("nodes", "nodes", cluster.nodes, "nodes"),
+        ("namespaces", "namespaces", len(census.services_in), "namespaces"),
+        ("Services", "services", cluster.initial, "Services"),
+        ("Services in a namespace", "services_per_namespace", max(census.services_in.values(), default=0), "Services"),
+        ("endpoints of a Service", "endpoints_per_service", int(census.endpoints.max(initial=0)), "endpoints"),
+        ("Pods behind Services", "pods", cluster.pods, "Pods"),
+        ("Pod churn", "churn", 2 * churn.pod_replacements_per_s, "Pods a second"),
+    ]
+    for name, key, used, unit in rows:
+        yield table.from_profile(name, "soft", key, used, unit)
+    deployments = Counter(made.namespace for made in table.scenario.objects.workloads if made.kind == "Deployment")
+    if deployments:
+        used = max(deployments.values())
+        yield table.from_profile("Deployments in a namespace", "soft", "deployments_per_namespace", used, "Deployments")
+
+
+def _objects(table: _Table) -> Iterator[Limit]:
+    """How many objects there are, and how large."""
+    census, params = table.census, table.scenario
+    sizes = ObjectSizes.of(params.api_server.object_sizes, table.defaults)
+    most = int(census.endpoints.max(initial=0))
+    each = controller_settings(params).endpoints_per_slice
+    yield table.from_profile("EndpointSlices", "soft", "objects_per_type", census.slices(each), "objects")
+    total = census.slices(each) * sizes.slice_bytes + census.memberships * sizes.endpoint_bytes
+    yield table.from_profile("bytes of all EndpointSlices", "soft", "bytes_per_type", total, "bytes")
+    largest = sizes.endpoint_slice(min(most, each))
+    yield table.from_profile("largest EndpointSlice", "hard", "object_bytes", largest, "bytes")
+    if params.controller_manager.endpoints_controller:
+        limit = table.from_profile(
+            "addresses in an Endpoints object", "hard", "endpoints_controller.most_addresses", most, "addresses"
+        )
+        yield limit
+        object_bytes = sizes.endpoints_object(min(most, int(limit.limit)))
+        yield table.from_profile("largest Endpoints object", "hard", "object_bytes", object_bytes, "bytes")
+    variables = census.environment_bytes
+    yield table.from_profile("Service variables of a container", "hard", "exec_bytes", variables, "bytes")
+
+
+def _of_nodes(table: _Table) -> Iterator[Limit]:
+    """What each node has of its own: Pods, tracked connections, ports to masquerade with."""
+    cluster, scenario, defaults = table.cluster, table.scenario, table.defaults
+    traffic, proxy = scenario.traffic, scenario.kube_proxy
+    per_core = round(defaults.value("limits.pods_per_core") * cluster.cores)
+    most = min(round(defaults.value("limits.pods_per_node")), per_core)
+    yield Limit("Pods behind Services on a node", "soft", table.census.pods_on_a_node, most, "Pods",
+                table.source("limits.pods_per_node"))  # fmt: skip
+    entries = table.census.proxied * traffic.conntrack_entries(defaults.value("limits.conntrack_time_wait"))
+    conntrack = max(proxy.conntrack_max_per_core * cluster.cores, proxy.conntrack_min)
+    yield Limit("conntrack entries of a node", "hard", round(entries), conntrack, "entries",
+                "KubeProxyConfiguration conntrack.maxPerCore and min; entries live for the connection and TIME_WAIT",
+                )  # fmt: skip
+    modes = [name for name in _modes(scenario) if proxy.settings.masquerade_of(name).all]
+    if modes:
+        life_s = traffic.life_s + defaults.value("limits.snat_time_wait")
+        used = table.census.proxied * traffic.connections_per_s_per_node * table.census.busiest_share
+        yield Limit("masqueraded to one endpoint", "hard", used,
+                    defaults.value("limits.local_ports") / life_s, "a second a node",
+                    table.source("limits.local_ports"))  # fmt: skip
+
+
+def _rates(table: _Table) -> Iterator[Limit]:
+    """EndpointSlice writes that churn asks for, against who must make them and who must take them."""
+    scenario, census = table.scenario, table.census
+    churn = scenario.churn
+    of_a_pod = census.memberships / max(table.cluster.pods, 1)
+    used = WRITES_A_REPLACEMENT * churn.pod_replacements_per_s * of_a_pod + churn.services_created_per_s
+    settings = controller_settings(scenario)
+    yield Limit("EndpointSlice writes, by client", "hard", used, settings.qps, "writes a second",
+                f"kube-controller-manager --kube-api-qps; {table.source('controller_manager.kube_api_qps')}",
+                )  # fmt: skip
+    if scenario.api_server.priority_and_fairness:
+        most = seat_limited_writes_per_s(scenario)
+        source = table.source("priority_and_fairness.workload_high_shares")
+        yield Limit("EndpointSlice writes, by seats", "hard", used, most, "writes a second", source)
+
+
+def controller_settings(scenario: Scenario) -> ControllerSettings:
+    """kube-controller-manager's flags as they hold in the scenario."""
+    return ControllerSettings.of(scenario.controller_manager, load_defaults())
+
+
+def seat_limited_writes_per_s(scenario: Scenario) -> float:
+    """EndpointSlice writes a second that the API servers' seats allow, every node watching one of them."""
+    defaults, api = load_defaults(), scenario.api_server
+    watchers = math.ceil(scenario.cluster.nodes / api.replicas)
+    each = writes_per_s(PriorityLevel.of(api, defaults), watchers, defaults.value("api_server.write"))
+    return each * api.replicas
+
+
+def _modes(scenario: Scenario) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((scenario.kube_proxy.mode, *scenario.modes)))
+
+
+def _of_modes(table: _Table) -> Iterator[Limit]:
+    """What a node can run out of under each mode; open connections by Little's law."""
+    scenario, cluster = table.scenario, table.cluster
+    open_connections = table.census.proxied * scenario.traffic.conntrack_entries(0.0)
+    for name in _modes(scenario):
         mode, _ = mode_of(scenario, name)
         counts = start_counts(cluster, mode)
         ports = cluster.services.ports * cluster.services.proxied * (np.arange(len(counts.own)) < cluster.initial)
         endpoints = float((np.diff(cluster.endpoint_offset) * ports).sum())
         for resource in mode.resources():
-            coefficient = defaults.coefficients[resource.limit]
             used = (
                 resource.per_connection * open_connections
                 + resource.per_service_port * float(ports.sum())
@@ -73,12 +190,19 @@ def _of_modes(scenario: Scenario, cluster: Cluster, open_connections: float) -> 
                 + resource.per_dispatch * float(counts.dispatch.sum())
                 + resource.per_own * float(counts.own.sum())
             )
-            source = defaults.text.sources[coefficient.source]
-            yield Limit(f"{name}: {resource.name}", "hard", round(used), coefficient.value, resource.unit, source)
+            yield table.from_profile(f"{name}: {resource.name}", "hard", resource.limit, round(used), resource.unit)
 
 
-def _namespaces(scenario: Scenario) -> dict[str, int]:
-    count: Counter[str] = Counter(s.namespace for s in scenario.objects.services)
-    for group in scenario.groups:
-        count[group.namespace] += group.count
-    return dict(count)
+def _of_dns(table: _Table) -> Iterator[Limit]:
+    """Where clients use names: what CoreDNS is asked and holds, of what its cores can answer and its limit lets it."""
+    params, cluster, traffic = table.scenario.dns, table.cluster, table.scenario.traffic
+    ports = int(cluster.services.ports[: cluster.initial][cluster.services.proxied[: cluster.initial]].sum())
+    if params.clients_use_names and ports:
+        weight = np.arange(1, ports + 1, dtype=np.float64) ** -traffic.zipf
+        share = weight / weight.sum()
+        asked = offered_per_s(params, cluster.nodes, traffic.connections_per_s_per_node, share)
+        replicas = params.replicas or autoscaled_replicas(cluster.nodes, cluster.nodes * cluster.cores)
+        most = saturation_per_s(replicas * params.cores_per_replica).value
+        yield Limit("DNS queries", "hard", asked, most, "queries a second", table.source("dns.query"))
+        held = round(memory_bytes(cluster.pods, cluster.initial).value)
+        yield table.from_profile("CoreDNS' memory", "hard", "dns.memory_limit", held, "bytes")

@@ -12,6 +12,7 @@ from kpsim.cluster.columns import Cluster, dotted
 from kpsim.errors import InputError, Place, Problem
 from kpsim.kube.objects import ResolvedService, Service
 from kpsim.kube.resolve import resolve
+from kpsim.kube.service.hints import AUTOMATIC
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.rules import NodeView
 from kpsim.proxy.states import node_config
@@ -133,10 +134,23 @@ def facts_of(subject: Subject, *, ignores_policies: bool = False) -> Iterator[st
         yield from _why_nobody(subject, selector)
     if service and service.session_affinity != "None":
         yield f"sessionAffinity: {service.session_affinity}: a client that comes back goes to the same Pod [A13]"
+    if service and (service.traffic_distribution or service.topology_mode in AUTOMATIC):
+        yield _topology(subject, service)
     for policy in ("external", "internal"):
         if service and getattr(service, f"{policy}_traffic_policy") == "Local":
             stays = "such traffic stays on its node (below: one without endpoints)"
             yield f"{policy}TrafficPolicy: Local: {'this mode ignores it' if ignores_policies else stays}"
+
+
+def _topology(subject: Subject, service: Service) -> str:
+    """What it wishes about distance, and whether that comes to anything."""
+    automatic = service.topology_mode in AUTOMATIC
+    name = "topology-mode" if automatic else "trafficDistribution"
+    wish = service.topology_mode if automatic else service.traffic_distribution
+    hints = [subject.cluster.hints.get((subject.row, pod)) for pod in subject.pods]
+    if not hints or not all(hints):
+        return f"{name}: {wish}: not every ready endpoint has a hint, so kube-proxy uses all of them"
+    return f"{name}: {wish}: nodes that an endpoint is meant for use only those (below: one that none is meant for)"
 
 
 def _why_nobody(subject: Subject, selector: str) -> Iterator[str]:

@@ -91,8 +91,8 @@ class Ipvs:
         )
 
     def resources(self) -> Sequence[Resource]:
-        """None: the connection table chains in its buckets, and sets grow as they are made."""
-        return ()
+        """Entries of its largest set; the connection table chains in its buckets and has no end."""
+        return (Resource("KUBE-CLUSTER-IP set", "limits.ipset_elements", "entries", per_service_port=1.0),)
 
     def rule_counts(self, services: ServiceColumns, endpoints: EndpointCounts) -> RuleCounts:
         """``dispatch`` counts virtual servers (they exist without endpoints too), ``own`` real servers."""

@@ -8,13 +8,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from kpsim.experiment.result import Result
-from kpsim.report.figures import latency, load, position, programming, sync
+from kpsim.report.figures import latency, load, lookup, position, programming, rollout, sync
 from kpsim.report.figures.canvas import Picture, drawing
+from kpsim.report.figures.control import stages, writes
 from kpsim.report.figures.scale import scale_picture
 
 __all__ = ["Picture", "draw_all", "pictures", "scale_picture"]
 
-_FIGURES = (latency.picture, position.picture, programming.picture, sync.picture, load.picture)
+_FIGURES = (
+    latency.picture,
+    lookup.picture,
+    position.picture,
+    programming.picture,
+    stages.picture,
+    rollout.picture,
+    sync.picture,
+    load.picture,
+    writes.picture,
+)
 
 
 def pictures(result: Result) -> tuple[Picture, ...]:

@@ -14,7 +14,7 @@ from kpsim.cluster.params import ClusterParams, ServiceGroup
 from kpsim.documents import Key
 from kpsim.errors import Problem
 from kpsim.kube.allocator import ClusterIPAllocator, NodePortAllocator
-from kpsim.kube.defaults import NODE_PORT_TYPES, needs_cluster_ip, needs_node_ports
+from kpsim.kube.defaults import NODE_PORT_TYPES, needs_cluster_ip, node_ports_wanted
 from kpsim.kube.objects import KubeObjects, Service
 from kpsim.scenario.schema import ClusterPart
 from kpsim.scenario.tree import Tree
@@ -24,6 +24,7 @@ __all__ = ["cluster_params", "node_count", "node_port_range", "range_problems", 
 CLUSTER: Key = ("spec", "cluster")
 DEFAULT = ClusterParams()
 POD_RANGES = (DEFAULT.pod_cidr, "10.0.0.0/10", "10.64.0.0/10", "10.192.0.0/10", "172.16.0.0/12")
+FULL = "range is full"  # the API server's own words
 BEYOND_ANY_RANGE = 50_000_000  # Services from which memory is the thing to talk about, not addresses
 
 
@@ -163,8 +164,8 @@ def range_problems(
     """A problem for each range that is too small: how many fit, how many are asked for."""
     addresses = sum(group.count for group in groups if not group.headless and group.type != "ExternalName")
     addresses += sum(1 for service in services if needs_cluster_ip(service))
-    ports = sum(group.count * group.ports for group in groups if group.type in NODE_PORT_TYPES)
-    ports += sum(len(service.ports) for service in services if needs_node_ports(service))
+    ports = sum(group.count * _node_ports_of(group) for group in groups)
+    ports += sum(node_ports_wanted(service) for service in services)
     if addresses > BEYOND_ANY_RANGE:
         return []
     problems = []
@@ -174,14 +175,23 @@ def range_problems(
         what = f"the service range {cidr} is too small: {usable:,} Services fit, {addresses:,} are asked for"
         prefix = next(p for p in range(31, 3, -1) if 2 ** (32 - p) - 2 >= addresses)
         mend = f"it takes a /{prefix}, e.g. serviceClusterIPRange: 10.0.0.0/{prefix}" if prefix >= 8 else ""
-        problems.append(tree.problem(_where(tree, "serviceClusterIPRange"), what, mend))
+        problems.append(tree.problem(_where(tree, "serviceClusterIPRange"), f"{what}: {FULL}", mend))
     usable = NodePortAllocator(*cluster.service_node_port_range).usable
     if ports > usable:
         first, last = cluster.service_node_port_range
         what = f"the NodePort range {first}-{last} is too small: it has {usable:,} ports, {ports:,} are asked for"
-        mend = "a LoadBalancer Service also takes a NodePort for each of its ports"
-        problems.append(tree.problem(_where(tree, "serviceNodePortRange"), what, mend))
+        mend = (
+            "a LoadBalancer Service also takes a NodePort for each of its ports, and with externalTrafficPolicy: Local "
+            "one for health checks"
+        )
+        problems.append(tree.problem(_where(tree, "serviceNodePortRange"), f"{what}: {FULL}", mend))
     return problems
+
+
+def _node_ports_of(group: ServiceGroup) -> int:
+    """Ports of the NodePort range that each Service of a group takes, its health check's included."""
+    checked = group.type == "LoadBalancer" and group.external_traffic_policy == "Local"
+    return group.ports + checked if group.type in NODE_PORT_TYPES else 0
 
 
 def _where(tree: Tree, name: str) -> Key:

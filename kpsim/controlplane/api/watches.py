@@ -1,0 +1,147 @@
+"""Clients that lost their watch: how they come back, who may resume, and how long the others list.
+
+A restarted API server breaks all its watches at one instant.  Each client's reflector tries again after a jittered
+delay that doubles.  Another server's history still holds what the client has not seen, and its watch is resumed, if
+that is not too long ago; a server that has just started has no history, answers 410 Gone, and everything is listed
+again.  Lists take seats of a priority level and share the server's egress; who finds the queue full or waits in it for
+too long gets 429, and comes back when Retry-After says so, a few times, before the reflector backs off again.
+
+Structure from client-go tools/cache/reflector.go and rest/with_retry.go, kubernetes/apiserver pkg/storage/cacher and
+pkg/util/flowcontrol, and KEP-1904.  Left out: that deliveries to clients already back share the egress with lists, and
+that writes meet lists in their priority level (they are another flow, and fair queuing lets them pass).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from kpsim.controlplane.api.seats import PriorityLevel
+from kpsim.profiles.defaults import Defaults
+from kpsim.units import I64, to_ns
+
+__all__ = ["Backoff", "ListingServer", "Reconnection", "Relist"]
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """A reflector's delays: doubling from ``first_ns`` to ``most_ns``, each drawn between once and twice that."""
+
+    first_ns: int
+    most_ns: int
+    retries: int  # of one request that was told to come again, before the reflector backs off
+
+    @staticmethod
+    def of(defaults: Defaults) -> Backoff:
+        """client-go's."""
+        return Backoff(
+            to_ns(defaults.value("reflector.backoff")),
+            to_ns(defaults.value("reflector.backoff_most")),
+            round(defaults.value("reflector.retries")),
+        )
+
+    def delay_ns(self, failures: int, rng: np.random.Generator) -> int:
+        """The delay after so many failures in a row, the first being 0."""
+        step = min(self.first_ns << min(failures, 30), self.most_ns)
+        return int(step * (1 + rng.random()))
+
+
+@dataclass(frozen=True, slots=True)
+class Relist:
+    """What clients list after a restart, and how fast it can leave the server."""
+
+    size: int  # bytes a client
+    egress_byte_ns: float  # of the server
+    stream_byte_ns: float  # of one list alone
+
+    @staticmethod
+    def of(size: int, egress_byte_ns: float, defaults: Defaults) -> Relist:
+        """With the profile's speed of a single stream."""
+        return Relist(size, egress_byte_ns, 1e9 / defaults.value("api_server.list_stream"))
+
+    def takes_ns(self, at_once: int) -> int:
+        """How long one list takes when ``at_once`` of them share the egress [ns]."""
+        return round(self.size * max(self.stream_byte_ns, at_once * self.egress_byte_ns))
+
+
+class ListingServer:
+    """One API server answering lists, as many at once as its level has seats for, the others in a bounded queue."""
+
+    def __init__(self, level: PriorityLevel, relist: Relist) -> None:
+        self._at_once = max(level.seats // level.list_seats(relist.size), 1)
+        self._places = level.hand_size * level.queue_length  # all come from one flow, which is dealt a hand of queues
+        self._most_wait_ns = level.most_wait_ns
+        self._relist = relist
+        self._busy: list[int] = []  # when each place is free again, those in the queue included; a heap
+        self._waiting: deque[int] = deque()  # when those in the queue will start
+        self.rejected = 0
+
+    def answer(self, now_ns: int) -> tuple[int, bool]:
+        """When a list that is asked for now has been sent; or when its client hears that it will not be, and False."""
+        while self._waiting and self._waiting[0] <= now_ns:
+            self._waiting.popleft()
+        while self._busy and self._busy[0] <= now_ns:
+            heapq.heappop(self._busy)
+        start = now_ns
+        if len(self._busy) >= self._at_once:
+            if len(self._waiting) >= self._places:
+                self.rejected += 1
+                return now_ns, False
+            start = max(now_ns, self._busy[0])
+            if start - now_ns > self._most_wait_ns:
+                self.rejected += 1
+                return now_ns + self._most_wait_ns, False
+            heapq.heappop(self._busy)
+            if start > now_ns:
+                self._waiting.append(start)
+        end = start + self._relist.takes_ns(len(self._busy) + 1)
+        heapq.heappush(self._busy, end)
+        return end, True
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnection:
+    """All there is to know about clients that lost their watch."""
+
+    backoff: Backoff
+    level: PriorityLevel
+    relist: Relist
+    restart_ns: int  # until a restarted server answers
+    history_ns: int  # how far back the watch cache of a server that did not restart reaches
+
+    @staticmethod
+    def of(level: PriorityLevel, relist: Relist, defaults: Defaults) -> Reconnection:
+        """With Kubernetes' defaults."""
+        times = (to_ns(defaults.value(f"api_server.{name}")) for name in ("restart", "watch_history"))
+        return Reconnection(Backoff.of(defaults), level, relist, *times)
+
+    def back_ns(self, clients: int, broken_ns: int, rng: np.random.Generator, *, elsewhere: bool) -> I64:
+        """When each client has its watch again and all that it missed [ns], (clients,).
+
+        All were cut off at ``broken_ns``; ``elsewhere`` there are other servers, or else they wait for the one.
+        """
+        up_ns = broken_ns + (0 if elsewhere else self.restart_ns)
+        resumable_ns = broken_ns + (self.history_ns if elsewhere else -1)
+        server = ListingServer(self.level, self.relist)
+        back = np.zeros(clients, np.int64)
+        failures, told_again = [0] * clients, [0] * clients
+        tries = [(broken_ns + self.backoff.delay_ns(0, rng), client) for client in range(clients)]
+        heapq.heapify(tries)
+        while tries:
+            now, client = heapq.heappop(tries)
+            at_ns, answered = now, now <= resumable_ns
+            if now >= up_ns and not answered:
+                at_ns, answered = server.answer(now)
+            if answered:
+                back[client] = at_ns
+            elif now >= up_ns and told_again[client] < self.backoff.retries:
+                told_again[client] += 1
+                heapq.heappush(tries, (at_ns + self.level.retry_after_ns, client))
+            else:
+                failures[client] += 1
+                told_again[client] = 0
+                heapq.heappush(tries, (at_ns + self.backoff.delay_ns(failures[client], rng), client))
+        return back

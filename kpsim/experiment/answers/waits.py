@@ -1,0 +1,94 @@
+"""How long it takes until a cluster of this size is there at all: things made one after another, or at a limited rate.
+
+Closed forms from what is made and how fast it can be; nothing waits for anything else here, and nothing fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kpsim.cluster.columns import Cluster
+from kpsim.experiment.answers.census import take_census
+from kpsim.experiment.answers.limits import controller_settings, seat_limited_writes_per_s
+from kpsim.kube.service.writes import allocators_of, provisioning_s, shared_writes
+from kpsim.profiles.defaults import load_defaults
+from kpsim.scenario.model import Scenario
+
+__all__ = ["Wait", "notes_of", "waits_of"]
+
+WORTH_SAYING_S = 1.0
+EVERYTHING = "kube-controller-manager --kube-api-qps and --kube-api-burst, its five workers, and the API server's seats"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Something that takes time because there is much of it: its expected duration, and between which it may be [s]."""
+
+    name: str
+    seconds: float
+    low_s: float
+    high_s: float
+    why: str
+    source: str
+
+
+def waits_of(scenario: Scenario, cluster: Cluster) -> tuple[Wait, ...]:
+    """What a cluster waits for when all its Services are created at once, the longest first."""
+    found = (*_load_balancers(scenario, cluster), *_slices(scenario, cluster), *_allocations(scenario, cluster))
+    return tuple(sorted((wait for wait in found if wait.high_s >= WORTH_SAYING_S), key=lambda wait: -wait.seconds))
+
+
+def _load_balancers(scenario: Scenario, cluster: Cluster) -> Iterator[Wait]:
+    """The cloud's service controller has one worker, so K load balancers of T each take K x T."""
+    count = take_census(scenario, cluster).load_balancers
+    if count:
+        defaults = load_defaults()
+        each = defaults.coefficients["cloud.load_balancer"]
+        value, low, high = (provisioning_s(count, value) for value in (each.value, each.low, each.high))
+        why = f"{count:,} one after another, {each.value:,.0f} s each"
+        yield Wait("load balancers", value, low, high, why, defaults.text.sources[each.source])
+
+
+def _slices(scenario: Scenario, cluster: Cluster) -> Iterator[Wait]:
+    """The first EndpointSlices: the slowest of the client's bucket, the workers and the API server's seats."""
+    defaults, settings = load_defaults(), controller_settings(scenario)
+    writes = take_census(scenario, cluster).slices(settings.endpoints_per_slice)
+    write = defaults.coefficients["api_server.write"]
+
+    def drain(write_s: float) -> float:
+        by_client = max(writes - settings.burst, 0) / settings.qps
+        by_workers = writes * write_s / settings.workers
+        seats = scenario.api_server.priority_and_fairness
+        by_seats = writes / seat_limited_writes_per_s(scenario) if seats else 0.0
+        return max(by_client, by_workers, by_seats)
+
+    if writes:
+        times = (drain(write.value), drain(write.low), drain(write.high))
+        yield Wait("first EndpointSlices", *times, f"{writes:,} writes", EVERYTHING)
+
+
+def _allocations(scenario: Scenario, cluster: Cluster) -> Iterator[Wait]:
+    """Writes to objects that all allocations share, of which there is one at a time."""
+    defaults, census = load_defaults(), take_census(scenario, cluster)
+    version = scenario.kubernetes_version
+    writes = shared_writes(census.allocations, census.node_ports, version)
+    if writes:
+        write = defaults.coefficients["api_server.write"]
+        what = "ClusterIPs and NodePorts" if "bitmap" in allocators_of(version) else "NodePorts"
+        times = (writes * write.value, writes * write.low, writes * write.high)
+        source = "kubernetes/kubernetes pkg/registry/core/service/allocator/storage/storage.go, one write at a time"
+        yield Wait(f"{what} from their ranges", *times, f"{writes:,} writes to one object each range", source)
+
+
+def notes_of(scenario: Scenario, cluster: Cluster) -> tuple[str, ...]:
+    """What changes its behaviour at this size, without being a limit."""
+    above = load_defaults().value("kube_proxy.large_cluster_endpoints")
+    services = cluster.services
+    ports = (services.ports * services.proxied)[: cluster.initial]
+    endpoints = int((take_census(scenario, cluster).endpoints * ports).sum())
+    if "iptables" not in (scenario.kube_proxy.mode, *scenario.modes) or endpoints <= above:
+        return ()
+    counted = f"{endpoints:,} endpoints of service ports are more than {above:,.0f}"
+    what = "rules of endpoints lose their comments, stale chains are cleaned up less often"
+    return (f"iptables: large-cluster mode, because {counted}: {what}",)

@@ -1,0 +1,145 @@
+"""What each event of a scenario did to traffic: the error window, and whether Pods ended before the rules knew.
+
+A packet is an error of an event if it went to a Pod whose process the event had ended or stopped.  A Pod is *withdrawn*
+on a node when rules without it come into force there; how long that takes from its deletion, or from its Ready
+condition turning false, is the propagation.  Where processes outlive it, as with a long enough preStop hook, no new
+connection can meet a Pod that is gone.  Packets may be a sample; propagation is that of all nodes but lost ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kpsim.cluster.changes import NEVER, Changes, EventTrace
+from kpsim.cluster.columns import Cluster
+from kpsim.cluster.events import described
+from kpsim.controlplane.deliveries import Delivery
+from kpsim.datapath.outcomes import Outcomes
+from kpsim.experiment.result import EventCourse, EventOutcome
+from kpsim.measure.intervals import estimate
+from kpsim.simulation import ModeRun
+from kpsim.units import I64, Bools, to_ns
+
+__all__ = ["EventSeen", "measure_propagation", "outcome_of"]
+
+
+@dataclass(slots=True)
+class EventSeen:
+    """One event in one replication under one mode."""
+
+    trace: EventTrace
+    connections: int = 0
+    packets: int = 0
+    first_ns: int = NEVER
+    last_ns: int = -NEVER
+    propagation_ns: int = -1  # the longest; -1 if no Pod was withdrawn
+    exposed_ns: int = 0  # the longest that rules in force led to a Pod that was gone
+    pending: int = 0  # Pods still in the rules of a node when the run was over
+
+    def add(self, outcomes: Outcomes, stale: Bools) -> None:
+        """Count those of the ``stale`` packets (c, k) that are errors of this event."""
+        outages = self.trace.outages
+        chosen = np.isin(outcomes.pod, outages.of)
+        if not len(outages) or not chosen.any():
+            return
+        start = outcomes.start_ns[chosen]
+        mine = stale[chosen] & outages.cover(outcomes.pod[chosen][:, None], start)
+        if mine.any():
+            self.connections += int(mine[:, 0].sum())
+            self.packets += int(mine.sum())
+            self.first_ns = min(self.first_ns, int(start[mine].min()))
+            self.last_ns = max(self.last_ns, int(start[mine].max()))
+
+
+def measure_propagation(seen: Sequence[EventSeen], cluster: Cluster, changes: Changes, run: ModeRun) -> None:
+    """How long it took until the rules of every node left out each Pod that an event took away."""
+    wanted = {pod for each in seen for pod in each.trace.removed_pod.tolist()}
+    if not wanted:
+        return
+    left = _withdrawals(wanted, cluster, changes, run.log.rows)
+    rows = np.array(sorted({row for found in left.values() for row, _ in found}), np.int64)
+    slowest = _slowest(rows, changes, run)
+    for each in seen:
+        down = dict(zip(each.trace.outages.of.tolist(), each.trace.outages.from_ns.tolist(), strict=True))
+        until = dict(zip(each.trace.outages.of.tolist(), each.trace.outages.until_ns.tolist(), strict=True))
+        for pod, removed_ns in zip(each.trace.removed_pod.tolist(), each.trace.removed_ns.tolist(), strict=True):
+            row = next((row for row, sent_ns in left.get(pod, []) if sent_ns > removed_ns), None)
+            if row is None:
+                continue  # it never was in a rule, or nobody was told before the run was over
+            at_ns = int(slowest[np.searchsorted(rows, row)])
+            if at_ns >= run.in_force.horizon_ns:
+                each.pending += 1
+                at_ns = run.in_force.horizon_ns
+            each.propagation_ns = max(each.propagation_ns, at_ns - removed_ns)
+            if pod in down:
+                each.exposed_ns = max(each.exposed_ns, min(at_ns, until[pod]) - down[pod])
+
+
+def _withdrawals(
+    wanted: set[int], cluster: Cluster, changes: Changes, rows: Sequence[Delivery]
+) -> dict[int, list[tuple[int, int]]]:
+    """For each Pod, the deliveries that took it from the usable endpoints of a Service: number, and when sent."""
+    of_slot = np.isin(cluster.endpoint_pod, changes.pod_slot[np.array(sorted(wanted))])
+    owner = np.repeat(np.arange(len(cluster.services.ports)), np.diff(cluster.endpoint_offset))
+    services = set(np.unique(owner[of_slot]).tolist())
+    before: dict[int, set[int]] = {}
+    found: dict[int, list[tuple[int, int]]] = {}
+    for number, row in enumerate(rows):
+        if row.service not in services:
+            continue
+        usable = set(row.usable)
+        for pod in before.get(row.service, set(cluster.endpoints(row.service).tolist())) - usable & wanted:
+            found.setdefault(pod, []).append((number, row.sent_ns))
+        before[row.service] = usable
+    return found
+
+
+def _slowest(rows: I64, changes: Changes, run: ModeRun) -> I64:
+    """When each of these deliveries was in force on the last node, NEVER for not at all; lost nodes do not count."""
+    latest = np.full(len(rows), -NEVER)
+    for node in range(run.trace.start.shape[1]):
+        if node in changes.lost.of:
+            continue
+        times = run.in_force.true_ns(node)
+        known = rows < len(times)
+        latest = np.maximum(latest, np.where(known, np.append(times, NEVER)[np.where(known, rows, -1)], NEVER))
+    return latest
+
+
+def outcome_of(seen: Sequence[EventSeen], *, sampled: bool) -> EventOutcome:
+    """One event over all replications; its course is that of the first."""
+    trace = seen[0].trace
+    at_ns = to_ns(trace.event.at_s)
+    hit = [each for each in seen if each.packets]
+    took = [each.propagation_ns / 1e9 for each in seen if each.propagation_ns >= 0]
+    return EventOutcome(
+        event=described(trace.event),
+        at_s=trace.event.at_s,
+        replications=len(seen),
+        with_errors=len(hit),
+        connections=sum(each.connections for each in seen),
+        packets=sum(each.packets for each in seen),
+        sampled=sampled,
+        first_s=min(each.first_ns - at_ns for each in hit) / 1e9 if hit else None,
+        last_s=max(each.last_ns - at_ns for each in hit) / 1e9 if hit else None,
+        window_s=estimate([(each.last_ns - each.first_ns) / 1e9 if each.packets else 0.0 for each in seen], least=0.0),
+        propagation_s=max(took) if took else None,
+        exposed_s=max(each.exposed_ns for each in seen) / 1e9,
+        pending=sum(each.pending for each in seen),
+        course=_course(seen[0]),
+    )
+
+
+def _course(seen: EventSeen) -> EventCourse:
+    course = seen.trace.course
+    return EventCourse(
+        time_s=course.time_ns / 1e9,
+        old_ready=course.old_ready,
+        new_ready=course.new_ready,
+        starting=course.starting,
+        terminating=course.terminating,
+        errors_s=(seen.first_ns / 1e9, seen.last_ns / 1e9) if seen.packets else None,
+    )

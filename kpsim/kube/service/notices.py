@@ -1,0 +1,73 @@
+"""What the API server takes and nobody heeds, or will not for much longer: no error, worth a word.
+
+Source: pkg/api/service/warnings.go (GetWarningsForService); pkg/apis/core/v1/defaults.go for what is dropped;
+staging/src/k8s.io/endpointslice/reconciler.go for which of two wishes about topology wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kpsim.kube.defaults import TOPOLOGY_HINTS, TOPOLOGY_MODE
+from kpsim.kube.fields import Fault, Fields
+from kpsim.kube.objects import Service
+from kpsim.kube.service.hints import AUTOMATIC
+
+__all__ = ["service_notices"]
+
+SETTLED = ("Auto", "auto", "Disabled", "disabled")
+
+
+def service_notices(service: Service, written: Fields) -> Iterator[Fault]:
+    """What of a valid Service has no effect, by the field that has none."""
+    spec = Fields(written.part("spec").raw, ("spec",), [])
+    yield from _ignored_by_type(service, spec)
+    yield from _ignored_settings(service, spec)
+    yield from _topology(service, written)
+    for at in Fields(written.raw, (), []).part("status").part("loadBalancer").parts("ingress"):
+        if at.text("ip") and at.text("ipMode") == "Proxy":
+            yield Fault((*at.key, "ipMode"), "kube-proxy leaves an address with ipMode Proxy to the load balancer")
+
+
+def _ignored_by_type(service: Service, spec: Fields) -> Iterator[Fault]:
+    if service.headless:
+        for name in ("loadBalancerIP", "externalIPs"):
+            if spec.raw.get(name):
+                yield Fault(("spec", name), "is ignored for headless services")
+        if service.session_affinity != "None":
+            yield Fault(("spec", "sessionAffinity"), "is ignored for headless services")
+    if service.type == "ExternalName":
+        ignored = ("externalIPs", "selector", "internalTrafficPolicy", "trafficDistribution")
+        for name in ignored:
+            if spec.raw.get(name):
+                yield Fault(("spec", name), 'is ignored when spec.type is "ExternalName"')
+        for index, port in enumerate(service.ports):
+            if port.node_port:
+                yield Fault(("spec", "ports", index, "nodePort"), 'is ignored when spec.type is "ExternalName"')
+    elif service.external_name:
+        yield Fault(("spec", "externalName"), 'is ignored when spec.type is not "ExternalName"')
+
+
+def _ignored_settings(service: Service, spec: Fields) -> Iterator[Fault]:
+    if spec.text("loadBalancerIP") and not service.headless:
+        what = "is deprecated since 1.24: it is a wish that clouds may ignore, and kube-proxy does"
+        yield Fault(("spec", "loadBalancerIP"), what)
+    if "sessionAffinityConfig" in spec and service.session_affinity == "None":
+        yield Fault(("spec", "sessionAffinityConfig"), "is dropped: sessionAffinity is None")
+    if service.traffic_distribution and service.internal_traffic_policy == "Local":
+        what = "does nothing to internal traffic, which internalTrafficPolicy: Local keeps on its node"
+        yield Fault(("spec", "trafficDistribution"), what)
+
+
+def _topology(service: Service, written: Fields) -> Iterator[Fault]:
+    annotations = Fields(written.part("metadata").raw, ("metadata",), []).part("annotations")
+    if TOPOLOGY_HINTS in annotations:
+        what = f"is deprecated, please use {TOPOLOGY_MODE} instead"
+        yield Fault(("metadata", "annotations", TOPOLOGY_HINTS), what)
+    mode = service.topology_mode
+    if mode in AUTOMATIC and service.traffic_distribution:
+        what = f"is ignored: the annotation {TOPOLOGY_MODE} is {mode}"
+        yield Fault(("spec", "trafficDistribution"), what)
+    elif mode and mode not in SETTLED:
+        name = TOPOLOGY_MODE if TOPOLOGY_MODE in annotations else TOPOLOGY_HINTS
+        yield Fault(("metadata", "annotations", name), f"{mode[:40]!r} is ignored: Kubernetes knows Auto and Disabled")

@@ -1,0 +1,77 @@
+"""What creating Services costs the API server besides the Services themselves, as closed forms in counts.
+
+Until 1.32 all ClusterIPs of a family are bits of one shared object, read, changed and written back if nobody else did:
+one write at a time, whoever asks.  From 1.34 each ClusterIP is an IPAddress object of its own, created, and tried again
+with the next address if it is there already; 1.33 does both.  NodePorts and health check ports are bits of a shared
+object in every version, one write a port.  Releasing costs the same again.
+
+Load balancers are made by the cloud controller's service controller, which has one worker.
+
+Left out: the repair loops that read everything every three minutes.
+
+Source: pkg/registry/core/service/allocator/storage/storage.go (tryUpdate), pkg/registry/core/service/ipallocator
+(ipallocator.go, cidrallocator.go), pkg/features/kube_features.go (MultiCIDRServiceAllocator: GA in 1.33;
+DisableAllocatorDualWrite: on from 1.34), staging/src/k8s.io/cloud-provider/config (concurrent-service-syncs: 1).
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from kpsim.units import I64
+
+__all__ = [
+    "allocators_of",
+    "bitmap_attempts",
+    "creation_writes",
+    "ip_address_attempts",
+    "provisioning_s",
+    "shared_writes",
+]
+
+Version = tuple[int, int]
+Count = TypeVar("Count", int, I64)
+
+IP_ADDRESSES_SINCE: Version = (1, 33)
+BITMAP_UNTIL: Version = (1, 33)
+SERVICE_WORKERS = 1
+
+
+def allocators_of(version: Version) -> tuple[str, ...]:
+    """Who gives out ClusterIPs in a Kubernetes version: the shared "bitmap", "IPAddress" objects, or both."""
+    found = ("IPAddress",) if version >= IP_ADDRESSES_SINCE else ()
+    return (*found, *(("bitmap",) if version <= BITMAP_UNTIL else ()))
+
+
+def creation_writes(addresses: Count, node_ports: Count, version: Version) -> Count:
+    """API writes that create one Service: itself, its ``addresses`` and its ``node_ports``, health check port included.
+
+    Nobody is in the way: no write is tried again.
+    """
+    return 1 + len(allocators_of(version)) * addresses + node_ports
+
+
+def shared_writes(addresses: Count, node_ports: Count, version: Version) -> Count:
+    """Those of :func:`creation_writes` that change a shared object, and so wait for one another."""
+    return ("bitmap" in allocators_of(version)) * addresses + node_ports
+
+
+def bitmap_attempts(api_servers: int) -> int:
+    """How often a bit is tried when all API servers allocate without a pause.
+
+    An API server asks one at a time; of those that read the same state one succeeds, and the others begin again.
+    """
+    return max(1, api_servers)
+
+
+def ip_address_attempts(in_flight: float, free: float) -> float:
+    """How often an IPAddress is tried, at ``free`` addresses and ``in_flight`` others that no informer has seen yet.
+
+    Each try begins at a random place, so it meets one of the others with probability ``in_flight / free``.
+    """
+    return 1 / (1 - in_flight / free) if in_flight < free else float("inf")
+
+
+def provisioning_s(load_balancers: int, each_s: float, workers: int = SERVICE_WORKERS) -> float:
+    """How long it takes until the last of several load balancers made at once is there [s]."""
+    return -(-load_balancers // workers) * each_s

@@ -1,0 +1,90 @@
+"""How long it takes to lay out the largest cluster there is a use for, and to run the largest load test's hour.
+
+Counts are asserted, so that the work timed cannot shrink, and wide bounds of CPU time and memory, which other users of
+the machine do not move.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import kpsim
+from kpsim.cluster.columns import dotted
+from kpsim.cluster.grow import grow
+from kpsim.experiment.replications import build_cluster
+from kpsim.kube.objects import KubeObjects, Pod, Service, ServicePort
+from kpsim.kube.resolve import resolve
+from kpsim.proxy.sync.timeline import start_counts, usable_at_start
+from kpsim.simulation import mode_of
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.benchmark
+
+SERVICES, ENDPOINTS = 100_000, 10
+
+
+def test_a_hundred_thousand_grown_services(tmp_path: Path) -> None:
+    """Built and indexed in under 10 s: columns, endpoints usable at the start, rules of every Service."""
+    path = tmp_path / "scenario.yaml"
+    path.write_text(
+        "apiVersion: kpsim/v1alpha1\nkind: Scenario\nspec:\n"
+        "  cluster: {nodes: 5000, podCIDR: 10.128.0.0/9}\n"
+        f"  services: [{{name: web, count: {SERVICES}, endpoints: {ENDPOINTS}}}]\n",
+        encoding="utf-8",
+    )
+    scenario = kpsim.read(path)
+    began = time.process_time()
+    cluster, _ = build_cluster(scenario)
+    mode, _ = mode_of(scenario, "iptables")
+    counts, (offset, pods) = start_counts(cluster, mode), usable_at_start(cluster)
+    assert cluster.names.index(f"default/web-{SERVICES - 1}") == SERVICES - 1
+    seconds = time.process_time() - began
+    print(f"{SERVICES:,} Services grown and indexed: {seconds:.2f} s")
+    assert (len(offset) - 1, len(pods)) == (SERVICES, SERVICES * ENDPOINTS)
+    assert len(counts.own) == SERVICES
+    assert seconds < 10
+
+
+def test_a_hundred_thousand_services_of_a_dump() -> None:
+    """Objects take longer, one by one; what is timed begins after reading them."""
+    services = tuple(
+        Service("default", f"s{i}", ports=(ServicePort(80, target_port=80),), selector=(("a", str(i)),))
+        for i in range(SERVICES)
+    )
+    first = int(ipaddress.IPv4Address("10.128.0.0"))
+    pods = tuple(
+        Pod("default", f"p{i}", (("a", str(i // ENDPOINTS)),), dotted(first + i), f"n{i % 5000}")
+        for i in range(SERVICES * ENDPOINTS)
+    )
+    began = time.process_time()
+    resolved, _ = resolve(KubeObjects(services, pods), "10.96.0.0/12", (30000, 32767), 5000)
+    found = time.process_time()
+    cluster = grow(kpsim.Scenario("").cluster, (), resolved, 0, 1)
+    print(f"{SERVICES:,} objects: resolved in {found - began:.1f} s, laid out in {time.process_time() - found:.1f} s")
+    assert (cluster.initial, cluster.pods) == (SERVICES, SERVICES * ENDPOINTS)
+
+
+def test_an_hour_of_the_load_test_at_5000_nodes(tmp_path: Path) -> None:
+    """The whole command, both modes: under a minute of one core and 2 GB."""
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    file = ROOT / "scenarios" / "cl2-load-5000.yaml"
+    done = subprocess.run(
+        [sys.executable, "-m", "kpsim.cli", "run", str(file), "--quiet", "--out", str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"cl2-load-5000: {time.perf_counter() - began:.0f} s, {cpu_s:.0f} s of CPU, {after.ru_maxrss / 1e6:.2f} GB")
+    assert done.returncode in (0, 99), done.stderr
+    assert "8,200 Services" in done.stdout
+    assert after.ru_maxrss < 2_000_000  # kB on Linux
+    assert cpu_s < 60

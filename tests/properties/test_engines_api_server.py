@@ -1,0 +1,76 @@
+"""Both engines see the same API server: several of them, few seats, and restarts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import simpy
+
+import kpsim.simulation
+from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
+from kpsim.controlplane.control import ControlPlane
+from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
+from kpsim.scenario.model import RunParams, Scenario
+from kpsim.simulation import ModeRun, Replication
+from kpsim.traffic.params import TrafficParams
+from kpsim.units import I64
+from tests.properties.test_engines_equal import both, differences
+
+S = 1_000_000_000
+FEW_SEATS = ApiServerParams(max_requests_inflight=4, max_mutating_requests_inflight=2, egress_bytes_per_s=1e5)
+
+KEP = ApiServerParams(2, object_sizes="kep-752")
+
+
+def left(run: ModeRun) -> I64:
+    """When the last copy of each row had left the API server, (rows,)."""
+    return run.log.column("sent_ns") + run.log.column("spread_ns")
+
+
+def scenario(api: ApiServerParams, nodes: int = 12) -> Scenario:
+    return Scenario(
+        name="api",
+        cluster=ClusterParams(nodes=nodes, cores=1),
+        groups=(
+            ServiceGroup("g", 6, EndpointCount(mean=3.0)),
+            ServiceGroup("bare", 2, EndpointCount(mean=2.0), headless=True),
+        ),
+        controller_manager=ControllerManagerParams(max_endpoints_per_slice=2),
+        api_server=api,
+        traffic=TrafficParams(2.0, 2),
+        churn=ChurnParams(4.0, 0.3),
+        run=RunParams(40.0, 0.0, seed=3, replications=1),
+    )
+
+
+@pytest.mark.parametrize("mode", ["iptables", "ipvs", "ebpf"])
+@pytest.mark.parametrize("api", [ApiServerParams(replicas=5), FEW_SEATS, KEP], ids=["five", "few", "kep"])
+def test_engines_agree_on_the_api_server(api: ApiServerParams, mode: str) -> None:
+    _, batch, reference = both(scenario(api), mode)
+    assert len(batch.log.rows) > 100
+    assert not differences(batch, reference)
+    _, usual, _ = both(scenario(ApiServerParams()), mode)
+    assert not np.array_equal(left(usual), left(batch))
+
+
+@pytest.mark.parametrize("mode", ["iptables", "ipvs", "ebpf"])
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_engines_agree_on_restarts(replicas: int, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = kpsim.simulation._control_plane
+
+    def restarted(replication: Replication, env: simpy.Environment) -> ControlPlane:
+        plane = made(replication, env)
+        plane.restart(5 * S + 1, replicas - 1)
+        plane.restart(9 * S, 0)
+        return plane
+
+    monkeypatch.setattr(kpsim.simulation, "_control_plane", restarted)
+    api = ApiServerParams(replicas, egress_bytes_per_s=3e5)
+    replication, batch, reference = both(scenario(api), mode)
+    assert not differences(batch, reference)
+    assert replication.fanout is not None
+    assert len(replication.fanout.outages) == 2
+    monkeypatch.undo()
+    _, usual, _ = both(scenario(api), mode)
+    wanted = {"trace.start"} if not batch.in_force.at_once else {"outcomes.pod"}
+    assert wanted & set(differences(batch, usual))

@@ -1,0 +1,119 @@
+"""Figures of the control plane: limits and stages are those of the result, and nothing is drawn of nothing."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import kpsim
+from kpsim.controlplane.deliveries import Delivery, DeliveryLog
+from kpsim.experiment.control import BINS, control_load, writes_over_time
+from kpsim.experiment.result import ControlLoad, Result, Stage
+from kpsim.report.figures import pictures
+from kpsim.report.figures.canvas import drawing
+from kpsim.report.figures.control import stages, writes
+from tests.report_fixture import make_result
+
+LOAD = ControlLoad(
+    time_s=np.arange(0.5, 10.0),
+    writes_per_s=np.array([40.0, 30, 0, 50, 40, 40, 40, 40, 40, 80]),
+    endpoints_writes_per_s=np.full(10, 30.0),
+    bytes_per_s=np.full(10, 2e8),
+    seats_writes_per_s=35.0,
+    client_writes_per_s=100.0,
+    egress_bytes_per_s=1.25e9,
+)
+STAGES = tuple(Stage(name, 0.01 * 2**n, 0.02 * 2**n) for n, name in enumerate(("informer", "watch", "sync")))
+
+
+@pytest.fixture(scope="module")
+def result() -> Result:
+    made = make_result()
+    modes = {mode: replace(found, stages=STAGES) for mode, found in made.modes.items()}
+    return replace(made, modes=modes, control=LOAD)
+
+
+def test_both_are_drawn_in_a_report(result: Result) -> None:
+    drawn = {picture.name: picture for picture in pictures(result)}
+    assert {"control_plane", "stages"} <= set(drawn)
+    for name in ("control_plane", "stages"):
+        ET.fromstring(drawn[name].svg)  # noqa: S314 (our own text)
+        assert len(drawn[name].svg) < 250_000
+    assert pictures(result) == pictures(result)
+
+
+def test_nothing_is_drawn_of_nothing(result: Result) -> None:
+    with drawing():
+        assert writes.picture(replace(result, control=None)) is None
+        assert writes.picture(replace(result, control=replace(LOAD, writes_per_s=np.zeros(10)))) is None
+        assert stages.picture(make_result()) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "The API server's seats are 114 % used"),
+        ({"seats_writes_per_s": None}, "The control plane sends 200 MB/s to kube-proxies; the controller's own"),
+        ({"seats_writes_per_s": None, "bytes_per_s": np.full(10, 1e9)}, "The API server's network is 80 % used"),
+        ({"seats_writes_per_s": 400.0, "client_writes_per_s": 50.0}, "The controller's own request limit is 80 % used"),
+    ],
+)
+def test_the_title_names_the_nearest_limit(result: Result, changes: dict[str, object], said: str) -> None:
+    load = replace(LOAD, **changes)  # type: ignore[arg-type]  # fields of a load
+    assert writes.headline(replace(result, control=load)).startswith(said)
+
+
+def test_the_waterfall_says_which_stage_is_longest(result: Result) -> None:
+    assert stages.headline(result) == "Most of a change's way is the sync: 50 % with iptables and 50 % with ipvs"
+    slow = (STAGES[0], Stage("watch", 0.039, 0.1), STAGES[2])
+    modes = {**result.modes, "ipvs": replace(result.modes["ipvs"], stages=slow)}
+    said = stages.headline(replace(result, modes=modes))
+    assert said == "Most of a change's way is the sync: 50 % with iptables; the watch: 72 % with ipvs"
+
+
+def test_bytes_are_spread_over_the_time_they_take() -> None:
+    rows = [Delivery(i, 10 * i, 10, 0, 100, (), 0, 0, -1, (), creates=False) for i in range(60)]
+    log = DeliveryLog(rows, 60, 6_000, written_ns=[10 * i for i in range(60)], endpoints_ns=[1_199])
+    made = writes_over_time(log, 7, 1_200)
+    assert made.shape == (3, BINS)
+    assert made.sum(axis=1).tolist() == [60, 1, 60 * 100 * 7]
+    assert made[2, :60].tolist() == [700.0] * 60
+    long = DeliveryLog([Delivery(0, 0, 1_200, 0, 1_200, (), 0, 0, -1, (), creates=False)], 1)
+    assert writes_over_time(long, 1, 1_200)[2].tolist() == [10.0] * BINS
+
+
+def test_a_run_says_what_its_control_plane_did() -> None:
+    result = kpsim.run("scenarios/hello.yaml", [("apiServer.replicas", "2"), ("run.replications", "2")])
+    load = result.control
+    assert load is not None
+    seconds = result.scenario.run.duration_s
+    for mode in result.modes.values():
+        mean = (load.writes_per_s + load.endpoints_writes_per_s).mean()
+        assert mean == pytest.approx(mode.rates["api_writes_per_s"].value, rel=1e-9)
+        assert load.bytes_per_s.mean() == pytest.approx(mode.rates["api_bytes_per_s"].value, rel=1e-6)
+        names = [stage.name for stage in mode.stages]
+        assert names[0] == "kubelet and informer"
+        assert names[-1] == "sync"
+        ends = [stage.p50_s for stage in mode.stages]
+        assert ends == sorted(ends)
+        true = mode.summaries["network_programming_true"]
+        assert ends[-1] == pytest.approx(true.quantiles["p50"].value, rel=0.05)
+    assert load.egress_bytes_per_s == 2.5e9
+    assert load.client_writes_per_s == 20
+    assert len(load.time_s) == BINS
+    assert load.time_s[-1] < seconds
+
+
+def test_limits_are_those_of_the_scenario() -> None:
+    result = make_result()
+    scenario = replace(result.scenario, cluster=replace(result.scenario.cluster, nodes=5_000))
+    load = control_load(scenario, [np.zeros((3, BINS))] * 2)
+    assert load.seats_writes_per_s == pytest.approx(35.3, abs=0.05)
+    assert load.client_writes_per_s == 20
+    off = replace(scenario, api_server=replace(scenario.api_server, priority_and_fairness=False, replicas=3))
+    load = control_load(off, [np.zeros((3, BINS))])
+    assert load.seats_writes_per_s is None
+    assert load.egress_bytes_per_s == 3.75e9
