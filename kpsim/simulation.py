@@ -16,6 +16,7 @@ import simpy
 from kpsim.clock import Rank, call_at
 from kpsim.cluster.changes import NEVER, Changes, Spells
 from kpsim.cluster.columns import Cluster
+from kpsim.cluster.events import ApiServerRestart
 from kpsim.cluster.history import HistorySettings, draw_history
 from kpsim.controlplane.control import ControlPlane
 from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout
@@ -220,16 +221,21 @@ def run_mode(replication: Replication, name: str, engine: str) -> ModeRun:
 
 
 def _control_plane(replication: Replication, env: simpy.Environment) -> ControlPlane:
-    return ControlPlane(
+    scenario = replication.scenario
+    control = ControlPlane(
         env,
         replication.cluster,
         replication.changes,
-        replication.scenario.controller_manager,
+        scenario.controller_manager,
         load_defaults(),
-        (replication.scenario.run.seed, replication.number),
+        (scenario.run.seed, replication.number),
         replication.horizon_ns,
-        replication.scenario.api_server,
+        scenario.api_server,
     )
+    for event in scenario.events:
+        if isinstance(event, ApiServerRestart):
+            control.restart(to_ns(event.at_s), event.server)
+    return control
 
 
 def _prices(mode: Mode, costs: Costs, timeline: Timeline) -> PacketPrices:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
+    "ApiServerRestart",
+    "ClusterEvent",
     "Crash",
     "Drain",
     "Ending",
@@ -135,9 +137,18 @@ class ZoneLoss:
     for_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ApiServerRestart:
+    """One of the API servers restarts, and every watch it serves breaks; server 0 is kube-controller-manager's own."""
+
+    at_s: float
+    server: int = 0
+
+
 ServiceEvent = Rollout | Scale | StatefulSetRollout | Crash | ReadinessFailure
 NodeEvent = Drain | NodeLoss | ZoneLoss
-Event = ServiceEvent | NodeEvent
+ClusterEvent = NodeEvent | ApiServerRestart  # about no Service
+Event = ServiceEvent | ClusterEvent
 
 
 def described(event: Event) -> str:
@@ -153,6 +164,8 @@ def described(event: Event) -> str:
             return f"crash of {event.pods} of {event.service}"
         case ReadinessFailure():
             return f"{event.pods} of {event.service} not answering"
+        case ApiServerRestart():
+            return f"restart of API server {event.server}"
         case ZoneLoss():
             return f"loss of zone {event.zone}"
         case Drain():

@@ -25,6 +25,8 @@ from kpsim.cluster.changes import (
 )
 from kpsim.cluster.columns import Cluster, PodState, freeze
 from kpsim.cluster.events import (
+    ApiServerRestart,
+    ClusterEvent,
     Crash,
     Drain,
     Event,
@@ -134,7 +136,7 @@ def _choose_nodes(cluster: Cluster, events: Sequence[Event], rng: np.random.Gene
 
 def _service(cluster: Cluster, event: Event) -> int:
     """The row of the Service an event names, -1 if it is about nodes."""
-    if isinstance(event, NodeEvent):
+    if isinstance(event, ClusterEvent):
         return -1
     row = cluster.names.index(event.service)
     if row is None or not len(cluster.endpoints(row)):
@@ -148,7 +150,7 @@ def _touched(cluster: Cluster, events: Sequence[Event], chosen: Sequence[Sequenc
     rows = [_service(cluster, event) for event in events]
     found = [cluster.endpoints(row) for row in rows if row >= 0]
     found += [np.flatnonzero(np.isin(home, nodes)) for nodes in chosen if nodes]
-    return np.unique(np.concatenate(found))
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
 
 
 class _Play:
@@ -234,6 +236,8 @@ class _Play:
 
     def _begin(self, i: int) -> None:
         event = self._events[i]
+        if isinstance(event, ApiServerRestart):
+            return  # of no concern to Pods
         if isinstance(event, NodeEvent):
             self._on_nodes(i, event)
             return

@@ -26,7 +26,7 @@ from kpsim.experiment.control import control_load, stages_of
 from kpsim.experiment.events import outcome_of
 from kpsim.experiment.guard import check_memory
 from kpsim.experiment.observe import Observations, observe
-from kpsim.experiment.result import Cdf, ModeResult, Result
+from kpsim.experiment.result import Cdf, Limit, ModeResult, Result
 from kpsim.experiment.workers import working
 from kpsim.kube.resolve import node_zones, resolve
 from kpsim.measure.intervals import estimate, summarise
@@ -181,11 +181,12 @@ def _result(
     modes = {name: _mode_result(scenario, cluster, name, seen) for name, seen in runs.items()}
     known = np.arange(cluster.initial)
     proxied = cluster.services.proxied[: cluster.initial]
+    limits = limits_of(scenario, cluster)
     return Result(
         scenario=scenario,
         modes=modes,
         comparisons=compare(runs),
-        limits=limits_of(scenario, cluster),
+        limits=limits,
         verdicts=judge(scenario.thresholds, modes),
         services=cluster.initial,
         service_ports=int(cluster.services.ports[known][proxied].sum()),
@@ -193,7 +194,7 @@ def _result(
         nodes=cluster.nodes,
         engine=engine,
         engine_reason=reason,
-        warnings=(*warnings, *_lost(modes), *_deprecations(scenario)),
+        warnings=(*warnings, *_lost(modes), *_saturated(limits), *_deprecations(scenario)),
         assumptions=assumptions(),
         provenance=_provenance(scenario),
         control=control_load(scenario, [each.control for each in next(iter(runs.values()))]),
@@ -215,6 +216,16 @@ def _lost(modes: Mapping[str, ModeResult]) -> list[str]:
         if counts["stale"] > WORTH_SAYING * counts["packets"]:
             found.append(f"{name}: {counts['stale']:,} of {counts['packets']:,} packets went to Pods that were gone")
     return found
+
+
+def _saturated(limits: Sequence[Limit]) -> list[str]:
+    """Queries that CoreDNS cannot answer: how long they wait then says more about the run than about the cluster."""
+    return [
+        f"CoreDNS is asked {each.used:,.0f} queries a second and can answer {each.limit:,.0f}: lookups wait longer and "
+        "longer, and how long is shown depends on how long was looked at"
+        for each in limits
+        if each.name == "DNS queries" and each.share > 1
+    ]
 
 
 def _deprecations(scenario: Scenario) -> list[str]:

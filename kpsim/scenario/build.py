@@ -142,7 +142,7 @@ def _assemble(
     api = ApiServer(cluster.service_cluster_ip_range, cluster.service_node_port_range, families, version)
     problems += reading.check(api)
     problems += range_problems(cluster, groups, objects.services, tree)
-    stage = Stage(cluster, groups, objects, spec.run.duration, spec.run.warmup)
+    stage = Stage(cluster, groups, objects, spec.run.duration, spec.run.warmup, spec.api_server.replicas)
     events = events_of(spec.changes.events, stage, tree, problems, warnings)
     return Scenario(
         name=parsed.metadata.name or name,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-import simpy
 
-import kpsim.simulation
+from kpsim.cluster.events import ApiServerRestart
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
-from kpsim.controlplane.control import ControlPlane
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
 from kpsim.scenario.model import RunParams, Scenario
-from kpsim.simulation import ModeRun, Replication
+from kpsim.simulation import ModeRun
 from kpsim.traffic.params import TrafficParams
 from kpsim.units import I64
 from tests.properties.test_engines_equal import both, differences
@@ -55,22 +55,13 @@ def test_engines_agree_on_the_api_server(api: ApiServerParams, mode: str) -> Non
 
 @pytest.mark.parametrize("mode", ["iptables", "ipvs", "ebpf"])
 @pytest.mark.parametrize("replicas", [1, 3])
-def test_engines_agree_on_restarts(replicas: int, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = kpsim.simulation._control_plane
-
-    def restarted(replication: Replication, env: simpy.Environment) -> ControlPlane:
-        plane = made(replication, env)
-        plane.restart(5 * S + 1, replicas - 1)
-        plane.restart(9 * S, 0)
-        return plane
-
-    monkeypatch.setattr(kpsim.simulation, "_control_plane", restarted)
-    api = ApiServerParams(replicas, egress_bytes_per_s=3e5)
-    replication, batch, reference = both(scenario(api), mode)
+def test_engines_agree_on_restarts(replicas: int, mode: str) -> None:
+    usual_scenario = scenario(ApiServerParams(replicas, egress_bytes_per_s=3e5))
+    restarts = (ApiServerRestart(5.0, replicas - 1), ApiServerRestart(9.0))
+    replication, batch, reference = both(replace(usual_scenario, events=restarts), mode)
     assert not differences(batch, reference)
     assert replication.fanout is not None
     assert len(replication.fanout.outages) == 2
-    monkeypatch.undo()
-    _, usual, _ = both(scenario(api), mode)
+    _, usual, _ = both(usual_scenario, mode)
     wanted = {"trace.start"} if not batch.in_force.at_once else {"outcomes.pod"}
     assert wanted & set(differences(batch, usual))

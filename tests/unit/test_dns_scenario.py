@@ -139,3 +139,10 @@ def test_what_core_dns_can_never_answer_is_a_guards_business(tmp_path: Path) -> 
     path = scenario(tmp_path, "  dns: {clientsUseNames: true, otherQueriesPerSecond: 1M}\n")
     with pytest.raises(GuardError, match="CoreDNS would be asked"):
         kpsim.run(path)
+
+
+def test_a_saturated_core_dns_is_said(tmp_path: Path, result: Result) -> None:
+    path = scenario(tmp_path, "  dns: {clientsUseNames: true, otherQueriesPerSecond: 80k}\n")
+    found = kpsim.run(path, [("run.replications", "1"), ("compare.modes", "ipvs"), ("run.duration", "4s")])
+    assert any("CoreDNS is asked 83,200 queries a second and can answer 67,340" in said for said in found.warnings)
+    assert not any("CoreDNS" in said for said in result.warnings)

@@ -14,6 +14,8 @@ from typing import Annotated, Any
 from pydantic import Field, PlainValidator, WithJsonSchema
 
 from kpsim.cluster.events import (
+    ApiServerRestart,
+    ClusterEvent,
     Crash,
     Drain,
     Ending,
@@ -36,6 +38,7 @@ from kpsim.scenario.tree import Tree, did_you_mean
 from kpsim.units import UnitError, format_duration, parse_count
 
 __all__ = [
+    "ApiServerRestartPart",
     "CrashPart",
     "DrainPart",
     "EndingPart",
@@ -148,6 +151,12 @@ class ZoneLossPart(Part):
     for_: LongDuration | None = Field(None, alias="for")
 
 
+class ApiServerRestartPart(Part):
+    """An API server that restarts."""
+
+    server: Count = 0
+
+
 class EventPart(Part):
     """When, and one thing that happens then."""
 
@@ -160,6 +169,7 @@ class EventPart(Part):
     drain: DrainPart | None = None
     node_loss: NodeLossPart | None = None
     zone_loss: ZoneLossPart | None = None
+    api_server_restart: ApiServerRestartPart | None = None
 
 
 KINDS = tuple(field.alias or name for name, field in EventPart.model_fields.items() if name != "at")
@@ -174,6 +184,7 @@ class Stage:
     objects: KubeObjects
     duration_s: float
     warmup_s: float
+    api_servers: int = 1
 
     def has_service(self, name: str) -> bool:
         """Whether a Service exists at time zero."""
@@ -212,7 +223,7 @@ def events_of(
             continue
         event = _event(part)
         problems += _problems(event, (*key, kinds[0]), stage, tree)
-        if not isinstance(event, NodeEvent):
+        if not isinstance(event, ClusterEvent):
             one_by_one = isinstance(event, StatefulSetRollout)
             rolled = one_by_one or isinstance(event, Rollout)
             if rolled and stateful.setdefault(event.service, one_by_one) != one_by_one:
@@ -251,6 +262,8 @@ def _event(part: EventPart) -> Event:
         return Drain(at_s, part.drain.nodes or 1, part.drain.node or "", part.drain.ending())
     if part.node_loss:
         return NodeLoss(at_s, part.node_loss.count or 1, part.node_loss.node or "", part.node_loss.for_)
+    if part.api_server_restart:
+        return ApiServerRestart(at_s, part.api_server_restart.server)
     assert part.zone_loss
     return ZoneLoss(at_s, part.zone_loss.zone, part.zone_loss.for_)
 
@@ -260,6 +273,11 @@ def _full(service: str) -> str:
 
 
 def _problems(event: Event, key: Key, stage: Stage, tree: Tree) -> Iterator[Problem]:
+    if isinstance(event, ApiServerRestart):
+        if event.server >= stage.api_servers:
+            what = f"there is no API server {event.server}: the cluster has {stage.api_servers}, counted from 0"
+            yield tree.problem((*key, "server"), what, "apiServer.replicas says how many there are")
+        return
     if isinstance(event, NodeEvent):
         yield from _node_problems(event, key, stage, tree)
         return
@@ -320,6 +338,8 @@ def event_document(event: Event) -> dict[str, Any]:
         case NodeLoss():
             which = {"node": event.node} if event.node else {"count": event.count}
             written = {"nodeLoss": {**which, **_lasting(event.for_s)}}
+        case ApiServerRestart():
+            written = {"apiServerRestart": {"server": event.server}}
         case ZoneLoss():
             written = {"zoneLoss": {"zone": event.zone, **_lasting(event.for_s)}}
     return {"at": format_duration(event.at_s), **written}
