@@ -8,6 +8,7 @@ The map of the house, in the order in which things happen::
     controlplane  controllers, API server, watch: from a change to a delivery on every node
     proxy         kube-proxy: modes, rules, sync loops
     traffic       connections and their packets
+    dns           what a name costs before a connection opens
     datapath      queues and prices: what each packet met
     measure       tallies, percentiles, intervals
     simulation    one run, where the rooms meet
