@@ -8,7 +8,6 @@ from typing import get_args
 import pytest
 
 from kpsim.cluster.params import ServiceGroup
-from kpsim.experiment.replications import build_cluster
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.reader import read
 from kpsim.scenario.resolved import write_resolved
@@ -33,14 +32,6 @@ def totals(groups: tuple[ServiceGroup, ...]) -> tuple[int, int]:
 
 def test_the_schema_knows_every_preset() -> None:
     assert set(get_args(PresetPart.model_fields["preset"].annotation)) == set(PRESETS)
-
-
-def test_cl2_load_at_5000_nodes(tmp_path: Path) -> None:
-    """8,200 Services is also what CoreDNS's scaling document counts for this test."""
-    made = scenario(tmp_path, "{preset: cl2-load, nodes: 5000}")
-    assert totals(made.groups) == (8_200, 69_500)
-    cluster, _ = build_cluster(made)
-    assert (cluster.initial, cluster.pods) == (8_200, 69_500)
 
 
 def test_a_namespace_of_a_hundred_nodes(tmp_path: Path) -> None:

@@ -7,15 +7,12 @@ miss.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import simpy
-import yaml
 
 from kpsim.cluster.changes import NEVER, ChangeKind, Changes
 from kpsim.cluster.columns import Cluster
@@ -23,39 +20,18 @@ from kpsim.cluster.grow import grow
 from kpsim.cluster.params import ClusterParams, EndpointCount, ServiceGroup
 from kpsim.controlplane.control import ControlPlane
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
+from kpsim.experiment.replications import build_cluster
 from kpsim.profiles.defaults import load_defaults
+from kpsim.scenario.reader import read
 from kpsim.units import F64
+from tests.validation.targets import TARGETS, Found, Target, check, each_of, missed, target_named
 
 S = 1_000_000_000
-TARGETS = Path(__file__).parent / "control_plane_targets.yaml"
+ROOT = Path(__file__).parents[2]
 TERMINATED, APPEARED, BECAME_READY, GONE, CREATED = tuple(ChangeKind)[:5]
 MANAGER, API = ControllerManagerParams(), ApiServerParams()
 KEP = ApiServerParams(object_sizes="kep-752")
 UNLIMITED = ControllerManagerParams(qps=1e6, burst=100_000, concurrent_service_endpoint_syncs=60)
-
-
-@dataclass(frozen=True)
-class Found:
-    """What the model came to, with its standard error where there is chance in it."""
-
-    value: float
-    error: float = 0.0
-
-
-def missed(target: Mapping[str, Any], found: Found) -> str:
-    """Why a target is not met, or nothing."""
-    expected, value = float(target["expected"]), found.value
-    if "exact" in target:
-        met = value == expected
-    elif "relative" in target:
-        met = abs(value / expected - 1) <= target["relative"]
-    elif "factor" in target:
-        met = expected / target["factor"] <= value <= expected * target["factor"]
-    elif "standard_errors" in target:
-        met = abs(value - expected) <= target["standard_errors"] * found.error
-    else:
-        met = bool(target["most"]) and value <= expected
-    return "" if met else f"{target['what']}: expected {expected:g} {target['unit']}, the model says {value:g}"
 
 
 def cluster_of(count: int, endpoints: int, nodes: int, created: int = 0) -> Cluster:
@@ -88,6 +64,11 @@ def run(
 def sent_bytes(plane: ControlPlane) -> int:
     """Bytes of EndpointSlices to all kube-proxies."""
     return sum(row.size for row in plane.api.log.rows if not row.creates) * len(plane.fanout.rank)
+
+
+def load_test(nodes: int = 5_000) -> Cluster:
+    """What clusterloader2's load test has made once it has created everything, as the scenario of that name says it."""
+    return build_cluster(read(ROOT / "scenarios" / "cl2-load-5000.yaml", [("services.cl2-load.nodes", str(nodes))]))[0]
 
 
 @cache
@@ -158,8 +139,7 @@ def unloaded(batch_s: float = 0.0, replications: int = 40) -> tuple[F64, F64]:
 
 def spread_of(values: F64, statistic: Callable[[F64], float]) -> Found:
     """A statistic of each replication: mean and standard error."""
-    each = np.array([statistic(row) for row in values])
-    return Found(float(each.mean()), float(each.std(ddof=1) / np.sqrt(len(each))))
+    return Found.of([statistic(row) for row in values])
 
 
 MODEL: Mapping[str, Callable[[], Found]] = {
@@ -168,6 +148,8 @@ MODEL: Mapping[str, Callable[[], Found]] = {
     "kep_rolling_bytes": lambda: Found(huge(KEP)["rolling_bytes"]),
     "fields_create_bytes": lambda: Found(huge(API)["create_bytes"]),
     "fields_update_bytes": lambda: Found(huge(API)["update_bytes"]),
+    "load_services": lambda: Found(load_test().initial),
+    "load_endpoints": lambda: Found(int(load_test().endpoint_offset[-1])),
     "slices": lambda: Found(huge(KEP)["slices"]),
     "events": lambda: Found(huge(KEP)["events"]),
     "drain_s": lambda: Found(drain_s()),
@@ -180,24 +162,21 @@ MODEL: Mapping[str, Callable[[], Found]] = {
     "shift_mean_s": lambda: spread_of(unloaded()[1], lambda row: float(row.mean())),
     "shift_sd_s": lambda: spread_of(unloaded()[1], lambda row: float(np.sqrt(((row - 0.5) ** 2).mean()))),
 }
-ROWS: list[dict[str, Any]] = yaml.safe_load(TARGETS.read_text(encoding="utf-8"))["targets"]
 
 
-@pytest.mark.parametrize("target", ROWS, ids=lambda target: f"{target['row']}-{target['of']}")
-def test_the_model_meets_its_target(target: dict[str, Any]) -> None:
-    found = MODEL[target["of"]]()
-    print(f"{target['what']}: expected {target['expected']:g} {target['unit']}, found {found.value:g}")
-    assert not missed(target, found)
+@each_of("control plane")
+def test_the_model_meets_its_target(target: Target) -> None:
+    check(target, MODEL)
 
 
-def test_every_target_says_who_expects_it() -> None:
-    assert {target["of"] for target in ROWS} == set(MODEL)
-    assert {target["kind"] for target in ROWS} <= {"arithmetic", "derived", "measured", "shape"}
-    assert all(target["source"] and target["unit"] and target["row"] for target in ROWS)
+def test_every_target_is_computed() -> None:
+    assert {target["of"] for target in TARGETS["control plane"]} == set(MODEL)
 
 
 WRONG: Mapping[str, Callable[[], Found]] = {
     "kep_create_bytes": lambda: Found(huge(API)["create_bytes"]),  # objects as they are today
+    "load_services": lambda: Found(load_test(4_900).initial),  # one namespace is missing
+    "load_endpoints": lambda: Found(load_test(4_900).pods),
     "slices": lambda: Found(huge(KEP, ControllerManagerParams(max_endpoints_per_slice=99))["slices"]),
     "drain_s": lambda: Found(drain_s(ControllerManagerParams(qps=40, burst=30))),  # a bucket shared by nobody
     "writes_5000_per_s": lambda: Found(saturated_per_s(ApiServerParams(1, 800, 400))),
@@ -210,5 +189,4 @@ WRONG: Mapping[str, Callable[[], Found]] = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_model_misses(name: str) -> None:
-    (target,) = (row for row in ROWS if row["of"] == name)
-    assert missed(target, WRONG[name]())
+    assert missed(target_named(name), WRONG[name]())

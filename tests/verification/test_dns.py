@@ -1,4 +1,4 @@
-"""DNS queues against queueing theory, and the published capacity found again by a sweep of loads.
+"""DNS queues against queueing theory; lookups against what names, nodes, lost answers and caches make of them.
 
 A comparison fails beyond four standard errors; twins are the formulas of other queues, which must fail.
 """
@@ -13,7 +13,6 @@ import pytest
 
 from kpsim import theory
 from kpsim.dns.caches import miss_share, misses
-from kpsim.dns.capacity import saturation_per_s
 from kpsim.dns.lookups import Callers, draw_lookups
 from kpsim.dns.params import DnsParams
 from kpsim.dns.queue import last_starts, serve
@@ -27,7 +26,6 @@ REPLICATIONS = 40
 QUERIES = 40_000
 QUERY_S = load_defaults().value("dns.query")
 SETTLED = 0.1
-CAPACITY_PER_CORE = 16_835  # 33,669 queries a second on two vCPUs, published
 
 
 @cache
@@ -103,25 +101,7 @@ def test_pairs_wait_longer_than_single_queries_by_the_formula_of_batches() -> No
     assert not agrees(waits, theory.md1_mean_wait(load / QUERY_S, QUERY_S) + QUERY_S)
 
 
-# ── Capacity ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def backlog_growth(offered_per_s: float, cores: int) -> float:
-    """By how much the wait of a query grows in a second of this load [s/s]; about 0 while there is a steady state."""
-    rng, length_s = stream(1, "dns-sweep", cores, round(offered_per_s)), 4.0
-    arrival = np.sort(rng.integers(0, to_ns(length_s), rng.poisson(offered_per_s * length_s)))
-    wait = serve(arrival, np.zeros(len(arrival), np.int64), cores, to_ns(QUERY_S)) - arrival
-    return float(np.polyfit(arrival / 1e9, wait / 1e9, 1)[0])
-
-
-@pytest.mark.parametrize("cores", [1, 2])
-def test_a_sweep_of_loads_finds_where_core_dns_is_saturated(cores: int) -> None:
-    loads = np.arange(0.5, 1.6, 0.02) * CAPACITY_PER_CORE * cores
-    growing = np.array([backlog_growth(float(load), cores) for load in loads]) > 0.005
-    knee = float(loads[np.argmax(growing)])
-    assert growing[loads >= knee].all()
-    assert knee / cores == pytest.approx(17_000, rel=0.10)
-    assert knee == pytest.approx(saturation_per_s(cores).value, rel=0.05)
+# ── Lookups ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def callers(per_s: float, length_s: float, *, nodes: int = 4, all_nodes: int = 4, names: int = 30) -> Callers:
