@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib import resources
 
-import yaml
+from kpsim.profiles.format import parse_yaml
 
 __all__ = ["assumptions"]
 
@@ -14,4 +14,4 @@ __all__ = ["assumptions"]
 def assumptions() -> tuple[tuple[str, str], ...]:
     """Numbered assumptions with the direction in which each errs: ``("A1", "…")``, in order."""
     text = (resources.files(__package__) / "assumptions.yaml").read_text(encoding="utf-8")
-    return tuple((str(key).strip("[]"), str(value)) for key, value in yaml.safe_load(text).items())
+    return tuple((str(key).strip("[]"), str(value)) for key, value in parse_yaml(text).items())

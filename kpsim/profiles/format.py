@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from kpsim.errors import InputError, Place, Problem
 
-__all__ = ["SCALE", "Coefficient", "CoefficientText", "ProfileText", "read_yaml"]
+__all__ = ["SCALE", "Coefficient", "CoefficientText", "ProfileText", "parse_yaml", "read_yaml"]
 
 SCALE = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "B": 1.0, "B/s": 1.0, "1/s": 1.0, "1": 1.0, "ratio": 1.0}
 Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
@@ -88,11 +88,15 @@ class ProfileText(BaseModel):
     variation: dict[str, dict[str, Any]] = {}
 
 
+def parse_yaml(text: str) -> Any:
+    """A YAML text as plain values, by the C parser where PyYAML has it: every command reads a profile."""
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
+
+
 def read_yaml(path: Path) -> ProfileText:
     """A profile file, checked.  Raises :class:`InputError` naming the file and every key that is wrong."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return ProfileText.model_validate(data)
+        return ProfileText.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError) as error:
         raise InputError([Problem(Place(str(path)), what=f"cannot be read as a profile: {error}")]) from error
     except ValidationError as error:

@@ -9,8 +9,9 @@ from functools import lru_cache
 from importlib import resources
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from kpsim.profiles.format import parse_yaml
 
 __all__ = ["Catalogue", "Metric", "Span", "load_catalogue"]
 
@@ -122,4 +123,4 @@ class Catalogue(_Text):
 def load_catalogue() -> Catalogue:
     """The catalogue that ships with kpsim."""
     text = (resources.files(__package__) / "kube-proxy-metrics.yaml").read_text(encoding="utf-8")
-    return Catalogue.model_validate(yaml.safe_load(text))
+    return Catalogue.model_validate(parse_yaml(text))
