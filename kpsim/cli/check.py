@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from kpsim.cli.options import file_argument, format_option, overrides, say, size_in_bytes, to_json
-from kpsim.cli.tables import print_table
+from kpsim.cli.tables import print_table, wrapped
 
 if TYPE_CHECKING:
     from kpsim.experiment.answers.waits import Wait
@@ -65,15 +62,16 @@ def check(file: Path, output: str, max_memory: str | None, **options: Any) -> No
                  "why": w.why, "source": w.source} for w in waits]  # fmt: skip
         click.echo(to_json(facts | {"warnings": list(warnings), "limits": rows, "waits": took, "notes": list(notes)}))
     else:
-        click.echo(
+        said = (
             f"{scenario.name}: {_many(facts['services'], 'Service')} with "
             f"{_many(facts['service_ports'], 'service port')} and {_many(facts['endpoints'], 'endpoint')} on "
             f"{_many(facts['nodes'], 'node')}; a run takes the {facts['engine']} engine and about "
             f"{memory / 1e6:,.0f} MB"
         )
+        click.echo(wrapped(said))
         _show(limits, waits)
         for note in notes:
-            click.echo(_wrapped(note))
+            click.echo(wrapped(note))
     say([f"{m.name}: {m.used:,.0f} of {m.limit:,.0f} ({m.kind} limit)" for m in limits if m.share > 1])
 
 
@@ -108,7 +106,7 @@ def _show(limits: tuple[Limit, ...], waits: tuple[Wait, ...]) -> None:
         )  # fmt: skip
     click.echo()
     for number, source in enumerate(sources, 1):
-        click.echo(_wrapped(f"[{number}] {source}", indent=len(f"[{number}] ")))
+        click.echo(wrapped(f"[{number}] {source}", hanging=len(f"[{number}] ")))
 
 
 def _long(seconds: float) -> str:
@@ -120,12 +118,6 @@ def _long(seconds: float) -> str:
 
 def _between(wait: Wait) -> str:
     return f"{_long(wait.low_s)} and {_long(wait.high_s)}" if wait.low_s < wait.high_s else "–"
-
-
-def _wrapped(text: str, indent: int = 0) -> str:
-    """A sentence on as many lines as the terminal's width takes; on one where nobody looks."""
-    width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 10_000
-    return textwrap.fill(text, width, subsequent_indent=" " * indent, break_on_hyphens=False, break_long_words=False)
 
 
 def _used(used: float) -> str:

@@ -11,7 +11,7 @@ import click
 
 from kpsim.cli.lookup import dns
 from kpsim.cli.options import format_option, overrides, say, styled, to_json
-from kpsim.cli.tables import print_table
+from kpsim.cli.tables import print_table, wrapped
 from kpsim.errors import InputError, Place, Problem
 
 if TYPE_CHECKING:
@@ -55,13 +55,13 @@ def _service(name: str, file: Path, mode: str | None, sets: tuple[str, ...], out
         return
     click.echo(styled("title", found.headline))
     for fact in found.facts:
-        click.echo(f"  {fact}")
+        click.echo(wrapped(fact, "  "))
     for port in found.ports:
         _show(port)
     if found.footnotes:
         click.echo()
     for note in found.footnotes:
-        click.echo(note)
+        click.echo(wrapped(note))
 
 
 def _show(port: PortExplanation) -> None:
@@ -70,10 +70,10 @@ def _show(port: PortExplanation) -> None:
     click.echo()
     click.echo(styled("title", port.headline))
     for fact in port.facts:
-        click.echo(f"  {fact}")
-    _lines("rules on every node", port.rules)
+        click.echo(wrapped(fact, "  "))
+    _lines(f"rules on {port.where}", port.rules)
     _lines("what the first packet of a connection meets, in order", port.path)
-    click.echo(f"    => {port.verdict}")
+    click.echo(wrapped(f"=> {port.verdict}", "    ", hanging=3))
     click.echo("\n  what that costs")
     rows = [
         [c.packet, c.stage, c.steps, quantity(c.each_s, "s") if c.each_s else "", quantity(c.total_s, "s")]
@@ -81,7 +81,8 @@ def _show(port: PortExplanation) -> None:
     ]
     print_table(["packet", "stage", "steps", "each", "together"], rows, right=(2, 3, 4), indent="    ")
     if port.later:
-        click.echo(f"\n  later packets: {port.later}")
+        click.echo()
+        click.echo(wrapped(f"later packets: {port.later}", "  "))
 
 
 def _lines(title: str, lines: tuple[str, ...]) -> None:
@@ -131,9 +132,11 @@ def _packet(
     click.echo(styled("title", found.headline))
     for number, line in enumerate(found.met, 1):
         click.echo(f"  {number:>3}. {line}")
-    click.echo(f"\n  {found.verdict}\n")
+    click.echo()
+    click.echo(wrapped(found.verdict, "  "))
+    click.echo()
     for note in found.notes:
-        click.echo(note)
+        click.echo(wrapped(note))
 
 
 def _texts(files: Sequence[Path], mode: str | None) -> list[tuple[str, str]] | None:

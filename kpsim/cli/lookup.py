@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from kpsim.cli.options import format_option, overrides, styled, to_json
+from kpsim.cli.tables import wrapped
 
 __all__ = ["dns"]
 
@@ -39,11 +40,13 @@ def dns(name: str, file: Path, namespace: str, ndots: int | None, sets: tuple[st
     for number, step in enumerate(found.steps, 1):
         click.echo(f"  {number}. {step.name}")
         for answer in step.answers:
-            click.echo(f"       {answer}")
-    click.echo(f"\n  {found.verdict}\n")
+            click.echo(wrapped(answer, " " * 7, hanging=2))
+    click.echo()
+    click.echo(wrapped(found.verdict, "  ", hanging=3))
+    click.echo()
     for line in found.costs:
         click.echo(f"  {line}")
     if found.notes:
         click.echo()
     for note in found.notes:
-        click.echo(note)
+        click.echo(wrapped(note))

@@ -9,7 +9,7 @@ import textwrap
 import click
 
 from kpsim.cli.options import format_option, styled, to_json
-from kpsim.cli.tables import print_table
+from kpsim.cli.tables import print_table, wrapped
 from kpsim.errors import InputError
 from kpsim.proxy.registry import MODES, ModeEntry
 
@@ -59,7 +59,7 @@ def _turning_points() -> list[Version]:
 
 def _describe(entry: ModeEntry, wanted: Version | None) -> None:
     click.echo()
-    click.echo(styled("title", f"{entry.name}: {entry.note}" if entry.note else entry.name))
+    click.echo(styled("title", wrapped(f"{entry.name}: {entry.note}" if entry.note else entry.name)))
     about = entry.implementation().about
     if entry.since and entry.since not in dict(about.history):
         _line(_text(entry.since), "added")

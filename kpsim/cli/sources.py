@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kpsim.cli.options import format_option, to_json
-from kpsim.cli.tables import print_table
+from kpsim.cli.tables import print_table, wrapped
 
 if TYPE_CHECKING:
     from kpsim.profiles.format import Coefficient
@@ -43,7 +43,8 @@ def sources(profile: str, which: str, output: str) -> None:
         ]  # fmt: skip
         click.echo(to_json({"numbers": rows, "assumptions": dict(assumptions())}))
         return
-    click.echo(f"{chosen.name}: {chosen.about}\n")
+    click.echo(wrapped(f"{chosen.name}: {chosen.about}"))
+    click.echo()
     for title, assumed in (("Measured, or read in Kubernetes' source", False), ("Assumed", True)):
         click.echo(title)
         print_table(
@@ -55,10 +56,10 @@ def sources(profile: str, which: str, output: str) -> None:
         click.echo()
     click.echo("Sources")
     for key, says in where.items():
-        click.echo(f"  {key}: {says}")
+        click.echo(wrapped(f"{key}: {says}", "  ", hanging=2))
     click.echo("\nTaken for granted")
     for key, says in assumptions():
-        click.echo(f"  {key}  {says}")
+        click.echo(wrapped(f"{key}  {says}", "  ", hanging=len(key) + 2))
 
 
 def _plain(value: float) -> str:

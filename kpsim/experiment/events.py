@@ -91,7 +91,10 @@ def _withdrawals(
         if row.service not in services:
             continue
         usable = set(row.usable)
-        for pod in before.get(row.service, set(cluster.endpoints(row.service).tolist())) - usable & wanted:
+        if row.service not in before:  # a Service that is created later has never led to anybody
+            held = cluster.endpoints(row.service).tolist() if row.service < cluster.initial else []
+            before[row.service] = set(held)
+        for pod in before[row.service] - usable & wanted:
             found.setdefault(pod, []).append((number, row.sent_ns))
         before[row.service] = usable
     return found

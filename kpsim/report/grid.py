@@ -106,7 +106,7 @@ def rate_cells(result: Result, mode: str) -> list[tuple[str, str]]:
     return [(name, rate(name, found)) for name, found in result.modes[mode].rates.items()]
 
 
-EVENT_HEADS = ("failed connections", "error window", "longest propagation", "gone before that")
+EVENT_HEADS = ("failed connections", "error window", "longest propagation", "led to gone Pods")
 
 
 def event_cells(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -119,7 +119,7 @@ def event_cells(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
 
 
 def _event_cells(outcome: EventOutcome) -> tuple[str, ...]:
-    """Connections in all replications, the window at its widest, and by how much Pods were gone before rules knew."""
+    """Connections in all replications, the window at its widest, and how long rules led to Pods that were gone."""
     window = "none"
     if outcome.first_s is not None and outcome.last_s is not None:
         window = f"{quantity(outcome.first_s, 's')} to {quantity(outcome.last_s, 's')} after"
@@ -127,7 +127,8 @@ def _event_cells(outcome: EventOutcome) -> tuple[str, ...]:
     spread = EMPTY if outcome.propagation_s is None else quantity(outcome.propagation_s, "s")
     if outcome.pending:
         spread = f"over {spread}"
-    return failed, window, spread, quantity(outcome.exposed_s, "s") if outcome.exposed_s else "no"
+    nothing = EMPTY if outcome.propagation_s is None else "no"
+    return failed, window, spread, quantity(outcome.exposed_s, "s") if outcome.exposed_s else nothing
 
 
 def comparison_cells(comparison: Comparison) -> tuple[str, str, str, str]:
@@ -153,5 +154,5 @@ def limit_cells(limit: Limit) -> tuple[str, str, str, str, str]:
 
 def _room(share: float) -> str:
     if share >= 1:
-        return "broken" if share > 1 else "none"
+        return "exceeded" if share > 1 else "none"
     return factor(1 / share) if share > 0 else EMPTY

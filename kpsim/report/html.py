@@ -31,7 +31,7 @@ from kpsim.report.grid import (
 from kpsim.report.style import mode_style
 from kpsim.report.verdict import answer
 from kpsim.report.wording.glossary import GLOSSARY, NOT_MODELLED
-from kpsim.report.wording.quantity import EMPTY, count, estimate
+from kpsim.report.wording.quantity import EMPTY, count, estimate, many
 
 __all__ = ["report_html", "write_html"]
 
@@ -63,9 +63,7 @@ def _context(result: Result, drawn: Sequence[Picture]) -> dict[str, Any]:
         "result": result,
         "scenario": result.scenario,
         "answer": answer(result),
-        "sizes": [
-            (count(getattr(result, name)), name.replace("_", " ")) for name in ("nodes", "services", "endpoints")
-        ],
+        "sizes": [many(result.nodes, "node"), many(result.services, "Service"), many(result.endpoints, "endpoint")],
         "confidence": _confidence(result),
         "limits": [(limit_cells(limit), min(limit.share, 1.0), limit.share) for limit in sorted_limits(result)],
         "objectives": [(each, title_of(each.measure)) for each in objectives(result)],

@@ -22,7 +22,7 @@ from kpsim.report.grid import (
     sorted_limits,
 )
 from kpsim.report.verdict import answer
-from kpsim.report.wording.quantity import count, glued
+from kpsim.report.wording.quantity import glued, many
 
 __all__ = ["KINDS", "WIDTH", "Style", "summary_text"]
 
@@ -31,7 +31,7 @@ KINDS = ("title", "met", "failed", "unknown", "unset", "dim", "warning", "plain"
 Style = Callable[[str, str], str]
 
 _MARKS = {"met": "✓", "failed": "✗", "unknown": "?", "unset": "·"}
-_MAX_NAME, _MIN_NAME = 34, 12
+_MAX_NAME, _MIN_NAME = 48, 12
 
 
 class _Page:
@@ -115,8 +115,8 @@ def summary_text(result: Result, style: Style = _unstyled) -> str:
 def _opening(page: _Page, result: Result) -> None:
     major, minor = result.scenario.kubernetes_version
     page.line(("title", result.scenario.name))
-    sizes = ((result.nodes, "nodes"), (result.services, "Services"), (result.endpoints, "endpoints"))
-    page.line(("dim", " · ".join([f"Kubernetes {major}.{minor}", *(f"{count(n)} {what}" for n, what in sizes)])))
+    sizes = (many(result.nodes, "node"), many(result.services, "Service"), many(result.endpoints, "endpoint"))
+    page.line(("dim", " · ".join([f"Kubernetes {major}.{minor}", *sizes])))
     page.line()
     said = answer(result)
     page.prose(said.standing, said.verdict, f"{_MARKS[said.standing]} ")

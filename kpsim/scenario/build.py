@@ -15,6 +15,7 @@ from kpsim.errors import InputError, Problem
 from kpsim.kube.defaults import NODE_PORT_TYPES
 from kpsim.kube.reader import Reading
 from kpsim.kube.validation import ApiServer
+from kpsim.profiles.costs import profile_names
 from kpsim.proxy.faults import FaultParams
 from kpsim.scenario.model import ProfileChoice, RunParams, Scenario
 from kpsim.scenario.schema import DrawnPart, PresetPart, ScenarioDocument, ServicePart, SpecPart
@@ -26,7 +27,7 @@ from kpsim.scenario.sections.kubeproxy import odd_keys, proxy_params
 from kpsim.scenario.sections.modes import mode_problems
 from kpsim.scenario.sections.presets import preset_groups
 from kpsim.scenario.sections.thresholds import thresholds
-from kpsim.scenario.tree import Tree
+from kpsim.scenario.tree import Tree, did_you_mean
 from kpsim.scenario.words import problems_of, without_faults
 from kpsim.traffic.params import TrafficParams
 
@@ -181,6 +182,18 @@ def _oddities(parsed: ScenarioDocument, tree: Tree) -> Iterator[Problem]:
             "the nft backend of iptables is designed, not built yet",
             "write legacy, or leave it out",
         )
+    for measure in ("dns_latency", "dns_latency_absolute", "connection_latency"):
+        if measure in spec.thresholds and not spec.dns.clients_use_names:
+            what, mend = "is measured only where clients use names", "write dns: {clientsUseNames: true}"
+            yield tree.problem(("spec", "thresholds", measure), what, mend, on_key=True)
+    name, known = spec.profile.name, profile_names()
+    if name not in known and not name.endswith((".yaml", ".yml")):
+        mend = did_you_mean(name, known) or f"there are {', '.join(known)}, or a file's name"
+        yield tree.problem(("spec", "profile", "name"), f"there is no profile {name[:60]!r}", mend)
+    lock = spec.faults.xtables_lock
+    if lock.held and not lock.hold:
+        what, mend = "says how much of the time; hold, for how long each time, is missing", "e.g. {held: 0.1, hold: 1s}"
+        yield tree.problem(("spec", "faults", "xtablesLock", "held"), what, mend)
     if spec.run.warmup >= spec.run.duration:
         key: Key = ("spec", "run", "warmup" if tree.given(("spec", "run", "warmup")) else "duration")
         yield tree.problem(key, "the warm-up must be shorter than the duration, which includes it")

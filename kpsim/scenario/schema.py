@@ -68,6 +68,7 @@ API_VERSION = "kpsim/v1alpha1"
 _CLUSTER, _TRAFFIC, _CHURN, _FAULTS = ClusterParams(), TrafficParams(), ChurnParams(), FaultParams()
 _API, _CONTROLLERS = ApiServerParams(), ControllerManagerParams()
 _MOST_API_SERVERS = 100
+_MOST_PORTS = 65_456  # they are numbered from 80 on
 _PROFILE, _RUN, _PROXY, _GROUP = ProfileChoice(), RunParams(), ProxyParams(), ServiceGroup("", 0)
 
 
@@ -122,7 +123,7 @@ class ServicePart(Part):
     namespace: str = _GROUP.namespace
     type: Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"] = _GROUP.type
     cluster_ip: Literal["None"] | None = Field(None, alias="clusterIP")
-    ports: Positive = _GROUP.ports
+    ports: Annotated[Positive, Field(le=_MOST_PORTS)] = _GROUP.ports
     protocol: Literal["TCP", "UDP", "SCTP"] = _GROUP.protocol
     session_affinity: Literal["None", "ClientIP"] = _GROUP.session_affinity
     internal_traffic_policy: Literal["Cluster", "Local"] = _GROUP.internal_traffic_policy
@@ -156,8 +157,8 @@ def _service_tag(value: object) -> str:
 class ControllerManagerPart(Part):
     """kube-controller-manager's flags; left out, Kubernetes' defaults."""
 
-    qps: Rate | None = None
-    burst: Count | None = None
+    qps: Annotated[Rate, Field(gt=0)] | None = None
+    burst: Positive | None = None
     concurrent_service_endpoint_syncs: Positive | None = None
     max_endpoints_per_slice: Annotated[Positive, Field(le=1000)] | None = None
     endpoint_slice_updates_batch_period: Duration | None = None

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ValidationError
 
 from kpsim.documents import Key, dotted
 from kpsim.errors import Problem
-from kpsim.scenario.schema import Part, ScenarioDocument, ServicePart
+from kpsim.scenario.schema import Part, PresetPart, ScenarioDocument, ServicePart
 from kpsim.scenario.tree import Tree, did_you_mean
+from kpsim.units import format_duration
 
 __all__ = ["keys_of", "problems_of", "without_faults"]
 
@@ -78,7 +79,7 @@ def _has(here: object, part: str | int) -> bool:
 
 def _problem(kind: str, key: Key, context: dict[str, Any], value: object, tree: Tree) -> Problem:
     if kind == "extra_forbidden":
-        return tree.problem(key, "unknown key", _mend_key(key), on_key=True)
+        return tree.problem(key, "unknown key", _mend_key(key, tree), on_key=True)
     if kind == "missing":
         return tree.problem(key, "is missing", _example(key))
     if kind == "unit":
@@ -105,7 +106,9 @@ def _literal(key: Key, context: dict[str, Any], value: object, tree: Tree) -> Pr
 
 def _bound(kind: str, context: dict[str, Any], value: object) -> str:
     if kind == "less_than_equal":
-        return f"must be at most {context['le']:g}, not {_shown(value)}"
+        duration = isinstance(value, str) and value.endswith(("s", "m", "h"))
+        most = format_duration(context["le"]) if duration else f"{context['le']:g}"
+        return f"must be at most {most}, not {_shown(value)}"
     if kind == "greater_than":
         return f"must be more than {context['gt']:g}, not {_shown(value)}"
     if context["ge"] == 0:
@@ -131,19 +134,22 @@ def _example(key: Key) -> str:
         return "begin the file with apiVersion: kpsim/v1alpha1"
     if key == ("kind",):
         return "write kind: Scenario"
+    if key[-1] == "at":
+        return "say when, since the run began: {at: 30s, …}"
     if key[-1] == "name":
         return "give the group a name: {name: web, count: 100, endpoints: 5}"
     return ""
 
 
-def _mend_key(key: Key) -> str:
+def _mend_key(key: Key, tree: Tree) -> str:
     """The key that was meant: the nearest beside it, or where in the schema this one belongs."""
-    word = str(key[-1])
-    model = _model_at(key[:-1])
+    word, item = str(key[-1]), tree.at(key[:-1])
+    preset = isinstance(item, dict) and "preset" in item  # in a list that holds groups, presets and objects
+    model = PresetPart if preset else _model_at(key[:-1])
     beside = keys_of(model) if model is not None else []
     near = did_you_mean(word, beside)
-    if near:
-        return near
+    if near or preset:
+        return near or f"there are {', '.join(beside)}"
     homes = [home for home in _homes().get(word, ()) if home != dotted(key[:-1])]
     if homes:
         return f"{word} belongs under {homes[0]}"

@@ -140,3 +140,62 @@ def test_a_wrong_mode_is_refused(kpsim: Shell, mode: str, says: str) -> None:
     answer = kpsim("explain", "service", "web-0", "-f", kpsim.small(), "--mode", mode)
     assert answer.code == 3
     assert says in answer.err
+
+
+LOCAL = SMALL.replace("endpoints: 2}", "endpoints: 1, type: LoadBalancer, internalTrafficPolicy: Local}")
+
+
+@pytest.mark.parametrize(
+    ("mode", "becomes", "called"),
+    [
+        ("iptables", "dropped: the client waits", "dropped"),
+        ("nftables", "dropped: the client waits", "dropped"),
+        ("ebpf", "connect() fails at once", "refused"),
+        ("kernelspace", "not refused: its packets find no load balancer", "dropped"),
+    ],
+)
+def test_a_local_policy_is_told_of_a_node_without_endpoints(kpsim: Shell, mode: str, becomes: str, called: str) -> None:
+    """Not that everybody is refused: nodes with endpoints serve them, and what drops does not refuse."""
+    said = kpsim("explain", "service", "web-0", "-f", kpsim.write("local.yaml", LOCAL), "--mode", mode).out
+    assert "internalTrafficPolicy: Local: such traffic stays on its node (below: one without endpoints)" in said
+    assert "  rules on a node without endpoints of it\n" in said
+    assert f"=> nobody on such a node may serve it: {becomes}" in said
+    assert f"    {called} " in said
+    assert "    first " in said
+    assert "First and later packets: on a node that has an endpoint." in said
+
+
+def test_a_mode_that_falls_back_says_so_and_a_grown_load_balancer_has_its_address(kpsim: Shell) -> None:
+    said = kpsim("explain", "service", "web-0", "-f", kpsim.write("local.yaml", LOCAL), "--mode", "ipvs").out
+    assert "there this mode takes any endpoint, if the Service is reached from outside too" in said
+    assert "=> it goes to " in said
+    assert "at 100.64.0.8 too (external or load balancer addresses)" in said
+    assert "TCP  100.64.0.8:80" in said
+    assert "pending" not in said
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (("--to", "web-0"), 0, "TCP 10.191.255.254 -> 10.96.1.1:80 on node-0"),
+        (("--to", "web-1:80"), 0, "-> 10.96.1.2:80 on node-0"),
+        (("--to", "web"), 3, "no rules are written for a Service default/web\n    did you mean default/web-"),
+        (("--to", "web-0:81"), 3, "default/web-0 has no port 81\n    it has 80"),
+        (("--to", "10.96.1.1:65536"), 3, "'10.96.1.1:65536' is neither ip:port nor namespace/name"),
+        (("--to", "[::1]:80"), 3, "10.191.255.254 cannot send to ::1, an address of the other IP family"),
+    ],
+)
+def test_a_packet_goes_to_a_service_by_its_name_as_kubectl_takes_it(
+    kpsim: Shell, options: tuple[str, ...], code: int, says: str
+) -> None:
+    answer = kpsim("explain", "packet", "-f", kpsim.small(), *options)
+    assert (answer.code, says in answer.out + answer.err) == (code, True)
+
+
+def test_who_is_refused_outside_has_no_socket_on_the_node(kpsim: Shell) -> None:
+    file = kpsim.write("local.yaml", LOCAL.replace("count: 2", "count: 1").replace("endpoints: 1", "endpoints: 0"))
+    ask = ("explain", "packet", "-f", file, "--mode", "ebpf", "--to")
+    assert "EHOSTUNREACH" in kpsim(*ask, "web-0").out
+    outside = kpsim(*ask, "100.64.0.8:80", "--from", "outside").out
+    assert "rejected: the client is told at once (ICMP port unreachable)" in outside
+    assert "EHOSTUNREACH" not in outside

@@ -32,7 +32,7 @@ def test_a_qualified_name_walks_the_search_path_first(kpsim: Shell) -> None:
     assert said.count("NXDOMAIN") == 6
     assert "8 queries in 4 tries" in said
     assert "6 queries fewer" in said
-    assert "0.4% of lookups [0%, 4%] wait 5 s more" in said
+    assert "0.4 % of lookups [0, 4] wait 5 s more" in said
     once = explain(kpsim, "web.default.svc.cluster.local.").out
     assert "2 queries in 1 try" in once
     assert "fewer" not in once
@@ -54,6 +54,8 @@ def test_the_namespace_asked_from_decides_what_a_short_name_means(kpsim: Shell) 
         ("each", "=> each.default.svc.cluster.local: 3 addresses"),
         ("lost", "Service default/lost has no ready endpoint; its name is answered all the same"),
         ("_http._tcp.web", "SRV: 0 100 80 web.default.svc.cluster.local"),
+        ("_web._tcp.web", "=> no such record: Service default/web has no port of that name and protocol"),
+        ("www.example.com", "with its last dot, it is the first name tried: 6 queries fewer"),
         ("www.example.com", "4. www.example.com\n       A: outside the cluster, so CoreDNS asks its upstream"),
         ("web.default.", "did you mean web.default.svc.cluster.local.?"),
     ],

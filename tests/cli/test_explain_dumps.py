@@ -78,7 +78,9 @@ def test_what_is_told(kpsim: Shell, text: str, options: tuple[str, ...], says: s
     [
         (("--to", "prod/webb"), "--to: no rule in the dump names a Service prod/webb\n    did you mean prod/web?"),
         (("--to", "prod/web:90"), "--to: prod/web has no port 90\n    it has 80 (http)"),
-        (("--to", "web"), "--to: 'web' is neither ip:port nor namespace/name"),
+        (("--to", "web"), "--to: no rule in the dump names a Service default/web\n    give its ip:port"),
+        (("--to", "10.1.0.5"), "--to: '10.1.0.5' is neither ip:port nor namespace/name"),
+        (("--to", "10.1.0.5:80801"), "--to: '10.1.0.5:80801' is neither ip:port nor namespace/name"),
         (("--to", "1.2.3:80"), "--to: '1.2.3' is no address"),
         (("--to", "prod/web", "--from", "here"), "write an address, pod, node or outside"),
         (("--to", "prod/web", "--node-ip", "here"), "--node-ip: 'here' is no address"),

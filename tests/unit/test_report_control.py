@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import kpsim
 from kpsim.controlplane.deliveries import Delivery, DeliveryLog
@@ -55,15 +56,45 @@ def test_nothing_is_drawn_of_nothing(result: Result) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({}, "The API server's seats are 114 % used"),
-        ({"seats_writes_per_s": None}, "The control plane sends 200 MB/s to kube-proxies; the controller's own"),
-        ({"seats_writes_per_s": None, "bytes_per_s": np.full(10, 1e9)}, "The API server's network is 80 % used"),
-        ({"seats_writes_per_s": 400.0, "client_writes_per_s": 50.0}, "The controller's own request limit is 80 % used"),
+        ({}, "The API server's seats are 229 % used at the busiest; the control plane sends up to 200 MB/s"),
+        (
+            {"seats_writes_per_s": None, "client_writes_per_s": 320.0},
+            "The control plane sends up to 200 MB/s to kube-proxies; a controller's own request limit is the nearest",
+        ),
+        ({"seats_writes_per_s": None, "bytes_per_s": np.full(10, 1.2e9)}, "The API server's network is 96 % used"),
+        ({"seats_writes_per_s": 400.0, "client_writes_per_s": 50.0}, "A controller's own request limit is 160 % used"),
+        (
+            {"client_writes_per_s": 100.0, "seats_writes_per_s": None, "endpoints_writes_per_s": np.full(10, 90.0)},
+            "A controller's own request limit is 90 % used",
+        ),
     ],
 )
-def test_the_title_names_the_nearest_limit(result: Result, changes: dict[str, object], said: str) -> None:
+def test_the_title_names_the_nearest_limit_of_the_busiest_time(
+    result: Result, changes: dict[str, object], said: str
+) -> None:
     load = replace(LOAD, **changes)  # type: ignore[arg-type]  # fields of a load
     assert writes.headline(replace(result, control=load)).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("wrote", "side", "height"),
+    [
+        ([2.0, 3, 2, 3, 2, 3, 2, 3], 0, 20.0),  # far below: just above the limit's line
+        ([2.0, 22, 24, 2, 2, 3, 2, 3], 1, 20.0),  # a burst through it: in the other half
+        ([2.0, 22, 24, 2, 2, 25, 2, 22], 0, 24.0),  # bursts in both halves: above the lower one
+        ([25.0, 24, 25, 24, 25, 24, 25, 24], 0, 13.0),  # all above it: below its line
+    ],
+)
+def test_a_limit_is_named_where_nothing_is_drawn(wrote: list[float], side: int, height: float) -> None:
+    with drawing():
+        axes = Figure().subplots()
+    axes.set_yscale("log")
+    axes.set_ylim(1, 200)
+    half, at = writes._free_place(axes, [np.array(wrote)], 20.0, [], 0)
+    assert half == side
+    assert at == pytest.approx(height, rel=0.01)
+    if height == 20:
+        assert writes._free_place(axes, [np.array(wrote)], 20.0, [22.0], 0)[1] < 20, "not through another limit's line"
 
 
 def test_the_waterfall_says_which_stage_is_longest(result: Result) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from kpsim.cluster.events import Ending, Event, NodeLoss, Rollout
+from kpsim.cluster.events import Drain, Ending, Event, NodeLoss, Rollout
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.experiment.replications import run_scenario
 from kpsim.experiment.result import EventOutcome
@@ -97,6 +97,14 @@ def test_each_event_has_its_own_errors() -> None:
     assert third.propagation_s is None  # nobody has noticed when the run is over
     assert first.last_s is not None
     assert first.last_s < 30
+
+
+def test_services_created_later_do_not_lengthen_the_propagation() -> None:
+    """They come with endpoints that are gone from elsewhere by then: no rule of theirs ever led there."""
+    churn = ChurnParams(services_created_per_s=0.5, pod_shutdown_s=0.1)
+    drained = outcomes(Drain(20.0), churn=churn, kube_proxy=ProxyParams(mode="iptables"))[0]
+    assert drained.propagation_s is not None
+    assert 0 < drained.propagation_s < 3
 
 
 def test_long_connections_break_when_their_pod_ends() -> None:

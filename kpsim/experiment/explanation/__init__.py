@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kpsim.experiment.explanation.story import VERDICTS
 from kpsim.experiment.explanation.subject import Subject, entrances, facts_of, find_service
 from kpsim.experiment.replications import build_cluster
 from kpsim.profiles.costs import Costs
@@ -36,10 +37,11 @@ class CostLine:
 
 @dataclass(frozen=True, slots=True)
 class PortExplanation:
-    """One service port."""
+    """One service port; ``where`` is the node whose rules these are."""
 
     headline: str
     facts: tuple[str, ...]
+    where: str
     rules: tuple[str, ...]
     path: tuple[str, ...]
     verdict: str
@@ -65,7 +67,7 @@ def explain_service(scenario: Scenario, name: str) -> Explanation:
     mode, costs = mode_of(scenario, scenario.kube_proxy.mode)
     about_it = tuple(w for w in warnings if name in w or not w.startswith("Service "))
     headline = f"Service {name}, type {subject.type}, under kube-proxy mode {mode.name}"
-    facts = tuple(facts_of(subject, ignores_policies=mode.ignores_policies))
+    facts = tuple(facts_of(subject, ignores_policies=mode.ignores_policies, falls_back=mode.falls_back))
     if not cluster.services.proxied[subject.row]:
         return Explanation(headline, facts, (), (), about_it)
     total = int(start_counts(cluster, mode).dispatch.sum())
@@ -85,27 +87,46 @@ def _explain_port(
     draw = int(stream(scenario.run.seed, "explain", q).integers(0, 1 << 32))
     walk = mode.walk(rules, q, draw, q)
     name = f" {cluster.port_name[q]}" if cluster.port_name[q] else ""
-    served = walk.pod >= 0
-    verdict = f"it goes to {view.address(q, walk.pod)}, and so does the rest of the connection" if served else (
-        f"nobody can serve it: {mode.words.refused}"
-    )  # fmt: skip
+    served, local = walk.pod >= 0, _is_local(subject, mode)
+    verdict = f"it goes to {view.address(q, walk.pod)}, and so does the rest of the connection"
     return PortExplanation(
         headline=f"port{name} {subject.ip}:{cluster.port_number[q]}/{cluster.port_protocol[q]}",
         facts=tuple(entrances(subject, q, mode.words.outside)),
+        where="a node without endpoints of it" if local else "every node",
         rules=tuple(mode.listing(rules, subject.name)),
         path=tuple(f"{number}. {line}" for number, line in enumerate(mode.path(rules, q, walk, total), 1)),
-        verdict=verdict,
-        costs=_cost_lines(mode, costs, total, len(subject.pods)),
+        verdict=verdict if served else _nobody(subject, mode),
+        costs=_cost_lines(mode, costs, total, len(subject.pods), unserved="" if served else _unserved(subject, mode)),
         later=mode.words.later if served else "",
     )
 
 
-def _cost_lines(mode: Mode, costs: Costs, total: int, usable: int) -> tuple[CostLine, ...]:
-    """Stages of a first packet (or a refused one) and of a later one; scans at the middle of the list."""
-    states = (PacketState.FIRST, PacketState.LATER) if usable else (PacketState.REFUSED,)
+def _is_local(subject: Subject, mode: Mode) -> bool:
+    """Whether some of its traffic stays on its node, so that nodes with its endpoints have other rules."""
+    policy = subject.local("internal") or subject.local("external")
+    return bool(subject.pods) and policy and not mode.ignores_policies
+
+
+def _nobody(subject: Subject, mode: Mode) -> str:
+    """What becomes of a packet that finds no endpoint, because there is none or because of a Local policy."""
+    if not _is_local(subject, mode):
+        return f"nobody can serve it: {mode.words.refused}"
+    drops = mode.refuses and _unserved(subject, mode) == "dropped"
+    return f"nobody on such a node may serve it: {VERDICTS['DROP'] if drops else mode.words.refused}"
+
+
+def _unserved(subject: Subject, mode: Mode) -> str:
+    """What a packet is called that finds no endpoint."""
+    drops = not mode.refuses or (mode.drops_without_local and _is_local(subject, mode))
+    return "dropped" if drops else PacketState.REFUSED.value
+
+
+def _cost_lines(mode: Mode, costs: Costs, total: int, usable: int, *, unserved: str) -> tuple[CostLine, ...]:
+    """Stages of a first packet and of a later one, and of one nobody serves; scans at the middle of the list."""
+    states = (PacketState.FIRST, PacketState.LATER) if usable else ()
     lines = []
-    for state in states:
-        packet, sum_s = state.value, 0.0
+    for state in (*states, PacketState.REFUSED) if unserved else states:
+        packet, sum_s = unserved if state is PacketState.REFUSED else state.value, 0.0
         stages = mode.stages(state)
         for stage in stages:
             mean, most = _steps(mode, stage, total, usable)
@@ -142,6 +163,8 @@ def _footnotes(scenario: Scenario, subject: Subject, mode: Mode, costs: Costs, t
                 measured = costs.coefficients[name].measured_to or 0
                 what = f"{stage.name}, measured up to {measured:,.0f} steps and here up to {most:,} ({times:.1f}x)"
                 notes.append(f"Extrapolated: {what}.")
+    if _is_local(subject, mode) and subject.local("internal"):
+        notes.append("First and later packets: on a node that has an endpoint.")
     if mode.scan_rotates and subject.pods:
         notes.append("The place in the list changes with every sync, so the average is what counts, not today's place.")
     return tuple(notes)

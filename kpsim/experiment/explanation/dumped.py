@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
 from kpsim.errors import InputError, Place, Problem
-from kpsim.experiment.explanation.story import OUTSIDE, VERDICTS, PacketStory, address, sent, socket
+from kpsim.experiment.explanation.story import OUTSIDE, VERDICTS, PacketStory, address, named, sent, socket
 from kpsim.proxy.dumps.detection import gaps
 from kpsim.proxy.dumps.findings import Key, PortFindings
 from kpsim.proxy.dumps.walk.journey import Journey, follow
@@ -124,9 +124,10 @@ def _neighbour(endpoints: Sequence[str], family: int) -> str:
 
 def _destination(dumped: DumpedNode, text: str, protocol: str) -> tuple[str, int, str]:
     """Address, port and protocol of ``--to``."""
-    if "/" not in text:
+    service = named(text)
+    if service is None:
         return (*socket(text), protocol)
-    name, _, port = text.partition(":")
+    name, port = service
     ports = {key: found for key, found in dumped.findings.ports.items() if _addresses(found)}
     mine = {key: found for key, found in ports.items() if f"{key[0]}/{key[1]}" == name}
     if not mine:

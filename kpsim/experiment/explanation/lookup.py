@@ -147,6 +147,10 @@ def _verdict(last: Sequence[Answer], asked: str, known: Known) -> str:
         kind = "" if found.kind in ("A", "AAAA") else f"{found.kind} "
         records = "records" if len(found.records) > 1 else "record"
         return f"=> {found.name}: {len(found.records):,} {f'{kind}{records}' if kind else what}"
+    labels = [label for label in asked.split(".") if not label.startswith("_")]
+    service = f"{labels[1] if len(labels) > 1 else known.namespace}/{labels[0]}"
+    if asked.startswith("_") and service in known.services():
+        return f"=> no such record: Service {service} has no port of that name and protocol"
     near = _near(asked, known)
     hint = f"; did you mean {near}?" if near else ""
     if any(answer.outcome == "no data" for answer in last):
@@ -185,7 +189,8 @@ def _costs(exchanges: Sequence[tuple[int, int]], upstream: int, expected: Estima
         race = load_defaults().coefficients["dns.udp_race"]
         pairs = sum(trips == 1 and queries > 1 for trips, queries in exchanges)
         if pairs:
-            share = f"{pairs * race.value:.1%} of lookups [{pairs * race.low:.0%}, {pairs * race.high:.0%}]"
+            value, low, high = (f"{100 * pairs * share:.2g}" for share in (race.value, race.low, race.high))
+            share = f"{value} % of lookups [{low}, {high}]"
             yield f"{share} wait {load_defaults().value('dns.timeout'):g} s more, where conntrack drops one of a pair"
 
 
@@ -198,7 +203,7 @@ def _ms(found: Estimate) -> str:
 def _notes(steps: Sequence[Step], every: Sequence[Answer], times: CacheTimes, zone: Zone) -> Iterator[str]:
     if steps[-1].found and len(steps) > 1:
         saved = sum(step.queries for step in steps[:-1])
-        yield f"Written {steps[-1].name}. with its last dot, it is found at the first try: {saved} queries fewer."
+        yield f"Written {steps[-1].name}. with its last dot, it is the first name tried: {saved} queries fewer."
     service = _about(every, zone)
     if service:
         yield service

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 
 from kpsim.cluster.columns import Cluster
 from kpsim.errors import InputError, Place, Problem
-from kpsim.experiment.explanation.story import OUTSIDE, VERDICTS, PacketStory, address, sent, socket
+from kpsim.experiment.explanation.story import OUTSIDE, VERDICTS, PacketStory, address, named, sent, socket
 from kpsim.experiment.replications import build_cluster
 from kpsim.profiles.costs import Costs
 from kpsim.proxy.contract import Mode, PacketState
@@ -62,6 +62,9 @@ def explain_packet(scenario: Scenario, source: str, destination: str, protocol: 
     """
     found = NodeRules.of(scenario, node)
     packet = Packet(_source(found, source), *_destination(found, destination, protocol.upper()))
+    if (":" in packet.source) != (":" in packet.destination):
+        what = f"{packet.source} cannot send to {packet.destination}, an address of the other IP family"
+        raise InputError([Problem(Place(), key="--from", what=what, mend="give two addresses of one family")])
     trace = found.mode.trace(found.rules, found.config, packet)
     first = sum(
         float(found.costs.seconds(s.work)) for s in found.mode.stages(PacketState.FIRST) if s.steps.value == "once"
@@ -73,7 +76,7 @@ def explain_packet(scenario: Scenario, source: str, destination: str, protocol: 
             f"kube-proxy mode {found.mode.name}"
         ),
         met=trace.met,
-        verdict=_verdict(trace, found.mode),
+        verdict=_verdict(trace, found.mode, outside=source == "outside"),
         notes=(
             f"{found.rules.dispatch:,} rules lead to service ports here; `kpsim explain service` prices the way.",
             _price(scenario, found.mode.words.later, first, later),
@@ -89,9 +92,11 @@ def _price(scenario: Scenario, later: str, first_s: float, later_s: float) -> st
     )
 
 
-def _verdict(trace: Trace, mode: Mode) -> str:
+def _verdict(trace: Trace, mode: Mode, *, outside: bool) -> str:
     if trace.verdict == "DNAT":
         return sent(trace.endpoints, trace.masqueraded)
+    if trace.verdict == "REJECT" and outside:
+        return VERDICTS["REJECT"]  # the words of a mode are those to a client on the node
     return mode.words.refused if trace.verdict in ("REJECT", "CLOSED") else VERDICTS[trace.verdict]
 
 
@@ -103,13 +108,14 @@ def _source(found: NodeRules, text: str) -> str:
 
 def _destination(found: NodeRules, text: str, protocol: str) -> tuple[str, int, str]:
     """Address, port and protocol of ``--to``."""
-    if "/" not in text:
+    service = named(text)
+    if service is None:
         return (*socket(text), protocol)
-    name, _, port = text.partition(":")
+    name, port = service
     mine = [s.info for s in found.states if s.info.service == name]
     if not mine:
         near = get_close_matches(name, {s.info.service for s in found.states}, n=1)
-        mend = f"did you mean {near[0]}?" if near else ""
+        mend = f"did you mean {near[0]}?" if near else "write namespace/name[:port] or ip:port"
         raise InputError([Problem(Place(), key="--to", what=f"no rules are written for a Service {name}", mend=mend)])
     chosen = [i for i in mine if port in ("", str(i.port), i.port_name)]
     if not chosen:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from kpsim.errors import InputError, Place, Problem
 
-__all__ = ["OUTSIDE", "VERDICTS", "PacketStory", "address", "sent", "socket"]
+__all__ = ["OUTSIDE", "VERDICTS", "PacketStory", "address", "named", "sent", "socket"]
 
+MOST_PORT = 65_535
 OUTSIDE = "203.0.113.77"  # an address nobody has, for a client outside the cluster
 
 VERDICTS = {
@@ -46,10 +47,23 @@ def address(text: str, option: str) -> str:
         raise InputError([problem]) from None
 
 
+def named(text: str) -> tuple[str, str] | None:
+    """A Service of ``--to`` as ``namespace/name``, and its port; ``None`` where ``text`` is ``ip:port``.
+
+    A name alone is one in the namespace default.
+    """
+    name, _, port = text.partition(":")
+    if "/" in name:
+        return name, port
+    if not name or ":" in port or "[" in text or name.replace(".", "").isdecimal():
+        return None
+    return f"default/{name}", port
+
+
 def socket(text: str) -> tuple[str, int]:
     """``ip:port`` of ``--to``.  Raises :class:`InputError` if it is neither that nor a Service's name."""
     ip, _, port = text.rpartition(":")
-    if not port.isdigit():
+    if not port.isdecimal() or int(port) > MOST_PORT:
         what = f"{text!r} is neither ip:port nor namespace/name"
         raise InputError([Problem(Place(), key="--to", what=what, mend="e.g. default/web:80 or 10.96.0.10:53")])
     return address(ip.strip("[]"), "--to"), int(port)

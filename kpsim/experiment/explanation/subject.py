@@ -15,7 +15,7 @@ from kpsim.kube.resolve import resolve
 from kpsim.kube.service.hints import AUTOMATIC
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.rules import NodeView
-from kpsim.proxy.states import node_config
+from kpsim.proxy.states import node_config, port_info
 from kpsim.proxy.sync.timeline import usable_at_start
 from kpsim.scenario.model import Scenario
 
@@ -49,6 +49,10 @@ class Subject:
     def ip(self) -> str:
         """Its ClusterIP."""
         return dotted(int(self.cluster.services.cluster_ip[self.row]))
+
+    def local(self, policy: str) -> bool:
+        """Whether its ``internal`` or ``external`` traffic policy is Local."""
+        return bool(getattr(self.cluster.services, f"{policy}_local")[self.row])
 
     @property
     def endpoints(self) -> int:
@@ -109,7 +113,7 @@ def _no_such(cluster: Cluster, name: str) -> Problem:
     return Problem(Place(), what=f"there is no Service {name}", mend=mend)
 
 
-def facts_of(subject: Subject, *, ignores_policies: bool = False) -> Iterator[str]:
+def facts_of(subject: Subject, *, ignores_policies: bool = False, falls_back: bool = False) -> Iterator[str]:
     """What it is and who serves it, before any rule."""
     namespace, _, bare = subject.name.partition("/")
     dns = f"{bare}.{namespace}.svc.cluster.local"
@@ -137,8 +141,10 @@ def facts_of(subject: Subject, *, ignores_policies: bool = False) -> Iterator[st
     if service and (service.traffic_distribution or service.topology_mode in AUTOMATIC):
         yield _topology(subject, service)
     for policy in ("external", "internal"):
-        if service and getattr(service, f"{policy}_traffic_policy") == "Local":
+        if subject.local(policy):
             stays = "such traffic stays on its node (below: one without endpoints)"
+            if falls_back:
+                stays += "; there this mode takes any endpoint, if the Service is reached from outside too"
             yield f"{policy}TrafficPolicy: Local: {'this mode ignores it' if ignores_policies else stays}"
 
 
@@ -166,11 +172,11 @@ def _why_nobody(subject: Subject, selector: str) -> Iterator[str]:
 
 def entrances(subject: Subject, q: int, how: str) -> Iterator[str]:
     """Where else the port is reached, and ``how`` such a packet's way differs."""
-    cluster, service = subject.cluster, subject.service
+    service, info = subject.service, port_info(subject.cluster, q)
     if subject.pods:
         yield f"endpoints: {subject.addresses(q)}"
-    node_port = int(cluster.port_node_port[q])
-    outside = [*service.external_ips, *service.load_balancer_ips] if service else []
+    node_port, made_up = info.node_port, (*info.external_ips, *info.load_balancer_vips)
+    outside = [*service.external_ips, *service.load_balancer_ips] if service else made_up
     if node_port:
         yield f"on every node's address too, at NodePort {node_port}"
     if outside:

@@ -198,6 +198,8 @@ def log_ticks(axis: Axis, low: float, high: float, unit: str = "") -> None:
     decades = math.log10(high / low)
     ticks = _round_values(low, high, (1.0,) if decades > 3.2 else (1.0, 3.0) if decades > 1.8 else (1.0, 2.0, 5.0))
     if len(ticks) < 3:
+        ticks = _round_values(low, high, tuple(float(step) for step in range(1, 10)))
+    if len(ticks) < 3:
         ticks = np.asarray([t for t in MaxNLocator(5).tick_values(low, high) if low <= t <= high])
     axis.set_major_locator(FixedLocator(ticks.tolist()))
     axis.set_major_formatter(FuncFormatter(lambda value, _: compact(value, unit)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from kpsim.experiment.result import ModeResult, PositionBin, Result
 from kpsim.report.figures.canvas import Picture, Sheet
@@ -64,6 +65,7 @@ def picture(result: Result) -> Picture | None:
         said.append(f"{mode}: from {quantity(bins[0].mean_s, 's')} to {quantity(bins[-1].mean_s, 's')}, {each}")
     sheet.key(theory, "model: fixed + slope × position")
     axes.set_xlim(0, far)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 2.5, 5, 10], integer=True))
     axes.set_ylim(0, 1.08 * axes.dataLim.y1)
     axes.xaxis.set_major_formatter(lambda value, _: count(value))
     axes.set_xlabel("position: rules from the top of the Service chain")

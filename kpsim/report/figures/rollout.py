@@ -126,7 +126,8 @@ def _bar(sheet: Sheet, axes: Axes, mode: str, outcome: EventOutcome, at: float) 
     """One mode's error window as a bar near the top of the panel."""
     color = mode_style(mode).color
     if outcome.course.errors_s is None:
-        sheet.key(Patch(facecolor="none", edgecolor=color), f"{mode}: no errors")
+        where = " in this replication" if outcome.packets else ""
+        sheet.key(Patch(facecolor="none", edgecolor=color), f"{mode}: no errors{where}")
         return
     start, stop = (time - outcome.at_s for time in outcome.course.errors_s)
     share = axes.get_xaxis_transform()  # across by time, upwards by share of the panel

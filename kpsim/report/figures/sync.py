@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from kpsim.experiment.result import ModeResult, Result, SyncPoint
 from kpsim.report.figures.canvas import Picture, Sheet, log_ticks
 from kpsim.report.style import INK, Dashes, mode_style
-from kpsim.report.wording.quantity import compact, count, quantity
+from kpsim.report.wording.quantity import compact, count, many, quantity
 from kpsim.report.wording.ranking import listed
 
 __all__ = ["allowed_s", "crossing", "curve", "headline", "picture", "seconds_at"]
@@ -153,6 +153,6 @@ def _scales(sheet: Sheet, points: list[SyncPoint], result: Result) -> None:
     if inside:
         sheet.mark_y(axes, bound, compact(bound, "s"))
     if result.services > 0:
-        sheet.mark_x(axes, result.services, f"today: {count(result.services)} Services")
+        sheet.mark_x(axes, result.services, f"today: {many(result.services, 'Service')}")
     axes.set_xlabel("Services in the cluster, same mix as today (log scale)")
     axes.set_ylabel("one sync (log scale)")

@@ -18,6 +18,7 @@ __all__ = [
     "estimate",
     "factor",
     "glued",
+    "many",
     "nearest_prefix",
     "percent",
     "plain",
@@ -104,6 +105,11 @@ def estimate(found: Estimate | None, unit: str = "") -> str:
 def count(value: float) -> str:
     """A number of things: "83,850"."""
     return f"{value:,.0f}" if math.isfinite(value) else EMPTY
+
+
+def many(value: float, noun: str) -> str:
+    """A number of things with their name: "1 Service", "83,850 endpoints"."""
+    return f"{count(value)} {noun}{'' if value == 1 else 's'}"
 
 
 def percent(share: float) -> str:

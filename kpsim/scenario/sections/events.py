@@ -232,7 +232,7 @@ def events_of(
         if event.at_s >= stage.duration_s:
             end = format_duration(stage.duration_s)
             what = f"{format_duration(event.at_s)} is not before the end of the run, {end}"
-            problems.append(tree.problem((*key, "at"), what))
+            problems.append(tree.problem((*key, "at"), what, "let it begin earlier, or raise run.duration"))
         elif event.at_s < stage.warmup_s:
             warnings.append(f"changes.events[{index}] begins during the warm-up; what happens in it is not measured")
         found.append(event)

@@ -54,7 +54,11 @@ def _wrong(name: str, version: Version) -> tuple[str, str] | None:
         return f"there is no mode {name[:60]!r}", near or known
     at = "{}.{}".format(*version)
     if entry.since and version < entry.since:
-        return f"the mode {name} is not in Kubernetes {at} yet: it came with {'{}.{}'.format(*entry.since)}", ""
+        came = "{}.{}".format(*entry.since)
+        what = f"the mode {name} is not in Kubernetes {at} yet: it came with {came}"
+        return what, f'take another mode, or kubernetes.version: "{came}"'
     if entry.removed and version >= entry.removed:
-        return f"the mode {name} is not in Kubernetes {at} any more: it went with {'{}.{}'.format(*entry.removed)}", ""
+        (major, minor) = entry.removed
+        what = f"the mode {name} is not in Kubernetes {at} any more: it went with {major}.{minor}"
+        return what, f'take another mode, or kubernetes.version: "{major}.{minor - 1}"'
     return None

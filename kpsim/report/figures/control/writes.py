@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,30 +20,34 @@ __all__ = ["headline", "picture"]
 _DOTTED = (0, (1.2, 1.8))
 _BUSY = 0.5  # of a limit: from here on the limit is named first
 _ENOUGH = 5  # writes in a stretch of time, so that its rate says something
+_NAME_HEIGHT = 0.08  # of a limit's name, as a share of the panel
 _BLUE, _LIGHT = "#004C7D", "#8FB3CC"
 
 
-def _write_limit(load: ControlLoad) -> tuple[float, str]:
-    """The lower of the limits that hold for slice writes, and its name with its verb."""
-    limits = [(load.client_writes_per_s, "the controller's own request limit is")]
+def _shares(load: ControlLoad) -> list[tuple[float, str]]:
+    """How much of each limit the busiest stretch of time uses, and the limit's name with its verb.
+
+    Each controller has a client of its own; Endpoints objects take no seats here [A28].
+    """
+    slices, older = float(load.writes_per_s.max()), float(load.endpoints_writes_per_s.max())
+    shares = [(max(slices, older) / load.client_writes_per_s, "a controller's own request limit is")]
     if load.seats_writes_per_s is not None:
-        limits.append((load.seats_writes_per_s, "the API server's seats are"))
-    return min(limits)
+        shares.append((slices / load.seats_writes_per_s, "the API server's seats are"))
+    shares.append((float(load.bytes_per_s.max()) / load.egress_bytes_per_s, "the API server's network is"))
+    return shares
 
 
 def headline(result: Result) -> str:
-    """How much of the nearest limit is used."""
-    load = result.control
-    assert load is not None
-    limit, whose = _write_limit(load)
-    shares = [(float(load.writes_per_s.mean()) / limit, whose)]
-    shares.append((float(load.bytes_per_s.mean()) / load.egress_bytes_per_s, "the API server's network is"))
-    share, name = max(shares)
-    sent = quantity(float(load.bytes_per_s.mean()), "B/s")
+    """How much of the nearest limit is used when the control plane is busiest."""
+    assert result.control is not None
+    load = _merged(result.control)
+    share, name = max(_shares(load))
+    sent = quantity(float(load.bytes_per_s.max()), "B/s")
     if share >= _BUSY:
-        return f"{name[0].upper()}{name[1:]} {percent(share)} used; the control plane sends {sent} to kube-proxies"
+        used = f"{name[0].upper()}{name[1:]} {percent(share)} used at the busiest"
+        return f"{used}; the control plane sends up to {sent} to kube-proxies"
     room = factor(1 / share) if share > 0 else "any number of times"
-    return f"The control plane sends {sent} to kube-proxies; {name} the nearest limit, {room} away"
+    return f"The control plane sends up to {sent} to kube-proxies; {name} the nearest limit, {room} away at the busiest"
 
 
 def picture(result: Result) -> Picture | None:
@@ -61,8 +67,8 @@ def picture(result: Result) -> Picture | None:
     limits = [(load.client_writes_per_s, "client limit")]
     if load.seats_writes_per_s is not None:
         limits.append((load.seats_writes_per_s, "seats"))
-    _scale(writes, [values for _, values, _ in shown], limits, "")
-    _scale(sent, [load.bytes_per_s], [(load.egress_bytes_per_s, "network")], "B")
+    _limits(writes, [values for _, values, _ in shown], limits, "")
+    _limits(sent, [load.bytes_per_s], [(load.egress_bytes_per_s, "network")], "B")
     writes.set_ylabel("writes a second (log scale)")
     sent.set_ylabel("sent a second (log scale)")
     for axes in sheet.axes:
@@ -73,8 +79,9 @@ def picture(result: Result) -> Picture | None:
     sent_at_most = quantity(load.egress_bytes_per_s, "B/s")
     alt = f"Limits: {said}; network {sent_at_most}"
     note = (
-        "Means over stretches of time and replications. Dotted: what the controller's client, the API server's seats "
-        "(one server, default priority levels, nothing borrowed) and its network let through."
+        "Means over stretches of time and replications; the key has those of the run, the title the busiest stretch, "
+        "which a client's burst may carry over its limit. Dotted: what a controller's client, the API servers' seats "
+        "(default priority levels, nothing borrowed) and their network let through."
     )
     return sheet.picture(alt, note)
 
@@ -82,6 +89,8 @@ def picture(result: Result) -> Picture | None:
 def _merged(load: ControlLoad) -> ControlLoad:
     """The same over longer stretches of time, if there are few writes in each."""
     step_s = 2 * load.time_s[0]
+    if not load.writes_per_s.any():
+        return load
     wanted = _ENOUGH / float(load.writes_per_s.mean() * step_s)
     merge = next((n for n in range(1, len(load.time_s)) if n >= wanted and len(load.time_s) % n == 0), 1)
     columns = (load.time_s, load.writes_per_s, load.endpoints_writes_per_s, load.bytes_per_s)
@@ -104,16 +113,48 @@ def _steps(sheet: Sheet, axes: Axes, load: ControlLoad, values: F64, color: str,
     sheet.key(line, text)
 
 
-def _scale(axes: Axes, drawn: list[F64], limits: list[tuple[float, str]], unit: str) -> None:
+def _limits(axes: Axes, drawn: list[F64], limits: list[tuple[float, str]], unit: str) -> None:
     """A log scale that holds the curves and those limits that are less than three decades away, each named."""
     values = np.concatenate(drawn)
     values = values[values > 0] if values.any() else np.ones(1)
-    near = [(limit, name) for limit, name in limits if limit < 1_000 * values.max()]
+    near = sorted((limit, name) for limit, name in limits if limit < 1_000 * values.max())
     most = max([float(values.max()), *(limit for limit, _ in near)])
     log_ticks(axes.yaxis, float(values.min()) / 1.5, most * 2, unit)
-    for i, (limit, name) in enumerate(sorted(near)):
+    for i, (limit, name) in enumerate(near):
         axes.axhline(limit, color=GREY, linewidth=1.2, linestyle=_DOTTED, zorder=1)
+        side, at = _free_place(axes, drawn, limit, [other for other, _ in near if other != limit], i % 2)
         axes.annotate(
-            f"{name}: {compact(_rounded(limit), unit)}/s", (0.02 + 0.5 * (i % 2), limit),
+            f"{name}: {compact(_rounded(limit), unit)}/s", (0.98 if side else 0.02, at), ha="right" if side else "left",
             xycoords=("axes fraction", "data"), xytext=(0, 2), textcoords="offset points", size=9, color=GREY,
         )  # fmt: skip
+
+
+def _free_place(axes: Axes, drawn: list[F64], limit: float, others: Sequence[float], first: int) -> tuple[int, float]:
+    """Half of the panel and height at which a limit's name covers neither a curve nor another limit."""
+    low, high = axes.get_ylim()
+    tall = math.exp(_NAME_HEIGHT * math.log(high / low))
+    for at in (limit, limit / tall):  # above its line, or just below it
+        for side in (first, 1 - first):
+            if not any(at < other < at * tall for other in others) and not _crossed(drawn, side, at, at * tall):
+                return side, at
+    tops = [max(float(_half(values, side).max()) for values in drawn) for side in (0, 1)]
+    side = int(tops[1] < tops[0])
+    return side, max(limit, tops[side])
+
+
+def _half(values: F64, side: int) -> F64:
+    """The steps of one half of the panel, with the one beside it."""
+    middle = len(values) // 2
+    return values[middle - 1 :] if side else values[: middle + 1]
+
+
+def _crossed(drawn: list[F64], side: int, low: float, high: float) -> bool:
+    """Whether a curve runs through heights from ``low`` to ``high`` in one half, level or upright."""
+    for values in drawn:
+        steps = _half(values, side)
+        shown = np.where(steps > 0, steps, np.nan)  # nothing is drawn of nothing
+        level = (shown >= low) & (shown <= high)
+        upright = (np.fmin(shown[1:], shown[:-1]) < high) & (np.fmax(shown[1:], shown[:-1]) > low)
+        if level.any() or (upright & ~np.isnan(shown[1:] + shown[:-1])).any():
+            return True
+    return False
