@@ -226,7 +226,7 @@ def _add_objects(rows: _Rows, resolved: Sequence[ResolvedService], pod_range: ip
 def _service_row(service: Service, *, has_ip: bool, ports: int) -> dict[str, int]:
     """What there is one of for each Service."""
     return {
-        "proxied": has_ip,
+        "proxied": has_ip and service.watched,
         "headless": service.headless,
         "ports": ports,
         "external_ips": _ipv4(service.external_ips),
@@ -237,7 +237,7 @@ def _service_row(service: Service, *, has_ip: bool, ports: int) -> dict[str, int
         "internal_local": service.internal_traffic_policy == "Local",
         "external_local": service.external_traffic_policy == "Local",
         "udp": any(p.protocol == "UDP" for p in service.ports),
-        "dual_stack": has_ip and len(service.ip_families) > 1,
+        "dual_stack": has_ip and service.watched and len(service.ip_families) > 1,
         "cluster_ip": _number(service.cluster_ip) if has_ip else 0,
     }
 

@@ -13,6 +13,7 @@ from kpsim.errors import Place
 from kpsim.kube.defaults import (
     CLIENT_IP_TIMEOUT_S,
     CONTROL_PLANE,
+    SERVICE_PROXY_NAME,
     SOURCE_RANGES,
     TOPOLOGY_HINTS,
     TOPOLOGY_MODE,
@@ -51,6 +52,7 @@ def service(fields: Fields, place: Place) -> Service:
     namespace, name = _identity(fields)
     spec = fields.part("spec")
     annotations = dict(fields.part("metadata").labels("annotations"))
+    labels = dict(fields.part("metadata").labels("labels"))
     affinity = spec.part("sessionAffinityConfig").part("clientIP")
     ingress = fields.part("status").part("loadBalancer").parts("ingress")
     return with_defaults(
@@ -76,6 +78,7 @@ def service(fields: Fields, place: Place) -> Service:
             health_check_node_port=spec.number("healthCheckNodePort"),
             ip_families=_ip_families(spec),
             ip_family_policy=spec.text("ipFamilyPolicy"),
+            proxy_name=labels.get(SERVICE_PROXY_NAME, ""),
             traffic_distribution=spec.text("trafficDistribution"),
             topology_mode=annotations.get(TOPOLOGY_MODE) or annotations.get(TOPOLOGY_HINTS, ""),
             place=place,

@@ -14,6 +14,7 @@ __all__ = [
     "CLIENT_IP_TIMEOUT_S",
     "CONTROL_PLANE",
     "NODE_PORT_TYPES",
+    "SERVICE_PROXY_NAME",
     "SOURCE_RANGES",
     "TOPOLOGY_HINTS",
     "TOPOLOGY_MODE",
@@ -28,6 +29,7 @@ __all__ = [
 
 CLIENT_IP_TIMEOUT_S = 10800
 NODE_PORT_TYPES = ("NodePort", "LoadBalancer")
+SERVICE_PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 TOPOLOGY_MODE = "service.kubernetes.io/topology-mode"
 TOPOLOGY_HINTS = "service.kubernetes.io/topology-aware-hints"  # what it was called before 1.27
 ZONE = "topology.kubernetes.io/zone"

@@ -59,6 +59,7 @@ class Service:
     publish_not_ready_addresses: bool = False
     health_check_node_port: int = 0
     ip_families: tuple[str, ...] = ("IPv4",)
+    proxy_name: str = ""  # label service.kubernetes.io/service-proxy-name: whoever that is serves it, not kube-proxy
     ip_family_policy: str = ""
     traffic_distribution: str = ""
     topology_mode: str = ""  # the annotation service.kubernetes.io/topology-mode
@@ -71,8 +72,13 @@ class Service:
 
     @property
     def proxied(self) -> bool:
-        """Whether kube-proxy writes anything for it: neither headless nor ExternalName."""
+        """Whether it has a virtual IP for a proxy to serve: neither headless nor ExternalName."""
         return self.type != "ExternalName" and not self.headless
+
+    @property
+    def watched(self) -> bool:
+        """Whether kube-proxies watch it: it has a virtual IP, and no label leaves it to another proxy."""
+        return self.proxied and not self.proxy_name
 
 
 @dataclass(frozen=True, slots=True)

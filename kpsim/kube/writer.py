@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kpsim.kube.defaults import CLIENT_IP_TIMEOUT_S, CONTROL_PLANE, TOPOLOGY_MODE, ZONE
+from kpsim.kube.defaults import CLIENT_IP_TIMEOUT_S, CONTROL_PLANE, SERVICE_PROXY_NAME, TOPOLOGY_MODE, ZONE
 from kpsim.kube.objects import Endpoint, EndpointSlice, KubeObjects, Node, Pod, Service, Workload
 
 __all__ = ["documents_of"]
@@ -65,6 +65,8 @@ def _service(service: Service) -> Document:
     made = _object("v1", "Service", service.namespace, service.name, spec=spec, status=status)
     if service.topology_mode:
         made["metadata"] = {**_metadata(made), "annotations": {TOPOLOGY_MODE: service.topology_mode}}
+    if service.proxy_name:
+        made["metadata"] = {**_metadata(made), "labels": {SERVICE_PROXY_NAME: service.proxy_name}}
     return made
 
 

@@ -245,7 +245,7 @@ def _topology_filter(ready: Sequence[EndpointInfo], config: NodeConfig) -> Calla
 def port_states(objects: KubeObjects, config: NodeConfig) -> tuple[PortState, ...]:
     """What kube-proxy on this node makes of Services and EndpointSlices, in the order of the Services.
 
-    Headless and ExternalName Services and those of another IP family are left out.  Only the first address of an
+    Services that kube-proxy does not watch and those of another IP family are left out.  Only the first address of an
     endpoint counts; the same address in two slices counts once, and the local one wins.
     """
     slices: dict[tuple[str, str], list[EndpointSlice]] = {}
@@ -255,7 +255,7 @@ def port_states(objects: KubeObjects, config: NodeConfig) -> tuple[PortState, ..
     return tuple(
         PortState(info, _endpoints(slices.get((service.namespace, service.name), ()), info, config))
         for service in objects.services
-        if service.proxied and _family(service.cluster_ip) == config.ip_family
+        if service.watched and _family(service.cluster_ip) == config.ip_family
         for info in _port_infos(service, config.ip_family)
     )
 

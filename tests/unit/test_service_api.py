@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kpsim.experiment.explanation import explain_service
+from kpsim.experiment.explanation.packets import NodeRules
+from kpsim.experiment.replications import build_cluster
 from kpsim.kube.defaults import families_of, node_ports_wanted
 from kpsim.kube.objects import KubeObjects, Service, ServicePort
 from kpsim.kube.reader import read_objects
@@ -23,6 +26,8 @@ from kpsim.kube.service.writes import (
     shared_writes,
 )
 from kpsim.kube.writer import documents_of
+from kpsim.scenario.reader import read
+from kpsim.scenario.resolved import write_resolved
 
 WEB = Service("default", "web", ports=(ServicePort(80, target_port=8080),), selector=(("app", "web"),))
 EDGE = replace(WEB, name="edge", type="LoadBalancer")
@@ -300,3 +305,30 @@ def test_counting_variables_and_bytes_is_writing_them_out(ports: tuple[tuple[str
 
 def test_one_unnamed_port_makes_seven_variables() -> None:
     assert variable_count(1, 0) == 7
+
+
+def test_a_service_of_another_proxy_has_an_address_and_no_rules(tmp_path: Path) -> None:
+    """Label service.kubernetes.io/service-proxy-name: kube-proxy does not watch it; DNS and the allocator do."""
+    label = "{service.kubernetes.io/service-proxy-name: fancy}"
+    path = tmp_path / "other.yaml"
+    path.write_text(
+        "apiVersion: v1\nkind: List\nitems:\n"
+        f"- {{apiVersion: v1, kind: Service, metadata: {{name: theirs, labels: {label}}}, spec: {{selector: {{a: b}},"
+        " ports: [{port: 80}]}}\n"
+        "- {apiVersion: v1, kind: Service, metadata: {name: ours}, spec: {selector: {a: b}, ports: [{port: 80}]}}\n"
+        "- {apiVersion: v1, kind: Pod, metadata: {name: p, labels: {a: b}},"
+        " status: {podIP: 10.128.0.9, phase: Running}}\n"
+    )
+    scenario = read(path)
+    (tmp_path / "again.yaml").write_text(write_resolved(scenario))
+    for found in (scenario, read(tmp_path / "again.yaml")):
+        cluster, _ = build_cluster(found)
+        rows = {name: cluster.names.index(f"default/{name}") for name in ("ours", "theirs")}
+        assert [bool(cluster.services.proxied[row]) for row in rows.values()] == [True, False]
+        assert all(cluster.services.cluster_ip[row] for row in rows.values())
+    rules = "\n".join(NodeRules.of(scenario, "node-0").text())
+    assert "default/ours" in rules
+    assert "default/theirs" not in rules
+    told = explain_service(scenario, "default/theirs")
+    assert "leaves it to fancy" in " ".join(told.facts)
+    assert not told.ports

@@ -134,6 +134,10 @@ def facts_of(subject: Subject, *, ignores_policies: bool = False, falls_back: bo
         yield f"  {subject.addresses(subject.ports[0])}" if ready and subject.ports else "  there are none"
         yield "kube-proxy writes no rules for it: a client connects to a Pod directly, and picks which one itself."
         return
+    if service and service.proxy_name:
+        yield f"Its label service.kubernetes.io/service-proxy-name leaves it to {service.proxy_name}:"
+        yield f"kube-proxy does not watch it and writes no rules; DNS answers {dns} with its ClusterIP all the same."
+        return
     if not ready:
         yield from _why_nobody(subject, selector)
     if service and service.session_affinity != "None":
