@@ -35,9 +35,10 @@ explain.add_command(dns)
 @click.argument("name")
 @click.option("-f", "--file", "file", type=click.Path(path_type=Path), required=True, help="Scenario or dump.")
 @click.option("--mode", help="Proxy mode; the scenario's by default.")
+@click.option("--node", default="", help="On which node, where that matters; by default one without its endpoints.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value below spec.")
 @format_option
-def _service(name: str, file: Path, mode: str | None, sets: tuple[str, ...], output: str) -> None:
+def _service(name: str, file: Path, mode: str | None, node: str, sets: tuple[str, ...], output: str) -> None:
     """Explain Service NAME: its rules, and what its packets meet and pay.
 
     NAME is "namespace/name", or "name" in the namespace default. Rules are in the mode's own syntax; the way of a new
@@ -48,7 +49,7 @@ def _service(name: str, file: Path, mode: str | None, sets: tuple[str, ...], out
 
     pairs = overrides({"sets": sets})
     scenario = read(file, [*pairs, ("kubeProxy.mode", mode)] if mode else pairs)
-    found = explain_service(scenario, name if "/" in name else f"default/{name}")
+    found = explain_service(scenario, name if "/" in name else f"default/{name}", node)
     say(found.warnings)
     if output == "json":
         click.echo(to_json(asdict(found)))

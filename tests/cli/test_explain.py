@@ -199,3 +199,28 @@ def test_who_is_refused_outside_has_no_socket_on_the_node(kpsim: Shell) -> None:
     outside = kpsim(*ask, "100.64.0.8:80", "--from", "outside").out
     assert "rejected: the client is told at once (ICMP port unreachable)" in outside
     assert "EHOSTUNREACH" not in outside
+
+
+NEAR = """
+apiVersion: kpsim/v1alpha1
+kind: Scenario
+spec:
+  cluster: {nodes: 3}
+  services: [{name: near, count: 1, endpoints: 4, internalTrafficPolicy: Local}]
+"""
+
+
+@pytest.mark.parametrize("mode", ["iptables", "nftables", "ipvs"])
+def test_a_service_is_told_as_it_is_on_a_node(kpsim: Shell, mode: str) -> None:
+    """Four Pods on three nodes: node-0 chooses between two, node-1 has one."""
+    file = kpsim.write("near.yaml", NEAR)
+    for node, pods in (("node-0", {"10.128.0.1:80", "10.128.0.4:80"}), ("node-1", {"10.128.0.2:80"})):
+        told = kpsim("explain", "service", "near-0", "-f", file, "--mode", mode, "--node", node, "-o", "json").json
+        (port,) = told["ports"]
+        assert port["where"] == node
+        said = "\n".join(port["rules"]).replace("/80", ":80")
+        assert set(re.findall(r"10\.128\.0\.\d+:80", said)) == pods
+        assert port["verdict"].split()[3].rstrip(",") in pods
+    lost = kpsim("explain", "service", "near-0", "-f", file, "--node", "node-9")
+    assert lost.code == 3
+    assert "there is no node node-9" in lost.err

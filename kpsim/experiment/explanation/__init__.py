@@ -60,10 +60,13 @@ class Explanation:
     warnings: tuple[str, ...]
 
 
-def explain_service(scenario: Scenario, name: str) -> Explanation:
-    """Explain the Service ``namespace/name``.  Raises :class:`InputError` if there is none of that name."""
+def explain_service(scenario: Scenario, name: str, node: str = "") -> Explanation:
+    """Explain the Service ``namespace/name`` as it is on ``node``; without one, on a node without its endpoints.
+
+    Raises :class:`InputError` if there is no Service or no node of that name.
+    """
     cluster, warnings = build_cluster(scenario)
-    subject = find_service(scenario, cluster, name)
+    subject = find_service(scenario, cluster, name, node)
     mode, costs = mode_of(scenario, scenario.kube_proxy.mode)
     about_it = tuple(w for w in warnings if name in w or not w.startswith("Service "))
     headline = f"Service {name}, type {subject.type}, under kube-proxy mode {mode.name}"
@@ -88,17 +91,25 @@ def _explain_port(
     walk = mode.walk(rules, q, draw, q)
     name = f" {cluster.port_name[q]}" if cluster.port_name[q] else ""
     served, local = walk.pod >= 0, _is_local(subject, mode)
+    unserved = "" if served else _unserved(subject, mode)
     verdict = f"it goes to {view.address(q, walk.pod)}, and so does the rest of the connection"
     return PortExplanation(
         headline=f"port{name} {subject.ip}:{cluster.port_number[q]}/{cluster.port_protocol[q]}",
         facts=tuple(entrances(subject, q, mode.words.outside)),
-        where="a node without endpoints of it" if local else "every node",
+        where=subject.node or ("a node without endpoints of it" if local else "every node"),
         rules=tuple(mode.listing(rules, subject.name)),
         path=tuple(f"{number}. {line}" for number, line in enumerate(mode.path(rules, q, walk, total), 1)),
         verdict=verdict if served else _nobody(subject, mode),
-        costs=_cost_lines(mode, costs, total, len(subject.pods), unserved="" if served else _unserved(subject, mode)),
+        costs=_cost_lines(mode, costs, total, _choices(subject, served=served), unserved=unserved),
         later=mode.words.later if served else "",
     )
+
+
+def _choices(subject: Subject, *, served: bool) -> int:
+    """Among how many endpoints a first packet's is chosen; on any node, if none is named."""
+    if not subject.node or not subject.local("internal"):
+        return len(subject.pods)
+    return len(subject.pods_here()) or len(subject.pods) if served else 0
 
 
 def _is_local(subject: Subject, mode: Mode) -> bool:
@@ -112,7 +123,8 @@ def _nobody(subject: Subject, mode: Mode) -> str:
     if not _is_local(subject, mode):
         return f"nobody can serve it: {mode.words.refused}"
     drops = mode.refuses and _unserved(subject, mode) == "dropped"
-    return f"nobody on such a node may serve it: {VERDICTS['DROP'] if drops else mode.words.refused}"
+    where, why = subject.node or "such a node", VERDICTS["DROP"] if drops else mode.words.refused
+    return f"nobody on {where} may serve it: {why}"
 
 
 def _unserved(subject: Subject, mode: Mode) -> str:

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from kpsim.cluster.columns import Cluster
 from kpsim.errors import InputError, Place, Problem
 from kpsim.experiment.explanation.story import OUTSIDE, VERDICTS, PacketStory, address, named, sent, socket
+from kpsim.experiment.explanation.subject import check_node
 from kpsim.experiment.replications import build_cluster
 from kpsim.profiles.costs import Costs
 from kpsim.proxy.contract import Mode, PacketState
@@ -39,11 +40,7 @@ class NodeRules:
     def of(scenario: Scenario, node: str) -> NodeRules:
         """Build the cluster and program ``node``.  Raises :class:`InputError` for a node that is not there."""
         cluster, warnings = build_cluster(scenario)
-        known = {*cluster.node_names, *(cluster.node_name(i) for i in range(cluster.nodes))}
-        if node not in known:
-            near = get_close_matches(node, known, n=1)
-            mend = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known)[:5])}"
-            raise InputError([Problem(Place(), what=f"there is no node {node}", mend=mend)])
+        check_node(cluster, node)
         mode, costs = mode_of(scenario, scenario.kube_proxy.mode)
         config = node_config(cluster, node, scenario.cluster.pod_cidr, scenario.kube_proxy, scenario.kubernetes_version)
         states = tuple(exact_states(cluster, node))

@@ -16,10 +16,11 @@ from kpsim.kube.service.hints import AUTOMATIC
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.rules import NodeView
 from kpsim.proxy.states import node_config, port_info
-from kpsim.proxy.sync.timeline import usable_at_start
+from kpsim.proxy.sync.timeline import leaving_at_start, usable_at_start
 from kpsim.scenario.model import Scenario
+from kpsim.units import Bools
 
-__all__ = ["Subject", "entrances", "facts_of", "find_service"]
+__all__ = ["Subject", "check_node", "entrances", "facts_of", "find_service"]
 
 NAMES_LOOKED_AT = 20_000
 SHOWN = 5
@@ -39,6 +40,7 @@ class Subject:
     pod_cidr: str
     kube_proxy: ProxyParams
     kubernetes_version: tuple[int, int]
+    node: str = ""  # whose rules are told; "": those of a node without endpoints of it
 
     @property
     def service(self) -> Service | None:
@@ -61,8 +63,23 @@ class Subject:
 
     def view(self, q: int) -> NodeView:
         """What a node holds for service port ``q`` alone."""
-        config = node_config(self.cluster, "node-0", self.pod_cidr, self.kube_proxy, self.kubernetes_version)
-        return NodeView(self.cluster, {self.row: self.pods}, np.array([q]), self.cluster.pod_ip, config)
+        cluster, node = self.cluster, self.node or self.cluster.node_name(0)
+        config = node_config(cluster, node, self.pod_cidr, self.kube_proxy, self.kubernetes_version)
+        leaving = {self.row: leaving_at_start(cluster).get(self.row, ())}
+        usable = {self.row: self.pods}
+        return NodeView(cluster, usable, np.array([q]), cluster.pod_ip, config, leaving=leaving, here=self._here())
+
+    def pods_here(self) -> tuple[int, ...]:
+        """Those of its Pods that can serve and are on the node that is told of."""
+        here = self._here()
+        return () if here is None else tuple(pod for pod in self.pods if here[pod])
+
+    def _here(self) -> Bools | None:
+        """Which Pods are on the node that is told of."""
+        if not self.node:
+            return None
+        names = [self.cluster.node_name(i) for i in range(self.cluster.nodes)]
+        return np.asarray(self.cluster.homes(self.cluster.pods) == names.index(self.node))
 
     def addresses(self, q: int) -> str:
         """The first few of its endpoints, as ``ip:port``."""
@@ -71,8 +88,19 @@ class Subject:
         return ", ".join(shown) + (f" and {more:,} more" if more else "")
 
 
-def find_service(scenario: Scenario, cluster: Cluster, name: str) -> Subject:
+def check_node(cluster: Cluster, node: str) -> None:
+    """Raise :class:`InputError`, with the nearest name, for a node that is not there."""
+    known = {*cluster.node_names, *(cluster.node_name(i) for i in range(cluster.nodes))}
+    if node not in known:
+        near = get_close_matches(node, known, n=1)
+        mend = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known)[:5])}"
+        raise InputError([Problem(Place(), what=f"there is no node {node}", mend=mend)])
+
+
+def find_service(scenario: Scenario, cluster: Cluster, name: str, node: str = "") -> Subject:
     """The Service ``namespace/name``.  Raises :class:`InputError`, with the nearest name, if there is none."""
+    if node:
+        check_node(cluster, node)
     row = cluster.names.index(name)
     if row is None or row >= cluster.initial:
         raise InputError([_no_such(cluster, name)])
@@ -98,6 +126,7 @@ def find_service(scenario: Scenario, cluster: Cluster, name: str) -> Subject:
         pod_cidr=scenario.cluster.pod_cidr,
         kube_proxy=scenario.kube_proxy,
         kubernetes_version=scenario.kubernetes_version,
+        node=node,
     )
 
 
@@ -146,7 +175,8 @@ def facts_of(subject: Subject, *, ignores_policies: bool = False, falls_back: bo
         yield _topology(subject, service)
     for policy in ("external", "internal"):
         if subject.local(policy):
-            stays = "such traffic stays on its node (below: one without endpoints)"
+            below = subject.node or "one without endpoints"
+            stays = f"such traffic stays on its node (below: {below})"
             if falls_back:
                 stays += "; there this mode takes any endpoint, if the Service is reached from outside too"
             yield f"{policy}TrafficPolicy: Local: {'this mode ignores it' if ignores_policies else stays}"
