@@ -98,6 +98,8 @@ class Faults:
 
     def ran(self, state: RunnerState, ran: Bools, start: I64, node: I64) -> None:
         """Note what lies before the syncs that started."""
+        if not self.params.any:
+            return
         restart = self.restart(state, node)
         again = ran & (restart <= start)
         state.process_since = np.where(again, restart, state.process_since)

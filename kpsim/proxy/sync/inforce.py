@@ -22,9 +22,7 @@ class InForce:
         self.trace, self.arrivals, self.at_once, self.horizon_ns = trace, arrivals, at_once, horizon_ns
         nodes = trace.end.shape[1]
         self._ends = np.vstack([np.full((1, nodes), -NEVER), trace.end, np.full((1, nodes), NEVER)])
-        # the last sync that did not fail before each version, counted from 1
-        good = np.where(trace.failed, 0, np.arange(1, len(trace.end) + 1)[:, None])
-        self._made = np.concatenate([np.zeros((1, nodes), np.int64), np.maximum.accumulate(good, axis=0)])
+        self._made = self._last_good() if trace.failed.any() else None
 
     def version(self, node: I64, time_ns: I64) -> tuple[I64, I64, I64]:
         """Version in force at ``time_ns`` on each node, since when, and until when (NEVER for the last)."""
@@ -45,8 +43,14 @@ class InForce:
             return version, version
         if not len(self.trace.absorbed):
             return np.zeros_like(node), np.zeros_like(node)
-        made = self._made[version, node]
+        made = version if self._made is None else self._made[version, node]
         return np.where(made > 0, self.trace.absorbed[np.maximum(made - 1, 0), node], 0), made
+
+    def _last_good(self) -> I64:
+        """The last sync that did not fail before each version, counted from 1; (versions, nodes)."""
+        good = np.where(self.trace.failed, 0, np.arange(1, len(self.trace.end) + 1)[:, None])
+        nothing = np.zeros((1, good.shape[1]), np.int64)
+        return np.concatenate([nothing, np.maximum.accumulate(good, axis=0)])
 
     def true_ns(self, node: int) -> I64:
         """When each delivery that came into force did so on ``node``, in order of delivery."""

@@ -103,7 +103,10 @@ def trace_of(rows: Sequence[tuple[I64 | Bools, ...]], nodes: int) -> SyncTrace:
         nothing = np.zeros((0, nodes), np.int64)
         never = nothing.astype(np.bool_)
         return SyncTrace(nothing, nothing, nothing, never, never, nothing)
-    start, end, absorbed, full, failed, since = (np.stack(column) for column in zip(*rows, strict=True))
+    *columns, processes = zip(*rows, strict=True)
+    start, end, absorbed, full, failed = (np.stack(column) for column in columns)
+    one = processes[0]  # where nothing restarts, one row says it for all
+    since = np.broadcast_to(one, start.shape) if all(row is one for row in processes) else np.stack(processes)
     return SyncTrace(start, end, absorbed, full, failed, since)
 
 

@@ -27,6 +27,10 @@ class LocalStates:
         self, usable: tuple[I64, I64], leaving: tuple[I64, I64], policy: Bools, homes: I64, nodes: int
     ) -> None:
         self._nodes = nodes
+        if not policy.any():  # the usual case: nothing is unfolded
+            nobody = np.zeros(1, np.int64)
+            usable = leaving = nobody, nobody[:0]
+            policy = policy[:0]
         near_key, near_pod = self._at_home(*usable, policy, homes)
         far_key, far_pod = self._at_home(*leaving, policy, homes)
         alone = ~np.isin(far_key, near_key)

@@ -59,5 +59,7 @@ class SyncLoop:
                 work_ns = np.where(chosen, self.costs.ns(self.mode.sync_work(kind, counts)), work_ns)
         factor = self.costs.factor("sync", self.draws.factor(number)[node])
         takes = np.maximum((work_ns * factor) >> 10, 1)
+        if not self.faults.params.any:  # nothing is drawn where nothing can go wrong
+            return start + takes, np.zeros(len(start), np.bool_)
         fate, lock = self.draws.fate(number)[node], self.draws.lock(number)[node]
         return self.faults.finish(state, start, start + takes, node, fate, lock)
