@@ -127,6 +127,10 @@ class ProxyParams:
         """Whether this mode masquerades all traffic to a ClusterIP."""
         return self.settings.masquerade_of(self.mode).all
 
+    def sync_period(self, default_s: float) -> float:
+        """The syncPeriod as configured, else kube-proxy's [s]."""
+        return default_s if self.sync_period_s is None else self.sync_period_s
+
     def for_mode(self, mode: str) -> ProxyParams:
         """The same configuration with ``mode`` chosen and that mode's own periods."""
         own = next((at for at in self.periods if at.mode == mode), None)

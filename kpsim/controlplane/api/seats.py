@@ -23,8 +23,6 @@ from kpsim.units import to_ns
 
 __all__ = ["PriorityLevel", "SeatPool", "WriteCost", "writes_per_s"]
 
-LEVEL_SHARE_OF_A_REQUEST = 0.15  # one request takes at most this share of its level's seats
-
 
 @dataclass(frozen=True, slots=True)
 class WriteCost:
@@ -63,7 +61,8 @@ class PriorityLevel:
         inflight = limit(params.max_requests_inflight, "max_requests_inflight")
         inflight += limit(params.max_mutating_requests_inflight, "max_mutating_requests_inflight")
         seats = max(-(-inflight * fact("workload_high_shares") // fact("all_shares")), 1)
-        most = max(1, min(math.ceil(LEVEL_SHARE_OF_A_REQUEST * seats), seats // fact("hand_size")))
+        share = defaults.value("priority_and_fairness.most_share_of_level")
+        most = max(1, min(math.ceil(share * seats), seats // fact("hand_size")))
         return PriorityLevel(
             seats=seats,
             hand_size=fact("hand_size"),

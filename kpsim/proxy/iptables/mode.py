@@ -81,8 +81,7 @@ class Iptables:
         """Every change asks for a sync; an hour without a full one makes the next one full, before 1.27 each is."""
         defaults = load_defaults()
         minimum = self._params.min_sync_period_s
-        period = self._params.sync_period_s
-        period = defaults.value("kube_proxy.sync_period") if period is None else period
+        period = self._params.sync_period(defaults.value("kube_proxy.sync_period"))
         full = defaults.value("kube_proxy.full_sync_period")
         return RunnerSettings(
             # a configured 0 is defaulted too: pkg/proxy/apis/config/v1alpha1/defaults.go

@@ -80,8 +80,8 @@ class Ipvs:
     def runner(self, version: tuple[int, int]) -> RunnerSettings:
         """No minimum between syncs by default, and one every syncPeriod even when idle; every sync is full."""
         defaults = load_defaults()
-        minimum, period = self._params.min_sync_period_s, self._params.sync_period_s
-        period = defaults.value("kube_proxy.sync_period") if period is None else period
+        minimum = self._params.min_sync_period_s
+        period = self._params.sync_period(defaults.value("kube_proxy.sync_period"))
         return RunnerSettings(
             min_sync_s=defaults.value("kube_proxy.min_sync_period_ipvs") if minimum is None else minimum,
             idle_s=period,

@@ -79,8 +79,7 @@ class Nftables:
         """Every change asks for a sync; an hour without a full one makes the next one full."""
         defaults = load_defaults()
         full = defaults.value("kube_proxy.full_sync_period")
-        period = self._params.sync_period_s
-        period = defaults.value("kube_proxy.sync_period") if period is None else period
+        period = self._params.sync_period(defaults.value("kube_proxy.sync_period"))
         return RunnerSettings(
             # a configured 0 is defaulted too: pkg/proxy/apis/config/v1alpha1/defaults.go
             min_sync_s=self._params.min_sync_period_s or defaults.value("kube_proxy.min_sync_period_iptables"),
