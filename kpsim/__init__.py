@@ -4,15 +4,20 @@ The map of the house, in the order in which things happen::
 
     scenario      a question about a cluster, read from YAML
     kube          Kubernetes' objects, their defaults, validation and allocators
-    cluster       the cluster as columns, and what changes in it
+    cluster       what there is: the cluster as columns, and its changes as columns
+    history       what happens: churn, Pods, workloads, nodes and events, played before an engine starts
     controlplane  controllers, API server, watch: from a change to a delivery on every node
-    proxy         kube-proxy: modes, rules, sync loops
+    proxy         kube-proxy as such: the contract of a mode, node, rules, sync loop
+    modes         iptables, ipvs, nftables, userspace, kernelspace, ebpf
     traffic       connections and their packets
     dns           what a name costs before a connection opens
     datapath      queues and prices: what each packet met
     measure       tallies, percentiles, intervals
-    simulation    one run, where the rooms meet
+    simulation    one run, where the rooms meet: draws, wiring, and two engines
     experiment    replications, comparisons, sweeps
+    explain       stories: a Service, a packet, a name
+    scrape        kube-proxy's /metrics at a moment of a run
+    dumps         rules of real nodes: readers, and a walker of netfilter
     report        figures, pages, tables
     profiles      every number, with its source
 
@@ -31,11 +36,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kpsim.errors import GuardError, InputError, KpsimError
-    from kpsim.experiment.explanation import explain_service
-    from kpsim.experiment.explanation.packets import explain_packet
     from kpsim.experiment.replications import run, run_scenario
     from kpsim.experiment.result import ModeResult, Result
     from kpsim.experiment.sweeps import sweep
+    from kpsim.explain.packet import explain_packet
+    from kpsim.explain.service import explain_service
     from kpsim.profiles.costs import load_profile
     from kpsim.scenario.model import Scenario
     from kpsim.scenario.reader import read
@@ -49,8 +54,8 @@ _HOMES = {
     "ModeResult": "kpsim.experiment.result",
     "Result": "kpsim.experiment.result",
     "Scenario": "kpsim.scenario.model",
-    "explain_packet": "kpsim.experiment.explanation.packets",
-    "explain_service": "kpsim.experiment.explanation",
+    "explain_packet": "kpsim.explain.packet",
+    "explain_service": "kpsim.explain.service",
     "load_profile": "kpsim.profiles.costs",
     "read": "kpsim.scenario.reader",
     "run": "kpsim.experiment.replications",

@@ -14,8 +14,6 @@ from typing import Any
 import simpy
 from simpy.events import EventPriority
 
-__all__ = ["Rank", "at", "call_at"]
-
 
 class Rank(IntEnum):
     """Who goes first at one instant (SimPy's own events are 0 and 1)."""

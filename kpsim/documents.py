@@ -22,8 +22,6 @@ import yaml
 from kpsim.errors import InputError, Place, Problem
 from kpsim.yamltree import MAX_DEPTH, Builder, Source, place_of, raw_text, traps_in
 
-__all__ = ["Document", "Key", "decode", "dotted", "load"]
-
 Key = tuple[str | int, ...]
 
 MAX_TEXT_BYTES = 1 << 30  # a limit on everything: what a small compressed file may unfold to

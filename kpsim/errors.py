@@ -14,8 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-__all__ = ["GuardError", "InputError", "KpsimError", "MissingExtra", "Place", "Problem"]
-
 
 class KpsimError(Exception):
     """Anything kpsim reports to a user in one message instead of a traceback."""

@@ -12,8 +12,6 @@ import hashlib
 
 import numpy as np
 
-__all__ = ["stream"]
-
 
 def stream(seed: int, *name: str | int) -> np.random.Generator:
     """A generator of its own for ``name`` under ``seed``."""

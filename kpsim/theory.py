@@ -32,27 +32,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = [
-    "FanOut",
-    "endpointslice_fan_out",
-    "erlang_c",
-    "expected_slices_written",
-    "load_test_size",
-    "md1_mean_wait",
-    "mg1_mean_wait",
-    "mm1_mean_wait",
-    "mm1_sojourn_quantile",
-    "mmc_mean_wait",
-    "runner_latency_quantile",
-    "runner_mean_batch",
-    "runner_mean_cycle",
-    "runner_mean_latency",
-    "slices_for",
-    "token_bucket_drain",
-    "utilisation",
-]
-
-
 # ── Queues ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

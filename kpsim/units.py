@@ -15,23 +15,6 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "F64",
-    "I64",
-    "U32",
-    "Bools",
-    "Nanoseconds",
-    "UnitError",
-    "format_count",
-    "format_duration",
-    "parse_count",
-    "parse_duration",
-    "parse_number",
-    "parse_percentage",
-    "to_ns",
-    "to_s",
-]
-
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 U32 = NDArray[np.uint32]

@@ -14,8 +14,6 @@ import yaml
 
 from kpsim.errors import Place, Problem
 
-__all__ = ["MAX_DEPTH", "Builder", "Source", "place_of", "raw_text", "traps_in"]
-
 MAX_DEPTH = 200  # levels; real objects have about fifteen
 LONGEST_EXCERPT = 160  # characters; a longer line is not shown
 

@@ -129,11 +129,11 @@ def defined(module: Module) -> set[str]:
 
 
 def exports(module: Module) -> Iterator[Finding]:
-    if module.path.name == "__main__.py":
-        return
+    """A package's front lists what it offers; other modules need no list: what has no underscore is public."""
     if module.exports is None:
-        yield 1, "a module without __all__ is banned, use one that lists its public names"
         return
+    if not module.is_package:
+        yield 1, "__all__ in a module is banned, use an underscore for what is private"
     there = defined(module)
     lazy = "__getattr__" in there  # then tests/test_api.py asks whether the names exist
     for name in module.exports:
@@ -142,13 +142,10 @@ def exports(module: Module) -> Iterator[Finding]:
     for name, count in Counter(module.exports).items():
         if count > 1:
             yield 1, f"{name} twice in __all__ is banned, use it once"
-    for node in module.tree.body:
-        if isinstance(node, DEFINITIONS) and not node.name.startswith("_") and node.name not in module.exports:
-            yield node.lineno, f"{node.name} outside __all__ is banned, use an underscore or list it"
 
 
 def imports(module: Module) -> Iterator[Finding]:
-    """Rooms talk through public names: what another module imports must be in the ``__all__`` it comes from."""
+    """Rooms talk through public names, and a name is imported from the module that defines it or from a front."""
     known = {m.name: m for m in MODULES}
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("kpsim"):
@@ -156,9 +153,19 @@ def imports(module: Module) -> Iterator[Finding]:
         source = known.get((node.module or "").removeprefix("kpsim").removeprefix("."))
         for alias in node.names:
             is_module = source and f"{source.name}.{alias.name}".lstrip(".") in known
-            dunder = alias.name.startswith("__")
-            if source and not is_module and not dunder and alias.name not in (source.exports or []):
-                yield node.lineno, f"{alias.name} from outside {node.module}.__all__ is banned, use a public name"
+            if source and not is_module and not alias.name.startswith("__") and alias.name not in offered(source):
+                yield node.lineno, f"{alias.name} from {node.module} is banned, use a public name where it is defined"
+
+
+def offered(module: Module) -> set[str]:
+    """The public names a module defines itself; a package's front may list those it imports."""
+    if module.exports is not None:
+        return set(module.exports)
+    found = {name for name in defined(module) if not name.startswith("_")}
+    for node in module.tree.body:
+        if isinstance(node, ast.ImportFrom):
+            found -= {alias.asname or alias.name for alias in node.names}
+    return found
 
 
 def printing(module: Module) -> Iterator[Finding]:
@@ -224,7 +231,7 @@ BREACHES = {
     "function_size": "def f():\n" + "    x = 1\n" * FUNCTION_LINES,
     "names": "class PodManager: ...\n",
     "docstrings": "def f():\n    return 1\n",
-    "exports": '__all__ = ["gone"]\ndef f(): ...\n',
+    "exports": '__all__ = ["f"]\ndef f(): ...\n',
     "imports": "from kpsim.theory import _blocked\n",
     "printing": "print(1)\n",
     "files": "path.read_text()\n",

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from kpsim.experiment.answers.waits import Wait
     from kpsim.experiment.result import Limit
 
-__all__ = ["check"]
-
 
 @click.command()
 @file_argument
@@ -27,9 +25,10 @@ def check(file: Path, output: str, max_memory: str | None, **options: Any) -> No
     from kpsim.experiment.answers.limits import limits_of
     from kpsim.experiment.answers.waits import notes_of, waits_of
     from kpsim.experiment.guard import check_memory, memory_bytes
-    from kpsim.experiment.replications import build_cluster, choose_engine
+    from kpsim.experiment.replications import choose_engine
     from kpsim.scenario.kinds import is_sweep
     from kpsim.scenario.reader import read, read_sweep
+    from kpsim.simulation import build_cluster
 
     if is_sweep(file):
         axes = read_sweep(file).axes

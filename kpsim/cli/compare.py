@@ -10,8 +10,6 @@ import click
 from kpsim.cli.options import file_argument, format_option, overrides, run_options, to_json
 from kpsim.cli.run import simulate
 
-__all__ = ["compare"]
-
 
 @click.command()
 @file_argument

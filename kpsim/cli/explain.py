@@ -15,10 +15,8 @@ from kpsim.cli.tables import print_table, wrapped
 from kpsim.errors import InputError, Place, Problem
 
 if TYPE_CHECKING:
-    from kpsim.experiment.explanation import PortExplanation
+    from kpsim.explain.service import PortExplanation
     from kpsim.scenario.model import Scenario
-
-__all__ = ["explain"]
 
 MOST_LINES = 40
 
@@ -44,7 +42,7 @@ def _service(name: str, file: Path, mode: str | None, node: str, sets: tuple[str
     NAME is "namespace/name", or "name" in the namespace default. Rules are in the mode's own syntax; the way of a new
     connection's first packet is told step by step, with the cost of each and what later packets pay.
     """
-    from kpsim.experiment.explanation import explain_service
+    from kpsim.explain.service import explain_service
     from kpsim.scenario.reader import read
 
     pairs = overrides({"sets": sets})
@@ -117,8 +115,8 @@ def _packet(
     are traced as they stand, everybody's chains among them; with --mode of another mode, or with --set, those that
     kpsim would write there for the same Services.
     """
-    from kpsim.experiment.explanation.dumped import explain_dumped_packet
-    from kpsim.experiment.explanation.packets import explain_packet
+    from kpsim.explain.dumped import explain_dumped_packet
+    from kpsim.explain.packet import explain_packet
 
     texts = _texts(files, mode) if not sets else None
     if texts is not None:
@@ -142,7 +140,7 @@ def _packet(
 
 def _texts(files: Sequence[Path], mode: str | None) -> list[tuple[str, str]] | None:
     """The texts of rule dumps with their names, where it is their own rules that are asked for."""
-    from kpsim.experiment.explanation.dumped import mode_of_dumps
+    from kpsim.explain.dumped import mode_of_dumps
     from kpsim.scenario.kinds import rule_text
 
     texts = [(text, path.name) for path in files if (text := rule_text(path)) is not None]

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import click
 
-__all__ = ["imports"]
-
 
 @click.command(name="import")
 @click.argument("dumps", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="DUMP…")

@@ -10,8 +10,6 @@ import click
 from kpsim.cli.options import format_option, overrides, styled, to_json
 from kpsim.cli.tables import wrapped
 
-__all__ = ["dns"]
-
 
 @click.command("dns", short_help="What a Pod's lookup of a name tries, is answered, and costs.")
 @click.argument("name")
@@ -26,7 +24,7 @@ def dns(name: str, file: Path, namespace: str, ndots: int | None, sets: tuple[st
     NAME is written as a program would, such as web, web.shop, www.example.com, or with a last dot; _http._tcp.web asks
     for SRV records, and an address for its name. A name that is not there is explained too.
     """
-    from kpsim.experiment.explanation.lookup import explain_lookup
+    from kpsim.explain.dns import explain_lookup
     from kpsim.scenario.reader import read
 
     found = explain_lookup(read(file, overrides({"sets": sets})), name, namespace, ndots)

@@ -8,8 +8,6 @@ import click
 
 from kpsim.cli.options import file_argument, overrides
 
-__all__ = ["metrics"]
-
 
 @click.command()
 @file_argument
@@ -25,9 +23,9 @@ def metrics(file: Path, mode: str | None, node: str, at: str | None, sets: tuple
     seconds since the run began. What is not simulated is named on standard error.
     """
     from kpsim.cli.options import say
-    from kpsim.experiment.scrape import scrape
     from kpsim.report.openmetrics import openmetrics
     from kpsim.scenario.reader import read
+    from kpsim.scrape import scrape
 
     pairs = overrides({"sets": sets})
     scenario = read(file, [*pairs, ("kubeProxy.mode", mode)] if mode else pairs)

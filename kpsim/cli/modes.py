@@ -13,8 +13,6 @@ from kpsim.cli.tables import print_table, wrapped
 from kpsim.errors import InputError
 from kpsim.proxy.registry import MODES, ModeEntry
 
-__all__ = ["modes"]
-
 FIRST_SHOWN = (1, 24)  # of the columns by version
 LABEL_WIDTH = 8
 WIDTH = 100

@@ -16,21 +16,6 @@ import click
 
 from kpsim.errors import InputError, Place, Problem
 
-__all__ = [
-    "INTERRUPTED",
-    "THRESHOLD_FAILED",
-    "file_argument",
-    "format_option",
-    "jobs_of",
-    "overrides",
-    "progress_bar",
-    "run_options",
-    "say",
-    "size_in_bytes",
-    "styled",
-    "to_json",
-]
-
 THRESHOLD_FAILED = 99
 INTERRUPTED = 130
 LINE_EVERY_S = 10.0

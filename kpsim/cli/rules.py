@@ -10,9 +10,7 @@ import click
 from kpsim.cli.options import file_argument, overrides, say
 
 if TYPE_CHECKING:
-    from kpsim.experiment.explanation.packets import NodeRules
-
-__all__ = ["rules"]
+    from kpsim.explain.packet import NodeRules
 
 
 @click.command()
@@ -27,7 +25,7 @@ def rules(file: Path, mode: str | None, node: str, changed: tuple[str, ...], set
     The text is what iptables-restore, nft -f or ipvsadm -R take; load it in a network namespace of your own. With
     --changed, which may be given several times, it is what a partial sync writes after those Services have changed.
     """
-    from kpsim.experiment.explanation.packets import NodeRules
+    from kpsim.explain.packet import NodeRules
     from kpsim.scenario.reader import read
 
     pairs = overrides({"sets": sets})
@@ -40,7 +38,7 @@ def rules(file: Path, mode: str | None, node: str, changed: tuple[str, ...], set
 
 def _changed(found: NodeRules, names: tuple[str, ...]) -> frozenset[str] | None:
     """The Services to write; ``None`` for all.  Raises :class:`InputError` for one that is not there."""
-    from kpsim.experiment.explanation.subject import find_service
+    from kpsim.explain.subject import find_service
 
     full = [name if "/" in name else f"default/{name}" for name in names]
     for name in full:

@@ -22,8 +22,6 @@ from kpsim.cli.options import (
     to_json,
 )
 
-__all__ = ["run", "simulate"]
-
 Pairs = Sequence[tuple[str, str]]
 
 

@@ -6,8 +6,6 @@ import click
 
 from kpsim.cli.options import to_json
 
-__all__ = ["schema"]
-
 
 @click.command()
 def schema() -> None:

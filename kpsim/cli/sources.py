@@ -12,8 +12,6 @@ from kpsim.cli.tables import print_table, wrapped
 if TYPE_CHECKING:
     from kpsim.profiles.format import Coefficient
 
-__all__ = ["sources"]
-
 LARGE = 1000
 
 

@@ -22,8 +22,6 @@ from kpsim.cli.options import (
 )
 from kpsim.cli.tables import print_table
 
-__all__ = ["sweep", "sweep_file"]
-
 SHOWN = (("first_packet_latency", "p50"), ("first_packet_latency", "p99"), ("sync_duration", "p50"),
          ("network_programming_true", "p99"))  # fmt: skip
 SHOWN_TOO = (("dns_latency", "p50"), ("dns_latency", "p99"))  # where clients use names

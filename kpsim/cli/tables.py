@@ -11,8 +11,6 @@ import click
 
 from kpsim.cli.options import styled
 
-__all__ = ["print_table", "wrapped"]
-
 _ROOM = 24  # columns in which the last cell of a row is wrapped beside the others
 
 

@@ -6,8 +6,6 @@ import click
 
 import kpsim
 
-__all__ = ["version"]
-
 
 @click.command()
 def version() -> None:

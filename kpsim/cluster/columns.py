@@ -17,9 +17,6 @@ import numpy as np
 from kpsim.kube.objects import Service
 from kpsim.units import I64, U32, Bools
 
-__all__ = ["Cluster", "Hints", "Names", "PodState", "ServiceColumns", "dotted", "freeze", "string_order"]
-
-
 Hints = tuple[tuple[str, ...], tuple[str, ...]]  # zones and nodes an endpoint is meant for
 
 

@@ -23,8 +23,6 @@ from kpsim.kube.objects import ResolvedService, Service
 from kpsim.rng import stream
 from kpsim.units import I64, U32
 
-__all__ = ["endpoint_counts", "grow"]
-
 READY, SERVING, TERMINATING = map(int, (PodState.READY, PodState.SERVING, PodState.TERMINATING))
 FIRST_PORT = 80  # service ports of grown Services are numbered from here: a name, not a measurement
 

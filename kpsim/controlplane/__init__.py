@@ -6,5 +6,3 @@ Event-driven, because order matters here; the fan-out is arithmetic, because the
 and nodes do is drawn in :mod:`kpsim.cluster`.  Left out: etcd's group commits, controllers that do not write Services'
 endpoints, EndpointSlice mirroring, and node changes that only move topology hints.
 """
-
-__all__: list[str] = []

@@ -25,8 +25,6 @@ from kpsim.units import I64
 if TYPE_CHECKING:
     import simpy
 
-__all__ = ["ApiServer", "fanout"]
-
 DEFAULT = ApiServerParams()
 
 

@@ -27,8 +27,6 @@ from kpsim.profiles.defaults import Defaults
 from kpsim.rng import stream
 from kpsim.units import I64
 
-__all__ = ["ControlPlane"]
-
 DEFAULT = ApiServerParams()
 
 

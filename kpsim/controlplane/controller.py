@@ -19,13 +19,11 @@ import simpy
 from kpsim.cluster.changes import NEVER
 from kpsim.controlplane.apiserver import ApiServer
 from kpsim.controlplane.params import ControllerManagerParams
-from kpsim.controlplane.ratelimits import RetryLimiter, TokenBucket
 from kpsim.controlplane.services import ServiceStates
 from kpsim.controlplane.slices import Slice, pack, reconcile
 from kpsim.profiles.defaults import Defaults
+from kpsim.ratelimits import RetryLimiter, TokenBucket
 from kpsim.units import to_ns
-
-__all__ = ["ControllerSettings", "EndpointSliceController"]
 
 
 @dataclass(frozen=True, slots=True)

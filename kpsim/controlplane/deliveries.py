@@ -15,8 +15,6 @@ import numpy as np
 from kpsim.cluster.columns import freeze
 from kpsim.units import I64
 
-__all__ = ["STAGES", "Delivery", "DeliveryLog", "Fanout", "Outage"]
-
 STAGES = (  # of a write, in order, up to its commit
     "kubelet and informer",
     "work queue",

@@ -17,12 +17,10 @@ from dataclasses import dataclass
 from kpsim.cluster.columns import PodState
 from kpsim.controlplane.api.sizes import ObjectSizes
 from kpsim.controlplane.deliveries import DeliveryLog
-from kpsim.controlplane.ratelimits import TokenBucket
 from kpsim.controlplane.services import ServiceStates
 from kpsim.profiles.defaults import Defaults
+from kpsim.ratelimits import TokenBucket
 from kpsim.units import to_ns
-
-__all__ = ["EndpointsController", "EndpointsSettings"]
 
 _READY, _TERMINATING = int(PodState.READY), int(PodState.TERMINATING)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["ApiServerParams", "ControllerManagerParams", "ObjectSizesName"]
-
 ObjectSizesName = Literal["fields", "fields-aws", "fields-short", "fields-hints", "kep-752"]
 
 

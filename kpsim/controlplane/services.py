@@ -16,8 +16,6 @@ from kpsim.cluster.changes import ChangeKind, Changes
 from kpsim.cluster.columns import Cluster, PodState, string_order
 from kpsim.controlplane.slices import Slice
 
-__all__ = ["Commit", "ServiceStates", "usable_first"]
-
 READY, SERVING, TERMINATING = int(PodState.READY), int(PodState.SERVING), int(PodState.TERMINATING)
 SECOND_NS = 1_000_000_000  # API times have a resolution of one second
 

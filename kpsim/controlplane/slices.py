@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["Slice", "SliceWrites", "pack", "reconcile"]
-
 
 @dataclass(slots=True)
 class Slice:

@@ -1,3 +1,1 @@
 """What a packet pays on its node: prices, queues and verdicts, in two forms (arrays and SimPy processes)."""
-
-__all__: list[str] = []

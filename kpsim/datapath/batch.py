@@ -26,8 +26,6 @@ from kpsim.proxy.sync.timeline import Timeline
 from kpsim.traffic.connections import Connections, Windows
 from kpsim.units import I64
 
-__all__ = ["RulesInForce", "lindley", "run_batch"]
-
 
 @dataclass(frozen=True, slots=True)
 class RulesInForce:

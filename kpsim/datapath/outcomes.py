@@ -11,8 +11,6 @@ from kpsim.cluster.changes import NEVER, NOWHERE, Spells
 from kpsim.proxy.rules import DROPPED
 from kpsim.units import I64, Bools
 
-__all__ = ["Outcomes", "Verdict", "verdicts"]
-
 
 class Verdict(IntEnum):
     """How a packet ended."""

@@ -21,8 +21,6 @@ from kpsim.proxy.sync.process import KubeProxy
 from kpsim.traffic.connections import Connections, Windows
 from kpsim.units import I64
 
-__all__ = ["PacketProcesses"]
-
 
 class PacketProcesses:
     """Puts every packet of ``connections`` on ``env``; :meth:`outcomes` after the environment has run."""

@@ -14,8 +14,6 @@ from kpsim.profiles.costs import Costs
 from kpsim.proxy.contract import Mode, PacketState, Steps
 from kpsim.units import I64
 
-__all__ = ["PacketPrices"]
-
 
 @dataclass(frozen=True, slots=True)
 class PacketPrices:

@@ -6,5 +6,3 @@ Records come from Services and their endpoints (:mod:`kpsim.dns.names`), the nam
 of Pods by address, zone transfers, DNSSEC, autopath but for its price, stub domains, and the delay from a change to
 CoreDNS' answer, which is the watch's.  The room knows neither the control plane nor who opens connections.
 """
-
-__all__: list[str] = []

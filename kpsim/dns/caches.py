@@ -15,8 +15,6 @@ import numpy as np
 from kpsim.profiles.defaults import load_defaults
 from kpsim.units import F64, I64, Bools, to_ns
 
-__all__ = ["CacheTimes", "miss_share", "misses"]
-
 
 @dataclass(frozen=True, slots=True)
 class CacheTimes:

@@ -12,8 +12,6 @@ from kpsim.measure.summary import Estimate
 from kpsim.profiles.defaults import load_defaults
 from kpsim.profiles.format import Coefficient
 
-__all__ = ["autoscaled_replicas", "external_lookups_per_s", "memory_bytes", "saturation_per_s"]
-
 ALONE = 1  # the autoscaler's minimum
 WITHOUT_SINGLE_POINT = 2  # with preventSinglePointFailure, where there is more than one node
 

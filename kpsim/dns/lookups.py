@@ -21,8 +21,6 @@ from kpsim.errors import GuardError
 from kpsim.profiles.defaults import Lag, load_defaults
 from kpsim.units import F64, I64, to_ns
 
-__all__ = ["Background", "Callers", "Lookups", "draw_lookups", "exchanges_of", "offered_per_s"]
-
 PAIR = 2  # A and AAAA
 SHORTEST_TRIP_NS = 2  # so that a way there and a way back take some time each
 OTHERS = 4  # times the queries looked at: fewer, and one lookup's tries would meet one another at too few replicas

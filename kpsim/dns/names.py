@@ -19,8 +19,6 @@ from typing import Literal
 from kpsim.dns.search import CLUSTER_DOMAIN
 from kpsim.kube.objects import Endpoint, ResolvedService, Service, ServicePort
 
-__all__ = ["SOME_IPV6", "Answer", "Kind", "Outcome", "Record", "Zone", "asked_for", "host_of"]
-
 Kind = Literal["A", "AAAA", "SRV", "PTR"]
 Outcome = Literal["found", "no data", "NXDOMAIN", "forwarded"]
 

@@ -7,8 +7,6 @@ from typing import Literal
 
 from kpsim.dns.search import CLUSTER_DOMAIN, NDOTS, Library, ResolvConf
 
-__all__ = ["EXAMPLES", "DnsParams", "NameForm"]
-
 NameForm = Literal["short", "namespaced", "partial", "qualified", "absolute", "external", "externalAbsolute"]
 
 NAMESPACE = "ns"

@@ -16,8 +16,6 @@ import simpy
 from kpsim.dns.lookups import Lookups
 from kpsim.units import I64
 
-__all__ = ["latencies_by_process"]
-
 Steps = Generator[simpy.Event, Any, None]
 
 

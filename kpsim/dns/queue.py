@@ -13,8 +13,6 @@ import numpy as np
 
 from kpsim.units import I64
 
-__all__ = ["last_starts", "serve"]
-
 LONG_AGO = -(1 << 62)
 
 

@@ -21,8 +21,6 @@ from kpsim.profiles.defaults import load_defaults
 from kpsim.rng import stream
 from kpsim.units import I64
 
-__all__ = ["in_order", "latencies", "lookup_latencies", "unloaded_s"]
-
 
 def lookup_latencies(params: DnsParams, callers: Callers, seed: int, replication: int) -> I64:
     """From the call of ``getaddrinfo`` to its answer, for each of the callers' lookups [ns], (n,).

@@ -12,8 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["CLUSTER_DOMAIN", "MOST_NDOTS", "NDOTS", "Library", "ResolvConf"]
-
 Library = Literal["glibc", "musl"]
 
 CLUSTER_DOMAIN = "cluster.local"

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from kpsim.dns.names import Answer, Record
 
-__all__ = ["EDNS_BYTES", "PLAIN_BYTES", "answer_bytes", "most_addresses", "truncated"]
-
 PLAIN_BYTES = 512  # a client without EDNS, such as glibc and musl as they come
 EDNS_BYTES = 1232
 

@@ -1,3 +1,1 @@
 """Replications, comparisons and sweeps, and the directory their results are kept in."""
-
-__all__: list[str] = []

@@ -17,8 +17,6 @@ from kpsim.scenario.model import Scenario
 from kpsim.simulation import ModeRun
 from kpsim.units import F64, I64
 
-__all__ = ["control_load", "stage_ends", "stages_of", "writes_over_time"]
-
 NODE_STAGES = ("watch", "wait for a sync", "sync")
 BINS = 120  # stretches of time in a run
 NODES = 8  # looked at for stages
@@ -81,8 +79,8 @@ def stage_ends(run: ModeRun, from_ns: int) -> dict[str, Tally]:
 
 def _sync_starts(run: ModeRun, node: int, rows: I64, arrived: I64) -> I64:
     """When the first sync that took each row up began; modes without syncs begin when it arrives."""
-    trace = run.trace
-    if run.in_force.at_once:
+    trace = run.proxiers[0].trace
+    if run.proxiers[0].in_force.at_once:
         return arrived
     ran = trace.ran[:, node]
     first = np.searchsorted(trace.absorbed[ran, node], rows, side="right")

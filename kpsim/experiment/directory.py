@@ -15,8 +15,6 @@ from kpsim.experiment.result import Result
 from kpsim.scenario.resolved import write_resolved
 from kpsim.scenario.schema import API_VERSION
 
-__all__ = ["MANIFEST", "default_place", "holds_results", "staged", "write_manifest"]
-
 MANIFEST = "manifest.json"
 
 

@@ -13,17 +13,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kpsim.cluster.changes import NEVER, Changes, EventTrace
+from kpsim.cluster.changes import NEVER, Changes
 from kpsim.cluster.columns import Cluster
-from kpsim.cluster.events import described
 from kpsim.controlplane.deliveries import Delivery
 from kpsim.datapath.outcomes import Outcomes
 from kpsim.experiment.result import EventCourse, EventOutcome
+from kpsim.history.events import described
+from kpsim.history.traces import EventTrace
 from kpsim.measure.intervals import estimate
 from kpsim.simulation import ModeRun
 from kpsim.units import I64, Bools, to_ns
-
-__all__ = ["EventSeen", "measure_propagation", "outcome_of"]
 
 
 @dataclass(slots=True)
@@ -59,7 +58,7 @@ def measure_propagation(seen: Sequence[EventSeen], cluster: Cluster, changes: Ch
     wanted = {pod for each in seen for pod in each.trace.removed_pod.tolist()}
     if not wanted:
         return
-    left = _withdrawals(wanted, cluster, changes, run.log.rows)
+    left = _withdrawals(wanted, cluster, changes, run.proxiers[0].log.rows)
     rows = np.array(sorted({row for found in left.values() for row, _ in found}), np.int64)
     slowest = _slowest(rows, changes, run)
     for each in seen:
@@ -70,9 +69,9 @@ def measure_propagation(seen: Sequence[EventSeen], cluster: Cluster, changes: Ch
             if row is None:
                 continue  # it never was in a rule, or nobody was told before the run was over
             at_ns = int(slowest[np.searchsorted(rows, row)])
-            if at_ns >= run.in_force.horizon_ns:
+            if at_ns >= run.proxiers[0].in_force.horizon_ns:
                 each.pending += 1
-                at_ns = run.in_force.horizon_ns
+                at_ns = run.proxiers[0].in_force.horizon_ns
             each.propagation_ns = max(each.propagation_ns, at_ns - removed_ns)
             if pod in down:
                 each.exposed_ns = max(each.exposed_ns, min(at_ns, until[pod]) - down[pod])
@@ -103,10 +102,10 @@ def _withdrawals(
 def _slowest(rows: I64, changes: Changes, run: ModeRun) -> I64:
     """When each of these deliveries was in force on the last node, NEVER for not at all; lost nodes do not count."""
     latest = np.full(len(rows), -NEVER)
-    for node in range(run.trace.start.shape[1]):
+    for node in range(run.proxiers[0].trace.start.shape[1]):
         if node in changes.lost.of:
             continue
-        times = run.in_force.true_ns(node)
+        times = run.proxiers[0].in_force.true_ns(node)
         known = rows < len(times)
         latest = np.maximum(latest, np.where(known, np.append(times, NEVER)[np.where(known, rows, -1)], NEVER))
     return latest

@@ -8,8 +8,6 @@ from kpsim.errors import GuardError
 from kpsim.scenario.model import Scenario
 from kpsim.simulation import mode_of
 
-__all__ = ["check_memory", "memory_bytes", "physical_memory_bytes"]
-
 # Bytes at the peak, of this program's own columns, as seen by the benchmarks; generous by about a half.
 BASE = 120 << 20
 PER_SERVICE = 700

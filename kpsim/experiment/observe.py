@@ -15,8 +15,6 @@ from kpsim.simulation import ModeRun, Replication
 from kpsim.traffic.connections import Connections
 from kpsim.units import F64, I64, to_ns
 
-__all__ = ["Observations", "observe"]
-
 LOOKUPS = ("dns_latency", "dns_latency_absolute", "connection_latency")
 PAIRS_KEPT = 20_000  # (position, cost) pairs kept of one replication, for the figure
 FOLD_AT = 400_000  # latencies gathered before they are counted
@@ -68,7 +66,7 @@ def observe(replication: Replication, run: ModeRun, batches: int) -> Observation
     scenario, log = replication.scenario, run.sent
     measured = _Batches(to_ns(scenario.run.warmup_s), replication.horizon_ns, batches)
     seen = Observations(run.mode.name, {})
-    seen.events = [EventSeen(trace) for trace in replication.changes.events]
+    seen.events = [EventSeen(trace) for trace in replication.traces]
     seen.sampled = not replication.windows.whole
     _observe_packets(seen, replication, run, measured)
     measure_propagation(seen.events, replication.cluster, replication.changes, run)
@@ -84,7 +82,7 @@ def observe(replication: Replication, run: ModeRun, batches: int) -> Observation
     seen.counts |= {"deliveries": len(log.rows), "stale_retries": run.stale_retries}
     seen.control = writes_over_time(log, replication.cluster.nodes, replication.horizon_ns)
     seen.stages = stage_ends(run, measured.from_ns)
-    dispatch, own = int(run.timeline.dispatch_total[0]), int(run.timeline.own_total[0])
+    dispatch, own = int(run.proxiers[0].timeline.dispatch_total[0]), int(run.proxiers[0].timeline.own_total[0])
     seen.rules = int(run.mode.rules_present(dispatch, own))
     return seen
 
@@ -193,12 +191,16 @@ def _observe_syncs(seen: Observations, run: ModeRun, measured: _Batches) -> None
         ("sync_duration_partial", chosen & ~full),
     ):
         seen.tallies[name] = measured.tallies(duration[which], start[which])
-    seconds = run.trace.start.shape[1] * (measured.until_ns - measured.from_ns) / 1e9
+    seconds = run.proxiers[0].trace.start.shape[1] * (measured.until_ns - measured.from_ns) / 1e9
     seen.counts["syncs"] = int(chosen.sum())
     seen.counts["syncs_failed"] = int((chosen & failed).sum())
     seen.rates["syncs_per_node_per_s"] = int(chosen.sum()) / seconds if seconds else 0.0
     seen.rates["cpu_proxy_cores"] = float(duration[chosen].sum()) / 1e9 / seconds if seconds else 0.0
-    changed = run.timeline.own[-run.timeline.rows :] if run.timeline.rows else run.timeline.own
+    changed = (
+        run.proxiers[0].timeline.own[-run.proxiers[0].timeline.rows :]
+        if run.proxiers[0].timeline.rows
+        else run.proxiers[0].timeline.own
+    )
     seen.sync_changed = float(changed.mean()) if len(changed) else 0.0
 
 

@@ -16,9 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-import kpsim
 from kpsim.cluster.columns import Cluster
-from kpsim.cluster.grow import grow
 from kpsim.experiment.answers.curves import bins_by_position, extrapolations, load_curve, position_line, sync_curve
 from kpsim.experiment.answers.judge import compare, judge
 from kpsim.experiment.answers.limits import limits_of
@@ -28,7 +26,6 @@ from kpsim.experiment.guard import check_memory
 from kpsim.experiment.observe import Observations, observe
 from kpsim.experiment.result import Cdf, Limit, ModeResult, Result
 from kpsim.experiment.workers import working
-from kpsim.kube.resolve import node_zones, resolve
 from kpsim.measure.intervals import estimate, summarise
 from kpsim.measure.summary import MEASURES
 from kpsim.measure.tally import Tally
@@ -38,10 +35,8 @@ from kpsim.proxy.registry import MODES
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.reader import read
 from kpsim.scenario.resolved import write_resolved
-from kpsim.simulation import mode_of, prepare, run_mode
+from kpsim.simulation import build_cluster, mode_of, prepare, run_mode
 from kpsim.units import to_ns
-
-__all__ = ["build_cluster", "choose_engine", "run", "run_scenario"]
 
 Progress = Callable[[int, int], None]  # mode runs done, of how many
 ONE_REPLICATION_BATCHES = 10  # stretches of time that stand in for replications when there is only one
@@ -137,26 +132,6 @@ def _replicate(scenario: Scenario, number: int, engine: str, cluster: Cluster | 
     return seen
 
 
-def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
-    """The scenario's cluster, and what was worth a warning on the way."""
-    params = scenario.cluster
-    resolved, warnings = resolve(
-        scenario.objects,
-        params.service_cluster_ip_range,
-        params.service_node_port_range,
-        params.nodes,
-        dual_stack=params.dual_stack,
-    )
-    created = round(scenario.churn.services_created_per_s * scenario.run.duration_s)
-    cluster = grow(params, scenario.groups, resolved, created, scenario.run.seed)
-    names = {*cluster.node_names, *(node.name for node in scenario.objects.nodes)}
-    cluster = replace(cluster, node_names=sorted(names))
-    cluster = replace(cluster, node_zone=node_zones(scenario.objects))
-    if not cluster.services.proxied[: cluster.initial].any():
-        warnings = (*warnings, "no Service with a ClusterIP was read, so there is nothing to simulate for kube-proxy")
-    return cluster, (*scenario.warnings, *warnings, *cluster.warnings)
-
-
 def choose_engine(scenario: Scenario) -> tuple[str, str]:
     """Which engine runs, and why."""
     if scenario.run.engine != "auto":
@@ -239,7 +214,7 @@ def _provenance(scenario: Scenario) -> dict[str, str]:
     text = write_resolved(scenario)
     packages = {name: version(name) for name in ("numpy", "simpy", "pandas")}
     return {
-        "kpsim": kpsim.__version__,
+        "kpsim": version("kpsim"),
         "python": platform.python_version(),
         **packages,
         "platform": f"{platform.system()} {platform.machine()}",

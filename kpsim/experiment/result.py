@@ -12,22 +12,6 @@ from numpy.typing import NDArray
 from kpsim.measure.summary import Estimate, Summary
 from kpsim.scenario.model import Scenario, Threshold
 
-__all__ = [
-    "Cdf",
-    "Comparison",
-    "ControlLoad",
-    "EventCourse",
-    "EventOutcome",
-    "Limit",
-    "LoadPoint",
-    "ModeResult",
-    "PositionBin",
-    "Result",
-    "Stage",
-    "SyncPoint",
-    "ThresholdVerdict",
-]
-
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 

@@ -12,12 +12,12 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
 from contextlib import closing, suppress
 from functools import lru_cache
+from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 
 import pandas as pd
 
-import kpsim
 from kpsim.errors import InputError
 from kpsim.experiment.guard import check_memory
 from kpsim.experiment.replications import run_scenario
@@ -26,8 +26,6 @@ from kpsim.experiment.workers import working
 from kpsim.scenario.model import Scenario, Sweep
 from kpsim.scenario.reader import read, read_sweep
 from kpsim.scenario.resolved import write_resolved
-
-__all__ = ["COLUMNS", "grid", "sweep", "tidy"]
 
 COLUMNS = ["mode", "measure", "statistic", "value", "low", "high", "n"]
 Point = tuple[tuple[str, str], ...]
@@ -137,8 +135,8 @@ def _key(scenario: Scenario) -> str:
 @lru_cache(maxsize=1)
 def _model_digest() -> str:
     """The model as it stands, code and profiles: a point computed by another is no answer of this one."""
-    digest = hashlib.sha256(kpsim.__version__.encode())
-    root = Path(kpsim.__file__).parent
+    digest = hashlib.sha256(version("kpsim").encode())
+    root = Path(__file__).parents[1]
     for path in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".yaml")):
         digest.update(path.read_bytes())
     return digest.hexdigest()

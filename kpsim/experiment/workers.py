@@ -9,8 +9,6 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-__all__ = ["working"]
-
 Key = TypeVar("Key")
 Answer = TypeVar("Answer")
 

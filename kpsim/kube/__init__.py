@@ -1,5 +1,3 @@
 """Kubernetes' own objects: reading manifests and dumps, defaults, validation, allocators, endpoints of Services."""
 
 from __future__ import annotations
-
-__all__: list[str] = []

@@ -18,8 +18,6 @@ import numpy as np
 from kpsim.errors import InputError
 from kpsim.units import I64, U32
 
-__all__ = ["ClusterIPAllocator", "NodePortAllocator", "parse_range"]
-
 
 def parse_range(text: str) -> ipaddress.IPv4Network:
     """An IPv4 range in CIDR notation, with or without host bits set.

@@ -23,8 +23,6 @@ from kpsim.kube.defaults import (
 from kpsim.kube.fields import Fault, Fields
 from kpsim.kube.objects import Endpoint, EndpointSlice, Node, Pod, Service, ServicePort, Workload
 
-__all__ = ["WORKLOAD_KINDS", "endpoint_slice", "endpoints_object", "node", "owner", "pod", "service", "workload"]
-
 WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job")
 
 ZONE_BEFORE_1_17 = "failure-domain.beta.kubernetes.io/zone"

@@ -10,23 +10,6 @@ from dataclasses import replace
 
 from kpsim.kube.objects import Service, ServicePort
 
-__all__ = [
-    "CLIENT_IP_TIMEOUT_S",
-    "CONTROL_PLANE",
-    "NODE_PORT_TYPES",
-    "SERVICE_PROXY_NAME",
-    "SOURCE_RANGES",
-    "TOPOLOGY_HINTS",
-    "TOPOLOGY_MODE",
-    "ZONE",
-    "families_of",
-    "needs_cluster_ip",
-    "needs_health_check_port",
-    "needs_node_ports",
-    "node_ports_wanted",
-    "with_defaults",
-]
-
 CLIENT_IP_TIMEOUT_S = 10800
 NODE_PORT_TYPES = ("NodePort", "LoadBalancer")
 SERVICE_PROXY_NAME = "service.kubernetes.io/service-proxy-name"

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 from kpsim.documents import Key
 
-__all__ = ["Fault", "Fields"]
-
 
 @dataclass(frozen=True, slots=True)
 class Fault:

@@ -10,19 +10,6 @@ from dataclasses import dataclass, field
 
 from kpsim.errors import Place
 
-__all__ = [
-    "Endpoint",
-    "EndpointSlice",
-    "KubeObjects",
-    "Labels",
-    "Node",
-    "Pod",
-    "ResolvedService",
-    "Service",
-    "ServicePort",
-    "Workload",
-]
-
 Labels = tuple[tuple[str, str], ...]
 
 

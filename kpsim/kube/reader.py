@@ -21,8 +21,6 @@ from kpsim.kube.service.checks import service_faults
 from kpsim.kube.service.notices import service_notices
 from kpsim.kube.validation import ApiServer, allocation_faults
 
-__all__ = ["Origin", "Reading", "documents_in", "read_into", "read_objects", "read_raw"]
-
 SUFFIXES = (".yaml", ".yml", ".json", ".yaml.gz", ".yml.gz", ".json.gz")
 PROXY_CONFIGURATION = "KubeProxyConfiguration"
 DUMP = "kubectl get svc,endpointslices,nodes -A -o json"

@@ -28,8 +28,6 @@ from kpsim.kube.objects import (
 )
 from kpsim.kube.service.hints import hinted
 
-__all__ = ["node_zones", "resolve"]
-
 TERMINAL_PHASES = ("Succeeded", "Failed")
 NAMES_SHOWN = 3
 IPV6_RANGE = ipaddress.IPv6Network("fd00:10:96::/112")  # nobody routes it; IPv6 addresses are names, not modelled

@@ -20,8 +20,6 @@ from kpsim.kube.objects import Service
 from kpsim.kube.service.hints import SAME_NODE, SAME_ZONE
 from kpsim.kube.service.wording import choice_faults, invalid, is_ip, is_v6
 
-__all__ = ["ApiServer", "allocation_faults"]
-
 DISTRIBUTIONS = (*SAME_ZONE, SAME_NODE)
 BOTH_FAMILIES = "write ipFamilies: [IPv4, IPv6] below cluster"
 

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from kpsim.kube.defaults import CLIENT_IP_TIMEOUT_S, CONTROL_PLANE, SERVICE_PROXY_NAME, TOPOLOGY_MODE, ZONE
 from kpsim.kube.objects import Endpoint, EndpointSlice, KubeObjects, Node, Pod, Service, Workload
 
-__all__ = ["documents_of"]
-
 Document = dict[str, object]
 
 _API = {"ReplicationController": "v1", "Job": "batch/v1"}

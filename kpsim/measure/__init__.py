@@ -1,3 +1,1 @@
 """From samples to statements: tallies, percentiles, intervals."""
-
-__all__: list[str] = []

@@ -15,8 +15,6 @@ import numpy as np
 from kpsim.measure.summary import Estimate, Summary
 from kpsim.measure.tally import Tally
 
-__all__ = ["QUANTILES", "estimate", "student_t95", "summarise", "supports"]
-
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 BEYOND = 10  # observations that must lie beyond a percentile
 

@@ -13,8 +13,6 @@ import numpy as np
 
 from kpsim.units import F64, I64
 
-__all__ = ["Tally"]
-
 SHIFT = 46  # leaves 6 bits of the mantissa: 64 buckets an octave
 ONE_NS = 1023 << 6  # the bucket of 1.0
 BUCKETS = 62 << 6  # up to 2^62 ns

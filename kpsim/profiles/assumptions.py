@@ -7,8 +7,6 @@ from importlib import resources
 
 from kpsim.profiles.format import parse_yaml
 
-__all__ = ["assumptions"]
-
 
 @lru_cache(maxsize=1)
 def assumptions() -> tuple[tuple[str, str], ...]:

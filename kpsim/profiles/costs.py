@@ -19,8 +19,6 @@ from kpsim.errors import InputError
 from kpsim.profiles.format import Coefficient, ProfileText, read_yaml
 from kpsim.units import F64, I64
 
-__all__ = ["FACTOR_ONE", "CostProfile", "Costs", "load_profile", "profile_names"]
-
 FACTOR_ONE = 1024  # a cost factor of one; costs vary as ``(ns * factor) >> 10``
 TABLE_BITS = 12  # a 32-bit draw picks one of 4,096 factors
 

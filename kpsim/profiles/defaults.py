@@ -13,8 +13,6 @@ import numpy as np
 from kpsim.profiles.format import Coefficient, ProfileText, read_yaml
 from kpsim.units import I64
 
-__all__ = ["Defaults", "Lag", "load_defaults"]
-
 
 @dataclass(frozen=True, slots=True)
 class Lag:

@@ -15,8 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from kpsim.errors import InputError, Place, Problem
 
-__all__ = ["SCALE", "Coefficient", "CoefficientText", "ProfileText", "parse_yaml", "read_yaml"]
-
 SCALE = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "B": 1.0, "B/s": 1.0, "1/s": 1.0, "1": 1.0, "ratio": 1.0}
 Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
 

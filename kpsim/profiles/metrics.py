@@ -13,8 +13,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from kpsim.profiles.format import parse_yaml
 
-__all__ = ["Catalogue", "Metric", "Span", "load_catalogue"]
-
 
 def _release(text: Any) -> Any:
     """``"1.34"`` as (1, 34); a number is refused, because YAML would take 1.30 for 1.3."""

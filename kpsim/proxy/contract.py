@@ -17,21 +17,6 @@ from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.rules import NodeView, Packet, RuleSet, Trace, Walk
 from kpsim.units import I64
 
-__all__ = [
-    "Mode",
-    "ModeAbout",
-    "ModeWords",
-    "PacketState",
-    "Resource",
-    "RuleCounts",
-    "RunnerSettings",
-    "Stage",
-    "Steps",
-    "SyncCounts",
-    "SyncKind",
-    "Work",
-]
-
 Work = Mapping[str, "int | I64"]
 """Counts of what is done, keyed by the profile coefficient that prices one."""
 

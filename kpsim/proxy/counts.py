@@ -15,8 +15,6 @@ import numpy as np
 from kpsim.cluster.columns import ServiceColumns
 from kpsim.units import I64
 
-__all__ = ["EndpointCounts", "PortKind", "port_kinds"]
-
 
 @dataclass(frozen=True, slots=True)
 class EndpointCounts:

@@ -11,8 +11,6 @@ from collections.abc import Iterator, Sequence
 
 from kpsim.proxy.rules import Rule, RuleSet
 
-__all__ = ["few", "rendered", "table_and_chain"]
-
 ALIKE_SHOWN = 3  # of rules or chains of one kind
 SAME_FOR_ALL = ("KUBE-FORWARD", "KUBE-FIREWALL")
 

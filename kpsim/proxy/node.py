@@ -14,19 +14,6 @@ from dataclasses import dataclass, field
 from kpsim.kube.objects import EndpointSlice, KubeObjects, Service
 from kpsim.proxy.params import PRIMARY, IpvsSettings
 
-__all__ = [
-    "LATEST",
-    "Categories",
-    "EndpointInfo",
-    "LocalDetector",
-    "NodeConfig",
-    "PortInfo",
-    "PortState",
-    "categorize",
-    "ip_port",
-    "port_states",
-]
-
 LATEST = (1, 34)  # the Kubernetes whose structure is modelled where nothing is said of a version
 
 

@@ -9,19 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-__all__ = [
-    "DETECT_LOCAL_MODES",
-    "IPVS_SCHEDULERS",
-    "LENT",
-    "PRIMARY",
-    "IpvsSettings",
-    "Masquerade",
-    "ModePeriods",
-    "NodeSettings",
-    "ProxyParams",
-    "WinkernelSettings",
-]
-
 DETECT_LOCAL_MODES = ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix")
 IPVS_SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh", "dh", "sed", "nq", "fo", "ovf")
 PRIMARY = "primary"  # of nodePortAddresses: the node's first address
@@ -137,3 +124,19 @@ class ProxyParams:
         if own is None:
             return self if mode == self.mode else replace(self, mode=mode, min_sync_period_s=None, sync_period_s=None)
         return replace(self, mode=mode, min_sync_period_s=own.min_sync_period_s, sync_period_s=own.sync_period_s)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultParams:
+    """Rates are a node's; a share is of syncs, or of time."""
+
+    failed_syncs: float = 0.0  # share of syncs whose restore or transaction fails
+    restarts_per_hour: float = 0.0  # of kube-proxy
+    flushes_per_hour: float = 0.0  # somebody else empties the tables, as firewall daemons do when they reload
+    lock_held: float = 0.0  # share of time in which another process holds the xtables lock
+    lock_hold_s: float = 0.0  # how long it holds it each time
+
+    @property
+    def any(self) -> bool:
+        """Whether anything goes wrong at all."""
+        return any((self.failed_syncs, self.restarts_per_hour, self.flushes_per_hour, self.lock_held))

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from kpsim.proxy.contract import Mode
     from kpsim.proxy.params import ProxyParams
 
-__all__ = ["MODES", "ModeEntry", "create", "temporarily"]
-
 Version = tuple[int, int]
 
 
@@ -50,20 +48,20 @@ class ModeEntry:
 
 
 _ENTRIES = (
-    ModeEntry("iptables", "kpsim.proxy.iptables:Iptables", "netfilter chains, a new connection scans O(Services) rules",
+    ModeEntry("iptables", "kpsim.modes.iptables:Iptables", "netfilter chains, a new connection scans O(Services) rules",
               since=(1, 1), note="the default on Linux since 1.2"),
-    ModeEntry("ipvs", "kpsim.proxy.ipvs:Ipvs", "IPVS virtual servers, a new connection is one hash lookup",
+    ModeEntry("ipvs", "kpsim.modes.ipvs:Ipvs", "IPVS virtual servers, a new connection is one hash lookup",
               since=(1, 8), removed=(1, 43), deprecated=(1, 35),
               note="deprecated in 1.35; by KEP-5495 off by default in 1.40 and gone in 1.43"),
-    ModeEntry("nftables", "kpsim.proxy.nftables:Nftables", "verdict maps, a new connection is flat to look up",
+    ModeEntry("nftables", "kpsim.modes.nftables:Nftables", "verdict maps, a new connection is flat to look up",
               since=(1, 29), note="alpha in 1.29, beta in 1.31, general availability in 1.33"),
-    ModeEntry("userspace", "kpsim.proxy.userspace:Userspace", "every byte through kube-proxy, two connections for one",
+    ModeEntry("userspace", "kpsim.modes.userspace:Userspace", "every byte through kube-proxy, two connections for one",
               since=(1, 0), removed=(1, 26), deprecated=(1, 23), usual=False,
               note="the only mode in 1.0, the default in 1.1, deprecated in 1.23, removed in 1.26"),
-    ModeEntry("kernelspace", "kpsim.proxy.kernelspace:Kernelspace", "HNS load balancers on Windows, slow to program",
+    ModeEntry("kernelspace", "kpsim.modes.kernelspace:Kernelspace", "HNS load balancers on Windows, slow to program",
               since=(1, 8), usual=False,
               note="Windows only; its costs come from other machines than the others', so compare shapes"),
-    ModeEntry("ebpf", "kpsim.proxy.ebpf:Ebpf", "a Cilium-like replacement: translated at connect(), hash maps, no list",
+    ModeEntry("ebpf", "kpsim.modes.ebpf:Ebpf", "a Cilium-like replacement: translated at connect(), hash maps, no list",
               usual=False, note="not a part of Kubernetes: Cilium 1.6 and later, here as of 1.18; its packet costs are "
                                 "scaled from studies that contradict each other"),
 )  # fmt: skip

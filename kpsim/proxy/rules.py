@@ -17,20 +17,6 @@ from kpsim.proxy.node import EndpointInfo, NodeConfig, PortState
 from kpsim.proxy.states import port_info
 from kpsim.units import I64, U32, Bools
 
-__all__ = [
-    "DROPPED",
-    "FILTER",
-    "REFUSED",
-    "NodeView",
-    "Packet",
-    "Rule",
-    "RuleSet",
-    "Trace",
-    "VirtualServer",
-    "Walk",
-    "chain_name",
-]
-
 FILTER = " (filter)"
 REFUSED = -1  # instead of a Pod: nobody can serve it
 DROPPED = -2  # a Local policy leaves nobody on this node

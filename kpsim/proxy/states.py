@@ -13,8 +13,6 @@ from kpsim.cluster.columns import Cluster, Hints, PodState, dotted
 from kpsim.proxy.node import LATEST, EndpointInfo, NodeConfig, PortInfo, PortState
 from kpsim.proxy.params import PRIMARY, NodeSettings, ProxyParams
 
-__all__ = ["exact_states", "node_config", "port_info"]
-
 SHARED_RANGE = int(ipaddress.IPv4Address("100.64.0.0"))  # 16 addresses a Service
 NODE_RANGE = int(ipaddress.IPv4Address("172.16.0.0"))
 LOOPBACK = ipaddress.IPv4Network("127.0.0.0/8")

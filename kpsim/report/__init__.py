@@ -6,5 +6,3 @@ may be claimed is decided in ``wording`` and ``verdict``, the rows of tables in 
 """
 
 from __future__ import annotations
-
-__all__: list[str] = []

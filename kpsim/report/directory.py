@@ -11,8 +11,6 @@ from kpsim.report.html import write_html
 from kpsim.report.markdown import report_markdown
 from kpsim.report.tables import summary_document, write_tables
 
-__all__ = ["write_report"]
-
 
 def write_report(result: Result, directory: Path) -> list[Path]:
     """Write page, Markdown, summary, tables and figures into ``directory``, drawing each figure once.

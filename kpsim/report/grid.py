@@ -21,21 +21,6 @@ from kpsim.report.wording.quantity import (
     unit_of,
 )
 
-__all__ = [
-    "EVENT_HEADS",
-    "Objective",
-    "comparison_cells",
-    "count_cells",
-    "event_cells",
-    "limit_cells",
-    "measure_cells",
-    "objectives",
-    "quantile_names",
-    "rate_cells",
-    "sorted_limits",
-    "title_of",
-]
-
 _OUTCOMES = ("delivered", "refused", "dropped", "stale", "in_flight")
 _REPORTED = {"network_programming_true": "network_programming_reported"}
 

@@ -33,8 +33,6 @@ from kpsim.report.verdict import answer
 from kpsim.report.wording.glossary import GLOSSARY, NOT_MODELLED
 from kpsim.report.wording.quantity import EMPTY, count, estimate, many
 
-__all__ = ["report_html", "write_html"]
-
 _REPORTED = (("true", "network_programming_true"), ("as kube-proxy reports it", "network_programming_reported"))
 
 

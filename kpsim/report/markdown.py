@@ -18,8 +18,6 @@ from kpsim.report.grid import (
 )
 from kpsim.report.verdict import answer
 
-__all__ = ["report_markdown"]
-
 _WORDS = {"met": "met", "failed": "**failed**", "unknown": "cannot say"}
 _SPECIAL = re.compile(r"([\\`*{}\[\]<>#|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 

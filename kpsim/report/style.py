@@ -11,8 +11,6 @@ import zlib
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["GREY", "INK", "Dashes", "ModeStyle", "mode_style"]
-
 Dashes = Literal["-"] | tuple[int, tuple[float, ...]]
 
 INK = "#1a1a1a"  # text and theory

@@ -16,8 +16,6 @@ from kpsim.experiment.result import EventOutcome, ModeResult, Result
 from kpsim.measure.summary import Estimate, Summary
 from kpsim.report.verdict import answer, standing
 
-__all__ = ["TABLES", "summary_document", "write_tables"]
-
 _DIGITS = 9
 _NOT_RESULTS = frozenset({"command"})  # provenance that says how it was asked, not what was found
 

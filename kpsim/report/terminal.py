@@ -24,8 +24,6 @@ from kpsim.report.grid import (
 from kpsim.report.verdict import answer
 from kpsim.report.wording.quantity import glued, many
 
-__all__ = ["KINDS", "WIDTH", "Style", "summary_text"]
-
 WIDTH = 100
 KINDS = ("title", "met", "failed", "unknown", "unset", "dim", "warning", "plain")
 Style = Callable[[str, str], str]

@@ -16,8 +16,6 @@ from kpsim.report.wording.quantity import compact, count, estimate, factor, perc
 from kpsim.report.wording.ranking import listed, rank
 from kpsim.scenario.model import Threshold
 
-__all__ = ["Answer", "Standing", "answer", "bound_text", "headroom_of", "mode_standing", "standing"]
-
 Standing = Literal["met", "failed", "unknown"]
 
 

@@ -16,7 +16,7 @@ from kpsim.kube.defaults import NODE_PORT_TYPES
 from kpsim.kube.reader import Reading
 from kpsim.kube.validation import ApiServer
 from kpsim.profiles.costs import profile_names
-from kpsim.proxy.faults import FaultParams
+from kpsim.proxy.params import FaultParams
 from kpsim.scenario.model import ProfileChoice, RunParams, Scenario
 from kpsim.scenario.schema import DrawnPart, PresetPart, ScenarioDocument, ServicePart, SpecPart
 from kpsim.scenario.sections.cluster import cluster_params, range_problems
@@ -30,8 +30,6 @@ from kpsim.scenario.sections.thresholds import thresholds
 from kpsim.scenario.tree import Tree, did_you_mean
 from kpsim.scenario.words import problems_of, without_faults
 from kpsim.traffic.params import TrafficParams
-
-__all__ = ["NAME", "build"]
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 GROUP_NAME = re.compile(r"[a-z]([-a-z0-9]{0,40}[a-z0-9])?")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kpsim.proxy.dumps.detection import RuleDump
+from kpsim.dumps.detection import RuleDump
 from kpsim.scenario.kinds import rule_text
 from kpsim.scenario.reader import read, read_around
 from kpsim.scenario.resolved import write_resolved
-
-__all__ = ["scenario_document"]
 
 COMMENTS = {
     "  kubernetes:": "which modes and defaults there are",

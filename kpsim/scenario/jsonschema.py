@@ -7,8 +7,6 @@ from typing import Any
 from kpsim.scenario.schema import ScenarioDocument
 from kpsim.scenario.sections.modes import built_modes
 
-__all__ = ["json_schema"]
-
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 

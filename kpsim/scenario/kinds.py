@@ -8,8 +8,6 @@ from pathlib import Path
 from kpsim.documents import decode
 from kpsim.kube.reader import read_raw
 
-__all__ = ["is_sweep", "rule_text"]
-
 LOOKED_AT_BYTES = 1 << 16  # from its beginning: no tool prints more before it says what it prints
 
 
@@ -28,7 +26,7 @@ def rule_text(path: Path) -> str | None:
     InputError
         if it begins as one and is damaged further on.
     """
-    from kpsim.proxy.dumps.detection import formats_of
+    from kpsim.dumps.detection import formats_of
 
     try:
         with path.open("rb") as stream:

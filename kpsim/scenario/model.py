@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kpsim.cluster.events import Event
 from kpsim.cluster.params import ChurnParams, ClusterParams, ServiceGroup
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
 from kpsim.dns.params import DnsParams
+from kpsim.history.events import Event
 from kpsim.kube.objects import KubeObjects
-from kpsim.proxy.faults import FaultParams
-from kpsim.proxy.params import ProxyParams
+from kpsim.proxy.params import FaultParams, ProxyParams
 from kpsim.traffic.params import TrafficParams
-
-__all__ = ["ProfileChoice", "RunParams", "Scenario", "Sweep", "Threshold"]
 
 Version = tuple[int, int]
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from kpsim.documents import Document
+from kpsim.dumps.detection import RuleDump, gaps, read_dump
 from kpsim.errors import InputError, Place, Problem
 from kpsim.kube.reader import Reading, read_into, read_raw
-from kpsim.proxy.dumps.detection import RuleDump, gaps, read_dump
 from kpsim.scenario.build import build
 from kpsim.scenario.kinds import rule_text
 from kpsim.scenario.model import Scenario, Sweep
@@ -27,8 +27,6 @@ from kpsim.scenario.sections.imports import (
 from kpsim.scenario.sections.modes import built_modes, usual_modes
 from kpsim.scenario.sections.ranges import expand
 from kpsim.scenario.tree import Tree, did_you_mean
-
-__all__ = ["read", "read_around", "read_sweep"]
 
 KINDS = ("Scenario", "Sweep")
 EXAMPLE = f"a scenario begins with apiVersion: {API_VERSION} and kind: Scenario"

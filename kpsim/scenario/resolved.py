@@ -18,8 +18,6 @@ from kpsim.scenario.sections.dns import dns_document
 from kpsim.scenario.sections.events import event_document
 from kpsim.units import format_duration
 
-__all__ = ["as_text", "to_document", "write_resolved"]
-
 Part = dict[str, Any]
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")

@@ -12,8 +12,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from kpsim.cluster.params import ChurnParams, ClusterParams, ServiceGroup
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams, ObjectSizesName
-from kpsim.proxy.faults import FaultParams
-from kpsim.proxy.params import ProxyParams
+from kpsim.proxy.params import FaultParams, ProxyParams
 from kpsim.scenario.model import ProfileChoice, RunParams
 from kpsim.scenario.sections.dns import DnsPart
 from kpsim.scenario.sections.events import EventPart
@@ -29,39 +28,6 @@ from kpsim.scenario.sections.quantities import (
     Share,
 )
 from kpsim.traffic.params import TrafficParams
-
-__all__ = [
-    "API_VERSION",
-    "ApiServerPart",
-    "ChangesPart",
-    "ChurnPart",
-    "ClusterPart",
-    "ComparePart",
-    "ConntrackPart",
-    "ControllerManagerPart",
-    "DetectLocalPart",
-    "DrawnPart",
-    "FaultsPart",
-    "IptablesPart",
-    "IpvsPart",
-    "KubeProxyPart",
-    "KubernetesPart",
-    "LockPart",
-    "MetadataPart",
-    "ModePart",
-    "ObjectPart",
-    "Part",
-    "PastedPart",
-    "PopularityPart",
-    "PresetPart",
-    "ProfilePart",
-    "RunPart",
-    "ScenarioDocument",
-    "ServicePart",
-    "SpecPart",
-    "TrafficPart",
-    "WinkernelPart",
-]
 
 API_VERSION = "kpsim/v1alpha1"
 

@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from kpsim.documents import Document, Key, dotted, load
 from kpsim.errors import InputError, Place, Problem
 
-__all__ = ["Tree", "did_you_mean"]
-
 ALIASES = {"proxy": "kubeProxy"}
 TOP = ("metadata", "spec", "apiVersion", "kind")
 TEXTS = (("spec", "kubernetes", "version"), ("metadata", "name"), ("metadata", "description"))

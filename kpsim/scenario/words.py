@@ -11,11 +11,10 @@ from pydantic import BaseModel, ValidationError
 
 from kpsim.documents import Key, dotted
 from kpsim.errors import Problem
-from kpsim.scenario.schema import Part, PresetPart, ScenarioDocument, ServicePart
+from kpsim.scenario.schema import PresetPart, ScenarioDocument, ServicePart
+from kpsim.scenario.sections.quantities import Part
 from kpsim.scenario.tree import Tree, did_you_mean
 from kpsim.units import format_duration
-
-__all__ = ["keys_of", "problems_of", "without_faults"]
 
 VERSION = ("spec", "kubernetes", "version")
 

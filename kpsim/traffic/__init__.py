@@ -1,3 +1,1 @@
 """Who opens connections to which service port, and when."""
-
-__all__: list[str] = []

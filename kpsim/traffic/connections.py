@@ -19,8 +19,6 @@ from kpsim.rng import stream
 from kpsim.traffic.params import TrafficParams
 from kpsim.units import I64, U32, Bools, to_ns
 
-__all__ = ["Connections", "Popularity", "Windows", "draw_connections", "plan_windows"]
-
 WINDOWS = 10  # stretches of time looked at when not everything can be
 SHORTEST_LIVES = 10  # a window is at least so many connection lifetimes long, so that its lead-in is a tenth
 SHORTEST_S = 0.1

@@ -18,11 +18,10 @@ import pytest
 import kpsim
 from kpsim.cluster.columns import dotted
 from kpsim.cluster.grow import grow
-from kpsim.experiment.replications import build_cluster
 from kpsim.kube.objects import KubeObjects, Pod, Service, ServicePort
 from kpsim.kube.resolve import resolve
 from kpsim.proxy.sync.timeline import start_counts, usable_at_start
-from kpsim.simulation import mode_of
+from kpsim.simulation import build_cluster, mode_of
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.benchmark

@@ -23,8 +23,7 @@ import pytest
 import kpsim
 from kpsim.cluster.changes import NEVER
 from kpsim.datapath.batch import RulesInForce, run_batch
-from kpsim.experiment.replications import build_cluster
-from kpsim.simulation import prepare, run_mode
+from kpsim.simulation import build_cluster, prepare, run_mode
 
 ROOT = Path(__file__).parents[2]
 KPSIM = [sys.executable, "-m", "kpsim.cli"]
@@ -58,7 +57,9 @@ def test_batch_engine_is_a_hundred_times_the_reference_engine() -> None:
     first = prepare(scenario, cluster, 0)
     found = run_mode(first, "iptables", "batch")
     packets = found.outcomes.arrival_ns.size
-    rules = RulesInForce(cluster, found.mode, found.timeline, found.in_force, first.draws[4], found.prices)
+    rules = RulesInForce(
+        cluster, found.mode, found.proxiers[0].timeline, found.proxiers[0].in_force, first.draws[4], found.prices
+    )
     gone = first.changes.pod_gone_ns
 
     reference_s = clock(
@@ -85,7 +86,14 @@ def test_packets_scale_with_their_number() -> None:
         cluster, _ = build_cluster(scenario)
         replication = prepare(scenario, cluster, 0)
         found = run_mode(replication, "iptables", "batch")
-        rules = RulesInForce(cluster, found.mode, found.timeline, found.in_force, replication.draws[4], found.prices)
+        rules = RulesInForce(
+            cluster,
+            found.mode,
+            found.proxiers[0].timeline,
+            found.proxiers[0].in_force,
+            replication.draws[4],
+            found.prices,
+        )
         gone = replication.changes.pod_gone_ns
         n = replication.connections.cost_draw.size
         blocks = list(replication.connections.blocks(250_000))
@@ -109,13 +117,13 @@ def test_sync_lanes() -> None:
         "control plane, 2 min of 10k-services, with everything", lambda: run_mode(replication, "ipvs", "batch"), 1
     )
     found = run_mode(replication, "ipvs", "batch")
-    syncs = int((found.trace.start < NEVER).sum())
+    syncs = int((found.proxiers[0].trace.start < NEVER).sum())
     seconds = clock(f"{syncs:,} node-syncs", lambda: run_mode(replication, "ipvs", "batch"))
     print(
         f"  {syncs / seconds / 1e6:.2f} M node-syncs/s with everything else; control plane {control_s - seconds:.2f} s"
     )
     assert syncs > 100_000
-    assert np.all(np.diff(found.trace.absorbed, axis=0) >= 0)
+    assert np.all(np.diff(found.proxiers[0].trace.absorbed, axis=0) >= 0)
 
 
 def test_ten_thousand_services_end_to_end(tmp_path: Path) -> None:

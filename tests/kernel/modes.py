@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from kpsim.proxy.iptables.program import program as iptables_program
-from kpsim.proxy.iptables.text import jump_lines
-from kpsim.proxy.iptables.tracer import trace as iptables_trace
-from kpsim.proxy.iptables.writer import RuleWriter
-from kpsim.proxy.nftables.program import program as nftables_program
-from kpsim.proxy.nftables.text import transaction_lines
-from kpsim.proxy.nftables.tracer import trace as nftables_trace
-from kpsim.proxy.nftables.writer import TableWriter
+from kpsim.modes.iptables.program import program as iptables_program
+from kpsim.modes.iptables.text import jump_lines
+from kpsim.modes.iptables.tracer import trace as iptables_trace
+from kpsim.modes.iptables.writer import RuleWriter
+from kpsim.modes.nftables.program import program as nftables_program
+from kpsim.modes.nftables.text import transaction_lines
+from kpsim.modes.nftables.tracer import trace as nftables_trace
+from kpsim.modes.nftables.writer import TableWriter
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.rules import Packet, Trace
 from tests.kernel.namespaces import Namespace

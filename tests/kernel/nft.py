@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from kpsim.proxy.nftables.rules import TABLE, NftRule, NftRules
-from kpsim.proxy.nftables.text import transaction_lines
-from kpsim.proxy.nftables.transaction import Operation
+from kpsim.modes.nftables.rules import TABLE, NftRule, NftRules
+from kpsim.modes.nftables.text import transaction_lines
+from kpsim.modes.nftables.transaction import Operation
 from tests.kernel.namespaces import Namespace
 
 __all__ = ["Nft", "Table", "compare", "wanted", "wanted_action"]

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from kpsim.proxy.dumps.saved import read_saved
-from kpsim.proxy.dumps.walk.journey import follow
-from kpsim.proxy.dumps.walk.node import read_node
-from kpsim.proxy.iptables.program import program
-from kpsim.proxy.iptables.text import jump_lines, restore_lines
+from kpsim.dumps.saved import read_saved
+from kpsim.dumps.walk.journey import follow
+from kpsim.dumps.walk.node import read_node
+from kpsim.modes.iptables.program import program
+from kpsim.modes.iptables.text import jump_lines, restore_lines
 from kpsim.proxy.rules import Packet
 from tests.kernel.needs import need
 from tests.kernel.services import CONFIG, STATES, destinations

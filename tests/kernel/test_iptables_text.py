@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kpsim.proxy.iptables.program import program
-from kpsim.proxy.iptables.text import jump_lines, restore_lines
-from kpsim.proxy.iptables.writer import RuleWriter, SyncReport
+from kpsim.modes.iptables.program import program
+from kpsim.modes.iptables.text import jump_lines, restore_lines
+from kpsim.modes.iptables.writer import RuleWriter, SyncReport
 from tests.kernel.crowd import CONFIG, crowd, steps
 from tests.kernel.namespaces import Namespace, Refused
 from tests.kernel.needs import need

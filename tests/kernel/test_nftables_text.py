@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from kpsim.proxy.nftables.program import program
-from kpsim.proxy.nftables.rules import TABLE
-from kpsim.proxy.nftables.writer import TableWriter
+from kpsim.modes.nftables.program import program
+from kpsim.modes.nftables.rules import TABLE
+from kpsim.modes.nftables.writer import TableWriter
 from kpsim.proxy.node import PortState
 from tests.kernel.crowd import CONFIG, LATER_S, Step, crowd, steps
 from tests.kernel.namespaces import Namespace, Refused

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from kpsim.proxy.iptables.program import program as iptables_program
-from kpsim.proxy.iptables.text import jump_lines, restore_lines
-from kpsim.proxy.nftables.program import program as nftables_program
-from kpsim.proxy.nftables.transaction import NOTHING, operations
+from kpsim.modes.iptables.program import program as iptables_program
+from kpsim.modes.iptables.text import jump_lines, restore_lines
+from kpsim.modes.nftables.program import program as nftables_program
+from kpsim.modes.nftables.transaction import NOTHING, operations
 from kpsim.proxy.node import port_states
 from tests.kernel import nft, xtables
 from tests.kernel.namespaces import Namespace

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from kpsim.proxy.iptables.program import program
-from kpsim.proxy.iptables.text import jump_lines, restore_lines
-from kpsim.proxy.iptables.tracer import trace
+from kpsim.modes.iptables.program import program
+from kpsim.modes.iptables.text import jump_lines, restore_lines
+from kpsim.modes.iptables.tracer import trace
 from kpsim.proxy.rules import FILTER, Packet
 from tests.kernel.needs import need
 from tests.kernel.services import CONFIG, STATES, destinations

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from kpsim.proxy.iptables.text import jump_lines, restore_lines
+from kpsim.modes.iptables.text import jump_lines, restore_lines
 from kpsim.proxy.rules import RuleSet
 from tests.kernel.namespaces import Namespace
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kpsim.proxy.iptables.program import program
-from kpsim.proxy.iptables.tracer import trace
-from kpsim.proxy.iptables.writer import RuleWriter, SyncReport
+from kpsim.modes.iptables.program import program
+from kpsim.modes.iptables.tracer import trace
+from kpsim.modes.iptables.writer import RuleWriter, SyncReport
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, categorize, port_states
 from kpsim.proxy.rules import FILTER, Packet, RuleSet, chain_name
 from tests.oracle.inputs import Case, cases, config_of, objects_of

@@ -18,13 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpsim.cluster.columns import ServiceColumns
+from kpsim.modes.ipvs.ipsets import SETS, kernel_name
+from kpsim.modes.ipvs.mode import Ipvs
+from kpsim.modes.ipvs.program import IpvsRules, node_port_addresses, program
+from kpsim.modes.ipvs.sync import Kernel, expire, sync
+from kpsim.modes.ipvs.text import address_lines, ipset_lines, iptables_lines, ipvsadm_lines, script_lines
+from kpsim.modes.ipvs.tracer import IpvsTrace, trace
 from kpsim.proxy.counts import EndpointCounts
-from kpsim.proxy.ipvs.ipsets import SETS, kernel_name
-from kpsim.proxy.ipvs.mode import Ipvs
-from kpsim.proxy.ipvs.program import IpvsRules, node_port_addresses, program
-from kpsim.proxy.ipvs.sync import Kernel, expire, sync
-from kpsim.proxy.ipvs.text import address_lines, ipset_lines, iptables_lines, ipvsadm_lines, script_lines
-from kpsim.proxy.ipvs.tracer import IpvsTrace, trace
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, port_states
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.rules import FILTER, Packet

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kpsim.cluster.events import ApiServerRestart
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
+from kpsim.history.events import ApiServerRestart
 from kpsim.scenario.model import RunParams, Scenario
 from kpsim.simulation import ModeRun
 from kpsim.traffic.params import TrafficParams
@@ -24,7 +24,7 @@ KEP = ApiServerParams(2, object_sizes="kep-752")
 
 def left(run: ModeRun) -> I64:
     """When the last copy of each row had left the API server, (rows,)."""
-    return run.log.column("sent_ns") + run.log.column("spread_ns")
+    return run.proxiers[0].log.column("sent_ns") + run.proxiers[0].log.column("spread_ns")
 
 
 def scenario(api: ApiServerParams, nodes: int = 12) -> Scenario:
@@ -47,7 +47,7 @@ def scenario(api: ApiServerParams, nodes: int = 12) -> Scenario:
 @pytest.mark.parametrize("api", [ApiServerParams(replicas=5), FEW_SEATS, KEP], ids=["five", "few", "kep"])
 def test_engines_agree_on_the_api_server(api: ApiServerParams, mode: str) -> None:
     _, batch, reference = both(scenario(api), mode)
-    assert len(batch.log.rows) > 100
+    assert len(batch.proxiers[0].log.rows) > 100
     assert not differences(batch, reference)
     _, usual, _ = both(scenario(ApiServerParams()), mode)
     assert not np.array_equal(left(usual), left(batch))
@@ -63,5 +63,5 @@ def test_engines_agree_on_restarts(replicas: int, mode: str) -> None:
     assert replication.fanout is not None
     assert len(replication.fanout.outages) == 2
     _, usual, _ = both(usual_scenario, mode)
-    wanted = {"trace.start"} if not batch.in_force.at_once else {"outcomes.pod"}
+    wanted = {"trace.start"} if not batch.proxiers[0].in_force.at_once else {"outcomes.pod"}
     assert wanted & set(differences(batch, usual))

@@ -18,7 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kpsim.cluster.changes import NEVER
-from kpsim.cluster.events import (
+from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
+from kpsim.controlplane.params import ControllerManagerParams
+from kpsim.datapath.batch import RulesInForce
+from kpsim.datapath.outcomes import Verdict
+from kpsim.errors import InputError
+from kpsim.history.events import (
     Crash,
     Drain,
     Ending,
@@ -31,20 +36,13 @@ from kpsim.cluster.events import (
     StatefulSetRollout,
     ZoneLoss,
 )
-from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
-from kpsim.controlplane.params import ControllerManagerParams
-from kpsim.datapath.batch import RulesInForce
-from kpsim.datapath.outcomes import Verdict
-from kpsim.errors import InputError
-from kpsim.experiment.replications import build_cluster
 from kpsim.kube.objects import Endpoint, EndpointSlice, KubeObjects, Pod, Service, ServicePort
 from kpsim.profiles.costs import load_profile
-from kpsim.proxy.faults import FaultParams
-from kpsim.proxy.params import ProxyParams
+from kpsim.proxy.params import FaultParams, ProxyParams
 from kpsim.proxy.registry import MODES
 from kpsim.scenario.model import ProfileChoice, RunParams, Scenario
 from kpsim.scenario.reader import read
-from kpsim.simulation import ModeRun, Replication, prepare, run_mode
+from kpsim.simulation import ModeRun, Replication, build_cluster, prepare, run_mode
 from kpsim.traffic.connections import Connections
 from kpsim.traffic.params import TrafficParams
 from kpsim.units import I64
@@ -237,7 +235,14 @@ def busy(slow: str, seed: int = 5) -> Scenario:
 
 def as_on_arrival(replication: Replication, run: ModeRun) -> tuple[I64, I64, I64, I64]:
     """Rule sets in force when connections arrived and when they were served; cost and Pod by the former."""
-    rules = RulesInForce(replication.cluster, run.mode, run.timeline, run.in_force, replication.draws[4], run.prices)
+    rules = RulesInForce(
+        replication.cluster,
+        run.mode,
+        run.proxiers[0].timeline,
+        run.proxiers[0].in_force,
+        replication.draws[4],
+        run.prices,
+    )
     connections, every = replication.connections, np.arange(len(replication.connections))
     node = replication.windows.nodes[connections.node]
     arrived = rules.version(node, connections.arrival_ns)[0]
@@ -301,14 +306,17 @@ def test_engines_agree_on_what_goes_wrong(mode: str, version: tuple[int, int], s
     scenario = replace(busy(slow), kubernetes_version=version, faults=FAULTS)
     replication, batch, reference = both(scenario, mode)
     assert not differences(batch, reference)
-    trace = batch.trace
+    trace = batch.proxiers[0].trace
     assert (trace.failed & trace.ran).sum() > 3
     assert len(np.unique(trace.process_since)) > 3  # several processes
     for node in range(2):
-        true, reported = batch.in_force.true_ns(node), batch.in_force.reported_ns(node, batch.log.column("trigger_ns"))
+        true, reported = (
+            batch.proxiers[0].in_force.true_ns(node),
+            batch.proxiers[0].in_force.reported_ns(node, batch.proxiers[0].log.column("trigger_ns")),
+        )
         assert (true >= replication.log.column("sent_ns")[: len(true)]).all()  # type: ignore[union-attr]  # it has run
         lost = reported == NEVER
-        assert batch.in_force.at_once or lost.any()
+        assert batch.proxiers[0].in_force.at_once or lost.any()
         known = min(len(true), len(reported))
         assert (reported[:known][~lost[:known]] <= true[:known][~lost[:known]]).all()
 
@@ -387,7 +395,9 @@ def test_engines_agree_on_both_sides_of_the_large_cluster(mode: str, endpoints: 
     )
     _, batch, reference = both(scenario, mode)
     assert not differences(batch, reference)
-    assert len(batch.trace.start) > 2 or batch.in_force.at_once  # with which only the timer asks for a sync here
+    assert (
+        len(batch.proxiers[0].trace.start) > 2 or batch.proxiers[0].in_force.at_once
+    )  # with which only the timer asks for a sync here
 
 
 @pytest.mark.parametrize("seed", [11, 26, 41, 54, 57])
@@ -454,7 +464,7 @@ def at_the_very_instant(replication: Replication, run: ModeRun) -> tuple[Connect
     In turn: one that arrives then, and one that has waited for another, sent as much earlier as it takes; under ipvs
     that does not depend on the rules.
     """
-    trace, log, cluster = run.trace, run.log.rows, replication.cluster
+    trace, log, cluster = run.proxiers[0].trace, run.proxiers[0].log.rows, replication.cluster
     switches = trace.end[trace.ran[:, 0], 0]
     known = np.concatenate([[0], trace.absorbed[trace.ran[:, 0], 0]])
     takes = int(run.prices.first_ns(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1, np.uint32))[0])
@@ -582,4 +592,4 @@ def test_iptables_writes_everything_in_every_sync_before_1_27(version: tuple[int
     )
     _, batch, reference = both(scenario, "iptables")
     assert not differences(batch, reference)
-    assert batch.trace.full[batch.trace.ran].all() != partial
+    assert batch.proxiers[0].trace.full[batch.proxiers[0].trace.ran].all() != partial

@@ -22,9 +22,9 @@ from kpsim.controlplane.api.watches import Backoff, ListingServer, Reconnection,
 from kpsim.controlplane.control import ControlPlane
 from kpsim.controlplane.deliveries import STAGES, Delivery, Fanout, Outage
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
-from kpsim.controlplane.ratelimits import RetryLimiter, TokenBucket
 from kpsim.kube.objects import Endpoint, ResolvedService, Service, ServicePort
 from kpsim.profiles.defaults import load_defaults
+from kpsim.ratelimits import RetryLimiter, TokenBucket
 from kpsim.scenario.reader import read
 from kpsim.scenario.resolved import write_resolved
 from kpsim.units import I64

@@ -21,13 +21,12 @@ from kpsim.controlplane.control import ControlPlane
 from kpsim.controlplane.controller import ControllerSettings, EndpointSliceController
 from kpsim.controlplane.deliveries import Delivery
 from kpsim.controlplane.params import ControllerManagerParams
-from kpsim.controlplane.ratelimits import TokenBucket
 from kpsim.controlplane.services import ServiceStates
-from kpsim.experiment.replications import build_cluster
 from kpsim.kube.objects import Endpoint, ResolvedService, Service, ServicePort
 from kpsim.profiles.defaults import load_defaults
+from kpsim.ratelimits import TokenBucket
 from kpsim.scenario.model import RunParams, Scenario
-from kpsim.simulation import prepare
+from kpsim.simulation import build_cluster, prepare
 from kpsim.traffic.params import TrafficParams
 
 READY, SERVING, TERMINATING = PodState.READY, PodState.SERVING, PodState.TERMINATING

@@ -7,9 +7,9 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kpsim.proxy.dumps.detection import formats_of, read_dump
-from kpsim.proxy.dumps.saved import rule_set
-from kpsim.proxy.iptables.tracer import trace
+from kpsim.dumps.detection import formats_of, read_dump
+from kpsim.dumps.saved import rule_set
+from kpsim.modes.iptables.tracer import trace
 from kpsim.proxy.node import NodeConfig, port_states
 from kpsim.proxy.rules import Packet
 from tests.unit.test_dumps_iptables import BEFORE_1_23, FILTER_LISTED, NAT_LISTED

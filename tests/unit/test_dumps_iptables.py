@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from kpsim.proxy.dumps.detection import formats_of, read_dump
-from kpsim.proxy.dumps.hooks import Hook
-from kpsim.proxy.dumps.saved import read_saved, rule_set
-from kpsim.proxy.iptables.tracer import trace
+from kpsim.dumps.detection import formats_of, read_dump
+from kpsim.dumps.hooks import Hook
+from kpsim.dumps.saved import read_saved, rule_set
+from kpsim.modes.iptables.tracer import trace
 from kpsim.proxy.node import NodeConfig
 from kpsim.proxy.rules import FILTER, Packet
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from kpsim.dumps.detection import formats_of, merged, read_dump
+from kpsim.dumps.hooks import Hook
+from kpsim.dumps.ipvs import read_virtual_servers
+from kpsim.dumps.nft import read_ruleset
 from kpsim.kube.objects import KubeObjects, Service, ServicePort
-from kpsim.proxy.dumps.detection import formats_of, merged, read_dump
-from kpsim.proxy.dumps.hooks import Hook
-from kpsim.proxy.dumps.ipvs import read_virtual_servers
-from kpsim.proxy.dumps.nft import read_ruleset
 
 IPVSADM = """\
 IP Virtual Server version 1.2.1 (size=4096)

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kpsim.dumps.detection import merged, read_dump
+from kpsim.dumps.listing import read_listing
+from kpsim.dumps.saved import as_rule_set, read_saved, rule_set
 from kpsim.kube.objects import Endpoint, EndpointSlice, KubeObjects, Service, ServicePort
-from kpsim.proxy.dumps.detection import merged, read_dump
-from kpsim.proxy.dumps.listing import read_listing
-from kpsim.proxy.dumps.saved import as_rule_set, read_saved, rule_set
-from kpsim.proxy.iptables.program import program
-from kpsim.proxy.iptables.text import restore_lines
-from kpsim.proxy.iptables.tracer import trace
+from kpsim.modes.iptables.program import program
+from kpsim.modes.iptables.text import restore_lines
+from kpsim.modes.iptables.tracer import trace
 from kpsim.proxy.node import NodeConfig, PortState, port_states
 from kpsim.proxy.rules import FILTER, Packet, Rule, RuleSet
 

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kpsim.dumps.walk.journey import Journey, follow
+from kpsim.dumps.walk.matches import clauses_of
+from kpsim.dumps.walk.node import read_node
 from kpsim.kube.objects import KubeObjects
-from kpsim.proxy.dumps.walk.journey import Journey, follow
-from kpsim.proxy.dumps.walk.matches import clauses_of
-from kpsim.proxy.dumps.walk.node import read_node
-from kpsim.proxy.iptables.program import program
-from kpsim.proxy.iptables.text import jump_lines, restore_lines
-from kpsim.proxy.iptables.tracer import trace
-from kpsim.proxy.nftables.program import program as nft_program
-from kpsim.proxy.nftables.text import load_lines
-from kpsim.proxy.nftables.tracer import trace as nft_trace
+from kpsim.modes.iptables.program import program
+from kpsim.modes.iptables.text import jump_lines, restore_lines
+from kpsim.modes.iptables.tracer import trace
+from kpsim.modes.nftables.program import program as nft_program
+from kpsim.modes.nftables.text import load_lines
+from kpsim.modes.nftables.tracer import trace as nft_trace
 from kpsim.proxy.node import port_states
 from kpsim.proxy.rules import Packet, Trace
 from tests.unit.test_dumps_damaged import damaged

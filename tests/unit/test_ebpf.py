@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from kpsim.kube.objects import Endpoint, EndpointSlice, KubeObjects, Service, ServicePort
+from kpsim.modes.ebpf import Ebpf
+from kpsim.modes.ebpf.rules import SERVICES, EbpfRules, Key, map_name
+from kpsim.modes.ebpf.tracer import EbpfTrace, trace
 from kpsim.profiles.costs import load_profile
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.contract import PacketState, SyncCounts, SyncKind
-from kpsim.proxy.ebpf import Ebpf
-from kpsim.proxy.ebpf.rules import SERVICES, EbpfRules, Key, map_name
-from kpsim.proxy.ebpf.tracer import EbpfTrace, trace
 from kpsim.proxy.node import NodeConfig, port_states
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.rules import Packet

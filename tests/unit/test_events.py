@@ -12,10 +12,15 @@ import numpy as np
 import pytest
 import simpy
 
-from kpsim.cluster.agenda import Agenda, Client, TokenBucket
 from kpsim.cluster.changes import NEVER, ChangeKind, Changes, Spells
 from kpsim.cluster.columns import Cluster
-from kpsim.cluster.events import (
+from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
+from kpsim.controlplane.control import ControlPlane
+from kpsim.controlplane.deliveries import Delivery
+from kpsim.controlplane.params import ControllerManagerParams
+from kpsim.errors import InputError
+from kpsim.history.agenda import Agenda, Client
+from kpsim.history.events import (
     Crash,
     Drain,
     Ending,
@@ -28,19 +33,14 @@ from kpsim.cluster.events import (
     StatefulSetRollout,
     ZoneLoss,
 )
-from kpsim.cluster.lifecycle import termination_ns
-from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
-from kpsim.cluster.workloads import fenceposts
-from kpsim.controlplane.control import ControlPlane
-from kpsim.controlplane.deliveries import Delivery
-from kpsim.controlplane.params import ControllerManagerParams
-from kpsim.errors import InputError
-from kpsim.experiment.replications import build_cluster
+from kpsim.history.pods import termination_ns
+from kpsim.history.workloads import fenceposts
 from kpsim.profiles.defaults import Lag, load_defaults
+from kpsim.ratelimits import TokenBucket
 from kpsim.scenario.model import RunParams, Scenario
 from kpsim.scenario.reader import read
 from kpsim.scenario.resolved import write_resolved
-from kpsim.simulation import prepare
+from kpsim.simulation import Replication, build_cluster, prepare
 from kpsim.traffic.params import TrafficParams
 
 S = 1_000_000_000
@@ -64,9 +64,13 @@ def scenario_of(*events: Event, pods: int = 10, seconds: float = 120.0, seed: in
     return replace(scenario, **changed)  # type: ignore[arg-type]  # fields by name
 
 
-def play(scenario: Scenario, number: int = 0) -> tuple[Cluster, Changes]:
+def drawn(scenario: Scenario, number: int = 0) -> Replication:
     cluster, _ = build_cluster(scenario)
-    replication = prepare(scenario, cluster, number)
+    return prepare(scenario, cluster, number)
+
+
+def play(scenario: Scenario, number: int = 0) -> tuple[Cluster, Changes]:
+    replication = drawn(scenario, number)
     return replication.cluster, replication.changes
 
 
@@ -144,11 +148,11 @@ def test_a_rollout_keeps_between_its_fenceposts_and_ends(surge: str, unavailable
 
 
 def test_the_first_step_is_surge_new_and_unavailable_old_and_then_one_for_one() -> None:
-    _, changes = play(scenario_of(Rollout(5.0, ROLLED), pods=20))
+    replication = drawn(scenario_of(Rollout(5.0, ROLLED), pods=20))
+    changes, trace = replication.changes, replication.traces[0]
     first_ready = told(changes, KIND.POD_READY)[0][0]
     before = Counter(kind for at, kind, _ in told(changes) if at < first_ready)
     assert before[KIND.POD_TERMINATING] == 5  # 20 x 25 %
-    trace = changes.events[0]
     assert trace.course.time_ns[0] == 5 * S
     # each Pod that becomes ready lets one old one go, until there are none
     ready = np.array([at for at, _, _ in told(changes, KIND.POD_READY)])
@@ -412,10 +416,10 @@ def test_draining_takes_one_node_after_another_and_puts_nothing_back() -> None:
 
 def test_without_events_nothing_changes() -> None:
     scenario = scenario_of(churn=ChurnParams(3.0, 0.1))
-    _, changes = play(scenario)
-    assert changes.pod_home is None
-    assert not changes.events
-    assert not len(changes.lost)
+    replication = drawn(scenario)
+    assert replication.changes.pod_home is None
+    assert not replication.traces
+    assert not len(replication.changes.lost)
 
 
 def test_churn_leaves_alone_what_events_are_about() -> None:

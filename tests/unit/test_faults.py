@@ -9,12 +9,10 @@ import pytest
 
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
-from kpsim.experiment.replications import build_cluster
 from kpsim.profiles.defaults import load_defaults
-from kpsim.proxy.faults import FaultParams
-from kpsim.proxy.params import ProxyParams
+from kpsim.proxy.params import FaultParams, ProxyParams
 from kpsim.scenario.model import RunParams, Scenario
-from kpsim.simulation import ModeRun, prepare, run_mode
+from kpsim.simulation import ModeRun, build_cluster, prepare, run_mode
 from kpsim.traffic.params import TrafficParams
 
 S = 1_000_000_000
@@ -38,7 +36,7 @@ def run(scenario: Scenario, faults: FaultParams, mode: str = "iptables") -> Mode
 
 
 def test_the_share_of_syncs_that_fail_is_the_one_asked_for() -> None:
-    trace = run(CHURNING, FaultParams(failed_syncs=0.2)).trace
+    trace = run(CHURNING, FaultParams(failed_syncs=0.2)).proxiers[0].trace
     share = trace.failed[trace.ran].mean()
     n = trace.ran.sum()
     assert n > 5_000
@@ -47,7 +45,7 @@ def test_the_share_of_syncs_that_fail_is_the_one_asked_for() -> None:
 
 @pytest.mark.parametrize(("mode", "latest"), [("iptables", PERIOD), ("nftables", PERIOD)])
 def test_after_a_failed_sync_the_next_is_full_and_soon(mode: str, latest: int) -> None:
-    trace = run(CHURNING, FaultParams(failed_syncs=0.3), mode).trace
+    trace = run(CHURNING, FaultParams(failed_syncs=0.3), mode).proxiers[0].trace
     again = trace.failed[:-1] & trace.ran[1:]
     assert again.sum() > 1_000
     assert trace.full[1:][again].all()
@@ -58,7 +56,7 @@ def test_after_a_failed_sync_the_next_is_full_and_soon(mode: str, latest: int) -
 def test_an_idle_node_tries_again_after_sync_period() -> None:
     """Nothing asks for a sync but the hour's full one; if that fails, syncPeriod does."""
     hours = replace(IDLE, run=RunParams(7200.0, 0.0, seed=8, replications=1))
-    trace = run(hours, FaultParams(failed_syncs=0.5)).trace
+    trace = run(hours, FaultParams(failed_syncs=0.5)).proxiers[0].trace
     again = trace.failed[:-1] & trace.ran[1:]
     assert again.sum() > 20
     assert ((trace.start[1:] - trace.end[:-1])[again] == PERIOD).all()
@@ -66,10 +64,10 @@ def test_an_idle_node_tries_again_after_sync_period() -> None:
 
 def test_changes_of_a_failed_sync_come_into_force_later_and_leave_no_sample() -> None:
     found = run(CHURNING, FaultParams(failed_syncs=0.3))
-    trigger = found.log.column("trigger_ns")
+    trigger = found.proxiers[0].log.column("trigger_ns")
     lost = 0
     for node in range(40):
-        true, reported = found.in_force.true_ns(node), found.in_force.reported_ns(node, trigger)
+        true, reported = found.proxiers[0].in_force.true_ns(node), found.proxiers[0].in_force.reported_ns(node, trigger)
         sampled = reported < NEVER
         lost += int((~sampled).sum())
         both = sampled[: len(true)]
@@ -81,13 +79,16 @@ def test_changes_of_a_failed_sync_come_into_force_later_and_leave_no_sample() ->
 def test_without_faults_nothing_is_lost() -> None:
     found = run(CHURNING, FaultParams())
     for node in range(40):
-        true, reported = found.in_force.true_ns(node), found.in_force.reported_ns(node, found.log.column("trigger_ns"))
+        true, reported = (
+            found.proxiers[0].in_force.true_ns(node),
+            found.proxiers[0].in_force.reported_ns(node, found.proxiers[0].log.column("trigger_ns")),
+        )
         assert np.array_equal(true, reported)
 
 
 def test_a_restart_ends_the_sync_under_way_and_begins_with_a_full_one() -> None:
     found = run(CHURNING, FaultParams(restarts_per_hour=60.0))
-    trace = found.trace
+    trace = found.proxiers[0].trace
     born = np.unique(trace.process_since[trace.process_since > 0])
     assert 100 < len(born) < 300  # 40 nodes for five minutes at sixty an hour: 200
     first = (trace.process_since[1:] != trace.process_since[:-1]) & trace.ran[1:]
@@ -102,10 +103,10 @@ def test_a_restart_ends_the_sync_under_way_and_begins_with_a_full_one() -> None:
 
 def test_kube_proxy_takes_no_sample_of_what_happened_before_it_started() -> None:
     found = run(CHURNING, FaultParams(restarts_per_hour=120.0))
-    trigger = found.log.column("trigger_ns")
+    trigger = found.proxiers[0].log.column("trigger_ns")
     lost = 0
     for node in range(40):
-        trace, reported = found.trace, found.in_force.reported_ns(node, trigger)
+        trace, reported = found.proxiers[0].trace, found.proxiers[0].in_force.reported_ns(node, trigger)
         lost += int((reported == NEVER).sum())
         ran = trace.ran[:, node]
         since = np.repeat(trace.process_since[ran, node], np.diff(trace.absorbed[ran, node], prepend=0))
@@ -116,22 +117,22 @@ def test_kube_proxy_takes_no_sample_of_what_happened_before_it_started() -> None
 
 def test_flushed_rules_are_noticed_by_the_canary_alone() -> None:
     """An idle node syncs in full once for each flush, at most syncPeriod later; nftables has no canary."""
-    flushed = run(IDLE, FaultParams(flushes_per_hour=30.0)).trace
-    quiet = run(IDLE, FaultParams()).trace
+    flushed = run(IDLE, FaultParams(flushes_per_hour=30.0)).proxiers[0].trace
+    quiet = run(IDLE, FaultParams()).proxiers[0].trace
     extra = flushed.ran.sum() - quiet.ran.sum()
     assert 60 < extra < 140  # forty nodes for five minutes at thirty an hour: 100, less those noticed together
     assert flushed.full[flushed.ran].all()
-    assert run(IDLE, FaultParams(flushes_per_hour=30.0), "nftables").trace.ran.sum() == quiet.ran.sum()
+    assert run(IDLE, FaultParams(flushes_per_hour=30.0), "nftables").proxiers[0].trace.ran.sum() == quiet.ran.sum()
 
 
 def test_a_sync_waits_for_the_lock_and_gives_up_after_five_seconds() -> None:
     held = FaultParams(lock_held=0.5, lock_hold_s=8.0)
-    free, waited = run(CHURNING, FaultParams()).trace, run(CHURNING, held).trace
+    free, waited = run(CHURNING, FaultParams()).proxiers[0].trace, run(CHURNING, held).proxiers[0].trace
     length = (waited.end - waited.start)[waited.ran]
     usual = (free.end - free.start)[free.ran]
     given_up = waited.failed[waited.ran]
     assert (length[given_up] == 5 * S).all()
     assert abs(given_up.mean() - 0.5 * 3 / 8) < 0.05  # held half of the time, with three of eight seconds too many
     assert np.median(length) > 5 * np.median(usual)
-    never = run(CHURNING, held, "nftables").trace
+    never = run(CHURNING, held, "nftables").proxiers[0].trace
     assert not never.failed.any()  # nft has no such lock

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from kpsim.kube.objects import Endpoint, EndpointSlice, KubeObjects, Service, ServicePort
+from kpsim.modes.kernelspace.mode import Kernelspace
+from kpsim.modes.kernelspace.policies import WindowsRules
 from kpsim.profiles.costs import load_profile
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.contract import SyncCounts, SyncKind
 from kpsim.proxy.counts import EndpointCounts
-from kpsim.proxy.kernelspace.mode import Kernelspace
-from kpsim.proxy.kernelspace.policies import WindowsRules
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, port_states
 from kpsim.proxy.params import ModePeriods, NodeSettings, ProxyParams, WinkernelSettings
 from kpsim.proxy.rules import Packet, Trace

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from kpsim.experiment.explanation.packets import NodeRules
-from kpsim.proxy.iptables.program import program as iptables_program
-from kpsim.proxy.nftables.program import program as nftables_program
+from kpsim.explain.packet import NodeRules
+from kpsim.modes.iptables.program import program as iptables_program
+from kpsim.modes.nftables.program import program as nftables_program
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState
 from kpsim.proxy.params import IpvsSettings, Masquerade, NodeSettings
 from kpsim.proxy.rules import FILTER, Packet

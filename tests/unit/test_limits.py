@@ -9,11 +9,11 @@ import pytest
 from kpsim.experiment.answers.census import take_census
 from kpsim.experiment.answers.limits import limits_of
 from kpsim.experiment.answers.waits import Wait, notes_of, waits_of
-from kpsim.experiment.replications import build_cluster
 from kpsim.experiment.result import Limit
 from kpsim.kube.service.environment import KUBERNETES, variables_of
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.reader import read
+from kpsim.simulation import build_cluster
 
 HEAD = "apiVersion: kpsim/v1alpha1\nkind: Scenario\nspec:\n"
 QUIET = "  traffic: {connectionsPerSecondPerNode: 0}\n"

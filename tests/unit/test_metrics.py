@@ -13,16 +13,14 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.errors import InputError
-from kpsim.experiment.replications import build_cluster
-from kpsim.experiment.scrape import Scrape, scrape
+from kpsim.modes.iptables.writer import RuleWriter
 from kpsim.profiles.metrics import load_catalogue
-from kpsim.proxy.faults import FaultParams
-from kpsim.proxy.iptables.writer import RuleWriter
-from kpsim.proxy.params import ProxyParams
+from kpsim.proxy.params import FaultParams, ProxyParams
 from kpsim.proxy.states import exact_states, node_config
 from kpsim.report.openmetrics import openmetrics
 from kpsim.scenario.model import RunParams, Scenario
-from kpsim.simulation import ModeRun, prepare, run_mode
+from kpsim.scrape import Scrape, scrape
+from kpsim.simulation import ModeRun, build_cluster, prepare, run_mode
 from kpsim.traffic.params import TrafficParams
 
 S = 1_000_000_000
@@ -149,7 +147,7 @@ def test_modes_show_their_own_from_1_31_and_everything_before() -> None:
 def test_counts_are_those_of_the_trace(mode: str, at_s: float) -> None:
     scenario = under(mode)
     found, simulated = values_of(scenario, at_s), run(scenario)
-    trace, node, at_ns = simulated.trace, 1, round(at_s * S)
+    trace, node, at_ns = simulated.proxiers[0].trace, 1, round(at_s * S)
     durations, triggers = [], []
     success = taken = pending_from = 0
     columns = (trace.start, trace.end, trace.absorbed, trace.failed)
@@ -159,7 +157,9 @@ def test_counts_are_those_of_the_trace(mode: str, at_s: float) -> None:
         if end <= at_ns:
             assert not failed
             durations.append(end - start)
-            triggers += [end - row.trigger_ns for row in simulated.log.rows[taken:absorbed] if row.trigger_ns >= 0]
+            triggers += [
+                end - row.trigger_ns for row in simulated.proxiers[0].log.rows[taken:absorbed] if row.trigger_ns >= 0
+            ]
             success, taken = end, absorbed
     assert durations
     assert found["sync_proxy_rules_duration_seconds_count"] == len(durations)
@@ -170,9 +170,9 @@ def test_counts_are_those_of_the_trace(mode: str, at_s: float) -> None:
     assert found["sync_proxy_rules_last_timestamp_seconds"] == success / 1e9
     assert found.get("network_programming_duration_seconds_count", 0) == len(triggers)
     assert found.get("network_programming_duration_seconds_sum", 0) == sum(triggers) / 1e9
-    every = np.arange(len(simulated.log.rows))
-    there = simulated.arrivals.at(every, np.full(len(every), node)) <= at_ns
-    arrived = [row for row, here in zip(simulated.log.rows, there, strict=True) if here]
+    every = np.arange(len(simulated.proxiers[0].log.rows))
+    there = simulated.proxiers[0].arrivals.at(every, np.full(len(every), node)) <= at_ns
+    arrived = [row for row, here in zip(simulated.proxiers[0].log.rows, there, strict=True) if here]
     creates = [row for row in arrived if row.creates]
     assert found["sync_proxy_rules_service_changes_total"] == len(creates)
     assert found["sync_proxy_rules_endpoint_changes_total"] == len(arrived) - len(creates)
@@ -199,7 +199,7 @@ def test_syncs_take_as_long_as_among_packets() -> None:
     busy = TrafficParams(200.0, packets_per_connection=1)
     groups = (ServiceGroup("dns", 4, EndpointCount(mean=3.0), protocol="UDP"),)
     scenario = replace(under("iptables"), traffic=busy, groups=groups)
-    trace = run(scenario).trace
+    trace = run(scenario).proxiers[0].trace
     ended = trace.end[:, 1] <= 60 * S
     took_ns = int((trace.end - trace.start)[ended, 1].sum())
     assert values_of(scenario)["sync_proxy_rules_duration_seconds_sum"] == took_ns / 1e9
@@ -223,13 +223,13 @@ def test_a_partial_sync_writes_the_top_and_the_changed_services() -> None:
     groups = (ServiceGroup("web", 5, EndpointCount(mean=2)),)
     scenario = replace(under("iptables"), groups=groups, churn=ChurnParams(0.05), cluster=one_node)
     simulated = run(scenario)
-    trace = simulated.trace
+    trace = simulated.proxiers[0].trace
     ends = trace.end[:, 0]
     assert len(ends) > 3
     assert not trace.full.any()
     for i in range(len(ends)):
         before, after = int(trace.absorbed[i - 1, 0]) if i else 0, int(trace.absorbed[i, 0])
-        rows = simulated.log.rows[:after]
+        rows = simulated.proxiers[0].log.rows[:after]
         endpoints = dict.fromkeys(range(5), 2) | {row.service: len(row.usable) for row in rows}
         own = {s: 3 * e + 1 for s, e in endpoints.items() if e}
         changed = {row.service for row in rows[before:]} & own.keys()
@@ -264,7 +264,7 @@ def test_a_service_that_finds_nobody_near_is_counted_by_policy() -> None:
 )  # fmt: skip
 def test_failures_are_counted_where_the_version_counts_them(mode: str, version: tuple[int, int], name: str) -> None:
     scenario = replace(under(mode, version), faults=FaultParams(failed_syncs=0.4))
-    found, trace = values_of(scenario), run(scenario).trace
+    found, trace = values_of(scenario), run(scenario).proxiers[0].trace
     ended = trace.end[:, 1] <= 60 * S
     failed, full = trace.failed[ended, 1], trace.full[ended, 1]
     assert failed.sum() > 2
@@ -284,7 +284,7 @@ def test_samples_of_failed_syncs_are_lost() -> None:
 
 def test_a_restart_takes_every_count_with_it() -> None:
     scenario = replace(under("iptables"), faults=FaultParams(restarts_per_hour=90.0))
-    trace = run(scenario).trace
+    trace = run(scenario).proxiers[0].trace
     first, node = (int(x[0]) for x in np.nonzero((trace.process_since > -NEVER) & trace.ran & ~trace.failed))
     assert not first or trace.process_since[first - 1, node] == -NEVER
     columns = (trace.process_since, trace.start, trace.end)

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from kpsim.cluster.events import Ending, NodeLoss, Rollout
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.experiment.replications import run_scenario
 from kpsim.experiment.result import Result
+from kpsim.history.events import Ending, NodeLoss, Rollout
 from kpsim.report.figures import pictures, rollout
 from kpsim.report.html import report_html
 from kpsim.report.markdown import report_markdown

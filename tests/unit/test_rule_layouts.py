@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from kpsim.proxy.iptables.program import program
-from kpsim.proxy.iptables.text import jump_lines, restore_lines
-from kpsim.proxy.iptables.tracer import trace
-from kpsim.proxy.nftables import program as nftables
-from kpsim.proxy.nftables.tracer import trace as nft_trace
+from kpsim.modes.iptables.program import program
+from kpsim.modes.iptables.text import jump_lines, restore_lines
+from kpsim.modes.iptables.tracer import trace
+from kpsim.modes.nftables import program as nftables
+from kpsim.modes.nftables.tracer import trace as nft_trace
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState
 from kpsim.proxy.rules import FILTER, Packet, RuleSet
 

@@ -12,7 +12,7 @@ import yaml
 
 from kpsim.cluster.params import EndpointCount
 from kpsim.errors import InputError
-from kpsim.proxy.faults import FaultParams
+from kpsim.proxy.params import FaultParams
 from kpsim.proxy.registry import ModeEntry, temporarily
 from kpsim.scenario.imported import scenario_document
 from kpsim.scenario.jsonschema import json_schema

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kpsim.experiment.explanation import explain_service
-from kpsim.experiment.explanation.packets import NodeRules
-from kpsim.experiment.replications import build_cluster
+from kpsim.explain.packet import NodeRules
+from kpsim.explain.service import explain_service
 from kpsim.kube.defaults import families_of, node_ports_wanted
 from kpsim.kube.objects import KubeObjects, Service, ServicePort
 from kpsim.kube.reader import read_objects
@@ -28,6 +27,7 @@ from kpsim.kube.service.writes import (
 from kpsim.kube.writer import documents_of
 from kpsim.scenario.reader import read
 from kpsim.scenario.resolved import write_resolved
+from kpsim.simulation import build_cluster
 
 WEB = Service("default", "web", ports=(ServicePort(80, target_port=8080),), selector=(("app", "web"),))
 EDGE = replace(WEB, name="edge", type="LoadBalancer")

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpsim.experiment.replications import build_cluster
 from kpsim.kube.objects import Endpoint, Node, Service
 from kpsim.kube.service.hints import hinted, zone_shares
 from kpsim.proxy.node import categorize
 from kpsim.proxy.states import exact_states, node_config
 from kpsim.scenario.reader import read
+from kpsim.simulation import build_cluster
 
 AUTO = Service("default", "web", topology_mode="Auto")
 

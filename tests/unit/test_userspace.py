@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from kpsim.cluster.columns import ServiceColumns
+from kpsim.modes.userspace.mode import Userspace
+from kpsim.modes.userspace.program import JUMPS, UserspaceRules
 from kpsim.profiles.costs import load_profile
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.contract import PacketState, Steps, SyncCounts, SyncKind
@@ -18,8 +20,6 @@ from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, port_states
 from kpsim.proxy.params import ModePeriods, ProxyParams
 from kpsim.proxy.rules import FILTER, Packet, Trace
-from kpsim.proxy.userspace.mode import Userspace
-from kpsim.proxy.userspace.program import JUMPS, UserspaceRules
 from kpsim.scenario.reader import read
 
 NODE, POD, OUTSIDE = "172.16.0.1", "10.244.0.9", "203.0.113.77"

@@ -20,9 +20,9 @@ from kpsim.cluster.grow import grow
 from kpsim.cluster.params import ClusterParams, EndpointCount, ServiceGroup
 from kpsim.controlplane.control import ControlPlane
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
-from kpsim.experiment.replications import build_cluster
 from kpsim.profiles.defaults import load_defaults
 from kpsim.scenario.reader import read
+from kpsim.simulation import build_cluster
 from kpsim.units import F64
 from tests.validation.targets import TARGETS, Found, Target, check, each_of, missed, target_named
 

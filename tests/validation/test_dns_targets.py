@@ -17,10 +17,10 @@ from kpsim.dns.capacity import memory_bytes, saturation_per_s
 from kpsim.dns.params import DnsParams
 from kpsim.dns.queue import last_starts
 from kpsim.experiment.answers.limits import limits_of
-from kpsim.experiment.replications import build_cluster
 from kpsim.profiles.defaults import load_defaults
 from kpsim.rng import stream
 from kpsim.scenario.model import Scenario
+from kpsim.simulation import build_cluster
 from kpsim.units import to_ns
 from tests.validation.targets import TARGETS, Found, Target, check, each_of, missed, target_named
 

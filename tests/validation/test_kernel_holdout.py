@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kpsim.modes.iptables import Iptables
 from kpsim.profiles.costs import Costs, load_profile
 from kpsim.proxy.contract import PacketState, Steps, SyncCounts, SyncKind
-from kpsim.proxy.iptables import Iptables
 from kpsim.proxy.params import ProxyParams
 
 MEASURED = Path(__file__).parent / "kernel_holdout.csv"

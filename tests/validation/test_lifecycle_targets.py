@@ -13,17 +13,16 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from kpsim.cluster.agenda import Agenda
 from kpsim.cluster.changes import ChangeKind
-from kpsim.cluster.events import Crash, Event, NodeLoss, ReadinessFailure
-from kpsim.cluster.history import HistorySettings
-from kpsim.cluster.lifecycle import PodBook, PodTimings
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
-from kpsim.experiment.replications import build_cluster
+from kpsim.history.agenda import Agenda
+from kpsim.history.events import Crash, Event, NodeLoss, ReadinessFailure
+from kpsim.history.play import HistorySettings
+from kpsim.history.pods import PodBook, PodTimings
 from kpsim.profiles.defaults import load_defaults
 from kpsim.rng import stream
 from kpsim.scenario.model import RunParams, Scenario
-from kpsim.simulation import prepare
+from kpsim.simulation import build_cluster, prepare
 from kpsim.traffic.params import TrafficParams
 from kpsim.units import F64
 from tests.validation.targets import TARGETS, Found, Target, check, each_of, missed, target_named

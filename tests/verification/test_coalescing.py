@@ -19,13 +19,12 @@ from kpsim.cluster.columns import Cluster
 from kpsim.cluster.grow import grow
 from kpsim.cluster.params import ClusterParams, ServiceGroup
 from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout
+from kpsim.modes.ipvs import Ipvs
 from kpsim.profiles.costs import FACTOR_ONE, Costs
 from kpsim.profiles.defaults import load_defaults
 from kpsim.profiles.format import Coefficient
 from kpsim.proxy.contract import RunnerSettings, SyncCounts, SyncKind, Work
-from kpsim.proxy.faults import FaultParams
-from kpsim.proxy.ipvs import Ipvs
-from kpsim.proxy.params import ProxyParams
+from kpsim.proxy.params import FaultParams, ProxyParams
 from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.proxy.sync.faults import Faults
 from kpsim.proxy.sync.lanes import Arrivals, SyncTrace, run_lanes

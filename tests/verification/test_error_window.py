@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from kpsim.cluster.events import Drain, Ending, Event, NodeLoss, Rollout
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.experiment.replications import run_scenario
 from kpsim.experiment.result import EventOutcome
+from kpsim.history.events import Drain, Ending, Event, NodeLoss, Rollout
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.registry import MODES
 from kpsim.scenario.model import RunParams, Scenario

@@ -23,9 +23,9 @@ from kpsim.datapath.batch import RulesInForce
 from kpsim.datapath.outcomes import Verdict
 from kpsim.errors import InputError
 from kpsim.experiment.observe import observe
-from kpsim.experiment.replications import build_cluster, run_scenario
+from kpsim.experiment.replications import run_scenario
+from kpsim.modes.ipvs import Ipvs
 from kpsim.proxy.contract import PacketState, Stage, Steps
-from kpsim.proxy.ipvs import Ipvs
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.registry import MODES, ModeEntry, temporarily
 from kpsim.proxy.rules import DROPPED, REFUSED, RuleSet, Walk
@@ -34,7 +34,7 @@ from kpsim.report.style import mode_style
 from kpsim.report.tables import summary_document
 from kpsim.scenario.model import RunParams, Scenario, Threshold
 from kpsim.scenario.reader import read
-from kpsim.simulation import ModeRun, Replication, prepare, run_mode
+from kpsim.simulation import ModeRun, Replication, build_cluster, prepare, run_mode
 from kpsim.traffic.connections import COLUMNS
 from kpsim.traffic.params import TrafficParams
 from kpsim.units import I64
@@ -141,7 +141,7 @@ def test_a_packet_goes_to_a_pod_of_its_service_or_nowhere(name: str, mode: str) 
 @EVERY
 def test_syncs_of_a_node_never_overlap(name: str, mode: str) -> None:
     replication, run = ran(name, mode)
-    trace = run.trace
+    trace = run.proxiers[0].trace
     for node in range(replication.cluster.nodes):
         happened = trace.ran[:, node]
         n = int(happened.sum())
@@ -156,10 +156,10 @@ def test_syncs_of_a_node_never_overlap(name: str, mode: str) -> None:
 @EVERY
 def test_a_sync_knows_what_has_arrived_by_its_start_and_nothing_else(name: str, mode: str) -> None:
     replication, run = ran(name, mode)
-    trace = run.trace
+    trace = run.proxiers[0].trace
     for node in range(replication.cluster.nodes):
-        here = np.full(run.arrivals.rows, node)
-        arrival = run.arrivals.at(np.arange(run.arrivals.rows), here)
+        here = np.full(run.proxiers[0].arrivals.rows, node)
+        arrival = run.proxiers[0].arrivals.at(np.arange(run.proxiers[0].arrivals.rows), here)
         happened = trace.ran[:, node]
         expected = [int((arrival <= start).sum()) for start in trace.start[happened, node]]
         assert trace.absorbed[happened, node].tolist() == expected
@@ -173,28 +173,37 @@ def test_rules_in_force_come_from_a_finished_sync(name: str, mode: str) -> None:
     node = replication.windows.nodes[connections.node]
     start = outcomes.start_ns[:, 0]
     for c in np.random.default_rng(1).permutation(len(connections))[:400].tolist():
-        finished = run.trace.end[:, node[c]] <= start[c]
-        knew = int(run.trace.absorbed[finished, node[c]].max(initial=0))
-        if run.in_force.at_once:  # here no sync is needed, only the delivery
-            knew = int(run.arrivals.count(start[c : c + 1], node[c : c + 1], inclusive=True)[0])
+        finished = run.proxiers[0].trace.end[:, node[c]] <= start[c]
+        knew = int(run.proxiers[0].trace.absorbed[finished, node[c]].max(initial=0))
+        if run.proxiers[0].in_force.at_once:  # here no sync is needed, only the delivery
+            knew = int(run.proxiers[0].arrivals.count(start[c : c + 1], node[c : c + 1], inclusive=True)[0])
         service = int(replication.cluster.port_service[connections.port[c]])
-        rows = [row for row in run.log.rows[:knew] if row.service == service]
+        rows = [row for row in run.proxiers[0].log.rows[:knew] if row.service == service]
         if rows:
             usable = list(rows[-1].usable)
         else:
-            offset = run.timeline.usable_offset
-            usable = run.timeline.usable_pod[offset[service] : offset[service + 1]].tolist()
+            offset = run.proxiers[0].timeline.usable_offset
+            usable = run.proxiers[0].timeline.usable_pod[offset[service] : offset[service + 1]].tolist()
         assert outcomes.pod[c] in usable if usable else outcomes.pod[c] == (REFUSED if run.mode.refuses else DROPPED)
 
 
 @EVERY
 def test_rule_set_numbers_only_rise(name: str, mode: str) -> None:
     replication, run = ran(name, mode)
-    rules = RulesInForce(replication.cluster, run.mode, run.timeline, run.in_force, replication.draws[4], run.prices)
+    rules = RulesInForce(
+        replication.cluster,
+        run.mode,
+        run.proxiers[0].timeline,
+        run.proxiers[0].in_force,
+        replication.draws[4],
+        run.prices,
+    )
     for node in range(replication.cluster.nodes):
-        ends = run.trace.end[run.trace.ran[:, node], node]
-        if run.in_force.at_once:
-            ends = run.arrivals.at(np.arange(run.arrivals.rows), np.full(run.arrivals.rows, node))
+        ends = run.proxiers[0].trace.end[run.proxiers[0].trace.ran[:, node], node]
+        if run.proxiers[0].in_force.at_once:
+            ends = run.proxiers[0].arrivals.at(
+                np.arange(run.proxiers[0].arrivals.rows), np.full(run.proxiers[0].arrivals.rows, node)
+            )
         times = np.unique(np.concatenate([[0], ends - 1, ends, ends + 1, [replication.horizon_ns]]))
         version: I64 = rules.version(np.full(len(times), node), times)[0]
         assert (np.diff(version) >= 0).all()
@@ -364,9 +373,9 @@ def test_a_registered_mode_runs_in_both_engines_alike(toy: str, tmp_path: Path) 
     batch, reference = (run_mode(replication, toy, engine) for engine in ("batch", "reference"))
     assert batch.mode.name == toy
     assert batch.outcomes.identical(reference.outcomes).all()
-    assert len(batch.trace.start) > 1
-    assert np.array_equal(batch.trace.start, reference.trace.start)
-    assert np.array_equal(batch.trace.end, reference.trace.end)
+    assert len(batch.proxiers[0].trace.start) > 1
+    assert np.array_equal(batch.proxiers[0].trace.start, reference.proxiers[0].trace.start)
+    assert np.array_equal(batch.proxiers[0].trace.end, reference.proxiers[0].trace.end)
     still = run_mode(prepare(replace(scenario, churn=ChurnParams()), cluster, 0), toy, "reference")
     assert set(still.outcomes.pod.tolist()) == set(cluster.endpoint_pod[cluster.endpoint_offset[:-1]].tolist())
 

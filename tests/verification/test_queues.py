@@ -22,14 +22,13 @@ from kpsim.cluster.params import ClusterParams, EndpointCount, ServiceGroup
 from kpsim.datapath.batch import lindley
 from kpsim.datapath.outcomes import Outcomes
 from kpsim.experiment.answers.curves import load_curve
-from kpsim.experiment.replications import build_cluster
 from kpsim.experiment.result import LoadPoint
 from kpsim.profiles.costs import FACTOR_ONE, load_profile
 from kpsim.proxy.contract import PacketState
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.registry import MODES, create
 from kpsim.scenario.model import ProfileChoice, RunParams, Scenario
-from kpsim.simulation import prepare, run_mode
+from kpsim.simulation import build_cluster, prepare, run_mode
 from kpsim.traffic.params import TrafficParams
 from kpsim.units import F64, I64
 

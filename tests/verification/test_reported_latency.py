@@ -20,11 +20,10 @@ from kpsim.cluster.changes import NEVER, ChangeKind, Changes
 from kpsim.cluster.params import ClusterParams, EndpointCount, ServiceGroup
 from kpsim.controlplane.params import ControllerManagerParams
 from kpsim.experiment.observe import observe
-from kpsim.experiment.replications import build_cluster
 from kpsim.measure.tally import Tally
-from kpsim.proxy.faults import FaultParams
+from kpsim.proxy.params import FaultParams
 from kpsim.scenario.model import RunParams, Scenario
-from kpsim.simulation import prepare, run_mode
+from kpsim.simulation import build_cluster, prepare, run_mode
 from kpsim.traffic.params import TrafficParams
 from kpsim.units import F64
 

@@ -14,7 +14,6 @@ import pytest
 
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.experiment.answers.curves import position_line, sync_curve
-from kpsim.experiment.replications import build_cluster
 from kpsim.profiles.costs import FACTOR_ONE, Costs, load_profile
 from kpsim.profiles.format import Coefficient
 from kpsim.proxy.contract import SyncCounts, SyncKind
@@ -22,7 +21,7 @@ from kpsim.proxy.node import LATEST
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.registry import MODES, create
 from kpsim.scenario.model import ProfileChoice, RunParams, Scenario
-from kpsim.simulation import prepare, run_mode
+from kpsim.simulation import build_cluster, prepare, run_mode
 from kpsim.traffic.connections import COLUMNS
 from kpsim.traffic.params import TrafficParams
 from kpsim.units import F64, I64
@@ -189,7 +188,7 @@ def test_modes_compared_see_identical_arrivals() -> None:
         cluster, _ = build_cluster(scenario)
         replication = prepare(scenario, cluster, 0)
         run = run_mode(replication, mode, "batch")
-        drawn[mode] = (replication, run.log.rows, run.outcomes.arrival_ns)
+        drawn[mode] = (replication, run.proxiers[0].log.rows, run.outcomes.arrival_ns)
     (one, rows, arrival), *others = drawn.values()
     for other, other_rows, other_arrival in others:
         for name in COLUMNS:
@@ -269,7 +268,7 @@ def mean_sync_s(mode: str, services: int, profile: str) -> F64:
         run=RunParams(4_000.0, 0.0, seed=2, replications=1),
     )
     cluster, _ = build_cluster(scenario)
-    trace = run_mode(prepare(scenario, cluster, 0), mode, "batch").trace
+    trace = run_mode(prepare(scenario, cluster, 0), mode, "batch").proxiers[0].trace
     took = (trace.end - trace.start) / 1e9
     return np.array(
         [float(took[which].mean()) if which.any() else np.nan for which in (trace.ran & ~trace.full, trace.full)]

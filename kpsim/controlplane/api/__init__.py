@@ -4,5 +4,3 @@ Arithmetic and small heaps, without SimPy: whoever holds the clock asks here how
 """
 
 from __future__ import annotations
-
-__all__: list[str] = []

@@ -21,8 +21,6 @@ from kpsim.controlplane.params import ApiServerParams
 from kpsim.profiles.defaults import Defaults
 from kpsim.units import to_ns
 
-__all__ = ["PriorityLevel", "SeatPool", "WriteCost", "writes_per_s"]
-
 
 @dataclass(frozen=True, slots=True)
 class WriteCost:

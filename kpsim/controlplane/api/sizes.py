@@ -17,8 +17,6 @@ from kpsim.controlplane.params import ObjectSizesName
 from kpsim.profiles.defaults import Defaults
 from kpsim.units import I64
 
-__all__ = ["ObjectSizes"]
-
 _ENDPOINT: Mapping[ObjectSizesName, str] = {
     "fields": "endpointslice.endpoint_bytes",
     "fields-aws": "object_sizes.endpoint_aws",

@@ -23,8 +23,6 @@ from kpsim.controlplane.api.seats import PriorityLevel
 from kpsim.profiles.defaults import Defaults
 from kpsim.units import I64, to_ns
 
-__all__ = ["Backoff", "ListingServer", "Reconnection", "Relist"]
-
 
 @dataclass(frozen=True, slots=True)
 class Backoff:

@@ -1,3 +1,1 @@
 """From observations to answers: objectives, one mode against another, limits, and the curves that explain."""
-
-__all__: list[str] = []

@@ -17,8 +17,6 @@ from kpsim.scenario.model import Scenario
 from kpsim.traffic.connections import Popularity
 from kpsim.units import I64
 
-__all__ = ["Census", "take_census"]
-
 
 @dataclass(frozen=True, slots=True)
 class Census:

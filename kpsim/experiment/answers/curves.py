@@ -16,8 +16,6 @@ from kpsim.proxy.sync.timeline import start_counts
 from kpsim.rng import stream
 from kpsim.units import F64, I64
 
-__all__ = ["bins_by_position", "extrapolations", "load_curve", "position_line", "sync_curve"]
-
 BINS = 40
 SIZES = 17  # up to today's cluster
 SIZES_BEYOND = 5

@@ -13,8 +13,6 @@ from kpsim.measure.summary import Estimate
 from kpsim.measure.tally import Tally
 from kpsim.scenario.model import Threshold
 
-__all__ = ["compare", "judge"]
-
 COMPARED = ("first_packet_latency", "network_programming_true", "sync_duration")
 STATISTICS = ("mean", "p50", "p99")
 

@@ -27,8 +27,6 @@ from kpsim.proxy.sync.timeline import start_counts
 from kpsim.scenario.model import Scenario
 from kpsim.simulation import mode_of
 
-__all__ = ["controller_settings", "limits_of", "seat_limited_writes_per_s"]
-
 WRITES_A_REPLACEMENT = 4  # terminating, gone, there, ready: each a write unless taken together
 BAND = "addresses at the beginning of the range, meant to be chosen by hand; given out last (KEP-3070)"
 

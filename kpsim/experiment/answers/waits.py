@@ -15,8 +15,6 @@ from kpsim.kube.service.writes import allocators_of, provisioning_s, shared_writ
 from kpsim.profiles.defaults import load_defaults
 from kpsim.scenario.model import Scenario
 
-__all__ = ["Wait", "notes_of", "waits_of"]
-
 WORTH_SAYING_S = 1.0
 EVERYTHING = "kube-controller-manager --kube-api-qps and --kube-api-burst, its five workers, and the API server's seats"
 

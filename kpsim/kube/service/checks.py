@@ -27,8 +27,6 @@ from kpsim.kube.service.wording import (
     qualified_name_faults,
 )
 
-__all__ = ["service_faults"]
-
 TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 AFFINITIES = ("ClientIP", "None")
 POLICIES = ("Cluster", "Local")

@@ -14,8 +14,6 @@ from typing import TypeVar
 
 from kpsim.units import I64
 
-__all__ = ["KUBERNETES", "environment_bytes", "variable_count", "variables_of"]
-
 POINTER_BYTES = 8  # of a 64-bit kernel
 Ports = tuple[tuple[str, int, str], ...]  # (name, number, protocol)
 Count = TypeVar("Count", int, I64)

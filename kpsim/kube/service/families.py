@@ -15,8 +15,6 @@ from kpsim.kube.fields import Fault, Fields
 from kpsim.kube.objects import Service
 from kpsim.kube.service.wording import address_faults, choice_faults, forbidden, invalid, is_v6
 
-__all__ = ["family_faults"]
-
 FAMILIES = ("IPv4", "IPv6")
 POLICIES = ("SingleStack", "PreferDualStack", "RequireDualStack")
 

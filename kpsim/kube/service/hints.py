@@ -18,8 +18,6 @@ from dataclasses import replace
 
 from kpsim.kube.objects import Endpoint, Node, Service
 
-__all__ = ["AUTOMATIC", "SAME_NODE", "SAME_ZONE", "hinted", "zone_shares"]
-
 AUTOMATIC = ("Auto", "auto")
 SAME_ZONE = ("PreferClose", "PreferSameZone")
 SAME_NODE = "PreferSameNode"

@@ -13,8 +13,6 @@ from kpsim.kube.fields import Fault, Fields
 from kpsim.kube.objects import Service
 from kpsim.kube.service.hints import AUTOMATIC
 
-__all__ = ["service_notices"]
-
 SETTLED = ("Auto", "auto", "Disabled", "disabled")
 
 

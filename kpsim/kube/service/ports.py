@@ -12,8 +12,6 @@ from kpsim.kube.fields import Fault, Fields
 from kpsim.kube.objects import Service, ServicePort
 from kpsim.kube.service.wording import choice_faults, forbidden, invalid, qualified_name_faults
 
-__all__ = ["IN_RANGE", "LAST_PORT", "port_faults"]
-
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 LAST_PORT = 65535
 IN_RANGE = f"must be between 1 and {LAST_PORT}, inclusive"

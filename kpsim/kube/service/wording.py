@@ -14,19 +14,6 @@ from collections.abc import Iterator, Sequence
 from kpsim.documents import Key
 from kpsim.kube.fields import Fault
 
-__all__ = [
-    "address_faults",
-    "choice_faults",
-    "forbidden",
-    "host_faults",
-    "invalid",
-    "is_ip",
-    "is_range",
-    "is_v6",
-    "qualified_name_faults",
-    "shown",
-]
-
 LONGEST_NAME = 63
 
 _HOST = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")

@@ -20,15 +20,6 @@ from typing import TypeVar
 
 from kpsim.units import I64
 
-__all__ = [
-    "allocators_of",
-    "bitmap_attempts",
-    "creation_writes",
-    "ip_address_attempts",
-    "provisioning_s",
-    "shared_writes",
-]
-
 Version = tuple[int, int]
 Count = TypeVar("Count", int, I64)
 

@@ -4,5 +4,3 @@
 bounded-frequency runner, ``faults`` and ``draws``) serves both.  ``timeline``, ``locality`` and ``prefix`` are closed
 forms of what a node knows, ``inforce`` says when it holds.  Left out: large-cluster mode beyond its rarer clean-up.
 """
-
-__all__: list[str] = []

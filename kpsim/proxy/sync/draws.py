@@ -7,8 +7,6 @@ import numpy as np
 from kpsim.rng import stream
 from kpsim.units import U32
 
-__all__ = ["SyncDraws"]
-
 BLOCK = 64  # syncs drawn together: only how often a generator is made depends on it
 
 

@@ -16,12 +16,10 @@ import numpy as np
 
 from kpsim.cluster.changes import NEVER
 from kpsim.profiles.defaults import Defaults
-from kpsim.proxy.faults import FaultParams
+from kpsim.proxy.params import FaultParams
 from kpsim.proxy.sync.pacing import Pacing, RunnerState
 from kpsim.rng import stream
 from kpsim.units import I64, U32, Bools, to_ns
-
-__all__ = ["Faults"]
 
 HOUR_S = 3600.0
 DRAWS = 1 << 32  # a 32-bit draw is below share * DRAWS with probability share

@@ -12,8 +12,6 @@ from kpsim.cluster.changes import NEVER
 from kpsim.proxy.sync.lanes import Arrivals, SyncTrace
 from kpsim.units import I64
 
-__all__ = ["InForce"]
-
 
 class InForce:
     """The syncs of all nodes read as versions of what is in force: 0 at the start, then one more with each change."""

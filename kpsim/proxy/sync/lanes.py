@@ -20,8 +20,6 @@ from kpsim.proxy.sync.pacing import Pacing, RunnerState
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.units import I64, Bools
 
-__all__ = ["Arrivals", "SyncTrace", "run_lanes", "trace_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class SyncTrace:

@@ -13,8 +13,6 @@ from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.sync.prefix import PrefixSums
 from kpsim.units import I64, Bools
 
-__all__ = ["LocalStates", "NodePlaces", "NodeSums"]
-
 
 class LocalStates:
     """States of Services (rows of the timeline) that a node sees in its own way, in order of (state, node).

@@ -13,8 +13,6 @@ from kpsim.proxy.sync.faults import Faults
 from kpsim.proxy.sync.pacing import Pacing, RunnerState
 from kpsim.units import I64, Bools
 
-__all__ = ["ConntrackCleanup", "SyncLoop"]
-
 RECONCILED_SINCE = (1, 32)
 
 

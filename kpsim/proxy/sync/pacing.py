@@ -16,8 +16,6 @@ from kpsim.cluster.changes import NEVER
 from kpsim.proxy.contract import RunnerSettings
 from kpsim.units import I64, Bools, to_ns
 
-__all__ = ["Pacing", "RunnerState"]
-
 BURST = 2  # capacity of the old runner's bucket
 NEW_RUNNER_SINCE = (1, 34)
 

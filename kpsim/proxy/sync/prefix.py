@@ -11,8 +11,6 @@ import numpy as np
 
 from kpsim.units import I64
 
-__all__ = ["PrefixSums"]
-
 
 class PrefixSums:
     """Events with places in 0 … ``places`` - 1 and weights, both (m,) in order of time."""

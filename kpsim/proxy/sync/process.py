@@ -25,8 +25,6 @@ from kpsim.proxy.sync.pacing import RunnerState
 from kpsim.proxy.sync.timeline import leaving_at_start, usable_at_start
 from kpsim.units import I64, U32
 
-__all__ = ["KubeProxy"]
-
 
 class KubeProxy:
     """One node's kube-proxy; ``rules`` is what is in force now."""

@@ -19,8 +19,6 @@ from kpsim.proxy.sync.locality import LocalStates, NodePlaces, NodeSums
 from kpsim.proxy.sync.prefix import PrefixSums
 from kpsim.units import I64, Bools
 
-__all__ = ["Timeline", "leaving_at_start", "start_counts", "usable_at_start"]
-
 Ragged = tuple[I64, I64]
 """Lists of different lengths: offsets (n + 1,) and values."""
 

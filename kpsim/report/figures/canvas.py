@@ -29,8 +29,6 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from kpsim.report.style import GREY, INK
 from kpsim.report.wording.quantity import compact, glued
 
-__all__ = ["Picture", "Sheet", "drawing", "log_ticks"]
-
 _RC: Any = {
     "svg.hashsalt": "kpsim",
     "svg.fonttype": "path",

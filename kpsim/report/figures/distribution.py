@@ -15,8 +15,6 @@ from kpsim.report.figures.canvas import Sheet, log_ticks
 from kpsim.report.style import Dashes, ModeStyle
 from kpsim.report.wording.quantity import compact
 
-__all__ = ["draw_cdf", "draw_quantiles", "mark_objectives", "share_axis", "time_axis", "usable"]
-
 _MAX_DECADES = 6
 _RARE = 0.005  # the smallest share worth stretching the axis for at its left end
 

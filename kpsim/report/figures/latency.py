@@ -16,8 +16,6 @@ from kpsim.report.style import mode_style
 from kpsim.report.wording.quantity import EMPTY, estimate, factor, quantity
 from kpsim.report.wording.ranking import listed, rank
 
-__all__ = ["MEASURE", "headline", "picture"]
-
 MEASURE = "first_packet_latency"
 
 

@@ -10,8 +10,6 @@ from kpsim.report.style import GREY, INK, mode_style
 from kpsim.report.wording.quantity import count, factor
 from kpsim.report.wording.ranking import listed
 
-__all__ = ["headline", "picture"]
-
 _ALIKE = 1.05
 _MOST_NAMED = 3  # a title names this many modes, and beyond that only the extremes
 

@@ -19,8 +19,6 @@ from kpsim.report.figures.distribution import draw_cdf, share_axis, time_axis, u
 from kpsim.report.style import Dashes
 from kpsim.report.wording.quantity import count, estimate, factor, quantity
 
-__all__ = ["headline", "picture"]
-
 _CURVES: dict[str, tuple[str, str, Dashes]] = {
     "dns_latency": ("as written", "#D55E00", "-"),
     "dns_latency_absolute": ("absolute names", "#004C7D", (0, (5.0, 1.8))),

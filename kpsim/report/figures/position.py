@@ -11,8 +11,6 @@ from kpsim.report.style import INK, mode_style
 from kpsim.report.wording.quantity import count, factor, nearest_prefix, quantity
 from kpsim.report.wording.ranking import listed
 
-__all__ = ["FLAT", "headline", "last_over_first", "picture"]
-
 FLAT = 0.05  # a mode whose last position costs within 5 % of its first is called flat
 
 

@@ -18,8 +18,6 @@ from kpsim.report.style import Dashes, mode_style
 from kpsim.report.wording.quantity import EMPTY, estimate, quantity
 from kpsim.report.wording.ranking import Ranking, listed, rank
 
-__all__ = ["REPORTED", "TRUE", "headline", "picture"]
-
 TRUE = "network_programming_true"
 REPORTED = "network_programming_reported"
 _DOTS: Dashes = (0, (1.0, 1.6))

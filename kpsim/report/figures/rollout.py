@@ -8,14 +8,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from kpsim.cluster.events import Rollout, StatefulSetRollout
 from kpsim.experiment.result import EventCourse, EventOutcome, Result
+from kpsim.history.events import Rollout, StatefulSetRollout
 from kpsim.report.figures.canvas import Picture, Sheet
 from kpsim.report.style import GREY, INK, Dashes, mode_style
 from kpsim.report.wording.quantity import count, quantity
 from kpsim.report.wording.ranking import listed
-
-__all__ = ["headline", "picture"]
 
 _LINES: tuple[tuple[str, str, Dashes, float], ...] = (
     ("old_ready", "old, ready", "-", 1.8),

@@ -14,8 +14,6 @@ from kpsim.report.wording.quantity import compact, count, factor, quantity, unit
 from kpsim.report.wording.ranking import listed
 from kpsim.scenario.model import Threshold
 
-__all__ = ["headline", "scale_picture", "scale_pictures"]
-
 SCALED = ("first_packet_latency", "sync_duration", "network_programming_true")
 
 _STATISTICS = ("p50", "p99")

@@ -15,8 +15,6 @@ from kpsim.report.style import INK, Dashes, mode_style
 from kpsim.report.wording.quantity import compact, count, many, quantity
 from kpsim.report.wording.ranking import listed
 
-__all__ = ["allowed_s", "crossing", "curve", "headline", "picture", "seconds_at"]
-
 Kind = Literal["full", "partial"]
 _DEFAULT_ALLOWED_S = 1.0
 _MOST_NAMED = 3  # a title names this many modes, and beyond that only the extremes

@@ -1,5 +1,3 @@
 """How findings are put into words: numbers, rankings, the change that helps, terms explained."""
 
 from __future__ import annotations
-
-__all__: list[str] = []

@@ -14,8 +14,6 @@ from kpsim.report.wording.quantity import ratio
 from kpsim.report.wording.ranking import listed
 from kpsim.scenario.model import Scenario
 
-__all__ = ["Gain", "configuration", "current_mode", "gains", "phrase", "suggestion"]
-
 # Sections of kubeproxy.config.k8s.io/v1alpha1 with sync periods.  A mode without one is not set in a
 # KubeProxyConfiguration alone, and there is nothing to paste.
 _SECTIONS = frozenset({"iptables", "ipvs", "nftables"})

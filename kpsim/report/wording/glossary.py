@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["GLOSSARY", "NOT_MODELLED"]
-
 GLOSSARY: tuple[tuple[str, str], ...] = (
     ("95 % interval", "Numbers in brackets: repeated runs of this model would put the value there 19 times in 20."),
     ("conntrack", "The kernel's table of connections. Only a connection's first packet meets the Service rules."),

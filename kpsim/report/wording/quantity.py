@@ -11,23 +11,6 @@ import re
 
 from kpsim.measure.summary import MEASURES, Estimate, Summary
 
-__all__ = [
-    "EMPTY",
-    "compact",
-    "count",
-    "estimate",
-    "factor",
-    "glued",
-    "many",
-    "nearest_prefix",
-    "percent",
-    "plain",
-    "quantity",
-    "rate",
-    "ratio",
-    "unit_of",
-]
-
 EMPTY = "–"
 _AFTER_NUMBER = re.compile(r"(?<=\d) (?=[\w%])")
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from kpsim.experiment.result import ModeResult, Result
 from kpsim.measure.summary import Estimate
 
-__all__ = ["Ranking", "apart", "listed", "rank"]
-
 _STATISTICS = ("p99", "p90", "p50")
 _ALIKE = 1.05  # without intervals, estimates within 5 % of each other are called alike
 

@@ -19,8 +19,6 @@ from kpsim.kube.objects import KubeObjects, Service
 from kpsim.scenario.schema import ClusterPart
 from kpsim.scenario.tree import Tree
 
-__all__ = ["cluster_params", "node_count", "node_port_range", "range_problems", "service_range"]
-
 CLUSTER: Key = ("spec", "cluster")
 DEFAULT = ClusterParams()
 POD_RANGES = (DEFAULT.pod_cidr, "10.0.0.0/10", "10.64.0.0/10", "10.192.0.0/10", "172.16.0.0/12")

@@ -11,8 +11,6 @@ from kpsim.dns.search import MOST_NDOTS, Library
 from kpsim.scenario.sections.quantities import Count, Duration, Part, Positive, Rate, Share
 from kpsim.units import format_duration
 
-__all__ = ["DnsPart", "dns_document", "dns_params"]
-
 _DNS = DnsParams()
 _MOST_DOMAINS = 29  # 32 search domains (pkg/apis/core/validation), three of which are the cluster's
 _LONGEST_TTL_S = 3600  # of CoreDNS' kubernetes plugin

@@ -13,7 +13,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator, WithJsonSchema
 
-from kpsim.cluster.events import (
+from kpsim.cluster.params import ClusterParams, ServiceGroup
+from kpsim.documents import Key
+from kpsim.errors import Problem
+from kpsim.history.events import (
     ApiServerRestart,
     ClusterEvent,
     Crash,
@@ -29,30 +32,10 @@ from kpsim.cluster.events import (
     StatefulSetRollout,
     ZoneLoss,
 )
-from kpsim.cluster.params import ClusterParams, ServiceGroup
-from kpsim.documents import Key
-from kpsim.errors import Problem
 from kpsim.kube.objects import KubeObjects
 from kpsim.scenario.sections.quantities import Count, Duration, LongDuration, Part, Positive, reading
 from kpsim.scenario.tree import Tree, did_you_mean
 from kpsim.units import UnitError, format_duration, parse_count
-
-__all__ = [
-    "ApiServerRestartPart",
-    "CrashPart",
-    "DrainPart",
-    "EndingPart",
-    "EventPart",
-    "NodeLossPart",
-    "ReadinessFailurePart",
-    "RolloutPart",
-    "ScalePart",
-    "Stage",
-    "StatefulSetRolloutPart",
-    "ZoneLossPart",
-    "event_document",
-    "events_of",
-]
 
 EVENTS: Key = ("spec", "changes", "events")
 DEFAULT_NAMESPACE = "default/"

@@ -12,16 +12,14 @@ from pathlib import Path
 
 from kpsim.cluster.params import ClusterParams
 from kpsim.documents import Document, Key
+from kpsim.dumps.detection import FORMATS, RuleDump, gaps, merged, read_dump
 from kpsim.errors import InputError, Problem
 from kpsim.kube.reader import Reading, read_into
 from kpsim.kube.writer import documents_of
-from kpsim.proxy.dumps.detection import FORMATS, RuleDump, gaps, merged, read_dump
 from kpsim.scenario.kinds import rule_text
 from kpsim.scenario.sections.modes import built_modes
 from kpsim.scenario.tree import Tree
 from kpsim.yamltree import Source
-
-__all__ = ["EXPECTED", "OBJECTS", "add_rules", "files_in", "import_into", "name_of", "proxy_section", "take_shown"]
 
 EXPECTED = f"or give Kubernetes objects, or what one of these prints: {', '.join(FORMATS)}"
 OBJECTS = (".yaml", ".yml", ".json", ".yaml.gz", ".yml.gz", ".json.gz")

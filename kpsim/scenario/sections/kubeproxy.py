@@ -39,8 +39,6 @@ from kpsim.scenario.schema import (
 from kpsim.scenario.tree import Tree, did_you_mean
 from kpsim.scenario.words import problems_of
 
-__all__ = ["odd_keys", "proxy_params"]
-
 KUBE_PROXY = ("spec", "kubeProxy")
 DEFAULT_MODE = "iptables"  # what kube-proxy takes on Linux when mode is empty
 LONGEST_INTERFACE = 15  # the kernel's IFNAMSIZ, without the zero at the end

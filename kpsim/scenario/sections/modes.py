@@ -8,8 +8,6 @@ from kpsim.documents import Key
 from kpsim.errors import Problem
 from kpsim.scenario.tree import Tree, did_you_mean
 
-__all__ = ["built_modes", "mode_problems", "usual_modes"]
-
 Version = tuple[int, int]
 
 

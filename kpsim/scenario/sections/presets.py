@@ -27,8 +27,6 @@ from kpsim.errors import Problem
 from kpsim.scenario.schema import PresetPart
 from kpsim.scenario.tree import Tree
 
-__all__ = ["preset_groups"]
-
 NODES_PER_NAMESPACE = 100
 PODS_PER_NODE = 30
 BIG, MEDIUM, SMALL = 250, 30, 5  # Pods of a Deployment

@@ -14,19 +14,6 @@ from pydantic_core import PydanticCustomError
 
 from kpsim.units import UnitError, parse_count, parse_duration, parse_number
 
-__all__ = [
-    "Count",
-    "Duration",
-    "LongDuration",
-    "Objectives",
-    "Part",
-    "PastedPart",
-    "Positive",
-    "Rate",
-    "Share",
-    "reading",
-]
-
 T = TypeVar("T")
 
 

@@ -12,8 +12,6 @@ import numpy as np
 
 from kpsim.units import UnitError, format_duration, parse_count, parse_duration, parse_number
 
-__all__ = ["MAX_POINTS", "expand"]
-
 MAX_POINTS = 10_000
 _RANGE = re.compile(r"\s*(\S+?)\s*\.\.\s*([^\s:]+)\s*(?::(\w+))?\s*(?::(\w+))?\s*")
 

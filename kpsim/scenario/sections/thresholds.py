@@ -12,8 +12,6 @@ from kpsim.scenario.model import Threshold
 from kpsim.scenario.tree import Tree, did_you_mean
 from kpsim.units import UnitError, parse_duration, parse_number
 
-__all__ = ["parse_threshold", "thresholds"]
-
 STATISTICS = ("p50", "p90", "p99", "p99.9", "mean", "min", "max")
 _TEXT = re.compile(r"\s*([\w.]+)\s*(<=|>=|<|>)\s*(\S.*?)\s*")
 

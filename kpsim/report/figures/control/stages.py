@@ -13,8 +13,6 @@ from kpsim.report.style import GREY, INK, mode_style
 from kpsim.report.wording.quantity import nearest_prefix, percent, quantity
 from kpsim.report.wording.ranking import listed
 
-__all__ = ["headline", "picture"]
-
 OWN_STAGES = 2  # waiting for a sync and the sync: what comes before is the control plane's
 _NOTHING = 1e-4  # of the whole
 _LEAST = 1e-3  # of the whole: stages below it are drawn as a tick

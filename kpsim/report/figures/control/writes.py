@@ -15,8 +15,6 @@ from kpsim.report.style import GREY, INK
 from kpsim.report.wording.quantity import compact, factor, percent, quantity
 from kpsim.units import F64
 
-__all__ = ["headline", "picture"]
-
 _DOTTED = (0, (1.2, 1.8))
 _BUSY = 0.5  # of a limit: from here on the limit is named first
 _ENOUGH = 5  # writes in a stretch of time, so that its rate says something

@@ -1,0 +1,174 @@
+"""What rules show of Services: ports, addresses and endpoints, gathered rule by rule and dump by dump.
+
+The same Service may be met in several tables, IP families, nodes and formats; everything known about a service port
+comes together here and leaves as Kubernetes objects.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from kpsim.kube.defaults import CLIENT_IP_TIMEOUT_S
+from kpsim.kube.objects import Endpoint, EndpointSlice, KubeObjects, Pod, Service, ServicePort
+
+ENDPOINTS_PER_SLICE = 100  # the EndpointSlice controller's default
+NAMELESS = "unnamed"  # the namespace of Services that rules show the addresses of, and not the name
+
+Key = tuple[str, str, str, str]  # namespace, name, port name, protocol
+Address = tuple[str, int, str]  # ClusterIP, port, protocol
+
+
+@dataclass(slots=True)
+class PortFindings:
+    """One service port, as far as rules show it; dictionaries keep the order in which things were met."""
+
+    port: int = 0
+    node_port: int = 0
+    health_check_node_port: int = 0
+    affinity_s: int = 0
+    internal_local: bool = False
+    external_local: bool = False
+    cluster_ips: dict[str, None] = field(default_factory=dict)
+    external_ips: dict[str, None] = field(default_factory=dict)
+    load_balancer_ips: dict[str, None] = field(default_factory=dict)
+    source_ranges: dict[str, None] = field(default_factory=dict)
+    endpoints: dict[tuple[str, int], str] = field(default_factory=dict)  # (ip, port) -> its node, "" for unknown
+
+    def add_endpoint(self, ip: str, port: int, node: str = "") -> None:
+        """An endpoint that a rule leads to, and where it runs if the rule says so."""
+        self.endpoints[canonical(ip), port] = node or self.endpoints.get((canonical(ip), port), "")
+
+    def take(self, other: PortFindings) -> None:
+        """What another dump shows of the same service port."""
+        self.port = self.port or other.port
+        self.node_port = self.node_port or other.node_port
+        self.health_check_node_port = self.health_check_node_port or other.health_check_node_port
+        self.affinity_s = self.affinity_s or other.affinity_s
+        self.internal_local |= other.internal_local
+        self.external_local |= other.external_local
+        for name in ("cluster_ips", "external_ips", "load_balancer_ips", "source_ranges"):
+            getattr(self, name).update(getattr(other, name))
+        for (ip, port), node in other.endpoints.items():
+            self.add_endpoint(ip, port, node)
+
+
+@dataclass(slots=True)
+class Findings:
+    """All service ports that one or several dumps show."""
+
+    ports: dict[Key, PortFindings] = field(default_factory=dict)
+
+    def at(self, namespace: str, name: str, port_name: str, protocol: str) -> PortFindings:
+        """What is known of a service port, to be added to."""
+        return self.ports.setdefault((namespace, name, port_name, protocol.upper()), PortFindings())
+
+    def take(self, other: Findings, names: Mapping[Address, Key] | None = None) -> None:
+        """Everything another dump shows; ``names`` are those of service ports that it only has addresses of."""
+        for key, found in other.ports.items():
+            known: Key | None = None
+            if names and self.nameless(key):
+                known = next((names[at] for ip in found.cluster_ips if (at := (ip, found.port, key[3])) in names), None)
+            self.at(*(known or key)).take(found)
+
+    def names(self) -> dict[Address, Key]:
+        """The name of each service port by ClusterIP, port and protocol."""
+        return {(ip, found.port, key[3]): key for key, found in self.ports.items() for ip in found.cluster_ips}
+
+    @staticmethod
+    def nameless(key: Key) -> bool:
+        """Whether only addresses are known of a service port."""
+        return key[0] == NAMELESS
+
+    @property
+    def unnumbered(self) -> int:
+        """Service ports of which no rule shows the number; they are in no object."""
+        return sum(not found.port for found in self.ports.values())
+
+    def objects(self, pods: Iterable[Pod] = ()) -> KubeObjects:
+        """Services in order of their names, with EndpointSlices; endpoints that are one of ``pods`` get its name."""
+        by_ip = {canonical(pod.ip): pod for pod in pods if pod.ip and not pod.host_network}
+        services: dict[tuple[str, str], list[tuple[Key, PortFindings]]] = {}
+        for key, found in sorted(self.ports.items(), key=lambda item: (item[0][:2], item[1].port, item[0])):
+            if found.port:
+                services.setdefault(key[:2], []).append((key, found))
+        return KubeObjects(
+            services=tuple(_service(*name, ports) for name, ports in services.items()),
+            slices=tuple(made for name, ports in services.items() for made in _slices(*name, ports, by_ip)),
+        )
+
+
+def canonical(ip: str) -> str:
+    """An address as Kubernetes writes it; what is no address stays as it is."""
+    try:
+        return str(ipaddress.ip_address(ip.strip("[]")))
+    except ValueError:
+        return ip
+
+
+def _service(namespace: str, name: str, ports: list[tuple[Key, PortFindings]]) -> Service:
+    found = [at for _, at in ports]
+
+    def every(name: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(value for at in found for value in getattr(at, name)))
+
+    cluster_ips, balancers, outside = every("cluster_ips"), every("load_balancer_ips"), every("external_ips")
+    node_ports = [at.node_port for at in found]
+    health = max(at.health_check_node_port for at in found)
+    kind = "LoadBalancer" if balancers or health else "NodePort" if any(node_ports) else "ClusterIP"
+    affinity_s = max(at.affinity_s for at in found)
+    reachable = kind != "ClusterIP" or bool(outside)
+    local = reachable and any(at.external_local for at in found)
+    return Service(
+        namespace=namespace,
+        name=name,
+        type=kind,
+        cluster_ip=next((ip for ip in cluster_ips if ":" not in ip), cluster_ips[0] if cluster_ips else ""),
+        ports=tuple(
+            ServicePort(at.port, key[2], key[3], _target(at), at.node_port) for key, at in ports
+        ),
+        external_ips=tuple(ip for ip in outside if ip not in balancers),
+        load_balancer_ips=balancers,
+        load_balancer_source_ranges=every("source_ranges") if balancers else (),
+        session_affinity="ClientIP" if affinity_s else "None",
+        session_affinity_timeout_s=affinity_s or CLIENT_IP_TIMEOUT_S,
+        internal_traffic_policy="Local" if any(at.internal_local for at in found) else "Cluster",
+        external_traffic_policy="Local" if local else "Cluster",
+        allocate_load_balancer_node_ports=kind != "LoadBalancer" or all(node_ports),
+        health_check_node_port=health if local else 0,
+    )  # fmt: skip
+
+
+def _target(found: PortFindings) -> int:
+    return next((port for _, port in found.endpoints), found.port)
+
+
+def _slices(
+    namespace: str, name: str, ports: list[tuple[Key, PortFindings]], pods: Mapping[str, Pod]
+) -> Iterator[EndpointSlice]:
+    """One set of slices for each address family and each set of target ports, as the controller makes them."""
+    targets: dict[tuple[str, int], list[tuple[str, int, str]]] = {}  # (ip, how many-th target of its port) -> ports
+    nodes: dict[str, str] = {}
+    for key, found in ports:
+        met: dict[str, int] = {}
+        for (ip, number), node in sorted(found.endpoints.items()):
+            targets.setdefault((ip, met.get(ip, 0)), []).append((key[2], number, key[3]))
+            met[ip] = met.get(ip, 0) + 1
+            nodes[ip] = node or nodes.get(ip, "")
+    alike: dict[tuple[str, tuple[tuple[str, int, str], ...]], list[str]] = {}
+    for (ip, _), listed in sorted(targets.items()):
+        alike.setdefault(("IPv6" if ":" in ip else "IPv4", tuple(listed)), []).append(ip)
+    made = 0
+    for (family, numbers), ips in sorted(alike.items()):
+        for start in range(0, len(ips), ENDPOINTS_PER_SLICE):
+            made += 1
+            part = ips[start : start + ENDPOINTS_PER_SLICE]
+            endpoints = tuple(_endpoint(ip, nodes[ip], pods.get(ip)) for ip in part)
+            yield EndpointSlice(namespace, f"{name}-{made}", name, family, numbers, endpoints)
+
+
+def _endpoint(ip: str, node: str, pod: Pod | None) -> Endpoint:
+    if pod is None:
+        return Endpoint(ip, node=node)
+    return Endpoint(ip, node=pod.node or node, pod=f"{pod.namespace}/{pod.name}")

@@ -1,0 +1,131 @@
+"""Chains walked as the kernel walks them, in whatever language their rules were written.
+
+A rule answers what it makes of a packet: nothing, one thing for certain, several by chance, or that it cannot tell.
+By chance means all of it: each way is followed, and ways that come together again go on as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Protocol
+
+from kpsim.dumps.walk.way import Node, Way, merged
+
+ChainKey = tuple[str, str]
+"""A chain by its table and name."""
+
+_ENDS = ("accept", "drop", "reject")
+
+
+class Act(NamedTuple):
+    """One thing a rule can do to a packet.
+
+    ``verb``: jump, goto (to ``chain``), return, accept, drop, reject, or "" for going on; ``after`` is the packet as
+    the rule leaves it, where it changes anything.
+    """
+
+    verb: str = ""
+    chain: str = ""
+    after: Way | None = None
+
+
+class Answer(NamedTuple):
+    """What a rule that matches makes of a packet.
+
+    ``unsure`` is what could not be judged, "" where it matches for certain.  With ``chance`` the packet may as well go
+    on to the next rule.
+    """
+
+    acts: tuple[Act, ...] = ()
+    chance: bool = False
+    unsure: str = ""
+
+
+class Step(Protocol):
+    """One rule."""
+
+    @property
+    def text(self) -> str:
+        """The rule with its table and chain, as it is shown."""
+        ...
+
+    def ask(self, way: Way, node: Node) -> Answer | None:
+        """What it makes of a packet; ``None`` where it does not match."""
+        ...
+
+
+@dataclass(slots=True)
+class Walk:
+    """A packet's walk through the chains of one dump, and what was noted on the way."""
+
+    chains: Mapping[ChainKey, Iterable[Step]]
+    node: Node
+    met: dict[str, None] = field(default_factory=dict)
+    passed_over: dict[str, str] = field(default_factory=dict)  # rule -> what could not be judged
+    evaluated: int = 0
+    behind_routing: bool = False  # where nat changes sources
+    _supposing: int = 0
+    _inside: set[ChainKey] = field(default_factory=set)
+
+    def through(self, key: ChainKey, way: Way) -> tuple[list[Way], Way | None]:
+        """Go through a chain: the ways that end in it, and what comes out of it again."""
+        self._inside.add(key)
+        try:
+            return self._through(key, way)
+        finally:
+            self._inside.discard(key)
+
+    def _through(self, key: ChainKey, way: Way) -> tuple[list[Way], Way | None]:
+        ends: list[Way] = []
+        out: Way | None = None
+        for step in self.chains.get(key, ()):
+            self.evaluated += not self._supposing
+            answer = step.ask(way, self.node)
+            if answer is None:
+                continue
+            loops = any((key[0], act.chain) in self._inside for act in answer.acts if act.chain)
+            if answer.unsure or loops:
+                way = self._pass_over(key[0], step, answer, way)
+                continue
+            if not self._supposing:
+                self.met[step.text] = None
+            on: Way | None = way if answer.chance else None
+            for act in answer.acts:
+                went_on, returned = self._do(key[0], act, way, ends)
+                on, out = merged(on, went_on), merged(out, returned)
+            if on is None:
+                return ends, out
+            way = on
+        return ends, merged(out, way)
+
+    def _do(self, table: str, act: Act, way: Way, ends: list[Way]) -> tuple[Way | None, Way | None]:
+        """What goes on to the next rule, and what leaves the chain."""
+        after = act.after or way
+        if act.verb in _ENDS:
+            ends.append(replace(after, end=act.verb))
+            return None, None
+        if act.verb == "return":
+            return None, after
+        if act.verb in ("jump", "goto"):
+            inner, back = self.through((table, act.chain), after)
+            ends += inner
+            return (back, None) if act.verb == "jump" else (None, back)
+        return after, None
+
+    def _pass_over(self, table: str, step: Step, answer: Answer, way: Way) -> Way:
+        """Go on behind a rule that may or may not have matched: what it might have done to the packet is vague now."""
+        if not self._supposing:
+            self.passed_over[step.text] = answer.unsure or "a chain that leads back to itself"
+        ends: list[Way] = []
+        back: Way | None = way
+        left = False
+        self._supposing += 1
+        for act in answer.acts:
+            if (table, act.chain) not in self._inside:
+                on, out = self._do(table, act, way, ends)
+                back, left = merged(back, on), left or out is not None
+        self._supposing -= 1
+        others = {end.masqueraded for end in ends if end.end == "accept"} | ({way.masqueraded} if left else set())
+        kept = others if self.behind_routing else frozenset()
+        return replace(back or way, other_sources=way.other_sources | kept)

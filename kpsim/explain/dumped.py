@@ -1,0 +1,190 @@
+"""A packet on the node that a rule dump was printed on, traced through the dump's own rules as they stand."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+
+from kpsim.dumps.detection import gaps
+from kpsim.dumps.findings import Key, PortFindings
+from kpsim.dumps.walk.journey import Journey, follow
+from kpsim.dumps.walk.node import DumpedNode, read_node
+from kpsim.errors import InputError, Place, Problem
+from kpsim.explain.story import OUTSIDE, VERDICTS, PacketStory, address, named, sent, socket
+from kpsim.proxy.node import ip_port
+from kpsim.proxy.rules import Packet
+
+UNKNOWN = {4: "192.0.2.1", 6: "2001:db8::1"}  # documentation's addresses, for a node whose own nobody told
+CLIENT = {4: OUTSIDE, 6: "2001:db8:ffff::77"}
+PODS = {4: "10.0.0.0/8", 6: "fd00::/8"}
+NEIGHBOURS = {4: 24, 6: 64}  # length of the range in which a Pod beside a known one is looked for
+
+
+def mode_of_dumps(texts: Sequence[tuple[str, str]]) -> str:
+    """kube-proxy's mode as the rules in (text, file name) pairs tell it; "" where they show none of its rules."""
+    return read_node(texts).mode
+
+
+def explain_dumped_packet(
+    texts: Sequence[tuple[str, str]],
+    source: str,
+    destination: str,
+    protocol: str = "tcp",
+    *,
+    node: str = "",
+    node_ips: Sequence[str] = (),
+) -> PacketStory:
+    """Trace the first packet of a connection through the rules in ``texts``.
+
+    Parameters
+    ----------
+    texts
+        (text, file name) pairs, all of one node.
+    source
+        "pod", "node", "outside" or an address.
+    destination
+        ``ip:port``, or a Service as ``namespace/name`` with an optional ``:port`` (number or name).
+    protocol
+        of an ``ip:port``.
+    node
+        what to call the node; the file's name says which one it is otherwise.
+    node_ips
+        addresses of the node, which rules ask about and mostly do not show.
+
+    Raises
+    ------
+    InputError
+        if one of these cannot be read, or the texts show nothing that a packet could meet.
+    """
+    dumped = read_node(texts)
+    _whole(dumped)
+    own = [address(ip, "--node-ip") for ip in node_ips]
+    to, port, protocol = _destination(dumped, destination, protocol.upper())
+    family = ipaddress.ip_address(to).version
+    mine = [ip for ip in (*own, *dumped.addresses) if ipaddress.ip_address(ip).version == family]
+    said: list[str] = []
+    packet = Packet(_source(dumped, source, family, mine, said), to, port, protocol)
+    stands_in = [packet.source] if source == "node" and not mine else []
+    found = follow(dumped, packet, [*own, *stands_in])
+    files = " and ".join(dump.file for dump in dumped.dumps)
+    mode = f"kube-proxy mode {dumped.mode}" if dumped.mode else "no Service of kube-proxy's in them"
+    where = f"{f' on {node}' if node else ''}, the rules of {files} as they stand, {mode}"
+    asked = [] if own else [at for at in (destination, source) if "/" not in at]
+    return PacketStory(
+        headline=f"{packet.protocol} {packet.source} -> {ip_port(packet.destination, packet.port)}{where}",
+        met=found.met,
+        verdict=_verdict(found, packet),
+        notes=(*_count(found), *found.notes, *said, *_not_local(dumped, found, asked)),
+        warnings=tuple(dict.fromkeys([warning for dump in dumped.dumps for warning in dump.torn])),
+    )
+
+
+def _whole(dumped: DumpedNode) -> None:
+    """Refuse what cannot be one node's rules, or shows none."""
+    files = " and ".join(dump.file for dump in dumped.dumps)
+    if dumped.twice:
+        tables = " and ".join(dict.fromkeys(dumped.twice))
+        what, mend = f"two of these files show the {tables} table", "give the files of one node, printed at one moment"
+    elif not dumped.hooks and not dumped.servers:
+        what, mend = "holds no rule that a packet could meet", "\n    ".join(gaps(dumped.dumps))
+    else:
+        return
+    raise InputError([Problem(Place(files), what=what, mend=mend)])
+
+
+def _source(dumped: DumpedNode, text: str, family: int, mine: Sequence[str], said: list[str]) -> str:
+    """The sender's address; what stands in for one that rules do not show is ``said``."""
+    if text == "outside":
+        return CLIENT[family]
+    if text == "node":
+        if not mine:
+            said.append(f"The node's own address is not in the dump: {UNKNOWN[family]} stands for it (--node-ip).")
+        return next(iter(mine), UNKNOWN[family])
+    if text != "pod":
+        return address(text, "--from")
+    if dumped.pod_range and ipaddress.ip_network(dumped.pod_range, strict=False).version == family:
+        return str(ipaddress.ip_network(dumped.pod_range, strict=False)[-2])
+    taken = {ip for found in dumped.findings.ports.values() for ip, _ in found.endpoints}
+    pod = _neighbour([ip for ip in taken if ipaddress.ip_address(ip).version == family], family)
+    said.append(f"The range of Pods is not in the dump: {pod} stands for a Pod (--from takes an address).")
+    return pod
+
+
+def _neighbour(endpoints: Sequence[str], family: int) -> str:
+    """An address that could be a Pod's, in the range most endpoints are in, and is no endpoint's."""
+    ranges = Counter(str(ipaddress.ip_network(f"{ip}/{NEIGHBOURS[family]}", strict=False)) for ip in endpoints)
+    most = max(ranges, key=lambda cidr: (ranges[cidr], cidr)) if ranges else PODS[family]
+    network = ipaddress.ip_network(most)
+    return next(str(network[-at]) for at in range(2, len(endpoints) + 3) if str(network[-at]) not in endpoints)
+
+
+def _destination(dumped: DumpedNode, text: str, protocol: str) -> tuple[str, int, str]:
+    """Address, port and protocol of ``--to``."""
+    service = named(text)
+    if service is None:
+        return (*socket(text), protocol)
+    name, port = service
+    ports = {key: found for key, found in dumped.findings.ports.items() if _addresses(found)}
+    mine = {key: found for key, found in ports.items() if f"{key[0]}/{key[1]}" == name}
+    if not mine:
+        near = get_close_matches(name, {f"{key[0]}/{key[1]}" for key in ports}, n=1)
+        mend = f"did you mean {near[0]}?" if near else "give its ip:port if you know it"
+        what = f"no rule in the dump names a Service {name}"
+        raise InputError([Problem(Place(), key="--to", what=what, mend=mend)])
+    chosen = [item for item in mine.items() if port in ("", str(item[1].port), item[0][2])]
+    if not chosen:
+        listed = ", ".join(_port_name(key, found) for key, found in mine.items())
+        raise InputError([Problem(Place(), key="--to", what=f"{name} has no port {port}", mend=f"it has {listed}")])
+    key, found = chosen[0]
+    return _addresses(found)[0], found.port, key[3]
+
+
+def _addresses(found: PortFindings) -> list[str]:
+    """Where a service port is reached, its ClusterIP first."""
+    return [*found.cluster_ips, *found.load_balancer_ips, *found.external_ips] if found.port else []
+
+
+def _port_name(key: Key, found: PortFindings) -> str:
+    return f"{found.port}{f' ({key[2]})' if key[2] else ''}"
+
+
+def _verdict(found: Journey, packet: Packet) -> str:
+    if found.verdict == "DNAT":
+        return _sent(found)
+    if found.verdict in ("DROP", "REJECT"):
+        return VERDICTS[found.verdict]
+    how = ", masqueraded: it is seen as coming from the node" if found.masqueraded else ""
+    if found.verdict == "ACCEPT":
+        return f"let through to {'the node itself' if found.here else packet.destination}, where it was going{how}"
+    return f"untouched: no rule here sends it elsewhere or stops it{how}"
+
+
+def _sent(found: Journey) -> str:
+    """Every endpoint, and whom it takes for the sender."""
+    alike = set(found.sources)
+    if alike == {None}:
+        ways = " or ".join(found.endpoints)
+        return f"sent to {ways}; whether it is masqueraded cannot be told from the dump"
+    if len(alike) == 1:
+        return sent(found.endpoints, masqueraded=True in alike)
+    words = {True: "masqueraded", False: "sees the client", None: "whether masqueraded cannot be told"}
+    pairs = zip(found.endpoints, found.sources, strict=True)
+    return f"sent to {' or '.join(f'{endpoint} ({words[seen]})' for endpoint, seen in pairs)}"
+
+
+def _count(found: Journey) -> Iterator[str]:
+    if found.evaluated:
+        yield f"{found.evaluated:,} rules were looked at; those listed matched."
+    if found.stopped:
+        yield f"Chosen by nat, but stopped by a later rule: {', '.join(found.stopped)}."
+
+
+def _not_local(dumped: DumpedNode, found: Journey, asked: Sequence[str]) -> Iterator[str]:
+    """Addresses a user wrote that rules asked about: they may be the node's own, and nobody said so."""
+    known = {ip for at in dumped.findings.ports.values() for ip in (*_addresses(at), *(e[0] for e in at.endpoints))}
+    for text in asked:
+        for ip in found.asked - known - set(CLIENT.values()):
+            if ip in (text.strip("[]"), text.rpartition(":")[0].strip("[]")):
+                yield f"{ip} was not taken for an address of the node itself; if it is one, say --node-ip {ip}."

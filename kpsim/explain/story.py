@@ -1,0 +1,67 @@
+"""What is told of a packet, whoever traced it: its shape, the words for a verdict, and how addresses are asked for."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from kpsim.errors import InputError, Place, Problem
+
+MOST_PORT = 65_535
+OUTSIDE = "203.0.113.77"  # an address nobody has, for a client outside the cluster
+
+VERDICTS = {
+    "DROP": "dropped: the client waits, sends its SYN again, and times out",
+    "REJECT": "rejected: the client is told at once (ICMP port unreachable)",
+    "ACCEPT": "accepted by the node itself",
+    "none": "untouched: no rule of kube-proxy's is about it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PacketStory:
+    """What happens to a packet, in sentences."""
+
+    headline: str
+    met: tuple[str, ...]
+    verdict: str
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def sent(endpoints: tuple[str, ...], masqueraded: bool) -> str:
+    """Where a packet goes and whom the endpoint takes for its sender."""
+    how = "masqueraded: the endpoint sees the node's address" if masqueraded else "the endpoint sees the client"
+    return f"sent to {' or '.join(endpoints)}, {how}"
+
+
+def address(text: str, option: str) -> str:
+    """An address as Kubernetes writes it.  Raises :class:`InputError` if it is none."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        words = ", pod, node or outside" if option == "--from" else ""
+        problem = Problem(Place(), key=option, what=f"{text!r} is no address", mend=f"write an address{words}")
+        raise InputError([problem]) from None
+
+
+def named(text: str) -> tuple[str, str] | None:
+    """A Service of ``--to`` as ``namespace/name``, and its port; ``None`` where ``text`` is ``ip:port``.
+
+    A name alone is one in the namespace default.
+    """
+    name, _, port = text.partition(":")
+    if "/" in name:
+        return name, port
+    if not name or ":" in port or "[" in text or name.replace(".", "").isdecimal():
+        return None
+    return f"default/{name}", port
+
+
+def socket(text: str) -> tuple[str, int]:
+    """``ip:port`` of ``--to``.  Raises :class:`InputError` if it is neither that nor a Service's name."""
+    ip, _, port = text.rpartition(":")
+    if not port.isdecimal() or int(port) > MOST_PORT:
+        what = f"{text!r} is neither ip:port nor namespace/name"
+        raise InputError([Problem(Place(), key="--to", what=what, mend="e.g. default/web:80 or 10.96.0.10:53")])
+    return address(ip.strip("[]"), "--to"), int(port)

@@ -1,0 +1,372 @@
+"""What happens in a run: churn and the scenario's events together, played out before any engine starts.
+
+Pods that events have to do with are left out of the random churn, so that the two never meet.  A Pod belongs to the
+workload of the first event that names one of its Services, else of the first Service that selects it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from kpsim.cluster.changes import NEVER, Changes, Spells
+from kpsim.cluster.columns import Cluster, PodState, freeze
+from kpsim.cluster.params import ChurnParams
+from kpsim.errors import InputError
+from kpsim.history.agenda import Agenda, Client
+from kpsim.history.churn import Churn, PodLags, draw_changes
+from kpsim.history.events import (
+    ApiServerRestart,
+    ClusterEvent,
+    Crash,
+    Drain,
+    Event,
+    NodeEvent,
+    NodeLoss,
+    ReadinessFailure,
+    Rollout,
+    Scale,
+    StatefulSetRollout,
+    ZoneLoss,
+)
+from kpsim.history.nodes import Nodes, NodeTimings
+from kpsim.history.pods import Pod, PodBook, PodTimings, termination_ns
+from kpsim.history.traces import Course, EventTrace
+from kpsim.history.workloads import Deployment, StatefulSet, Workload
+from kpsim.profiles.defaults import Defaults, Lag
+from kpsim.ratelimits import TokenBucket
+from kpsim.rng import stream
+from kpsim.units import I64, to_ns
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySettings:
+    """What is known about kubelets and controllers in one Kubernetes version, and their clients' token buckets."""
+
+    pods: PodTimings
+    nodes: NodeTimings
+    write: Lag
+    watch: Lag
+    status_patch: Lag
+    qps: float
+    burst: int
+
+    @staticmethod
+    def of(
+        defaults: Defaults, churn: ChurnParams, version: tuple[int, int], qps: float | None, burst: int | None
+    ) -> HistorySettings:
+        """Kubernetes' defaults under what the scenario says."""
+        shutdown = churn.pod_shutdown_s
+        lags = PodLags(
+            shutdown=defaults.lag("pod.shutdown") if shutdown is None else Lag(shutdown),
+            address=defaults.lag("pod.address"),
+            ready=defaults.lag("pod.ready"),
+        )
+        return HistorySettings(
+            pods=PodTimings.of(defaults, lags, churn.pre_stop_s or 0.0),
+            nodes=NodeTimings.of(defaults, version),
+            write=defaults.lag("api_server.write"),
+            watch=defaults.lag("api_server.watch"),
+            status_patch=defaults.lag("pod.status_patch"),
+            qps=defaults.value("controller_manager.kube_api_qps") if qps is None else qps,
+            burst=int(defaults.value("controller_manager.kube_api_burst") if burst is None else burst),
+        )
+
+
+def draw_history(
+    cluster: Cluster,
+    churn: ChurnParams,
+    events: Sequence[Event],
+    settings: HistorySettings,
+    duration_s: float,
+    key: tuple[int, int],
+) -> tuple[Changes, tuple[EventTrace, ...]]:
+    """All changes of one replication; ``key`` is the seed and the replication.
+
+    Raises
+    ------
+    InputError
+        if an event is about a Service without Pods, or a node that is not there.
+    """
+    seed, number = key
+    pods = settings.pods
+
+    def ends_ns(shutdown_ns: I64) -> I64:
+        grace = (pods.grace_ns, pods.least_grace_ns)
+        return np.array([termination_ns(pods.pre_stop_ns, ns, *grace) for ns in shutdown_ns.tolist()], np.int64)
+
+    chosen = _choose_nodes(cluster, events, stream(seed, "event-nodes", number))
+    spared = _touched(cluster, events, chosen) if events else None
+    drawn = Churn(churn.pod_replacements_per_s, ends_ns, spared)
+    changes = draw_changes(cluster, drawn, pods.lags, duration_s, stream(seed, "changes", number))
+    if not events:
+        return changes, ()
+    return _Play(cluster, changes, events, chosen, settings, stream(seed, "events", number)).run(to_ns(duration_s))
+
+
+def _choose_nodes(cluster: Cluster, events: Sequence[Event], rng: np.random.Generator) -> list[list[int]]:
+    """The nodes each event is about."""
+    names = {cluster.node_name(node): node for node in range(cluster.nodes)}
+    chosen: list[list[int]] = []
+    for event in events:
+        if isinstance(event, ZoneLoss):
+            chosen.append(list(range(event.zone, cluster.nodes, cluster.zones)))
+        elif isinstance(event, NodeLoss | Drain) and event.node:
+            if event.node not in names:
+                raise InputError(f"spec.changes.events: no Pod behind a Service is on a node called {event.node!r}")
+            chosen.append([names[event.node]])
+        elif isinstance(event, NodeLoss | Drain):
+            count = event.count if isinstance(event, NodeLoss) else event.nodes
+            chosen.append(rng.permutation(cluster.nodes)[:count].tolist())
+        else:
+            chosen.append([])
+    return chosen
+
+
+def _service(cluster: Cluster, event: Event) -> int:
+    """The row of the Service an event names, -1 if it is about nodes."""
+    if isinstance(event, ClusterEvent):
+        return -1
+    row = cluster.names.index(event.service)
+    if row is None or not len(cluster.endpoints(row)):
+        raise InputError(f"spec.changes.events: there are no Pods behind a Service called {event.service}")
+    return row
+
+
+def _touched(cluster: Cluster, events: Sequence[Event], chosen: Sequence[Sequence[int]]) -> I64:
+    """Pods of time zero that events have to do with."""
+    home = cluster.homes(cluster.pods)
+    rows = [_service(cluster, event) for event in events]
+    found = [cluster.endpoints(row) for row in rows if row >= 0]
+    found += [np.flatnonzero(np.isin(home, nodes)) for nodes in chosen if nodes]
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
+
+
+class _Play:
+    """The stage: Pods, nodes and workloads, and the events in order."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        churn: Changes,
+        events: Sequence[Event],
+        chosen: Sequence[Sequence[int]],
+        settings: HistorySettings,
+        rng: np.random.Generator,
+    ) -> None:
+        self._cluster, self._churn, self._events, self._chosen = cluster, churn, events, chosen
+        self._settings, self._rng = settings, rng
+        self._home = cluster.homes(cluster.pods)
+        self._agenda = Agenda()
+        self._clients = {name: self._client() for name in ("deployment", "replicaset", "statefulset")}
+        self._book = PodBook(self._agenda, settings.pods, rng, self._place, len(churn.pod_ip))
+        self._book.listeners.append(self._heard)
+        self._nodes = Nodes(
+            self._agenda, self._book, cluster.nodes, cluster.zones, settings.nodes, self._client(), self._client(), rng
+        )
+        self._nodes.pods_on, self._nodes.evict = self._pods_on, self._evict
+        self._rows = [_service(cluster, event) for event in events]
+        self._owner = self._owners()
+        self._stateful = {
+            row for row, event in zip(self._rows, events, strict=True) if isinstance(event, StatefulSetRollout)
+        }
+        self._workloads: dict[int, Workload] = {}
+        self._cast: list[list[Pod]] = []  # Pods of time zero and before that each event is about
+        self._scenes: list[list[Workload]] = []
+
+    def _client(self, *, limited: bool = True) -> Client:
+        settings = self._settings
+        bucket = TokenBucket(settings.qps, settings.burst) if limited else None
+        return Client(self._agenda, bucket, settings.write, settings.watch, self._rng)
+
+    def _place(self, number: int) -> int:
+        return self._nodes.place(number)
+
+    def _owners(self) -> dict[int, int]:
+        """For every Pod of time zero, the Service whose workload it belongs to."""
+        cluster = self._cluster
+        first = np.full(cluster.pods, -1)
+        owner = np.repeat(np.arange(len(cluster.services.ports)), np.diff(cluster.endpoint_offset))
+        first[cluster.endpoint_pod[::-1]] = owner[::-1]
+        for row in dict.fromkeys(row for row in self._rows[::-1] if row >= 0):
+            first[cluster.endpoints(row)] = row
+        return dict(enumerate(first.tolist()))
+
+    def run(self, horizon_ns: int) -> tuple[Changes, tuple[EventTrace, ...]]:
+        """Play everything, and write it down."""
+        for i, event in enumerate(self._events):
+            self._cast.append([])
+            self._scenes.append([])
+            self._agenda.at(to_ns(event.at_s), partial(self._begin, i))
+        self._agenda.run(horizon_ns)
+        self._nodes.finish()
+        return _written(self._cluster, self._churn, self._book, self._nodes.spells, horizon_ns), self._traces()
+
+    def _workload(self, row: int) -> Workload:
+        if row not in self._workloads:
+            state = self._cluster.pod_state
+            mine = [
+                self._adopt(pod)
+                for pod in np.sort(self._cluster.endpoints(row)).tolist()
+                if self._owner[pod] == row and not state[pod] & PodState.TERMINATING
+            ]
+            self._workloads[row] = (
+                StatefulSet(row, self._book, mine, self._clients["statefulset"])
+                if row in self._stateful
+                else Deployment(
+                    row, self._book, mine, self._clients["deployment"], self._clients["replicaset"], self._rng
+                )
+            )
+        return self._workloads[row]
+
+    def _adopt(self, pod: int) -> Pod:
+        ready = bool(self._cluster.pod_state[pod] & PodState.READY)
+        return self._book.adopt(pod, self._owner[pod], int(self._home[pod]), ready=ready)
+
+    def _begin(self, i: int) -> None:
+        event = self._events[i]
+        if isinstance(event, ApiServerRestart):
+            return  # of no concern to Pods
+        if isinstance(event, NodeEvent):
+            self._on_nodes(i, event)
+            return
+        workload = self._workload(self._rows[i])
+        self._scenes[i].append(workload)
+        self._cast[i] = [pod for pod in workload.every if not pod.deleted]
+        acts: dict[type, Callable[[], None]] = {
+            Rollout: lambda: self._roll(i, workload),
+            StatefulSetRollout: lambda: self._roll(i, workload),
+            Scale: lambda: self._scale(i, workload),
+            Crash: lambda: self._crash(i),
+            ReadinessFailure: lambda: self._hang(i),
+        }
+        acts[type(event)]()
+
+    def _roll(self, i: int, workload: Workload) -> None:
+        event = self._events[i]
+        assert isinstance(event, Rollout | StatefulSetRollout)
+        workload.touch(i, event.ending, to_ns(event.warm_up_s))
+        if isinstance(event, Rollout) and isinstance(workload, Deployment):
+            workload.roll(event.max_surge, event.max_unavailable)
+        elif isinstance(workload, StatefulSet):
+            workload.roll()
+
+    def _scale(self, i: int, workload: Workload) -> None:
+        event = self._events[i]
+        assert isinstance(event, Scale)
+        workload.touch(i, event.ending, to_ns(event.warm_up_s))
+        if isinstance(workload, Deployment | StatefulSet):
+            workload.scale(event.replicas)
+
+    def _some(self, i: int, count: int) -> list[Pod]:
+        ready = [pod for pod in self._cast[i] if pod.ready and not pod.stranded]
+        return [ready[n] for n in self._rng.permutation(len(ready))[:count].tolist()]
+
+    def _crash(self, i: int) -> None:
+        event = self._events[i]
+        assert isinstance(event, Crash)
+        for pod in self._some(i, event.pods):
+            self._book.crash(pod, i, event.times, to_ns(event.warm_up_s))
+
+    def _hang(self, i: int) -> None:
+        event = self._events[i]
+        assert isinstance(event, ReadinessFailure)
+        for pod in self._some(i, event.pods):
+            self._book.hang(pod, i, to_ns(event.for_s))
+
+    def _on_nodes(self, i: int, event: NodeEvent) -> None:
+        self._cast[i] = [pod for node in self._chosen[i] for pod in self._pods_on(node)]
+        for row in dict.fromkeys(pod.workload for pod in self._cast[i]):
+            self._scenes[i].append(self._workload(row))
+        if isinstance(event, Drain):
+            self._nodes.drain(self._chosen[i], i)
+        else:
+            self._nodes.lose(self._chosen[i], i, None if event.for_s is None else to_ns(event.for_s))
+
+    def _pods_on(self, node: int) -> list[Pod]:
+        """Pods on a node, those of time zero first; what churn put there is not its business."""
+        here = np.flatnonzero((self._home == node) & (self._cluster.pod_state & PodState.TERMINATING == 0))
+        found = [self._adopt(pod) for pod in here.tolist() if self._owner[pod] >= 0]
+        found += [pod for pod in self._book.made if pod.node == node]
+        return [pod for pod in found if not pod.gone]
+
+    def _evict(self, pod: Pod, i: int) -> None:
+        """Delete a Pod for its node's sake."""
+        event = self._events[i]
+        workload = self._workload(pod.workload)
+        workload.touch(i)
+        workload.delete(pod, event.ending if isinstance(event, Drain) else None)
+
+    def _heard(self, pod: Pod) -> None:
+        """Let the Pod's controller know, once its informer does."""
+        workload = self._workloads.get(pod.workload)
+        if workload is not None:
+            lag = int(self._settings.status_patch.draw(self._rng, 1)[0] + self._settings.watch.draw(self._rng, 1)[0])
+            self._agenda.after(lag, lambda: workload.heard(pod))
+
+    def _traces(self) -> tuple[EventTrace, ...]:
+        found = []
+        for i, event in enumerate(self._events):
+            old = {pod.number for pod in self._cast[i]}
+            new = {pod.number for scene in self._scenes[i] for pod in scene.every} - old
+            new = {number for number in new if number >= len(self._churn.pod_ip)}
+            removed = [(pod, at_ns) for e, pod, at_ns in self._book.removals if e == i]
+            table = np.array(removed, np.int64).reshape(-1, 2)
+            outages = [(o.pod, o.from_ns, o.until_ns) for o in self._book.outages if o.event == i]
+            ready = {pod for pod in old if pod >= len(self._churn.pod_ip) or self._ready_at_start(pod)}
+            course = Course.of(self._book.told, old, new, ready, to_ns(event.at_s))
+            found.append(EventTrace(event, Spells.made_of(outages), table[:, 0], table[:, 1], course))
+        return tuple(found)
+
+    def _ready_at_start(self, pod: int) -> bool:
+        return bool(self._cluster.pod_state[pod] & PodState.READY)
+
+
+def _written(
+    cluster: Cluster,
+    churn: Changes,
+    book: PodBook,
+    lost: Sequence[tuple[int, int, int]],
+    horizon_ns: int,
+) -> Changes:
+    """Churn and events as one table of changes."""
+    told = np.array([(at, int(kind), pod) for at, kind, pod in book.told], np.int64).reshape(-1, 3)
+    at = np.concatenate([churn.at_ns, told[:, 0]])
+    kind = np.concatenate([churn.kind, told[:, 1]])
+    subject = np.concatenate([churn.subject, told[:, 2]])
+    order = np.lexsort((kind, at))
+    order = order[at[order] < horizon_ns]
+    first_free = int(churn.pod_ip.max(initial=0)) + 1
+    gone = np.concatenate([churn.pod_gone_ns, np.full(len(book.made), NEVER)])
+    for outage in book.outages:
+        if outage.until_ns == NEVER:
+            gone[outage.pod] = min(outage.from_ns, gone[outage.pod])
+    slots = np.array([pod.slot for pod in book.made], np.int64)
+    ips = (first_free + np.arange(len(book.made))).astype(np.uint32)
+    return Changes(
+        at_ns=np.asarray(freeze(at[order])),
+        kind=np.asarray(freeze(kind[order])),
+        subject=np.asarray(freeze(subject[order])),
+        pod_slot=np.asarray(freeze(np.concatenate([churn.pod_slot, slots]))),
+        pod_ip=np.asarray(freeze(np.concatenate([churn.pod_ip, ips])), np.uint32),
+        pod_gone_ns=np.asarray(freeze(gone)),
+        pod_home=_homes(cluster, len(churn.pod_ip), book, {node for node, _, _ in lost}),
+        outages=Spells.made_of((o.pod, o.from_ns, o.until_ns) for o in book.outages if o.until_ns < NEVER),
+        lost=Spells.made_of(lost),
+    )
+
+
+def _homes(cluster: Cluster, churned: int, book: PodBook, lost: set[int]) -> I64:
+    """The node of every Pod; those that churn makes keep away from nodes that are lost in this run."""
+    home = cluster.homes(churned + len(book.made)).copy()
+    left = np.array([node for node in range(cluster.nodes) if node not in lost], np.int64)
+    moved = np.arange(cluster.pods, churned)
+    if len(left):
+        moved = moved[np.isin(home[moved], list(lost))]
+        home[moved] = left[moved % len(left)]
+    for pod in book.made:
+        home[pod.number] = pod.node if pod.node >= 0 else home[pod.number]
+    return np.asarray(freeze(home))

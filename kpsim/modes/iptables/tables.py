@@ -1,0 +1,113 @@
+"""The chains of one node in the making, and the rules that every layout of them has.
+
+An endpoint's own chain, the choice among endpoints and the rule for one address of a service port have been the same
+in every version; what leads there is in :mod:`kpsim.modes.iptables.program` and :mod:`kpsim.modes.iptables.xlb`.
+Structure from pkg/proxy/iptables/proxier.go.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from kpsim.modes.iptables.layout import Layout
+from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo
+from kpsim.proxy.rules import Rule, chain_name
+
+LOOPBACK = {"IPv4": "127.0.0.0/8", "IPv6": "::1/128"}
+Chains = dict[str, list[Rule]]
+
+
+@dataclass(slots=True)
+class Tables:
+    """The chains in the making."""
+
+    config: NodeConfig
+    layout: Layout
+    nat: Chains = field(default_factory=dict)
+    filter: Chains = field(default_factory=dict)
+    dispatch: list[Rule] = field(default_factory=list)
+    own: dict[int, int] = field(default_factory=dict)
+    owner: dict[str, str] = field(default_factory=dict)
+
+    def add(self, service: str, chain: str, rules: Iterable[Rule]) -> int:
+        """Add a Service's own chain to the nat table; how many rules it has."""
+        self.nat[chain] = list(rules)
+        self.owner[chain] = service
+        return len(self.nat[chain])
+
+    def add_endpoints(self, info: PortInfo, endpoints: Iterable[EndpointInfo]) -> int:
+        """Add a chain an endpoint; how many rules they have."""
+        return sum(self.add(info.service, _endpoint_chain(info, e), _endpoint_chain_rules(info, e)) for e in endpoints)
+
+    def masquerade(self, info: PortInfo) -> Iterator[Rule]:
+        """Mark what comes to the ClusterIP and not from a Pod of the cluster, or everything under masqueradeAll."""
+        detector, rule = self.config.detector, at(info, "KUBE-MARK-MASQ", info.cluster_ip, "cluster IP")
+        if self.config.masquerade_all:
+            yield rule
+        elif detector:
+            yield at(
+                info, "KUBE-MARK-MASQ", info.cluster_ip, "cluster IP",
+                detector.source(others=True), detector.arrival(others=True),
+            )  # fmt: skip
+
+
+def at(info: PortInfo, target: str, ip: str, what: str, source: str = "", interface: str = "") -> Rule:
+    """A rule for one address of a service port."""
+    comment = f"{info.label} {what}"
+    return Rule(target, comment, ip, info.protocol.lower(), info.port, source=source, interface=interface)
+
+
+def inside(ip: str, ranges: Sequence[str]) -> bool:
+    """Whether ``ip`` is in one of ``ranges``."""
+    try:
+        return any(ipaddress.ip_address(ip) in ipaddress.ip_network(cidr, strict=False) for cidr in ranges)
+    except ValueError:
+        return False  # a range that is known by count only
+
+
+def node_inside(info: PortInfo, config: NodeConfig) -> bool:
+    """Whether the node itself is in a Service's source ranges and may go through its KUBE-FW."""
+    return config.node_through_firewall and any(inside(ip, info.source_ranges) for ip in config.node_ips[:1])
+
+
+def ranges_rules(info: PortInfo, target: str) -> Iterator[Rule]:
+    """A way on for each source range."""
+    for cidr in info.source_ranges:
+        yield Rule(target, f"{info.label} loadbalancer IP", source=cidr)
+
+
+def bits(ip: str) -> int:
+    """How many bits an address has."""
+    return 128 if ":" in ip else 32
+
+
+def _endpoint_chain(info: PortInfo, endpoint: EndpointInfo) -> str:
+    return chain_name("SEP", info.label, info.protocol, endpoint.address)
+
+
+def endpoint_rules(info: PortInfo, endpoints: Sequence[EndpointInfo]) -> Iterator[Rule]:
+    """Back to the same endpoint for a client that was here before; else each with probability one in what is left."""
+    chains = [_endpoint_chain(info, endpoint) for endpoint in endpoints]
+    comments = [f"{info.label} -> {endpoint.address}" for endpoint in endpoints]
+    if info.affinity_s:
+        for chain, comment in zip(chains, comments, strict=True):
+            recent = f"-m recent --name {chain} --rcheck --seconds {info.affinity_s} --reap"
+            yield Rule(chain, comment, match=recent, endpoint=True)
+    for i, (chain, comment) in enumerate(zip(chains, comments, strict=True)):
+        left = len(chains) - i
+        yield Rule(chain, comment, probability=1 / left if left > 1 else None, endpoint=True)
+
+
+def _endpoint_chain_rules(info: PortInfo, endpoint: EndpointInfo) -> tuple[Rule, Rule]:
+    """Mark a Pod that calls itself, then rewrite the destination."""
+    chain = _endpoint_chain(info, endpoint)
+    remember = f"-m recent --name {chain} --set" if info.affinity_s else ""
+    return (
+        Rule("KUBE-MARK-MASQ", info.label, source=f"{endpoint.ip}/{bits(endpoint.ip)}", endpoint=True),
+        Rule(
+            "DNAT", info.label, protocol=info.protocol.lower(), counts=remember, to=endpoint.address, pod=endpoint.pod,
+            endpoint=True,
+        ),
+    )  # fmt: skip

@@ -1,0 +1,197 @@
+"""kube-proxy's IPVS mode: a virtual server an address, one hash lookup a connection, and a sync that visits them all.
+
+Structure from pkg/proxy/ipvs/proxier.go.  A handful of iptables rules and 17 ipsets stay constant in the number of
+Services; what grows is the list of virtual servers, which every sync asks the kernel for one by one, changed or not,
+and every syncPeriod even when nothing happened.
+
+Schedulers: rr; wrr, which with all weights 1 is rr; sh, where the draw of a connection stands for its client's address,
+new for each connection.  All others are accepted, written out, and modelled as rr: take what they say about
+balance with care, since lc, wlc, sed and nq look at connections, and dh, mh, lblc and lblcr at addresses.
+
+Left out of the counts the engines use: graceful termination (:mod:`kpsim.modes.ipvs.sync` knows it), session affinity,
+topology hints, node addresses beyond those of the configuration given, one by default [A11], and, when a Service is
+created or deleted, the time of its addresses on kube-ipvs0 and of an ipset process for each of its entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from kpsim.cluster.columns import ServiceColumns, dotted
+from kpsim.modes.ipvs.about import ABOUT
+from kpsim.modes.ipvs.chains import CHAINS, JUMPS
+from kpsim.modes.ipvs.ipsets import SETS
+from kpsim.modes.ipvs.program import IpvsRules, node_port_addresses, program, rule_set, virtual_services
+from kpsim.modes.ipvs.text import script_lines
+from kpsim.modes.ipvs.tracer import trace
+from kpsim.profiles.defaults import load_defaults
+from kpsim.proxy.contract import (
+    ModeWords,
+    PacketState,
+    Resource,
+    RuleCounts,
+    RunnerSettings,
+    Stage,
+    SyncCounts,
+    SyncKind,
+    Work,
+)
+from kpsim.proxy.counts import EndpointCounts, port_kinds
+from kpsim.proxy.listing import rendered
+from kpsim.proxy.node import NodeConfig, PortState
+from kpsim.proxy.params import ProxyParams
+from kpsim.proxy.rules import REFUSED, NodeView, Packet, RuleSet, Trace, VirtualServer, Walk
+from kpsim.units import I64
+
+IPTABLES_PROCESSES = len(CHAINS) + len(JUMPS)  # 11 chains and 9 jumps ensured one by one
+IPSET_PROCESSES = 2 * len(SETS)  # 17 sets created if missing, then listed
+NETLINK_CALLS_A_SERVER = 3  # get, get again, list its real servers
+SOURCE_HASH = 0x61C88647  # the kernel's multiplicative hash of 32 bits, include/linux/hash.h
+SOURCE_HASH_BITS = 8  # buckets of net/netfilter/ipvs/ip_vs_sh.c, dealt out to the real servers in turn
+
+
+class Ipvs:
+    """The mode behind ``--proxy-mode=ipvs``."""
+
+    name = "ipvs"
+    about = ABOUT
+    family = "ipvs"
+    words = ModeWords(
+        later="the IPVS connection table knows where they go; no lookup",
+        refused='refused at once (ICMP port unreachable, the client sees "connection refused")',
+        outside="these addresses are virtual servers of their own; a packet from outside is masqueraded as well",
+    )
+    scan_rotates = False
+    falls_back = True
+    ignores_policies = False
+    drops_without_local = False
+    refuses = True
+    reports_programming = True
+
+    def __init__(self, params: ProxyParams, backend: str = "legacy", node: NodeConfig | None = None) -> None:
+        self._params = params
+        self._node_addresses = len(node_port_addresses(node or NodeConfig()))
+
+    def runner(self, version: tuple[int, int]) -> RunnerSettings:
+        """No minimum between syncs by default, and one every syncPeriod even when idle; every sync is full."""
+        defaults = load_defaults()
+        minimum = self._params.min_sync_period_s
+        period = self._params.sync_period(defaults.value("kube_proxy.sync_period"))
+        return RunnerSettings(
+            min_sync_s=defaults.value("kube_proxy.min_sync_period_ipvs") if minimum is None else minimum,
+            idle_s=period,
+            full_s=None,
+            cleanup_s=period,
+            locks=True,
+        )
+
+    def resources(self) -> Sequence[Resource]:
+        """Entries of its largest set; the connection table chains in its buckets and has no end."""
+        return (Resource("KUBE-CLUSTER-IP set", "limits.ipset_elements", "entries", per_service_port=1.0),)
+
+    def rule_counts(self, services: ServiceColumns, endpoints: EndpointCounts) -> RuleCounts:
+        """``dispatch`` counts virtual servers (they exist without endpoints too), ``own`` real servers."""
+        outside_addresses = services.external_ips + services.load_balancer_ips
+        node_ports = services.proxied * services.node_ports * self._node_addresses
+        reachable, _ = kinds = port_kinds(services, endpoints)
+        entrances = reachable.ports * outside_addresses + node_ports
+        outside = np.where(reachable.outside_local * reachable.local > 0, reachable.local, reachable.cluster)
+        servers, own = entrances, entrances * outside
+        for kind in kinds:
+            inside = np.where(kind.inside_local * kind.local > 0, kind.local, kind.cluster)
+            servers = servers + kind.ports
+            own = own + kind.ports * inside
+        return RuleCounts(dispatch=servers, own=own)
+
+    def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
+        """Virtual and real servers."""
+        return dispatch + own
+
+    def sync_work(self, kind: SyncKind, counts: SyncCounts) -> Work:
+        """Processes for iptables and ipset, and netlink calls for every virtual server there is."""
+        return {
+            "service_port_visited": counts.service_ports,
+            "endpoint_visited": counts.endpoints,
+            "process_run": IPTABLES_PROCESSES + IPSET_PROCESSES,
+            "sync_restore": 1,
+            "netlink_call": NETLINK_CALLS_A_SERVER * counts.dispatch + 1,
+            "real_server_read": counts.own,
+            "real_server_changed": counts.endpoint_changes,
+            "ipset_entry_listed": counts.dispatch,
+            "conntrack_listed": counts.conntrack_listed,
+            "conntrack_run": counts.conntrack_runs,
+        }
+
+    def stages(self, state: PacketState) -> Sequence[Stage]:
+        """One lookup whatever the number of Services."""
+        if state == PacketState.LATER:
+            return (Stage("connection table hit", {"packet_later": 1}),)
+        return (Stage("path, ipsets, IPVS schedule, conntrack", {"packet_first": 1}),)
+
+    def endpoint_steps(self, index: I64, endpoints: I64) -> I64:
+        """Round robin looks at one endpoint."""
+        return np.zeros_like(index)
+
+    def select(self, draw: I64, turn: I64, endpoints: I64) -> I64:
+        """Round robin, each node for itself; under sh, the bucket of the client's address."""
+        if self._params.ipvs_scheduler == "sh":
+            hashed = (np.asarray(draw, np.uint64) * np.uint64(SOURCE_HASH)) & np.uint64(0xFFFFFFFF)
+            turn = np.asarray(hashed >> np.uint64(32 - SOURCE_HASH_BITS), np.int64)
+        return turn % np.maximum(endpoints, 1)
+
+    def program(self, view: NodeView, rotation: int) -> RuleSet:
+        """The virtual servers for ``view``; order means nothing in a hash."""
+        config = self._configured(view.config)
+        addresses = node_port_addresses(config)
+        claims = [service for state in view.port_states() for service in virtual_services(state, config, addresses)]
+        return replace(rule_set(claims), view=view)
+
+    def _configured(self, config: NodeConfig) -> NodeConfig:
+        return replace(config, ipvs_scheduler=self._params.ipvs_scheduler)
+
+    def exact(self, states: Iterable[PortState], config: NodeConfig) -> RuleSet:
+        """Virtual servers, ipsets, the chains around them and the addresses of kube-ipvs0, policies and all."""
+        return program(states, self._configured(config))
+
+    def text(self, rules: RuleSet, changed: Collection[str] | None = None) -> Iterator[str]:
+        """A shell script: what ``ipset``, ``ip``, ``ipvsadm`` and ``iptables-restore`` take, whatever has changed."""
+        assert isinstance(rules, IpvsRules), "rules of exact()"
+        return script_lines(rules)
+
+    def trace(self, rules: RuleSet, config: NodeConfig, packet: Packet) -> Trace:
+        """Follow a packet from any source through sets, chains and virtual servers."""
+        assert isinstance(rules, IpvsRules), "rules of exact()"
+        return trace(rules, packet)
+
+    def listing(self, rules: RuleSet, service: str) -> Iterator[str]:
+        """Virtual servers with their real servers, as ``ipvsadm -Ln`` prints them."""
+        return rendered(rules)
+
+    def path(self, rules: RuleSet, port: int, walk: Walk, total: int) -> Iterator[str]:
+        """Sets, the way to IPVS, the lookup and the scheduler."""
+        server = self._server(rules, port)
+        yield "a fixed handful of iptables rules and ipsets (is it for a Service, must it be masqueraded?)"
+        yield f"routing: {server.ip} is an address of the node itself, on kube-ipvs0, so the packet comes to IPVS"
+        yield f"one hash lookup, however many Services there are: {server.render()[0]}"
+        if walk.pod < 0:
+            yield "the virtual server has no real servers"
+        else:
+            yield f"the scheduler, {server.scheduler}, takes the next of {len(server.real_servers):,} real servers"
+
+    def _server(self, rules: RuleSet, port: int) -> VirtualServer:
+        assert rules.view is not None
+        cluster = rules.view.cluster
+        ip = dotted(int(cluster.services.cluster_ip[cluster.port_service[port]]))
+        return rules.virtual_servers[ip, cluster.port_protocol[port], int(cluster.port_number[port])]
+
+    def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:
+        """Look up the ClusterIP of ``port`` and take the real server whose turn it is."""
+        server = self._server(rules, port)
+        met = server.render()
+        if not server.real_servers:
+            return Walk(REFUSED, 0, 0, tuple(met))
+        chosen = self.select(np.array([draw]), np.array([turn]), np.array([len(server.real_servers)]))
+        return Walk(server.real_servers[int(chosen[0])][1], 0, 0, tuple(met))

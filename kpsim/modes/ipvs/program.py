@@ -1,0 +1,184 @@
+"""One node's IPVS state as kube-proxy makes it: virtual servers, sets, chains, and the addresses it takes.
+
+A service port is a virtual server at each of its addresses, whether anybody serves it or not: the ClusterIP, external
+and load-balancer addresses, and its NodePort at every address of the node.  All but the node's own are bound to
+kube-ipvs0, so that the packet is taken for the node's and comes to IPVS.  A Local list that is empty gives way to the
+Cluster list: nothing is dropped for want of a local endpoint, but a client outside, not masqueraded, is then answered
+by a Pod it never called.  Two Services that claim one address and port overwrite each other; the last visited stays.
+Source: pkg/proxy/ipvs/proxier.go (syncProxyRules, syncEndpoint).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kpsim.modes.ipvs.chains import chains_for
+from kpsim.modes.ipvs.ipsets import SETS, entries_of
+from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, categorize, ip_port
+from kpsim.proxy.params import PRIMARY
+from kpsim.proxy.rules import RuleSet, VirtualServer
+
+Key = tuple[str, str, int]
+"""What IPVS hashes to find a virtual server: protocol, address, port."""
+
+
+@dataclass(frozen=True, slots=True)
+class RealServer:
+    """Where a virtual server sends connections; weight 0 takes no new ones.  ``pod`` is its row, where it has one."""
+
+    ip: str
+    port: int
+    weight: int = 1
+    pod: int = -1
+
+    @property
+    def address(self) -> str:
+        """``ip:port``, IPv6 in brackets."""
+        return ip_port(self.ip, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualService:
+    """One virtual server; ``persistence_s`` above 0 keeps a client with its real server that long."""
+
+    ip: str
+    port: int
+    protocol: str
+    scheduler: str
+    persistence_s: int = 0
+    real_servers: tuple[RealServer, ...] = ()
+    row: int = -1  # of its Service in the columns
+
+    @property
+    def key(self) -> Key:
+        """What a packet is looked up by."""
+        return self.protocol, self.ip, self.port
+
+    @property
+    def flags(self) -> str:
+        """Scheduler flags as ipvsadm names them: Maglev hashing counts the port in, else one client has one server."""
+        return "mh-port" if self.scheduler == "mh" else ""
+
+    @property
+    def shown(self) -> VirtualServer:
+        """The virtual server as all modes' rules show one."""
+        servers = tuple((server.address, server.pod) for server in self.real_servers)
+        return VirtualServer(self.ip, self.port, self.protocol, self.scheduler, servers)
+
+    @property
+    def settings(self) -> tuple[str, int, str]:
+        """What an update of the virtual server itself can change."""
+        return self.scheduler, self.persistence_s, self.flags
+
+
+@dataclass(frozen=True, slots=True)
+class IpvsRules(RuleSet):
+    """Everything one sync wants to be there; ``bound`` are the addresses of kube-ipvs0.
+
+    ``services`` are the virtual servers with all their settings, ``virtual_servers`` the same for all who only look.
+    """
+
+    config: NodeConfig = NodeConfig()
+    services: Mapping[Key, VirtualService] = field(default_factory=dict)
+    sets: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    bound: tuple[str, ...] = ()
+
+
+def node_addresses(config: NodeConfig) -> tuple[str, ...]:
+    """The node's own addresses of one IP family, without loopback, link-local ones of IPv6, and kube-ipvs0's."""
+    found = dict.fromkeys((*config.node_ips, *config.local_ips))
+    return tuple(ip for ip in found if _usable(ipaddress.ip_address(ip), config.ip_family))
+
+
+def _usable(ip: ipaddress.IPv4Address | ipaddress.IPv6Address, family: str) -> bool:
+    return f"IPv{ip.version}" == family and not ip.is_loopback and not (ip.version == 6 and ip.is_link_local)
+
+
+def node_port_addresses(config: NodeConfig) -> tuple[str, ...]:
+    """Where NodePorts have virtual servers: everywhere, unless nodePortAddresses says which."""
+    mine, ranges = node_addresses(config), config.node_port_ranges()
+    if ranges is None:
+        return mine
+    if ranges == (PRIMARY,):
+        return tuple(ip for ip in mine if ip in config.node_ips)[:1]
+    return tuple(ip for ip in mine if _inside(ip, ranges))
+
+
+def _inside(ip: str, ranges: Iterable[str]) -> bool:
+    return any(ipaddress.ip_address(ip) in ipaddress.ip_network(cidr, strict=False) for cidr in ranges)
+
+
+def virtual_services(
+    state: PortState, config: NodeConfig, addresses: Sequence[str] | None = None
+) -> Iterator[VirtualService]:
+    """The virtual servers of one service port; ``addresses`` are those of its NodePort, if they are known already."""
+    info = state.info
+    if addresses is None:
+        addresses = node_port_addresses(config)
+    chosen = categorize(info, state.endpoints, config)
+    inside = _real_servers((info.internal_local and chosen.local) or chosen.cluster)
+    outside = _real_servers((info.external_local and chosen.local) or chosen.cluster)
+    yield _virtual_service(state, config, info.cluster_ip, info.port, inside)
+    for ip in (*info.external_ips, *info.load_balancer_vips):
+        yield _virtual_service(state, config, ip, info.port, outside)
+    for ip in addresses if info.node_port else ():
+        yield _virtual_service(state, config, ip, info.node_port, outside)
+
+
+def _virtual_service(
+    state: PortState, config: NodeConfig, ip: str, port: int, real_servers: tuple[RealServer, ...]
+) -> VirtualService:
+    scheduler = config.ipvs_scheduler or "rr"
+    return VirtualService(ip, port, state.info.protocol, scheduler, state.info.affinity_s, real_servers, state.row)
+
+
+def _real_servers(endpoints: Sequence[EndpointInfo]) -> tuple[RealServer, ...]:
+    return tuple(RealServer(endpoint.ip, endpoint.port, pod=endpoint.pod) for endpoint in endpoints)
+
+
+def program(states: Iterable[PortState], config: NodeConfig) -> IpvsRules:
+    """All that kube-proxy wants on this node for ``states``."""
+    addresses, own = node_port_addresses(config), frozenset(node_addresses(config))
+    claims: list[VirtualService] = []
+    sets: dict[str, set[str]] = {name: set() for name in SETS}
+    bound: dict[str, None] = {}
+    barred: list[Key] = []
+    for state in states:
+        info = state.info
+        allowed = _node_allowed(info, config)
+        claims += virtual_services(state, config, addresses)
+        for name, entry in entries_of(state, addresses, allowed):
+            sets[name].add(entry)
+        bound[info.cluster_ip] = None
+        bound |= {ip: None for ip in (*info.external_ips, *info.load_balancer_vips) if ip not in own}
+        if info.source_ranges and not allowed:
+            barred += [(info.protocol, ip, info.port) for ip in info.load_balancer_vips]
+    sets["KUBE-IPVS-IPS"] = set(bound)
+    frozen = {name: frozenset(entries) for name, entries in sets.items()}
+    counted = rule_set(claims)
+    return IpvsRules(
+        chains=chains_for(frozen, barred, config),
+        virtual_servers=counted.virtual_servers,
+        dispatch=counted.dispatch,
+        own=counted.own,
+        config=config,
+        services={service.key: service for service in claims},
+        sets=frozen,
+        bound=tuple(bound),
+    )
+
+
+def rule_set(claims: Sequence[VirtualService]) -> RuleSet:
+    """Virtual servers as all modes' rules show them, counted as a sync visits them: two may claim one place."""
+    own: dict[int, int] = {}
+    for service in claims:
+        own[service.row] = own.get(service.row, 0) + len(service.real_servers)
+    shown = {(service.ip, service.protocol, service.port): service.shown for service in claims}
+    return RuleSet(virtual_servers=shown, dispatch=len(claims), own=own)
+
+
+def _node_allowed(info: PortInfo, config: NodeConfig) -> bool:
+    """Whether the source ranges of a load balancer hold the node's primary address."""
+    return any(_inside(ip, info.source_ranges) for ip in config.node_ips[:1])

@@ -1,0 +1,25 @@
+"""What each release made of this mode, what of it is modelled, and what is left out."""
+
+from __future__ import annotations
+
+from kpsim.proxy.contract import ModeAbout
+
+ABOUT = ModeAbout(
+    history=(
+        ((1, 8), "first on Windows Server 1709"),
+        ((1, 14), "Windows nodes generally available; overlay networks and direct server return in alpha"),
+        ((1, 20), "externalTrafficPolicy: Local, by direct server return; overlay networks in beta"),
+        ((1, 24), "a sync lists HNS once instead of for each endpoint"),
+        ((1, 27), "internalTrafficPolicy: Local (and in later patches of 1.24 to 1.26)"),
+        ((1, 31), "load balancers changed in place, where Windows can (Server 2025)"),
+        ((1, 33), "direct server return in beta, allowed without a feature gate"),
+        ((1, 34), "overlay networks and direct server return generally available; no sync every syncPeriod"),
+    ),
+    modelled=(
+        "load balancers and HNS endpoints as of 1.31, the runners, HNS calls of a sync, no answer where nobody serves"
+    ),
+    left_out=(
+        "the lists for each endpoint before 1.24, the annotations preserve-destination and winProxyOptimization, the "
+        "moment between deleting and creating a load balancer, HNS' failures"
+    ),
+)

@@ -1,0 +1,134 @@
+"""One IP family's proxier in the kube-proxy process of one node and moment: the syncs and deliveries it has counted.
+
+Counters are the process's own: what ran before it was started is not in them.  A process that has been there since
+before the run counts from the run's beginning.  Where kube-proxy is being started, the new process has counted nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from kpsim.cluster.changes import NEVER
+from kpsim.cluster.columns import Cluster
+from kpsim.profiles.defaults import load_defaults
+from kpsim.proxy.contract import Mode
+from kpsim.proxy.sync.faults import Faults
+from kpsim.proxy.sync.pacing import Pacing, RunnerState
+from kpsim.simulation import ProxierRun, Replication
+from kpsim.units import I64, Bools
+
+
+@dataclass(frozen=True)
+class Proxier:
+    """The proxier of ``family`` (4 or 6) on ``node`` at ``at_ns``; syncs are rows of the run's trace."""
+
+    replication: Replication
+    mode: Mode
+    run: ProxierRun
+    family: int
+    node: int
+    at_ns: int
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster as this family sees it."""
+        cluster = self.replication.cluster
+        return cluster if self.family == 4 else cluster.second_family()
+
+    @cached_property
+    def _pacing(self) -> Pacing:
+        version = self.replication.scenario.kubernetes_version
+        return Pacing.of(self.mode.runner(version), version)
+
+    @cached_property
+    def since_ns(self) -> int:
+        """When the process was started; -NEVER: before the run."""
+        scenario, nodes = self.replication.scenario, self.replication.cluster.nodes
+        key, horizon = (scenario.run.seed, self.replication.number), self.replication.horizon_ns
+        faults = Faults.draw(scenario.faults, self._pacing, load_defaults(), key, nodes, horizon)
+        restarts = faults.restarts[:, self.node]
+        return int(restarts[restarts <= self.at_ns].max(initial=-NEVER))
+
+    @property
+    def restarted(self) -> bool:
+        """Whether the process was started during the run."""
+        return self.since_ns > -NEVER
+
+    @cached_property
+    def started(self) -> I64:
+        """The process's syncs that have started, (k,)."""
+        trace = self.run.trace
+        mine = trace.ran[:, self.node] & (trace.process_since[:, self.node] == self.since_ns)
+        return np.flatnonzero(mine & (trace.start[:, self.node] <= self.at_ns))
+
+    @cached_property
+    def ended(self) -> I64:
+        """The process's syncs that have ended, (k,)."""
+        return np.asarray(self.started[self.run.trace.end[self.started, self.node] <= self.at_ns])
+
+    @property
+    def failed(self) -> Bools:
+        """Which of ``ended`` failed."""
+        return np.asarray(self.run.trace.failed[self.ended, self.node])
+
+    @property
+    def full(self) -> Bools:
+        """Which of ``ended`` were full."""
+        return np.asarray(self.run.trace.full[self.ended, self.node])
+
+    @property
+    def durations_ns(self) -> I64:
+        """How long each of ``ended`` took."""
+        return np.asarray(self.run.trace.end[self.ended, self.node] - self.run.trace.start[self.ended, self.node])
+
+    @property
+    def last_end_ns(self) -> int:
+        """When the last of ``ended`` did; where there is none, before everything."""
+        return int(self.run.trace.end[self.ended[-1], self.node]) if len(self.ended) else -NEVER
+
+    @property
+    def last_success_ns(self) -> int | None:
+        """When the last sync that did not fail ended; before the run for a process that has been idling since."""
+        good = self.ended[~self.failed]
+        if len(good):
+            return int(self.run.trace.end[good[-1], self.node])
+        return None if self.restarted else self._idle_since_ns
+
+    @property
+    def _idle_since_ns(self) -> int:
+        """When the last sync before the run ended."""
+        phase = self.replication.draws[self.family].phase
+        return int(RunnerState.at_start(phase, self._pacing).last_end[self.node])
+
+    def prefix(self, *, successful: bool) -> int | None:
+        """How many deliveries the last sync knew, or the last successful one; ``None`` if there has been none."""
+        syncs = self.ended[~self.failed] if successful else self.ended
+        if len(syncs):
+            return int(self.run.trace.absorbed[syncs[-1], self.node])
+        return None if self.restarted else 0
+
+    def absorbed_before(self, sync: int) -> int:
+        """How many deliveries were known when the sync before ``sync`` started."""
+        return int(self.run.trace.absorbed[sync - 1, self.node]) if sync else 0
+
+    @property
+    def listed_ns(self) -> int | None:
+        """When everything had been listed: at the first sync, or before the run; ``None``: not yet."""
+        if not self.restarted:
+            return -1
+        return int(self.run.trace.start[self.started[0], self.node]) if len(self.started) else None
+
+    def arrived(self, until_ns: int) -> int:
+        """How many deliveries had arrived by ``until_ns``."""
+        return int(self.run.arrivals.count(np.array([until_ns]), np.array([self.node]), inclusive=True)[0])
+
+    @property
+    def last_request_ns(self) -> int | None:
+        """When a sync was last asked for: with the last delivery, but none of those that were listed at the start."""
+        listed_ns, count = self.listed_ns, self.arrived(self.at_ns)
+        if listed_ns is not None and count > self.arrived(listed_ns):
+            return int(self.run.arrivals.at(np.array([count - 1]), np.array([self.node]))[0])
+        return None if self.restarted else self._idle_since_ns

@@ -1,0 +1,65 @@
+"""The batch engine: the control plane as SimPy processes, then every node's syncs and every packet as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import simpy
+
+from kpsim.cluster.changes import NEVER
+from kpsim.datapath.batch import RulesInForce
+from kpsim.datapath.batch import run_batch as serve
+from kpsim.datapath.outcomes import Outcomes
+from kpsim.profiles.costs import Costs
+from kpsim.proxy.contract import Mode
+from kpsim.proxy.sync.inforce import InForce
+from kpsim.proxy.sync.lanes import Arrivals, run_lanes
+from kpsim.proxy.sync.pacing import Pacing
+from kpsim.proxy.sync.timeline import Timeline
+from kpsim.simulation.draws import Replication
+from kpsim.simulation.wiring import ModeRun, ProxierRun, control_plane, price_table, seen_by, sync_loop
+from kpsim.traffic.connections import Connections
+
+PACKETS_AT_ONCE = 100_000  # nodes are served in blocks of about so many packets, to bound memory
+
+
+def run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing) -> ModeRun:
+    """Return one mode of one replication; packets are served when asked for, some nodes at a time."""
+    if replication.log is None:
+        env = simpy.Environment(initial_time=0)
+        control = control_plane(replication, env)
+        env.run(until=replication.horizon_ns)
+        replication.log, replication.fanout = control.api.log, control.fanout
+        replication.stale_retries = control.controller.stale_retries
+    proxiers = tuple(_lanes(replication, mode, costs, pacing, family) for family in replication.draws)
+    first = proxiers[0]
+    prices = price_table(mode, costs, first.timeline)
+    rules = RulesInForce(replication.cluster, mode, first.timeline, first.in_force, replication.draws[4], prices)
+    most_packets = PACKETS_AT_ONCE + replication.connections.busiest_packets()
+    longest_ns = replication.horizon_ns + prices.most_ns() * most_packets
+    queues = replication.cluster.cores * len(replication.windows.starts_ns)
+    nodes_at_once = max(NEVER // (2 * longest_ns * queues), 1)  # as many queues as one axis of time can hold
+
+    changes = replication.changes
+
+    def pieces() -> Iterator[tuple[Connections, Outcomes]]:
+        for block in replication.connections.blocks(PACKETS_AT_ONCE, nodes_at_once):
+            yield block, serve(rules, block, replication.windows, changes.pod_gone_ns, changes.outages)
+
+    return ModeRun(mode, costs, replication.log, replication.stale_retries, proxiers, prices, pieces)
+
+
+def _lanes(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing, family: int) -> ProxierRun:
+    """The sync loops of one IP family, all nodes at once."""
+    assert replication.log is not None
+    assert replication.fanout is not None
+    log, fanout, horizon = replication.log.of(family), replication.fanout, replication.horizon_ns
+    cluster = seen_by(replication.cluster, family)
+    timeline = Timeline(cluster, log, mode, replication.order)
+    arrivals = Arrivals(log.column("sent_ns"), log.column("spread_ns"), fanout)
+    asks = arrivals
+    if pacing.at_once:  # what is delivered about endpoints needs no sync
+        creates = log.column("creates") > 0
+        asks = Arrivals(log.column("sent_ns")[creates], log.column("spread_ns")[creates], fanout)
+    trace = run_lanes(sync_loop(replication, mode, costs, pacing, family), timeline, arrivals, asks)
+    return ProxierRun(log, timeline, arrivals, trace, InForce(trace, arrivals, pacing.at_once, horizon))

@@ -1,0 +1,78 @@
+"""The reference engine: control plane, every node's kube-proxy and every packet as SimPy processes on one clock."""
+
+from __future__ import annotations
+
+import numpy as np
+import simpy
+
+from kpsim.clock import Rank, call_at
+from kpsim.cluster.changes import NEVER
+from kpsim.controlplane.deliveries import Delivery
+from kpsim.datapath.packets import PacketProcesses
+from kpsim.datapath.prices import PacketPrices
+from kpsim.profiles.costs import Costs
+from kpsim.proxy.contract import Mode
+from kpsim.proxy.counts import EndpointCounts
+from kpsim.proxy.sync.inforce import InForce
+from kpsim.proxy.sync.lanes import Arrivals, SyncTrace, trace_of
+from kpsim.proxy.sync.pacing import Pacing
+from kpsim.proxy.sync.process import KubeProxy
+from kpsim.proxy.sync.timeline import Timeline
+from kpsim.simulation.draws import Replication
+from kpsim.simulation.wiring import ModeRun, ProxierRun, control_plane, seen_by, sync_loop
+
+
+def run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing) -> ModeRun:
+    """Return one mode of one replication, its packets served."""
+    cluster, horizon = replication.cluster, replication.horizon_ns
+    env = simpy.Environment(initial_time=0)
+    control = control_plane(replication, env)
+    proxies = {}
+    for family in replication.draws:
+        seen, loop = seen_by(cluster, family), sync_loop(replication, mode, costs, pacing, family)
+        proxies[family] = [
+            KubeProxy(env, node, seen, loop, replication.order, replication.changes.pod_ip)
+            for node in range(cluster.nodes)
+        ]
+    every = np.arange(cluster.nodes)
+
+    def broadcast(delivery: Delivery) -> None:
+        sent, spread = np.int64(delivery.sent_ns), np.int64(delivery.spread_ns)
+        for node, time_ns in enumerate(control.fanout.arrival_ns(sent, spread, every).tolist()):  # type: ignore[arg-type]  # scalars broadcast
+            for family in delivery.families:
+                if family in proxies:
+                    call_at(env, time_ns, Rank.DELIVERY, proxies[family][node].receive, delivery)
+
+    control.subscribe(broadcast)
+    # No table of prices can know beforehand how long a list will get, so it is made for the largest cluster there is.
+    one = np.ones_like(cluster.services.ports)
+    most = int(mode.rule_counts(cluster.services, EndpointCounts(one, one, 0 * one)).dispatch.sum())
+    most_endpoints = int(np.diff(cluster.endpoint_offset).max(initial=0)) + len(replication.changes)
+    prices = PacketPrices.compile(mode, costs, most, most_endpoints)
+    packets = PacketProcesses(env, cluster, mode, prices, proxies[4], replication.connections, replication.windows)
+    env.run()
+    outcomes = packets.outcomes(replication.changes.pod_gone_ns, replication.changes.outages)
+    whole = [(replication.connections, outcomes)]
+    proxiers = []
+    for family, nodes in proxies.items():
+        log, trace = control.api.log.of(family), _trace(nodes)
+        timeline = Timeline(seen_by(cluster, family), log, mode, replication.order)
+        arrivals = Arrivals(log.column("sent_ns"), log.column("spread_ns"), control.fanout)
+        in_force = InForce(trace, arrivals, pacing.at_once, horizon)
+        proxiers.append(ProxierRun(log, timeline, arrivals, trace, in_force))
+    retries = control.controller.stale_retries
+    return ModeRun(mode, costs, control.api.log, retries, tuple(proxiers), prices, lambda: iter(whole))
+
+
+def _trace(proxies: list[KubeProxy]) -> SyncTrace:
+    """The proxies' own books as the table the batch engine keeps."""
+    rows = max((len(p.syncs) for p in proxies), default=0)
+    table = np.zeros((rows, 6, len(proxies)), np.int64)
+    for n, proxy in enumerate(proxies):
+        absorbed, since = 0, -NEVER
+        for i in range(rows):
+            done = i < len(proxy.syncs)
+            table[i, :, n] = proxy.syncs[i] if done else (NEVER, NEVER, absorbed, False, False, since)
+            absorbed, since = int(table[i, 2, n]), int(table[i, 5, n])
+    flags = [(*row[:3], row[3].astype(np.bool_), row[4].astype(np.bool_), row[5]) for row in table]
+    return trace_of(flags, len(proxies))

@@ -1,0 +1,136 @@
+"""The parts that both engines are wired from, and the run they return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import simpy
+
+from kpsim.cluster.columns import Cluster
+from kpsim.cluster.grow import grow
+from kpsim.controlplane.control import ControlPlane
+from kpsim.controlplane.deliveries import DeliveryLog
+from kpsim.datapath.outcomes import Outcomes
+from kpsim.datapath.prices import PacketPrices
+from kpsim.history.events import ApiServerRestart
+from kpsim.kube.resolve import node_zones, resolve
+from kpsim.profiles.costs import Costs, load_profile
+from kpsim.profiles.defaults import load_defaults
+from kpsim.proxy.contract import Mode
+from kpsim.proxy.registry import create
+from kpsim.proxy.sync.faults import Faults
+from kpsim.proxy.sync.inforce import InForce
+from kpsim.proxy.sync.lanes import Arrivals, SyncTrace
+from kpsim.proxy.sync.loop import ConntrackCleanup, SyncLoop
+from kpsim.proxy.sync.pacing import Pacing
+from kpsim.proxy.sync.timeline import Timeline
+from kpsim.scenario.model import Scenario
+from kpsim.simulation.draws import Replication
+from kpsim.traffic.connections import Connections
+from kpsim.units import to_ns
+
+
+@dataclass(frozen=True, slots=True)
+class ProxierRun:
+    """The sync loops of one IP family on all nodes: what they were sent, when they ran, what was in force."""
+
+    log: DeliveryLog
+    timeline: Timeline
+    arrivals: Arrivals
+    trace: SyncTrace
+    in_force: InForce
+
+
+@dataclass(frozen=True, slots=True)
+class ModeRun:
+    """One replication under one mode; ``proxiers`` are IPv4's and, in a dual-stack cluster, IPv6's."""
+
+    mode: Mode
+    costs: Costs
+    sent: DeliveryLog  # to the proxiers of any family
+    stale_retries: int
+    proxiers: tuple[ProxierRun, ...]
+    prices: PacketPrices
+    pieces: Callable[[], Iterator[tuple[Connections, Outcomes]]]  # packets, served when asked for, some nodes at a time
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """All packets at once; a large run is better read piece by piece."""
+        pieces = [outcomes for _, outcomes in self.pieces()]
+        return Outcomes(*(np.concatenate([getattr(p, n) for p in pieces]) for n in Outcomes.__dataclass_fields__))
+
+
+def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
+    """The scenario's cluster, and what was worth a warning on the way."""
+    params = scenario.cluster
+    resolved, warnings = resolve(
+        scenario.objects,
+        params.service_cluster_ip_range,
+        params.service_node_port_range,
+        params.nodes,
+        dual_stack=params.dual_stack,
+    )
+    created = round(scenario.churn.services_created_per_s * scenario.run.duration_s)
+    cluster = grow(params, scenario.groups, resolved, created, scenario.run.seed)
+    names = {*cluster.node_names, *(node.name for node in scenario.objects.nodes)}
+    cluster = replace(cluster, node_names=sorted(names))
+    cluster = replace(cluster, node_zone=node_zones(scenario.objects))
+    if not cluster.services.proxied[: cluster.initial].any():
+        warnings = (*warnings, "no Service with a ClusterIP was read, so there is nothing to simulate for kube-proxy")
+    return cluster, (*scenario.warnings, *warnings, *cluster.warnings)
+
+
+def mode_of(scenario: Scenario, name: str) -> tuple[Mode, Costs]:
+    """A mode by name, configured and priced as the scenario says."""
+    mode = create(scenario.kube_proxy.for_mode(name), scenario.cluster.iptables_backend)
+    profile = load_profile(scenario.profile.name)
+    return mode, profile.costs(mode.family, scenario.profile.set, scenario.profile.cache_warmth)
+
+
+def control_plane(replication: Replication, env: simpy.Environment) -> ControlPlane:
+    """Return the control plane of one replication, its processes started on ``env``."""
+    scenario = replication.scenario
+    control = ControlPlane(
+        env,
+        replication.cluster,
+        replication.changes,
+        scenario.controller_manager,
+        load_defaults(),
+        (scenario.run.seed, replication.number),
+        replication.horizon_ns,
+        scenario.api_server,
+    )
+    for event in scenario.events:
+        if isinstance(event, ApiServerRestart):
+            control.restart(to_ns(event.at_s), event.server)
+    return control
+
+
+def price_table(mode: Mode, costs: Costs, timeline: Timeline) -> PacketPrices:
+    """Return the price table of packets, as long as the longest list that any node ever has."""
+    most_endpoints = int(timeline.usable.max(initial=0))
+    return PacketPrices.compile(mode, costs, timeline.most_dispatch(), most_endpoints)
+
+
+def sync_loop(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing, family: int) -> SyncLoop:
+    """Return the settings that drive the sync loops of one IP ``family`` (4 or 6)."""
+    scenario, defaults, horizon = replication.scenario, load_defaults(), replication.horizon_ns
+    key = (scenario.run.seed, replication.number)
+    entries = scenario.traffic.conntrack_entries(defaults.value("limits.conntrack_time_wait"))
+    return SyncLoop(
+        mode=mode,
+        costs=costs,
+        pacing=pacing,
+        draws=replication.draws[family],
+        faults=Faults.draw(scenario.faults, pacing, defaults, key, replication.cluster.nodes, horizon),
+        conntrack=ConntrackCleanup(round(entries), scenario.kubernetes_version),
+        large_above=int(defaults.value("kube_proxy.large_cluster_endpoints")),
+        horizon_ns=horizon,
+    )
+
+
+def seen_by(cluster: Cluster, family: int) -> Cluster:
+    """Return the cluster as the proxiers of one IP ``family`` see it."""
+    return cluster if family == 4 else cluster.second_family()
