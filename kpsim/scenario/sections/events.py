@@ -7,7 +7,7 @@ and the same written back.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -15,7 +15,6 @@ from pydantic import Field, PlainValidator, WithJsonSchema
 
 from kpsim.cluster.params import ClusterParams, ServiceGroup
 from kpsim.documents import Key
-from kpsim.errors import Problem
 from kpsim.history.events import (
     ApiServerRestart,
     ClusterEvent,
@@ -33,8 +32,9 @@ from kpsim.history.events import (
     ZoneLoss,
 )
 from kpsim.kube.objects import KubeObjects
+from kpsim.scenario.sections.complaints import Complaints
 from kpsim.scenario.sections.quantities import Count, Duration, LongDuration, Part, Positive, reading
-from kpsim.scenario.tree import Tree, did_you_mean
+from kpsim.scenario.tree import did_you_mean
 from kpsim.units import UnitError, format_duration, parse_count
 
 EVENTS: Key = ("spec", "changes", "events")
@@ -190,9 +190,7 @@ class Stage:
         return known + [f"node-{n}" for n in range(len(known), self.cluster.nodes)]
 
 
-def events_of(
-    parts: Sequence[EventPart], stage: Stage, tree: Tree, problems: list[Problem], warnings: list[str]
-) -> tuple[Event, ...]:
+def events_of(parts: Sequence[EventPart], stage: Stage, complaints: Complaints) -> tuple[Event, ...]:
     """The events of a scenario, in file order."""
     found: list[Event] = []
     stateful: dict[str, bool] = {}
@@ -202,22 +200,22 @@ def events_of(
         if len(kinds) != 1:
             what = f"names {len(kinds)} events: {', '.join(kinds)}" if kinds else "names no event"
             mend = "write one list item each" if kinds else f"there are {', '.join(KINDS)}"
-            problems.append(tree.problem(key, what, mend))
+            complaints.problem(key, what, mend)
             continue
         event = _event(part)
-        problems += _problems(event, (*key, kinds[0]), stage, tree)
+        _check(event, (*key, kinds[0]), stage, complaints)
         if not isinstance(event, ClusterEvent):
             one_by_one = isinstance(event, StatefulSetRollout)
             rolled = one_by_one or isinstance(event, Rollout)
             if rolled and stateful.setdefault(event.service, one_by_one) != one_by_one:
                 what = "a workload cannot be a Deployment and a StatefulSet"
-                problems.append(tree.problem((*key, kinds[0]), what, on_key=True))
+                complaints.problem((*key, kinds[0]), what, on_key=True)
         if event.at_s >= stage.duration_s:
             end = format_duration(stage.duration_s)
             what = f"{format_duration(event.at_s)} is not before the end of the run, {end}"
-            problems.append(tree.problem((*key, "at"), what, "let it begin earlier, or raise run.duration"))
+            complaints.problem((*key, "at"), what, "let it begin earlier, or raise run.duration")
         elif event.at_s < stage.warmup_s:
-            warnings.append(f"changes.events[{index}] begins during the warm-up; what happens in it is not measured")
+            complaints.warning(f"changes.events[{index}] begins during the warm-up; what happens in it is not measured")
         found.append(event)
     return tuple(found)
 
@@ -255,44 +253,44 @@ def _full(service: str) -> str:
     return service if "/" in service else DEFAULT_NAMESPACE + service
 
 
-def _problems(event: Event, key: Key, stage: Stage, tree: Tree) -> Iterator[Problem]:
+def _check(event: Event, key: Key, stage: Stage, complaints: Complaints) -> None:
     if isinstance(event, ApiServerRestart):
         if event.server >= stage.api_servers:
             what = f"there is no API server {event.server}: the cluster has {stage.api_servers}, counted from 0"
-            yield tree.problem((*key, "server"), what, "apiServer.replicas says how many there are")
+            complaints.problem((*key, "server"), what, "apiServer.replicas says how many there are")
         return
     if isinstance(event, NodeEvent):
-        yield from _node_problems(event, key, stage, tree)
+        _check_nodes(event, key, stage, complaints)
         return
     if not stage.has_service(event.service):
         known = stage.services()
         mend = did_you_mean(event.service, known) or (f"there are {', '.join(known[:5])}" if known else "")
-        yield tree.problem((*key, "service"), f"there is no Service called {event.service[:80]}", mend)
+        complaints.problem((*key, "service"), f"there is no Service called {event.service[:80]}", mend)
     if isinstance(event, Rollout):
-        at = (*key, "maxUnavailable") if tree.given((*key, "maxUnavailable")) else key
+        at = (*key, "maxUnavailable") if complaints.tree.given((*key, "maxUnavailable")) else key
         if event.max_unavailable.percent and event.max_unavailable.value > 100:
-            yield tree.problem(at, "must not be greater than 100%")
+            complaints.problem(at, "must not be greater than 100%")
         if not event.max_surge.value and not event.max_unavailable.value:
-            yield tree.problem(at, "may not be 0 when `maxSurge` is 0")
+            complaints.problem(at, "may not be 0 when `maxSurge` is 0")
 
 
-def _node_problems(event: NodeEvent, key: Key, stage: Stage, tree: Tree) -> Iterator[Problem]:
+def _check_nodes(event: NodeEvent, key: Key, stage: Stage, complaints: Complaints) -> None:
     cluster = stage.cluster
     if isinstance(event, ZoneLoss):
         if event.zone >= cluster.zones:
             what = f"there is no zone {event.zone}: the cluster has {cluster.zones}, counted from 0"
-            yield tree.problem((*key, "zone") if tree.given((*key, "zone")) else key, what)
+            complaints.problem((*key, "zone") if complaints.tree.given((*key, "zone")) else key, what)
         return
     number, name = (event.nodes, "nodes") if isinstance(event, Drain) else (event.count, "count")
-    if event.node and tree.given((*key, name)):
-        yield tree.problem((*key, name), f"a node by its name, or {name}, but not both", on_key=True)
+    if event.node and complaints.tree.given((*key, name)):
+        complaints.problem((*key, name), f"a node by its name, or {name}, but not both", on_key=True)
     elif event.node:
         known = stage.nodes()
         if event.node not in known:
             mend = did_you_mean(event.node, known) or f"there are {known[0]} to {known[-1]}"
-            yield tree.problem((*key, "node"), f"there is no node called {event.node[:80]}", mend)
+            complaints.problem((*key, "node"), f"there is no node called {event.node[:80]}", mend)
     elif number > cluster.nodes:
-        yield tree.problem((*key, name), f"the cluster has {cluster.nodes:,} nodes only")
+        complaints.problem((*key, name), f"the cluster has {cluster.nodes:,} nodes only")
 
 
 def event_document(event: Event) -> dict[str, Any]:

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from pydantic import ValidationError
 
 from kpsim.documents import Key, dotted
-from kpsim.errors import Problem
 from kpsim.proxy.params import (
     DETECT_LOCAL_MODES,
     IPVS_SCHEDULERS,
@@ -36,7 +35,8 @@ from kpsim.scenario.schema import (
     ModePart,
     WinkernelPart,
 )
-from kpsim.scenario.tree import Tree, did_you_mean
+from kpsim.scenario.sections.complaints import Complaints
+from kpsim.scenario.tree import did_you_mean
 from kpsim.scenario.words import problems_of
 
 KUBE_PROXY = ("spec", "kubeProxy")
@@ -70,15 +70,13 @@ _KNOWN: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def odd_keys(tree: Tree) -> tuple[list[Problem], list[str]]:
-    """Problems for near-misspellings of kube-proxy's keys, warnings for keys it does not have at all."""
+def check_keys(complaints: Complaints) -> None:
+    """Complain of near-misspellings of kube-proxy's keys, and warn of keys it does not have at all."""
     from kpsim.proxy.registry import MODES
 
-    problems: list[Problem] = []
-    warnings: list[str] = []
     for section, known in _KNOWN.items():
         key: Key = (*KUBE_PROXY, section) if section else KUBE_PROXY
-        written = tree.at(key)
+        written = complaints.tree.at(key)
         if not isinstance(written, dict):
             continue
         names = (*known, *MODES) if not section else known
@@ -87,16 +85,15 @@ def odd_keys(tree: Tree) -> tuple[list[Problem], list[str]]:
             near = difflib.get_close_matches(str(name).lower(), list(folded), 1, 0.75)
             if near:
                 mend = f"did you mean {folded[near[0]]}?"
-                problems.append(tree.problem((*key, name), "is not a key of kube-proxy's", mend, on_key=True))
+                complaints.problem((*key, name), "is not a key of kube-proxy's", mend, on_key=True)
             else:
-                warnings.append(f"{dotted((*key, name))} is not a key of kube-proxy's; it does nothing")
-    return problems, warnings
+                complaints.warning(f"{dotted((*key, name))} is not a key of kube-proxy's; it does nothing")
 
 
-def proxy_params(part: KubeProxyPart, tree: Tree) -> tuple[ProxyParams, list[Problem]]:
+def proxy_params(part: KubeProxyPart, complaints: Complaints) -> ProxyParams:
     """What the model takes from the configuration: mode, periods of each mode, conntrack limits, what rules show."""
-    sections, problems = _sections(part, tree)
-    problems += _oddities(part, tree)
+    sections = _sections(part, complaints)
+    _check(part, complaints)
     # A period of zero is "not set" to kube-proxy, and takes the mode's default.
     periods = tuple(
         ModePeriods(name, section.min_sync_period or None, section.sync_period or None)
@@ -114,7 +111,7 @@ def proxy_params(part: KubeProxyPart, tree: Tree) -> tuple[ProxyParams, list[Pro
         periods=periods,
         settings=_settings(part, sections),
     )
-    return params.for_mode(mode), problems
+    return params.for_mode(mode)
 
 
 def _settings(part: KubeProxyPart, sections: dict[str, ModePart]) -> NodeSettings:
@@ -156,31 +153,31 @@ def _winkernel(part: WinkernelPart) -> WinkernelSettings:
     )
 
 
-def _oddities(part: KubeProxyPart, tree: Tree) -> Iterator[Problem]:
-    """Settings that are well written and that kube-proxy would still not start with."""
-    yield from _detector_problems(part, tree)
+def _check(part: KubeProxyPart, complaints: Complaints) -> None:
+    """Complain of settings that are well written and that kube-proxy would still not start with."""
+    _check_detector(part, complaints)
     cluster = part.cluster_cidr or ""
     for cidr in cluster.split(",") if cluster else ():
-        yield from _range_problems(cidr.strip(), (*KUBE_PROXY, "clusterCIDR"), tree)
+        _check_range(cidr.strip(), (*KUBE_PROXY, "clusterCIDR"), complaints)
     addresses = part.node_port_addresses or ()
     for index, cidr in enumerate(addresses):
         key = (*KUBE_PROXY, "nodePortAddresses", index)
         if cidr != PRIMARY:
-            yield from _range_problems(cidr, key, tree, addresses=(PRIMARY,))
+            _check_range(cidr, key, complaints, addresses=(PRIMARY,))
         elif len(addresses) > 1:
-            yield tree.problem(key, f"{PRIMARY} stands alone or not at all", "leave out the other addresses")
+            complaints.problem(key, f"{PRIMARY} stands alone or not at all", "leave out the other addresses")
     if part.ipvs:
         for index, cidr in enumerate(part.ipvs.exclude_cidrs or ()):
-            yield from _range_problems(cidr, (*KUBE_PROXY, "ipvs", "excludeCIDRs", index), tree)
+            _check_range(cidr, (*KUBE_PROXY, "ipvs", "excludeCIDRs", index), complaints)
         scheduler = part.ipvs.scheduler
         if scheduler and scheduler not in IPVS_SCHEDULERS:
             what = f"{scheduler[:40]!r} is not a scheduler of IPVS"
             mend = did_you_mean(scheduler, IPVS_SCHEDULERS) or f"there are {', '.join(IPVS_SCHEDULERS)}"
-            yield tree.problem((*KUBE_PROXY, "ipvs", "scheduler"), what, mend)
+            complaints.problem((*KUBE_PROXY, "ipvs", "scheduler"), what, mend)
 
 
-def _range_problems(cidr: str, key: Key, tree: Tree, addresses: Sequence[str] = ()) -> Iterator[Problem]:
-    """What is wrong with one range of addresses, IPv4 or IPv6; ``addresses`` are words that may stand there too."""
+def _check_range(cidr: str, key: Key, complaints: Complaints, addresses: Sequence[str] = ()) -> None:
+    """Complain of what is no range of addresses, IPv4 or IPv6; ``addresses`` are words that may stand there too."""
     try:
         ipaddress.ip_network(cidr, strict=False)
         if "/" in cidr:
@@ -188,27 +185,27 @@ def _range_problems(cidr: str, key: Key, tree: Tree, addresses: Sequence[str] = 
         mend = f"did you mean {ipaddress.ip_network(cidr)}?"
     except ValueError:
         mend = did_you_mean(cidr, addresses) or "write e.g. 10.244.0.0/16"
-    yield tree.problem(key, f"{cidr[:60]!r} is not a range of addresses", mend)
+    complaints.problem(key, f"{cidr[:60]!r} is not a range of addresses", mend)
 
 
-def _detector_problems(part: KubeProxyPart, tree: Tree) -> Iterator[Problem]:
-    """What is wrong with how this node's Pods are told from others."""
+def _check_detector(part: KubeProxyPart, complaints: Complaints) -> None:
+    """Complain of how this node's Pods are told from others, where it cannot be."""
     mode, detect = part.detect_local_mode or "", part.detect_local or DetectLocalPart()
     if mode and mode not in DETECT_LOCAL_MODES:
         what = f"{mode[:40]!r} is not a detectLocalMode"
         mend = did_you_mean(mode, DETECT_LOCAL_MODES) or f"there are {', '.join(DETECT_LOCAL_MODES)}"
-        yield tree.problem((*KUBE_PROXY, "detectLocalMode"), what, mend)
+        complaints.problem((*KUBE_PROXY, "detectLocalMode"), what, mend)
     names = {"bridgeInterface": detect.bridge_interface, "interfaceNamePrefix": detect.interface_name_prefix}
     wanted = INTERFACE_OF.get(mode)
     if wanted and not names[wanted]:
         example = "cni0" if mode == "BridgeInterface" else "veth"
         mend = f"write detectLocal: {{{wanted}: {example}}}"
-        yield tree.problem((*KUBE_PROXY, "detectLocalMode"), f"{mode} needs detectLocal.{wanted}", mend)
+        complaints.problem((*KUBE_PROXY, "detectLocalMode"), f"{mode} needs detectLocal.{wanted}", mend)
     for name, written in names.items():
         if written and not _is_interface(written):
             what = f"{written[:40]!r} is not the name of an interface"
             mend = f"at most {LONGEST_INTERFACE} characters, without spaces, '/', '+', '*' and quotes"
-            yield tree.problem((*KUBE_PROXY, "detectLocal", name), what, mend)
+            complaints.problem((*KUBE_PROXY, "detectLocal", name), what, mend)
 
 
 def _is_interface(name: str) -> bool:
@@ -216,16 +213,15 @@ def _is_interface(name: str) -> bool:
     return len(name) <= LONGEST_INTERFACE and name.isprintable() and not set(name) & set(" /+*\"'!")
 
 
-def _sections(part: KubeProxyPart, tree: Tree) -> tuple[dict[str, ModePart], list[Problem]]:
+def _sections(part: KubeProxyPart, complaints: Complaints) -> dict[str, ModePart]:
     """The section of each mode there is, also of one registered after this file was written."""
     from kpsim.proxy.registry import MODES
 
     found = {name: at for name in ("iptables", "ipvs", "nftables") if (at := getattr(part, name)) is not None}
-    problems: list[Problem] = []
     for name, raw in (part.model_extra or {}).items():
         if name in MODES:
             try:
                 found[name] = ModePart.model_validate(raw)
             except ValidationError as error:
-                problems += problems_of(error, tree, (*KUBE_PROXY, name))
-    return found, problems
+                complaints.problems += problems_of(error, complaints.tree, (*KUBE_PROXY, name))
+    return found

@@ -23,9 +23,8 @@ from dataclasses import dataclass
 
 from kpsim.cluster.params import EndpointCount, ServiceGroup
 from kpsim.documents import Key
-from kpsim.errors import Problem
 from kpsim.scenario.schema import PresetPart
-from kpsim.scenario.tree import Tree
+from kpsim.scenario.sections.complaints import Complaints
 
 NODES_PER_NAMESPACE = 100
 PODS_PER_NODE = 30
@@ -37,13 +36,13 @@ ITERATIONS_PER_NAMESPACE = 1000
 Groups = Iterator[ServiceGroup]
 
 
-def preset_groups(part: PresetPart, nodes: int, key: Key, tree: Tree, problems: list[Problem]) -> list[ServiceGroup]:
+def preset_groups(part: PresetPart, nodes: int, key: Key, complaints: Complaints) -> list[ServiceGroup]:
     """The groups a preset stands for, in a cluster of ``nodes`` unless the preset says for how many."""
     preset = PRESETS[part.preset]
     for name in ("nodes", "endpoints", "iterations"):
         if getattr(part, name) is not None and name not in preset.sized_by:
             what = f"the preset {part.preset} is not sized by {name}"
-            problems.append(tree.problem((*key, name), what, f"it takes {' or '.join(preset.sized_by)}", on_key=True))
+            complaints.problem((*key, name), what, f"it takes {' or '.join(preset.sized_by)}", on_key=True)
     return list(preset.groups(part, part.nodes or nodes))
 
 
