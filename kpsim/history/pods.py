@@ -20,7 +20,7 @@ import numpy as np
 from kpsim.cluster.changes import NEVER, ChangeKind
 from kpsim.history.agenda import Agenda
 from kpsim.history.churn import PodLags
-from kpsim.history.events import Ending
+from kpsim.history.terms import Ending
 from kpsim.profiles.defaults import Defaults, Lag
 from kpsim.units import to_ns
 

@@ -21,8 +21,8 @@ from functools import partial
 import numpy as np
 
 from kpsim.history.agenda import Client
-from kpsim.history.events import Ending, IntOrPercent
 from kpsim.history.pods import Pod, PodBook
+from kpsim.history.terms import QUARTER, Ending, IntOrPercent
 
 BURST_REPLICAS = 500  # pkg/controller/replicaset/replica_set.go: most Pods made or deleted in one sync
 FIRST_BATCH = 1  # pkg/controller/controller_utils.go, SlowStartInitialBatchSize
@@ -78,6 +78,10 @@ class Workload:
 
     def heard(self, pod: Pod) -> None:
         """A Pod of it has changed, and the informer has seen it."""
+        raise NotImplementedError
+
+    def scale(self, replicas: int) -> None:
+        """Take another number of replicas."""
         raise NotImplementedError
 
 
@@ -175,7 +179,7 @@ class Deployment(Workload):
         self._client, self._sets_client, self._rng = client, sets, rng
         self.sets = [ReplicaSet(self, sets, pods, rng, self.sync)]
         self.replicas = len(pods)
-        self._surge, self._unavailable = IntOrPercent(25, percent=True), IntOrPercent(25, percent=True)
+        self._surge = self._unavailable = QUARTER
         self._busy = False
 
     def roll(self, surge: IntOrPercent, unavailable: IntOrPercent) -> None:

@@ -6,17 +6,16 @@ Also whether the address ranges can hold the Services asked for, found by counti
 from __future__ import annotations
 
 import ipaddress
-import re
 import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from kpsim.cluster.params import ClusterParams, ServiceGroup
 from kpsim.documents import Key
 from kpsim.kube.allocator import ClusterIPAllocator, NodePortAllocator
 from kpsim.kube.defaults import NODE_PORT_TYPES, needs_cluster_ip, node_ports_wanted
 from kpsim.kube.objects import KubeObjects, Service
-from kpsim.scenario.schema import ClusterPart
-from kpsim.scenario.sections.complaints import Complaints
+from kpsim.scenario.complaints import Complaints
 from kpsim.scenario.tree import Tree
 
 CLUSTER: Key = ("spec", "cluster")
@@ -27,45 +26,42 @@ BEYOND_ANY_RANGE = 50_000_000  # Services from which memory is the thing to talk
 
 
 def cluster_params(
-    part: ClusterPart, objects: KubeObjects, imported: bool, complaints: Complaints
+    written: ClusterParams, objects: KubeObjects, imported: bool, complaints: Complaints
 ) -> ClusterParams | None:
-    """The cluster as written, and where it is not, as imported objects show it."""
-    given = part.model_fields_set
-    services, pods = part.service_cluster_ip_range, part.pod_cidr
-    node_ports = _node_port_range(part, complaints)
-    if imported and "service_cluster_ip_range" not in given:
+    """Return the cluster as written, and where it is not, as imported objects show it."""
+
+    def given(key: str) -> bool:
+        return complaints.tree.given((*CLUSTER, key))
+
+    services, pods, node_ports = (
+        written.service_cluster_ip_range,
+        written.pod_cidr,
+        written.service_node_port_range,
+    )
+    if imported and not given("serviceClusterIPRange"):
         found = service_range(objects.services, len(objects.services))
         if found and found != services:
             complaints.warning(f"cluster.serviceClusterIPRange taken as {found}, from the ClusterIPs that were read")
         services = found or services
-    if imported and "service_node_port_range" not in given:
+    if imported and not given("serviceNodePortRange"):
         node_ports = node_port_range(objects.services)
     service_network = _network(services, "serviceClusterIPRange", complaints)
     pod_network = _network(pods, "podCIDR", complaints)
     if service_network is None or pod_network is None:
         return None
     if service_network.overlaps(pod_network):
-        if "pod_cidr" in given:
+        if given("podCIDR"):
             complaints.problem((*CLUSTER, "podCIDR"), f"{pods} overlaps the Service range {services}")
         pods = _clear_of(services)
-    return ClusterParams(
-        nodes=part.nodes if "nodes" in given else node_count(objects),
-        zones=part.zones if "zones" in given else _zone_count(objects),
-        cores=part.cores if "cores" in given else _cores_of(objects),
-        iptables_backend=part.iptables_backend,
+    return replace(
+        written,
+        nodes=written.nodes if given("nodes") else node_count(objects),
+        zones=written.zones if given("zones") else _zone_count(objects),
+        cores=written.cores if given("cores") else _cores_of(objects),
         service_cluster_ip_range=services,
         pod_cidr=pods,
         service_node_port_range=node_ports,
-        dual_stack=_dual_stack(part, complaints),
     )
-
-
-def _dual_stack(part: ClusterPart, complaints: Complaints) -> bool:
-    families = part.ip_families
-    if "IPv4" not in families or len(set(families)) != len(families):
-        what, mend = "must be [IPv4], or [IPv4, IPv6]", "clusters without IPv4 are designed, not built yet"
-        complaints.problem((*CLUSTER, "ipFamilies"), what, mend)
-    return "IPv6" in families
 
 
 def _network(text: str, name: str, complaints: Complaints) -> ipaddress.IPv4Network | None:
@@ -82,15 +78,6 @@ def _network(text: str, name: str, complaints: Complaints) -> ipaddress.IPv4Netw
             what = f"{text[:60]!r} is not a range of addresses"
         complaints.problem((*CLUSTER, name), what, mend)
         return None
-
-
-def _node_port_range(part: ClusterPart, complaints: Complaints) -> tuple[int, int]:
-    match = re.fullmatch(r"\s*(\d{1,5})\s*-\s*(\d{1,5})\s*", part.service_node_port_range)
-    if match and 1 <= int(match[1]) <= int(match[2]) <= 65535:
-        return int(match[1]), int(match[2])
-    what = f"{part.service_node_port_range[:60]!r} is not a range of ports"
-    complaints.problem((*CLUSTER, "serviceNodePortRange"), what, "write e.g. 30000-32767")
-    return ClusterParams().service_node_port_range
 
 
 def node_count(objects: KubeObjects) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kpsim.documents import Key
-from kpsim.scenario.sections.complaints import Complaints
+from kpsim.scenario.complaints import Complaints
 from kpsim.scenario.tree import did_you_mean
 
 Version = tuple[int, int]

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from kpsim.documents import Key
 from kpsim.measure.summary import MEASURES, Measure
+from kpsim.scenario.complaints import Complaints
 from kpsim.scenario.model import Threshold
-from kpsim.scenario.sections.complaints import Complaints
 from kpsim.scenario.tree import did_you_mean
 from kpsim.units import UnitError, parse_duration, parse_number
 

@@ -23,6 +23,10 @@ class Complaints:
         """Add what a user should know and need not mend."""
         self.warnings.append(text)
 
+    def about(self, key: str) -> bool:
+        """Return whether something is wrong with ``key``, dotted, or below it."""
+        return any(problem.key == key or problem.key.startswith((f"{key}.", f"{key}[")) for problem in self.problems)
+
     def refusal(self) -> InputError:
         """Return all problems as one error, without those that only follow from an earlier one at the same place."""
         first: dict[object, Problem] = {}
