@@ -171,8 +171,8 @@ class KubeProxySection:
     detect_local: Annotated[DetectLocalSection | None, _Pasted("The interfaces of a node's own Pods")] = None
     node_port_addresses: Annotated[tuple[str, ...] | None, _Pasted("Where NodePorts answer")] = None
     iptables: Annotated[IptablesSection | None, _Pasted("How the iptables mode syncs")] = None
-    ipvs: Annotated[IpvsSection | None, _Pasted("How the ipvs mode syncs")] = None
     nftables: Annotated[ModeSection | None, _Pasted("How the nftables mode syncs")] = None
+    ipvs: Annotated[IpvsSection | None, _Pasted("How the ipvs mode syncs")] = None
     winkernel: Annotated[WinkernelSection | None, _Pasted("How a Windows node is set up")] = None
     conntrack: Annotated[ConntrackSection | None, _Pasted("How many connections a node tracks")] = None
 

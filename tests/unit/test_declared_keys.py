@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,3 +135,56 @@ def test_an_event_kind_names_itself(kind: type, tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match=rf"events\[0\]\.{name}\.odd: unknown key"):
         read(path)
+
+
+QUAKE = """
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import kpsim.history.events as events
+from kpsim.declared import Declared
+from kpsim.history.events.event import ServiceEvent
+from kpsim.units import to_ns
+
+@dataclass(frozen=True, slots=True)
+class EarthQuake(ServiceEvent):
+    "The ground shakes."
+
+    for_s: Annotated[float, Declared("How long")]
+    shaken: Annotated[int, Declared("Pods that hang", at_least=1)] = 1
+
+    def described(self):
+        return f"earthquake below {self.service}"
+
+    def act(self, scene):
+        for pod in scene.some(self.shaken):
+            scene.book.hang(pod, scene.number, to_ns(self.for_s))
+
+events.EVENTS = (*events.EVENTS, EarthQuake)
+
+from kpsim.scenario.jsonschema import json_schema
+from kpsim.scenario.reader import read
+from kpsim.scenario.resolved import write_resolved
+from kpsim.simulation import build_cluster, prepare
+
+path = Path(sys.argv[1])
+scenario = read(path)
+path.write_text(write_resolved(scenario))
+assert read(path) == scenario
+schema = str(json_schema())
+assert "The ground shakes. A mapping" in schema and "Pods that hang. A whole number, from 1; default: 1." in schema
+(trace,) = prepare(scenario, build_cluster(scenario)[0], 0).traces
+print(trace.event.described(), len(trace.outages.of))
+"""
+
+
+def test_a_new_event_kind_is_one_class_and_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "it.yaml"
+    path.write_text(
+        "apiVersion: kpsim/v1alpha1\nkind: Scenario\nspec:\n  services: [{name: web, endpoints: 4}]\n"
+        "  changes: {events: [{at: 20s, earthQuake: {service: web-0, for: 5s, shaken: 2}}]}\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", QUAKE, str(path)], capture_output=True, text=True, check=False)
+    assert shown.stdout == "earthquake below default/web-0 2\n", shown.stderr

@@ -6,7 +6,7 @@ pass.  An empty key is one left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, is_dataclass
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -45,7 +45,9 @@ class Reader:
         kind: Any = owner
         for name in given:
             if name not in keys_of(kind) and not hasattr(owner, PASTED):
-                self._complaints.problem((*key, name), "unknown key", self._belongs(name, key, owner), on_key=True)
+                self._complaints.problem(
+                    (*key, name), "unknown key", self._belongs(name, key, keys_of(kind)), on_key=True
+                )
         return owner(**self._values(owner, given, key, silent=silent))
 
     def _values(self, owner: type, given: dict[str, object], key: Key, *, silent: bool) -> dict[str, Any]:
@@ -74,7 +76,7 @@ class Reader:
         known = [entry.key for entry in entries(owner) if entry.declared.group and entry.declared.group.key == name]
         for word, item in value.items():
             if word not in known and item is not None:
-                mend = did_you_mean(word, known) or f"there are {', '.join(known)}"
+                mend = self._belongs(word, (*key, name), known)
                 self._complaints.problem((*key, name, word), "unknown key", mend, on_key=True)
         return value
 
@@ -90,7 +92,10 @@ class Reader:
         declared = entry.declared
         if declared.form and not (isinstance(value, dict) and is_dataclass(kind)):
             simple = Entry(entry.field, entry.key, declared.form.on, Declared(""), MISSING)
-            return declared.form.read(self._value(simple.kind, simple, value, key))
+            before = len(self._complaints.problems)
+            plain = self._value(simple.kind, simple, value, key)
+            faulty = len(self._complaints.problems) > before  # an item of a list
+            return _stand_in(entry, key) if faulty else declared.form.read(plain)
         origin = get_origin(kind)
         if declared.choose and origin is not tuple:
             kind = declared.choose(value)
@@ -130,9 +135,9 @@ class Reader:
             return f'quote it: version: "{written}" (YAML reads 1.30 as the number 1.3)'
         return f'quote it: "{written}"'
 
-    def _belongs(self, word: object, key: Key, owner: type) -> str:
+    def _belongs(self, word: object, key: Key, beside: Sequence[str]) -> str:
         """The key that was meant: the nearest beside it, or where else this one belongs."""
-        beside, here = keys_of(owner), dotted(tuple(part for part in key if isinstance(part, str)))
+        here = dotted(tuple(part for part in key if isinstance(part, str)))
         near = did_you_mean(str(word), beside)
         if self._homes is None:
             self._homes = homes(self._whole)
