@@ -92,7 +92,7 @@ class NodeSettings:
 
     def masquerade_of(self, mode: str) -> Masquerade:
         """The masquerading of ``mode``."""
-        found = {at.mode: at for at in self.masquerade}
+        found = {mark.mode: mark for mark in self.masquerade}
         own, lent = found.get(mode, Masquerade(mode)), found.get(LENT.get(mode, mode), Masquerade(mode))
         return Masquerade(mode, own.all or lent.all, lent.bit)
 
@@ -125,7 +125,7 @@ class ProxyParams:
 
     def for_mode(self, mode: str) -> ProxyParams:
         """The same configuration with ``mode`` chosen and that mode's own periods."""
-        own = next((at for at in self.periods if at.mode == mode), None)
+        own = next((each for each in self.periods if each.mode == mode), None)
         if own is None:
             return self if mode == self.mode else replace(self, mode=mode, min_sync_period_s=None, sync_period_s=None)
         return replace(self, mode=mode, min_sync_period_s=own.min_sync_period_s, sync_period_s=own.sync_period_s)

@@ -84,7 +84,7 @@ def node_count(objects: KubeObjects) -> int:
     """How many nodes: the Node objects, else the nodes that Pods and endpoints name, else the default."""
     if objects.nodes:
         return len(objects.nodes)
-    named = {pod.node for pod in objects.pods} | {at.node for made in objects.slices for at in made.endpoints}
+    named = {pod.node for pod in objects.pods} | {each.node for made in objects.slices for each in made.endpoints}
     return len(named - {""}) or DEFAULT.nodes
 
 
@@ -127,7 +127,7 @@ def node_port_range(services: Iterable[Service]) -> tuple[int, int]:
 def _clear_of(service_cidr: str, candidates: Sequence[str] = POD_RANGES) -> str:
     """A Pod range that does not overlap the Service range: the default if it can be."""
     services = ipaddress.IPv4Network(service_cidr)
-    free = (at for at in candidates if not ipaddress.IPv4Network(at).overlaps(services))
+    free = (each for each in candidates if not ipaddress.IPv4Network(each).overlaps(services))
     return next(free, candidates[0])
 
 

@@ -123,12 +123,12 @@ def _settings(part: KubeProxySection, sections: dict[str, ModeSection]) -> NodeS
     detect = part.detect_local or DetectLocalSection()
     default = NodeSettings()
     masquerade = [
-        Masquerade(name, bool(at.masquerade_all), 14 if at.masquerade_bit is None else at.masquerade_bit)
-        for name, at in sections.items()
+        Masquerade(name, bool(own.masquerade_all), 14 if own.masquerade_bit is None else own.masquerade_bit)
+        for name, own in sections.items()
     ]
     localhost = iptables.localhost_node_ports
     return NodeSettings(
-        masquerade=tuple(at for at in masquerade if at != Masquerade(at.mode)),
+        masquerade=tuple(mark for mark in masquerade if mark != Masquerade(mark.mode)),
         localhost_node_ports=default.localhost_node_ports if localhost is None else localhost,
         node_port_addresses=tuple(part.node_port_addresses or ()),
         cluster_cidr=part.cluster_cidr,
@@ -220,7 +220,8 @@ def _sections(part: KubeProxySection, reader: Reader, complaints: Complaints) ->
     """The section of each mode there is, also of one registered after this file was written."""
     from kpsim.proxy.registry import MODES
 
-    found = {name: at for name in ("iptables", "ipvs", "nftables") if (at := getattr(part, name)) is not None}
+    named = {name: getattr(part, name) for name in ("iptables", "ipvs", "nftables")}
+    found = {name: section for name, section in named.items() if section is not None}
     there = complaints.tree.at(KUBE_PROXY)
     for name, section in there.items() if isinstance(there, dict) else ():
         if name in MODES and name not in found and section is not None and not hasattr(part, name):
