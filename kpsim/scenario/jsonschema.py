@@ -20,5 +20,11 @@ def json_schema() -> dict[str, Any]:
     proxy = spec["kubeProxy"]["properties"]
     proxy["mode"] |= {"enum": [*modes, ""]}
     for mode in modes:
-        proxy.setdefault(mode, {**schema_of(ModeSection), "description": f"How the {mode} mode syncs."})
+        proxy.setdefault(
+            mode,
+            {
+                **schema_of(ModeSection),
+                "description": f"How the {mode} mode syncs. A mapping; default: kube-proxy's own.",
+            },
+        )
     return {"$schema": DRAFT, "title": "kpsim scenario", **schema}

@@ -12,6 +12,7 @@ from kpsim.scenario.keys.writing import written_value
 
 _NUMBER_TEXT = {"type": "string", "pattern": r"^[0-9][0-9_]*(\.[0-9]+)?([eE][0-9]+)?[kKMGBT]?$"}
 _DURATION = {"type": "string", "pattern": r"^(0|([0-9]*\.?[0-9]+(ns|us|µs|ms|s|m|h))+)$"}
+_MAPPING = "A mapping; default: what its keys say."
 _PLAIN: dict[Any, dict[str, Any]] = {str: {"type": "string"}, bool: {"type": "boolean"}, object: {}}
 
 
@@ -25,7 +26,12 @@ def schema_of(owner: Any) -> dict[str, Any]:
             continue
         group, held = entry.declared.group, properties
         if group:
-            around = {"type": "object", "description": group.text, "properties": {}, "additionalProperties": False}
+            around = {
+                "type": "object",
+                "description": f"{group.text} {_MAPPING}",
+                "properties": {},
+                "additionalProperties": False,
+            }
             held = properties.setdefault(group.key, around)["properties"]
         held[entry.key] = _property(entry)
         required += [entry.key] if entry.required else []
