@@ -16,7 +16,7 @@ from simpy.events import EventPriority
 
 
 class Rank(IntEnum):
-    """Who goes first at one instant (SimPy's own events are 0 and 1)."""
+    """The order of events at one instant (SimPy's own events have ranks 0 and 1)."""
 
     SWITCH = -4
     DELIVERY = -3
