@@ -27,7 +27,7 @@ COLUMNS = ("node", "window", "arrival_ns", "port", "core", "draw", "turn", "cost
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """The stretches of time and the nodes whose packets are simulated: ``nodes`` (m,) × ``starts_ns`` (w,), ``length_ns`` each."""
+    """The nodes (m,) and stretches of time (w,), each ``length_ns``, whose packets are simulated."""
 
     nodes: I64
     starts_ns: I64
