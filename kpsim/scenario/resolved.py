@@ -182,7 +182,7 @@ def kube_proxy_document(params: ProxyParams) -> Part:
 
 
 def _winkernel(settings: WinkernelSettings) -> Part:
-    """A Windows node's section, if anything is set; the endpoint for health checks is known to be there, not by name."""
+    """A Windows node's section, if anything is set; the endpoint for health checks is known by its being there."""
     forwards = {"forwardHealthCheckVip": True, "rootHnsEndpointName": "cbr0"}
     written = {
         **({"enableDSR": True} if settings.enable_dsr else {}),
