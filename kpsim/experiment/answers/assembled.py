@@ -83,7 +83,7 @@ def _provenance(scenario: Scenario) -> dict[str, str]:
 def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence[Observations]) -> ModeResult:
     mode, costs = mode_of(scenario, name)
     batches = {m: [t for s in seen for t in s.tallies[m]] for m in MEASURES}
-    summaries = {m: summarise(m, MEASURES[m].unit, tallies) for m, tallies in batches.items()}
+    summaries = {m: summarise(m, tallies) for m, tallies in batches.items()}
     cost_ns = np.concatenate([s.cost_ns for s in seen])
     tried = float(np.mean([s.tried_mean for s in seen]))
     fixed, slope = position_line(mode, costs, tried)
@@ -116,9 +116,7 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
 
 
 def _cdf(tallies: Sequence[Tally]) -> Cdf | None:
-    pooled = Tally()
-    for tally in tallies:
-        pooled.merge(tally)
+    pooled = Tally.pooled(tallies)
     if not pooled.n:
         return None
     tail = 1 - 0.01 * np.geomspace(1, min(max(100 / pooled.n, 0.001), 1.0), TAIL_POINTS)
