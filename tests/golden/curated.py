@@ -18,7 +18,7 @@ from kpsim.scenario.kinds import is_sweep
 
 ROOT = Path(__file__).parents[2]
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
-LARGE = {"10k-services", "cl2-load-5000", "huge-service"}  # a minute or more each: `make results-check`
+LARGE = {"10k-services", "cl2-load-5000", "huge-service", "iptables-cliff"}  # half a minute or more each
 
 _PLATFORM = ("numpy", "simpy", "pandas", "platform")  # of these the last bits may depend
 _ABSENT = object()
@@ -61,10 +61,8 @@ def _alike(old: object, new: object, same_platform: bool) -> bool:
 
 
 def _leaves(document: object, key: str = "") -> Iterator[tuple[str, object]]:
-    parts = (
-        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
-    )
     if not isinstance(document, dict | list):
         yield key, document
-    for name, part in parts:
+        return
+    for name, part in document.items() if isinstance(document, dict) else enumerate(document):
         yield from _leaves(part, f"{key}.{name}" if key else str(name))
