@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from kpsim.experiment.result import Cdf, ModeResult, Result, SyncPoint
 from kpsim.measure.summary import Estimate
-from kpsim.report.figures import latency, load, network_programming, pictures, position, scale_picture, sync
+from kpsim.report.figures import latency, load, network_programming, pictures, position, sync
 from kpsim.report.figures.scale import headline as scale_headline
+from kpsim.report.figures.scale import scale_picture
 from kpsim.report.style import mode_style
 from kpsim.scenario.model import Threshold
 from tests.report_fixture import make_mode, make_result

@@ -10,9 +10,8 @@ from kpsim.experiment.result import Result
 from kpsim.report.figures import dns, event, latency, load, network_programming, position, sync
 from kpsim.report.figures.canvas import Picture, drawing
 from kpsim.report.figures.control import control_plane, stages
-from kpsim.report.figures.scale import scale_picture
 
-__all__ = ["Picture", "pictures", "scale_picture"]
+__all__ = ["Picture", "pictures"]
 
 _FIGURES = (
     latency.picture,
