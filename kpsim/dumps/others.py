@@ -22,7 +22,7 @@ def _kind(pattern: str, name: str, instead: str) -> OtherKind:
     return OtherKind(re.compile(pattern, re.MULTILINE), name, instead)
 
 
-_KLOG = r"^[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ "
+_KLOG = r"^(?:\S+ std(?:out|err) [FP] |\[pod/\S+\] )?[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ "
 _OBJECTS = f"give the objects: {OBJECTS}"
 KINDS = (
     _kind(

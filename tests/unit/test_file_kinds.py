@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kpsim.errors import InputError
-from kpsim.scenario.kinds import ObjectsFile, OtherFile, RulesFile, ScenarioFile, SweepFile, identify
+from kpsim.scenario.kinds import ConfigurationFile, ObjectsFile, OtherFile, RulesFile, ScenarioFile, SweepFile, identify
 from kpsim.scenario.reader import read
 
 SCENARIO = "apiVersion: kpsim/v1alpha1\nkind: Scenario\nspec: {}\n"
@@ -44,6 +44,8 @@ front   ClusterIP   10.96.0.40    <none>        443/TCP   5h
 DESCRIBED = "Name:              front\nNamespace:         web\nLabels:            app=front\nIP: 10.96.0.40\n"
 OTHERS = {
     "proxy.log": (LOG, "is a log of kube-proxy", "give the rules that it wrote: iptables-save"),
+    "cri.log": (f"2026-03-12T08:15:00.1Z stderr F {LOG}", "is a log of kube-proxy", "give the rules"),
+    "kubectl.log": (f"[pod/kube-proxy-x2/kube-proxy] {LOG}", "is a log of kube-proxy", "give the rules"),
     "kubelet.log": (
         'E0312 08:15:00.000001    9 kubelet.go:12] "No"\n',
         "is a log of a Kubernetes component",
@@ -97,7 +99,7 @@ def test_scenarios_objects_and_rules_are_told_apart(tmp_path: Path) -> None:
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
     look = identify([tmp_path / name for name in texts])
-    assert [type(file) for file in look.files] == [ScenarioFile, SweepFile, ObjectsFile, ObjectsFile, RulesFile]
+    assert [type(file) for file in look.files] == [ScenarioFile, SweepFile, ObjectsFile, ConfigurationFile, RulesFile]
     assert [len(question.files) for question in look.questions()] == [1, 1, 3]
     assert [question.is_sweep for question in look.questions()] == [False, True, False]
     assert read(look.questions()[2]).kube_proxy.mode == "ipvs"
@@ -128,8 +130,15 @@ def test_a_folder_is_read_with_its_subfolders_and_says_what_it_left_out(tmp_path
     assert [service.name for service in scenario.objects.services] == ["web"]
     assert [node.name for node in scenario.objects.nodes] == ["n1"]
     (said,) = [warning for warning in scenario.warnings if "left out" in warning]
-    assert said.startswith("2 files are left out, e.g. ")
-    assert "1 a log of kube-proxy" in said
+    assert said.startswith(f"files left out: 2, e.g. {tmp_path / 'notes'}: ")
+    assert "a log of kube-proxy (1)" in said
+
+
+def test_rules_of_two_nodes_in_one_folder_are_told_apart(tmp_path: Path) -> None:
+    for node in ("n1", "n2"):
+        (tmp_path / node).mkdir()
+        (tmp_path / node / "ipvs.txt").write_text(SAVED)
+    assert [dump.file for dump in identify([tmp_path]).dumps] == ["n1/ipvs.txt", "n2/ipvs.txt"]
 
 
 def test_a_folder_of_nothing_to_read_and_the_results_of_a_run_are_refused(tmp_path: Path) -> None:
