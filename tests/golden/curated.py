@@ -14,7 +14,7 @@ import pandas as pd
 
 import kpsim
 from kpsim.report.tables import summary_document
-from kpsim.scenario.kinds import is_sweep
+from kpsim.scenario.kinds import identify
 
 ROOT = Path(__file__).parents[2]
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
@@ -30,7 +30,7 @@ def differences(path: Path) -> list[str]:
     manifest = json.loads((ROOT / "results" / "hello" / "manifest.json").read_text(encoding="utf-8"))
     here = {name: version(name) for name in _PLATFORM[:-1]} | {"platform": f"{platform.system()} {platform.machine()}"}
     same = all(manifest["provenance"][name] == here[name] for name in _PLATFORM)
-    if is_sweep(path):
+    if identify([path]).is_sweep:
         text = StringIO(kpsim.sweep(path).to_csv(index=False))
         old, new = (pd.read_csv(table).to_dict("list") for table in (kept / "sweep.csv", text))
         return unlike(old, new, same_platform=same)

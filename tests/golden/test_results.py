@@ -10,7 +10,7 @@ import pytest
 
 import kpsim
 from kpsim.profiles.assumptions import assumptions
-from kpsim.scenario.kinds import is_sweep
+from kpsim.scenario.kinds import identify
 from kpsim.scenario.resolved import write_resolved
 from tests.golden.curated import LARGE, ROOT, SCENARIOS, differences, unlike
 
@@ -28,7 +28,7 @@ def test_every_scenario_has_its_curated_result(path: Path) -> None:
     kept = ROOT / "results" / path.stem
     assert (kept / "manifest.json").is_file(), "make results"
     assert list((kept / "figures").glob("*.svg"))
-    if is_sweep(path):
+    if identify([path]).is_sweep:
         assert (kept / "sweep.csv").is_file()
         return
     manifest = json.loads((kept / "manifest.json").read_text(encoding="utf-8"))
