@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import Cluster, Names, PodState, ServiceColumns, string_order
-from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout
+from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout, Notice
 from kpsim.datapath.batch import lindley
 from kpsim.profiles.costs import load_profile
 from kpsim.proxy.contract import Mode, PacketState, Steps, SyncCounts, SyncKind
@@ -347,7 +347,8 @@ def test_a_wrong_list_would_be_noticed(mode: str) -> None:
     cluster = replace(
         _plain(3), initial=2
     )  # the third Service comes with the row: modes without rules for endpoints see it
-    log = DeliveryLog([Delivery(0, 0, 1, 2, 1, (0, 1), 2, 2, -1, (), creates=True)])
+    told = Notice(2, (0, 1), 2, 2, -1, (), creates=True)
+    log = DeliveryLog([Delivery.of(told, index=0, sent_ns=0, spread_ns=1, size=1)])
     case = Case(cluster, log, np.arange(3), create(ProxyParams(mode=mode)))
     without = Timeline(cluster, DeliveryLog(), case.mode, case.order)
     assert without.own_total[0] != sum(programmed(case, 1).own.values())
