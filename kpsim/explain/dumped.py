@@ -13,7 +13,7 @@ from kpsim.dumps.walk.journey import Journey, follow
 from kpsim.dumps.walk.node import DumpedNode, read_node
 from kpsim.errors import InputError, Place, Problem
 from kpsim.explain.story import OUTSIDE, VERDICTS, PacketStory, address, named, sent, socket
-from kpsim.proxy.node import ip_port
+from kpsim.proxy.node import ip_port, some_pod
 from kpsim.proxy.rules import Packet
 
 UNKNOWN = {4: "192.0.2.1", 6: "2001:db8::1"}  # documentation's addresses, for a node whose own nobody told
@@ -105,7 +105,7 @@ def _source(dumped: DumpedNode, text: str, family: int, mine: Sequence[str], sai
     if text != "pod":
         return address(text, "--from")
     if dumped.pod_range and ipaddress.ip_network(dumped.pod_range, strict=False).version == family:
-        return str(ipaddress.ip_network(dumped.pod_range, strict=False)[-2])
+        return some_pod(dumped.pod_range)
     taken = {ip for found in dumped.findings.ports.values() for ip, _ in found.endpoints}
     pod = _neighbour([ip for ip in taken if ipaddress.ip_address(ip).version == family], family)
     said.append(f"The range of Pods is not in the dump: {pod} stands for a Pod (--from takes an address).")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 import numpy as np
@@ -14,8 +14,7 @@ from kpsim.kube.objects import ResolvedService, Service
 from kpsim.kube.resolve import resolve
 from kpsim.kube.service.hints import AUTOMATIC
 from kpsim.proxy.params import ProxyParams
-from kpsim.proxy.rules import NodeView
-from kpsim.proxy.states import node_config, port_info
+from kpsim.proxy.states import NodeView, node_config, port_info
 from kpsim.proxy.sync.timeline import leaving_at_start, usable_at_start
 from kpsim.scenario.model import Scenario
 from kpsim.units import Bools
@@ -63,6 +62,7 @@ class Subject:
         """What a node holds for service port ``q`` alone."""
         cluster, node = self.cluster, self.node or self.cluster.node_name(0)
         config = node_config(cluster, node, self.pod_cidr, self.kube_proxy, self.kubernetes_version)
+        config = replace(config, as_counted=True)
         leaving = {self.row: leaving_at_start(cluster).get(self.row, ())}
         usable = {self.row: self.pods}
         return NodeView(cluster, usable, np.array([q]), cluster.pod_ip, config, leaving=leaving, here=self._here())

@@ -10,10 +10,12 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from kpsim.kube.objects import EndpointSlice, KubeObjects, Service
 from kpsim.proxy.params import PRIMARY, IpvsSettings
 
+ANY_PODS = "10.0.0.0/8"  # where nothing says what Pods are
 LATEST = (1, 34)  # the Kubernetes whose structure is modelled where nothing is said of a version
 
 
@@ -63,6 +65,7 @@ class NodeConfig:
     conntrack_tcp_be_liberal: bool = False
     firewall_chain: bool = True  # kube-proxy writes KUBE-FIREWALL (1.27 and later)
     node_through_firewall: bool = True  # a node inside a Service's source ranges has a way through its KUBE-FW
+    as_counted: bool = False  # endpoints and protocols as closed forms count them, where a kube-proxy differs
     ipvs_scheduler: str = "rr"
     ipvs: IpvsSettings = IpvsSettings()
     conntrack_max: int = 0  # connections the kernel is told to track; 0 leaves what it has
@@ -93,6 +96,12 @@ class NodeConfig:
     def is_local(self, ip: str) -> bool:
         """Whether ``ip`` is one of the node's own addresses, loopback included."""
         return ipaddress.ip_address(ip).is_loopback or ip in self.node_ips or ip in self.local_ips
+
+
+@lru_cache(maxsize=64)
+def some_pod(cidr: str | None) -> str:
+    """Return an address in the range of Pods, near its end, where no real Pod is likely to be."""
+    return str(ipaddress.ip_network(cidr or ANY_PODS, strict=False)[-2])
 
 
 def ip_port(ip: str, port: int) -> str:

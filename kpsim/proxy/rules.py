@@ -1,7 +1,7 @@
 """Rules as data: what one node has in its kernel, in kube-proxy's own names and order.
 
-A :class:`RuleSet` holds netfilter chains, IPVS virtual servers, or both.  It is what `explain` prints, what the
-reference engine's packets walk, and what the tools' text is made of.
+A :class:`RuleSet` holds netfilter chains; modes that have other things too add them in a class of their own.  It is
+what `explain` prints, what the reference engine's packets walk, and what the tools' text is made of.
 """
 
 from __future__ import annotations
@@ -12,55 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from kpsim.cluster.columns import Cluster, dotted
-from kpsim.proxy.node import EndpointInfo, NodeConfig, PortState
-from kpsim.proxy.states import port_info
-from kpsim.units import I64, U32, Bools
-
 FILTER = " (filter)"
+ALIKE_SHOWN = 3  # of rules or chains of one kind, to people who look
 REFUSED = -1  # instead of a Pod: nobody can serve it
 DROPPED = -2  # a Local policy leaves nobody on this node
-
-
-@dataclass(frozen=True, slots=True)
-class NodeView:
-    """What kube-proxy on one node holds when a sync starts."""
-
-    cluster: Cluster
-    usable: Mapping[int, Sequence[int]]  # Service -> Pods that can serve it; Services it does not know are absent
-    order: I64  # service ports in the order in which they are visited
-    pod_ip: U32  # of every Pod of the run
-    config: NodeConfig = NodeConfig(node_through_firewall=False)  # the closed forms know no node's own address
-    leaving: Mapping[int, Sequence[int]] = field(default_factory=dict)  # Pods that a Local policy may fall back to
-    here: Bools | None = None  # which Pods of the run are on this node; ``None``: none of them
-
-    def port_states(self) -> Iterator[PortState]:
-        """Known service ports with the endpoints that may serve them, in visiting order."""
-        for q in self.known_ports():
-            s, target = int(self.cluster.port_service[q]), int(self.cluster.port_target[q])
-            endpoints = tuple(
-                EndpointInfo(
-                    ip=dotted(int(self.pod_ip[p])),
-                    port=target,
-                    ready=ready,
-                    terminating=not ready,
-                    local=self.here is not None and bool(self.here[p]),
-                    pod=p,
-                )
-                for pods, ready in ((self.usable[s], True), (self.leaving.get(s, ()), False))
-                for p in pods
-            )
-            yield PortState(port_info(self.cluster, q), endpoints, s, q)
-
-    def known_ports(self) -> list[int]:
-        """Service ports kube-proxy programs, in visiting order."""
-        services = self.cluster.port_service
-        proxied = self.cluster.services.proxied
-        return [int(q) for q in self.order if int(services[q]) in self.usable and proxied[services[q]]]
-
-    def address(self, port: int, pod: int) -> str:
-        """``ip:port`` of an endpoint of a service port."""
-        return f"{dotted(int(self.pod_ip[pod]))}:{int(self.cluster.port_target[port])}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,22 +76,6 @@ def _address(option: str, address: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class VirtualServer:
-    """One IPVS virtual server and its real servers, all of weight 1."""
-
-    ip: str
-    port: int
-    protocol: str
-    scheduler: str
-    real_servers: tuple[tuple[str, int], ...]  # ("ip:port", Pod)
-
-    def render(self) -> list[str]:
-        """As ``ipvsadm -Ln`` would print it."""
-        head = f"{self.protocol.upper()}  {self.ip}:{self.port} {self.scheduler}"
-        return [head, *(f"  -> {address:<28} Masq    1" for address, _ in self.real_servers)]
-
-
-@dataclass(frozen=True, slots=True)
 class RuleSet:
     """Everything kube-proxy put on one node.
 
@@ -144,17 +83,14 @@ class RuleSet:
     """
 
     chains: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
-    virtual_servers: Mapping[tuple[str, str, int], VirtualServer] = field(default_factory=dict)
-    dispatch: int = 0  # rules (or virtual servers) that lead to a service port
+    dispatch: int = 0  # rules (or whatever a mode has in their place) that lead to a service port
     own: Mapping[int, int] = field(default_factory=dict)  # Service -> its other rules
     owner: Mapping[str, str] = field(default_factory=dict)  # chain -> the Service it belongs to, "namespace/name"
-    view: NodeView | None = None
 
     @property
     def present(self) -> int:
-        """What :meth:`Mode.rules_present` counts in closed form: rules of the nat table, virtual and real servers."""
-        servers = sum(1 + len(server.real_servers) for server in self.virtual_servers.values())
-        return self.count("nat") + servers
+        """What :meth:`Mode.rules_present` counts in closed form: rules of the nat table, or what a mode has instead."""
+        return self.count("nat")
 
     def count(self, table: str) -> int:
         """Rules in one netfilter table."""
@@ -199,3 +135,19 @@ def chain_name(kind: str, service_port: str, protocol: str, endpoint: str = "") 
     """
     digest = hashlib.sha256(f"{service_port}{protocol.lower()}{endpoint}".encode()).digest()
     return f"KUBE-{kind}-{base64.b32encode(digest).decode()[:16]}"
+
+
+def table_and_chain(name: str) -> tuple[str, str]:
+    """Return the table and the name of a chain as :attr:`RuleSet.chains` is keyed."""
+    chain, _, table = name.partition(" (")
+    return table.rstrip(")") or "nat", chain
+
+
+def few(lines: Sequence[str], what: str) -> Iterator[str]:
+    """Yield the first lines and the last, and how many there are between."""
+    if len(lines) <= 2 * ALIKE_SHOWN + 1:
+        yield from lines
+        return
+    yield from lines[: ALIKE_SHOWN + 1]
+    yield f"… {len(lines) - ALIKE_SHOWN - 2:,} more {what} …"
+    yield lines[-1]

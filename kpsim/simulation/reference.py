@@ -49,7 +49,7 @@ def run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pa
     most = int(mode.rule_counts(cluster.services, EndpointCounts(one, one, 0 * one)).dispatch.sum())
     most_endpoints = int(np.diff(cluster.endpoint_offset).max(initial=0)) + len(replication.changes)
     prices = PacketPrices.compile(mode, costs, most, most_endpoints)
-    packets = PacketProcesses(env, cluster, mode, prices, proxies[4], replication.connections, replication.windows)
+    packets = PacketProcesses(env, prices, proxies[4], replication.connections, replication.windows)
     env.run()
     outcomes = packets.outcomes(replication.changes.pod_gone_ns, replication.changes.outages)
     whole = [(replication.connections, outcomes)]

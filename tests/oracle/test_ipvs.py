@@ -21,13 +21,13 @@ from kpsim.cluster.columns import ServiceColumns
 from kpsim.modes.ipvs.ipsets import SETS, kernel_name
 from kpsim.modes.ipvs.mode import Ipvs
 from kpsim.modes.ipvs.program import IpvsRules, node_port_addresses, program
-from kpsim.modes.ipvs.sync import Kernel, expire, sync
 from kpsim.modes.ipvs.text import address_lines, ipset_lines, iptables_lines, ipvsadm_lines, script_lines
 from kpsim.modes.ipvs.tracer import IpvsTrace, trace
 from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, port_states
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.rules import FILTER, Packet
+from tests.models.ipvs_sync import Kernel, expire, sync
 from tests.oracle.inputs import Case, cases, config_of, objects_of
 
 CASES = list(cases("ipvs"))
@@ -429,7 +429,7 @@ def test_the_closed_form_counts_every_address_of_a_node() -> None:
     config = replace(NODE, local_ips=("192.168.99.11",))
     params = ProxyParams(mode="ipvs")
     every = [port(**DOOR), port(**FRONT, node_port=3002), port(external_ips=("5.6.7.8",))]
-    rules = [Ipvs(params).exact([state], config) for state in every]
+    rules = [Ipvs(params).program([state], config).rules for state in every]
     counts = Ipvs(params, node=config).rule_counts(COLUMNS, EndpointCounts.elsewhere(np.full(3, 2)))
     assert counts.dispatch.tolist() == [at.dispatch for at in rules] == [1 + 3, 2 + 3, 2]
     assert counts.own.tolist() == [at.own[0] for at in rules]

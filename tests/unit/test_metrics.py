@@ -13,7 +13,6 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.errors import InputError
-from kpsim.modes.iptables.writer import RuleWriter
 from kpsim.profiles.metrics import load_catalogue
 from kpsim.proxy.params import FaultParams, ProxyParams
 from kpsim.proxy.states import exact_states, node_config
@@ -22,6 +21,7 @@ from kpsim.scenario.model import RunParams, Scenario
 from kpsim.scrape import Scrape, scrape
 from kpsim.simulation import ModeRun, build_cluster, prepare, run_mode
 from kpsim.traffic.params import TrafficParams
+from tests.models.iptables_writer import RuleWriter
 
 S = 1_000_000_000
 SYNC = [0.001 * 2**i for i in range(15)]

@@ -28,7 +28,7 @@ from kpsim.modes.ipvs import Ipvs
 from kpsim.proxy.contract import PacketState, Stage, Steps
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.registry import MODES, ModeEntry, temporarily
-from kpsim.proxy.rules import DROPPED, REFUSED, RuleSet, Walk
+from kpsim.proxy.rules import DROPPED, REFUSED
 from kpsim.report.directory import write_report
 from kpsim.report.style import mode_style
 from kpsim.report.tables import summary_document
@@ -297,9 +297,6 @@ class Toy(Ipvs):
 
     def select(self, draw: I64, turn: I64, endpoints: I64) -> I64:  # noqa: ARG002 - the contract's arguments
         return np.zeros_like(np.asarray(endpoints))
-
-    def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:  # noqa: ARG002 - as above
-        return super().walk(rules, port, draw, 0)
 
     def stages(self, state: PacketState) -> tuple[Stage, ...]:
         if state == PacketState.LATER:

@@ -18,7 +18,7 @@ from kpsim.modes.ipvs.chains import chains_for
 from kpsim.modes.ipvs.ipsets import SETS, entries_of
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, categorize, ip_port
 from kpsim.proxy.params import PRIMARY
-from kpsim.proxy.rules import RuleSet, VirtualServer
+from kpsim.proxy.rules import RuleSet
 
 Key = tuple[str, str, int]
 """What IPVS hashes to find a virtual server: protocol, address, port."""
@@ -61,11 +61,10 @@ class VirtualService:
         """Scheduler flags as ipvsadm names them: Maglev hashing counts the port in, else one client has one server."""
         return "mh-port" if self.scheduler == "mh" else ""
 
-    @property
-    def shown(self) -> VirtualServer:
-        """The virtual server as all modes' rules show one."""
-        servers = tuple((server.address, server.pod) for server in self.real_servers)
-        return VirtualServer(self.ip, self.port, self.protocol, self.scheduler, servers)
+    def render(self) -> list[str]:
+        """As ``ipvsadm -Ln`` would print it and its real servers, all of weight 1."""
+        head = f"{self.protocol.upper()}  {self.ip}:{self.port} {self.scheduler}"
+        return [head, *(f"  -> {server.address:<28} Masq    1" for server in self.real_servers)]
 
     @property
     def settings(self) -> tuple[str, int, str]:
@@ -75,15 +74,17 @@ class VirtualService:
 
 @dataclass(frozen=True, slots=True)
 class IpvsRules(RuleSet):
-    """Everything one sync wants to be there; ``bound`` are the addresses of kube-ipvs0.
-
-    ``services`` are the virtual servers with all their settings, ``virtual_servers`` the same for all who only look.
-    """
+    """Everything one sync wants to be there: virtual servers, sets, chains; ``bound`` are kube-ipvs0's addresses."""
 
     config: NodeConfig = NodeConfig()
     services: Mapping[Key, VirtualService] = field(default_factory=dict)
     sets: Mapping[str, frozenset[str]] = field(default_factory=dict)
     bound: tuple[str, ...] = ()
+
+    @property
+    def present(self) -> int:
+        """Virtual and real servers."""
+        return sum(1 + len(service.real_servers) for service in self.services.values())
 
 
 def node_addresses(config: NodeConfig) -> tuple[str, ...]:
@@ -157,26 +158,18 @@ def program(states: Iterable[PortState], config: NodeConfig) -> IpvsRules:
             barred += [(info.protocol, ip, info.port) for ip in info.load_balancer_vips]
     sets["KUBE-IPVS-IPS"] = set(bound)
     frozen = {name: frozenset(entries) for name, entries in sets.items()}
-    counted = rule_set(claims)
+    served: dict[int, int] = {}
+    for service in claims:  # as a sync visits them: two may claim one place
+        served[service.row] = served.get(service.row, 0) + len(service.real_servers)
     return IpvsRules(
         chains=chains_for(frozen, barred, config),
-        virtual_servers=counted.virtual_servers,
-        dispatch=counted.dispatch,
-        own=counted.own,
+        dispatch=len(claims),
+        own=served,
         config=config,
         services={service.key: service for service in claims},
         sets=frozen,
         bound=tuple(bound),
     )
-
-
-def rule_set(claims: Sequence[VirtualService]) -> RuleSet:
-    """Virtual servers as all modes' rules show them, counted as a sync visits them: two may claim one place."""
-    own: dict[int, int] = {}
-    for service in claims:
-        own[service.row] = own.get(service.row, 0) + len(service.real_servers)
-    shown = {(service.ip, service.protocol, service.port): service.shown for service in claims}
-    return RuleSet(virtual_servers=shown, dispatch=len(claims), own=own)
 
 
 def _node_allowed(info: PortInfo, config: NodeConfig) -> bool:

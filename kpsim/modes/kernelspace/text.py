@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Iterator
 
 from kpsim.modes.kernelspace.policies import HnsEndpoint, LoadBalancer, WindowsRules
-from kpsim.proxy.listing import few
+from kpsim.proxy.rules import few
 
 REMOTE = 1  # the flag of a remote endpoint
 
