@@ -17,7 +17,7 @@ from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.states import NodeView, node_config, port_info
 from kpsim.proxy.sync.timeline import leaving_at_start, usable_at_start
 from kpsim.scenario.model import Scenario
-from kpsim.units import Bools
+from kpsim.units import Bools, Version
 
 NAMES_LOOKED_AT = 20_000
 SHOWN = 5
@@ -36,7 +36,7 @@ class Subject:
     ports: range
     pod_cidr: str
     kube_proxy: ProxyParams
-    kubernetes_version: tuple[int, int]
+    kubernetes_version: Version
     node: str = ""  # whose rules are told; "": those of a node without endpoints of it
 
     @property

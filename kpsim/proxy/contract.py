@@ -18,7 +18,7 @@ from kpsim.errors import InputError, Place, Problem
 from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.rules import Packet, RuleSet, Trace, Walk
-from kpsim.units import I64
+from kpsim.units import I64, Version
 
 Work = Mapping[str, "int | I64"]
 """Counts of what is done, keyed by the profile coefficient that prices one."""
@@ -130,9 +130,9 @@ class Resource:
 class ModeAbout:
     """What ``kpsim modes`` says of a mode: what changed in which release, what is modelled, what is left out."""
 
-    history: tuple[tuple[tuple[int, int], str], ...]
-    modelled: str
-    left_out: str
+    history: tuple[tuple[Version, str], ...] = ()
+    modelled: str = "what its author says"
+    left_out: str = "what its author says"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,6 @@ class Mode(Protocol):
 
     name: str
     family: str  # the block of a cost profile that prices it
-    about: ModeAbout
     scan_rotates: bool  # each sync writes the scanned list in a new order
     falls_back: bool  # a Local list that is empty gives way to the Cluster list, where there is one
     ignores_policies: bool  # every endpoint takes every connection, whatever a Local policy says
@@ -197,7 +196,7 @@ class Mode(Protocol):
     refuses: bool  # a connection to a Service nobody can serve; else nothing answers it
     reports_programming: bool  # it measures network_programming_duration_seconds
 
-    def runner(self, version: tuple[int, int]) -> RunnerSettings:
+    def runner(self, version: Version) -> RunnerSettings:
         """How this mode's syncs are paced in a Kubernetes ``version``."""
         ...
 
@@ -243,5 +242,5 @@ def stories(mode: Mode, programmed: Programmed) -> Stories:
     """Return ``programmed`` as what can be told of it.  Raises :class:`InputError` for a mode that only simulates."""
     if isinstance(programmed, Stories):
         return programmed
-    what, mend = f"mode {mode.name} simulates, but tells nothing of its rules", "choose another mode, or `kpsim run`"
-    raise InputError([Problem(Place(), what=what, mend=mend)])
+    what = f"mode {mode.name} simulates, but tells nothing of its rules: `kpsim run` takes it, this does not"
+    raise InputError([Problem(Place(), what=what)])

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from kpsim.kube.objects import EndpointSlice, KubeObjects, Service
 from kpsim.proxy.params import PRIMARY, IpvsSettings
+from kpsim.units import Version
 
 ANY_PODS = "10.0.0.0/8"  # where nothing says what Pods are
 LATEST = (1, 34)  # the Kubernetes whose structure is modelled where nothing is said of a version
@@ -55,7 +56,7 @@ class NodeConfig:
     local_ips: tuple[str, ...] = ()  # further addresses that are LOCAL, loopback apart
     pod_cidr: str | None = "10.128.0.0/10"
     pod_interface: str = ""
-    kubernetes_version: tuple[int, int] = LATEST
+    kubernetes_version: Version = LATEST
     service_cidrs: tuple[str, ...] = ()
     masquerade_all: bool = False
     masquerade_bit: int = 14

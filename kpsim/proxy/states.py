@@ -14,7 +14,7 @@ from kpsim.cluster.columns import Cluster, Hints, PodState, dotted
 from kpsim.proxy.node import LATEST, EndpointInfo, NodeConfig, PortInfo, PortState, some_pod
 from kpsim.proxy.params import PRIMARY, NodeSettings, ProxyParams
 from kpsim.proxy.rules import Packet
-from kpsim.units import I64, U32, Bools
+from kpsim.units import I64, U32, Bools, Version
 
 SHARED_RANGE = int(ipaddress.IPv4Address("100.64.0.0"))  # 16 addresses a Service
 NODE_RANGE = int(ipaddress.IPv4Address("172.16.0.0"))
@@ -143,7 +143,7 @@ def node_config(
     node: str,
     pod_cidr: str,
     params: ProxyParams = PARAMS,
-    version: tuple[int, int] = LATEST,
+    version: Version = LATEST,
 ) -> NodeConfig:
     """The settings of kube-proxy on ``node``; its address is made up, by number.
 

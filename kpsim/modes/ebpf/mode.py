@@ -43,7 +43,7 @@ from kpsim.proxy.counts import EndpointCounts, PortKind, port_kinds
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.rules import REFUSED, Packet, Trace, Walk, few
-from kpsim.units import I64
+from kpsim.units import I64, Version
 
 FULL_S = 31_536_000.0  # a year: longer than any run, because only an agent that starts writes everything
 CALLS_AN_ENTRY = 2  # a slot: itself, and its affinity match made or deleted; a master: itself, and the reverse NAT
@@ -65,7 +65,7 @@ class Ebpf:
     def __init__(self, params: ProxyParams, backend: str = "legacy") -> None:
         self._params = params
 
-    def runner(self, version: tuple[int, int]) -> RunnerSettings:
+    def runner(self, version: Version) -> RunnerSettings:
         """Events are taken from a buffer at each tick, and maps are pruned every half an hour, in any Kubernetes.
 
         The minimum between syncs stands for the tick: exact on a node that is told something all the time; on an idle

@@ -41,7 +41,7 @@ from kpsim.proxy.counts import EndpointCounts, port_kinds
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.rules import Packet, RuleSet, Trace, Walk
-from kpsim.units import I64
+from kpsim.units import I64, Version
 
 PARTIAL_SYNC_SINCE = (1, 27)  # KEP-3453: alpha and off in 1.26, on in 1.27, always in 1.28
 CONSTANT_RULES = 5  # KUBE-POSTROUTING 3, KUBE-MARK-MASQ 1, the last rule of KUBE-SERVICES 1
@@ -68,7 +68,7 @@ class Iptables:
         self._params = params
         self.family = f"iptables-{backend}"
 
-    def runner(self, version: tuple[int, int]) -> RunnerSettings:
+    def runner(self, version: Version) -> RunnerSettings:
         """Every change asks for a sync; an hour without a full one makes the next one full, before 1.27 each is."""
         defaults = load_defaults()
         minimum = self._params.min_sync_period_s

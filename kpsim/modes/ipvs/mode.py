@@ -45,7 +45,7 @@ from kpsim.proxy.counts import EndpointCounts, port_kinds
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.rules import REFUSED, Packet, Trace, Walk, few
-from kpsim.units import I64
+from kpsim.units import I64, Version
 
 IPTABLES_PROCESSES = len(CHAINS) + len(JUMPS)  # 11 chains and 9 jumps ensured one by one
 IPSET_PROCESSES = 2 * len(SETS)  # 17 sets created if missing, then listed
@@ -71,7 +71,7 @@ class Ipvs:
         self._params = params
         self._node_addresses = len(node_port_addresses(node or NodeConfig()))
 
-    def runner(self, version: tuple[int, int]) -> RunnerSettings:
+    def runner(self, version: Version) -> RunnerSettings:
         """No minimum between syncs by default, and one every syncPeriod even when idle; every sync is full."""
         defaults = load_defaults()
         minimum = self._params.min_sync_period_s

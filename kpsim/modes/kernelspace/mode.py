@@ -45,7 +45,7 @@ from kpsim.proxy.counts import EndpointCounts, port_kinds
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.params import ModePeriods, ProxyParams
 from kpsim.proxy.rules import DROPPED, Packet, Trace, Walk
-from kpsim.units import I64
+from kpsim.units import I64, Version
 
 NEW_RUNNER_SINCE = (1, 34)  # a sync is due after an hour without one, before after syncPeriod
 NEVER_FULL_S = 1_000_000_000.0  # thirty years: nothing ever makes a full sync due
@@ -70,7 +70,7 @@ class Kernelspace:
         self._params = params
         self._settings = params.settings.winkernel
 
-    def runner(self, version: tuple[int, int]) -> RunnerSettings:
+    def runner(self, version: Version) -> RunnerSettings:
         """Periods of iptables' section where this mode has none; until 1.33 a sync every syncPeriod even when idle."""
         defaults = load_defaults()
         lent = next((at for at in self._params.periods if at.mode == "iptables"), ModePeriods("iptables"))

@@ -39,7 +39,7 @@ from kpsim.proxy.counts import EndpointCounts, port_kinds
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.rules import DROPPED, REFUSED, Packet, Trace, Walk, few
-from kpsim.units import I64
+from kpsim.units import I64, Version
 
 CONSTANT_RULES = 22  # in 16 chains; one more where kube-proxy knows the ranges of Service addresses
 EXTERNAL_CHAIN_RULES = 2  # mark, goto
@@ -63,7 +63,7 @@ class Nftables:
     def __init__(self, params: ProxyParams, backend: str = "legacy") -> None:
         self._params = params
 
-    def runner(self, version: tuple[int, int]) -> RunnerSettings:
+    def runner(self, version: Version) -> RunnerSettings:
         """Every change asks for a sync; an hour without a full one makes the next one full."""
         defaults = load_defaults()
         full = defaults.value("kube_proxy.full_sync_period")

@@ -46,7 +46,7 @@ from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.params import ModePeriods, ProxyParams
 from kpsim.proxy.rules import REFUSED, Packet, Rule, Trace, Walk
-from kpsim.units import I64
+from kpsim.units import I64, Version
 
 NODE_PORT_RULES = 3  # KUBE-NODEPORT-CONTAINER, KUBE-NODEPORT-HOST, and one in the filter table
 CONSTANT_PROCESSES = 2 * len(JUMPS)  # five chains, five jumps
@@ -72,7 +72,7 @@ class Userspace:
     def __init__(self, params: ProxyParams, backend: str = "legacy") -> None:
         self._params = params
 
-    def runner(self, version: tuple[int, int]) -> RunnerSettings:
+    def runner(self, version: Version) -> RunnerSettings:
         """Every syncPeriod, changes or not, by the periods of the iptables section; every sync is full."""
         defaults = load_defaults()
         lent = next((at for at in self._params.periods if at.mode == LENT_BY), ModePeriods(LENT_BY))

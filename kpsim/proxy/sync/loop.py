@@ -11,7 +11,7 @@ from kpsim.proxy.contract import Mode, SyncCounts, SyncKind
 from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.proxy.sync.faults import Faults
 from kpsim.proxy.sync.pacing import Pacing, RunnerState
-from kpsim.units import I64, Bools
+from kpsim.units import I64, Bools, Version
 
 RECONCILED_SINCE = (1, 32)
 
@@ -25,7 +25,7 @@ class ConntrackCleanup:
     """
 
     entries: int  # in the node's table
-    version: tuple[int, int]
+    version: Version
 
     def counts(self, udp_changes: int | I64) -> tuple[int | I64, int | I64]:
         """Entries read and processes run, where so many usable endpoints of UDP Services came or went."""
