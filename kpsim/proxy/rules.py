@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -16,6 +17,16 @@ FILTER = " (filter)"
 ALIKE_SHOWN = 3  # of rules or chains of one kind, to people who look
 REFUSED = -1  # instead of a Pod: nobody can serve it
 DROPPED = -2  # a Local policy leaves nobody on this node
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """The first packet of a connection as it meets a node."""
+
+    source: str
+    destination: str
+    port: int
+    protocol: str = "TCP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,17 @@ class Rule:
     pod: int = -1
     endpoint: bool = False  # there is one for each endpoint: large clusters leave its comment out
 
+    def fits(self, packet: Packet, is_local: Callable[[str], bool]) -> bool:
+        """Return whether ``packet`` has the rule's addresses, protocol and port; further matches are not looked at."""
+        return (
+            self.protocol in ("", packet.protocol.lower())
+            and self.port in (0, packet.port)
+            and covers(self.source, packet.source)
+            and covers(self.destination, packet.destination)
+            and (not self.source_type or is_local(packet.source))
+            and (not self.destination_type or is_local(packet.destination))
+        )
+
     def render(self, chain: str, comments: bool = True) -> str:
         """The rule as ``iptables-restore`` takes it."""
         parts = [f"-A {chain}"]
@@ -65,6 +87,23 @@ class Rule:
         parts += [self.options] if self.options else []
         parts += [f"--to-destination {self.to}"] if self.to else []
         return " ".join(parts)
+
+
+@lru_cache(maxsize=4096)
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text, strict=False)
+
+
+def covers(address: str, ip: str) -> bool:
+    """Return whether ``ip`` is what a rule's address (or range, or ``!`` all others) asks for."""
+    if not address:
+        return True
+    negated, bare = address.startswith("!"), address.removeprefix("!")
+    try:
+        inside = bare == ip or ("/" in bare and ipaddress.ip_address(ip) in _network(bare))
+    except ValueError:  # an address that is known by count only
+        inside = False
+    return inside != negated
 
 
 def _address(option: str, address: str) -> str:
@@ -105,16 +144,6 @@ class Walk:
     scanned: int
     tried: int
     met: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Packet:
-    """The first packet of a connection as it meets a node."""
-
-    source: str
-    destination: str
-    port: int
-    protocol: str = "TCP"
 
 
 @dataclass(frozen=True, slots=True)

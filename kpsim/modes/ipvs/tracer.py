@@ -10,14 +10,13 @@ and the choice among real servers: all that have weight are listed.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from kpsim.modes.ipvs.ipsets import SETS, kernel_name, socket_entry
 from kpsim.modes.ipvs.program import IpvsRules, VirtualService
 from kpsim.modes.ipvs.text import server_line
-from kpsim.proxy.rules import FILTER, Packet, Rule, Trace
+from kpsim.proxy.rules import FILTER, Packet, Rule, Trace, covers
 
 INPUT = ("KUBE-IPVS-FILTER", "KUBE-PROXY-FIREWALL", "KUBE-NODE-PORT")  # each jump was put in front of the last
 FORWARD = ("KUBE-PROXY-FIREWALL", "KUBE-FORWARD")
@@ -71,7 +70,7 @@ class _Walk:
     def _matches(self, rule: Rule) -> bool:
         return (
             rule.protocol in ("", self.packet.protocol.lower())
-            and _covers(rule.source, self.packet.source)
+            and covers(rule.source, self.packet.source)
             and all(self._fits(words) for words in _matchers(rule.match))
         )
 
@@ -103,7 +102,7 @@ class _Walk:
         if kind == "hash:ip,port,ip":
             return f"{socket},{last}" in entries
         nets = (entry.removeprefix(f"{socket},") for entry in entries if entry.startswith(f"{socket},"))
-        return any(_covers(net, last) for net in nets)
+        return any(covers(net, last) for net in nets)
 
     def local_type(self, words: list[str]) -> bool:
         """``--src-type LOCAL`` or ``--dst-type LOCAL``."""
@@ -129,14 +128,6 @@ MATCHERS: dict[str, Callable[[_Walk, list[str]], bool]] = {
 def _matchers(match: str) -> Iterator[list[str]]:
     """``-m set --match-set X dst,dst -m addrtype --dst-type LOCAL`` as one list of words a module."""
     return (part.split() for part in match.split("-m ") if part)
-
-
-def _covers(address: str, ip: str) -> bool:
-    """Whether ``ip`` is the address or in the range, or outside the one behind a ``!``."""
-    if not address:
-        return True
-    negated, bare = address.startswith("!"), address.removeprefix("!")
-    return (ipaddress.ip_address(ip) in ipaddress.ip_network(bare, strict=False)) != negated
 
 
 def trace(rules: IpvsRules, packet: Packet) -> IpvsTrace:
