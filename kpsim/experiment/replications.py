@@ -10,7 +10,7 @@ import hashlib
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from kpsim.experiment.answers.limits import limits_of
 from kpsim.experiment.control import control_load, stages_of
 from kpsim.experiment.events import outcome_of
 from kpsim.experiment.guard import check_memory
-from kpsim.experiment.observe import Observations, observe
+from kpsim.experiment.observe import Counts, Observations, observe
 from kpsim.experiment.result import Cdf, Limit, ModeResult, Result
 from kpsim.experiment.workers import working
 from kpsim.measure.intervals import estimate, summarise
@@ -243,7 +243,7 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
         mode=name,
         summaries={m: s for m, s in summaries.items() if s},
         cdfs={m: cdf for m, tallies in batches.items() if (cdf := _cdf(tallies))},
-        counts={key: sum(s.counts[key] for s in seen) for key in seen[0].counts},
+        counts=asdict(Counts.total(s.counts for s in seen)),
         rates={key: estimate([s.rates[key] for s in seen], least=0.0) for key in seen[0].rates},
         by_position=bins_by_position(np.concatenate([s.position for s in seen]), cost_ns),
         position_fixed_s=fixed,

@@ -92,7 +92,10 @@ kind: Scenario
 metadata: {name: bare}
 spec:
   cluster: {nodes: 3, cores: 1}
-  services: [{name: web, count: 3, endpoints: 2}, {name: db, count: 2, endpoints: 1, ports: 2}, {name: idle, count: 1, endpoints: 0}]
+  services:
+    - {name: web, count: 3, endpoints: 2}
+    - {name: db, count: 2, endpoints: 1, ports: 2}
+    - {name: idle, count: 1, endpoints: 0}
   kubeProxy: {mode: bare}
   traffic: {connectionsPerSecondPerNode: 20, packetsPerConnection: 2}
   changes: {churn: {podReplacementsPerSecond: 1}}
@@ -114,7 +117,7 @@ def test_both_engines_give_the_same_syncs_and_packets(scenario: Path) -> None:
     batch, reference = (run_mode(replication, "bare", engine) for engine in ("batch", "reference"))
     assert batch.outcomes.identical(reference.outcomes).all()
     assert len(batch.outcomes.pod) > 100
-    one, other = batch.proxiers[0].trace, reference.proxiers[0].trace
+    one, other = batch.proxiers[0].syncs, reference.proxiers[0].syncs
     assert len(one.start) > 3
     for name in one.__dataclass_fields__:
         assert np.array_equal(getattr(one, name), getattr(other, name)), name

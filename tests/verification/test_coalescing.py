@@ -27,7 +27,7 @@ from kpsim.proxy.contract import RunnerSettings, SyncCounts, SyncKind, Work
 from kpsim.proxy.params import FaultParams, ProxyParams
 from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.proxy.sync.faults import Faults
-from kpsim.proxy.sync.lanes import Arrivals, SyncTrace, run_lanes
+from kpsim.proxy.sync.lanes import Arrivals, SyncTable, run_lanes
 from kpsim.proxy.sync.loop import ConntrackCleanup, SyncLoop
 from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.timeline import Timeline
@@ -102,7 +102,7 @@ def simulate(lam: float, rest_s: float, takes_s: float, version: tuple[int, int]
     return _means(trace, arrivals, horizon, to_ns(takes_s))
 
 
-def _means(trace: SyncTrace, arrivals: Independent, horizon: int, takes_ns: int) -> Seen:
+def _means(trace: SyncTable, arrivals: Independent, horizon: int, takes_ns: int) -> Seen:
     cycle, batch, latency = (np.empty(NODES) for _ in range(3))
     lates = []
     for n in range(NODES):

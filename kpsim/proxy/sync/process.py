@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import simpy
@@ -25,6 +25,17 @@ from kpsim.proxy.sync.loop import SyncLoop
 from kpsim.proxy.sync.pacing import RunnerState
 from kpsim.proxy.sync.timeline import leaving_at_start, usable_at_start
 from kpsim.units import I64, U32
+
+
+class Sync(NamedTuple):
+    """One sync of one node: what :class:`~kpsim.proxy.sync.lanes.SyncTable` holds of it."""
+
+    start: int
+    end: int
+    absorbed: int  # deliveries it knew when it started
+    full: bool
+    failed: bool
+    process_since: int
 
 
 class KubeProxy:
@@ -53,7 +64,7 @@ class KubeProxy:
         self._inbox: list[tuple[int, Delivery]] = []
         self._wake = env.event()
         self.versions = 0
-        self.syncs: list[tuple[int, ...]] = []  # start, end, deliveries absorbed so far, full, failed, process since
+        self.syncs: list[Sync] = []
         self._absorbed = 0
         self._programmed = self._program()
         env.process(self._loop())
@@ -124,7 +135,7 @@ class KubeProxy:
         self._faults.ran(self._state, ran, start, here)
         self._pacing.ran(self._state, ran, start, end, full, cleans, failed)
         since = int(self._state.process_since[0])
-        self.syncs.append((int(start[0]), int(end[0]), self._absorbed, bool(full[0]), bool(failed[0]), since))
+        self.syncs.append(Sync(int(start[0]), int(end[0]), self._absorbed, bool(full[0]), bool(failed[0]), since))
         yield at(self._env, int(end[0]), Rank.SWITCH)
         if not (failed[0] or self._pacing.at_once):
             self._programmed = programmed
