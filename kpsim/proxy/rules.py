@@ -12,11 +12,20 @@ import ipaddress
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 FILTER = " (filter)"
 ALIKE_SHOWN = 3  # of rules or chains of one kind, to people who look
 REFUSED = -1  # instead of a Pod: nobody can serve it
 DROPPED = -2  # a Local policy leaves nobody on this node
+
+
+class PortKey(NamedTuple):
+    """Where a service port is reached: the address, protocol and port that a node looks a packet up by."""
+
+    ip: str
+    protocol: str
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,11 @@ class Packet:
     destination: str
     port: int
     protocol: str = "TCP"
+
+    @property
+    def key(self) -> PortKey:
+        """Return what the packet's destination is looked up by."""
+        return PortKey(self.destination, self.protocol, self.port)
 
 
 @dataclass(frozen=True, slots=True)

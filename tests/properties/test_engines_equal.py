@@ -245,8 +245,8 @@ def as_on_arrival(replication: Replication, run: ModeRun) -> tuple[I64, I64, I64
     )
     connections, every = replication.connections, np.arange(len(replication.connections))
     node = replication.windows.nodes[connections.node]
-    arrived = rules.version(node, connections.arrival_ns)[0]
-    served = rules.version(node, run.outcomes.start_ns[:, 0])[0]
+    arrived = rules.edition(node, connections.arrival_ns)[0]
+    served = rules.edition(node, run.outcomes.start_ns[:, 0])[0]
     cost, pod, _, _ = rules.first_packets(node, arrived, connections, every)
     return arrived, served, cost, pod
 

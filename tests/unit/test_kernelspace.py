@@ -182,7 +182,7 @@ def test_the_second_of_two_for_one_address_and_port_does_not_come_to_be() -> Non
     states = [PortState(one, (HERE,), 0), PortState(two, (THERE,), 1)]
     found = mode().program(states, CONFIG).rules
     assert (len(found.policies), len(found.granted)) == (8, 5)
-    assert found.granted["192.0.2.100", "TCP", 80].service == "ns/one"
+    assert found.granted[Packet("", "192.0.2.100", 80).key].service == "ns/one"
 
 
 # ── A packet's way ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -19,7 +19,7 @@ from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.registry import ModeEntry, temporarily
-from kpsim.proxy.rules import REFUSED, Packet, RuleSet, Walk
+from kpsim.proxy.rules import REFUSED, Packet, PortKey, RuleSet, Walk
 from kpsim.scenario.reader import read
 from kpsim.simulation import build_cluster, prepare, run_mode
 from kpsim.units import I64, Version
@@ -65,14 +65,14 @@ class Bare:
         return turn % np.maximum(endpoints, 1)
 
     def program(self, states: Iterable[PortState], config: NodeConfig, rotation: int = 0) -> BareRules:
-        return BareRules({(s.info.cluster_ip, s.info.protocol, s.info.port): s for s in states})
+        return BareRules({PortKey(s.info.cluster_ip, s.info.protocol, s.info.port): s for s in states})
 
 
 @dataclass(frozen=True)
 class BareRules:
     """The entries of one node."""
 
-    entries: dict[tuple[str, str, int], PortState]
+    entries: dict[PortKey, PortState]
 
     @property
     def rules(self) -> RuleSet:
@@ -82,7 +82,7 @@ class BareRules:
         return RuleSet(dispatch=len(self.entries), own=own)
 
     def walk(self, packet: Packet, draw: int, turn: int) -> Walk:
-        found = [e for e in self.entries[packet.destination, packet.protocol, packet.port].endpoints if e.ready]
+        found = [e for e in self.entries[packet.key].endpoints if e.ready]
         return Walk(found[turn % len(found)].pod if found else REFUSED, 0, 0)
 
 

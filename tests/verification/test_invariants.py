@@ -202,9 +202,9 @@ def test_rule_set_numbers_only_rise(name: str, mode: str) -> None:
                 np.arange(run.proxiers[0].arrivals.rows), np.full(run.proxiers[0].arrivals.rows, node)
             )
         times = np.unique(np.concatenate([[0], ends - 1, ends, ends + 1, [replication.horizon_ns]]))
-        version: I64 = rules.version(np.full(len(times), node), times)[0]
-        assert (np.diff(version) >= 0).all()
-        assert version.tolist() == [int((ends <= t).sum()) for t in times.tolist()]  # at its end a rule set holds
+        edition: I64 = rules.edition(np.full(len(times), node), times)[0]
+        assert (np.diff(edition) >= 0).all()
+        assert edition.tolist() == [int((ends <= t).sum()) for t in times.tolist()]  # at its end a rule set holds
 
 
 # ── Same seed, same bytes ────────────────────────────────────────────────────────────────────────────────────────────

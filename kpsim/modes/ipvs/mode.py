@@ -182,7 +182,7 @@ class ProgrammedIpvs:
             yield f"the scheduler, {server.scheduler}, takes the next of {len(server.real_servers):,} real servers"
 
     def _server(self, packet: Packet) -> VirtualService:
-        return self.rules.services[packet.protocol, packet.destination, packet.port]
+        return self.rules.services[packet.key]
 
     def walk(self, packet: Packet, draw: int, turn: int) -> Walk:
         """Look up a ClusterIP and take the real server whose turn it is."""

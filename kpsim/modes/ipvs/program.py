@@ -18,10 +18,7 @@ from kpsim.modes.ipvs.chains import chains_for
 from kpsim.modes.ipvs.ipsets import SETS, entries_of
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, categorize, ip_port
 from kpsim.proxy.params import PRIMARY
-from kpsim.proxy.rules import RuleSet
-
-Key = tuple[str, str, int]
-"""What IPVS hashes to find a virtual server: protocol, address, port."""
+from kpsim.proxy.rules import PortKey, RuleSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +49,9 @@ class VirtualService:
     row: int = -1  # of its Service in the columns
 
     @property
-    def key(self) -> Key:
+    def key(self) -> PortKey:
         """What a packet is looked up by."""
-        return self.protocol, self.ip, self.port
+        return PortKey(self.ip, self.protocol, self.port)
 
     @property
     def flags(self) -> str:
@@ -77,7 +74,7 @@ class IpvsRules(RuleSet):
     """Everything one sync wants to be there: virtual servers, sets, chains; ``bound`` are kube-ipvs0's addresses."""
 
     config: NodeConfig = NodeConfig()
-    services: Mapping[Key, VirtualService] = field(default_factory=dict)
+    services: Mapping[PortKey, VirtualService] = field(default_factory=dict)
     sets: Mapping[str, frozenset[str]] = field(default_factory=dict)
     bound: tuple[str, ...] = ()
 
@@ -145,7 +142,7 @@ def program(states: Iterable[PortState], config: NodeConfig) -> IpvsRules:
     claims: list[VirtualService] = []
     sets: dict[str, set[str]] = {name: set() for name in SETS}
     bound: dict[str, None] = {}
-    barred: list[Key] = []
+    barred: list[PortKey] = []
     for state in states:
         info = state.info
         allowed = _node_allowed(info, config)
@@ -155,7 +152,7 @@ def program(states: Iterable[PortState], config: NodeConfig) -> IpvsRules:
         bound[info.cluster_ip] = None
         bound |= {ip: None for ip in (*info.external_ips, *info.load_balancer_vips) if ip not in own}
         if info.source_ranges and not allowed:
-            barred += [(info.protocol, ip, info.port) for ip in info.load_balancer_vips]
+            barred += [PortKey(ip, info.protocol, info.port) for ip in info.load_balancer_vips]
     sets["KUBE-IPVS-IPS"] = set(bound)
     frozen = {name: frozenset(entries) for name, entries in sets.items()}
     served: dict[int, int] = {}

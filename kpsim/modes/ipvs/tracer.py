@@ -133,7 +133,7 @@ def _matchers(match: str) -> Iterator[list[str]]:
 def trace(rules: IpvsRules, packet: Packet) -> IpvsTrace:
     """Follow the first packet of a connection through ``rules``."""
     walk = _Walk(rules, packet, packet.destination, packet.port)
-    service = rules.services.get((packet.protocol, packet.destination, packet.port))
+    service = rules.services.get(packet.key)
     walk.chain("KUBE-SERVICES")
     if not walk.is_local(packet.destination):
         return _ended(walk, walk.filter(*FORWARD) or "none")
@@ -159,7 +159,7 @@ def _sent(walk: _Walk, service: VirtualService) -> IpvsTrace:
     ways = [_Walk(walk.rules, walk.packet, server.ip, server.port, walk.marked) for server in servers]
     decided = [way.chain("KUBE-POSTROUTING") for way in ways]
     addresses = tuple(server.address for server in servers)
-    masqueraded = tuple(at for at, verdict in zip(addresses, decided, strict=True) if verdict == "MASQUERADE")
+    masqueraded = tuple(address for address, verdict in zip(addresses, decided, strict=True) if verdict == "MASQUERADE")
     return IpvsTrace(
         "DNAT",
         addresses,

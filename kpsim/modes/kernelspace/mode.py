@@ -73,7 +73,7 @@ class Kernelspace:
     def runner(self, version: Version) -> RunnerSettings:
         """Periods of iptables' section where this mode has none; until 1.33 a sync every syncPeriod even when idle."""
         defaults = load_defaults()
-        lent = next((at for at in self._params.periods if at.mode == "iptables"), ModePeriods("iptables"))
+        lent = next((each for each in self._params.periods if each.mode == "iptables"), ModePeriods("iptables"))
         minimum = self._params.min_sync_period_s or lent.min_sync_period_s
         period = self._params.sync_period_s or lent.sync_period_s or defaults.value("kube_proxy.sync_period")
         return RunnerSettings(
@@ -211,4 +211,4 @@ class ProgrammedKernelspace:
         return Walk(taken.pod, 0, 0, (policy.line(),))
 
     def _load_balancer(self, packet: Packet) -> LoadBalancer | None:
-        return self.rules.granted.get((packet.destination, packet.protocol, packet.port))
+        return self.rules.granted.get(packet.key)

@@ -75,7 +75,7 @@ class Userspace:
     def runner(self, version: Version) -> RunnerSettings:
         """Every syncPeriod, changes or not, by the periods of the iptables section; every sync is full."""
         defaults = load_defaults()
-        lent = next((at for at in self._params.periods if at.mode == LENT_BY), ModePeriods(LENT_BY))
+        lent = next((each for each in self._params.periods if each.mode == LENT_BY), ModePeriods(LENT_BY))
         period = self._params.sync_period_s or lent.sync_period_s or defaults.value("kube_proxy.sync_period")
         minimum = self._params.min_sync_period_s
         if minimum is None:

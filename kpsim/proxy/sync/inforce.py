@@ -9,12 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from kpsim.cluster.changes import NEVER
+from kpsim.proxy.sync import Editions, Nodes, Prefixes
 from kpsim.proxy.sync.lanes import Arrivals, SyncTable
 from kpsim.units import I64
 
 
 class InForce:
-    """The syncs of all nodes read as versions of what is in force: 0 at the start, then one more with each change."""
+    """The syncs of all nodes read as editions of the rules in force: 0 at the start, then one more with each change."""
 
     def __init__(self, syncs: SyncTable, arrivals: Arrivals, at_once: bool, horizon_ns: int) -> None:
         self.syncs, self.arrivals, self.at_once, self.horizon_ns = syncs, arrivals, at_once, horizon_ns
@@ -22,30 +23,30 @@ class InForce:
         self._ends = np.vstack([np.full((1, nodes), -NEVER), syncs.end, np.full((1, nodes), NEVER)])
         self._made = self._last_good() if syncs.failed.any() else None
 
-    def version(self, node: I64, time_ns: I64) -> tuple[I64, I64, I64]:
-        """Version in force at ``time_ns`` on each node, since when, and until when (NEVER for the last)."""
+    def edition(self, node: Nodes, time_ns: I64) -> tuple[Editions, I64, I64]:
+        """Edition in force at ``time_ns`` on each node, since when, and until when (NEVER for the last)."""
         if self.at_once:
             known = self.arrivals.count(time_ns, node, inclusive=True)
             since = np.where(known > 0, self.arrivals.at(known - 1, node), -NEVER)
             return known, since, self.arrivals.at(known, node)
         ends = self._ends
-        version = np.empty(len(node), np.int64)
+        edition = np.empty(len(node), np.int64)
         for n in np.unique(node).tolist():
             here = node == n
-            version[here] = np.searchsorted(ends[1:, n], time_ns[here], side="right")
-        return version, ends[version, node], ends[version + 1, node]
+            edition[here] = np.searchsorted(ends[1:, n], time_ns[here], side="right")
+        return edition, ends[edition, node], ends[edition + 1, node]
 
-    def known(self, version: I64, node: I64) -> tuple[I64, I64]:
-        """How many deliveries a version holds, and the number of the rule set it is."""
+    def known(self, edition: Editions, node: Nodes) -> tuple[Prefixes, Editions]:
+        """How many deliveries an edition holds, and the number of the rule set it is."""
         if self.at_once:
-            return version, version
+            return edition, edition
         if not len(self.syncs.absorbed):
             return np.zeros_like(node), np.zeros_like(node)
-        made = version if self._made is None else self._made[version, node]
+        made = edition if self._made is None else self._made[edition, node]
         return np.where(made > 0, self.syncs.absorbed[np.maximum(made - 1, 0), node], 0), made
 
     def _last_good(self) -> I64:
-        """The last sync that did not fail before each version, counted from 1; (versions, nodes)."""
+        """The last sync that did not fail before each edition, counted from 1; (editions, nodes)."""
         good = np.where(self.syncs.failed, 0, np.arange(1, len(self.syncs.end) + 1)[:, None])
         nothing = np.zeros((1, good.shape[1]), np.int64)
         return np.concatenate([nothing, np.maximum.accumulate(good, axis=0)])

@@ -15,6 +15,7 @@ import numpy as np
 from kpsim.cluster.changes import NEVER
 from kpsim.controlplane.deliveries import Fanout
 from kpsim.proxy.contract import SyncCounts
+from kpsim.proxy.sync import Nodes, Prefixes, Rows
 from kpsim.proxy.sync.faults import Faults
 from kpsim.proxy.sync.loop import ConntrackCleanup, SyncLoop
 from kpsim.proxy.sync.pacing import Pacing, RunnerState
@@ -57,7 +58,7 @@ class Arrivals:
         self._sent, self._spread, self._fanout = sent, spread, fanout
         self.rows = len(sent)
 
-    def at(self, row: I64, node: I64) -> I64:
+    def at(self, row: Rows, node: Nodes) -> I64:
         """Arrival [ns] of row ``row[i]`` at node ``node[i]``; NEVER where there is no such row."""
         if not self.rows:
             return np.full(len(node), NEVER)
@@ -65,7 +66,7 @@ class Arrivals:
         time = self._fanout.arrival_ns(self._sent[inside], self._spread[inside], node)
         return np.asarray(np.where(row < self.rows, time, NEVER))
 
-    def count(self, time: I64, node: I64, *, inclusive: bool) -> I64:
+    def count(self, time: I64, node: Nodes, *, inclusive: bool) -> I64:
         """How many rows have reached ``node[i]`` by ``time[i]`` (a binary search in all lanes at once)."""
         low = np.zeros(len(node), np.int64)
         high = np.full(len(node), self.rows)
@@ -120,7 +121,7 @@ def table_of(rows: Sequence[SyncRow], nodes: int) -> SyncTable:
     return SyncTable(start, end, absorbed, full, failed, since)
 
 
-def _due(pacing: Pacing, state: RunnerState, faults: Faults, asks: Arrivals, answered: I64, node: I64) -> I64:
+def _due(pacing: Pacing, state: RunnerState, faults: Faults, asks: Arrivals, answered: Prefixes, node: Nodes) -> I64:
     """When the runner lets the next sync of each node start [ns]."""
     notice = faults.notice(state, node)
     first = np.minimum(asks.at(answered, node), notice)
@@ -134,7 +135,7 @@ def _due(pacing: Pacing, state: RunnerState, faults: Faults, asks: Arrivals, ans
 
 
 def _counts(
-    timeline: Timeline, before: I64, after: I64, node: I64, cleans: Bools, conntrack: ConntrackCleanup
+    timeline: Timeline, before: Prefixes, after: Prefixes, node: Nodes, cleans: Bools, conntrack: ConntrackCleanup
 ) -> SyncCounts:
     listed, runs = conntrack.counts(timeline.changed_udp_total[after] - timeline.changed_udp_total[before])
     services, own, dispatch = timeline.changed_between(before, after, node)

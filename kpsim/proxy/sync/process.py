@@ -63,7 +63,7 @@ class KubeProxy:
         self._view = NodeView(cluster, self._usable, order, pod_ip, leaving=self._leaving, here=here)
         self._inbox: list[tuple[int, Delivery]] = []
         self._wake = env.event()
-        self.versions = 0
+        self._edition = 0
         self.syncs: list[Sync] = []
         self._absorbed = 0
         self._programmed = self._program()
@@ -111,7 +111,7 @@ class KubeProxy:
         start = np.array([int(self._env.now)])
         changed, endpoint_changes, udp_changes = self._check_out()
         listed, runs = self._sync_loop.conntrack.counts(udp_changes)
-        self.versions += 1
+        self._edition += 1
         programmed = self._program()
         rules = programmed.rules
         endpoints = sum(n * int(self._cluster.services.ports[s]) for s, n in self._held.items())
@@ -131,7 +131,7 @@ class KubeProxy:
             changed_dispatch=self._dispatch_of(changed),
         )
         here, ran = self._here, np.array([True])
-        end, failed = self._sync_loop.end(self._state, start, counts, full, self.versions - 1, here)
+        end, failed = self._sync_loop.end(self._state, start, counts, full, self._edition - 1, here)
         self._faults.ran(self._state, ran, start, here)
         self._pacing.ran(self._state, ran, start, end, full, cleans, failed)
         since = int(self._state.process_since[0])
@@ -169,5 +169,5 @@ class KubeProxy:
         plain = self._mode.program(states, config)
         if not plain.rules.dispatch or not self._mode.scan_rotates:
             return plain
-        draw = int(self._sync_loop.draws.rotation(self.versions)[self._node])
+        draw = int(self._sync_loop.draws.rotation(self._edition)[self._node])
         return self._mode.program(states, config, (draw * plain.rules.dispatch) >> 32)
