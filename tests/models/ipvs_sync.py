@@ -112,8 +112,8 @@ class _Servers:
 
 def _busy(place: Place, connections: Connections) -> bool:
     """Whether a real server must be waited for."""
-    (protocol, _, _), _ = place
-    return protocol != "UDP" and connections.get(place, 0) > 0
+    server, _ = place
+    return server.protocol != "UDP" and connections.get(place, 0) > 0
 
 
 def sync(
