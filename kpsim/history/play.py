@@ -41,7 +41,7 @@ from kpsim.history.workloads import Deployment, StatefulSet, Workload
 from kpsim.profiles.defaults import Defaults, Lag
 from kpsim.ratelimits import TokenBucket
 from kpsim.rng import stream
-from kpsim.units import I64, to_ns
+from kpsim.units import I64, Version, to_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class HistorySettings:
 
     @staticmethod
     def of(
-        defaults: Defaults, churn: ChurnParams, version: tuple[int, int], qps: float | None, burst: int | None
+        defaults: Defaults, churn: ChurnParams, version: Version, qps: float | None, burst: int | None
     ) -> HistorySettings:
         """Kubernetes' defaults under what the scenario says."""
         shutdown = churn.pod_shutdown_s

@@ -19,6 +19,7 @@ from kpsim.scenario.sections.imports import add_rules, proxy_section, take, take
 from kpsim.scenario.sections.modes import built_modes, usual_modes
 from kpsim.scenario.sections.ranges import expand
 from kpsim.scenario.tree import Tree
+from kpsim.units import Version
 
 DEFAULT_TRAFFIC = {"connectionsPerSecondPerNode": 100}
 DEFAULT_CHURN = {"podReplacementsPerSecond": 0.1}
@@ -129,7 +130,7 @@ def _around(
     return build(tree, None, reading, paths[0].parent, name_of(paths[0]))
 
 
-def _version_among(overrides: Sequence[tuple[str, str]]) -> tuple[int, int]:
+def _version_among(overrides: Sequence[tuple[str, str]]) -> Version:
     """The Kubernetes version an override asks for; what is wrong with it is said when the scenario is built."""
     written = dict(overrides).get("kubernetes.version", "")
     found = re.match(r"v?(\d{1,3})\.(\d{1,3})", written.strip("\"'"))
