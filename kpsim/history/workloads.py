@@ -20,7 +20,7 @@ from functools import partial
 
 import numpy as np
 
-from kpsim.history.agenda import Client
+from kpsim.history.client import Client
 from kpsim.history.pods import Pod, PodBook
 from kpsim.history.terms import QUARTER, Ending, IntOrPercent
 
@@ -78,6 +78,10 @@ class Workload:
 
     def heard(self, pod: Pod) -> None:
         """A Pod of it has changed, and the informer has seen it."""
+        raise NotImplementedError
+
+    def roll(self, surge: IntOrPercent = QUARTER, unavailable: IntOrPercent = QUARTER) -> None:
+        """Take a new Pod template."""
         raise NotImplementedError
 
     def scale(self, replicas: int) -> None:
@@ -182,7 +186,7 @@ class Deployment(Workload):
         self._surge = self._unavailable = QUARTER
         self._busy = False
 
-    def roll(self, surge: IntOrPercent, unavailable: IntOrPercent) -> None:
+    def roll(self, surge: IntOrPercent = QUARTER, unavailable: IntOrPercent = QUARTER) -> None:
         """Take a new Pod template."""
         self._surge, self._unavailable = surge, unavailable
         self.sets = [each for each in self.sets if each.wanted or each.active()]
@@ -266,8 +270,8 @@ class StatefulSet(Workload):
         self._outdated: set[int] = set()
         self._busy = False
 
-    def roll(self) -> None:
-        """Take a new Pod template."""
+    def roll(self, surge: IntOrPercent = QUARTER, unavailable: IntOrPercent = QUARTER) -> None:  # noqa: ARG002
+        """Take a new Pod template; there is one Pod too few at a time, whatever a Deployment would do."""
         self._outdated = {pod.number for pod in self.members.values()}
         self._client.hear(self.reconcile)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kpsim.dns.params import DnsParams
 from kpsim.documents import Document, Key
+from kpsim.errors import did_you_mean
 from kpsim.history.events import Setting
 from kpsim.kube.reader import Reading
 from kpsim.kube.validation import ApiServer
@@ -22,7 +23,7 @@ from kpsim.scenario.sections.kubeproxy import check_keys, proxy_params
 from kpsim.scenario.sections.modes import check_modes
 from kpsim.scenario.sections.services import groups_of
 from kpsim.scenario.sections.thresholds import thresholds
-from kpsim.scenario.tree import Tree, did_you_mean
+from kpsim.scenario.tree import Tree
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 CLUSTER: Key = ("spec", "cluster")

@@ -15,7 +15,7 @@ from kpsim.scenario.keys.writing import written
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.schema import API_VERSION, ChangesSection, Compare, Kubernetes, Metadata, ScenarioDocument, Spec
 from kpsim.scenario.sections.events import item_of
-from kpsim.scenario.sections.kubeproxy import proxy_document
+from kpsim.scenario.sections.kubeproxy import kube_proxy_document
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
@@ -43,7 +43,7 @@ def to_document(scenario: Scenario) -> dict[str, Any]:
     metadata = Metadata(scenario.name, scenario.description)
     document = written(ScenarioDocument(API_VERSION, "Scenario", metadata, spec))
     document["spec"] |= {
-        "kubeProxy": proxy_document(scenario.kube_proxy),
+        "kubeProxy": kube_proxy_document(scenario.kube_proxy),
         "objects": list(documents_of(scenario.objects)),
     }
     return document

@@ -16,10 +16,10 @@ from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
 from kpsim.declared import Declared, Form
 from kpsim.dns.params import DnsParams
 from kpsim.proxy.params import FaultParams
-from kpsim.scenario.model import ProfileChoice, RunParams, Version
+from kpsim.scenario.model import ProfileChoice, RunParams
 from kpsim.scenario.sections.events import EVENT_ITEM
 from kpsim.traffic.params import TrafficParams
-from kpsim.units import UnitError
+from kpsim.units import UnitError, Version
 
 if TYPE_CHECKING:
     EventItem = Any  # a class made of the event kinds there are

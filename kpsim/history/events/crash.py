@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from kpsim.declared import Declared
 from kpsim.history.events.event import ServiceEvent
-from kpsim.history.scene import Scene
 from kpsim.units import to_ns
+
+if TYPE_CHECKING:
+    from kpsim.history.scene import Scene  # reading a scenario must not load SimPy
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 
@@ -17,9 +17,11 @@ from kpsim.cluster.columns import Cluster
 from kpsim.cluster.params import ClusterParams, ServiceGroup
 from kpsim.declared import Declared, Form
 from kpsim.errors import InputError
-from kpsim.history.scene import Scene
 from kpsim.history.terms import Ending
 from kpsim.kube.objects import KubeObjects
+
+if TYPE_CHECKING:
+    from kpsim.history.scene import Scene  # reading a scenario must not load SimPy
 
 DEFAULT_NAMESPACE = "default/"
 SERVICE = Form(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
 from kpsim.cluster.columns import Cluster
 from kpsim.declared import Declared
 from kpsim.history.events.event import Event, Objection, Setting, nodes_by_name, objections_to_nodes, several
-from kpsim.history.scene import Scene
 from kpsim.units import to_ns
+
+if TYPE_CHECKING:
+    from kpsim.history.scene import Scene  # reading a scenario must not load SimPy
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from kpsim.declared import SPREAD, Declared
 from kpsim.history.events.event import Objection, ServiceEvent, Setting
-from kpsim.history.scene import Scene
 from kpsim.history.terms import PORTION, QUARTER, Ending, IntOrPercent
-from kpsim.history.workloads import Deployment, StatefulSet
 from kpsim.units import to_ns
+
+if TYPE_CHECKING:
+    from kpsim.history.scene import Scene  # reading a scenario must not load SimPy
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,7 @@ class Rollout(ServiceEvent):
         """Give the Deployment its new template."""
         (workload,) = scene.workloads
         workload.touch(scene.number, self.ending, to_ns(self.warm_up_s))
-        if isinstance(workload, Deployment):
-            workload.roll(self.max_surge, self.max_unavailable)
+        workload.roll(self.max_surge, self.max_unavailable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,5 +65,4 @@ class StatefulSetRollout(ServiceEvent):
         """Give the StatefulSet its new template."""
         (workload,) = scene.workloads
         workload.touch(scene.number, self.ending, to_ns(self.warm_up_s))
-        if isinstance(workload, StatefulSet):
-            workload.roll()
+        workload.roll()

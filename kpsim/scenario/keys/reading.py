@@ -12,9 +12,9 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from kpsim.declared import SPREAD, Declared
 from kpsim.documents import Key, dotted
+from kpsim.errors import did_you_mean
 from kpsim.scenario.complaints import Complaints
 from kpsim.scenario.keys.layout import Entry, below, classes_in, entries, grouped, keys_of, undeclared
-from kpsim.scenario.tree import did_you_mean
 from kpsim.units import UnitError, format_duration, parse_count, parse_duration, parse_number
 
 P = TypeVar("P")

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 from kpsim.declared import Declared
 from kpsim.documents import Key, dotted
+from kpsim.errors import did_you_mean
 from kpsim.history.events import EVENTS, Event, Setting
 from kpsim.scenario.complaints import Complaints
 from kpsim.scenario.model import RunParams
-from kpsim.scenario.tree import did_you_mean
 from kpsim.units import format_duration
 
 KEY: Key = ("spec", "changes", "events")

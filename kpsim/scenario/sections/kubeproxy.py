@@ -9,13 +9,13 @@ Source: staging/src/k8s.io/kube-proxy/config/v1alpha1/types.go.
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 from kpsim.documents import Key, dotted
+from kpsim.errors import did_you_mean, nearest
 from kpsim.proxy.params import (
     DETECT_LOCAL_MODES,
     IPVS_SCHEDULERS,
@@ -40,7 +40,6 @@ from kpsim.scenario.schema import (
     ModeSection,
     WinkernelSection,
 )
-from kpsim.scenario.tree import did_you_mean
 
 KUBE_PROXY = ("spec", "kubeProxy")
 DEFAULT_MODE = "iptables"  # what kube-proxy takes on Linux when mode is empty
@@ -84,10 +83,8 @@ def check_keys(complaints: Complaints) -> None:
             continue
         names = (*known, *MODES) if not section else known
         for name in (name for name in there if name not in names):
-            folded = {word.lower(): word for word in names}
-            near = difflib.get_close_matches(str(name).lower(), list(folded), 1, 0.75)
-            if near:
-                mend = f"did you mean {folded[near[0]]}?"
+            if near := nearest(str(name), names, 0.75):
+                mend = f"did you mean {near}?"
                 complaints.problem((*key, name), "is not a key of kube-proxy's", mend, on_key=True)
             else:
                 complaints.warning(f"{dotted((*key, name))} is not a key of kube-proxy's; it does nothing")
@@ -229,7 +226,7 @@ def _sections(part: KubeProxySection, reader: Reader, complaints: Complaints) ->
     return found
 
 
-def proxy_document(params: ProxyParams) -> dict[str, Any]:
+def kube_proxy_document(params: ProxyParams) -> dict[str, Any]:
     """Return the configuration written back: each mode's periods and marks in its own section, as kube-proxy wants it.
 
     Without ``clusterCIDR`` the cluster's ``podCIDR`` stands for it.
@@ -275,4 +272,4 @@ def _fields(settings: IpvsSettings) -> dict[str, Any]:
 def _written_windows(settings: WinkernelSettings) -> WinkernelSection:
     """A Windows node's settings; which endpoint health checks come from is not kept, only that there is one."""
     forwards = settings.forward_health_check_vip
-    return WinkernelSection(settings.source_vip, settings.enable_dsr, "endpoint" if forwards else None, forwards)
+    return WinkernelSection(settings.source_vip, settings.enable_dsr, "cbr0" if forwards else None, forwards)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kpsim.documents import Key
+from kpsim.errors import did_you_mean
 from kpsim.scenario.complaints import Complaints
-from kpsim.scenario.tree import did_you_mean
-
-Version = tuple[int, int]
+from kpsim.units import Version
 
 
 def built_modes() -> tuple[str, ...]:
