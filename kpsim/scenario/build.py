@@ -12,6 +12,7 @@ from kpsim.history.events import Setting
 from kpsim.kube.reader import Reading
 from kpsim.kube.validation import ApiServer
 from kpsim.profiles.costs import profile_names
+from kpsim.proxy.registry import beyond
 from kpsim.scenario.complaints import Complaints
 from kpsim.scenario.keys.reading import Reader
 from kpsim.scenario.model import Scenario
@@ -91,6 +92,8 @@ def _assemble(
     objectives = thresholds(spec.thresholds, complaints)
     _check(written, complaints)
     version = spec.kubernetes.version
+    chosen = bool(spec.kube_proxy.mode) or spec.compare is not None
+    complaints.warnings += beyond(version, chosen=chosen)
     modes = spec.compare.modes if spec.compare else (proxy.mode,)
     check_modes(modes, proxy.mode, version, complaints, compared=spec.compare is not None)
     groups = groups_of(spec, complaints)

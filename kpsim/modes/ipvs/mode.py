@@ -53,6 +53,24 @@ NETLINK_CALLS_A_SERVER = 3  # get, get again, list its real servers
 SOURCE_HASH = 0x61C88647  # the kernel's multiplicative hash of 32 bits, include/linux/hash.h
 SOURCE_HASH_BITS = 8  # buckets of net/netfilter/ipvs/ip_vs_sh.c, dealt out to the real servers in turn
 
+NEXT = "the next, round robin,"
+SCHEDULERS = {
+    "rr": NEXT,
+    "wrr": f"{NEXT} since all weights are 1,",
+    "lc": "the one with the fewest connections, active ones counting 256 times inactive ones,",
+    "wlc": "the one with the fewest connections for its weight, and all weights are 1: as under lc",
+    "lblc": "the one that this destination address went to before, unless it is overloaded, else the least loaded",
+    "lblcr": "one of those that this destination address went to before, the least loaded of them,",
+    "sh": "the one that a hash of the client's address says",
+    "dh": "the one that a hash of the destination address says, the same for every client,",
+    "mh": "the one that Maglev's table has for a hash of the client's address and port",
+    "sed": "the one with the shortest expected delay, (active connections + 1) / weight,",
+    "nq": "one that is idle, else the one with the shortest expected delay",
+    "fo": "the one of highest weight that is not overloaded, and all weights are 1: the first in the list",
+    "ovf": "the one of highest weight with fewer active connections than its weight, which is 1,",
+}
+COUNTED_SCHEDULERS = ("rr", "wrr", "sh")  # those that the engines know
+
 
 class Ipvs:
     """The mode behind ``--proxy-mode=ipvs``."""
@@ -179,7 +197,10 @@ class ProgrammedIpvs:
         if walk.pod < 0:
             yield "the virtual server has no real servers"
         else:
-            yield f"the scheduler, {server.scheduler}, takes the next of {len(server.real_servers):,} real servers"
+            how = SCHEDULERS[server.scheduler]
+            yield f"the scheduler, {server.scheduler}, takes {how} of {len(server.real_servers):,} real servers"
+            if server.scheduler not in COUNTED_SCHEDULERS:
+                yield "the engines take the next one instead, as under rr: what they say of balance is not this one's"
 
     def _server(self, packet: Packet) -> VirtualService:
         return self.rules.services[packet.key]
