@@ -83,7 +83,7 @@ MODES: dict[str, ModeEntry] = {entry.name: entry for entry in _ENTRIES}
 
 
 def beyond(version: Version, *, chosen: bool = True) -> Iterator[str]:
-    """Yield warnings about a ``version`` that is not known yet, and about its default mode where none was ``chosen``."""
+    """Yield warnings about a ``version`` that is not out yet, and its default mode where none was ``chosen``."""
     if version > LAST_KNOWN:
         later, last = ("{}.{}".format(*each) for each in (version, LAST_KNOWN))
         yield f"Kubernetes {later} is later than {last}, the last known here, and is taken to be like it"

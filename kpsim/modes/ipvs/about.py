@@ -20,11 +20,11 @@ ABOUT = ModeAbout(
         ((1, 43), "removed, as planned"),
     ),
     modelled=(
-        "virtual and real servers, the 17 ipsets, the chains around them, a sync's processes and netlink calls every "
-        "syncPeriod, graceful termination in the rules"
+        "virtual and real servers, the 17 ipsets, the chains around them, a sync's processes by release and netlink "
+        "calls every syncPeriod, an ipset process an entry that comes or goes, addresses on kube-ipvs0"
     ),
     left_out=(
-        "schedulers that look at connections (modelled as rr), persistence and graceful termination in the engines, "
-        "the cost of addresses and entries that come and go"
+        "schedulers that look at connections (modelled as rr), persistence in the engines, real servers of weight 0 "
+        "that are read while they wait for their connections' end, chains before 1.29 in `rules`"
     ),
 )
