@@ -1,4 +1,4 @@
-"""What several commands share: options, the progress bar, colours, and how a result is shown."""
+"""Commands share these options, the progress bar, the colours, and one way to show a result."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from kpsim.units import I64
 
 @dataclass(frozen=True, slots=True)
 class RulesInForce:
-    """Which rules hold where and when: everything the price of a first packet depends on."""
+    """Everything that the price of a first packet depends on: the rules in force by node and time, and their costs."""
 
     cluster: Cluster
     mode: Mode

@@ -69,9 +69,9 @@ class PacketPrices:
         return ((max(self.constant.values()) + steps) * factor >> 10) + 1
 
     def scans(self) -> bool:
-        """Whether a first packet's cost depends on the place of its service port."""
+        """Return True if a first packet's cost depends on the place of its service port."""
         return (PacketState.FIRST, Steps.DISPATCH) in self.tables
 
     def finds_refused(self) -> bool:
-        """Whether a packet that nobody can serve finds its service port all the same, instead of passing every rule."""
+        """Return True if a packet without an endpoint finds its service port, instead of passing every rule."""
         return (PacketState.REFUSED, Steps.DISPATCH) in self.tables

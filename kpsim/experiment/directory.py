@@ -1,4 +1,4 @@
-"""Where a run's files live: written beside their place under a temporary name, and moved there when whole."""
+"""A run's files are written beside their place under a temporary name, and moved there when whole."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ FOLD_AT = 400_000  # latencies gathered before they are counted
 
 @dataclass(slots=True)
 class Counts:
-    """How often something happened in the measured time; the names are those of ``summary.json``."""
+    """Counts of events in the measured time; the names are those of ``summary.json``."""
 
     packets: int = 0
     delivered: int = 0
@@ -80,7 +80,7 @@ class _Batches:
     count: int
 
     def index(self, time_ns: I64) -> I64:
-        """Which stretch each time lies in."""
+        """Return the index of the stretch in which each time lies."""
         share = (time_ns - self.from_ns) * self.count // max(self.until_ns - self.from_ns, 1)
         return np.clip(share, 0, self.count - 1)
 
@@ -201,7 +201,7 @@ def _observe_lookups(
 
 
 def _place(replication: Replication) -> I64:
-    """Where a list would have each service port, for modes that have none."""
+    """Return each service port's place in a list, for modes that have none."""
     place = np.empty(len(replication.order), np.int64)
     place[replication.order] = np.arange(len(replication.order))
     return place

@@ -112,7 +112,7 @@ def _replicate(scenario: Scenario, number: int, engine: str, cluster: Cluster | 
 
 
 def choose_engine(scenario: Scenario) -> tuple[str, str]:
-    """Which engine runs, and why."""
+    """Return the engine's name ("reference" or "batch") and the reason for it."""
     if scenario.run.engine != "auto":
         return scenario.run.engine, "as the scenario asks"
     traffic, run_params = scenario.traffic, scenario.run

@@ -1,4 +1,4 @@
-"""What an experiment found, whole and frozen: the only thing reports, commands and notebooks look at."""
+"""A result is all that an experiment found, frozen: reports, commands and notebooks look at nothing else."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class PositionBin:
 
 @dataclass(frozen=True, slots=True)
 class SyncPoint:
-    """What one sync costs at a size: from the model (``kind`` full or partial) at ``services`` Services of this mix."""
+    """One sync's cost at a size: from the model (``kind`` full or partial) at ``services`` Services of this mix."""
 
     kind: Literal["full", "partial"]
     services: int
@@ -55,7 +55,7 @@ class LoadPoint:
 
 @dataclass(frozen=True, slots=True)
 class EventCourse:
-    """How the Pods an event is about stood over the time of one replication, in steps, (t,) each; and its errors."""
+    """An event's Pods by state over the time of one replication, in steps, (t,) each; and its errors."""
 
     time_s: F64
     old_ready: I64  # Pods that were there when it began
@@ -67,7 +67,7 @@ class EventCourse:
 
 @dataclass(frozen=True, slots=True)
 class EventOutcome:
-    """What one event did to traffic under one mode; seconds count from the event."""
+    """One event's effect on traffic under one mode; seconds count from the event."""
 
     event: str
     at_s: float
@@ -96,7 +96,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class ControlLoad:
-    """What the control plane wrote and sent over time, (t,) each, and what limits it; ``None`` where nothing does."""
+    """The control plane's writes and sent bytes over time, (t,) each, and its limits; ``None`` where nothing limits."""
 
     time_s: F64
     writes_per_s: F64  # of EndpointSlices and Services
@@ -192,5 +192,5 @@ class Result:
 
     @property
     def passed(self) -> bool:
-        """Whether no objective failed."""
+        """Return True if no objective failed."""
         return all(v.passed is not False for v in self.verdicts)

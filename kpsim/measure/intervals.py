@@ -44,7 +44,7 @@ def estimate(values: Sequence[float], pooled: float | None = None, least: float 
 
 
 def supports(n: int, share: float) -> bool:
-    """Whether ``n`` observations are enough to speak of the percentile at ``share``."""
+    """Return True if ``n`` observations are enough to speak of the percentile at ``share``."""
     return round(n * (1 - share), 6) >= BEYOND  # rounded, because 100 (1 - 0.9) is not quite 10 to a float
 
 

@@ -110,5 +110,5 @@ class Tally:
         return np.asarray(np.where(rank < self.zeros, 0.0, found) / per_unit)
 
     def in_unit(self, counted: float) -> float:
-        """What was counted, in the tally's unit."""
+        """Return the counted value in the tally's unit."""
         return counted / COUNTED.get(self.unit, 1.0)

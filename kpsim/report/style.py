@@ -1,4 +1,4 @@
-"""How each proxy mode looks, the same in every figure and table of every report.
+"""Each proxy mode looks the same in every figure and table of every report.
 
 A mode is told by three things at once (colour, marker, dashes), so that it survives a grey printer and every kind of
 colour blindness: the colours are Okabe and Ito's, moved apart in lightness.  A mode nobody has heard of gets a look

@@ -66,7 +66,7 @@ def assemble(
 
 
 def _provenance(scenario: Scenario) -> dict[str, str]:
-    """What another would need to get the same bytes."""
+    """Return versions, platform, profile, seed and hash: everything needed to get the same bytes again."""
     text = write_resolved(scenario)
     packages = {name: version(name) for name in ("numpy", "simpy", "pandas")}
     return {

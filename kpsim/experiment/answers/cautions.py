@@ -1,4 +1,4 @@
-"""What a reader must know before believing a result: connections lost, queues that only grow, modes that end."""
+"""A result comes with cautions: connections lost, queues that only grow, modes that end."""
 
 from __future__ import annotations
 
@@ -44,6 +44,6 @@ def _saturated(limits: Sequence[Limit]) -> list[str]:
 
 
 def _deprecations(scenario: Scenario) -> list[str]:
-    """What whoever picks one of these modes must know about its future."""
+    """Return a sentence about the future of each mode that is deprecated or unusual and has a note."""
     entries = [MODES[name] for name in scenario.modes]
     return [f"{e.name}: {e.note}" for e in entries if e.note and (e.deprecated or not e.usual)]

@@ -1,4 +1,4 @@
-"""What a cluster has of everything that some limit counts, at time zero."""
+"""The census counts everything in a cluster that some limit counts, at time zero."""
 
 from __future__ import annotations
 
@@ -115,6 +115,6 @@ def _digits(numbers: I64) -> I64:
 
 
 def _dotted_letters(ips: I64) -> I64:
-    """How long each address is as people write it."""
+    """Return the number of letters in each address as people write it."""
     octets = [ips >> shift & 255 for shift in (24, 16, 8, 0)]
     return sum((_digits(octet) for octet in octets), np.full(len(ips), 3))

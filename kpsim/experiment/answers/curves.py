@@ -27,7 +27,7 @@ LIVES = 10  # and at least so many connection lifetimes long, so that most of it
 
 
 def _start_counts(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCounts:
-    """What a sync of today's cluster holds."""
+    """Return the counts that a sync of today's cluster holds."""
     n = cluster.initial
     rows = np.arange(n)
     services = cluster.services.take(rows)
@@ -84,7 +84,7 @@ def _scale(counts: SyncCounts, share: float) -> SyncCounts:
 
 
 def extrapolations(cluster: Cluster, mode: Mode, costs: Costs) -> tuple[str, ...]:
-    """Where today's cluster asks for more than was ever measured, and by how much."""
+    """Return a sentence for each cost that today's cluster asks for beyond its largest measured point."""
     counts = _start_counts(cluster, mode, 0)
     asked: dict[str, float] = {}
     for kind in SyncKind:

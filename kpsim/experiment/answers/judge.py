@@ -1,4 +1,4 @@
-"""What the numbers mean for the questions asked: objectives met or not, and one mode against another."""
+"""Numbers are judged here: objectives are met or not, and one mode is compared with another."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _comparison(measure: str, statistic: str, mine: Side, against: Side) -> Comp
 
 
 def _sayable(batches: Sequence[Tally], statistic: str) -> bool:
-    """Whether all batches together support the statistic, as the tables have it."""
+    """Return True if all batches together support the statistic."""
     return statistic == "mean" or supports(sum(b.n for b in batches), QUANTILES[statistic])
 
 

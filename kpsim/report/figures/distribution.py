@@ -1,4 +1,4 @@
-"""How cumulative distributions are drawn: steps over a logarithmic time axis, with the percentiles a run supports."""
+"""Distributions are drawn as steps over a logarithmic time axis, with the percentiles that a run supports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RARE = 0.005  # the smallest share worth stretching the axis for at its left en
 
 
 def usable(cdf: Cdf | None) -> bool:
-    """Whether there is anything to draw."""
+    """Return True if the distribution has anything to draw."""
     return cdf is not None and cdf.value.size > 0 and bool(np.any((cdf.value > 0) & (cdf.share >= _RARE)))
 
 

@@ -1,4 +1,4 @@
-"""How long lookups of names take, as they are written and as absolute names, and the tail of those that lost an answer.
+"""Lookup times are drawn for names as written and as absolute names, with the tail of those that lost an answer.
 
 Lookups do not depend on the proxy mode, so any mode's are everybody's.
 """

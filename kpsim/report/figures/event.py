@@ -40,7 +40,7 @@ def _outcomes(result: Result, index: int) -> dict[str, EventOutcome]:
 
 
 def headline(result: Result) -> str:
-    """How many connections the event costs in each mode, and until when."""
+    """Return a title: the connections that fail in each mode, and until when."""
     index = _which(result)
     if index is None or not result.modes:
         return "No event"
@@ -97,7 +97,7 @@ def picture(result: Result) -> Picture | None:
 
 
 def _end(course: EventCourse, outcomes: dict[str, EventOutcome], at_s: float) -> float:
-    """How long to look: until the last Pod has changed and the last packet has failed."""
+    """Return the end of the time axis [s after the event]: the last Pod has changed and the last packet has failed."""
     errors = [outcome.course.errors_s[1] for outcome in outcomes.values() if outcome.course.errors_s]
     return max(1.08 * (max([float(course.time_s[-1]), *errors]) - at_s), 1.0)
 

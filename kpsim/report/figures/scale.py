@@ -1,4 +1,4 @@
-"""How a latency grows with the size of the cluster: the picture a sweep is run for."""
+"""A latency is drawn against the size of the cluster: the picture a sweep is run for."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _rows(frame: pd.DataFrame, axis: str, measure: str, statistics: Sequence[str
 
 
 def headline(frame: pd.DataFrame, axis: str, measure: str, name: str) -> str:
-    """How many times a percentile grows from the smallest size to the largest, mode by mode.
+    """Return a title: a percentile's growth from the smallest size to the largest, mode by mode.
 
     The highest percentile of those that are known at the most sizes: a claim from end to end needs both ends.
     """

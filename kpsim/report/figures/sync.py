@@ -1,4 +1,4 @@
-"""What one kube-proxy sync costs as the cluster grows, and where it passes the time one would allow it."""
+"""One kube-proxy sync's cost is drawn against the size of the cluster, with the size at which it takes too long."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def seconds_at(points: list[SyncPoint], services: float) -> float | None:
 
 
 def headline(result: Result) -> str:
-    """Where each mode's full sync passes the time allowed."""
+    """Return a title: the size at which each mode's full sync passes the time allowed."""
     bound = allowed_s(result)
     passes: list[tuple[str, float, bool]] = []
     above: list[tuple[str, int]] = []

@@ -39,7 +39,7 @@ class Gain:
 
     @property
     def clear(self) -> bool:
-        """Whether the paired interval leaves out 1."""
+        """Return True if the paired interval leaves out 1."""
         low, high = self.ratio.low, self.ratio.high
         return low is not None and high is not None and (high < 1 or low > 1)
 
@@ -113,7 +113,7 @@ def _by_gain(result: Result, current: str, candidates: list[str]) -> tuple[str |
 
 
 def _slower(result: Result, mode: str, current: str) -> list[str]:
-    """What takes clearly longer with ``mode``: "1.57x [1.56, 1.59] (p99) for first packets"."""
+    """Return the measures that take clearly longer with ``mode``: "1.57x [1.56, 1.59] (p99) for first packets"."""
     clear = [gain for gain in gains(result, mode, current) if gain.clear and gain.ratio.value > 1]
     return [f"{ratio(gain.ratio)} ({gain.statistic}) for {_WORDS[gain.measure]}" for gain in clear]
 

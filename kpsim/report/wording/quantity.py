@@ -106,7 +106,7 @@ def percent(share: float) -> str:
 
 
 def factor(ratio: float) -> str:
-    """How many times: "12x", "1.3x", "0.25x"."""
+    """Return a ratio as text: "12x", "1.3x", "0.25x"."""
     if not math.isfinite(ratio):
         return EMPTY
     return f"{ratio:,.0f}x" if ratio >= 9.95 else f"{ratio:.2g}x"

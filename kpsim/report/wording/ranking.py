@@ -42,12 +42,12 @@ class Ranking:
 
     @property
     def decided(self) -> bool:
-        """Whether best and worst differ beyond their intervals."""
+        """Return True if best and worst differ beyond their intervals."""
         return apart(self.best[1], self.worst[1])
 
 
 def apart(a: Estimate, b: Estimate) -> bool:
-    """Whether two estimates differ: their intervals do not touch, or, without intervals, they are 5 % apart."""
+    """Return True if two estimates differ: disjoint intervals or, without intervals, 5 % between them."""
     if a.low is not None and a.high is not None and b.low is not None and b.high is not None:
         return a.high < b.low or b.high < a.low
     low, high = sorted((a.value, b.value))

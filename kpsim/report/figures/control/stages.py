@@ -1,4 +1,4 @@
-"""Where the time goes from a change of a Pod until its rules are in force: stage after stage, mode by mode."""
+"""The time from a change of a Pod until its rules are in force is drawn stage after stage, mode by mode."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _parts(stages: tuple[Stage, ...]) -> list[tuple[str, float, float]]:
 
 
 def headline(result: Result) -> str:
-    """Which stage takes most of the time, mode by mode."""
+    """Return a title: the stage that takes most of the time in each mode, and its share."""
     said: dict[str, list[str]] = {}
     for mode, found in result.modes.items():
         parts = _parts(found.stages)
