@@ -1,4 +1,4 @@
-"""Which tool printed a text, and what the text shows: nobody is asked for a format."""
+"""The tool that printed a text, and the rules in it, are detected: no user is asked for a format."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FORMATS = ("iptables-save", "iptables -nvL", "ipvsadm -Ln", "ipvsadm -Sn", "/pro
 
 @dataclass(frozen=True, slots=True)
 class RuleDump:
-    """What one text shows: service ports, how many rules there are, who else has some."""
+    """One text shows these service ports and rules, and these rules of others."""
 
     file: str
     formats: tuple[str, ...]
@@ -52,7 +52,7 @@ class RuleDump:
     shown: tuple[Shown, ...] = field(default=(), repr=False, compare=False)  # the rules themselves
 
     def notes(self) -> Iterator[str]:
-        """What a reader of a scenario made from it wants to know of the rules themselves."""
+        """Yield notes on the rules themselves for the reader of a scenario made from them."""
         back_end = f", {self.backend} back end" if self.backend else ""
         yield f"{self.file} is what {' and '.join(self.formats)} printed{back_end}."
         for table, counts in _by_table(self.rules_by_chain).items():
@@ -126,7 +126,7 @@ def merged(findings: Iterator[Findings] | Sequence[Findings], services: Sequence
 
 
 def gaps(dumps: Sequence[RuleDump]) -> Iterator[str]:
-    """What several dumps of one cluster do not show together, and what would."""
+    """Yield the gaps that several dumps of one cluster leave together, and the commands that fill them."""
     for dump in dumps:
         if dump.elsewhere and not any(other.findings.ports for other in dumps):
             yield f"{dump.file}: no rule of a Service is in it: {dump.elsewhere}"
@@ -137,7 +137,7 @@ def gaps(dumps: Sequence[RuleDump]) -> Iterator[str]:
 
 
 def _elsewhere(text: str) -> str:
-    """Where Services' rules are, as far as a text that has none says."""
+    """Return a hint to the place of Services' rules, as far as a text that has none says."""
     if "KUBE-CLUSTER-IP" in text:
         return "kube-proxy runs in ipvs mode; add what ipvsadm -Ln prints"
     if "jump KUBE-S" in text or '"KUBE-S' in text:

@@ -1,4 +1,4 @@
-"""What rules show of Services: ports, addresses and endpoints, gathered rule by rule and dump by dump.
+"""Rules show Services' ports, addresses and endpoints, gathered rule by rule and dump by dump.
 
 The same Service may be met in several tables, IP families, nodes and formats; everything known about a service port
 comes together here and leaves as Kubernetes objects.
@@ -41,7 +41,7 @@ class PortFindings:
         self.endpoints[canonical(ip), port] = node or self.endpoints.get((canonical(ip), port), "")
 
     def take(self, other: PortFindings) -> None:
-        """What another dump shows of the same service port."""
+        """Add another dump's findings on the same service port."""
         self.port = self.port or other.port
         self.node_port = self.node_port or other.node_port
         self.health_check_node_port = self.health_check_node_port or other.health_check_node_port
@@ -61,7 +61,7 @@ class Findings:
     ports: dict[Key, PortFindings] = field(default_factory=dict)
 
     def at(self, namespace: str, name: str, port_name: str, protocol: str) -> PortFindings:
-        """What is known of a service port, to be added to."""
+        """Return the findings on a service port, to be added to."""
         return self.ports.setdefault((namespace, name, port_name, protocol.upper()), PortFindings())
 
     def take(self, other: Findings, names: Mapping[Address, Key] | None = None) -> None:
@@ -78,7 +78,7 @@ class Findings:
 
     @staticmethod
     def nameless(key: Key) -> bool:
-        """Whether only addresses are known of a service port."""
+        """Return True if only addresses are known of a service port."""
         return key[0] == NAMELESS
 
     @property

@@ -1,4 +1,4 @@
-"""Who else's rules a packet meets beside kube-proxy's: network plugins, firewalls, container runtimes.
+"""A packet meets rules of others beside kube-proxy's: network plugins, firewalls, container runtimes.
 
 kube-proxy hooks its chains into netfilter's built-in ones with a jump.  Rules of others that stand there before its
 first jump or after it are met by every packet of that hook, and so are the rules of chains they jump to without any
@@ -37,7 +37,7 @@ class Hook:
 
 
 def own(chain: str) -> bool:
-    """Whether a chain is kube-proxy's (or kubelet's)."""
+    """Return True if a chain is kube-proxy's (or kubelet's)."""
     return bool(_OWN.fullmatch(chain))
 
 
@@ -62,7 +62,7 @@ def _beside(chains: Mapping[str, Sequence[Rule]], rules: Sequence[Rule]) -> tupl
 
 
 def _met(chains: Mapping[str, Sequence[Rule]], rules: Sequence[Rule], above: frozenset[str]) -> tuple[int, bool]:
-    """How many rules of others every packet meets among these, and whether none goes on behind them."""
+    """Return (rules of others that every packet meets among these, True if no packet goes on behind them)."""
     count = 0
     for rule in rules:
         if own(rule.target):

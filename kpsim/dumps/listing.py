@@ -1,4 +1,4 @@
-"""What ``iptables -nvL`` and its kin print for people, read back as the rules that ``iptables-save`` would print.
+"""``iptables -nvL`` and its kin print for people; this reads it back as the rules of ``iptables-save``.
 
 Tables are not named in a listing; their built-in chains tell them apart, and a file may hold several in a row.  With
 packet counters or without, with line numbers or without, protocols as names or (since 1.8.9) as numbers.
@@ -120,7 +120,7 @@ def _rule(columns: dict[str, str | None]) -> Rule:
 
 
 def _with_rest(parts: Parts, target: str, rest: str) -> Rule:
-    """What stands behind the addresses: matches that decide a way, matches kept as text, options of the target."""
+    """Return the rule with the text behind its addresses: matches that decide, those kept as text, options."""
     options: list[str] = []
     steps: tuple[tuple[str, Callable[[re.Match[str]], None]], ...] = (
         (r" (?:tcp|udp|sctp) dpt:(\d+)(?= )", lambda found: setattr(parts, "port", int(found[1]))),

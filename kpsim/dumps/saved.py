@@ -53,7 +53,7 @@ class Tables:
 
 
 def rule_set(text: str) -> RuleSet:
-    """What ``iptables-save`` printed, as rules that a packet can be traced through."""
+    """Return the rules in ``iptables-save``'s output, as a set that a packet can be traced through."""
     return as_rule_set(read_saved(text))
 
 
@@ -111,7 +111,7 @@ def _backend(text: str) -> str:
 
 
 def table_of(chains: Mapping[str, object]) -> str:
-    """Which table has these chains, where nobody says: the built-in ones tell."""
+    """Return the table that has these chains, where the text does not name it: the built-in ones tell."""
     if "FORWARD" in chains:
         return "mangle" if "PREROUTING" in chains else "filter"
     if "POSTROUTING" in chains or any(SERVICE_CHAIN.match(name) for name in chains):
@@ -157,7 +157,7 @@ def _bare(address: str) -> str:
 
 @dataclass(slots=True)
 class Parts:
-    """What was read of a rule so far, in either of iptables' two ways to print it."""
+    """A rule's parts read so far, in either of iptables' two ways to print it."""
 
     comment: str = ""
     destination: str = ""
@@ -235,7 +235,7 @@ def _rule(words: Sequence[str]) -> Rule:
 
 
 def _begins(words: Sequence[str], at: int) -> bool:
-    """Whether something new begins here, negated or not."""
+    """Return True if a new option begins here, negated or not."""
     return words[at] in _STARTS or (words[at] == "!" and at + 1 < len(words) and words[at + 1] in _STARTS)
 
 

@@ -25,7 +25,7 @@ _KNOWN = re.compile(r"ip6? saddr @(\S+) goto")
 
 
 def is_kube_proxys(table: NftTable) -> bool:
-    """Whether a table is kube-proxy's own."""
+    """Return True if a table is kube-proxy's own."""
     return table.name == "kube-proxy"
 
 
@@ -130,7 +130,7 @@ class _Reader:
                 found.add_endpoint(ip, port, self._node if said[1] == "local" else "")
 
     def _endpoints(self, rule: str) -> Iterator[tuple[str, int]]:
-        """Where a rule of a Service's chain leads: itself, or by way of endpoints' chains."""
+        """Yield the endpoints (ip, port) that a rule of a Service's chain leads to: itself, or by endpoints' chains."""
         if "dnat" in rule:
             yield from _destinations(rule)
         for chain in _LEADS.findall(rule):
@@ -182,7 +182,7 @@ def hooks_in(ruleset: Ruleset) -> tuple[Hook, ...]:
 
 
 def _met(table: NftTable, chain: Chain, above: frozenset[str]) -> int:
-    """How many rules of a chain every packet meets, with those of chains it jumps to without a condition."""
+    """Return the number of a chain's rules that every packet meets, those behind unconditional jumps included."""
     count = 0
     for rule in chain.rules:
         count += 1

@@ -1,4 +1,4 @@
-"""What a Pod's lookup of a name does, step by step: each name tried, what is asked, what is answered, what it costs."""
+"""A Pod's lookup of a name is told step by step: each name tried, its question, its answer, its cost."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _check(name: str, namespace: str, ndots: int) -> None:
 
 
 def _final(answer: Answer, asked: str) -> bool:
-    """Whether the search ends here: something was found, or the name as it was asked for went to the upstream."""
+    """Return True if the search ends here: an answer was found, or the name as asked went to the upstream."""
     as_asked = answer.name == asked.rstrip(".") and "." in answer.name
     return answer.outcome == "found" or (answer.outcome == "forwarded" and as_asked)
 
@@ -212,7 +212,7 @@ def _notes(steps: Sequence[NameTried], every: Sequence[Answer], times: CacheTime
 
 
 def _about(every: Sequence[Answer], zone: Zone) -> str:
-    """What is worth knowing of the Service that was found, or whose endpoints were not."""
+    """Return a note on the Service found, if its endpoints are not ready; "" otherwise."""
     name = next((answer.service for answer in every if answer.service), "")
     namespace, _, bare = name.partition("/")
     found = zone.find(namespace, bare) if name else None

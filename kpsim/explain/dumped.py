@@ -135,7 +135,7 @@ def _destination(dumped: DumpedNode, text: str, protocol: str) -> tuple[str, int
 
 
 def _addresses(found: PortFindings) -> list[str]:
-    """Where a service port is reached, its ClusterIP first."""
+    """Return the addresses that a service port is reached at, its ClusterIP first."""
     return [*found.cluster_ips, *found.load_balancer_ips, *found.external_ips] if found.port else []
 
 

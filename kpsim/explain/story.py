@@ -1,4 +1,4 @@
-"""What is told of a packet, whoever traced it: its shape, the words for a verdict, and how addresses are asked for."""
+"""Every packet's story has this shape, these words for a verdict, and these questions for addresses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VERDICTS = {
 
 @dataclass(frozen=True, slots=True)
 class PacketStory:
-    """What happens to a packet, in sentences."""
+    """A packet's way through a node, in sentences."""
 
     headline: str
     met: tuple[str, ...]
@@ -30,7 +30,7 @@ class PacketStory:
 
 
 def sent(endpoints: tuple[str, ...], masqueraded: bool) -> str:
-    """Where a packet goes and whom the endpoint takes for its sender."""
+    """Return a packet's destination and the sender that its endpoint sees, in words."""
     how = "masqueraded: the endpoint sees the node's address" if masqueraded else "the endpoint sees the client"
     return f"sent to {' or '.join(endpoints)}, {how}"
 

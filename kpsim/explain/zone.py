@@ -72,7 +72,7 @@ def _grown(cluster: Cluster, row: int, kind: str) -> ResolvedService:
 
 
 def _owner(cluster: Cluster, ip: str) -> tuple[str, str, Endpoint | None] | None:
-    """Whose ClusterIP an address is, among the Services of groups."""
+    """Return (namespace, name, None) of the Service of a group that has this ClusterIP; None without one."""
     for row in range(cluster.initial):
         if cluster.services.proxied[row] and dotted(int(cluster.services.cluster_ip[row])) == ip:
             namespace, _, name = cluster.names[row].partition("/")

@@ -1,4 +1,4 @@
-"""What a proxy mode must say about itself; the engines know no mode, and a mode knows no engine, clock or generator.
+"""A proxy mode keeps this contract; the engines know no mode, and a mode knows no engine, clock or generator.
 
 A mode answers in *counts*: how many rules, how many netlink calls.  The profile prices counts, so no mode contains a
 second.  Counts are plain integers or arrays of them; every formula is written once and serves both.
@@ -25,7 +25,7 @@ Work = Mapping[str, "int | I64"]
 
 
 class PacketState(StrEnum):
-    """What a packet is to the node it meets."""
+    """A node meets a packet in one of these states."""
 
     FIRST = "first"  # of a connection, to a Service with a usable endpoint
     LATER = "later"  # conntrack knows the connection
@@ -33,7 +33,7 @@ class PacketState(StrEnum):
 
 
 class Steps(Enum):
-    """What multiplies a stage's work."""
+    """A stage's work is multiplied by one of these numbers of steps."""
 
     ONCE = "once"
     DISPATCH = "dispatch"  # rules passed before the one of this service port
@@ -52,7 +52,7 @@ class Stage:
 
 
 class SyncKind(StrEnum):
-    """Whether a sync writes everything or what changed."""
+    """A sync writes everything (full) or what changed (partial)."""
 
     FULL = "full"
     PARTIAL = "partial"
@@ -72,7 +72,7 @@ class RuleCounts:
 
 @dataclass(frozen=True, slots=True)
 class SyncCounts:
-    """What kube-proxy holds and what changed, when a sync starts; integers, or (lanes,) arrays of them."""
+    """kube-proxy's holdings and changes when a sync starts; integers, or (lanes,) arrays of them."""
 
     service_ports: int | I64
     endpoints: int | I64  # per service port, ready or not, as the trackers hold them
@@ -89,7 +89,7 @@ class SyncCounts:
 
 @dataclass(frozen=True, slots=True)
 class RunnerSettings:
-    """How a mode's sync loop is driven.
+    """A mode's sync loop is driven by these settings.
 
     ``idle_s`` is the bounded-frequency runner's maxInterval, ``full_s`` how long after a full sync the next is due
     (``None``: every sync is full), ``cleanup_s`` how rarely a large cluster looks for stale chains.  ``at_once``: what
@@ -128,7 +128,7 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class ModeAbout:
-    """What ``kpsim modes`` says of a mode: what changed in which release, what is modelled, what is left out."""
+    """``kpsim modes`` shows this about a mode: changes by release, parts modelled, parts left out."""
 
     history: tuple[tuple[Version, str], ...] = ()
     modelled: str = "what its author says"
@@ -137,7 +137,7 @@ class ModeAbout:
 
 @dataclass(frozen=True, slots=True)
 class ModeWords:
-    """What ``kpsim explain`` says of a mode beyond its rules."""
+    """``kpsim explain`` says these sentences about a mode beyond its rules."""
 
     later: str  # why later packets of a connection meet none of this
     refused: str  # what a client of a Service nobody can serve sees
@@ -153,13 +153,13 @@ class Programmed(Protocol):
         ...
 
     def walk(self, packet: Packet, draw: int, turn: int) -> Walk:
-        """What the first packet of a Pod's connection to a ClusterIP meets."""
+        """Return the walk of the first packet of a Pod's connection to a ClusterIP."""
         ...
 
 
 @runtime_checkable
 class Stories(Programmed, Protocol):
-    """What a mode can tell of one node's rules beyond that: whoever explains asks for it, no engine does."""
+    """A mode's stories are told of one node's rules: ``kpsim explain`` asks for them, no engine does."""
 
     words: ClassVar[ModeWords]
 
@@ -176,7 +176,7 @@ class Stories(Programmed, Protocol):
         ...
 
     def listing(self, service: str) -> Iterator[str]:
-        """What is about the Service "namespace/name", as the mode's tool lists it, but shortened."""
+        """Yield the lines about the Service "namespace/name", as the mode's tool lists them, but shortened."""
         ...
 
     def path(self, packet: Packet, walk: Walk, total: int) -> Iterator[str]:
@@ -197,11 +197,11 @@ class Mode(Protocol):
     reports_programming: bool  # it measures network_programming_duration_seconds
 
     def runner(self, version: Version) -> RunnerSettings:
-        """How this mode's syncs are paced in a Kubernetes ``version``."""
+        """Return the times that pace this mode's syncs in a Kubernetes ``version``."""
         ...
 
     def resources(self) -> Sequence[Resource]:
-        """What a node can run out of under this mode, beside its cores and nf_conntrack's table."""
+        """Return the resources a node can run out of under this mode, beside its cores and nf_conntrack's table."""
         ...
 
     def rule_counts(self, services: ServiceColumns, endpoints: EndpointCounts) -> RuleCounts:
@@ -213,11 +213,11 @@ class Mode(Protocol):
         ...
 
     def sync_work(self, kind: SyncKind, counts: SyncCounts) -> Work:
-        """What a sync of ``kind`` does."""
+        """Return the work that a sync of ``kind`` does, by cost."""
         ...
 
     def stages(self, state: PacketState) -> Sequence[Stage]:
-        """What a packet in ``state`` pays, in order."""
+        """Return the stages that a packet in ``state`` pays, in order."""
         ...
 
     def endpoint_steps(self, index: I64, endpoints: I64) -> I64:

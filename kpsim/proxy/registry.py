@@ -46,7 +46,7 @@ class ModeEntry:
         return found
 
     def status(self, version: Version) -> str:
-        """What a Kubernetes ``version`` makes of it: "not yet", "available", "deprecated" or "gone"."""
+        """Return the mode's status in a Kubernetes ``version``: "not yet", "available", "deprecated" or "gone"."""
         if self.since and version < self.since:
             return "not yet"
         if self.removed and version >= self.removed:

@@ -21,7 +21,7 @@ DROPPED = -2  # a Local policy leaves nobody on this node
 
 
 class PortKey(NamedTuple):
-    """Where a service port is reached: the address, protocol and port that a node looks a packet up by."""
+    """A node looks up a packet by this key: the address, protocol and port of a service port."""
 
     ip: str
     protocol: str
@@ -142,7 +142,7 @@ class RuleSet:
 
     @property
     def present(self) -> int:
-        """What :meth:`Mode.rules_present` counts in closed form: rules of the nat table, or what a mode has instead."""
+        """Return the count of :meth:`Mode.rules_present`: rules of the nat table, or what a mode has instead."""
         return self.count("nat")
 
     def count(self, table: str) -> int:
@@ -152,7 +152,7 @@ class RuleSet:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """What a first packet met: how far it scanned, how many endpoint rules it tried, and who it goes to."""
+    """A first packet's way: list entries scanned, endpoint rules tried, and the Pod it goes to."""
 
     pod: int  # or REFUSED, or DROPPED
     scanned: int
@@ -162,7 +162,7 @@ class Walk:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a node does with a packet, and every rule it met on the way."""
+    """A node's verdict on a packet, and every rule that the packet met on the way."""
 
     verdict: str  # DNAT, ACCEPT, DROP, REJECT, CLOSED (accepted first), or none: nothing of kube-proxy's touched it
     endpoints: tuple[str, ...] = ()  # all it may be sent to

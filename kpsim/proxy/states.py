@@ -89,7 +89,7 @@ def exact_states(cluster: Cluster, node: str, services: Sequence[int] | None = N
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """What kube-proxy on one node holds when a sync starts."""
+    """kube-proxy on one node holds this view of the cluster when a sync starts."""
 
     cluster: Cluster
     usable: Mapping[int, Sequence[int]]  # Service -> Pods that can serve it; Services it does not know are absent
@@ -189,7 +189,7 @@ def _networks(ranges: Sequence[str]) -> list[ipaddress.IPv4Network]:
 
 
 def _local_pods(settings: NodeSettings, pod_cidr: str) -> tuple[str | None, str]:
-    """What tells this node's Pods: the range of their addresses, and the interface if that does."""
+    """Return (range, interface) that tell this node's Pods; the interface is "" where addresses decide."""
     if settings.detect_local_mode == "BridgeInterface":
         return pod_cidr, settings.bridge_interface
     if settings.detect_local_mode == "InterfaceNamePrefix":
@@ -201,11 +201,11 @@ def _local_pods(settings: NodeSettings, pod_cidr: str) -> tuple[str | None, str]
 
 
 def _reaches_loopback(ranges: Sequence[str]) -> bool:
-    """Whether NodePorts may answer on localhost: nodePortAddresses leaves it in.  Source: NewProxier of iptables."""
+    """Return True if nodePortAddresses let NodePorts answer on localhost.  Source: NewProxier of iptables."""
     return not _ipv4(ranges) or any(LOOPBACK.overlaps(network) for network in _networks(ranges))
 
 
 def _conntrack_max(params: ProxyParams, cores: int) -> int:
-    """How many connections kube-proxy lets the kernel track.  Source: cmd/kube-proxy/app/server_linux.go."""
+    """Return the connections that kube-proxy lets the kernel track.  Source: cmd/kube-proxy/app/server_linux.go."""
     per_core = params.conntrack_max_per_core
     return max(per_core * cores, params.conntrack_min) if per_core else 0

@@ -1,4 +1,4 @@
-"""What ``GET /metrics`` of kube-proxy on one node would show at one moment of a run.
+"""``GET /metrics`` of kube-proxy on one node is written as it would be at one moment of a run.
 
 :mod:`proxier` is what the kube-proxy process of that moment has counted, :mod:`held` the rules it held,
 :mod:`quantities` the numbers metrics are made of, :mod:`families` the metrics themselves, by the catalogue.

@@ -40,7 +40,7 @@ class Family:
 
 
 def families_of(catalogue: Catalogue, mode: str, version: Version, proxiers: Sequence[Proxier]) -> Iterator[Family]:
-    """What kube-proxy shows, by name; ``proxiers`` are those of its IP families."""
+    """Yield the metric families that kube-proxy shows, by name; ``proxiers`` are those of its IP families."""
     for metric in catalogue.registered(mode, version):
         labels = catalogue.labels(metric, version)
         readings: Sequence[Reading] = ()

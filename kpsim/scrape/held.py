@@ -1,4 +1,4 @@
-"""What one node's kube-proxy held after some deliveries: service ports, and the exact rules made of them.
+"""One node's kube-proxy holds service ports after some deliveries, and the exact rules made of them.
 
 Rules are made and written out anew for the one sync that is asked about, so these numbers are exact, at the price of
 making all rules of a node.

@@ -31,7 +31,7 @@ class Act(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a rule that matches makes of a packet.
+    """A matching rule answers with acts on the packet.
 
     ``unsure`` is what could not be judged, "" where it matches for certain.  With ``chance`` the packet may as well go
     on to the next rule.
@@ -51,7 +51,7 @@ class Step(Protocol):
         ...
 
     def ask(self, way: Way, node: Node) -> Answer | None:
-        """What it makes of a packet; ``None`` where it does not match."""
+        """Return the rule's answer to a packet; ``None`` if it does not match."""
         ...
 
 
@@ -100,7 +100,7 @@ class Walk:
         return ends, merged(out, way)
 
     def _do(self, table: str, act: Act, way: Way, ends: list[Way]) -> tuple[Way | None, Way | None]:
-        """What goes on to the next rule, and what leaves the chain."""
+        """Return (way on to the next rule, way out of the chain), each None if there is none."""
         after = act.after or way
         if act.verb in _ENDS:
             ends.append(replace(after, end=act.verb))

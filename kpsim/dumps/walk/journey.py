@@ -88,7 +88,7 @@ class _Journey:
         return [replace(way.sent_to(*real), end="") for real in server.real]
 
     def outgoing(self, way: Way) -> list[Way]:
-        """What the node sends itself, down to where it leaves or has come in again."""
+        """Return the ways of a packet that the node sends itself, down to where it leaves or has come in again."""
         stations = self.dumped.at("OUTPUT")
         early, late = ([s for s in stations if (s.priority <= -100) == first] for first in (True, False))
         gone: list[Way] = []
@@ -108,7 +108,7 @@ class _Journey:
         return arrived
 
     def incoming(self, way: Way) -> list[Way]:
-        """What arrives from elsewhere, a Pod or another machine."""
+        """Return the ways of a packet that arrives from elsewhere, a Pod or another machine."""
         arrived: list[Way] = []
         for at in self.hook("PREROUTING", [way]):
             server = self.server(at)
@@ -156,7 +156,7 @@ def follow(dumped: DumpedNode, packet: Packet, addresses: Sequence[str] = ()) ->
 
 
 def _source_seen(dumped: DumpedNode, way: Way) -> bool | None:
-    """Whether the endpoint sees another source; who reads a listing of IPVS alone cannot know."""
+    """Return True if the endpoint sees another source; None for a listing of IPVS alone, which cannot tell."""
     return way.source_changed if dumped.chains else None
 
 

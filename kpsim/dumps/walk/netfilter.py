@@ -43,7 +43,7 @@ class NetfilterStep:
         return f"{self.table}: {self.rule.render(self.chain)}"
 
     def ask(self, way: Way, node: Node) -> Answer | None:
-        """What it makes of a packet."""
+        """Return the rule's answer to a packet; ``None`` if it does not match."""
         rule = self.rule
         if not rule.fits(way.packet, node.is_local):
             return None
@@ -65,7 +65,7 @@ class NetfilterStep:
         return Answer(acts, chance, unsure)
 
     def _acts(self, way: Way, node: Node) -> Iterator[Act]:
-        """What the target does; nothing at all where that is not known."""
+        """Yield the target's acts; none at all where they are not known."""
         target = self.rule.target
         if target in _VERDICTS:
             yield Act(_VERDICTS[target])
@@ -107,7 +107,7 @@ class NetfilterStep:
 
 
 def _asked(clause: Sequence[str]) -> str:
-    """What a match asks, in a few words: all matches of a kind count together."""
+    """Return a match's question in a few words: all matches of a kind count together."""
     words = [word for word in clause if word != "!"]
     return " ".join(words[:2]) if words[0] == "-m" else words[0].split(":")[0]
 

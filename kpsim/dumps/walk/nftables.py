@@ -67,7 +67,7 @@ class NftStep:
         return tuple(_parts(self.rule))
 
     def ask(self, way: Way, node: Node) -> Answer | None:
-        """What it makes of a packet."""
+        """Return the rule's answer to a packet; ``None`` if it does not match."""
         unsure = ""
         acts: tuple[Act, ...] = ()
         for kind, said in self._said:
@@ -102,7 +102,7 @@ class NftStep:
         return self._elements[name]
 
     def _looked_up(self, said: Said, way: Way) -> list[Act] | None:
-        """What a map says of a packet: nothing, or one verdict; ``None`` where that cannot be told."""
+        """Return a map's acts on a packet: none, or one verdict; ``None`` if the map's elements are not known."""
         if said["list"]:
             listed = dict(_pairs(said["list"]))
             found = listed.get(" . ".join(_value(name, way) for name in said["key"].split(" . ")))
@@ -114,7 +114,7 @@ class NftStep:
         return [_verdict(element.value)] if element else []
 
     def contains(self, value: str, text: str) -> bool | None:
-        """Whether a value is what a rule names: itself, in a range or list, or in a set."""
+        """Return True if a rule names a value: itself, in a range or list, or in a set; None for an unknown set."""
         if text.startswith("@"):
             members = self.members(text[1:])
             return None if members is None else any(_within(key[0], value) for key in members)
@@ -134,7 +134,7 @@ def _parts(rule: str) -> Iterator[tuple[str, Said]]:
 
 
 def _value(name: str, way: Way) -> str:
-    """What a field of the packet is, as sets and maps hold it."""
+    """Return a field of the packet as sets and maps hold it."""
     what = name.rsplit(" ", maxsplit=1)[-1]
     packet = way.packet
     said = {"saddr": packet.source, "daddr": packet.destination, "dport": str(packet.port)}

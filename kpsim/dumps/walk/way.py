@@ -14,13 +14,13 @@ EVERY_BIT = (1 << 32) - 1
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """Which addresses are the node's own, and which ones rules asked about that are not known to be."""
+    """A node has these addresses of its own; ``asked`` gathers those that rules asked about and that are not known."""
 
     addresses: Collection[str] = ()
     asked: set[str] = field(default_factory=set)
 
     def has(self, ip: str) -> bool:
-        """Whether routing takes ``ip`` for the node's; loopback always is."""
+        """Return True if routing takes ``ip`` for the node's; loopback always is."""
         try:
             return ip in self.addresses or ipaddress.ip_address(ip).is_loopback
         except ValueError:  # a text may have anything where an address should be
@@ -72,11 +72,11 @@ class Way:
 
     @property
     def source_changed(self) -> bool | None:
-        """Whether it was masqueraded; ``None`` where that hangs on rules nobody can judge."""
+        """Return True if it was masqueraded; ``None`` if that hangs on rules that cannot be judged."""
         return self.masqueraded if self.other_sources <= {self.masqueraded} else None
 
     def has_mark(self, value: int, mask: int = EVERY_BIT) -> bool | None:
-        """Whether the mark is ``value`` where ``mask`` looks; ``None`` where that cannot be told."""
+        """Return True if the mark is ``value`` where ``mask`` looks; ``None`` if that cannot be told."""
         if (self.mark ^ value) & mask & ~self.vague:
             return False
         return None if mask & self.vague else True

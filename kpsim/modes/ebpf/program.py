@@ -1,4 +1,4 @@
-"""What the agent puts into one node's maps: frontends with their backends, numbered in the order they are met.
+"""The agent fills one node's maps: frontends with their backends, numbered in the order they are met.
 
 A service port has a frontend at its ClusterIP, external and load-balancer addresses, and two for its NodePort: at the
 node's own address and at the wildcard, which sockets of this node are answered by at any other address of the node.

@@ -151,7 +151,7 @@ def _connected(walk: _Walk, client: str) -> EbpfTrace:
 
 
 def _at_this_node(walk: _Walk, client: str) -> bool:
-    """Whether the wildcard is asked: for all the node's addresses, and for loopback if the node itself connects."""
+    """Return True if the wildcard is asked: for the node's addresses, and for loopback if the node itself connects."""
     ip = walk.packet.destination
     if ipaddress.ip_address(ip).is_loopback:
         return client == "the node"

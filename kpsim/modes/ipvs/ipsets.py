@@ -71,7 +71,7 @@ def socket_entry(ip: str, protocol: str, port: int, *more: str) -> str:
 
 
 def entries_of(state: PortState, node_addresses: tuple[str, ...], allowed: bool) -> Iterator[tuple[str, str]]:
-    """What one service port puts into the sets, as (set, entry); KUBE-IPVS-IPS is the node's.
+    """Yield (set, entry) for each entry that one service port puts into the sets; KUBE-IPVS-IPS is the node's.
 
     ``allowed`` says whether the source ranges let the node itself in.
     """

@@ -23,7 +23,7 @@ from kpsim.proxy.rules import PortKey, RuleSet
 
 @dataclass(frozen=True, slots=True)
 class RealServer:
-    """Where a virtual server sends connections; weight 0 takes no new ones.  ``pod`` is its row, where it has one."""
+    """A virtual server sends connections here; weight 0 takes no new ones.  ``pod`` is its row, where it has one."""
 
     ip: str
     port: int
@@ -50,7 +50,7 @@ class VirtualService:
 
     @property
     def key(self) -> PortKey:
-        """What a packet is looked up by."""
+        """Return the key that a packet is looked up by."""
         return PortKey(self.ip, self.protocol, self.port)
 
     @property
@@ -65,7 +65,7 @@ class VirtualService:
 
     @property
     def settings(self) -> tuple[str, int, str]:
-        """What an update of the virtual server itself can change."""
+        """Return (scheduler, persistence [s], flags): an update of the virtual server itself can change these."""
         return self.scheduler, self.persistence_s, self.flags
 
 
@@ -95,7 +95,7 @@ def _usable(ip: ipaddress.IPv4Address | ipaddress.IPv6Address, family: str) -> b
 
 
 def node_port_addresses(config: NodeConfig) -> tuple[str, ...]:
-    """Where NodePorts have virtual servers: everywhere, unless nodePortAddresses says which."""
+    """Return the addresses with virtual servers for NodePorts: all, unless nodePortAddresses names some."""
     mine, ranges = node_addresses(config), config.node_port_ranges()
     if ranges is None:
         return mine
@@ -166,5 +166,5 @@ def program(states: Iterable[PortState], config: NodeConfig) -> IpvsRules:
 
 
 def _node_allowed(info: PortInfo, config: NodeConfig) -> bool:
-    """Whether the source ranges of a load balancer hold the node's primary address."""
+    """Return True if the source ranges of a load balancer hold the node's primary address."""
     return any(in_ranges(ip, info.source_ranges) for ip in config.node_ips[:1])

@@ -1,4 +1,4 @@
-"""What the tools take to make a kernel like the rules: sysctl, ipset, ip, ipvsadm and iptables-restore.
+"""The tools make a kernel like the rules from this text: sysctl, ipset, ip, ipvsadm and iptables-restore.
 
 kube-proxy itself speaks netlink to IPVS and starts an ipset process for each set and entry; this is the same content
 for a person, or for a kernel that shall be like a cluster's node.
@@ -42,7 +42,7 @@ def script_lines(rules: IpvsRules) -> Iterator[str]:
 
 
 def kernel_lines(rules: IpvsRules) -> Iterator[str]:
-    """What kube-proxy sets once at its start: kernel parameters, and IPVS' timeouts where the configuration has any.
+    """Yield kube-proxy's settings at its start: kernel parameters, and IPVS' timeouts where the configuration has any.
 
     Left out: conn_reuse_mode, which it sets on kernels before 5.9 only.
     Source: pkg/proxy/ipvs/proxier.go (NewProxier), cmd/kube-proxy/app/server_linux.go.

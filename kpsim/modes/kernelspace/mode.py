@@ -177,7 +177,7 @@ class ProgrammedKernelspace:
     )
 
     def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
-        """What HNS is handed, a JSON document a line: a listing, since no tool takes it."""
+        """Yield the documents handed to HNS, as JSON, one a line: a listing, since no tool takes it."""
         return document_lines(self.rules, changed)
 
     def trace(self, packet: Packet) -> Trace:

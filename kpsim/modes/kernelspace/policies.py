@@ -1,4 +1,4 @@
-"""What the Host Networking Service of one node holds for its Services: endpoints, and load balancers over them.
+"""The Host Networking Service of one node holds endpoints for its Services, and load balancers over them.
 
 An endpoint is a port of the virtual switch: this node's Pods have theirs from the CNI plugin, and kube-proxy makes a
 remote one for every other Pod that some service port needs, shared and counted.  HNS gives its objects random GUIDs;
@@ -25,7 +25,7 @@ DSR, IPV6 = 1, 2  # flags of a load balancer
 
 
 class Kind(StrEnum):
-    """What a load balancer stands for; the words of kube-proxy's log."""
+    """A load balancer stands for one of these; the words are those of kube-proxy's log."""
 
     CLUSTER_IP = "ClusterIP"
     NODE_PORT = "NodePort"
@@ -94,7 +94,7 @@ class LoadBalancer:
 
     @property
     def key(self) -> PortKey:
-        """What VFP matches a packet by."""
+        """Return the key that VFP matches a packet by."""
         return PortKey(self.vip, self.protocol, self.external_port)
 
     @property
@@ -119,7 +119,7 @@ class LoadBalancer:
         return f"load balancer {self.id} ({self.kind}): {self.front} -> port {self.internal_port} of {some}, {how}"
 
     def document(self) -> dict[str, Any]:
-        """What kube-proxy hands to HNS, in the names of its version 2 schema."""
+        """Return kube-proxy's document for HNS, in the names of its version 2 schema."""
         mapping = {
             "Protocol": PROTOCOL_NUMBERS[self.protocol],
             "InternalPort": self.internal_port,

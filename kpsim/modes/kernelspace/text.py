@@ -1,4 +1,4 @@
-"""What HNS holds, for people: the documents kube-proxy hands it, and the shape ``hnsdiag`` lists them in.
+"""HNS' holdings are listed for people: the documents kube-proxy hands it, and the shape ``hnsdiag`` shows.
 
 A listing, not something a tool loads: HNS gives its objects identities of its own when they are made, and kube-proxy
 makes them one by one through a library.

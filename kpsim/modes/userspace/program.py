@@ -61,7 +61,7 @@ class Listener:
     endpoints: tuple[EndpointInfo, ...]
 
     def render(self) -> str:
-        """What kube-proxy does with what it accepts, in a sentence."""
+        """Return a sentence on what kube-proxy does with the connections it accepts."""
         at = f"kube-proxy listens on {self.port}/{self.info.protocol.lower()} for {self.info.label}"
         if not self.endpoints:
             closes = "closes what it accepts" if self.info.protocol == "TCP" else "throws away what it reads"

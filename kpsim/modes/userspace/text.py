@@ -18,7 +18,7 @@ WAIT = "-w 5 -W 100000"  # for the lock, as long as five seconds
 
 
 def command_lines(rules: UserspaceRules, changed: Collection[str] | None = None) -> Iterator[str]:
-    """What a sync runs that takes in the Services in ``changed``; ``None`` makes an empty node like ``rules``."""
+    """Yield a sync's commands for the Services in ``changed``; ``None`` makes an empty node like ``rules``."""
     tool = f"{'iptables' if rules.config.ip_family == 'IPv4' else 'ip6tables'} {WAIT}"
     for jump in JUMPS:
         table, chain = table_and_chain(jump.target)

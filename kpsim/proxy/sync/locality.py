@@ -1,4 +1,4 @@
-"""What one node sees that others do not: endpoints of its own, where a Service's Local policy asks for them.
+"""A node differs from others by endpoints of its own, where a Service's Local policy asks for them.
 
 Everything a kube-proxy makes of Services is the same on all nodes, but for these.  So they are kept apart, and sparse:
 a state of a Service is listed only for nodes that have an endpoint of it, and totals of a node are those of all nodes
@@ -58,7 +58,7 @@ class LocalStates:
         return np.where(self._keys[at] == key, at, -1)
 
     def counts(self, usable: I64) -> EndpointCounts:
-        """What each (state, node) sees, given how many ``usable`` endpoints each state has."""
+        """Return the endpoint counts of each (state, node), given the ``usable`` endpoints of each state."""
         return EndpointCounts(usable[self.state], self.count, self.extra)
 
 

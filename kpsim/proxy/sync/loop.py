@@ -1,4 +1,4 @@
-"""What drives the sync loops of one mode, in either engine: its pace, its prices, its draws and what goes wrong."""
+"""One mode's sync loops are driven, in either engine, by their pace, prices, draws and faults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RECONCILED_SINCE = (1, 32)
 
 @dataclass(frozen=True, slots=True)
 class ConntrackCleanup:
-    """What a sync does about UDP flows whose endpoint is gone; TCP and SCTP notice by themselves.
+    """A sync cleans up UDP flows whose endpoint is gone; TCP and SCTP notice by themselves.
 
     From 1.32 on it reads the node's whole conntrack table, once, if any UDP endpoint changed; before, it ran
     ``conntrack -D`` once for each of them.  Source: pkg/proxy/conntrack/cleanup.go.
@@ -51,7 +51,7 @@ class SyncLoop:
     def end(
         self, state: RunnerState, start: I64, counts: SyncCounts, full: Bools, number: int, node: Nodes
     ) -> tuple[I64, Bools]:
-        """When sync ``number`` of each node ends, at least a nanosecond later, and whether it fails; (lanes,) each."""
+        """Return (end [ns], failed) of sync ``number`` of each node, (lanes,) each; it takes a nanosecond at least."""
         work_ns = np.zeros(len(full), np.int64)
         for kind in SyncKind:
             if (chosen := full == (kind == SyncKind.FULL)).any():

@@ -79,7 +79,7 @@ class KubeProxy:
             self._wake.succeed()
 
     def walk(self, port: int, draw: int, turn: int) -> Walk:
-        """What the first packet of a Pod's connection to service port ``port`` meets now."""
+        """Return the walk of the first packet of a Pod's connection to service port ``port`` now."""
         return self._programmed.walk(self._view.packet(port), draw, turn)
 
     def _loop(self) -> Generator[simpy.Event, Any, None]:
@@ -98,7 +98,7 @@ class KubeProxy:
             yield from self._sync()
 
     def _next_start(self) -> int:
-        """When the next sync starts, as far as is known now; a process that restarts starts with one."""
+        """Return the start of the next sync [ns], as far as it is known; a process that restarts starts with one."""
         asks = [t for t, delivery in self._inbox if delivery.creates or not self._pacing.at_once]
         asks = sorted([*asks, int(self._faults.notice(self._state, self._here)[0])])
         token = int(self._pacing.token_at(self._state)[0])

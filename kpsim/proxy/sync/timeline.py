@@ -1,4 +1,4 @@
-"""What kube-proxy knows after each delivery, for every prefix of the log at once.
+"""The timeline is kube-proxy's knowledge after each delivery, for every prefix of the log at once.
 
 Nodes differ only in how far along the log they are, so one timeline serves them all: totals are prefix sums, the state
 of a Service is its last row before the prefix, and its rank in the scanned list is a count in a prefix.  This is the
@@ -100,7 +100,7 @@ class Timeline:
         self._correct_locally()
 
     def _correct_locally(self) -> None:
-        """What nodes with endpoints of their own have more or fewer of than ``own`` and ``dispatch`` say."""
+        """Compute the counts by which nodes with endpoints of their own differ from ``own`` and ``dispatch``."""
         local, services = self.local, self._cluster.services
         owner = self._owner[local.state]
         counts = self._mode.rule_counts(services.take(owner), local.counts(self.usable))
@@ -161,7 +161,7 @@ class Timeline:
         self._moved = PrefixSums(place, delta[moved][which], len(order))
 
     def state(self, service: Services, prefix: Prefixes) -> States:
-        """Which state (row of the ``usable`` columns) each Service is in after ``prefix`` deliveries; broadcast."""
+        """Return each Service's state (row of the ``usable`` columns) after ``prefix`` deliveries; broadcast."""
         key = service * (self.rows + 1) + prefix
         at = np.searchsorted(self._sorted, key, side="right") - 1
         if not self.rows:
