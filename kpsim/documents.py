@@ -59,7 +59,7 @@ class Document:
         return self._node is not None
 
     def place(self, key: Key = (), *, on_key: bool = False) -> Place:
-        """Where the value under ``key`` stands (or the key itself); the nearest part above it if it is not there."""
+        """Return the place of the value under ``key`` (or of the key); without one, that of the nearest part above."""
         if self._node is not None:
             return place_of(self._node, key, self.source, on_key=on_key)
         if self._find is not None:

@@ -188,7 +188,7 @@ def _step(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | Non
 
 
 def place_of(node: yaml.Node, key: Key, source: Source, *, on_key: bool) -> Place:
-    """Where the value under ``key`` (or the key itself) stands; the nearest part above it if it is not there."""
+    """Return the place of the value under ``key`` (or of the key); without one, that of the nearest part above."""
     on = node
     for index, part in enumerate(key):
         step = _step(node, part)
@@ -229,7 +229,7 @@ def traps_in(root: yaml.Node, source: Source) -> list[Problem]:
 
 
 def _inside(node: yaml.Node, name: str, *, top: bool) -> Iterator[tuple[yaml.Node, yaml.Node, str]]:
-    """What a collection holds: the key's node, the value's node, and the value's name."""
+    """Yield (key's node, value's node, value's name) for each entry of a collection."""
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             yield item, item, f"{name}[{index}]"

@@ -98,7 +98,7 @@ class ControlPlane:
             self._server[lost] = (server + 1 + other) % self.api.replicas
 
     def _listing(self) -> int:
-        """How much a kube-proxy lists [B]; churn leaves it about the same."""
+        """Return the size of a kube-proxy's lists [bytes]; churn leaves it about the same."""
         initial = self._cluster.initial
         endpoints = np.diff(self._cluster.endpoint_offset)[:initial][self._cluster.services.proxied[:initial]]
         return self.api.sizes.listing(endpoints, self._settings.endpoints_per_slice)

@@ -116,7 +116,7 @@ class EndpointSliceController:
                 self._idle.popleft().succeed()
 
     def changed_by_others(self, service: int) -> None:
-        """Queue a Service whose slices somebody else changed: after a second, or the batch period if that is longer."""
+        """Queue a Service whose slices another client changed: after a second, or the batch period if longer."""
         self.add(service, max(self._settings.foreign_change_ns, self._settings.batch_ns))
 
     def _add_later(self, service: int, deadline: int) -> Generator[simpy.Event, Any, None]:

@@ -67,7 +67,7 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Fanout:
-    """When a row reaches each node: rank in its server's sending order and a lag of its own, (nodes,) each."""
+    """A row reaches each node by its rank in its server's sending order and a lag of its own, (nodes,) each."""
 
     rank: I64  # 0 … watchers - 1
     lag_ns: I64
@@ -96,7 +96,7 @@ class DeliveryLog:
     _made: dict[tuple[str, int], tuple[I64, I64]] = field(default_factory=dict, repr=False)  # every mode asks again
 
     def of(self, family: int) -> DeliveryLog:
-        """What concerns the proxiers of one IP family; the log itself if that is everything."""
+        """Return the log of one IP family's proxiers; the log itself if that is everything."""
         mine = [row for row in self.rows if family in row.families]
         if len(mine) == len(self.rows):
             return self

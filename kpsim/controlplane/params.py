@@ -22,7 +22,7 @@ class ControllerManagerParams:
 
 @dataclass(frozen=True, slots=True)
 class ApiServerParams:
-    """How many API servers, and kube-apiserver's flags; ``None`` takes the profile's Kubernetes default."""
+    """The number of API servers, and kube-apiserver's flags; ``None`` takes the profile's Kubernetes default."""
 
     replicas: int = 1
     max_requests_inflight: int | None = None

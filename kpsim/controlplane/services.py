@@ -1,4 +1,4 @@
-"""What the controllers know of each Service, and what of it is committed: the two sides of an EndpointSlice write.
+"""An EndpointSlice write has two sides: the controllers' knowledge of a Service, and the committed part of it.
 
 ``wanted`` is the informer's view of the Pods a Service selects; ``committed`` is what its slices hold in the API, which
 is what every kube-proxy will come to know.  Only Services that change are ever unfolded from the columns.
@@ -41,7 +41,7 @@ def _note(state: _Service, pod: int, at_ns: int, *, to_ready: bool) -> None:
 
 
 def _take_effects(state: _Service) -> list[int]:
-    """When those changes happened that are in the committed slices now and were not before.
+    """Return the times [ns] of changes that are in the committed slices now and were not before.
 
     A Pod that became ready and was deleted before any write said so has no effect at all; one whose write was already
     under way was in force for a moment, and both its changes count.
@@ -62,7 +62,7 @@ def _take_effects(state: _Service) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What a write leaves behind: who can serve the Service, how many endpoints it has, and what came into effect."""
+    """A write leaves this behind: the Service's usable Pods, its number of endpoints, and the changes it brought."""
 
     usable: tuple[int, ...]
     leaving: tuple[int, ...]  # under a Local policy: terminating Pods that serve while others are ready
@@ -100,15 +100,15 @@ class ServiceStates:
         self._sorted_pods = cluster.endpoint_pod[self._by_pod]
 
     def proxied(self, service: int) -> bool:
-        """Whether kube-proxies watch this Service's slices (headless ones are filtered out)."""
+        """Return True if kube-proxies watch this Service's slices (headless ones are filtered out)."""
         return bool(self._cluster.services.proxied[service])
 
     def hinted(self, service: int) -> bool:
-        """Whether its slices name zones or nodes for each endpoint; hints only make them larger here."""
+        """Return True if its slices name zones or nodes for each endpoint; hints only make them larger here."""
         return service in self._hinted
 
     def had_slices(self, service: int) -> bool:
-        """Whether the Service existed, with its slices, before time zero."""
+        """Return True if the Service existed, with its slices, before time zero."""
         return service < self._cluster.initial
 
     def at_start(self, service: int) -> dict[int, int]:

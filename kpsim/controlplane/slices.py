@@ -1,4 +1,4 @@
-"""How the EndpointSlice controller packs endpoints into slices: it fills, and never merges.
+"""The EndpointSlice controller packs endpoints into slices by filling them, and never merges.
 
 Structure from kubernetes/endpointslice reconciler.go: (1) endpoints already in a slice are kept, refreshed or dropped
 there; (2) newcomers top up slices that are being written anyway, fullest first; (3) what remains goes to the one

@@ -85,7 +85,7 @@ def service(fields: Fields, place: Place) -> Service:
 
 
 def _source_ranges(spec: Fields, annotations: Mapping[str, str]) -> tuple[str, ...]:
-    """Who may use the load balancer: the field's ranges, without a field the old annotation's."""
+    """Return the ranges that may use the load balancer: the field's, or without a field the old annotation's."""
     ranges = spec.texts("loadBalancerSourceRanges") or annotations.get(SOURCE_RANGES, "").split(",")
     return tuple(cidr.strip() for cidr in ranges if cidr.strip())
 

@@ -25,7 +25,7 @@ LARGE_YAML = 5_000_000  # characters from which the slow reading of YAML is wort
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Which part of which document an object came from."""
+    """An object comes from this part of this document."""
 
     document: Document
     key: Key = ()
@@ -144,7 +144,7 @@ class Reading:
         return (kind, key[1], name) in self.workloads
 
     def _noticed(self) -> Iterator[str]:
-        """What has no effect, once a kind, with the place of the first."""
+        """Yield a warning for each kind of field without effect, with the place of the first."""
         for seen in self.notices.values():
             origin, notice, service = seen[0]
             others = f" (so has {len(seen) - 1:,} more)" if len(seen) > 1 else ""

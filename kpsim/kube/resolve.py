@@ -225,7 +225,7 @@ class _Finder:
         return (f"{stem}-{i}" for i in range(replicas))
 
     def warnings(self) -> Iterable[str]:
-        """What a user would want to know: Services whose connections are refused."""
+        """Return warnings for the user: Services whose connections are refused, hints that are not followed."""
         refused = "connections to it are refused"
         if self._matched_nothing:
             yield _about(self._matched_nothing, "the selector matches no Pod or workload that was read", refused)
@@ -239,7 +239,7 @@ class _Finder:
 
 
 def _hostname(made: Workload, pod: str, service: Service) -> str:
-    """What DNS calls a Pod below the Service that its StatefulSet names: its own name."""
+    """Return a Pod's name in DNS below the Service that its StatefulSet names: its own name, or "" elsewhere."""
     return pod.rpartition("/")[2] if made.kind == "StatefulSet" and made.service_name == service.name else ""
 
 

@@ -1,4 +1,4 @@
-"""How many bytes an object has on the wire: a part that every object has, and a part for each endpoint.
+"""An object's bytes on the wire are the sum of a part that every object has, and a part for each endpoint.
 
 The ``fields`` sizes are those of the protobuf encoding summed field by field (metadata with managedFields, then for
 each endpoint its address, conditions, node, zone and the Pod it stands for); they differ with the length of names.
@@ -62,7 +62,7 @@ class ObjectSizes:
         return self.endpoints_bytes + self.address_bytes * addresses
 
     def listing(self, endpoints: I64, most: int) -> int:
-        """What kube-proxy lists: Services with so many ``endpoints``, (n,), and slices of at most ``most`` of them."""
+        """Return the bytes of kube-proxy's lists: Services with ``endpoints`` (n,), and slices of at most ``most``."""
         slices = np.maximum(-(-endpoints // most), 1)
         total = slices.sum() * self.slice_bytes + endpoints.sum() * self.endpoint_bytes
         return int(total) + len(endpoints) * self.service_bytes

@@ -40,7 +40,7 @@ def variables_of(name: str, ip: str, ports: Ports) -> Iterator[str]:
 
 
 def variable_count(ports: Count, named: Count) -> Count:
-    """How many variables a Service with ``ports`` ports has, ``named`` of which have a name: 3 + m + 4p."""
+    """Return the number of variables of a Service with ``ports`` ports, ``named`` of which have a name: 3 + m + 4p."""
     return 3 + named + 4 * ports
 
 

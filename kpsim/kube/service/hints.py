@@ -104,7 +104,7 @@ def _balanced(endpoints: Endpoints, shares: Mapping[str, float]) -> tuple[Endpoi
 
 
 def _moves(desired: Mapping[str, float], have: Mapping[str, int]) -> tuple[Counter[str], Counter[str]]:
-    """How many endpoints each zone gives to others, and how many each gets: the largest difference first.
+    """Return the counts of endpoints by zone that (give, get) them: the largest difference first.
 
     A move needs half an endpoint too many on one side, half too few on the other, and a whole one on either.
     """

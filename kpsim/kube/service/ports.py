@@ -1,4 +1,4 @@
-"""What the API server refuses about the ports of a Service.
+"""The API server refuses these faults in the ports of a Service.
 
 Source: pkg/apis/core/validation/validation.go (validateServicePort and the pairs in ValidateService).
 """
@@ -57,7 +57,7 @@ def _port(service: Service, port: ServicePort, index: int) -> Iterator[Fault]:
 
 
 def _again(port: ServicePort, index: int, seen: dict[object, int], *, several: bool) -> Iterator[Fault]:
-    """What a port has in common with an earlier one of the same Service, and may not."""
+    """Yield faults for values that a port shares with an earlier one of the same Service, and may not."""
     key = ("spec", "ports", index)
     if several and not port.name:
         yield Fault((*key, "name"), "Required value", "with more than one port, each needs a name")

@@ -182,7 +182,7 @@ class ProgrammedIptables:
     )
 
     def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
-        """What ``iptables-restore --noflush`` takes in a full sync, or in a partial one after a change."""
+        """Yield the lines for ``iptables-restore --noflush`` in a full sync, or in a partial one after a change."""
         return restore_lines(self.rules, changed)
 
     def trace(self, packet: Packet) -> Trace:

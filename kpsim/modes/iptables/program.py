@@ -124,7 +124,7 @@ def _firewall_rules(tables: Tables, info: PortInfo, ext: str) -> Iterator[Rule]:
 
 
 def _filter_rules(tables: Tables, info: PortInfo, chosen: Categories) -> None:
-    """Refuse what nobody can serve at once, and drop what may not pass, unless a mark has seen to that."""
+    """Write rules that refuse packets without an endpoint, and that drop forbidden ones unless a mark does."""
     if tables.layout.drops_in_filter or not chosen.has_endpoints:
         _refusals(tables, info, chosen)
     guarded = chosen.has_endpoints and info.load_balancer_vips and info.source_ranges
@@ -141,7 +141,7 @@ def _filter_rules(tables: Tables, info: PortInfo, chosen: Categories) -> None:
 
 
 def _refusals(tables: Tables, info: PortInfo, chosen: Categories) -> None:
-    """REJECT what nobody can serve, DROP what only this node may serve and cannot."""
+    """Write REJECT for ports without endpoints, DROP for those that only this node may serve and cannot."""
     refusal = "DROP" if chosen.has_endpoints else "REJECT"
     why = f"has no {'local ' if chosen.has_endpoints else ''}endpoints"
     if not chosen.has_internal(info):

@@ -59,7 +59,7 @@ def at(info: PortInfo, target: str, ip: str, what: str, source: str = "", interf
 
 
 def inside(ip: str, ranges: Sequence[str]) -> bool:
-    """Whether ``ip`` is in one of ``ranges``."""
+    """Return True if ``ip`` is in one of ``ranges``."""
     try:
         return in_ranges(ip, ranges)
     except ValueError:
@@ -67,7 +67,7 @@ def inside(ip: str, ranges: Sequence[str]) -> bool:
 
 
 def node_inside(info: PortInfo, config: NodeConfig) -> bool:
-    """Whether the node itself is in a Service's source ranges and may go through its KUBE-FW."""
+    """Return True if the node is in a Service's source ranges and may go through its KUBE-FW."""
     return config.node_through_firewall and any(inside(ip, info.source_ranges) for ip in config.node_ips[:1])
 
 
@@ -78,7 +78,7 @@ def ranges_rules(info: PortInfo, target: str) -> Iterator[Rule]:
 
 
 def bits(ip: str) -> int:
-    """How many bits an address has."""
+    """Return the number of bits in an address."""
     return 128 if ":" in ip else 32
 
 

@@ -1,4 +1,4 @@
-"""What ``iptables-restore --noflush --counters`` is given in a sync, line by line.
+"""A sync gives these lines to ``iptables-restore --noflush --counters``.
 
 A full sync writes every chain.  A partial one writes the filter table and the top-level chains whole, the chains of
 changed Services, and declares and deletes chains that are no longer wanted.  In large clusters (strictly above a

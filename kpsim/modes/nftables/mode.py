@@ -179,7 +179,7 @@ class ProgrammedNftables:
     )
 
     def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
-        """What ``nft -f`` takes: one transaction into an empty kernel, or that of a partial sync after a change."""
+        """Yield the lines for ``nft -f``: one transaction into an empty kernel, or a partial sync's after a change."""
         return load_lines(self.rules) if changed is None else rewrite_lines(self.rules, changed)
 
     def trace(self, packet: Packet) -> Trace:

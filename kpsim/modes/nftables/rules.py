@@ -1,4 +1,4 @@
-"""What a kube-proxy table of nftables holds: chains of rules, verdict maps, sets, and the names of all of these.
+"""A kube-proxy table of nftables holds chains of rules, verdict maps, sets, and names for all of these.
 
 A rule here says what it matches in fields, so that it can be walked, and prints itself as ``nft`` takes it.  Maps and
 sets are looked up by key, whatever their size; that is why nothing here has an order but the rules of a chain.
@@ -23,7 +23,7 @@ Key = tuple[str, ...]
 
 
 class Hook(NamedTuple):
-    """Where in the kernel's path a base chain stands, and the chains it leads to, in order."""
+    """A base chain's place in the kernel's path, and the chains it leads to, in order."""
 
     type: str
     hook: str
@@ -96,7 +96,7 @@ CONTAINERS: dict[str, Container] = {
 
 
 class Element(NamedTuple):
-    """What a map says for a key; a set says nothing."""
+    """A map's verdict for a key; a set's elements have none."""
 
     verdict: str = ""  # "goto …", "drop"
     comment: str = ""
@@ -166,7 +166,7 @@ class NftRule(Rule):
 
     @property
     def by_port(self) -> bool:
-        """Whether the map that is looked up has no address in its keys."""
+        """Return True if the map that is looked up has no address in its keys."""
         return self.lookup.endswith("nodeports")
 
 
@@ -186,7 +186,7 @@ class NftRules(RuleSet):
 
 
 def chain_base(info: PortInfo, endpoint: EndpointInfo | None = None) -> str:
-    """What the names of a service port's (or endpoint's) chains have in common: hash, Service, protocol and port.
+    """Return the common part of a service port's (or endpoint's) chain names: hash, Service, protocol and port.
 
     The hash is 8 characters of base32(sha256(all that follows it)), and a name too long to keep ends in dots.
     Source: pkg/proxy/nftables/proxier.go (hashAndTruncate and the two functions that call it).

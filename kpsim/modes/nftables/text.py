@@ -1,4 +1,4 @@
-"""What ``nft -f`` takes, line by line: a whole table, or the statements of one sync."""
+"""``nft -f`` takes these lines: a whole table, or the statements of one sync."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def load_lines(rules: NftRules) -> Iterator[str]:
 
 
 def rewrite_lines(rules: NftRules, changed: Collection[str]) -> Iterator[str]:
-    """What a partial sync sends after the Services in ``changed`` have, into a kernel that has all of ``rules``.
+    """Yield a partial sync's lines after a change of the Services in ``changed``, into a kernel with all of ``rules``.
 
     Their chains are written anew; elements, which kube-proxy compares with what it sent before, are all there.
     """

@@ -1,4 +1,4 @@
-"""What one sync sends to the kernel: the statements of one nft transaction between two tables.
+"""One sync sends the kernel the statements of one nft transaction between two tables.
 
 A partial sync rewrites the chains of changed Services (all of them: one more endpoint rewrites every endpoint chain of
 its Service) and sends the difference of maps and sets.  A full one sets up the base and rewrites every chain; the
@@ -83,7 +83,7 @@ def deletions(chains: Collection[str]) -> Iterator[Operation]:
 
 
 def _kept(name: str, kernel: NftRules, wanted: NftRules) -> bool:
-    """Whether a chain in the kernel must be what is wanted: one of an endpoint, with or without memory as before."""
+    """Return True if an endpoint's chain in the kernel may stay as it is, with or without affinity as wanted."""
     affinity = f"affinity-{name.removeprefix('endpoint-')}"
     same = (affinity in kernel.affinity) == (affinity in wanted.affinity)
     return name.startswith("endpoint-") and name in kernel.chains and same
@@ -107,7 +107,7 @@ def _elements(known: NftRules, wanted: NftRules, *, removed: bool) -> Iterator[O
 
 
 def _setup(wanted: NftRules, start: bool) -> Iterator[Operation]:
-    """What every full sync sends first: the base chains with their rules, sets and maps."""
+    """Yield the first statements of every full sync: the base chains with their rules, sets and maps."""
     yield Operation("add", "table", text='{ comment "written by kube-proxy" ; }')
     for name in wanted.hooks if start else ():  # a base chain made by another version may have another priority
         yield Operation("add", "chain", name)
