@@ -78,7 +78,17 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Everything that exists at time zero, and the Services that will be created later (rows from ``initial`` on)."""
+    """Everything that exists at time zero, and the Services that will be created later (rows from ``initial`` on).
+
+    >>> from kpsim.cluster.grow import grow
+    >>> from kpsim.cluster.params import ClusterParams, EndpointCount, ServiceGroup
+    >>> web = ServiceGroup("web", count=3, endpoints=EndpointCount(mean=2))
+    >>> cluster = grow(ClusterParams(nodes=2), [web], (), created=0, seed=1)
+    >>> cluster.names[2], cluster.pods
+    ('default/web-2', 6)
+    >>> cluster.endpoints(2), cluster.homes(cluster.pods)  # Pods of the last Service; the node of every Pod
+    (array([4, 5]), array([0, 1, 0, 1, 0, 1]))
+    """
 
     nodes: int
     cores: int

@@ -33,7 +33,21 @@ DEFAULT = ApiServerParams()
 class ControlPlane:
     """kubelets, the EndpointSlice controller and the API server, as SimPy processes on ``env``.
 
-    Draws come from streams of its own, so the deliveries do not depend on who else lives on ``env``.
+    Draws come from streams of its own, so the deliveries do not depend on other processes on ``env``.
+
+    >>> import kpsim
+    >>> from kpsim.profiles.defaults import load_defaults
+    >>> from kpsim.simulation import build_cluster, prepare
+    >>> scenario = kpsim.read("scenarios/hello.yaml")
+    >>> drawn = prepare(scenario, build_cluster(scenario)[0], 0)
+    >>> env = simpy.Environment(initial_time=0)
+    >>> given = drawn.cluster, drawn.changes, ControllerManagerParams(), load_defaults(), (1, 0), drawn.horizon_ns
+    >>> plane = ControlPlane(env, *given)
+    >>> sent: list[Delivery] = []
+    >>> plane.subscribe(sent.append)
+    >>> env.run(until=drawn.horizon_ns)
+    >>> len(sent) == plane.api.log.writes, sent[0].service, sent[0].usable
+    (True, 2, (5,))
     """
 
     def __init__(

@@ -171,7 +171,16 @@ class ThresholdVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One scenario, answered."""
+    """One scenario, answered.
+
+    >>> import kpsim
+    >>> result = kpsim.run("scenarios/hello.yaml")
+    >>> result.passed, list(result.modes), result.services
+    (True, ['iptables', 'ipvs'], 3)
+    >>> latency = result.modes["iptables"].summaries["first_packet_latency"]
+    >>> latency.quantiles["p50"].value < latency.quantiles["p99"].value
+    True
+    """
 
     scenario: Scenario
     modes: Mapping[str, ModeResult]  # in the scenario's order

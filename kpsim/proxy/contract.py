@@ -185,7 +185,18 @@ class Stories(Programmed, Protocol):
 
 
 class Mode(Protocol):
-    """One kube-proxy mode."""
+    """One kube-proxy mode.
+
+    >>> from kpsim.proxy.params import ProxyParams
+    >>> from kpsim.proxy.registry import create
+    >>> mode = create(ProxyParams(mode="nftables"))
+    >>> [stage.name for stage in mode.stages(PacketState.LATER)]
+    ['conntrack hit']
+    >>> mode.runner((1, 34)).min_sync_s
+    1.0
+    >>> int(mode.select(draw=np.array([1 << 31]), turn=np.array([0]), endpoints=np.array([3]))[0])
+    1
+    """
 
     name: str
     family: str  # the block of a cost profile that prices it

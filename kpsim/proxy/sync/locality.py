@@ -3,6 +3,23 @@
 Everything a kube-proxy makes of Services is the same on all nodes, but for these.  So they are kept apart, and sparse:
 a state of a Service is listed only for nodes that have an endpoint of it, and totals of a node are those of all nodes
 plus a correction.
+
+Three nodes; in state 0 a Service has Pods 0, 1 and 2, of which two are on node 0 and one on node 1; in state 1 it has
+none but Pod 2, which is leaving.  Node 2 is not listed, and sees what all nodes see:
+
+>>> usable, leaving = (np.array([0, 3, 3]), np.array([0, 1, 2])), (np.array([0, 0, 1]), np.array([2]))
+>>> local = LocalStates(usable, leaving, policy=np.array([True, True]), homes=np.array([0, 0, 1]), nodes=3)
+>>> for row in zip(local.state, local.node, local.count, local.extra):  # extra: own ones that are leaving
+...     print(*row)
+0 0 2 0
+0 1 1 0
+1 1 1 1
+
+The correction: node 0 has two rules more from prefix 1 on, and no longer from 3; node 1 has one fewer from 2 on.
+
+>>> node, prefix, rules = np.array([0, 0, 1]), np.array([1, 3, 2]), np.array([2, -2, -1])
+>>> NodeSums(node, prefix, rules, prefixes=4).at(prefix=np.array([2, 2, 2]), node=np.array([0, 1, 2]))
+array([ 2, -1,  0])
 """
 
 from __future__ import annotations

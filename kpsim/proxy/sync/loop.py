@@ -37,7 +37,22 @@ class ConntrackCleanup:
 
 @dataclass(frozen=True, slots=True)
 class SyncLoop:
-    """One mode's sync loops; ``large_above`` endpoints make a large cluster."""
+    """One mode's sync loops; ``large_above`` endpoints make a large cluster.
+
+    >>> import kpsim
+    >>> from kpsim.simulation import build_cluster, prepare
+    >>> from kpsim.simulation.wiring import mode_of, sync_loop
+    >>> scenario = kpsim.read("scenarios/hello.yaml")
+    >>> mode, costs = mode_of(scenario, "iptables")
+    >>> pacing = Pacing.of(mode.runner((1, 34)), (1, 34))
+    >>> loop = sync_loop(prepare(scenario, build_cluster(scenario)[0], 0), mode, costs, pacing, family=4)
+    >>> state = RunnerState.at_start(loop.draws.phase, pacing)
+    >>> counts = SyncCounts(10, 50, 10, 200, changed_services=1, changed_own=20, endpoint_changes=1, cleanup=0)
+    >>> start, nodes = np.array([0, 0]), np.array([0, 1])  # a full sync on node 0, a partial one on node 1
+    >>> end_ns, failed = loop.end(state, start, counts, np.array([True, False]), number=0, node=nodes)
+    >>> end_ns[0] > end_ns[1] > 0, failed
+    (np.True_, array([False, False]))
+    """
 
     mode: Mode
     costs: Costs
