@@ -32,4 +32,4 @@ def test_examples_hold(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", WANTED)
 def test_a_newcomer_finds_an_example(name: str) -> None:
     shown = getattr(import_module(name), WANTED[name]) if WANTED[name] else import_module(name)
-    assert doctest.DocTestParser().get_examples(shown.__doc__)
+    assert doctest.DocTestParser().get_examples(shown.__doc__ or "")

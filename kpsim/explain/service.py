@@ -120,10 +120,10 @@ def _is_local(subject: Subject, mode: Mode) -> bool:
 def _nobody(subject: Subject, mode: Mode, words: ModeWords) -> str:
     """Return the fate of a packet that finds no endpoint, because there is none or because of a Local policy."""
     if not _is_local(subject, mode):
-        return f"nobody can serve it: {words.refused}"
+        return f"no endpoint can serve it: {words.refused}"
     drops = mode.refuses and _unserved(subject, mode) == "dropped"
     where, why = subject.node or "such a node", VERDICTS["DROP"] if drops else words.refused
-    return f"nobody on {where} may serve it: {why}"
+    return f"no endpoint on {where} may serve it: {why}"
 
 
 def _unserved(subject: Subject, mode: Mode) -> str:

@@ -253,5 +253,5 @@ def stories(mode: Mode, programmed: Programmed) -> Stories:
     """Return ``programmed`` as what can be told of it.  Raises :class:`InputError` for a mode that only simulates."""
     if isinstance(programmed, Stories):
         return programmed
-    what = f"mode {mode.name} simulates, but tells nothing of its rules: `kpsim run` takes it, this does not"
+    what = f"mode {mode.name} has no stories of its rules: only `kpsim run` takes it"
     raise InputError([Problem(Place(), what=what)])

@@ -26,7 +26,7 @@ def _lost(modes: Mapping[str, ModeResult]) -> list[str]:
         if counts["dropped"] > WORTH_SAYING * counts["connections"]:
             found.append(
                 f"{name}: {counts['dropped']:,} of {counts['connections']:,} connections were dropped, because a Local "
-                "policy left nobody on their node"
+                "policy left no endpoint on their node"
             )
         if counts["stale"] > WORTH_SAYING * counts["packets"]:
             found.append(f"{name}: {counts['stale']:,} of {counts['packets']:,} packets went to Pods that were gone")
