@@ -14,7 +14,7 @@ import numpy as np
 
 
 def stream(seed: int, *name: str | int) -> np.random.Generator:
-    """A generator of its own for ``name`` under ``seed``."""
+    """Return a generator of its own for ``name`` under ``seed``."""
     digest = hashlib.blake2b(repr(name).encode(), digest_size=16).digest()
     words = np.frombuffer(digest, dtype="<u4").tolist()
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *words])))

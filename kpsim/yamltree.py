@@ -54,7 +54,7 @@ class Source:
         return Place(self.file, line, offset - self._lines()[line - 1] + 1)
 
     def at(self, place: Place) -> str:
-        """The character at a place; "" beyond the end of the text."""
+        """Return the character at a place; "" beyond the end of the text."""
         starts = self._lines()
         if not 0 < place.line <= len(starts):
             return ""
@@ -62,7 +62,7 @@ class Source:
         return self.text[offset : offset + 1]
 
     def excerpt(self, place: Place) -> str:
-        """The line of ``place``, safe to print; "" if it is too long to show."""
+        """Return the line of ``place``, safe to print; "" if it is too long to show."""
         starts = self._lines()
         if not 0 < place.line <= len(starts):
             return ""
@@ -177,7 +177,7 @@ def _shown(text: str) -> str:
 
 
 def _step(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
-    """The node under one part of a key, and the node of the key itself."""
+    """Return the node under one part of a key, and the node of the key itself."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value == part:
@@ -201,7 +201,7 @@ def place_of(node: yaml.Node, key: Key, source: Source, *, on_key: bool) -> Plac
 
 
 def raw_text(node: yaml.Node, key: Key) -> str | None:
-    """The scalar under ``key`` as it was typed."""
+    """Return the scalar under ``key`` as it was typed."""
     for part in key:
         step = _step(node, part)
         if step is None:

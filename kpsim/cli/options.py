@@ -96,7 +96,7 @@ run_options = _with(
 
 
 def scenario_of(look: Look, options: dict[str, Any]) -> Scenario:
-    """The scenario that was given, with ``--set`` and ``--mode`` set into it."""
+    """Return the scenario that was given, with ``--set`` and ``--mode`` set into it."""
     from kpsim.scenario.reader import read
 
     return read(look, overrides(options))
@@ -183,5 +183,5 @@ def say(problems: Sequence[str]) -> None:
 
 
 def to_json(document: object) -> str:
-    """A document as JSON for stdout."""
+    """Return a document as JSON for stdout."""
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)

@@ -83,7 +83,7 @@ def exchanges_of(params: DnsParams, *, truncated: bool = False) -> tuple[tuple[i
 
 
 def draw_lookups(params: DnsParams, callers: Callers, rng: np.random.Generator, *, truncated: bool = False) -> Lookups:
-    """Everything about the callers' lookups that chance decides.
+    """Draw everything that is random about the callers' lookups, and return it.
 
     Raises
     ------

@@ -23,7 +23,7 @@ PortName = tuple[str, str, str, str]
 
 
 def services_in(tables: Tables, node: str = "") -> Findings:
-    """Every service port that the nat and filter tables show; ``node`` is where Local traffic policies keep traffic."""
+    """Return every service port in the nat and filter tables; Local policies keep traffic on ``node``."""
     findings = Findings()
     nat, filtered = tables.chains.get("nat", {}), tables.chains.get("filter", {})
     for suffix, name in _names(nat).items():
@@ -38,7 +38,7 @@ def services_in(tables: Tables, node: str = "") -> Findings:
 
 
 def pod_range(tables: Tables) -> str:
-    """The range of Pods that kube-proxy was told, by what it does not masquerade; "" if it does not show."""
+    """Return the range of Pods that kube-proxy was told, by what it does not masquerade; "" if it does not show."""
     for chain, rules in tables.chains.get("nat", {}).items():
         if chain == "KUBE-SERVICES" or chain.startswith(("KUBE-SVC-", "KUBE-SVL-")):
             for rule in rules:
@@ -48,7 +48,7 @@ def pod_range(tables: Tables) -> str:
 
 
 def _label(rule: Rule) -> tuple[PortName, str] | None:
-    """The service port that a rule's comment names, and what it says beside."""
+    """Return the service port that a rule's comment names, and what it says beside."""
     said = LABEL.fullmatch(rule.comment)
     if not said:
         return None
@@ -61,7 +61,7 @@ def _named(rule: Rule, suffix: str) -> PortName:
 
 
 def _names(nat: Chains) -> dict[str, PortName]:
-    """The service port of each set of chains: they share the last 16 characters of their names."""
+    """Return the service port of each set of chains: they share the last 16 characters of their names."""
     found: dict[str, PortName] = {}
     for chain in ("KUBE-SERVICES", "KUBE-NODEPORTS"):
         for rule in nat.get(chain, ()):
@@ -158,6 +158,6 @@ def _read_refusal(findings: Findings, chain: str, rule: Rule) -> None:
 
 
 def _port_of(findings: Findings, name: PortName) -> PortFindings:
-    """A health-check rule is of protocol TCP, whatever its service port's protocol is."""
+    """Return the findings on a health check's port: its rule is of TCP, whatever the service port's protocol is."""
     same = [key for key in findings.ports if key[:3] == name[:3]]
     return findings.ports[same[0]] if same else findings.at(*name)

@@ -65,12 +65,12 @@ class RuleDump:
 
 
 def formats_of(text: str) -> tuple[str, ...]:
-    """The tools whose output stands in a text (or in its beginning); none for anything else."""
+    """Return the tools whose output stands in a text (or in its beginning); none for anything else."""
     return tuple(name for name, pattern in _FOUND.items() if pattern.search(text))
 
 
 def read_dump(text: str, file: str, node: str = "") -> RuleDump:
-    """Everything a text shows.
+    """Return everything a text shows.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def read_dump(text: str, file: str, node: str = "") -> RuleDump:
 
 
 def merged(findings: Iterator[Findings] | Sequence[Findings], services: Sequence[Service] = ()) -> Findings:
-    """All findings together; what only shows its addresses gets its name from the others, or from ``services``."""
+    """Return all findings together; nameless addresses get names from the others, or from ``services``."""
     named = Findings()
     several = list(findings)
     names: dict[Address, Key] = {}
@@ -165,7 +165,7 @@ def _of_tables(tables: Tables, node: str) -> RuleDump:
 
 
 def _cut_off(tables: Tables) -> Iterator[str]:
-    """A table whose rules lead to kube-proxy's chains that are not there is not whole."""
+    """Yield a warning for each table whose rules lead to kube-proxy's chains that are not there."""
     for table, here in tables.chains.items():
         missing = {r.target for rules in here.values() for r in rules if r.target.startswith("KUBE-")} - here.keys()
         if missing:
@@ -225,7 +225,7 @@ _READERS: dict[str, Callable[[str, str], RuleDump]] = {
 
 
 def _by_table(rules_by_chain: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """Rules of each table, chains of a kind together, the largest first."""
+    """Return the rules of each table, chains of a kind together, the largest first."""
     found: dict[str, Counter[str]] = {}
     for name, count in rules_by_chain.items():
         table, _, chain = name.rpartition(" ")

@@ -73,7 +73,7 @@ class Findings:
             self.at(*(known or key)).take(found)
 
     def names(self) -> dict[Address, Key]:
-        """The name of each service port by ClusterIP, port and protocol."""
+        """Return the name of each service port by ClusterIP, port and protocol."""
         return {(ip, found.port, key[3]): key for key, found in self.ports.items() for ip in found.cluster_ips}
 
     @staticmethod
@@ -100,7 +100,7 @@ class Findings:
 
 
 def canonical(ip: str) -> str:
-    """An address as Kubernetes writes it; what is no address stays as it is."""
+    """Return an address as Kubernetes writes it; what is no address stays as it is."""
     try:
         return str(ipaddress.ip_address(ip.strip("[]")))
     except ValueError:
@@ -147,7 +147,7 @@ def _target(found: PortFindings) -> int:
 def _slices(
     namespace: str, name: str, ports: list[tuple[Key, PortFindings]], pods: Mapping[str, Pod]
 ) -> Iterator[EndpointSlice]:
-    """One set of slices for each address family and each set of target ports, as the controller makes them."""
+    """Yield one set of slices for each address family and each set of target ports, as the controller makes them."""
     targets: dict[tuple[str, int], list[tuple[str, int, str]]] = {}  # (ip, how many-th target of its port) -> ports
     nodes: dict[str, str] = {}
     for key, found in ports:

@@ -42,7 +42,7 @@ def own(chain: str) -> bool:
 
 
 def hooks_in(tables: Tables) -> tuple[Hook, ...]:
-    """Every hook at which others have rules."""
+    """Return every hook at which others have rules."""
     found = [
         Hook(table, chain, *_beside(chains, chains[chain]))
         for table, chains in tables.chains.items()
@@ -53,7 +53,7 @@ def hooks_in(tables: Tables) -> tuple[Hook, ...]:
 
 
 def _beside(chains: Mapping[str, Sequence[Rule]], rules: Sequence[Rule]) -> tuple[int, int]:
-    """Rules of others before kube-proxy's first jump, and after it."""
+    """Return the counts of others' rules (before, after) kube-proxy's first jump."""
     jumps = [index for index, rule in enumerate(rules) if own(rule.target)]
     first = jumps[0] if jumps else len(rules)
     before, over = _met(chains, rules[:first], frozenset())

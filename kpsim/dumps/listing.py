@@ -44,7 +44,7 @@ _OPTIONS: tuple[tuple[str, str], ...] = (
 
 
 def read_listing(text: str) -> Tables:
-    """Every table of a listing; what is cut off at the end is left out."""
+    """Return every table of a listing; what is cut off at the end is left out."""
     tables: dict[str, dict[str, list[Rule]]] = {}
     sections: list[dict[str, list[Rule]]] = []
     dropping: list[tuple[dict[str, list[Rule]], str]] = []
@@ -84,7 +84,7 @@ def _section(sections: list[dict[str, list[Rule]]], chain: str) -> dict[str, lis
 
 
 def _parser(*, counters: bool, numbers: bool, interfaces: bool) -> Callable[[str], Rule | None]:
-    """A reader of one line, for the columns there are."""
+    """Return a reader of one line, for the columns there are."""
     pattern = r"\s*" + (r"\d+\s+" if numbers else "") + (r"\d+[KMGTP]?\s+\d+[KMGTP]?\s+" if counters else "")
     pattern += _COLUMNS + (r"(?P<inside>\S+)\s+(?P<outside>\S+)\s+" if interfaces else "") + _ADDRESSES
     columns = re.compile(pattern)

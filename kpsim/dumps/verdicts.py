@@ -30,7 +30,7 @@ def is_kube_proxys(table: NftTable) -> bool:
 
 
 def services_in(ruleset: Ruleset, node: str = "") -> Findings:
-    """Every service port of kube-proxy's tables; ``node`` is where Local traffic policies keep traffic."""
+    """Return every service port of kube-proxy's tables; ``node`` is where Local traffic policies keep traffic."""
     findings = Findings()
     for table in filter(is_kube_proxys, ruleset.tables):
         _Reader(table, findings, node).read()
@@ -38,7 +38,7 @@ def services_in(ruleset: Ruleset, node: str = "") -> Findings:
 
 
 def pod_range(ruleset: Ruleset) -> str:
-    """The range of Pods that kube-proxy was told, by what it does not masquerade; "" if it does not show."""
+    """Return the range of Pods that kube-proxy was told, by what it does not masquerade; "" if it does not show."""
     for table in filter(is_kube_proxys, ruleset.tables):
         for name, chain in table.chains.items():
             if name.startswith(("service-", "local-")):
@@ -86,7 +86,7 @@ class _Reader:
             self._read_chain(name)
 
     def _of_chain(self, at: Element) -> PortFindings | None:
-        """The service port of the chain an element leads to."""
+        """Return the service port of the chain an element leads to."""
         said = _CHAIN.fullmatch(at.value.removeprefix("goto "))
         if said:
             return self._findings.at(said[3], said[4], said[6], said[5])
@@ -150,7 +150,7 @@ class _Reader:
 
 
 def _number(at: Element, place: int) -> int:
-    """The port in an element's key, 0 if there is none."""
+    """Return the port in an element's key, 0 if there is none."""
     text = at.key[place] if place < len(at.key) else ""
     return int(text) if re.fullmatch(r"\d{1,5}", text) else 0
 
@@ -164,7 +164,7 @@ def _destinations(rule: str) -> Iterator[tuple[str, int]]:
 
 
 def hooks_in(ruleset: Ruleset) -> tuple[Hook, ...]:
-    """Every hook at which others have rules, before and after kube-proxy's by priority."""
+    """Return every hook at which others have rules, before and after kube-proxy's by priority."""
     mine: dict[tuple[str, str], int] = {}
     for table in filter(is_kube_proxys, ruleset.tables):
         for chain in table.chains.values():

@@ -36,7 +36,7 @@ def writes_over_time(log: DeliveryLog, nodes: int, horizon_ns: int) -> F64:
 
 
 def control_load(scenario: Scenario, seen: Sequence[F64]) -> ControlLoad:
-    """The mean of all replications, with the limits that hold for it."""
+    """Return the mean of all replications, with the limits that hold for it."""
     defaults, params = load_defaults(), scenario.api_server
     watchers = -(-scenario.cluster.nodes // params.replicas)
     level = PriorityLevel.of(params, defaults)
@@ -88,7 +88,7 @@ def _sync_starts(run: ModeRun, node: int, rows: I64, arrived: I64) -> I64:
 
 
 def stages_of(seen: Sequence[dict[str, Tally]]) -> tuple[Stage, ...]:
-    """All replications together: when half of the changes had each stage behind them."""
+    """Return each stage with the median and p99 time of changes to its end, in all replications together."""
     found = []
     for name in seen[0]:
         pooled = Tally.pooled([tallies[name] for tallies in seen])

@@ -111,7 +111,7 @@ def _slowest(rows: I64, changes: Changes, run: ModeRun) -> I64:
 
 
 def outcome_of(seen: Sequence[EventSeen], *, sampled: bool) -> EventOutcome:
-    """One event over all replications; its course is that of the first."""
+    """Return one event over all replications; its course is that of the first."""
     trace = seen[0].trace
     at_ns = to_ns(trace.event.at_s)
     hit = [each for each in seen if each.packets]

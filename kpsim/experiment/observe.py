@@ -85,11 +85,11 @@ class _Batches:
         return np.clip(share, 0, self.count - 1)
 
     def empty(self, measure: str) -> list[Tally]:
-        """A tally of the measure for each stretch."""
+        """Return a tally of the measure for each stretch."""
         return [Tally(MEASURES[measure].unit) for _ in range(self.count)]
 
     def tallies(self, measure: str, values: I64, time_ns: I64) -> list[Tally]:
-        """Values counted by the stretch their time lies in."""
+        """Return a tally for each stretch of the values whose time lies in it."""
         out = self.empty(measure)
         index = self.index(time_ns)
         for b, tally in enumerate(out):
@@ -98,7 +98,7 @@ class _Batches:
 
 
 def observe(replication: Replication, run: ModeRun, batches: int) -> Observations:
-    """Everything the summaries are made of; the warm-up is cut here."""
+    """Return everything the summaries are made of; the warm-up is cut here."""
     scenario, log = replication.scenario, run.sent
     measured = _Batches(to_ns(scenario.run.warmup_s), replication.horizon_ns, batches)
     seen = Observations(run.mode.name, {})

@@ -117,7 +117,7 @@ def _final(answer: Answer, asked: str) -> bool:
 
 
 def _said(answer: Answer, times: CacheTimes, asked: str) -> str:
-    """One question and its answer in a line."""
+    """Return one question and its answer in a line."""
     kept = "" if not times.success_s else f"; the node keeps it {times.success_s:g} s"
     denied = "" if not times.denial_s else f"; the node keeps that {times.denial_s:g} s"
     match answer.outcome:
@@ -158,7 +158,7 @@ def _verdict(last: Sequence[Answer], asked: str, known: Known) -> str:
 
 
 def _near(asked: str, known: Known) -> str:
-    """A Service whose name is nearly the one asked for; "" if none is, or there is a good reason not to say."""
+    """Return a Service whose name is nearly the one asked for; "" if none is, or there is a good reason not to say."""
     labels = asked.rstrip(".").removesuffix(".cluster.local").removesuffix(".svc").split(".")
     here, space = labels[0], labels[1] if len(labels) > 1 else known.namespace
     names = known.services()

@@ -89,7 +89,7 @@ def _whole(dumped: DumpedNode) -> None:
 
 
 def _source(dumped: DumpedNode, text: str, family: int, mine: Sequence[str], said: list[str]) -> str:
-    """The sender's address; what stands in for one that rules do not show is ``said``."""
+    """Return the sender's address; what stands in for one that rules do not show is ``said``."""
     if text == "outside":
         return CLIENT[family]
     if text == "node":
@@ -107,7 +107,7 @@ def _source(dumped: DumpedNode, text: str, family: int, mine: Sequence[str], sai
 
 
 def _neighbour(endpoints: Sequence[str], family: int) -> str:
-    """An address that could be a Pod's, in the range most endpoints are in, and is no endpoint's."""
+    """Return an address that could be a Pod's, in the range most endpoints are in, and is no endpoint's."""
     ranges = Counter(str(ipaddress.ip_network(f"{ip}/{NEIGHBOURS[family]}", strict=False)) for ip in endpoints)
     most = max(ranges, key=lambda cidr: (ranges[cidr], cidr)) if ranges else PODS[family]
     network = ipaddress.ip_network(most)
@@ -155,7 +155,7 @@ def _verdict(found: Journey, packet: Packet) -> str:
 
 
 def _sent(found: Journey) -> str:
-    """Every endpoint, and whom it takes for the sender."""
+    """Return every endpoint in words, and the sender it sees."""
     alike = set(found.sources)
     if alike == {None}:
         ways = " or ".join(found.endpoints)

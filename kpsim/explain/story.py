@@ -36,7 +36,7 @@ def sent(endpoints: tuple[str, ...], masqueraded: bool) -> str:
 
 
 def address(text: str, option: str) -> str:
-    """An address as Kubernetes writes it.  Raises :class:`InputError` if it is none."""
+    """Return an address as Kubernetes writes it.  Raises :class:`InputError` if it is none."""
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
@@ -46,7 +46,7 @@ def address(text: str, option: str) -> str:
 
 
 def named(text: str) -> tuple[str, str] | None:
-    """A Service of ``--to`` as ``namespace/name``, and its port; ``None`` where ``text`` is ``ip:port``.
+    """Return a Service of ``--to`` as ``namespace/name``, and its port; ``None`` where ``text`` is ``ip:port``.
 
     A name alone is one in the namespace default.
     """

@@ -40,12 +40,12 @@ class Subject:
 
     @property
     def service(self) -> Service | None:
-        """The object that was read, with its addresses; ``None`` for a grown Service."""
+        """Return the object that was read, with its addresses; ``None`` for a grown Service."""
         return self.found.service if self.found else None
 
     @property
     def ip(self) -> str:
-        """Its ClusterIP."""
+        """Return its ClusterIP."""
         return dotted(int(self.cluster.services.cluster_ip[self.row]))
 
     def local(self, policy: str) -> bool:
@@ -79,7 +79,7 @@ class Subject:
         return np.asarray(self.cluster.homes(self.cluster.pods) == names.index(self.node))
 
     def addresses(self, q: int) -> str:
-        """The first few of its endpoints, as ``ip:port``."""
+        """Return the first few of its endpoints, as ``ip:port``."""
         shown = [self.view(q).address(q, pod) for pod in self.pods[:SHOWN]]
         more = len(self.pods) - len(shown)
         return ", ".join(shown) + (f" and {more:,} more" if more else "")
@@ -94,7 +94,7 @@ def check_node(cluster: Cluster, node: str) -> None:
 
 
 def find_service(scenario: Scenario, cluster: Cluster, name: str, node: str = "") -> Subject:
-    """The Service ``namespace/name``.  Raises :class:`InputError`, with the nearest name, if there is none."""
+    """Return the Service ``namespace/name``.  Raises :class:`InputError`, with the nearest name, if there is none."""
     if node:
         check_node(cluster, node)
     row = cluster.names.index(name)

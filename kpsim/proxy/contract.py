@@ -149,7 +149,7 @@ class Programmed(Protocol):
 
     @property
     def rules(self) -> RuleSet:
-        """The rules themselves, with their counts."""
+        """Return the rules themselves, with their counts."""
         ...
 
     def walk(self, packet: Packet, draw: int, turn: int) -> Walk:
@@ -164,7 +164,7 @@ class Stories(Programmed, Protocol):
     words: ClassVar[ModeWords]
 
     def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
-        """The rules as the real tools take them, line by line.
+        """Yield the rules as the real tools take them, line by line.
 
         ``changed`` names Services as ``namespace/name``: only what a partial sync after their change writes, for
         modes that have one; the others write everything.
@@ -172,7 +172,7 @@ class Stories(Programmed, Protocol):
         ...
 
     def trace(self, packet: Packet) -> Trace:
-        """Every rule the first packet of a connection meets, in order, and its verdict."""
+        """Return every rule the first packet of a connection meets, in order, and its verdict."""
         ...
 
     def listing(self, service: str) -> Iterator[str]:
@@ -180,7 +180,7 @@ class Stories(Programmed, Protocol):
         ...
 
     def path(self, packet: Packet, walk: Walk, total: int) -> Iterator[str]:
-        """The way of a first packet, step by step, where ``total`` dispatch rules exist."""
+        """Yield the way of a first packet, step by step, where ``total`` dispatch rules exist."""
         ...
 
 
@@ -216,11 +216,11 @@ class Mode(Protocol):
         ...
 
     def rule_counts(self, services: ServiceColumns, endpoints: EndpointCounts) -> RuleCounts:
-        """Rules of each Service on a node that sees ``endpoints`` (n,)."""
+        """Return the number of rules of each Service on a node that sees ``endpoints`` (n,)."""
         ...
 
     def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
-        """Rules on the node altogether, constant ones included."""
+        """Return the number of rules on the node altogether, constant ones included."""
         ...
 
     def sync_work(self, kind: SyncKind, counts: SyncCounts) -> Work:
@@ -240,7 +240,7 @@ class Mode(Protocol):
         ...
 
     def program(self, states: Iterable[PortState], config: NodeConfig, rotation: int = 0) -> Programmed:
-        """The exact rules of one node for ``states``, the scanned list turned by ``rotation`` rules."""
+        """Return the exact rules of one node for ``states``, the scanned list turned by ``rotation`` rules."""
         ...
 
 

@@ -74,12 +74,12 @@ class NodeConfig:
 
     @property
     def mark(self) -> str:
-        """The masquerade mark as iptables and nft print it."""
+        """Return the masquerade mark as iptables and nft print it."""
         return f"{1 << self.masquerade_bit:#x}"
 
     @property
     def detector(self) -> LocalDetector | None:
-        """The local-traffic detector, if there is one."""
+        """Return the local-traffic detector, if there is one."""
         return LocalDetector(self.pod_cidr, self.pod_interface) if self.pod_cidr else None
 
     def node_port_ranges(self, default: str | None = None) -> tuple[str, ...] | None:

@@ -91,7 +91,7 @@ class NodeSettings:
     winkernel: WinkernelSettings = WinkernelSettings()
 
     def masquerade_of(self, mode: str) -> Masquerade:
-        """The masquerading of ``mode``."""
+        """Return the masquerading of ``mode``."""
         found = {mark.mode: mark for mark in self.masquerade}
         own, lent = found.get(mode, Masquerade(mode)), found.get(LENT.get(mode, mode), Masquerade(mode))
         return Masquerade(mode, own.all or lent.all, lent.bit)
@@ -120,11 +120,11 @@ class ProxyParams:
         return self.settings.masquerade_of(self.mode).all
 
     def sync_period(self, default_s: float) -> float:
-        """The syncPeriod as configured, else kube-proxy's [s]."""
+        """Return the syncPeriod as configured, else kube-proxy's [s]."""
         return default_s if self.sync_period_s is None else self.sync_period_s
 
     def for_mode(self, mode: str) -> ProxyParams:
-        """The same configuration with ``mode`` chosen and that mode's own periods."""
+        """Return the same configuration with ``mode`` chosen and that mode's own periods."""
         own = next((each for each in self.periods if each.mode == mode), None)
         if own is None:
             return self if mode == self.mode else replace(self, mode=mode, min_sync_period_s=None, sync_period_s=None)

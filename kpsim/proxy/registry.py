@@ -33,7 +33,7 @@ class ModeEntry:
     usual: bool = True  # a Linux cluster of Kubernetes' own chooses among these; compared when nobody says which
 
     def implementation(self) -> type[Mode]:
-        """The mode's class, imported now."""
+        """Return the mode's class, imported now."""
         module, _, attribute = self.target.partition(":")
         found: type[Mode] = getattr(import_module(module), attribute)
         return found
@@ -77,7 +77,7 @@ MODES: dict[str, ModeEntry] = {entry.name: entry for entry in _ENTRIES}
 
 
 def create(params: ProxyParams, iptables_backend: str = "legacy") -> Mode:
-    """The mode that ``params`` names, configured.  Raises ``KeyError`` for a name not in :data:`MODES`."""
+    """Return the mode that ``params`` names, configured.  Raises ``KeyError`` for a name not in :data:`MODES`."""
     made: Mode = MODES[params.mode].implementation()(params, iptables_backend)  # type: ignore[call-arg]  # a protocol says nothing of its making
     return made
 

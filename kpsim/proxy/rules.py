@@ -82,7 +82,7 @@ class Rule:
         )
 
     def render(self, chain: str, comments: bool = True) -> str:
-        """The rule as ``iptables-restore`` takes it."""
+        """Return the rule as ``iptables-restore`` takes it."""
         parts = [f"-A {chain}"]
         parts += [_address("-d", self.destination)] if self.destination else []
         if self.interface:
@@ -146,7 +146,7 @@ class RuleSet:
         return self.count("nat")
 
     def count(self, table: str) -> int:
-        """Rules in one netfilter table."""
+        """Return the number of rules in one netfilter table."""
         return sum(len(rules) for name, rules in self.chains.items() if name.endswith(FILTER) == (table == "filter"))
 
 

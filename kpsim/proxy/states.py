@@ -60,7 +60,7 @@ def _ipv4(addresses: Sequence[str]) -> tuple[str, ...]:
 
 
 def exact_states(cluster: Cluster, node: str, services: Sequence[int] | None = None) -> Iterator[PortState]:
-    """Every service port at time zero as kube-proxy on ``node`` sees it, with policies and what is local.
+    """Yield every service port at time zero as kube-proxy on ``node`` sees it, with policies and what is local.
 
     Pods that were read stand on the node their object names; grown ones are dealt to all nodes in turn.
     """
@@ -145,7 +145,7 @@ def node_config(
     params: ProxyParams = PARAMS,
     version: Version = LATEST,
 ) -> NodeConfig:
-    """The settings of kube-proxy on ``node``; its address is made up, by number.
+    """Return the settings of kube-proxy on ``node``; its address is made up, by number.
 
     It is in 172.16.0.0/12, or in the first range that ``nodePortAddresses`` names, which is one of the node's network.
     ``pod_cidr``, the range of the cluster's Pods, is what tells Pods where the configuration leaves ``clusterCIDR``
@@ -176,7 +176,7 @@ def node_config(
 
 
 def _address(number: int, ranges: Sequence[str]) -> str:
-    """A node's address: in the first of ``ranges`` that says anything about it."""
+    """Return a node's address: in the first of ``ranges`` that says anything about it."""
     for network in _networks(ranges):
         if network.prefixlen and not network.overlaps(LOOPBACK):
             return str(network[(1 + number) % network.num_addresses])
@@ -184,7 +184,7 @@ def _address(number: int, ranges: Sequence[str]) -> str:
 
 
 def _networks(ranges: Sequence[str]) -> list[ipaddress.IPv4Network]:
-    """The ranges of IPv4 addresses in a list of ``nodePortAddresses``."""
+    """Return the ranges of IPv4 addresses in a list of ``nodePortAddresses``."""
     return [ipaddress.IPv4Network(cidr, strict=False) for cidr in _ipv4(ranges) if cidr != PRIMARY]
 
 

@@ -38,12 +38,12 @@ class Objective:
 
 
 def title_of(measure: str) -> str:
-    """A measure's title; its name if the table does not know it."""
+    """Return a measure's title; its name if the table does not know it."""
     return MEASURES[measure].title if measure in MEASURES else measure
 
 
 def objectives(result: Result) -> list[Objective]:
-    """Every objective under every mode, in the order judged."""
+    """Return every objective under every mode, in the order judged."""
     rows = []
     for v in result.verdicts:
         threshold, unit = v.threshold, unit_of(v.threshold.measure)

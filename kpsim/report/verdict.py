@@ -67,7 +67,7 @@ def standing(verdict: ThresholdVerdict) -> Standing:
 
 
 def mode_standing(result: Result, mode: str) -> Standing:
-    """The worst standing among one mode's objectives."""
+    """Return the worst standing among one mode's objectives."""
     return _worst(standing(v) for v in result.verdicts if v.mode == mode)
 
 
@@ -77,7 +77,7 @@ def _worst(standings: Iterable[Standing]) -> Standing:
 
 
 def bound_text(threshold: Threshold) -> str:
-    """An objective's statistic and bound with its unit: "p99 < 8 s"."""
+    """Return an objective's statistic and bound with its unit: "p99 < 8 s"."""
     return f"{threshold.statistic} {threshold.operator} {compact(threshold.bound, unit_of(threshold.measure))}"
 
 
@@ -156,7 +156,7 @@ def _headroom(result: Result, modes: Sequence[str]) -> str:
 
 
 def _tightest_objective(judged: Sequence[ThresholdVerdict]) -> tuple[str, str]:
-    """The objective with the least room, and how much that is."""
+    """Return the objective with the least room, and how much that is."""
     rooms = [(room, v) for v in judged if (room := headroom_of(v)) is not None]
     if not rooms:
         return "", ""

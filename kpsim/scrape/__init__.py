@@ -73,7 +73,7 @@ def _moment(scenario: Scenario, at_s: float | None) -> int:
 
 
 def _number(cluster: Cluster, node: str) -> int:
-    """The row of the node called ``node``."""
+    """Return the row of the node called ``node``."""
     names = {cluster.node_name(number): number for number in range(cluster.nodes)}
     if node not in names:
         mend = did_you_mean(node, names, f"there are {', '.join(sorted(names)[:5])}")

@@ -60,7 +60,7 @@ def families_of(catalogue: Catalogue, mode: str, version: Version, proxiers: Seq
 
 
 def _readings(metric: Metric, by_family: bool, proxiers: Sequence[Proxier]) -> Sequence[Reading]:
-    """Every family's readings; where no label tells families apart, as they come to stand in one series."""
+    """Return every family's readings; where no label tells families apart, as they come to stand in one series."""
     found = []
     merged: dict[tuple[tuple[str, str], ...], Reading] = {}
     for proxier in sorted(proxiers, key=lambda each: each.family if by_family else each.last_end_ns):
@@ -82,7 +82,7 @@ def _merged(metric: Metric, one: Reading, other: Reading) -> Reading:
 
 
 def not_simulated(catalogue: Catalogue, mode: str, version: Version) -> tuple[str, ...]:
-    """The metrics that kube-proxy has and that are not shown, or always 0."""
+    """Return the metrics that kube-proxy has and that are not shown, or always 0."""
     return tuple(catalogue.prefix + m.name for m in catalogue.registered(mode, version) if not m.quantity)
 
 
@@ -106,5 +106,5 @@ def _histogram(metric: Metric, labels: Mapping[str, str], reading: Reading) -> I
 
 
 def _number(bound: float) -> str:
-    """A bound as OpenMetrics wants it: a float, with its point."""
+    """Return a bound as OpenMetrics wants it: a float, with its point."""
     return repr(float(bound))

@@ -34,7 +34,7 @@ class Proxier:
 
     @property
     def cluster(self) -> Cluster:
-        """The cluster as this family sees it."""
+        """Return the cluster as this family sees it."""
         cluster = self.replication.cluster
         return cluster if self.family == 4 else cluster.second_family()
 
@@ -59,14 +59,14 @@ class Proxier:
 
     @cached_property
     def started(self) -> I64:
-        """The process's syncs that have started, (k,)."""
+        """Return the process's syncs that have started, (k,)."""
         trace = self.run.syncs
         mine = trace.ran[:, self.node] & (trace.process_since[:, self.node] == self.since_ns)
         return np.flatnonzero(mine & (trace.start[:, self.node] <= self.at_ns))
 
     @cached_property
     def ended(self) -> I64:
-        """The process's syncs that have ended, (k,)."""
+        """Return the process's syncs that have ended, (k,)."""
         return np.asarray(self.started[self.run.syncs.end[self.started, self.node] <= self.at_ns])
 
     @property

@@ -47,7 +47,7 @@ class Step(Protocol):
 
     @property
     def text(self) -> str:
-        """The rule with its table and chain, as it is shown."""
+        """Return the rule with its table and chain, as it is shown."""
         ...
 
     def ask(self, way: Way, node: Node) -> Answer | None:

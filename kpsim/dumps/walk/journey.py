@@ -74,11 +74,11 @@ class _Journey:
         return family != ("ip" if ":" in way.packet.destination else "ip6")
 
     def server(self, way: Way) -> Server | None:
-        """The virtual server that takes a packet."""
+        """Return the virtual server that takes a packet."""
         return self.dumped.servers.get((way.packet.protocol, way.packet.destination, way.packet.port))
 
     def served(self, server: Server, way: Way) -> list[Way]:
-        """A packet at each real server; without any it is refused."""
+        """Return a packet at each real server; without any it is refused."""
         head = f"{server.protocol}  {ip_port(server.ip, server.port)} {server.scheduler}"
         self.walk.met[f"ipvs: {head}"] = None
         for ip, port in server.real:
@@ -169,7 +169,7 @@ def _verdict(left: Sequence[Way], done: Sequence[Way]) -> str:
 
 
 def _unjudged(walk: Walk) -> list[str]:
-    """One sentence about rules that were passed over, by what could not be judged."""
+    """Return one sentence about rules that were passed over, by what could not be judged."""
     if not walk.passed_over:
         return []
     reasons = Counter(walk.passed_over.values())

@@ -24,7 +24,7 @@ _LISTED_PORTS = re.compile(r"dpts:(\d+:\d+)")
 
 @lru_cache(maxsize=65536)
 def clauses_of(match: str) -> tuple[Clause, ...]:
-    """A rule's matches one by one; a ``!`` in front of one is its first word."""
+    """Return a rule's matches one by one; a ``!`` in front of one is its first word."""
     words = [found[2] or found[1] or "" for found in _TOKEN.finditer(match)]
     found: list[list[str]] = []
     at = 0
@@ -56,7 +56,7 @@ def _judged(clause: Clause, way: Way, node: Node) -> bool | None:
 
 
 def _module(name: str, words: Sequence[str], way: Way, node: Node) -> bool | None:
-    """All options of a module together: one that fails is enough, and one that cannot be judged spoils the rest."""
+    """Return the judgement on all options of a module: False if one fails, None if one cannot be judged."""
     if name in ("comment", "statistic", "nfacct"):  # what chance does is followed by whoever asks
         return True
     answers = [_option(name, *option, way, node) for option in _options(words)]
@@ -93,7 +93,7 @@ def _options(words: Sequence[str]) -> Iterator[tuple[bool, str, list[str]]]:
 
 
 def number(text: str) -> int:
-    """A number as tools print it, hexadecimal or not."""
+    """Return a number as tools print it, hexadecimal or not."""
     return int(text, 0)
 
 

@@ -39,7 +39,7 @@ class NetfilterStep:
 
     @property
     def text(self) -> str:
-        """The rule as ``iptables-save`` words it, with its table."""
+        """Return the rule as ``iptables-save`` words it, with its table."""
         return f"{self.table}: {self.rule.render(self.chain)}"
 
     def ask(self, way: Way, node: Node) -> Answer | None:
@@ -151,5 +151,5 @@ class _Chain:
 
 
 def steps_of(tables: Tables) -> dict[ChainKey, Iterable[NetfilterStep]]:
-    """Every chain of every table."""
+    """Return every chain of every table."""
     return {(table, name): _Chain(table, name, chains) for table, chains in tables.chains.items() for name in chains}

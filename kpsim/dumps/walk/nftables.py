@@ -58,12 +58,12 @@ class NftStep:
 
     @property
     def text(self) -> str:
-        """The rule as ``nft`` lists it, in its chain."""
+        """Return the rule as ``nft`` lists it, in its chain."""
         return f"{self.table.family} {self.table.name}: chain {self.chain} {{ {self.rule} }}"
 
     @cached_property
     def _said(self) -> tuple[tuple[str, Said], ...]:
-        """The rule's parts; the last one is called "" where a part is not understood."""
+        """Return the rule's parts; the last one is called "" where a part is not understood."""
         return tuple(_parts(self.rule))
 
     def ask(self, way: Way, node: Node) -> Answer | None:
@@ -94,7 +94,7 @@ class NftStep:
         return Answer(acts or (Act(),), unsure=unsure)
 
     def members(self, name: str) -> Mapping[tuple[str, ...], Element] | None:
-        """The elements of a set or a map by key, ``None`` where it is not in the dump."""
+        """Return the elements of a set or a map by key, ``None`` where it is not in the dump."""
         if name not in self.table.elements:
             return None
         if name not in self._elements:
@@ -237,7 +237,7 @@ def settable_bits(table: NftTable) -> int:
 
 
 def steps_of(table: NftTable) -> dict[ChainKey, tuple[NftStep, ...]]:
-    """Every chain of a table, under the table's family and name."""
+    """Return every chain of a table, under the table's family and name."""
     elements: dict[str, dict[tuple[str, ...], Element]] = {}
     return {
         (f"{table.family} {table.name}", name): tuple(NftStep(table, name, rule, elements) for rule in chain.rules)

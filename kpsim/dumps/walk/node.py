@@ -62,7 +62,7 @@ class DumpedNode:
 
     @property
     def pod_range(self) -> str:
-        """The range of Pods that kube-proxy was told, where it shows."""
+        """Return the range of Pods that kube-proxy was told, where it shows."""
         return next((dump.pod_range for dump in self.dumps if dump.pod_range), "")
 
     @property

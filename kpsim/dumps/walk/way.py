@@ -27,7 +27,7 @@ class Node:
             return False
 
     def is_local(self, ip: str) -> bool:
-        """The same, asked by a rule."""
+        """Return the same as :meth:`has`, and note an address that rules asked about in vain."""
         mine = self.has(ip)
         if not mine:
             self.asked.add(ip)
@@ -51,7 +51,7 @@ class Way:
     end: str = ""  # accept, drop or reject, where a rule decided
 
     def sent_to(self, ip: str, port: int) -> Way:
-        """The same packet with another destination; port 0 keeps the one it has."""
+        """Return the same packet with another destination; port 0 keeps the one it has."""
         packet = replace(self.packet, destination=ip, port=port or self.packet.port)
         return replace(self, packet=packet, endpoint=ip_port(ip, packet.port), end="accept")
 

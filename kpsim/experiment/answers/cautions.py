@@ -12,7 +12,7 @@ WORTH_SAYING = 0.005  # of connections or packets lost
 
 
 def cautions(scenario: Scenario, modes: Mapping[str, ModeResult], limits: Sequence[Limit]) -> list[str]:
-    """The warnings that follow from a result, a sentence each."""
+    """Return the warnings that follow from a result, a sentence each."""
     return [*_lost(modes), *_saturated(limits), *_deprecations(scenario)]
 
 

@@ -40,7 +40,7 @@ class Census:
 
     @property
     def memberships(self) -> int:
-        """Endpoints of all Services and IP families: a Pod behind two Services counts twice."""
+        """Return the endpoints of all Services and IP families: a Pod behind two Services counts twice."""
         return int((self.endpoints * self.families).sum())
 
 
@@ -89,7 +89,7 @@ def _busiest_share(scenario: Scenario, cluster: Cluster) -> float:
 
 
 def _environment(cluster: Cluster) -> int:
-    """Bytes that Services add to a container's environment, in the namespace where that is most."""
+    """Return the bytes that Services add to a container's environment, in the namespace where that is most."""
     found: Counter[str] = Counter()
     runs = pairwise([*cluster.names.starts, len(cluster.services.ports)])
     for (start, end), prefix, numbered in zip(runs, cluster.names.prefixes, cluster.names.numbered, strict=True):

@@ -76,7 +76,7 @@ def sync_curve(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, p
 
 
 def _scale(counts: SyncCounts, share: float) -> SyncCounts:
-    """The counts of a cluster with ``share`` of today's Services, of which as much changes as today."""
+    """Return the counts of a cluster with ``share`` of today's Services, of which as much changes as today."""
     sizes = ("service_ports", "endpoints", "dispatch", "own")
     scaled = {name: round(int(getattr(counts, name)) * share) for name in sizes}
     few = int(counts.endpoints) * share <= load_defaults().value("kube_proxy.large_cluster_endpoints")
@@ -118,7 +118,7 @@ def bins_by_position(position: I64, cost_ns: I64) -> tuple[PositionBin, ...]:
 
 
 def position_line(mode: Mode, costs: Costs, tried_mean: float) -> tuple[float, float]:
-    """The model's mean first-packet cost as a line over position: intercept and slope [s, s a rule]."""
+    """Return the model's mean first-packet cost as a line over position: intercept and slope [s, s a rule]."""
     factor = float(costs.factors["packet_first"].mean()) / FACTOR_ONE
     fixed = slope = 0.0
     for stage in mode.stages(PacketState.FIRST):
@@ -133,7 +133,7 @@ def position_line(mode: Mode, costs: Costs, tried_mean: float) -> tuple[float, f
 def load_curve(
     mode: Mode, costs: Costs, first_ns: I64, packets: int, interval_ns: int, seed: int
 ) -> tuple[tuple[LoadPoint, ...], float]:
-    """One core under rising load of new connections, first packets costing as ``first_ns`` seen in the run.
+    """Return one core's load points and knee; first packets cost ``first_ns`` as seen in the run.
 
     Returns the points and the knee: new connections a second at utilisation one.
     """

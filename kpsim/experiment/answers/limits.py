@@ -41,7 +41,7 @@ class _Table:
     defaults: Defaults
 
     def from_profile(self, name: str, kind: str, key: str, used: float, unit: str) -> Limit:
-        """A limit whose value and source are data; the number is the value of ``limits.<key>`` unless it has a dot."""
+        """Return a limit whose value and source are data, under ``limits.<key>`` unless the key has a dot."""
         coefficient = self.defaults.coefficients[key if "." in key else f"limits.{key}"]
         source = self.defaults.text.sources[coefficient.source]
         return Limit(name, "hard" if kind == "hard" else "soft", used, coefficient.value, unit, source)
@@ -51,7 +51,7 @@ class _Table:
 
 
 def limits_of(scenario: Scenario, cluster: Cluster) -> tuple[Limit, ...]:
-    """Every limit with its use, in order of the share used."""
+    """Return every limit with its use, in order of the share used."""
     table = _Table(scenario, cluster, take_census(scenario, cluster), load_defaults())
     rows: list[Iterable[Limit]] = [
         _ranges(table), _thresholds(table), _objects(table), _of_nodes(table), _rates(table), _of_modes(table),
@@ -75,7 +75,7 @@ def _ranges(table: _Table) -> Iterator[Limit]:
 
 
 def _thresholds(table: _Table) -> Iterator[Limit]:
-    """The scale within which Kubernetes promises its service levels."""
+    """Yield the scale within which Kubernetes promises its service levels."""
     cluster, census, churn = table.cluster, table.census, table.scenario.churn
     rows = [
         ("nodes", "nodes", cluster.nodes, "nodes"),

@@ -49,7 +49,7 @@ def _load_balancers(scenario: Scenario, cluster: Cluster) -> Iterator[Wait]:
 
 
 def _slices(scenario: Scenario, cluster: Cluster) -> Iterator[Wait]:
-    """The first EndpointSlices: the slowest of the client's bucket, the workers and the API server's seats."""
+    """Yield the first EndpointSlices: the slowest of the client's bucket, the workers and the API server's seats."""
     defaults, settings = load_defaults(), controller_settings(scenario)
     writes = take_census(scenario, cluster).slices(settings.endpoints_per_slice)
     write = defaults.coefficients["api_server.write"]

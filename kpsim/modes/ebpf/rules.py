@@ -35,7 +35,7 @@ ANY = ("0.0.0.0", "::")  # the address of a NodePort's wildcard frontend  # noqa
 
 
 def map_name(name: str, family: str) -> str:
-    """A map's name for an IP family; the one map that both share keeps its name."""
+    """Return a map's name for an IP family; the one map that both share keeps its name."""
     return name if family == "IPv4" else re.sub("_(lb|ct|v)4_", r"_\g<1>6_", name)
 
 
@@ -133,12 +133,12 @@ class EbpfRules(RuleSet):
 
     @property
     def present(self) -> int:
-        """Entries of the Service map and of the reverse-NAT map."""
+        """Return the number of entries of the Service map and of the reverse-NAT map."""
         return sum(1 + frontend.entries for frontend in self.frontends)
 
     @cached_property
     def backends(self) -> Mapping[int, Backend]:
-        """The backend map."""
+        """Return the backend map."""
         every = (backend for frontend in self.services.values() for backend in frontend.backends)
         return dict(sorted({backend.number: backend for backend in every}.items()))
 
@@ -153,7 +153,7 @@ class EbpfRules(RuleSet):
 
     @property
     def source_ranges(self) -> Iterator[tuple[int, str]]:
-        """The prefix tree of source ranges: each frontend of a Service that has any, whether it checks them or not."""
+        """Yield the prefix tree of source ranges: each frontend of a Service that has any, checked or not."""
         return ((front.number, cidr) for front in self.services.values() for cidr in front.source_ranges)
 
     @property

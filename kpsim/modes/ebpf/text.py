@@ -18,7 +18,7 @@ NOBODY = {"IPv4": "0.0.0.0:0", "IPv6": "[::]:0"}  # what the tool shows for a ma
 
 
 def list_lines(rules: EbpfRules) -> Iterator[str]:
-    """All maps, as the tool lists them."""
+    """Yield all maps, as the tool lists them."""
     yield f"# {TOOL}"
     yield HEADING
     for frontend in rules.services.values():
@@ -38,7 +38,7 @@ def list_lines(rules: EbpfRules) -> Iterator[str]:
 
 
 def frontend_lines(frontend: Frontend, family: str) -> Iterator[str]:
-    """One frontend: its master entry with the flags, then its slots."""
+    """Yield one frontend: its master entry with the flags, then its slots."""
     head = f"{NOBODY[family]} ({frontend.number}) (0) [{', '.join(frontend.flags)}]"
     yield _row(f"{frontend.key} (0)", head)
     for slot, backend in enumerate(frontend.backends, 1):

@@ -61,7 +61,7 @@ SETS = {
 
 
 def kernel_name(name: str, family: str) -> str:
-    """A set's name in the kernel: IPv6 has sets of its own, whose longer names are cut where ipset's end."""
+    """Return a set's name in the kernel: IPv6 has sets of its own, whose longer names are cut where ipset's end."""
     return name if family == "IPv4" else name.replace("KUBE-", "KUBE-6-", 1)[:LONGEST_NAME]
 
 

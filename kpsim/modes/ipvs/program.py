@@ -85,7 +85,7 @@ class IpvsRules(RuleSet):
 
 
 def node_addresses(config: NodeConfig) -> tuple[str, ...]:
-    """The node's own addresses of one IP family, without loopback, link-local ones of IPv6, and kube-ipvs0's."""
+    """Return the node's own addresses of one IP family, without loopback, link-local ones of IPv6, and kube-ipvs0's."""
     found = dict.fromkeys((*config.node_ips, *config.local_ips))
     return tuple(ip for ip in found if _usable(ipaddress.ip_address(ip), config.ip_family))
 
@@ -107,7 +107,7 @@ def node_port_addresses(config: NodeConfig) -> tuple[str, ...]:
 def virtual_services(
     state: PortState, config: NodeConfig, addresses: Sequence[str] | None = None
 ) -> Iterator[VirtualService]:
-    """The virtual servers of one service port; ``addresses`` are those of its NodePort, if they are known already."""
+    """Yield the virtual servers of one service port; ``addresses`` are its NodePort's, if known already."""
     info = state.info
     if addresses is None:
         addresses = node_port_addresses(config)
@@ -133,7 +133,7 @@ def _real_servers(endpoints: Sequence[EndpointInfo]) -> tuple[RealServer, ...]:
 
 
 def program(states: Iterable[PortState], config: NodeConfig) -> IpvsRules:
-    """All that kube-proxy wants on this node for ``states``."""
+    """Return all that kube-proxy wants on this node for ``states``."""
     addresses, own = node_port_addresses(config), frozenset(node_addresses(config))
     claims: list[VirtualService] = []
     sets: dict[str, set[str]] = {name: set() for name in SETS}

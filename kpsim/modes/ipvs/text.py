@@ -26,7 +26,7 @@ STRICT_ARP = {"net.ipv4.conf.all.arp_ignore": 1, "net.ipv4.conf.all.arp_announce
 
 
 def script_lines(rules: IpvsRules) -> Iterator[str]:
-    """A shell script that makes an empty network namespace like the node."""
+    """Yield a shell script that makes an empty network namespace like the node."""
     restore = "iptables-restore" if rules.config.ip_family == "IPv4" else "ip6tables-restore"
     yield from kernel_lines(rules)
     parts = {
@@ -70,7 +70,7 @@ def ipvsadm_lines(rules: IpvsRules) -> Iterator[str]:
 
 
 def server_line(service: VirtualService) -> str:
-    """One virtual server as ``ipvsadm`` takes it."""
+    """Return one virtual server as ``ipvsadm`` takes it."""
     persistence = f" -p {service.persistence_s}" if service.persistence_s else ""
     flags = f" -b {service.flags}" if service.flags else ""
     return f"-A {_at(service)} -s {service.scheduler}{persistence}{flags}"

@@ -185,7 +185,7 @@ class ProgrammedKernelspace:
         return trace(self.rules, self.rules.config, packet)
 
     def listing(self, service: str) -> Iterator[str]:
-        """The Service's load balancers, as ``hnsdiag list loadbalancers`` shows them."""
+        """Yield the Service's load balancers, as ``hnsdiag list loadbalancers`` shows them."""
         return listing_lines(self.rules, service, int(load_defaults().value("limits.hns_load_balancer_endpoints")))
 
     def path(self, packet: Packet, walk: Walk, total: int) -> Iterator[str]:

@@ -64,12 +64,12 @@ class HnsEndpoint:
 
     @property
     def id(self) -> str:
-        """Its made-up identity."""
+        """Return its made-up identity."""
         return _made_up_id("endpoint", self.ip)
 
     @property
     def mac(self) -> str:
-        """A remote endpoint's address on the switch, never seen on a wire."""
+        """Return a remote endpoint's address on the switch, never seen on a wire."""
         packed = ipaddress.ip_address(self.ip).packed
         digits = packed if len(packed) == 4 else packed[:-5:-1]
         return "-".join([REMOTE_MAC, *(f"{byte:02x}" for byte in digits)])
@@ -99,7 +99,7 @@ class LoadBalancer:
 
     @property
     def id(self) -> str:
-        """Its made-up identity."""
+        """Return its made-up identity."""
         return _made_up_id("load balancer", *self.key)
 
     @property
@@ -113,7 +113,7 @@ class LoadBalancer:
         return tuple(ip_port(e.ip, self.internal_port) for e in self.endpoints)
 
     def line(self) -> str:
-        """All of it that a packet meets, in one line."""
+        """Return all of it that a packet meets, in one line."""
         how = "direct server return" if self.dsr else f"source becomes {self.source_vip}"
         some = f"{len(self.endpoints):,} endpoint{'s' if len(self.endpoints) > 1 else ''}"
         return f"load balancer {self.id} ({self.kind}): {self.front} -> port {self.internal_port} of {some}, {how}"

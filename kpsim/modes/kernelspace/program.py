@@ -26,7 +26,7 @@ HEALTHZ_PORT = 10256  # kube-proxy's own, where a Service has no healthCheckNode
 def program(
     states: Iterable[PortState], config: NodeConfig, settings: WinkernelSettings, choice: Choice
 ) -> WindowsRules:
-    """All load balancers and endpoints for ``states``; ``choice`` says who takes whose traffic."""
+    """Return all load balancers and endpoints for ``states``; ``choice`` says who takes whose traffic."""
     policies: list[LoadBalancer] = []
     endpoints: dict[str, HnsEndpoint] = {}
     checks: set[PortKey] = set()
@@ -63,7 +63,7 @@ def program(
 def _load_balancers(
     state: PortState, config: NodeConfig, settings: WinkernelSettings, backends: Backends
 ) -> Iterator[LoadBalancer]:
-    """The load balancers of one service port."""
+    """Yield the load balancers of one service port."""
     info = state.info
     inside, outside = backends.inside(info), backends.outside(info)
     fronts = [(Kind.CLUSTER_IP, info.cluster_ip, info.port)] if inside else []

@@ -46,7 +46,7 @@ class InForce:
         return np.where(made > 0, self.syncs.absorbed[np.maximum(made - 1, 0), node], 0), made
 
     def _last_good(self) -> I64:
-        """The last sync that did not fail before each edition, counted from 1; (editions, nodes)."""
+        """Return the last sync that did not fail before each edition, counted from 1; (editions, nodes)."""
         good = np.where(self.syncs.failed, 0, np.arange(1, len(self.syncs.end) + 1)[:, None])
         nothing = np.zeros((1, good.shape[1]), np.int64)
         return np.concatenate([nothing, np.maximum.accumulate(good, axis=0)])

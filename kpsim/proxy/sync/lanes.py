@@ -81,7 +81,7 @@ class Arrivals:
 
 
 def run_lanes(loop: SyncLoop, timeline: Timeline, arrivals: Arrivals, asks: Arrivals) -> SyncTable:
-    """All syncs that start before the horizon; ``asks`` are the arrivals that ask for one."""
+    """Return all syncs that start before the horizon; ``asks`` are the arrivals that ask for one."""
     pacing, faults, nodes = loop.pacing, loop.faults, loop.draws.nodes
     node = np.arange(nodes)
     state = RunnerState.at_start(loop.draws.phase, pacing)

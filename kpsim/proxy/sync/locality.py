@@ -90,13 +90,13 @@ class NodeSums:
         self._sums = np.concatenate([[0], np.cumsum(weight[order])]).astype(np.int64)
 
     def most(self) -> int:
-        """The largest sum there ever is on any node, at least zero."""
+        """Return the largest sum there ever is on any node, at least zero."""
         upto = np.arange(1, len(self._sums))
         begin = np.searchsorted(self._keys, self._keys // self._prefixes * self._prefixes)
         return int((self._sums[upto] - self._sums[begin]).max(initial=0))
 
     def at(self, prefix: Prefixes, node: Nodes) -> I64:
-        """The sum for each (prefix, node); broadcast."""
+        """Return the sum for each (prefix, node); broadcast."""
         key = node * self._prefixes
         upto = np.searchsorted(self._keys, key + prefix, side="right")
         return np.asarray(self._sums[upto] - self._sums[np.searchsorted(self._keys, key)])

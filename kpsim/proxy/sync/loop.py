@@ -29,7 +29,7 @@ class ConntrackCleanup:
     version: Version
 
     def counts(self, udp_changes: int | I64) -> tuple[int | I64, int | I64]:
-        """Entries read and processes run, where so many usable endpoints of UDP Services came or went."""
+        """Return (entries read, processes run) for so many usable endpoints of UDP Services that came or went."""
         if self.version >= RECONCILED_SINCE:
             return (udp_changes > 0) * self.entries, 0 * udp_changes
         return 0 * udp_changes, udp_changes

@@ -71,7 +71,7 @@ class Pacing:
 
     @staticmethod
     def of(settings: RunnerSettings, version: Version) -> Pacing:
-        """The runner that a Kubernetes ``version`` has."""
+        """Return the runner that a Kubernetes ``version`` has."""
         return Pacing(
             min_ns=to_ns(settings.min_sync_s),
             idle_ns=to_ns(settings.idle_s),

@@ -159,7 +159,7 @@ class KubeProxy:
         self._held[delivery.service] = delivery.endpoints
 
     def _dispatch_of(self, services: Collection[int]) -> int:
-        """Rules that lead to these Services."""
+        """Return the number of rules that lead to these Services."""
         usable = {s: self._usable[s] for s in services}
         view = replace(self._view, usable=usable)
         return self._mode.program(view.port_states(), view.config).rules.dispatch

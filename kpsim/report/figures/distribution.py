@@ -75,6 +75,6 @@ def mark_objectives(sheet: Sheet, result: Result, measures: Iterable[str]) -> No
 
 
 def percentiles(summary: Summary | None) -> str:
-    """The median and p99 in words, as far as the sample supports them: "p50 11 µs [10, 12], p99 34 µs [30, 38]"."""
+    """Return the median and p99 in words, as the sample supports them: "p50 11 µs [10, 12], p99 34 µs [30, 38]"."""
     found = [(name, summary.quantiles.get(name)) for name in ("p50", "p99")] if summary else []
     return ", ".join(f"{name} {estimate(value, summary.unit)}" for name, value in found if summary and value)

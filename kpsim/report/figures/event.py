@@ -26,7 +26,7 @@ _BAR = 0.035  # height of a mode's bar, and from one to the next half as much ag
 
 
 def _which(result: Result) -> int | None:
-    """The event worth drawing: the first rollout, else the first of all."""
+    """Return the event worth drawing: the first rollout, else the first of all."""
     events = result.scenario.events
     if not events or not all(found.events for found in result.modes.values()):
         return None
@@ -58,7 +58,7 @@ def _capital(text: str) -> str:
 
 
 def _failed(outcome: EventOutcome) -> str:
-    """A replication's share of what failed, because that is what one rollout costs."""
+    """Return a replication's share of what failed, because that is what one rollout costs."""
     each = outcome.connections / outcome.replications
     if not outcome.connections:
         return "open connections break"

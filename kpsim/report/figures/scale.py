@@ -121,7 +121,7 @@ def _draw(
 
 
 def scale_pictures(frame: pd.DataFrame, axes: Sequence[str]) -> list[Picture]:
-    """Every measure of a sweep against its first numeric axis; other axes are held at their first value."""
+    """Return every measure of a sweep against its first numeric axis; other axes are held at their first value."""
     numeric = [axis for axis in axes if pd.api.types.is_numeric_dtype(frame[axis]) and frame[axis].nunique() > 1]
     if not numeric:
         return []

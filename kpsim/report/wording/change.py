@@ -45,7 +45,7 @@ class Gain:
 
 
 def current_mode(result: Result) -> str:
-    """The mode the scenario's kube-proxy is configured for, or else the first that ran."""
+    """Return the mode the scenario's kube-proxy is configured for, or else the first that ran."""
     configured = result.scenario.kube_proxy.mode
     return configured if configured in result.modes or not result.modes else next(iter(result.modes))
 
@@ -70,12 +70,12 @@ def _inverse(ratio: Estimate) -> Estimate | None:
 
 
 def phrase(gain: Gain) -> str:
-    """A ratio in words with its interval: "first packets 0.371x [0.366, 0.376] (p99)"."""
+    """Return a ratio in words with its interval: "first packets 0.371x [0.366, 0.376] (p99)"."""
     return f"{_WORDS[gain.measure]} {ratio(gain.ratio)} ({gain.statistic})"
 
 
 def suggestion(result: Result, current: str, met: Mapping[str, str]) -> tuple[str | None, str]:
-    """The mode to change to, if any, and the sentence that says so."""
+    """Return the mode to change to, if any, and the sentence that says so."""
     others = [mode for mode in result.modes if mode != current]
     if not others:
         return None, f"Only {current} was run; `kpsim compare` shows what another mode would change."
@@ -119,7 +119,7 @@ def _slower(result: Result, mode: str, current: str) -> list[str]:
 
 
 def _score(result: Result, mode: str, current: str) -> float:
-    """The product of clear ratios: below 1, the mode gains more than it costs."""
+    """Return the product of clear ratios: below 1, the mode gains more than it costs."""
     score = 1.0
     for gain in gains(result, mode, current):
         score *= gain.ratio.value if gain.clear else 1.0
@@ -137,7 +137,7 @@ def _detail(result: Result, mode: str, current: str) -> str:
 
 
 def configuration(scenario: Scenario, mode: str) -> str | None:
-    """The KubeProxyConfiguration of ``mode`` as YAML: pasted into the scenario, it gives the run that was simulated.
+    """Return the KubeProxyConfiguration of ``mode`` as YAML: pasted into the scenario, it gives the simulated run.
 
     ``None`` where no such file sets the mode.
     """

@@ -26,12 +26,12 @@ class Ranking:
 
     @property
     def best(self) -> tuple[str, Estimate]:
-        """The mode with the lowest value."""
+        """Return the mode with the lowest value."""
         return self.entries[0]
 
     @property
     def worst(self) -> tuple[str, Estimate]:
-        """The mode with the highest value."""
+        """Return the mode with the highest value."""
         return self.entries[-1]
 
     @property

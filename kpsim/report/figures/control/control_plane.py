@@ -85,7 +85,7 @@ def picture(result: Result) -> Picture | None:
 
 
 def _merged(load: ControlLoad) -> ControlLoad:
-    """The same over longer stretches of time, if there are few writes in each."""
+    """Return the same over longer stretches of time, if there are few writes in each."""
     step_s = 2 * load.time_s[0]
     if not load.writes_per_s.any():
         return load
@@ -141,7 +141,7 @@ def _free_place(axes: Axes, drawn: list[F64], limit: float, others: Sequence[flo
 
 
 def _half(values: F64, side: int) -> F64:
-    """The steps of one half of the panel, with the one beside it."""
+    """Return the steps of one half of the panel, with the one beside it."""
     middle = len(values) // 2
     return values[middle - 1 :] if side else values[: middle + 1]
 

@@ -85,10 +85,10 @@ def _bar(
 
 
 def _took(seconds: float, longest: float) -> str:
-    """A stage's length; where it is nothing beside the whole, the difference of two medians says no more."""
+    """Return a stage's length; where it is nothing beside the whole, the difference of two medians says no more."""
     return quantity(seconds, "s") if seconds > _NOTHING * longest else "≈ 0"
 
 
 def _folded(name: str) -> str:
-    """A name in two lines if it does not fit beside the panel in one."""
+    """Return a name in two lines if it does not fit beside the panel in one."""
     return name if len(name) < 10 else "\n".join(textwrap.wrap(name, len(name) // 2 + 2))
