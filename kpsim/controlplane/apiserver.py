@@ -122,7 +122,7 @@ class ApiServer:
 
 
 def fanout(nodes: int, defaults: Defaults, rng: np.random.Generator, replicas: int = 1) -> tuple[Fanout, I64]:
-    """The nodes' places in their server's sending order and their lags, one watcher a node, kept for a run [A5].
+    """Return the nodes' places in their server's sending order and their lags, one watcher a node, kept for a run [A5].
 
     Also which of the API servers each node watches, (nodes,).
     """

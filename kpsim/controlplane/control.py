@@ -164,7 +164,7 @@ class ControlPlane:
 
 
 def _in_order(changes: Changes, seen_ns: I64) -> I64:
-    """The informer sees one object's changes in the order in which they happened, whatever each took, (c,)."""
+    """Return the times with each object's changes in the order in which they happened, as informers see them, (c,)."""
     latest: dict[tuple[bool, int], int] = {}
     ordered = seen_ns.tolist()
     for i, (kind, subject) in enumerate(zip(changes.kind.tolist(), changes.subject.tolist(), strict=True)):

@@ -47,7 +47,7 @@ class ControllerSettings:
 
     @staticmethod
     def of(params: ControllerManagerParams, defaults: Defaults) -> ControllerSettings:
-        """The scenario's flags over Kubernetes' defaults."""
+        """Return the scenario's flags over Kubernetes' defaults."""
 
         def pick(given: float | None, key: str) -> float:
             return defaults.value(key) if given is None else given

@@ -104,11 +104,11 @@ class DeliveryLog:
         return DeliveryLog(mine, self.writes, self.written_bytes, *others)
 
     def column(self, name: str) -> I64:
-        """One property of all rows, (d,), read-only."""
+        """Return one property of all rows, (d,), read-only."""
         return np.asarray(freeze(np.array([getattr(row, name) for row in self.rows], np.int64)))
 
     def ragged(self, name: str) -> tuple[I64, I64]:
-        """A list-valued property of all rows: offsets (d + 1,) and values."""
+        """Return a list-valued property of all rows: offsets (d + 1,) and values."""
         key = (name, len(self.rows))
         if key not in self._made:
             lists = [getattr(row, name) for row in self.rows]

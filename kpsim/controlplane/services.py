@@ -72,7 +72,7 @@ class Commit:
 
 
 def usable_first(endpoints: dict[int, int], ready: Sequence[int], keys: Sequence[int]) -> tuple[int, ...]:
-    """Endpoints that get traffic: the ready ones, or if there is none those still serving while they terminate.
+    """Return the endpoints that get traffic: the ready ones, or else those still serving while they terminate.
 
     Source: pkg/proxy/topology.go (CategorizeEndpoints); traffic policies and hints are not looked at.
     """
@@ -112,11 +112,11 @@ class ServiceStates:
         return service < self._cluster.initial
 
     def at_start(self, service: int) -> dict[int, int]:
-        """The endpoints a Service had at time zero, with their bits."""
+        """Return the endpoints a Service had at time zero, with their bits."""
         return {pod: self._state[pod] for pod in self._cluster.endpoints(service).tolist()}
 
     def endpoints(self, service: int) -> dict[int, int]:
-        """The endpoints its slices should hold, as the informer sees the Pods."""
+        """Return the endpoints its slices should hold, as the informer sees the Pods."""
         return self._get(service).wanted
 
     def adopt(self, service: int, slices: list[Slice]) -> None:
@@ -149,7 +149,7 @@ class ServiceStates:
         return [s for s in dirty if self.had_slices(s) or s in self._created]
 
     def _owners(self, slot: int) -> list[int]:
-        """The Services whose selectors match the Pods in a slot."""
+        """Return the Services whose selectors match the Pods in a slot."""
         lo, hi = np.searchsorted(self._sorted_pods, [slot, slot + 1])
         rows = self._by_pod[lo:hi]
         owners: list[int] = (np.searchsorted(self._cluster.endpoint_offset, rows, side="right") - 1).tolist()

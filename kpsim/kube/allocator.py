@@ -20,7 +20,7 @@ from kpsim.units import I64, U32
 
 
 def parse_range(text: str) -> ipaddress.IPv4Network:
-    """An IPv4 range in CIDR notation, with or without host bits set.
+    """Return an IPv4 range in CIDR notation, with or without host bits set.
 
     Raises
     ------
@@ -62,7 +62,7 @@ class _Range:
         return True
 
     def take_many(self, n: int) -> I64:
-        """The next ``n`` free numbers, (n,), dynamic band first."""
+        """Return the next ``n`` free numbers, (n,), dynamic band first."""
         if n > self.free:
             asked = len(self._taken) + n
             raise InputError(f"the {self._called} is too small: it has {self.usable:,} and {asked:,} are asked for")
@@ -136,11 +136,11 @@ class ClusterIPAllocator(_Allocator):
         return self._range.take(int(ipaddress.IPv4Address(ip)))
 
     def allocate(self) -> str:
-        """The next free address.  Raises ``InputError`` when there is none."""
+        """Return the next free address.  Raises ``InputError`` when there is none."""
         return str(ipaddress.IPv4Address(int(self._range.take_many(1)[0])))
 
     def allocate_many(self, n: int) -> U32:
-        """The next ``n`` free addresses as numbers, (n,).
+        """Return the next ``n`` free addresses as numbers, (n,).
 
         Raises
         ------
@@ -163,9 +163,9 @@ class NodePortAllocator(_Allocator):
         return self._range.take(port)
 
     def allocate(self) -> int:
-        """The next free port.  Raises ``InputError`` when there is none."""
+        """Return the next free port.  Raises ``InputError`` when there is none."""
         return int(self._range.take_many(1)[0])
 
     def allocate_many(self, n: int) -> I64:
-        """The next ``n`` free ports, (n,).  Raises ``InputError`` when there are not so many."""
+        """Return the next ``n`` free ports, (n,).  Raises ``InputError`` when there are not so many."""
         return self._range.take_many(n)

@@ -54,7 +54,7 @@ def node_ports_wanted(service: Service) -> int:
 
 
 def families_of(service: Service, cluster: tuple[str, ...]) -> tuple[str, ...]:
-    """The IP families a Service has in a cluster that has ``cluster``, the default one first.
+    """Return the IP families a Service has in a cluster that has ``cluster``, the default one first.
 
     SingleStack unless it says otherwise; headless without a selector, both whatever the cluster has, because its
     endpoints may come from anywhere.  Source: pkg/registry/core/service/storage/alloc.go (initIPFamilyFields).

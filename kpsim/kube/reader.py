@@ -31,7 +31,7 @@ class Origin:
     key: Key = ()
 
     def problem(self, fault: Fault) -> Problem:
-        """The fault of this object with its place."""
+        """Return the fault of this object with its place."""
         return self.document.problem((*self.key, *fault.key), fault.what, fault.mend, on_key=fault.on_key)
 
 
@@ -168,7 +168,7 @@ def _items(fields: Fields) -> list[object]:
 
 
 def _with_kind(item: object, kind: str) -> object:
-    """An item of a ``ServiceList``: ``kubectl get --raw`` leaves out the kind of the items."""
+    """Return an item of a ``ServiceList``: ``kubectl get --raw`` leaves out the kind of the items."""
     if kind and isinstance(item, dict) and "kind" not in item:
         return {**item, "kind": kind}
     return item

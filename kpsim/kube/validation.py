@@ -117,7 +117,7 @@ def _families(service: Service, cluster: Sequence[str]) -> Iterator[Fault]:
 
 
 def _by_version(service: Service, version: Version) -> Iterator[Fault]:
-    """Values that this version does not know yet."""
+    """Yield faults for values that this version does not know yet."""
     if service.traffic_distribution and version >= (1, 31):
         known = DISTRIBUTIONS if version >= (1, 34) else DISTRIBUTIONS[:1]
         yield from choice_faults(service.traffic_distribution, known, ("spec", "trafficDistribution"))

@@ -48,7 +48,7 @@ class PriorityLevel:
 
     @staticmethod
     def of(params: ApiServerParams, defaults: Defaults) -> PriorityLevel:
-        """The level as the in-flight limits and the levels' shares make it."""
+        """Return the level as the in-flight limits and the levels' shares make it."""
 
         def fact(name: str) -> int:
             return round(defaults.value(f"priority_and_fairness.{name}"))

@@ -39,7 +39,7 @@ class ObjectSizes:
 
     @staticmethod
     def of(name: ObjectSizesName, defaults: Defaults) -> ObjectSizes:
-        """The sizes a scenario asks for."""
+        """Return the sizes a scenario asks for."""
         kep = name == "kep-752"
         each = int(defaults.value(_ENDPOINT[name]))
         hint = 0 if kep else int(defaults.value("object_sizes.hint"))
@@ -54,11 +54,11 @@ class ObjectSizes:
         )
 
     def endpoint_slice(self, endpoints: int, *, hinted: bool = False) -> int:
-        """One EndpointSlice, whose endpoints have zone hints or have not."""
+        """Return the bytes of an EndpointSlice, whose endpoints have zone hints or have not."""
         return self.slice_bytes + (self.endpoint_bytes + self.hint_bytes * hinted) * endpoints
 
     def endpoints_object(self, addresses: int) -> int:
-        """One Endpoints object."""
+        """Return the bytes of an Endpoints object."""
         return self.endpoints_bytes + self.address_bytes * addresses
 
     def listing(self, endpoints: I64, most: int) -> int:

@@ -42,7 +42,7 @@ class Backoff:
         )
 
     def delay_ns(self, failures: int, rng: np.random.Generator) -> int:
-        """The delay after so many failures in a row, the first being 0."""
+        """Return the delay after so many failures in a row, the first being 0."""
         step = min(self.first_ns << min(failures, 30), self.most_ns)
         return int(step * (1 + rng.random()))
 

@@ -89,7 +89,7 @@ class NetfilterStep:
             yield Act()
 
     def _translated(self, way: Way) -> Iterator[Act]:
-        """A new destination, or several to choose from; a rule without a target goes on, or to where ``-g`` says."""
+        """Yield the act of each new destination; without one, an act that goes on, or to where ``-g`` says."""
         if self.rule.to:
             ip, _, port = self.rule.to.rpartition(":")
             yield Act("accept", after=way.sent_to(ip.strip("[]"), int(port)))

@@ -40,7 +40,7 @@ _LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 
 
 def service_faults(service: Service, written: Fields) -> Iterator[Fault]:
-    """Everything wrong with one Service by itself.
+    """Yield the faults of one Service by itself.
 
     Parameters
     ----------

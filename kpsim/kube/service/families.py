@@ -23,7 +23,7 @@ POLICY = ("spec", "ipFamilyPolicy")
 
 
 def family_faults(service: Service, spec: Fields) -> Iterator[Fault]:
-    """Everything wrong with a Service's addresses and families by themselves; ``spec`` is how it was written."""
+    """Yield the faults of a Service's addresses and families by themselves; ``spec`` is how it was written."""
     spec = Fields(spec.raw, spec.key, [])
     first, ips, families = spec.text("clusterIP"), spec.texts("clusterIPs"), spec.texts("ipFamilies")
     if service.type == "ExternalName":

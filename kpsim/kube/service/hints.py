@@ -63,7 +63,7 @@ def _placeless(endpoints: Endpoints, wanted: str) -> str:
 
 
 def zone_shares(nodes: Sequence[Node]) -> Mapping[str, float]:
-    """The share of each zone in the cluster's allocatable CPUs; none where hints cannot be computed from them.
+    """Return the share of each zone in the cluster's allocatable CPUs; none where hints cannot be computed from them.
 
     Control-plane nodes and nodes that are not ready do not count; one without a zone or CPUs spoils it for all.
     """

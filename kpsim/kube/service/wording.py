@@ -25,7 +25,7 @@ _NAME_PART = (
 
 
 def shown(value: object) -> str:
-    """A value as Kubernetes prints it, text in quotes and not too long; a list as the JSON it is."""
+    """Return a value as Kubernetes prints it, text in quotes and not too long; a list as the JSON it is."""
     if isinstance(value, str):
         return '"' + (value if len(value) <= 60 else value[:57] + "...") + '"'
     if isinstance(value, Sequence):

@@ -37,7 +37,7 @@ class Layout:
 
     @staticmethod
     def of(config: NodeConfig) -> Layout:
-        """The layout of a node's Kubernetes version, without what the node says it has not got."""
+        """Return the layout of a node's Kubernetes version, without what the node says it has not got."""
         version = config.kubernetes_version
         localhost = config.ip_family == "IPv4" and config.localhost_node_ports
         return Layout(

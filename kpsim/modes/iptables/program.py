@@ -34,7 +34,7 @@ DROP_MARK = "0x8000"  # kubelet's iptablesDropBit, 15
 
 
 def program(states: Iterable[PortState], config: NodeConfig, rotation: int = 0) -> RuleSet:
-    """All chains for ``states``, visited in their order, KUBE-SERVICES turned by ``rotation`` rules."""
+    """Return all chains for ``states``, visited in their order, KUBE-SERVICES turned by ``rotation`` rules."""
     tables = Tables(config, Layout.of(config))
     tables.nat |= {"KUBE-SERVICES": [], "KUBE-NODEPORTS": [], **_nat_constants(tables)}
     tables.filter |= {"KUBE-SERVICES": [], "KUBE-EXTERNAL-SERVICES": [], **_filter_constants(tables)}
@@ -55,7 +55,7 @@ def program(states: Iterable[PortState], config: NodeConfig, rotation: int = 0) 
 
 
 def _service_chains(tables: Tables, info: PortInfo, chosen: Categories) -> int:
-    """One service port's rules in the nat table; how many stand outside KUBE-SERVICES."""
+    """Write one service port's rules in the nat table; return the number outside KUBE-SERVICES."""
     svc, svl, ext = (chain_name(kind, info.label, info.protocol) for kind in ("SVC", "SVL", "EXT"))
     internal = svl if info.internal_local else svc
     served = chosen.has_internal(info) or not tables.layout.drops_in_filter  # else the filter table sees to it
@@ -200,7 +200,7 @@ def _firewall_constants(tables: Tables) -> Iterator[Rule]:
 
 
 def _node_port_jumps(config: NodeConfig) -> Iterator[Rule]:
-    """The last rules of KUBE-SERVICES: what is for the node itself may be for a NodePort."""
+    """Yield the last rules of KUBE-SERVICES: what is for the node itself may be for a NodePort."""
     comment = "kubernetes service nodeports; NOTE: this must be the last rule in this chain"
     spare = config.ip_family == "IPv6" or not config.localhost_node_ports
     ranges = config.node_port_ranges()

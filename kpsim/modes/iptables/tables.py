@@ -53,7 +53,7 @@ class Tables:
 
 
 def at(info: PortInfo, target: str, ip: str, what: str, source: str = "", interface: str = "") -> Rule:
-    """A rule for one address of a service port."""
+    """Return a rule for one address of a service port."""
     comment = f"{info.label} {what}"
     return Rule(target, comment, ip, info.protocol.lower(), info.port, source=source, interface=interface)
 
@@ -72,7 +72,7 @@ def node_inside(info: PortInfo, config: NodeConfig) -> bool:
 
 
 def ranges_rules(info: PortInfo, target: str) -> Iterator[Rule]:
-    """A way on for each source range."""
+    """Yield a way on for each source range."""
     for cidr in info.source_ranges:
         yield Rule(target, f"{info.label} loadbalancer IP", source=cidr)
 

@@ -43,7 +43,7 @@ class _Table:
 
 
 def program(states: Iterable[PortState], config: NodeConfig) -> NftRules:
-    """Everything in the table for ``states``; their order means nothing to a packet."""
+    """Return everything in the table for ``states``; their order means nothing to a packet."""
     table = _Table(config, "ip6" if config.ip_family == "IPv6" else "ip")
     addresses = node_port_ips(config)
     table.elements = {name: {} for name in CONTAINERS if name != "nodeport-ips" or addresses is not None}

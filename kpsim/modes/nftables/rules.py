@@ -31,7 +31,7 @@ class Hook(NamedTuple):
     leads_to: tuple[str, ...]
 
     def render(self) -> str:
-        """The declaration in a chain's braces."""
+        """Return the declaration in a chain's braces."""
         return f"{{ type {self.type} hook {self.hook} priority {self.priority} ; }}"
 
 
@@ -63,7 +63,7 @@ LATE_FILTERS_SINCE = (1, 33)  # filters see a packet after everybody else's addr
 
 
 def hooks_of(version: Version) -> dict[str, Hook]:
-    """The base chains of a Kubernetes version; what 1.29 and 1.30 had is taken to be what 1.31 and 1.32 have."""
+    """Return the base chains of a Kubernetes version; what 1.29 and 1.30 had is taken to be what 1.31 and 1.32 have."""
     return HOOKS if version >= LATE_FILTERS_SINCE else _EARLY_HOOKS
 
 
@@ -75,7 +75,7 @@ class Container(NamedTuple):
     comment: str
 
     def render(self, ip: str) -> str:
-        """The declaration in its braces."""
+        """Return the declaration in its braces."""
         type_of = self.key.format(ip="ipv6_addr" if ip == "ip6" else "ipv4_addr")
         verdict = " : verdict" if self.kind == "map" else ""
         return f'{{ type {type_of}{verdict} ; comment "{self.comment}" ; }}'
@@ -102,7 +102,7 @@ class Element(NamedTuple):
     comment: str = ""
 
     def render(self, key: Key) -> str:
-        """The element in its braces."""
+        """Return the element in its braces."""
         text = " . ".join(key)
         text += f' comment "{self.comment}"' if self.comment else ""
         text += f" : {self.verdict}" if self.verdict else ""
@@ -126,11 +126,11 @@ class NftRule(Rule):
     choices: tuple[str, ...] = ()
 
     def render(self, chain: str, comments: bool = True) -> str:
-        """The rule in its chain, as it would stand in the table's block."""
+        """Return the rule in its chain, as it would stand in the table's block."""
         return f"chain {chain} {{ {self.text(comments)} }}"
 
     def text(self, comments: bool = True) -> str:
-        """The rule alone, as ``nft`` takes it."""
+        """Return the rule alone, as ``nft`` takes it."""
         parts = ["ct state new"] if self.new else []
         parts += ["fib saddr type local"] if self.source_type else []
         parts += ["fib daddr type local"] if self.destination_type else []

@@ -9,7 +9,7 @@ from kpsim.modes.nftables.transaction import NOTHING, Operation, operations
 
 
 def load_lines(rules: NftRules) -> Iterator[str]:
-    """All of ``rules`` in one transaction into an empty kernel, as a kube-proxy sends it that starts there."""
+    """Yield all of ``rules`` in one transaction into an empty kernel, as a kube-proxy sends it that starts there."""
     return transaction_lines(operations(NOTHING, rules, start=True), rules.ip)
 
 
@@ -22,5 +22,5 @@ def rewrite_lines(rules: NftRules, changed: Collection[str]) -> Iterator[str]:
 
 
 def transaction_lines(statements: Iterable[Operation], ip: str) -> Iterator[str]:
-    """The statements of one transaction for the family ``ip`` or ``ip6``."""
+    """Yield the statements of one transaction for the family ``ip`` or ``ip6``."""
     return (statement.render(ip) for statement in statements)

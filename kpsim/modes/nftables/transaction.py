@@ -28,7 +28,7 @@ class Operation:
     text: str = ""
 
     def render(self, ip: str) -> str:
-        """The statement as ``nft -f`` takes it."""
+        """Return the statement as ``nft -f`` takes it."""
         return " ".join(part for part in (self.verb, self.kind, ip, TABLE, self.name, self.text) if part)
 
 
@@ -40,7 +40,7 @@ def operations(
     *,
     start: bool = False,
 ) -> Iterator[Operation]:
-    """The statements that turn ``kernel`` into ``wanted``.
+    """Yield the statements that turn ``kernel`` into ``wanted``.
 
     ``changed`` names Services as ``namespace/name``, ``None`` makes the sync full; ``lingering`` are chains in the
     kernel that were flushed before and not yet deleted; ``start``: this kube-proxy has not synced before.
@@ -72,13 +72,13 @@ def operations(
 
 
 def unwanted(kernel: NftRules, wanted: NftRules, lingering: Collection[str] = ()) -> list[str]:
-    """Chains of Services and endpoints that are in the kernel and that ``wanted`` has no use for."""
+    """Return the chains of Services and endpoints in the kernel that ``wanted`` has no use for."""
     there = dict.fromkeys((*kernel.chains, *lingering))
     return [name for name in there if "/" in name and name not in wanted.chains]
 
 
 def deletions(chains: Collection[str]) -> Iterator[Operation]:
-    """The transaction of its own that removes chains flushed a while ago."""
+    """Yield the transaction of its own that removes chains flushed a while ago."""
     return (Operation("delete", "chain", name) for name in chains)
 
 
