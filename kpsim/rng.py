@@ -1,4 +1,4 @@
-"""Named random streams: the same name gives the same numbers, whoever else draws.
+"""Named random streams: the same name gives the same numbers, whatever other draws are made.
 
 A stream is keyed by the scenario's seed and a name such as ``("arrivals", replication, node_block)``.  The key goes
 through BLAKE2b, never through Python's salted ``hash``, so a draw does not depend on the process, on the engine, on

@@ -44,7 +44,7 @@ _COUNT = re.compile(r"([+-]?)(\d[\d_]{0,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE]([+
 
 
 class UnitError(ValueError):
-    """A quantity that cannot be read: what is wrong with it, and how to mend it."""
+    """A quantity that cannot be read: the fault, and its mend."""
 
     def __init__(self, what: str, mend: str = "") -> None:
         super().__init__(what)

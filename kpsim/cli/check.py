@@ -111,7 +111,7 @@ def _many(count: object, noun: str) -> str:
 
 
 def _show(limits: tuple[Limit, ...], waits: tuple[Wait, ...]) -> None:
-    """Limits, the nearest first, then what takes time to be there; who says so stands below them, once."""
+    """Limits, the nearest first, then the waits; their sources stand below them, once."""
     from kpsim.report.wording.quantity import percent
 
     sources = list(dict.fromkeys([*(m.source for m in limits), *(w.source for w in waits)]))

@@ -71,7 +71,7 @@ def _with(*options: Callable[[Command], Command]) -> Callable[[Command], Command
 
 
 def node_options(whose: str, default: str | None = "node-0") -> Callable[[Command], Command]:
-    """The options of every command that looks at one node of a scenario; ``whose`` says what the node is for."""
+    """Return the options of every command that looks at one node of a scenario; ``whose`` is the node's part."""
     return _with(
         click.option("--mode", help="Proxy mode; the scenario's by default."),
         click.option("--node", default=default, show_default=bool(default), help=whose),

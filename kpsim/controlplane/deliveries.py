@@ -27,7 +27,7 @@ STAGES = (  # of a write, in order, up to its commit
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One write as kube-proxies see it: a Service, who can serve it after this, and what came into effect."""
+    """One write as kube-proxies see it: a Service, its usable Pods after this, the changes that came into effect."""
 
     service: int
     usable: tuple[int, ...]  # Pods that can serve the Service after this, in kube-proxy's order

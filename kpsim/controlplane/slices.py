@@ -65,7 +65,7 @@ def reconcile(slices: list[Slice], wanted: Mapping[int, int], most: int) -> Slic
 
 
 def _refresh(slices: list[Slice], wanted: Mapping[int, int]) -> tuple[set[int], set[int], set[int]]:
-    """Drop and refresh in place; which slices changed, which lost everything (by ``id``), and who is placed."""
+    """Drop and refresh in place; return (ids of changed slices, ids of emptied ones, endpoints placed)."""
     dirty: set[int] = set()
     emptied: set[int] = set()
     placed: set[int] = set()

@@ -17,7 +17,7 @@ from kpsim.units import I64
 
 @dataclass(frozen=True, slots=True)
 class PacketPrices:
-    """Price of a packet in each state [ns]: a constant, and a table by number of steps for what is stepped through."""
+    """Price of a packet in each state [ns]: a constant, and a table by number of steps for scans and choices."""
 
     constant: Mapping[PacketState, int]
     tables: Mapping[tuple[PacketState, Steps], I64]

@@ -46,7 +46,7 @@ class Callers:
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """Queries to the same replicas from everybody else: groups in queue ``queue`` (b,)."""
+    """Queries of all other clients to the same replicas: groups in queue ``queue`` (b,)."""
 
     arrival_ns: I64
     queue: I64
@@ -152,7 +152,7 @@ def _asked(
 
 
 def offered_per_s(params: DnsParams, nodes: int, lookups_per_s: float, share: F64) -> float:
-    """Queries a second that reach CoreDNS from ``nodes`` of ``lookups_per_s`` each, and from everybody else.
+    """Queries a second that reach CoreDNS from ``nodes`` of ``lookups_per_s`` each, and from all other clients.
 
     ``share`` (names,) of the lookups is what each name has; caches on the nodes answer the more, the less even it is.
     """

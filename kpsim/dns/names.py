@@ -38,7 +38,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to one question: what was found, and whose name it was.
+    """The answer to one question: its outcome, its records, and the Service it is about.
 
     "no data": the name exists, but not this kind of record.  "forwarded": outside the cluster's domain, so CoreDNS asks
     its upstream.  ``service`` is "namespace/name" where the question was about one.
@@ -176,7 +176,7 @@ def host_of(at: Endpoint) -> str:
 
 
 def asked_for(name: str) -> tuple[str, tuple[Kind, ...]]:
-    """Return the name that a user's text stands for, and what is asked about it.
+    """Return (the DNS name that a user's text stands for, the kinds of record to ask for).
 
     An address is asked backwards (PTR), ``_port._protocol.…`` for SRV, anything else for A and AAAA.
     """

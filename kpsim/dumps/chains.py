@@ -48,7 +48,7 @@ def pod_range(tables: Tables) -> str:
 
 
 def _label(rule: Rule) -> tuple[PortName, str] | None:
-    """Return the service port that a rule's comment names, and what it says beside."""
+    """Return (service port, the words beside it) that a rule's comment names."""
     said = LABEL.fullmatch(rule.comment)
     if not said:
         return None
@@ -101,7 +101,7 @@ def _range(source: str) -> str:
 
 
 def _read_chains(found: PortFindings, nat: Chains, suffix: str, node: str) -> None:
-    """A service port's own chains: who takes its traffic, and under which policies."""
+    """Read a service port's own chains: the endpoints that take its traffic, and its policies."""
     for kind, where in (("SVC", ""), ("SVL", node), ("XLB", node)):
         rules = nat.get(f"KUBE-{kind}-{suffix}", ())
         for ip, port in _endpoints(nat, rules):

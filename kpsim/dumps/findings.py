@@ -100,7 +100,7 @@ class Findings:
 
 
 def canonical(ip: str) -> str:
-    """Return an address as Kubernetes writes it; what is no address stays as it is."""
+    """Return an address as Kubernetes writes it; any other text stays as it is."""
     try:
         return str(ipaddress.ip_address(ip.strip("[]")))
     except ValueError:

@@ -54,7 +54,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class VirtualServers:
-    """Everything of kube-proxy's in one node's IPVS, and what was worth a warning."""
+    """Everything of kube-proxy's in one node's IPVS, with warnings."""
 
     servers: tuple[Server, ...] = ()
     warnings: tuple[str, ...] = ()

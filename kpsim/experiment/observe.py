@@ -283,7 +283,7 @@ class _Folded:
             self.finish()
 
     def finish(self) -> list[Tally]:
-        """Count what was gathered; all tallies so far."""
+        """Add the values that wait; return all tallies so far."""
         for tally, waiting in zip(self._tallies, self._waiting, strict=True):
             if waiting:
                 tally.add(np.concatenate(waiting))

@@ -13,7 +13,7 @@ from kpsim.units import F64, I64
 
 @dataclass(frozen=True, slots=True)
 class Cdf:
-    """A cumulative distribution: ``share[i]`` of what was observed is at most ``value[i]``; both (n,) and rising."""
+    """A cumulative distribution: ``share[i]`` of the observations are at most ``value[i]``; both (n,) and rising."""
 
     value: F64
     share: F64
@@ -45,7 +45,7 @@ class SyncPoint:
 
 @dataclass(frozen=True, slots=True)
 class LoadPoint:
-    """One node's core under an offered load of new connections: what came out, and the utilisation."""
+    """One node's core under an offered load of new connections: connections served, and utilisation."""
 
     offered_per_s: float
     delivered_per_s: float
@@ -144,7 +144,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A hard or soft limit, how much of it is used, and who says so."""
+    """A hard or soft limit, the used part of it, and its source."""
 
     name: str
     kind: Literal["hard", "soft"]
@@ -161,7 +161,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdVerdict:
-    """An objective and what was found; ``passed`` is ``None`` where the run could not say."""
+    """An objective and the value found; ``passed`` is ``None`` where the run could not say."""
 
     threshold: Threshold
     mode: str

@@ -25,7 +25,7 @@ SHOWN = 4  # records of one answer
 
 @dataclass(frozen=True, slots=True)
 class NameTried:
-    """One name tried: what was asked about it, and what each question was answered."""
+    """One name tried: its questions, and their answers."""
 
     name: str
     queries: int

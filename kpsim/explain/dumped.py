@@ -175,7 +175,7 @@ def _count(found: Journey) -> Iterator[str]:
 
 
 def _not_local(dumped: DumpedNode, found: Journey, asked: Sequence[str]) -> Iterator[str]:
-    """Addresses a user wrote that rules asked about: they may be the node's own, and nobody said so."""
+    """Yield a hint for each address the user wrote that rules asked about and that is not known as the node's."""
     ports = dumped.findings.ports.values()
     known = {ip for port in ports for ip in (*_addresses(port), *(e[0] for e in port.endpoints))}
     for text in asked:

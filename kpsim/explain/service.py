@@ -133,7 +133,7 @@ def _unserved(subject: Subject, mode: Mode) -> str:
 
 
 def _cost_lines(mode: Mode, costs: Costs, total: int, usable: int, *, unserved: str) -> tuple[CostLine, ...]:
-    """Stages of a first packet and of a later one, and of one nobody serves; scans at the middle of the list."""
+    """Return the cost lines of a first packet, a later one, and one without an endpoint; scans at half the list."""
     states = (PacketState.FIRST, PacketState.LATER) if usable else ()
     lines = []
     for state in (*states, PacketState.REFUSED) if unserved else states:

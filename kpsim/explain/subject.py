@@ -1,4 +1,4 @@
-"""The Service that is explained, found among the others, and what is to say about it before any rule."""
+"""The Service that is explained, found among the others, and the facts about it before any rule."""
 
 from __future__ import annotations
 

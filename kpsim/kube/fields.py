@@ -15,7 +15,7 @@ from kpsim.documents import Key
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something wrong with an object: the key from the document's top, what, and the mend."""
+    """A fault of an object: the key from the document's top, the fault, and the mend."""
 
     key: Key
     what: str

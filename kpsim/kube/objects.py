@@ -147,7 +147,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class KubeObjects:
-    """Everything read from manifests and dumps, in file order, with what was worth a warning."""
+    """Everything read from manifests and dumps, in file order, with warnings."""
 
     services: tuple[Service, ...] = ()
     pods: tuple[Pod, ...] = ()

@@ -37,7 +37,7 @@ class Origin:
 
 @dataclass(slots=True)
 class Reading:
-    """Objects in the making: what was read so far, where each Service came from, what was wrong."""
+    """Objects in the making: those read so far, the places of Services, and all problems."""
 
     services: list[Service] = field(default_factory=list)
     origins: list[Origin] = field(default_factory=list)

@@ -43,7 +43,7 @@ def resolve(
     *,
     dual_stack: bool = False,
 ) -> tuple[tuple[ResolvedService, ...], tuple[str, ...]]:
-    """Return every Service with its ClusterIP, NodePorts and endpoints, in file order, and what is worth a warning.
+    """Return (Services with their ClusterIPs, NodePorts and endpoints, in file order; warnings).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Typed objects written back as Kubernetes objects: what a reader of :mod:`kpsim.kube` gives, this undoes."""
+"""Typed objects are written back as Kubernetes objects, the inverse of reading them."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
 
 @dataclass(frozen=True, slots=True)
 class Coefficient:
-    """One number: its value and 95 % interval in SI units, and who says so."""
+    """One number: its value and 95 % interval in SI units, and its source."""
 
     name: str
     unit: str

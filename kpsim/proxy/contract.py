@@ -110,7 +110,7 @@ class RunnerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """Something a node has only so much of, and what takes of it; ``limit`` is a key of Kubernetes' defaults.
+    """A limited resource of a node, and its users; ``limit`` is a key of Kubernetes' defaults.
 
     In use on a node: ``per_connection`` times the connections that are open, ``per_service_port``, ``per_endpoint`` of
     a service port, and ``per_dispatch`` and ``per_own`` of :class:`RuleCounts`, all summed up.
@@ -250,7 +250,7 @@ def chosen(mode: Mode, draw: int, turn: int, endpoints: int) -> int:
 
 
 def stories(mode: Mode, programmed: Programmed) -> Stories:
-    """Return ``programmed`` as what can be told of it.  Raises :class:`InputError` for a mode that only simulates."""
+    """Return ``programmed`` as stories.  Raises :class:`InputError` for a mode that only simulates."""
     if isinstance(programmed, Stories):
         return programmed
     what = f"mode {mode.name} has no stories of its rules: only `kpsim run` takes it"

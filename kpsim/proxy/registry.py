@@ -1,4 +1,4 @@
-"""The proxy modes there are: one line each, with what must be known before a mode is imported.
+"""The proxy modes, one line each, with the facts that must be known before a mode is imported.
 
 Everything that offers a choice of mode (the YAML key, the command line, legends, contract tests) reads this table, so
 a new mode is one class and one line here.

@@ -1,4 +1,4 @@
-"""Rules as data: what one node has in its kernel, in kube-proxy's own names and order.
+"""Rules as data: one node's rules in its kernel, in kube-proxy's own names and order.
 
 A :class:`RuleSet` holds netfilter chains; modes that have other things too add them in a class of their own.  It is
 what `explain` prints, what the reference engine's packets walk, and what the tools' text is made of.
@@ -39,13 +39,13 @@ class Packet:
 
     @property
     def key(self) -> PortKey:
-        """Return what the packet's destination is looked up by."""
+        """Return the key that the packet's destination is looked up by."""
         return PortKey(self.destination, self.protocol, self.port)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One netfilter rule: what it matches, and what happens then.
+    """One netfilter rule: its matches and its target.
 
     ``source`` and ``destination`` are addresses or ranges, with a ``!`` in front for all others.  A rule with an
     ``interface`` matches by that; its ``source`` are then the addresses taken to come in there.  ``match`` is any

@@ -22,7 +22,7 @@ IP_FAMILY = "ip_family"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One number of a metric; ``suffix`` is empty, or what tells it from the metric's other ones."""
+    """One number of a metric; ``suffix`` is empty, or tells it from the metric's other ones."""
 
     suffix: str
     labels: Mapping[str, str]

@@ -33,7 +33,7 @@ from kpsim.units import to_ns
 
 @dataclass(frozen=True, slots=True)
 class ProxierRun:
-    """The sync loops of one IP family on all nodes: what they were sent, when they ran, what was in force."""
+    """The sync loops of one IP family on all nodes: their deliveries, their syncs, their rules in force."""
 
     log: DeliveryLog
     timeline: Timeline
@@ -62,7 +62,7 @@ class ModeRun:
 
 
 def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
-    """Return the scenario's cluster, and what was worth a warning on the way."""
+    """Return (the scenario's cluster, warnings)."""
     params = scenario.cluster
     resolved, warnings = resolve(
         scenario.objects,

@@ -1,4 +1,4 @@
-"""Clients that lost their watch: how they come back, who may resume, and how long the others list.
+"""Clients that lost their watch come back: some resume, and the others list, one after another.
 
 A restarted API server breaks all its watches at one instant.  Each client's reflector tries again after a jittered
 delay that doubles.  Another server's history still holds what the client has not seen, and its watch is resumed, if

@@ -57,7 +57,7 @@ class Step(Protocol):
 
 @dataclass(slots=True)
 class Walk:
-    """A packet's walk through the chains of one dump, and what was noted on the way."""
+    """A packet's walk through the chains of one dump, with notes on its way."""
 
     chains: Mapping[ChainKey, Iterable[Step]]
     node: Node
@@ -69,7 +69,7 @@ class Walk:
     _inside: set[ChainKey] = field(default_factory=set)
 
     def through(self, key: ChainKey, way: Way) -> tuple[list[Way], Way | None]:
-        """Go through a chain: the ways that end in it, and what comes out of it again."""
+        """Go through a chain; return (ways that end in it, way that comes out again or None)."""
         self._inside.add(key)
         try:
             return self._through(key, way)

@@ -1,4 +1,4 @@
-"""A first packet's journey through every hook of a dumped node, and what is to be said of it.
+"""A first packet goes through every hook of a dumped node, and its journey is told.
 
 An arriving packet meets PREROUTING, then INPUT or FORWARD by where it is going by then, then POSTROUTING; what the
 node sends itself meets OUTPUT, POSTROUTING, and comes in again where it is for the node.  Each endpoint that it may be
@@ -46,7 +46,7 @@ class _Journey:
     here: bool = False
 
     def hook(self, name: str, ways: Sequence[Way], stations: Sequence[Station] | None = None) -> list[Way]:
-        """Bring each way through what stands at a hook; those that come out."""
+        """Return the ways that come out of the stations at a hook."""
         for station in self.dumped.at(name) if stations is None else stations:
             ways = [after for way in ways for after in self._station(station, way)]
         return list(ways)

@@ -1,4 +1,4 @@
-"""Curves that explain a run: what a sync costs at other sizes of the same mix, and where one core saturates."""
+"""Curves explain a run: the cost of a sync at other sizes of the same mix, and the load at which a core saturates."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def _of_nodes(table: _Table) -> Iterator[Limit]:
 
 
 def _rates(table: _Table) -> Iterator[Limit]:
-    """EndpointSlice writes that churn asks for, against who must make them and who must take them."""
+    """Yield EndpointSlice writes that churn asks for, against the limits of their writers and their readers."""
     scenario, census = table.scenario, table.census
     churn = scenario.churn
     of_a_pod = census.memberships / max(table.cluster.pods, 1)

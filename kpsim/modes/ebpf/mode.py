@@ -188,7 +188,7 @@ class ProgrammedEbpf:
             yield from few(list(frontend_lines(frontend, self.rules.config.ip_family)), "slots")
 
     def path(self, packet: Packet, walk: Walk, total: int) -> Iterator[str]:
-        """Yield every lookup, hook by hook; then what the packets have to do with it."""
+        """Yield every lookup, hook by hook; then a sentence on the packets themselves."""
         yield from walk.met
         if walk.pod >= 0:
             yield "the packet goes out with the Pod's address: nothing of the Service is left in it"

@@ -45,7 +45,7 @@ def program(states: Iterable[PortState], config: NodeConfig) -> EbpfRules:
 
 
 def _wanted(state: PortState, config: NodeConfig) -> Iterator[tuple[str, Key, Sequence[EndpointInfo]]]:
-    """Yield every frontend of a service port: its kind, its key, and who takes its connections."""
+    """Yield every frontend of a service port: its kind, its key, and the endpoints that take its connections."""
     info = state.info
     everybody, mine = _able(state.endpoints), _able([e for e in state.endpoints if e.local])
     inside = mine if info.internal_local else everybody

@@ -127,7 +127,7 @@ def _node_port(asking: _Asking) -> Iterator[Rule]:
 
 
 def _filter(asking: _Asking, barred: Sequence[PortKey], config: NodeConfig) -> dict[str, list[Rule]]:
-    """Return the filter table: forward what is marked, keep to the source ranges, refuse ports nobody serves."""
+    """Return the filter table: forward marked packets, keep to the source ranges, refuse ports without endpoints."""
     mark = f"-m mark --mark {config.mark}/{config.mark}"
     health = "KUBE-HEALTH-CHECK-NODE-PORT"
     known = ("KUBE-LOAD-BALANCER", "KUBE-CLUSTER-IP", "KUBE-EXTERNAL-IP", "KUBE-EXTERNAL-IP-LOCAL")

@@ -26,7 +26,7 @@ BITMAP_PROTOCOLS = ("TCP", "UDP")
 
 @dataclass(frozen=True, slots=True)
 class IpvsTrace(Trace):
-    """A trace that also says which virtual server took the packet and what was asked on the way."""
+    """A trace that also names the virtual server that took the packet, and the sets asked on the way."""
 
     service: VirtualService | None = None
     masqueraded_to: tuple[str, ...] = ()  # endpoints that would see the node's address: all of them, or the sender

@@ -92,7 +92,7 @@ class Kernelspace:
         return ()
 
     def rule_counts(self, services: ServiceColumns, endpoints: EndpointCounts) -> RuleCounts:
-        """Load balancers, and the endpoints behind them; none of either where nobody is."""
+        """Return the counts of load balancers and endpoints behind them; both 0 for ports without endpoints."""
         reachable, _ = kinds = port_kinds(services, endpoints)
         addresses = services.external_ips + services.load_balancer_ips
         outside = np.where(reachable.outside_local > 0, reachable.local, reachable.cluster)

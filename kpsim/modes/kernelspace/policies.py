@@ -109,7 +109,7 @@ class LoadBalancer:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """``ip:port`` of everybody behind it."""
+        """Return ``ip:port`` of all endpoints behind it."""
         return tuple(ip_port(e.ip, self.internal_port) for e in self.endpoints)
 
     def line(self) -> str:

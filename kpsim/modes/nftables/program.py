@@ -143,7 +143,7 @@ class _ServicePort:
         self._rules += 1
 
     def _elements(self) -> None:
-        """The keys under which packets find the service port, or find that nobody serves it."""
+        """Return the keys under which packets find the service port, or find that no endpoint serves it."""
         info, chosen, add = self.info, self.chosen, self.table.element
         protocol, port = info.protocol.lower(), str(info.port)
         nobody = "drop" if chosen.has_endpoints else "goto reject-chain"

@@ -127,7 +127,7 @@ class Userspace:
         }
 
     def stages(self, state: PacketState) -> Sequence[Stage]:
-        """Return the scan and the two connections; a packet nobody can serve finds its portal all the same."""
+        """Return the scan and the two connections; a packet without an endpoint finds its portal all the same."""
         scan = Stage("scan of KUBE-PORTALS-CONTAINER", {"rule_passed": 1}, Steps.DISPATCH)
         if state == PacketState.LATER:
             return (Stage("conntrack hit, read from one socket, write to the other", {"packet_later": 1}),)

@@ -54,7 +54,7 @@ JUMPS = (
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """The socket of one service port, and whom kube-proxy dials for it, in turn."""
+    """The socket of one service port, and the endpoints that kube-proxy dials for it, in turn."""
 
     port: int
     info: PortInfo

@@ -80,7 +80,7 @@ class LocalStates:
 
 
 class NodeSums:
-    """Sums over what is in force on a node after so many deliveries: events at (node, prefix) with a weight."""
+    """Sums over the events in force on a node after so many deliveries: events at (node, prefix) with a weight."""
 
     def __init__(self, node: Nodes, prefix: Prefixes, weight: I64, prefixes: int) -> None:
         self._prefixes = prefixes + 1

@@ -28,7 +28,7 @@ from kpsim.units import I64, U32
 
 
 class Sync(NamedTuple):
-    """One sync of one node: what :class:`~kpsim.proxy.sync.lanes.SyncTable` holds of it."""
+    """One sync of one node, as :class:`~kpsim.proxy.sync.lanes.SyncTable` holds it."""
 
     start: int
     end: int

@@ -126,7 +126,7 @@ def ratio(found: Estimate) -> str:
 
 
 def glued(text: str) -> str:
-    """Return the text with no-break spaces between each number and what it counts, for whoever breaks it into lines."""
+    """Return the text with a no-break space after each number, so that lines break elsewhere."""
     return _AFTER_NUMBER.sub("\u00a0", text)
 
 
