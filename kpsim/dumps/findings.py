@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 
 from kpsim.kube.defaults import CLIENT_IP_TIMEOUT_S
 from kpsim.kube.objects import Endpoint, EndpointSlice, KubeObjects, Pod, Service, ServicePort
+from kpsim.kube.service.wording import is_ip
 
+MOST_PORT = 65_535
 ENDPOINTS_PER_SLICE = 100  # the EndpointSlice controller's default
 NAMELESS = "unnamed"  # the namespace of Services that rules show the addresses of, and not the name
 
@@ -63,6 +65,19 @@ class Findings:
     def at(self, namespace: str, name: str, port_name: str, protocol: str) -> PortFindings:
         """What is known of a service port, to be added to."""
         return self.ports.setdefault((namespace, name, port_name, protocol.upper()), PortFindings())
+
+    def without_impossible(self) -> list[str]:
+        """Leave out every address that is none, endpoints' with them; as they were written."""
+        left_out: dict[str, None] = {}
+        for found in self.ports.values():
+            for listed in (found.cluster_ips, found.external_ips, found.load_balancer_ips):
+                for ip in [ip for ip in listed if ip and not is_ip(ip)]:
+                    del listed[ip]
+                    left_out[ip] = None
+            for ip, port in [at for at in found.endpoints if not is_ip(at[0]) or at[1] > MOST_PORT]:
+                del found.endpoints[ip, port]
+                left_out[ip if not is_ip(ip) else f"{ip}:{port}"] = None
+        return list(left_out)
 
     def take(self, other: Findings, names: Mapping[Address, Key] | None = None) -> None:
         """Everything another dump shows; ``names`` are those of service ports that it only has addresses of."""

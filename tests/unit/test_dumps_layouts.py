@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from kpsim.dumps.detection import read_dump
+from kpsim.dumps.detection import gaps, read_dump
 from kpsim.dumps.evidence.releases import Releases, agreed, release_of
 from kpsim.errors import InputError
 from tests.unit.test_dumps_walk import table, walk
@@ -195,3 +195,50 @@ def test_chains_in_a_long_row_are_refused_with_the_bound() -> None:
     read_dump(table(*rules), "dump.txt")
     with pytest.raises(InputError, match=r"dump\.txt: chains lead more than 200 deep"):
         walk(table(*rules), "10.7.0.9", "10.7.0.4")
+
+
+SAVED = """\
+-A -t 10.95.0.7:80 -s lc -p 600
+-a -t 10.95.0.7:80 -r 10.7.0.4:8080 -m -w 1
+-a -t 10.95.0.7:80 -r 10.7.1.5:8080 -m -w 0
+-A -u 10.95.0.8:53 -s lc
+-a -u 10.95.0.8:53 -r 10.7.0.6:5353 -m -w 1
+-A --sctp-service [fd95::7]:99 -s lc
+-a --sctp-service [fd95::7]:99 -r [fd07::4]:99 -m -w 1
+-A -f 7 -s rr
+"""
+
+
+def test_what_ipvsadm_saves_is_read_as_what_it_lists() -> None:
+    dump = read_dump(SAVED, "node-a.txt")
+    assert (dump.mode, dump.formats, dump.scheduler, dump.servers) == ("ipvs", ("ipvsadm -Sn",), "lc", (3, 3))
+    found = {(*found.cluster_ips, key[3], found.port): found for key, found in dump.findings.ports.items()}
+    assert found["10.95.0.7", "TCP", 80].affinity_s == 600
+    assert list(found["10.95.0.7", "TCP", 80].endpoints) == [("10.7.0.4", 8080)]
+    assert list(found["10.95.0.8", "UDP", 53].endpoints) == [("10.7.0.6", 5353)]
+    assert list(found["fd95::7", "SCTP", 99].endpoints) == [("fd07::4", 99)]
+    assert any("firewall-mark" in said for said in dump.warnings)
+
+
+def test_a_listing_with_names_for_ports_says_how_to_print_numbers() -> None:
+    rule = "KUBE-SVC-AAAAAAAAAAAAAAAA  tcp  --  anywhere  10.95.0.7  /* shop/cart:web cluster IP */ tcp dpt:http"
+    dump = read_dump(f"Chain KUBE-SERVICES (2 references)\ntarget prot opt source destination\n{rule}\n", "node-a.txt")
+    assert next(gaps([dump])) == (
+        "node-a.txt: ports are written as names: print with -n (iptables -nvL), or use iptables-save"
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [("10.7.0.256:80", "'10.7.0.256'"), ("10.7.0.010:80", "'10.7.0.010'"), ("10.7.0.4:70000", "'10.7.0.4:70000'")],
+)
+def test_an_address_that_is_none_is_a_problem_of_its_line(written: str, said: str) -> None:
+    rules = [
+        "-A KUBE-SERVICES -d 10.95.0.7/32 -p tcp --dport 80 -j KUBE-SVC-AAAAAAAAAAAAAAAA",
+        "-A KUBE-SVC-AAAAAAAAAAAAAAAA -j KUBE-SEP-AAAAAAAAAAAAAAAA",
+        f"-A KUBE-SEP-AAAAAAAAAAAAAAAA -p tcp -m tcp -j DNAT --to-destination {written}",
+    ]
+    dump = read_dump(table(*rules, name="nat"), "node-a.txt")
+    (problem,) = dump.problems
+    assert (str(problem.place), problem.what) == ("node-a.txt:11:69", f"{said} is not an address")
+    assert not dump.findings.objects().slices

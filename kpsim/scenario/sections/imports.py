@@ -105,6 +105,7 @@ def add_rules(reading: Reading, dumps: Sequence[RuleDump]) -> None:
     """Take the Services and endpoints that rules show and no object that was read does."""
     if not dumps:
         return
+    reading.problems += [problem for dump in dumps for problem in dump.problems]
     found = merged([dump.findings for dump in dumps], reading.services).objects(reading.pods)
     known = {(service.namespace, service.name) for service in reading.services}
     sliced = {(at.namespace, at.service) for at in (*reading.slices, *reading.endpoints)}
