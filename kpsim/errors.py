@@ -11,8 +11,26 @@ time and runs again each time is a user we have made wait.  This module must not
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+
+
+def nearest(word: str, words: Collection[str], cutoff: float = 0.6) -> str:
+    """Return the one of ``words`` that is spelt most like ``word``, upper or lower case; "" if none is near.
+
+    >>> nearest("iptabels", ["iptables", "ipvs"])
+    'iptables'
+    """
+    from difflib import get_close_matches  # not needed until something is wrong
+
+    folded = {known.lower(): known for known in words}
+    return next((folded[found] for found in get_close_matches(word.lower(), folded, 1, cutoff)), "")
+
+
+def did_you_mean(word: str, words: Collection[str], otherwise: str = "") -> str:
+    """Return the question whether the nearest of ``words`` was meant, or ``otherwise`` if none is near."""
+    near = nearest(word, words)
+    return f"did you mean {near}?" if near else otherwise
 
 
 class KpsimError(Exception):

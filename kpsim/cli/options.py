@@ -10,11 +10,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from kpsim.errors import InputError, Place, Problem
+
+if TYPE_CHECKING:
+    from kpsim.scenario.kinds import Look
+    from kpsim.scenario.model import Scenario
 
 THRESHOLD_FAILED = 99
 INTERRUPTED = 130
@@ -32,48 +36,79 @@ _COLORS = {
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-file_argument = click.argument("file", type=click.Path(path_type=Path))
+
+def _identify(_context: click.Context, _parameter: click.Parameter, files: tuple[Path, ...]) -> Look:
+    from kpsim.scenario.kinds import identify
+
+    return identify(files)
+
+
+_FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "required": True, "callback": _identify}
+file_argument = click.argument("look", nargs=-1, metavar="FILE|DIR…", **_FILE)
+file_option = click.option(
+    "-f", "--file", "look", multiple=True, help="Scenario or dump; several files if they show one cluster.", **_FILE
+)
 format_option = click.option(
     "-o", "--output", "output", type=click.Choice(["table", "json"]), default="table", help="Format on stdout."
 )
+set_option = click.option(
+    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value below spec, e.g. run.duration=60s."
+)
+memory_option = click.option("--max-memory", metavar="SIZE", help="Refuse runs estimated above it, e.g. 4G.")
 
 
-def run_options(function: Command) -> Command:
-    """The options of every command that simulates."""
-    for option in reversed(
-        [
-            click.option(
-                "--set",
-                "sets",
-                multiple=True,
-                metavar="KEY=VALUE",
-                help="Override a value below spec, e.g. run.duration=60s.",
-            ),
-            click.option("--seed", type=click.IntRange(0), help="Seed of all random streams."),
-            click.option("--replications", type=click.IntRange(1), help="How often to repeat under other draws."),
-            click.option(
-                "--engine",
-                type=click.Choice(["auto", "reference", "batch"]),
-                help="reference simulates each packet as a process, batch all at once; the answers are the same.",
-            ),
-            click.option("--jobs", type=click.IntRange(1), help="Processes; as many as cores by default."),
-            click.option("--max-memory", metavar="SIZE", help="Refuse runs estimated above it, e.g. 4G."),
-            click.option("--out", type=click.Path(path_type=Path), help="Where to write, instead of results/runs."),
-            click.option("-q", "--quiet", is_flag=True, help="No progress."),
-        ]
-    ):
-        function = option(function)
-    return function
+def _with(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Decorate a command with several options, in the order of its help."""
+
+    def decorate(function: Command) -> Command:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def node_options(whose: str, default: str | None = "node-0") -> Callable[[Command], Command]:
+    """The options of every command that looks at one node of a scenario; ``whose`` says what the node is for."""
+    return _with(
+        click.option("--mode", help="Proxy mode; the scenario's by default."),
+        click.option("--node", default=default, show_default=bool(default), help=whose),
+        set_option,
+    )
+
+
+run_options = _with(
+    set_option,
+    click.option("--seed", type=click.IntRange(0), help="Seed of all random streams."),
+    click.option("--replications", type=click.IntRange(1), help="How often to repeat under other draws."),
+    click.option(
+        "--engine",
+        type=click.Choice(["auto", "reference", "batch"]),
+        help="reference simulates each packet as a process, batch all at once; the answers are the same.",
+    ),
+    click.option("--jobs", type=click.IntRange(1), help="Processes; as many as cores by default."),
+    memory_option,
+    click.option("--out", type=click.Path(path_type=Path), help="Where to write, instead of results/runs."),
+    click.option("-q", "--quiet", is_flag=True, help="No progress."),
+)
+
+
+def scenario_of(look: Look, options: dict[str, Any]) -> Scenario:
+    """The scenario that was given, with ``--set`` and ``--mode`` set into it."""
+    from kpsim.scenario.reader import read
+
+    return read(look, overrides(options))
 
 
 def overrides(options: dict[str, Any]) -> list[tuple[str, str]]:
-    """``--set`` and its shorthands as (key, value) pairs.  Raises ``click.BadParameter`` without an ``=``."""
+    """``--set``, ``--mode`` and their like as (key, value) pairs.  Raises ``click.BadParameter`` without an ``=``."""
     pairs = []
     for text in options.get("sets") or ():
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise click.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--set")
         pairs.append((key, value))
+    pairs += [("kubeProxy.mode", options["mode"])] if options.get("mode") else []
     short = ("seed", "replications", "engine")
     return pairs + [(f"run.{name}", str(options[name])) for name in short if options.get(name) is not None]
 

@@ -20,17 +20,17 @@ NODE_PORTS = range(30000, 32768)
 
 _SERVER = re.compile(r"(TCP|UDP|SCTP)\s+(\S+)\s+(\S+)(.*)")
 _REAL = re.compile(r"->\s+(\S+)\s+(Masq|Route|Tunnel|Local|Bypass)\s+(-?\d+)")
-_PERSISTENT = re.compile(r"persistent (\d+)|(?:-p|--persistent)(?: (\d+))?(?: |$)")
-_SAVED = re.compile(
-    r"-(?P<verb>[Aa]) (?:-(?P<kind>[tuf])|--(?P<long>[a-z]+)-service|--fwmark-service) (?P<address>\S+)(?P<rest>.*)"
-)
-_SCHEDULER = re.compile(r" (?:-s|--scheduler) (\S+)")
-_TO = re.compile(r" (?:-r|--real-server) (\S+)")
-_WEIGHT = re.compile(r" (?:-w|--weight) (-?\d+)")
-_FORWARD = re.compile(r" (?:-([gim])|--(gatewaying|ipip|masquerading))(?: |$)")
+_PERSISTENT = re.compile(r"persistent (\d+)")
 _HEX4 = re.compile(r"([0-9A-F]{8}):([0-9A-F]{4})")
 _HEX6 = re.compile(r"\[((?:[0-9a-f]{4}:){7}[0-9a-f]{4})\]:([0-9A-F]{4})")
 _PLAIN = re.compile(r"\[?([0-9a-fA-F.:]+?)\]?:(\d{1,5})")
+
+_SAVED = re.compile(
+    r"-(?P<verb>[Aa]) (?:-(?P<letter>[tuf])|--(?P<word>\w+)-service) (?P<server>\S+)"
+    r"(?: -s (?P<scheduler>\S+))?(?: -r (?P<real>\S+))?(?P<rest>.*)"
+)
+_PROTOCOLS = {"t": "TCP", "u": "UDP", "f": "FWM"}
+_FORWARDED = {"m": "Masq", "g": "Route", "i": "Tunnel"}
 
 Address = tuple[str, int]
 
@@ -71,7 +71,7 @@ def read_virtual_servers(text: str) -> VirtualServers:
     servers: list[Server] = []
     taking: Server | None = None
     odd = marks = weightless = foreign = 0
-    for line in map(_as_listed, text.splitlines()):
+    for line in map(str.strip, text.splitlines()):
         if line.startswith("->") and not line.startswith("-> RemoteAddress"):
             real = _REAL.match(line)
             address = _address(real[1]) if real else None
@@ -95,22 +95,22 @@ def read_virtual_servers(text: str) -> VirtualServers:
     return VirtualServers(tuple(servers), tuple(f"{what}: {count:,}" for what, count in warnings.items() if count))
 
 
-def _as_listed(line: str) -> str:
-    """A line of ``ipvsadm -S`` as ``ipvsadm -L`` has it; any other line as it is."""
-    found = _SAVED.match(line.strip())
-    if not found:
-        return line.strip()
-    rest = found["rest"]
-    if found["verb"] == "a":
-        to, weight, how = _TO.search(rest), _WEIGHT.search(rest), _FORWARD.search(rest)
-        names = {"g": "Route", "i": "Tunnel", "m": "Masq"}
-        forward = names[(how[1] or how[2])[0]] if how else "Route"
-        return f"-> {to[1] if to else '?'} {forward} {weight[1] if weight else 1}"
-    kind = {"t": "TCP", "u": "UDP", "f": "FWM"}.get(found["kind"]) or (found["long"] or "fwm").upper()
-    scheduler = _SCHEDULER.search(rest)
-    persistent = _PERSISTENT.search(rest)
-    kept = f" persistent {persistent[2] or 300}" if persistent else ""
-    return f"{kind} {found['address']} {scheduler[1] if scheduler else 'wlc'}{kept}"
+def listed(saved: str) -> str:
+    """Return the lines of ``ipvsadm -Ln`` for what ``ipvsadm -Sn`` printed: each server, then its real ones."""
+    lines: dict[str, list[str]] = {}
+    for found in map(_SAVED.match, map(str.strip, saved.splitlines())):
+        if found is None:
+            continue
+        protocol = _PROTOCOLS.get(found["letter"] or "", (found["word"] or "").upper())
+        options = dict(re.findall(r"-([a-zA-Z])(?: (\d+))?(?= |$)", found["rest"]))
+        server = lines.setdefault(f"{protocol} {found['server']}", [])
+        if found["verb"] == "A":
+            timeout = f" persistent {options['p'] or 300}" if "p" in options else ""
+            server.insert(0, f"{protocol} {found['server']} {found['scheduler'] or 'wlc'}{timeout}")
+        elif found["real"]:
+            way = next((name for letter, name in _FORWARDED.items() if letter in options), "Route")
+            server.append(f"-> {found['real']} {way} {options.get('w') or 1} 0 0")
+    return "\n".join(line for server in lines.values() for line in server)
 
 
 def _server(line: str) -> Server | None:
@@ -119,7 +119,7 @@ def _server(line: str) -> Server | None:
     if not found or address is None:
         return None
     persistent = _PERSISTENT.search(found[4])
-    return Server(found[1], *address, found[3], int(persistent[1] or 300) if persistent else 0)
+    return Server(found[1], *address, found[3], int(persistent[1]) if persistent else 0)
 
 
 def _address(text: str) -> Address | None:

@@ -17,7 +17,6 @@ EVERYWHERE = ("", "*", "any", "0.0.0.0/0", "::/0", "anywhere")
 
 _CHAIN = re.compile(r"Chain (\S+) \((?:policy (\w+)|\d+ references)")
 _HEAD = re.compile(r"(num\s+)?(pkts\s+bytes\s+)?target\s+prot\s+opt\s+(in\s+out\s+)?source\s+destination")
-_NAMED_PORT = re.compile(r"\bdpt:[a-z]")
 _PROTOCOL = r"!?(?:all|tcp|udp|udplite|sctp|dccp|icmp|icmpv6|ipv6-icmp|esp|ah|gre|igmp|ipencap|ipip|vrrp|\d+)"
 _COLUMNS = r"(?:(?P<target>\S+)\s+)?(?P<protocol>" + _PROTOCOL + r")\s+(?:(?:--|[-!+]f)\s+)?"
 _ADDRESSES = r"(?P<source>\S+)\s+(?P<destination>\S+)(?P<rest>.*)"
@@ -72,7 +71,7 @@ def read_listing(text: str) -> Tables:
         tables.setdefault(table_of(chains), {}).update(chains)
     warnings = (f"{odd:,} lines were not understood as rules and are left out",) if odd else ()
     policies = {(table_of(chains), name): "DROP" for chains, name in dropping}
-    return Tables(tables, "", warnings, policies, len(_NAMED_PORT.findall(text)))
+    return Tables(tables, "", warnings, policies)
 
 
 def _section(sections: list[dict[str, list[Rule]]], chain: str) -> dict[str, list[Rule]]:

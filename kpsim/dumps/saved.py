@@ -50,7 +50,6 @@ class Tables:
     backend: str = ""  # legacy or nft, where the text says so
     warnings: tuple[str, ...] = ()
     policies: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (table, built-in chain) -> DROP
-    named_ports: int = 0  # rules whose port is a name
 
 
 def rule_set(text: str) -> RuleSet:

@@ -67,7 +67,7 @@ def run(
     GuardError
         if it would take more memory than ``most_bytes``.
     """
-    return run_scenario(read(Path(path), overrides), jobs=jobs, progress=progress, most_bytes=most_bytes)
+    return run_scenario(read(path, overrides), jobs=jobs, progress=progress, most_bytes=most_bytes)
 
 
 def run_scenario(

@@ -12,7 +12,7 @@ import pytest
 import kpsim
 from kpsim.profiles.assumptions import assumptions
 from kpsim.report.directory import write_report
-from kpsim.scenario.kinds import is_sweep
+from kpsim.scenario.kinds import identify
 from kpsim.scenario.resolved import write_resolved
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ def test_every_scenario_has_its_curated_result(path: Path) -> None:
     kept = ROOT / "results" / path.stem
     assert (kept / "manifest.json").is_file(), "make results"
     assert list((kept / "figures").glob("*.svg"))
-    if is_sweep(path):
+    if identify([path]).is_sweep:
         assert (kept / "sweep.csv").is_file()
         return
     manifest = json.loads((kept / "manifest.json").read_text(encoding="utf-8"))

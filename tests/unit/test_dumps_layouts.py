@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from kpsim.dumps.detection import gaps, read_dump
+from kpsim.dumps.detection import read_dump
 from kpsim.dumps.evidence.releases import Releases, agreed, release_of
 from kpsim.errors import InputError
 from tests.unit.test_dumps_walk import table, walk
@@ -218,14 +218,6 @@ def test_what_ipvsadm_saves_is_read_as_what_it_lists() -> None:
     assert list(found["10.95.0.8", "UDP", 53].endpoints) == [("10.7.0.6", 5353)]
     assert list(found["fd95::7", "SCTP", 99].endpoints) == [("fd07::4", 99)]
     assert any("firewall-mark" in said for said in dump.warnings)
-
-
-def test_a_listing_with_names_for_ports_says_how_to_print_numbers() -> None:
-    rule = "KUBE-SVC-AAAAAAAAAAAAAAAA  tcp  --  anywhere  10.95.0.7  /* shop/cart:web cluster IP */ tcp dpt:http"
-    dump = read_dump(f"Chain KUBE-SERVICES (2 references)\ntarget prot opt source destination\n{rule}\n", "node-a.txt")
-    assert next(gaps([dump])) == (
-        "node-a.txt: ports are written as names: print with -n (iptables -nvL), or use iptables-save"
-    )
 
 
 @pytest.mark.parametrize(
