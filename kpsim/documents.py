@@ -77,7 +77,7 @@ class Document:
 
     def written(self, key: Key) -> str | None:
         """The scalar under ``key`` as it was typed, before it became a number or a truth value; ``None`` for JSON."""
-        return raw_text(self._node, key) if self._node is not None else None
+        return raw_text(self._node, key, self.source) if self._node is not None else None
 
     def traps(self) -> list[Problem]:
         """Every place where YAML 1.1 would read something else than was meant: sexagesimals, octals, on/off, aliases.

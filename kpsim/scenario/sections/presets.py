@@ -20,13 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from kpsim.cluster.params import EndpointCount, ServiceGroup
 from kpsim.documents import Key
-from kpsim.errors import Problem
+from kpsim.errors import GuardError, Problem
 from kpsim.scenario.schema import PresetPart
 from kpsim.scenario.tree import Tree
 
+MOST_GROUPS = 100_000
 NODES_PER_NAMESPACE = 100
 PODS_PER_NODE = 30
 BIG, MEDIUM, SMALL = 250, 30, 5  # Pods of a Deployment
@@ -44,7 +46,10 @@ def preset_groups(part: PresetPart, nodes: int, key: Key, tree: Tree, problems: 
         if getattr(part, name) is not None and name not in preset.sized_by:
             what = f"the preset {part.preset} is not sized by {name}"
             problems.append(tree.problem((*key, name), what, f"it takes {' or '.join(preset.sized_by)}", on_key=True))
-    return list(preset.groups(part, part.nodes or nodes))
+    groups = list(islice(preset.groups(part, part.nodes or nodes), MOST_GROUPS + 1))
+    if len(groups) > MOST_GROUPS:
+        raise GuardError(f"the preset {part.preset} stands for more than {MOST_GROUPS:,} groups of Services")
+    return groups
 
 
 def _group(name: str, count: int, endpoints: int, namespace: str, *, headless: bool = False, ports: int = 1) -> Groups:
