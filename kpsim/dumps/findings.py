@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 from kpsim.kube.defaults import CLIENT_IP_TIMEOUT_S
 from kpsim.kube.objects import Endpoint, EndpointSlice, KubeObjects, Pod, Service, ServicePort
-from kpsim.kube.service.wording import is_ip
 
 MOST_PORT = 65_535
 ENDPOINTS_PER_SLICE = 100  # the EndpointSlice controller's default
@@ -120,6 +119,14 @@ def canonical(ip: str) -> str:
         return str(ipaddress.ip_address(ip.strip("[]")))
     except ValueError:
         return ip
+
+
+def is_ip(text: str) -> bool:
+    """Whether it is an address of either family."""
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
 
 
 def _service(namespace: str, name: str, ports: list[tuple[Key, PortFindings]]) -> Service:
