@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree, and the shape every message takes.
+"""The errors that kpsim raises, as a tree, and the shape of every message.
 
     KpsimError
     ├── InputError      a file or an option says something kpsim cannot take      exit 3
@@ -57,7 +57,7 @@ class KpsimError(Exception):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """Where in a text something stands: ``file:line:col``, lines and columns counted from 1 (0 means unknown)."""
+    """A position in a text: ``file:line:col``, lines and columns counted from 1 (0 means unknown)."""
 
     file: str = ""
     line: int = 0

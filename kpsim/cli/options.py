@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 THRESHOLD_FAILED = 99
 INTERRUPTED = 130
-LINE_EVERY_S = 10.0
+LINE_EVERY_S, DRAWN_EVERY_S = 10.0, 0.2
+BAR_COLUMNS = 40
+CLEARED = "\r\x1b[K"  # to the line's beginning, and nothing on it
 _COLORS = {
     "title": {"bold": True},
     "met": {"fg": "green"},
@@ -135,44 +137,23 @@ def size_in_bytes(text: str | None) -> float | None:
 
 @contextmanager
 def progress_bar(what: str, quiet: bool, noun: str = "runs") -> Iterator[Callable[[int, int], None] | None]:
-    """Progress on stderr: a bar with rate and time left on a terminal, a line every ten seconds elsewhere."""
+    """Progress on stderr: a line that is drawn again on a terminal, one every ten seconds elsewhere.
+
+    It is drawn by a thread of its own: one run alone may take longer than that.
+    """
     if quiet:
         yield None
-    else:
-        with (_bar if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else _lines)(what, noun) as tell:
-            yield tell
-
-
-@contextmanager
-def _bar(what: str, noun: str) -> Iterator[Callable[[int, int], None]]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    done_of = (MofNCompleteColumn(), TextColumn(noun))
-    columns = (TextColumn("{task.description}"), BarColumn(), *done_of, TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:  # rich honours NO_COLOR itself
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-@contextmanager
-def _lines(what: str, noun: str) -> Iterator[Callable[[int, int], None]]:
-    """A line every ten seconds, from a thread of its own: one run alone may take longer than that."""
-    began, over = time.monotonic(), threading.Event()
-    seen = [0, 0]
+        return
+    drawn = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    began, over, seen = time.monotonic(), threading.Event(), [0, 0]
 
     def speak() -> None:
-        while not over.wait(LINE_EVERY_S):
-            (done, total), spent = seen, time.monotonic() - began
-            left = f", about {spent / done * (total - done):.0f} s left" if done else ""
-            click.echo(f"{what}: {done} of {total or '?'} {noun}, {spent:.0f} s{left}", err=True)
+        while not over.wait(DRAWN_EVERY_S if drawn else LINE_EVERY_S):
+            (done, total), spent_s = seen, time.monotonic() - began
+            left = f", about {spent_s / done * (total - done):.0f} s left" if done else ""
+            bar = f" {'━' * (BAR_COLUMNS * done // total):{BAR_COLUMNS}}" if drawn and total else ""
+            said = f"{what}:{bar} {done} of {total or '?'} {noun}, {spent_s:.0f} s{left}"
+            click.echo(f"{CLEARED}{said}" if drawn else said, err=True, nl=not drawn)
 
     def tell(done: int, total: int) -> None:
         seen[:] = done, total
@@ -184,6 +165,8 @@ def _lines(what: str, noun: str) -> Iterator[Callable[[int, int], None]]:
     finally:
         over.set()
         speaker.join()
+        if drawn:
+            click.echo(CLEARED, err=True, nl=False)
 
 
 def styled(kind: str, text: str) -> str:

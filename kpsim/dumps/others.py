@@ -22,11 +22,11 @@ def _kind(pattern: str, name: str, instead: str) -> OtherKind:
     return OtherKind(re.compile(pattern, re.MULTILINE), name, instead)
 
 
-_KLOG = r"^[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ "
+_KLOG = r"^(?:\S+ std(?:out|err) [FP] |\[pod/\S+\] )?[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ "
 _OBJECTS = f"give the objects: {OBJECTS}"
 KINDS = (
     _kind(
-        rf"{_KLOG}(?:proxier\w*\.go|.*(?:[Pp]roxier|SyncProxyRules|[Ss]yncing \w+ rules))",
+        rf"{_KLOG}(?:proxier\w*\.go|.*(?:[Pp]roxier|SyncProxyRules|Using \w+ [Pp]rox|[Ss]yncing \w+ rules))",
         "a log of kube-proxy",
         f"give the rules that it wrote: {RULES}; or the objects: {OBJECTS}",
     ),
@@ -81,7 +81,9 @@ LISTED_BY_NAME = _kind(
 def other_kind(text: str, *, begins: bool = False) -> OtherKind | None:
     """Return the kind of a text (or of its beginning) that holds neither rules nor documents; ``None`` if unknown.
 
-    With ``begins`` only the first line is asked: quick, and safe before the text was tried as YAML.
+    With ``begins`` it must do so from its first line on: quick, and safe before the text was tried as YAML.
     """
-    text = text.lstrip("\ufeff\r\n")
-    return next((kind for kind in KINDS if (kind.pattern.match(text) if begins else kind.pattern.search(text))), None)
+    text = text.replace("\r\n", "\n").lstrip("\n")
+    if begins and not any(kind.pattern.match(text) for kind in KINDS):
+        return None
+    return next((kind for kind in KINDS if kind.pattern.search(text)), None)

@@ -30,6 +30,7 @@ from kpsim.scenario.sections.thresholds import thresholds
 from kpsim.scenario.tree import Tree
 from kpsim.scenario.words import problems_of, without_faults
 from kpsim.traffic.params import TrafficParams
+from kpsim.units import Version
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 GROUP_NAME = re.compile(r"[a-z]([-a-z0-9]{0,40}[a-z0-9])?")
@@ -208,7 +209,7 @@ def _faults(spec: SpecPart) -> FaultParams:
     )
 
 
-def _version(spec: SpecPart, tree: Tree, problems: list[Problem]) -> tuple[int, int]:
+def _version(spec: SpecPart, tree: Tree, problems: list[Problem]) -> Version:
     written = spec.kubernetes.version
     match = re.fullmatch(r"v?(\d{1,3})\.(\d{1,3})(\.\d{1,3})?([-+].*)?", written)
     if match:

@@ -14,6 +14,7 @@ from kpsim.documents import Document, decode, load
 from kpsim.dumps.detection import FORMATS, RuleDump, formats_of, read_dump
 from kpsim.dumps.others import LISTED_BY_NAME, OBJECTS, OtherKind, other_kind
 from kpsim.errors import InputError, Place, Problem, did_you_mean, nearest
+from kpsim.kube.components.configurations import PROXY_CONFIGURATION
 from kpsim.scenario.schema import API_VERSION
 
 LOOKED_AT_BYTES = 1 << 16  # from its beginning: no tool prints more before it says what it prints
@@ -63,6 +64,11 @@ class OtherFile:
     problems: tuple[Problem, ...] = ()
     kind: str = ""
     beside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationFile(ObjectsFile):
+    """Nothing but kube-proxy's configuration."""
 
 
 File = ScenarioFile | ObjectsFile | RulesFile | OtherFile
@@ -116,12 +122,12 @@ class Look:
         return (*asked, *([Look(tuple(p for p in self.paths if p not in named), rest)] if rest else []))
 
     def left_out(self) -> Iterator[str]:
-        """A warning for each folder's files that nothing is taken from."""
+        """A warning about files of folders that nothing is taken from."""
         beside = [file for file in self.files if isinstance(file, OtherFile) and file.beside]
         if beside:
             kinds = Counter(file.kind or "of no kind that kpsim knows" for file in beside)
-            said = "; ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
-            yield f"{len(beside):,} files are left out, e.g. {beside[0].path}: {said}"
+            said = "; ".join(f"{kind} ({count:,})" for kind, count in kinds.most_common())
+            yield f"files left out: {len(beside):,}, e.g. {beside[0].path}: {said}"
 
 
 def identify(paths: Sequence[str | Path]) -> Look:
@@ -153,12 +159,14 @@ def _files(path: Path) -> Iterator[File]:
     try:
         if path.is_dir():
             yield from _folder(path)
-        else:
-            yield _file(path, path.read_bytes())
+            return
+        raw = path.read_bytes()
     except OSError as error:
         yield OtherFile(path, (Problem(Place(str(path)), what=_why(error), mend=_near(path)),))
     except ValueError:  # a NUL in the name
         yield OtherFile(path, (Problem(Place(), what=f"{str(path)!r} is not the name of a file"),))
+    else:
+        yield _file(path, raw)
 
 
 def _file(path: Path, raw: bytes) -> File:
@@ -166,7 +174,7 @@ def _file(path: Path, raw: bytes) -> File:
     head = _head(raw)
     try:
         if formats_of(head):
-            return _rules(path, raw, head)
+            return _rules(path, raw, head, path.name)
         if kind := other_kind(head, begins=True):
             return _other(path, kind)
         documents = load(decode(raw, str(path)), str(path))
@@ -176,11 +184,15 @@ def _file(path: Path, raw: bytes) -> File:
         if path.name.endswith(SUFFIXES):
             return OtherFile(path, error.problems)
         return OtherFile(path, tuple(replace(at, mend=at.mend or EXPECTED) for at in error.problems[:1]))
+    kinds = [
+        document.data["kind"] for document in documents if isinstance(document.data, dict) and "kind" in document.data
+    ]
     if any(_is_scenario(document.data) for document in documents):
-        sweeps = any(isinstance(at.data, dict) and at.data.get("kind") == "Sweep" for at in documents)
-        return (SweepFile if sweeps else ScenarioFile)(path, documents)
-    if any(isinstance(document.data, dict) and "kind" in document.data for document in documents):
-        return ObjectsFile(path, documents)
+        return (SweepFile if "Sweep" in kinds else ScenarioFile)(path, documents)
+    if kinds:
+        return (ConfigurationFile if all(kind == PROXY_CONFIGURATION for kind in kinds) else ObjectsFile)(
+            path, documents
+        )
     if kind := other_kind(head):
         return _other(path, kind)
     mend = EXAMPLE if isinstance(documents[0].data, dict) else f"{EXAMPLE}; {EXPECTED}"
@@ -188,10 +200,10 @@ def _file(path: Path, raw: bytes) -> File:
     return OtherFile(path, (documents[0].problem((), what, mend),))
 
 
-def _rules(path: Path, raw: bytes, head: str) -> File:
+def _rules(path: Path, raw: bytes, head: str, label: str) -> File:
     if LISTED_BY_NAME.pattern.search(head):
         return _other(path, LISTED_BY_NAME)
-    return RulesFile(path, read_dump(decode(raw, str(path)), path.name, name_of(path)))
+    return RulesFile(path, read_dump(decode(raw, str(path)), label, name_of(path)))
 
 
 def _other(path: Path, kind: OtherKind, *, beside: bool = False) -> OtherFile:
@@ -212,7 +224,7 @@ def _folder(folder: Path) -> Iterator[File]:
             what, mend = f"holds more than {MOST_FILES:,} files", "name the files or the folder that are meant"
             yield OtherFile(folder, (Problem(Place(str(folder)), what=what, mend=mend),))
             return
-    found = [_beside(path) for path in sorted(entries) if path.is_file()]
+    found = [_beside(path, folder) for path in sorted(entries) if path.is_file()]
     yield from found
     if all(isinstance(file, OtherFile) and file.beside for file in found):
         what = "holds no *.yaml, *.yml or *.json file" if any(folder.iterdir()) else "is an empty directory"
@@ -223,14 +235,14 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _beside(path: Path) -> File:
+def _beside(path: Path, folder: Path) -> File:
     """What a file is that stands in a folder: only one that is named like a document must be one."""
     try:
         with path.open("rb") as stream:
             raw = stream.read(LOOKED_AT_BYTES)
             head = _head(raw)
             if formats_of(head):
-                return _rules(path, raw + stream.read(), head)
+                return _rules(path, raw + stream.read(), head, str(path.relative_to(folder)))
             if path.name.endswith(SUFFIXES):
                 return ObjectsFile(path, load(decode(raw + stream.read(), str(path)), str(path)))
     except OSError as error:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from kpsim.documents import Key
 from kpsim.errors import Problem, did_you_mean
 from kpsim.scenario.tree import Tree
-
-Version = tuple[int, int]
+from kpsim.units import Version
 
 
 def built_modes() -> tuple[str, ...]:
