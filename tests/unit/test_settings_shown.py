@@ -10,6 +10,7 @@ import yaml
 
 from kpsim.dumps.evidence.logs import mode_of_log, version_of_log
 from kpsim.dumps.evidence.settings import Signs, clear_of
+from kpsim.errors import InputError
 from kpsim.explain.packet import explain_packet
 from kpsim.kube.components.commands import commands_in
 from kpsim.kube.components.configurations import proxy_configuration
@@ -248,3 +249,24 @@ def test_rules_that_contradict_the_configuration_are_named(tmp_path: Path) -> No
     scenario = imported(tmp_path, config_map(config=CONFIGURATION), rules=CHAINS)
     assert scenario.kube_proxy.mode == "ipvs"
     assert "KubeProxyConfiguration says mode ipvs, rules of rules.txt says iptables" in said(scenario)
+
+
+STARTED = """\
+Feb 11 19:15:13 node-a kube-proxy.daemon[77]: I0211 19:15:13.090702  77 server.go:485] "Version info" version="v1.30.9"
+Feb 11 19:15:13 node-a kube-proxy.daemon[77]: I0211 19:15:13.090702      77 server_linux.go:170] "Using ipvs Proxier"
+"""
+
+
+def test_a_log_beside_objects_says_mode_and_release(tmp_path: Path) -> None:
+    scenario = imported(tmp_path, log=STARTED)
+    assert (scenario.kube_proxy.mode, scenario.kubernetes_version) == ("ipvs", (1, 30))
+    assert 'kubeProxy.mode ipvs ("Using ipvs" in log.txt)' in said(scenario)
+    spec = {"importFrom": ["objects.json", "log.txt"]}
+    (tmp_path / "s.yaml").write_text(yaml.dump({"apiVersion": "kpsim/v1alpha1", "kind": "Scenario", "spec": spec}))
+    assert read(tmp_path / "s.yaml").kube_proxy.mode == "ipvs"
+
+
+def test_a_log_alone_is_no_cluster(tmp_path: Path) -> None:
+    (tmp_path / "log.txt").write_text(STARTED)
+    with pytest.raises(InputError, match="is a log of kube-proxy"):
+        read(tmp_path / "log.txt")

@@ -21,7 +21,7 @@ from kpsim.kube.objects import Node
 USUAL_PREFIXES = (16, 14, 12, 11, 10, 9, 8)  # of ranges of Pods, the smallest that holds all is taken
 SMALLEST_PREFIX = 30  # of a part of a range in which Pods could be
 _PORTS = re.compile(r"\s*(\d{1,5})\s*([-+])\s*(\d{1,5})\s*")
-_PACKED_IN = ("kube-proxy", "kubeadm", "kube-apiserver", "kube-controller-manager")
+_PACKED_IN = ("kube-proxy", "log", "kubeadm", "kube-apiserver", "kube-controller-manager")
 _TOLD = ("kube-proxy", "kube-controller-manager", "kubeadm", "kube-apiserver", "k3s", "rke2", "ServiceCIDR")
 
 
@@ -41,8 +41,6 @@ class Signs:
     nodes: Sequence[Node] = ()
     dumps: Sequence[RuleDump] = ()
     proxy: Mapping[str, object] | None = None  # a KubeProxyConfiguration
-    log_modes: Sequence[Setting] = ()
-    log_versions: Sequence[Setting] = ()
 
     def release(self, usual: Release) -> Setting | None:
         """Return Kubernetes' release; by the layout of rules the one nearest to ``usual``."""
@@ -56,8 +54,6 @@ class Signs:
                 found = release_of(command.tag) if command.component == name else None
                 if found:
                     return Setting(f"{found[0]}.{found[1]}", f"the version of {command.said}")
-        for setting in self.log_versions:
-            return setting
         laid_out = agreed(dump.releases for dump in self.dumps)
         taken = laid_out.nearest(usual)
         if laid_out.said and taken != usual:
@@ -108,17 +104,21 @@ class Signs:
         flags, where = self.configuration()
         found = [Setting(told, "KubeProxyConfiguration")] if isinstance(told, str) else []
         found += [Setting(str(flags["mode"]), where)] if "mode" in flags else []
-        found += [*self.log_modes, *(Setting(dump.mode, f"rules of {dump.file}") for dump in self.dumps)]
+        found += self._seen()
         names = set(known)
         return next((at for at in found if at.value in names), None)
 
     def contradicted(self) -> Iterator[str]:
         """Yield what rules and logs show of the mode that is not what the configuration says."""
         told = (self.proxy or {}).get("mode")
-        seen = [*self.log_modes, *(Setting(dump.mode, f"rules of {dump.file}") for dump in self.dumps if dump.mode)]
-        for at in seen:
+        for at in self._seen():
             if isinstance(told, str) and told and at.value != told:
                 yield f"KubeProxyConfiguration says mode {told[:40]}, {at.said} says {at.value}: the former is taken"
+
+    def _seen(self) -> list[Setting]:
+        """The mode as logs and rules show it."""
+        logs = [Setting(at.flag("proxy-mode"), at.said) for at in self.commands if at.component == "log"]
+        return [*logs, *(Setting(dump.mode, f"rules of {dump.file}") for dump in self.dumps if dump.mode)]
 
     def _flags(self, name: str) -> list[Setting]:
         return [

@@ -14,9 +14,10 @@ from kpsim.cluster.params import ClusterParams
 from kpsim.documents import Document, Key
 from kpsim.dumps.detection import RuleDump, gaps, merged
 from kpsim.dumps.evidence.settings import Setting, Signs, clear_of
+from kpsim.kube.components.commands import Command
 from kpsim.kube.reader import Reading
 from kpsim.kube.writer import documents_of
-from kpsim.scenario.kinds import Look, ObjectsFile, OtherFile, ScenarioFile, identify
+from kpsim.scenario.kinds import LogFile, Look, ObjectsFile, OtherFile, ScenarioFile, identify
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.sections.cluster import service_range
 from kpsim.scenario.sections.modes import built_modes
@@ -48,19 +49,26 @@ def import_into(reading: Reading, paths: Sequence[str], folder: Path, tree: Tree
             continue
         if file not in tree.opened:
             tree.opened[file] = identify([file])
-        dumps += take(reading, tree.opened[file])
+        dumps += take(reading, tree.opened[file], beside=True)
     _refuse_nothing(reading, dumps, tree)
     add_rules(reading, dumps)
     return tuple(dumps)
 
 
-def take(reading: Reading, look: Look) -> tuple[RuleDump, ...]:
-    """Take the objects of files into ``reading``, and return what their rules show; other files are problems of it."""
+def take(reading: Reading, look: Look, *, beside: bool = False) -> tuple[RuleDump, ...]:
+    """Take the objects of files into ``reading``, and return what their rules show; other files are problems of it.
+
+    A log says something of what stands ``beside`` it, and nothing alone.
+    """
+    beside = beside or not all(isinstance(file, OtherFile) for file in look.files)
     for file in look.files:
         if isinstance(file, ObjectsFile):
             reading.add_all(file.documents)
         elif isinstance(file, ScenarioFile):
             reading.problems.append(file.documents[0].problem((), "is a scenario, not what a cluster gives"))
+        elif isinstance(file, LogFile) and file.mode and beside:
+            where = f'"{file.said}" in {file.path.name}'
+            reading.commands.append(Command("log", (("proxy-mode", file.mode),), file.version, where))
         elif isinstance(file, OtherFile) and not file.beside:
             reading.problems += file.problems
     reading.warnings += look.left_out()
