@@ -16,6 +16,8 @@ from kpsim.dumps.findings import NAMELESS, Findings, PortFindings, canonical
 from kpsim.dumps.hooks import DEEPEST, Hook
 from kpsim.dumps.nft import Chain, Element, NftTable, Ruleset
 
+BEFORE_1_30 = -101  # the priority of filter chains that run before addresses are translated
+
 _CHAIN = re.compile(r"(service|local|external|firewall)-([A-Z2-7]{8})-([^/]+)/([^/]+)/(tcp|udp|sctp)/(.*)")
 _LABEL = re.compile(r"([^/\s]+)/([^:\s]+)(?::(\S*))?")
 _LEADS = re.compile(r"(?:goto|jump) (\S+?)(?=[,\s}]|$)")
@@ -76,8 +78,8 @@ def releases_of(ruleset: Ruleset) -> Releases:
         return Releases((1, 36), said="a set hairpin-connections")
     if any("cluster-ips" in table.elements for table in mine):
         return Releases((1, 30), (1, 35), "a set cluster-ips and no set hairpin-connections")
-    if any("service-ips" in table.elements for table in mine):
-        return Releases((1, 29), (1, 29), "no set cluster-ips")
+    if any(chain.hook and chain.priority == BEFORE_1_30 for table in mine for chain in table.chains.values()):
+        return Releases((1, 29), (1, 29), "hooks right before dstnat")
     return Releases()
 
 

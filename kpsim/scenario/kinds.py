@@ -171,6 +171,10 @@ def _files(path: Path) -> Iterator[File]:
         if path.is_dir():
             yield from _folder(path)
             return
+        if path.exists() and not path.is_file():  # a pipe may never end, and a device gives anything for ever
+            what, mend = "is a pipe or a device, and only files are read", "write what it gives into a file"
+            yield OtherFile(path, (Problem(Place(str(path)), what=what, mend=mend),))
+            return
         raw = path.read_bytes()
     except OSError as error:
         yield OtherFile(path, (Problem(Place(str(path)), what=_why(error), mend=_near(path)),))

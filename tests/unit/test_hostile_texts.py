@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 
 from kpsim.documents import load
 from kpsim.errors import MOST_SHOWN, GuardError, InputError, Place, Problem, shown
+from kpsim.explain.service import explain_service
 from kpsim.scenario.reader import read
+from kpsim.scenario.sections.modes import usual_modes
 
 HEAD = "apiVersion: kpsim/v1alpha1\nkind: Scenario\nspec:\n  services: [{name: a, count: 1}]\n"
 QUICK_S = 20.0  # a second on a quiet machine; before, minutes
@@ -82,3 +85,23 @@ def test_a_preset_of_a_thousand_million_nodes_is_not_written_out(tmp_path: Path)
     (tmp_path / "s.yaml").write_text(HEAD.replace("{name: a, count: 1}", "{preset: cl2-load}"))
     with pytest.raises(GuardError, match="the preset cl2-load stands for more than 100,000 groups"):
         read(tmp_path / "s.yaml", [("cluster.nodes", "1000000000")])
+
+
+def test_only_files_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path / "x" / ("n" * 300)):
+        with pytest.raises(InputError) as error:
+            read(path)
+        assert str(path) in str(error.value)
+    (tmp_path / "a.json").write_text('{"kind": "Service", "metadata": {"name": "a"}, "spec": {"ports": [{"port": 1}]}}')
+    assert read(tmp_path).objects.services  # a pipe in a folder is passed over
+
+
+def test_stories_without_pods_or_services_end_well(tmp_path: Path) -> None:
+    (tmp_path / "service.yaml").write_text("kind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 80}]}\n")
+    (tmp_path / "pod.yaml").write_text("kind: Pod\nmetadata: {name: a}\nspec: {containers: []}\n")
+    for mode in usual_modes((1, 34)):
+        found = explain_service(read(tmp_path / "service.yaml", [("kubeProxy.mode", mode)]), "default/a")
+        assert "nobody" in found.ports[0].verdict
+    with pytest.raises(InputError, match="there is no Service default/x"):
+        explain_service(read(tmp_path / "pod.yaml"), "default/x")

@@ -123,8 +123,9 @@ def take_shown(tree: Tree, reading: Reading, dumps: Sequence[RuleDump], *, nodes
         spec["cluster"] = {**cluster, "nodes": nodes}
         reading.warnings.append(f"rules do not show how many nodes there are: cluster.nodes is taken as {nodes:,}")
         shown.changed = True
-    if shown.said:
-        reading.warnings.append(f"taken from what was read: {'; '.join(shown.said)}")
+    said = f"taken from what was read: {'; '.join(shown.said)}"
+    if shown.said and said not in reading.warnings:
+        reading.warnings.append(said)
     return bool(shown.said) or shown.changed
 
 
