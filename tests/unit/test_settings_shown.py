@@ -270,3 +270,14 @@ def test_a_log_alone_is_no_cluster(tmp_path: Path) -> None:
     (tmp_path / "log.txt").write_text(STARTED)
     with pytest.raises(InputError, match="is a log of kube-proxy"):
         read(tmp_path / "log.txt")
+
+
+@pytest.mark.parametrize(
+    ("release", "mode", "warned"), [("1.40", None, True), ("1.40", "ipvs", False), ("1.39", None, False)]
+)
+def test_a_default_that_is_planned_to_change_is_named(
+    tmp_path: Path, release: str, mode: str | None, warned: bool
+) -> None:
+    spec = {"kubernetes": {"version": release}, "services": [{"name": "a", "count": 1}], "kubeProxy": {"mode": mode}}
+    (tmp_path / "s.yaml").write_text(yaml.dump({"apiVersion": "kpsim/v1alpha1", "kind": "Scenario", "spec": spec}))
+    assert ("planned to be nftables" in said(read(tmp_path / "s.yaml"))) is warned
