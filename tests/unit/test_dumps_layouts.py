@@ -234,3 +234,13 @@ def test_an_address_that_is_none_is_a_problem_of_its_line(written: str, said: st
     (problem,) = dump.problems
     assert (str(problem.place), problem.what) == ("node-a.txt:11:69", f"{said} is not an address")
     assert not dump.findings.objects().slices
+
+
+def test_numbers_for_words_are_read_as_the_words() -> None:
+    numbers = NEW.replace("tcp . ", "6 . ").replace(" . tcp", " . 6").replace("l4proto tcp", "l4proto 6")
+    numbers = numbers.replace("ct state new", "ct state 0x8").replace("ct status dnat", "ct status 0x20")
+    assert read_dump(numbers, "node-a.txt", "node-a").findings == read_dump(NEW, "node-a.txt", "node-a").findings
+    for source, destination, port in (("10.7.0.4", "10.95.0.7", 80), ("198.51.100.1", "192.0.2.9", 30007)):
+        found, wanted = walk(numbers, source, destination, port), walk(NEW, source, destination, port)
+        assert (found.verdict, found.endpoints, found.sources) == (wanted.verdict, wanted.endpoints, wanted.sources)
+    assert walk(numbers, "10.7.0.9", "10.95.0.7", 81).verdict == "REJECT"
