@@ -136,6 +136,9 @@ def _service(namespace: str, name: str, ports: list[tuple[Key, PortFindings]]) -
         return tuple(dict.fromkeys(value for at in found for value in getattr(at, name)))
 
     cluster_ips, balancers, outside = every("cluster_ips"), every("load_balancer_ips"), every("external_ips")
+    families = tuple(
+        dict.fromkeys("IPv6" if ":" in ip else "IPv4" for ip in sorted(cluster_ips, key=lambda ip: ":" in ip))
+    )
     node_ports = [at.node_port for at in found]
     health = max(at.health_check_node_port for at in found)
     kind = "LoadBalancer" if balancers or health else "NodePort" if any(node_ports) else "ClusterIP"
@@ -159,6 +162,8 @@ def _service(namespace: str, name: str, ports: list[tuple[Key, PortFindings]]) -
         external_traffic_policy="Local" if local else "Cluster",
         allocate_load_balancer_node_ports=kind != "LoadBalancer" or all(node_ports),
         health_check_node_port=health if local else 0,
+        ip_families=families or ("IPv4",),
+        ip_family_policy="PreferDualStack" if len(families) > 1 else "",
     )  # fmt: skip
 
 

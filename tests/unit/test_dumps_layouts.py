@@ -244,3 +244,13 @@ def test_numbers_for_words_are_read_as_the_words() -> None:
         found, wanted = walk(numbers, source, destination, port), walk(NEW, source, destination, port)
         assert (found.verdict, found.endpoints, found.sources) == (wanted.verdict, wanted.endpoints, wanted.sources)
     assert walk(numbers, "10.7.0.9", "10.95.0.7", 81).verdict == "REJECT"
+
+
+def test_both_families_of_a_dump_are_one_dual_stack_service() -> None:
+    (service,) = read_dump(NEW + V6, "node-a.txt").findings.objects().services
+    assert (service.cluster_ip, service.ip_families) == ("10.95.0.7", ("IPv4", "IPv6"))
+    assert service.ip_family_policy == "PreferDualStack"
+    slices = read_dump(NEW + V6, "node-a.txt").findings.objects().slices
+    assert {(at.address_type, len(at.endpoints)) for at in slices} == {("IPv4", 2), ("IPv6", 1)}
+    (six,) = read_dump(V6, "node-a.txt").findings.objects().services
+    assert (six.cluster_ip, six.ip_families) == ("fd95::7", ("IPv6",))
