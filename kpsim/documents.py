@@ -77,7 +77,7 @@ class Document:
 
     def written(self, key: Key) -> str | None:
         """Return the scalar under ``key`` as it was typed, not as a number or a truth value; ``None`` for JSON."""
-        return raw_text(self._node, key) if self._node is not None else None
+        return raw_text(self._node, key, self.source) if self._node is not None else None
 
     def traps(self) -> list[Problem]:
         """Return every place where YAML 1.1 reads a surprise: sexagesimals, octals, on/off, aliases.

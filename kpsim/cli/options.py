@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from kpsim.errors import InputError, Place, Problem
+from kpsim.errors import InputError, Place, Problem, shown
 
 if TYPE_CHECKING:
     from kpsim.scenario.kinds import Look
@@ -179,7 +179,7 @@ def styled(kind: str, text: str) -> str:
 def say(problems: Sequence[str]) -> None:
     """Warnings on stderr."""
     for text in problems:
-        click.echo(f"warning: {text}", err=True)
+        click.echo(f"warning: {shown(text)}", err=True)
 
 
 def to_json(document: object) -> str:

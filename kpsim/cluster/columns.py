@@ -66,7 +66,7 @@ class Names:
     def index(self, name: str) -> int | None:
         """Return the row called ``name``, or ``None``."""
         for start, prefix, numbered, end in zip(
-            self.starts, self.prefixes, self.numbered, [*self.starts[1:], 1 << 62], strict=True
+            self.starts, self.prefixes, self.numbered, [*self.starts[1:], 1 << 62], strict=False
         ):
             tail = name.removeprefix(prefix + "-")
             if numbered and tail != name and tail.isdigit() and start + int(tail) < end:

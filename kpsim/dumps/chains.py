@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from kpsim.dumps.evidence.releases import Releases, agreed
 from kpsim.dumps.findings import NAMELESS, Findings, PortFindings, canonical
 from kpsim.dumps.saved import SERVICE_CHAIN, Tables
 from kpsim.proxy.rules import Rule
@@ -37,14 +38,38 @@ def services_in(tables: Tables, node: str = "") -> Findings:
     return findings
 
 
-def pod_range(tables: Tables) -> str:
-    """Return the range of Pods that kube-proxy was told, by what it does not masquerade; "" if it does not show."""
+def pod_ranges(tables: Tables) -> tuple[str, ...]:
+    """Return the ranges of Pods that kube-proxy was told, by what it does not masquerade; none if it does not show."""
+    found: dict[str, None] = {}
     for chain, rules in tables.chains.get("nat", {}).items():
-        if chain == "KUBE-SERVICES" or chain.startswith(("KUBE-SVC-", "KUBE-SVL-")):
+        if chain == "KUBE-SERVICES" or SERVICE_CHAIN.fullmatch(chain):
             for rule in rules:
                 if rule.target == "KUBE-MARK-MASQ" and rule.source.startswith("!"):
-                    return rule.source[1:]
-    return ""
+                    found[rule.source[1:]] = None
+                elif rule.source and "pod traffic" in rule.comment and "/" in rule.source.strip("!"):
+                    found[rule.source] = None
+    return tuple(found)
+
+
+def releases_of(tables: Tables) -> Releases:
+    """Which releases of Kubernetes lay chains out like these, by what was new in one or last in another."""
+    nat, filtered = tables.chains.get("nat", {}), tables.chains.get("filter", {})
+    if not any(SERVICE_CHAIN.fullmatch(name) for name in nat) and "KUBE-EXTERNAL-SERVICES" not in filtered:
+        return Releases()
+    counted = any("nfacct" in rule.counts for here in (nat, filtered) for rules in here.values() for rule in rules)
+    old = any(name.startswith("KUBE-XLB-") and rules for name, rules in nat.items())
+    split = any(name.startswith(("KUBE-EXT-", "KUBE-SVL-")) for name in nat)
+    walled = "KUBE-PROXY-FIREWALL" in filtered
+    signs = (
+        Releases(last=(1, 23), said="KUBE-XLB") if old else Releases(),
+        Releases((1, 24), said="KUBE-EXT or KUBE-SVL") if split else Releases(),
+        Releases((1, 25), said="KUBE-PROXY-FIREWALL") if walled else Releases(),
+        Releases(last=(1, 24), said="no KUBE-PROXY-FIREWALL")
+        if "KUBE-FORWARD" in filtered and not walled
+        else Releases(),
+        Releases((1, 31), said="rules that count with nfacct") if counted else Releases(),
+    )
+    return agreed(signs)
 
 
 def _label(rule: Rule) -> tuple[PortName, str] | None:

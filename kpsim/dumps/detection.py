@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kpsim.dumps import chains, ipvs, nft, verdicts
+from kpsim.dumps.evidence.releases import Releases, agreed
 from kpsim.dumps.findings import Address, Findings, Key, canonical
 from kpsim.dumps.hooks import Hook, hooks_in
 from kpsim.dumps.listing import read_listing
 from kpsim.dumps.saved import Tables, read_saved
+from kpsim.errors import Place, Problem
 from kpsim.kube.objects import Service
+from kpsim.yamltree import Source
 
 _MARKS = {
     "iptables-save": r"^\*(?:filter|nat|mangle|raw|security)\b|^(?:\[\d+:\d+\] )?-A [A-Za-z_][\w.-]* -"
@@ -44,11 +47,14 @@ class RuleDump:
     hooks: tuple[Hook, ...] = ()
     backend: str = ""
     scheduler: str = ""
-    pod_range: str = ""
+    pod_ranges: tuple[str, ...] = ()  # of each family, as kube-proxy was told
+    service_ranges: tuple[str, ...] = ()
+    releases: Releases = Releases()  # of Kubernetes', that lay rules out like these
     servers: tuple[int, int] = (0, 0)  # IPVS's virtual and real ones
     elsewhere: str = ""  # where Services' rules are, if there are none here
     warnings: tuple[str, ...] = ()
     torn: tuple[str, ...] = ()  # those of the warnings that say what could not be read
+    problems: tuple[Problem, ...] = ()  # addresses that are none, which whoever makes a scenario of it refuses
     shown: tuple[Shown, ...] = field(default=(), repr=False, compare=False)  # the rules themselves
 
     def notes(self) -> Iterator[str]:
@@ -60,8 +66,10 @@ class RuleDump:
             yield f"{table}: {sum(counts.values()):,} rules: {listed}"
         if any(self.servers):
             yield "ipvs: {:,} virtual servers with {:,} real servers".format(*self.servers)
-        if self.pod_range:
-            yield f"kube-proxy took {self.pod_range} for the range of Pods"
+        if self.pod_ranges:
+            yield f"kube-proxy took {' and '.join(self.pod_ranges)} for the range of Pods"
+        if self.releases.said:
+            yield f"rules like these are of Kubernetes {self.releases} ({self.releases.said})"
 
 
 def formats_of(text: str) -> tuple[str, ...]:
@@ -85,6 +93,7 @@ def read_dump(text: str, file: str, node: str = "") -> RuleDump:
     parts = [_READERS[name](text, node) for name in formats]
     findings = merged(part.findings for part in parts)
     warnings = [warning for part in parts for warning in part.warnings]
+    problems = tuple(_impossible(findings.without_impossible(), Source(file, text)))
     if findings.unnumbered:
         warnings.append(f"{findings.unnumbered:,} service ports are left out: no rule shows their number")
     hooks = tuple(hook for part in parts for hook in part.hooks)
@@ -100,13 +109,24 @@ def read_dump(text: str, file: str, node: str = "") -> RuleDump:
         hooks=hooks,
         backend=next((part.backend for part in parts if part.backend), ""),
         scheduler=next((part.scheduler for part in parts if part.scheduler), ""),
-        pod_range=next((part.pod_range for part in parts if part.pod_range), ""),
+        pod_ranges=tuple(dict.fromkeys(cidr for part in parts for cidr in part.pod_ranges)),
+        service_ranges=tuple(dict.fromkeys(cidr for part in parts for cidr in part.service_ranges)),
+        releases=agreed(part.releases for part in parts),
         elsewhere="" if findings.ports else _elsewhere(text),
         servers=next((part.servers for part in parts if any(part.servers)), (0, 0)),
         warnings=tuple(f"{file}: {warning}" for warning in warnings),
         torn=tuple(f"{file}: {warning}" for part in parts for warning in part.torn),
+        problems=problems,
         shown=tuple(shown for part in parts for shown in part.shown),
     )
+
+
+def _impossible(addresses: Iterable[str], source: Source) -> Iterator[Problem]:
+    """A problem for each of some addresses that no rule can have, where the text first has it."""
+    for ip in addresses:
+        at = source.text.find(ip)
+        place = source.place_at(at) if at >= 0 else Place(source.file)
+        yield Problem(place, what=f"{ip[:60]!r} is not an address", text=source.excerpt(place))
 
 
 def merged(findings: Iterator[Findings] | Sequence[Findings], services: Sequence[Service] = ()) -> Findings:
@@ -157,7 +177,8 @@ def _of_tables(tables: Tables, node: str) -> RuleDump:
         rules_by_chain={f"{t} {name}": len(c) for t, here in tables.chains.items() for name, c in here.items()},
         hooks=hooks_in(tables),
         backend=tables.backend,
-        pod_range=chains.pod_range(tables),
+        pod_ranges=chains.pod_ranges(tables),
+        releases=chains.releases_of(tables),
         warnings=(*torn, *_back_end(tables)),
         torn=torn,
         shown=(tables,),
@@ -207,7 +228,9 @@ def _of_ruleset(ruleset: nft.Ruleset, node: str) -> RuleDump:
         findings=verdicts.services_in(ruleset, node),
         rules_by_chain={f"{t.family} {t.name} {n}": len(c.rules) for t in ruleset.tables for n, c in t.chains.items()},
         hooks=verdicts.hooks_in(ruleset) if mine else (),
-        pod_range=verdicts.pod_range(ruleset),
+        pod_ranges=verdicts.pod_ranges(ruleset),
+        service_ranges=verdicts.service_ranges(ruleset),
+        releases=verdicts.releases_of(ruleset),
         warnings=ruleset.warnings,
         torn=ruleset.warnings,
         shown=(ruleset,),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from kpsim.kube.defaults import CLIENT_IP_TIMEOUT_S
 from kpsim.kube.objects import Endpoint, EndpointSlice, KubeObjects, Pod, Service, ServicePort
 
+MOST_PORT = 65_535
 ENDPOINTS_PER_SLICE = 100  # the EndpointSlice controller's default
 NAMELESS = "unnamed"  # the namespace of Services that rules show the addresses of, and not the name
 
@@ -64,6 +65,19 @@ class Findings:
         """Return the findings on a service port, to be added to."""
         return self.ports.setdefault((namespace, name, port_name, protocol.upper()), PortFindings())
 
+    def without_impossible(self) -> list[str]:
+        """Leave out every address that is none, endpoints' with them; as they were written."""
+        left_out: dict[str, None] = {}
+        for found in self.ports.values():
+            for listed in (found.cluster_ips, found.external_ips, found.load_balancer_ips):
+                for ip in [ip for ip in listed if ip and not is_ip(ip)]:
+                    del listed[ip]
+                    left_out[ip] = None
+            for ip, port in [at for at in found.endpoints if not is_ip(at[0]) or at[1] > MOST_PORT]:
+                del found.endpoints[ip, port]
+                left_out[ip if not is_ip(ip) else f"{ip}:{port}"] = None
+        return list(left_out)
+
     def take(self, other: Findings, names: Mapping[Address, Key] | None = None) -> None:
         """Everything another dump shows; ``names`` are those of service ports that it only has addresses of."""
         for key, found in other.ports.items():
@@ -107,6 +121,14 @@ def canonical(ip: str) -> str:
         return ip
 
 
+def is_ip(text: str) -> bool:
+    """Whether it is an address of either family."""
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
+
+
 def _service(namespace: str, name: str, ports: list[tuple[Key, PortFindings]]) -> Service:
     found = [at for _, at in ports]
 
@@ -114,6 +136,9 @@ def _service(namespace: str, name: str, ports: list[tuple[Key, PortFindings]]) -
         return tuple(dict.fromkeys(value for at in found for value in getattr(at, name)))
 
     cluster_ips, balancers, outside = every("cluster_ips"), every("load_balancer_ips"), every("external_ips")
+    families = tuple(
+        dict.fromkeys("IPv6" if ":" in ip else "IPv4" for ip in sorted(cluster_ips, key=lambda ip: ":" in ip))
+    )
     node_ports = [at.node_port for at in found]
     health = max(at.health_check_node_port for at in found)
     kind = "LoadBalancer" if balancers or health else "NodePort" if any(node_ports) else "ClusterIP"
@@ -137,6 +162,8 @@ def _service(namespace: str, name: str, ports: list[tuple[Key, PortFindings]]) -
         external_traffic_policy="Local" if local else "Cluster",
         allocate_load_balancer_node_ports=kind != "LoadBalancer" or all(node_ports),
         health_check_node_port=health if local else 0,
+        ip_families=families or ("IPv4",),
+        ip_family_policy="PreferDualStack" if len(families) > 1 else "",
     )  # fmt: skip
 
 

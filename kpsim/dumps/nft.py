@@ -19,6 +19,16 @@ _HOOK = re.compile(r"type (\w+) hook (\w+)(?: device\S* \S+)? priority ([^;]+);(
 _ELEMENTS = re.compile(r"elements = \{(.*)\}", re.DOTALL)
 _PIECES = re.compile(r'(?:"[^"]*"|\{[^}]*\}|[^,"{])+')
 _ITEM = re.compile(r'(?P<key>.*?)(?: (?:timeout|expires) \S+)*(?: comment "(?P<comment>[^"]*)")?(?: : (?P<value>.*))?')
+PROTOCOLS = {"6": "tcp", "17": "udp", "132": "sctp"}
+_WORDED = {  # what nft -nn writes as numbers
+    "meta": PROTOCOLS,
+    "ct": {"1": "invalid", "2": "established", "4": "related", "8": "new", "32": "dnat", "64": "untracked"},
+    "fib": {"2": "local"},
+}
+_NUMBERS = re.compile(
+    r"(?P<before>meta l4proto |ct (?:state|status) (?:!= )?|fib [sd]addr type (?:!= )?)"
+    r"(?P<number>0x[0-9a-f]+|\d+)(?![\w/])"
+)
 _PRIORITIES = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100}
 
 
@@ -119,7 +129,7 @@ def _fill_block(table: NftTable, kind: str, name: str, lines: Iterator[str]) -> 
             chain.kind, chain.hook, chain.priority = hook[1], hook[2], _priority(hook[3])
             chain.policy = hook[4] or ""
         elif kind == "chain" and line and not line.startswith(("comment ", "policy ", "#")):
-            chain.rules.append(line)
+            chain.rules.append(_NUMBERS.sub(_in_words, line))
         elif kind == "set" and line.startswith("timeout "):
             table.timeouts_s[name] = _seconds(line.split()[1])
     return False
@@ -132,7 +142,20 @@ def _elements(line: str) -> Iterator[Element]:
     for piece in _PIECES.findall(inner):
         item = _ITEM.fullmatch(piece.strip())
         if item and item["key"]:
-            yield Element(tuple(item["key"].split(" . ")), item["value"] or "", item["comment"] or "")
+            yield Element(_named(item["key"].split(" . ")), item["value"] or "", item["comment"] or "")
+
+
+def _named(parts: list[str]) -> tuple[str, ...]:
+    """A key in which a protocol has its name; it stands before the port."""
+    if len(parts) > 1 and parts[-2] in PROTOCOLS:
+        parts[-2] = PROTOCOLS[parts[-2]]
+    return tuple(parts)
+
+
+def _in_words(found: re.Match[str]) -> str:
+    """A number as ``nft`` words it without ``-nn``; as it stands where it is none of those."""
+    number = str(int(found["number"], 0))
+    return found["before"] + _WORDED[found["before"].split()[0]].get(number, found["number"])
 
 
 def _priority(text: str) -> int:

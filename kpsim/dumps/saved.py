@@ -298,9 +298,19 @@ def _owners(nat: Mapping[str, Sequence[Rule]]) -> Iterator[tuple[str, str]]:
 def _without_loops(chains: dict[str, list[Rule]]) -> dict[str, list[Rule]]:
     """Return the chains with every circle of jumps cut; a kernel has none, a text may."""
     inside = {name: {rule.target for rule in rules} & chains.keys() for name, rules in chains.items()}
-    while done := {name for name, targets in inside.items() if not targets & inside.keys()}:
-        inside = {name: targets for name, targets in inside.items() if name not in done}
+    leading: dict[str, list[str]] = {}
+    for name, targets in inside.items():
+        for target in targets:
+            leading.setdefault(target, []).append(name)
+    left = {name: len(targets) for name, targets in inside.items()}
+    done = [name for name, targets in left.items() if not targets]
+    for name in done:  # grows: a chain is done when everything it leads to is
+        for before in leading.get(name, ()):
+            left[before] -= 1
+            if not left[before]:
+                done.append(before)
+    circles = chains.keys() - set(done)
     return {
-        name: [replace(r, match=r.match or "-m loop") if name in inside and r.target in inside else r for r in rules]
+        name: [replace(r, match=r.match or "-m loop") if name in circles and r.target in circles else r for r in rules]
         for name, rules in chains.items()
     }

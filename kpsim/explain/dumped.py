@@ -98,8 +98,9 @@ def _source(dumped: DumpedNode, text: str, family: int, mine: Sequence[str], sai
         return next(iter(mine), UNKNOWN[family])
     if text != "pod":
         return address(text, "--from")
-    if dumped.pod_range and ipaddress.ip_network(dumped.pod_range, strict=False).version == family:
-        return some_pod(dumped.pod_range)
+    for cidr in dumped.pod_ranges:
+        if ipaddress.ip_network(cidr, strict=False).version == family:
+            return some_pod(cidr)
     taken = {ip for found in dumped.findings.ports.values() for ip, _ in found.endpoints}
     pod = _neighbour([ip for ip in taken if ipaddress.ip_address(ip).version == family], family)
     said.append(f"The range of Pods is not in the dump: {pod} stands for a Pod (--from takes an address).")

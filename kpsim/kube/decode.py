@@ -248,7 +248,7 @@ def endpoints_object(fields: Fields) -> list[EndpointSlice]:
 
 def node(fields: Fields) -> Node:
     """A ``v1.Node``: its name, zone, whole cores, and what topology hints look at; without conditions it is ready."""
-    metadata, status = fields.part("metadata"), fields.part("status")
+    metadata, spec, status = fields.part("metadata"), fields.part("spec"), fields.part("status")
     labels = dict(metadata.labels("labels"))
     conditions = {at.text("type"): at.text("status") for at in status.parts("conditions")}
     capacity = _milli(status.part("capacity").raw.get("cpu"))
@@ -259,6 +259,8 @@ def node(fields: Fields) -> Node:
         cpu_milli=_milli(status.part("allocatable").raw.get("cpu")) or capacity,
         ready=conditions.get("Ready", "True") == "True",
         control_plane=any(label in labels for label in CONTROL_PLANE),
+        pod_cidrs=spec.texts("podCIDRs") or tuple(filter(None, [spec.text("podCIDR")])),
+        version=status.part("nodeInfo").text("kubeletVersion"),
     )
 
 

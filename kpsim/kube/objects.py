@@ -143,6 +143,8 @@ class Node:
     cpu_milli: int = 0  # allocatable, in thousandths of a core; 0: not known
     ready: bool = True
     control_plane: bool = False
+    pod_cidrs: tuple[str, ...] = ()  # of its own Pods
+    version: str = ""  # its kubelet's
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,5 +147,7 @@ def _node(node: Node) -> Document:
         capacity={"cpu": str(node.cores)} if node.cores else None,
         allocatable={"cpu": f"{node.cpu_milli}m"} if node.cpu_milli != 1000 * node.cores else None,
         conditions=None if node.ready else [{"type": "Ready", "status": "False"}],
+        nodeInfo={"kubeletVersion": node.version} if node.version else None,
     )
-    return {**made, "metadata": {"name": node.name, **labels}, **_given(status=status)}
+    spec = _given(podCIDRs=list(node.pod_cidrs))
+    return {**made, "metadata": {"name": node.name, **labels}, **_given(spec=spec, status=status)}

@@ -122,7 +122,7 @@ def test_a_folder_is_read_with_its_subfolders_and_says_what_it_left_out(tmp_path
         {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"clusterIP": "10.96.0.8", "ports": [{"port": 1}]}}
     ]}))  # fmt: skip
     (tmp_path / "nodes.yaml").write_text("apiVersion: v1\nkind: Node\nmetadata: {name: n1}\n")
-    (tmp_path / "shop" / "web-0" / "logs.txt").write_text(LOG)
+    (tmp_path / "shop" / "web-0" / "logs.txt").write_text(LOG.splitlines()[1])
     (tmp_path / "notes").write_text("ask them about this\n")
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "x.yaml").write_text("}{")

@@ -130,7 +130,7 @@ def follow(dumped: DumpedNode, packet: Packet, addresses: Sequence[str] = ()) ->
     """Follow the first packet of a connection; ``addresses`` are the node's own beside those that rules show."""
     bound = (server.ip for server in dumped.servers.values())  # to kube-ipvs0
     node = Node({*addresses, *dumped.addresses, *bound})
-    walk = Walk(dumped.chains, node)
+    walk = Walk(dumped.chains, node, " and ".join(dump.file for dump in dumped.dumps))
     way = Way(packet, packet, vague=dumped.others_bits)
     journey = _Journey(dumped, walk)
     left = journey.outgoing(way) if node.has(packet.source) else journey.incoming(way)

@@ -7,7 +7,7 @@ what the dump lists of them, clients that a Service remembers among it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -24,17 +24,19 @@ _WHERE = r"\{(?P<list>[^}]*)\}"
 _NUMBER = r"0x[0-9a-fA-F]+|\d+"
 _MASK = rf"(?:meta )?mark (?:&|and) (?P<mask>{_NUMBER}) (?P<not>!= )?(?:== )?(?P<value>{_NUMBER})"
 _SET = rf"(?:meta )?mark set (?:(?:meta )?mark (?P<verb>\||\^|&|or|xor|and) )?(?P<value>{_NUMBER})"
+_DNAT = r"dnat (?:ip6? )?(?:addr \. port )?to"
 _PATTERNS = {
     "state": rf"ct state {_NOT}(?P<value>\{{[^}}]*\}}|[a-z]+(?:, ?[a-z]+)*)",
     "choice": rf"numgen \w+ mod \d+(?: offset \d+)? vmap {_WHERE}",
     "lookup": rf"(?P<key>{_FIELD}(?: \. {_FIELD})*) vmap (?:@(?P<map>\S+)|{_WHERE})",
-    "field": rf"(?P<key>{_FIELD}) {_NOT}{_VALUE}",
+    "field": rf"(?P<key>{_FIELD}(?: \. {_FIELD})*) {_NOT}{_VALUE}",
+    "translated": r"ct status (?P<not>!= )?dnat",
     "local": r"fib (?P<key>[sd]addr) type (?P<not>!= )?local",
     "set mark": _SET,
     "masked": _MASK,
     "marked": rf"(?:meta )?mark (?P<not>!= )?(?P<value>{_NUMBER})",
     "interface": rf"(?:meta )?(?P<key>iif|oif)(?:name)? {_NOT}{_VALUE}",
-    "translate": rf"dnat (?:ip6? )?to (?:numgen \w+ mod \d+(?: offset \d+)? map {_WHERE}|(?P<to>\S+))",
+    "translate": rf"{_DNAT} (?:numgen \w+ mod \d+(?: offset \d+)? map {_WHERE}|(?P<to>\S+))",
     "source": r"(?:masquerade|snat)\b.*",
     "jump": r"(?P<verb>jump|goto) (?P<chain>\S+)",
     "verdict": r"(?P<verb>accept|drop|return|reject)\b(?: with [\w -]+)?",
@@ -113,12 +115,19 @@ class NftStep:
         element = members.get(tuple(_value(name, way) for name in said["key"].split(" . ")))
         return [_verdict(element.value)] if element else []
 
-    def contains(self, value: str, text: str) -> bool | None:
-        """Return True if a rule names a value: itself, in a range or list, or in a set; None for an unknown set."""
+    def contains(self, values: tuple[str, ...], text: str) -> bool | None:
+        """Return True if a rule names these values of its fields: in a range, a list or a set; None if unknown."""
+        listed: Iterable[tuple[str, ...]]
         if text.startswith("@"):
             members = self.members(text[1:])
-            return None if members is None else any(_within(key[0], value) for key in members)
-        return any(_within(part.strip(), value) for part in text.strip("{} ").split(","))
+            if members is None:
+                return None
+            if len(values) > 1 or values in members:  # of several fields no dump of kube-proxy's has ranges
+                return values in members
+            listed = members
+        else:
+            listed = (tuple(part.strip().split(" . ")) for part in text.strip("{} ").split(","))
+        return any(len(key) == len(values) and all(map(_within, key, values)) for key in listed)
 
 
 def _parts(rule: str) -> Iterator[tuple[str, Said]]:
@@ -151,9 +160,15 @@ def _field(step: NftStep, said: Said, way: Way, _: Node) -> bool | None:
     first, what = said["key"].split(" ", 1)
     if first in ("tcp", "udp", "sctp") and first != way.packet.protocol.lower():
         return False
-    if what == "sport":
+    if what.endswith("sport"):
         return None
-    return _either(step.contains(_value(said["key"], way), said["value"]), said)
+    values = tuple(_value(name, way) for name in said["key"].split(" . "))
+    return _either(step.contains(values, said["value"]), said)
+
+
+def _translated(_: NftStep, said: Said, way: Way, __: Node) -> bool | None:
+    """``ct status dnat``: its destination was changed, which is the endpoint's by now."""
+    return _either(bool(way.endpoint), said)
 
 
 def _local(_: NftStep, said: Said, way: Way, node: Node) -> bool | None:
@@ -182,6 +197,7 @@ def _either(holds: bool | None, said: Said) -> bool | None:
 
 _JUDGES: dict[str, Callable[[NftStep, Said, Way, Node], bool | None]] = {
     "field": _field, "local": _local, "state": _state, "masked": _marks, "marked": _marks, "interface": _interface,
+    "translated": _translated,
 }  # fmt: skip
 
 

@@ -61,9 +61,9 @@ class DumpedNode:
         return next((dump.mode for dump in self.dumps if dump.mode), "")
 
     @property
-    def pod_range(self) -> str:
-        """Return the range of Pods that kube-proxy was told, where it shows."""
-        return next((dump.pod_range for dump in self.dumps if dump.pod_range), "")
+    def pod_ranges(self) -> tuple[str, ...]:
+        """Return the ranges of Pods that kube-proxy was told, where they show."""
+        return tuple(cidr for dump in self.dumps for cidr in dump.pod_ranges)
 
     @property
     def others_bits(self) -> int:
