@@ -36,7 +36,7 @@ class MovedSums:
         self._here = NodeSums(homes[pod], row + 1, ports[row], len(rows) + 1)
 
     def between(self, before: Prefixes, after: Prefixes, node: Nodes) -> Moved:
-        """What moved with rows ``before`` … ``after`` - 1 as each node sees it; (lanes,) each."""
+        """Return what moved with rows ``before`` … ``after`` - 1 as each node sees it; (lanes,) each."""
         came = Held(*(column[after] - column[before] for column in self._moved))
         return Moved(
             servers=came.servers,
@@ -53,7 +53,7 @@ def _sums(steps: I64) -> I64:
 
 
 def _came_or_went(lists: Ragged, before: States, after: States) -> tuple[I64, I64]:
-    """Pods that are in one of two states' lists and not in the other: the row, and the Pod."""
+    """Return the Pods that are in one of two states' lists and not in the other: the row, and the Pod."""
     offset, pods = lists
     most = int(pods.max(initial=0)) + 1
     keys = []
