@@ -73,7 +73,7 @@ def _proxiers(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
             asks = Arrivals(log.column("sent_ns")[creates], log.column("spread_ns")[creates], fanout)
         loop = sync_loop(replication, mode, costs, pacing, family)
         made.append((log, timeline, arrivals, Lanes(loop, timeline, arrivals, asks)))
-    tables = run_lanes([lanes for *_, lanes in made], share_lock=shares_lock(pacing, len(made)))
+    tables = run_lanes([lanes for *_, lanes in made], share_lock=shares_lock(replication, pacing))
     return tuple(
         ProxierRun(log, timeline, arrivals, syncs, InForce(syncs, arrivals, pacing.at_once, replication.horizon_ns))
         for (log, timeline, arrivals, _), syncs in zip(made, tables, strict=True)

@@ -29,7 +29,7 @@ def run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pa
     env = simpy.Environment(initial_time=0)
     control = control_plane(replication, env)
     proxies = {}
-    shared = shares_lock(pacing, len(replication.draws))
+    shared = shares_lock(replication, pacing)
     locks = [XtablesLock() if shared else None for _ in range(cluster.nodes)]
     for family in replication.draws:
         seen, loop = seen_by(cluster, family), sync_loop(replication, mode, costs, pacing, family)

@@ -133,9 +133,9 @@ def sync_loop(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
     )
 
 
-def shares_lock(pacing: Pacing, families: int) -> bool:
-    """Return True if the proxiers of a node's two IP families wait for one lock."""
-    return pacing.locks and families > 1
+def shares_lock(replication: Replication, pacing: Pacing) -> bool:
+    """Return True if a node's proxiers wait for one lock; where IPv6's has nothing to do, nobody waits for it."""
+    return pacing.locks and replication.cluster.dual_stack
 
 
 def udp_flows(replication: Replication, costs: Costs, proxier: ProxierRun) -> UdpFlows | None:

@@ -1,8 +1,9 @@
 """kube-proxy's sync loop: when it runs, how long it takes, and which rules are in force after it.
 
 ``process`` is one node as a SimPy process, ``lanes`` all nodes as arrays; ``loop`` (with ``pacing``, the
-bounded-frequency runner, ``faults`` and ``draws``) serves both.  ``timeline`` and ``sums`` are closed forms
-of what a node knows, ``inforce`` says when it holds.  The two families' proxiers of a node share the xtables lock.  Left out: large-cluster mode beyond its rarer clean-up.
+bounded-frequency runner, ``faults`` and ``draws``) serves both.  ``timeline`` and ``sums`` are closed forms of
+what a node knows, ``inforce`` says when it holds.  The two families' proxiers of a node share the xtables lock.
+Left out: large-cluster mode beyond its rarer clean-up.
 
 Indices, each from 0, and arrays of them:
 
