@@ -105,8 +105,8 @@ def shown(
     made.write_text(
         "\n".join([
             "apiVersion: kpsim/v1alpha1", "kind: Scenario", "metadata: {name: case}", "spec:",
-            f'  kubernetes: {{version: "{version}"}}', "  cluster:", "    nodes: 3", "    podCIDR: 10.128.0.0/9", *families,
-            f"  importFrom: [{objects}]", "  kubeProxy:", *(f"    {line}" for line in lines),
+            f'  kubernetes: {{version: "{version}"}}', "  cluster:", "    nodes: 3", "    podCIDR: 10.128.0.0/9",
+            *families, f"  importFrom: [{objects}]", "  kubeProxy:", *(f"    {line}" for line in lines),
         ]) + "\n"
     )  # fmt: skip
     scenario = read(made, [("kubeProxy.mode", mode)])
