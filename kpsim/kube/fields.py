@@ -10,17 +10,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from kpsim.documents import Key
+from kpsim.documents import Key, dotted
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something wrong with an object: the key from the document's top, what, and the mend."""
+    """Something wrong with an object: the key from the document's top, what, and the mend.
+
+    ``kind`` is the API server's word for it (``FieldValueInvalid``); ``path`` the field as the server calls it, where
+    that is not the key as it was written.
+    """
 
     key: Key
     what: str
     mend: str = ""
     on_key: bool = False
+    kind: str = ""
+    path: str = ""
+
+    @property
+    def field(self) -> str:
+        """The field as the API server calls it."""
+        return self.path or dotted(self.key)
 
 
 class Fields:

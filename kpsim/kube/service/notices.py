@@ -6,11 +6,13 @@ staging/src/k8s.io/endpointslice/reconciler.go for which of two wishes about top
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from kpsim.kube.defaults import TOPOLOGY_HINTS, TOPOLOGY_MODE
 from kpsim.kube.fields import Fault, Fields
 from kpsim.kube.objects import Service
+from kpsim.kube.server.addresses import ip_warnings, range_warnings
 from kpsim.kube.service.hints import AUTOMATIC
 
 SETTLED = ("Auto", "auto", "Disabled", "disabled")
@@ -69,3 +71,36 @@ def _topology(service: Service, written: Fields) -> Iterator[Fault]:
     elif mode and mode not in SETTLED:
         name = TOPOLOGY_MODE if TOPOLOGY_MODE in annotations else TOPOLOGY_HINTS
         yield Fault(("metadata", "annotations", name), f"{mode[:40]!r} is ignored: Kubernetes knows Auto and Disabled")
+
+
+def service_warnings(made: Mapping[str, Any]) -> Iterator[str]:
+    """What the API server of 1.36 says of a Service it took, in its own words, whatever version it emulates."""
+    annotations, spec = made["metadata"].get("annotations") or {}, made["spec"]
+    headless = spec["type"] == "ClusterIP" and spec.get("clusterIP") == "None"
+    external = spec.get("externalIPs") or ()
+    if TOPOLOGY_HINTS in annotations:
+        yield f"annotation {TOPOLOGY_HINTS} is deprecated, please use {TOPOLOGY_MODE} instead"
+    if spec["type"] != "ExternalName" and not headless:
+        for index, ip in enumerate(spec.get("clusterIPs") or ()):
+            yield from ip_warnings(ip, f"spec.clusterIPs[{index}]")
+    if headless:
+        if spec.get("loadBalancerIP"):
+            yield "spec.loadBalancerIP is ignored for headless services"
+        if external:
+            yield "spec.externalIPs is ignored for headless services"
+        if spec["sessionAffinity"] != "None":
+            yield "spec.SessionAffinity is ignored for headless services"
+    for index, ip in enumerate(external):
+        yield from ip_warnings(ip, f"spec.externalIPs[{index}]")
+    if external and not headless and spec["type"] != "ExternalName":
+        yield "spec.externalIPs is deprecated and may no longer be implemented in some clusters"
+    if spec.get("loadBalancerIP"):
+        yield from ip_warnings(spec["loadBalancerIP"], "spec.loadBalancerIP")
+    for index, text in enumerate(spec.get("loadBalancerSourceRanges") or ()):
+        yield from range_warnings(text, f"spec.loadBalancerSourceRanges[{index}]")
+    if external and spec["type"] == "ExternalName":
+        yield 'spec.externalIPs is ignored when spec.type is "ExternalName"'
+    if spec.get("externalName") and spec["type"] != "ExternalName":
+        yield 'spec.externalName is ignored when spec.type is not "ExternalName"'
+    if spec.get("trafficDistribution") == "PreferClose":
+        yield 'spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"'
