@@ -85,7 +85,9 @@ class _Range:
     def take_next(self) -> int:
         """The next free number, dynamic band first.  Raises ``InputError`` when there is none."""
         if not self.free:
-            raise InputError(f"the {self._called} is too small: it has {self.usable:,} and more are asked for")
+            raise InputError(
+                f"the {self._called} is too small: it has {self.usable:,} and {self.usable + 1:,} are asked for"
+            )
         while self.first + self._cursor in self._taken:
             self._cursor = (self._cursor + 1) % self.usable
         number = self.first + self._cursor

@@ -46,7 +46,7 @@ class Fields:
         if isinstance(raw, dict):
             self.raw = raw
         elif raw is not None:
-            faults.append(Fault(key, f"must be a mapping, not {_kind(raw)}"))
+            faults.append(Fault(key, f"must be a mapping, not {_kind(raw)}", kind="BadRequest"))
 
     def __contains__(self, name: str) -> bool:
         return self.raw.get(name) is not None
@@ -97,7 +97,8 @@ class Fields:
         values = self._list(name)
         for index, value in enumerate(values):
             if not isinstance(value, str):
-                self.faults.append(Fault((*self.key, name, index), f"must be text, not {_kind(value)}"))
+                what = f"must be text, not {_kind(value)}"
+                self.faults.append(Fault((*self.key, name, index), what, kind="BadRequest"))
         return tuple(value for value in values if isinstance(value, str))
 
     def labels(self, name: str) -> tuple[tuple[str, str], ...]:
@@ -115,7 +116,7 @@ class Fields:
         return []
 
     def _wrong(self, name: str, what: str, mend: str = "") -> None:
-        self.faults.append(Fault((*self.key, name), what, mend))
+        self.faults.append(Fault((*self.key, name), what, mend, kind="BadRequest"))
 
 
 def _kind(value: object) -> str:

@@ -9,21 +9,24 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from kpsim.documents import Document, Key, decode, dotted, load
 from kpsim.errors import InputError, Place, Problem
 from kpsim.kube import decode as decoding
 from kpsim.kube.fields import Fault, Fields
 from kpsim.kube.objects import EndpointSlice, KubeObjects, Node, Pod, Service, Workload
-from kpsim.kube.service.checks import service_faults
+from kpsim.kube.server import ApiServer
+from kpsim.kube.server.others import old_endpoint_faults, pod_address_faults, slice_faults_as_read
 from kpsim.kube.service.notices import service_notices
-from kpsim.kube.validation import ApiServer, allocation_faults
+from kpsim.kube.validation import all_faults, alone_faults, as_written, held
 
 SUFFIXES = (".yaml", ".yml", ".json", ".yaml.gz", ".yml.gz", ".json.gz")
 PROXY_CONFIGURATION = "KubeProxyConfiguration"
 DUMP = "kubectl get svc,endpointslices,nodes -A -o json"
+NEWEST = (1, 36)  # of the versions whose API server is modelled
 LARGE_YAML = 5_000_000  # characters from which the slow reading of YAML is worth a word
 
 
@@ -36,7 +39,8 @@ class Origin:
 
     def problem(self, fault: Fault) -> Problem:
         """The fault of this object with its place."""
-        return self.document.problem((*self.key, *fault.key), fault.what, fault.mend, on_key=fault.on_key)
+        found = self.document.problem((*self.key, *fault.key), fault.what, fault.mend, on_key=fault.on_key)
+        return replace(found, path=fault.field, kind=fault.kind)
 
 
 @dataclass(slots=True)
@@ -45,8 +49,9 @@ class Reading:
 
     services: list[Service] = field(default_factory=list)
     origins: list[Origin] = field(default_factory=list)
+    written: list[Fields] = field(default_factory=list)
+    made: list[dict[str, Any]] = field(default_factory=list)
     names: dict[tuple[str, str], Service] = field(default_factory=dict)
-    notices: dict[tuple[Key, str], list[tuple[Origin, Fault, Service]]] = field(default_factory=dict)
     pods: list[Pod] = field(default_factory=list)
     workloads: dict[tuple[str, str, str], Workload] = field(default_factory=dict)
     owners: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
@@ -84,14 +89,17 @@ class Reading:
             self._take_service(origin, fields)
         elif kind == "Pod":
             self.pods.append(decoding.pod(fields))
+            fields.faults += () if fields.faults else pod_address_faults(fields.raw)
         elif kind in decoding.WORKLOAD_KINDS:
             made = decoding.workload(fields, kind)
             self.workloads[kind, made.namespace, made.name] = made
             self.owners[kind, made.namespace, made.name] = decoding.owner(fields)
         elif kind == "EndpointSlice":
             self.slices.append(decoding.endpoint_slice(fields))
+            fields.faults += () if fields.faults else slice_faults_as_read(fields.raw)
         elif kind == "Endpoints":
             self.endpoints += decoding.endpoints_object(fields)
+            fields.faults += () if fields.faults else old_endpoint_faults(fields.raw)
         elif kind == "Node":
             self.nodes.append(decoding.node(fields))
         elif kind == PROXY_CONFIGURATION:
@@ -105,18 +113,14 @@ class Reading:
 
     def _take_service(self, origin: Origin, fields: Fields) -> None:
         made = decoding.service(fields, origin.document.cheap_place(origin.key))
-        faulty = {fault.key for fault in fields.faults}
-        faults = [fault for fault in service_faults(made, fields) if fault.key not in faulty]
-        fields.faults += faults
         identity = (made.namespace, made.name)
         if self.names.get(identity) == made:  # the same object in two files of a directory
             return
         self.names.setdefault(identity, made)
-        for notice in () if faulty or faults else service_notices(made, fields):
-            alike = tuple(part for part in notice.key if isinstance(part, str)), notice.what
-            self.notices.setdefault(alike, []).append((origin, notice, made))
         self.services.append(made)
         self.origins.append(origin)
+        self.written.append(fields)
+        self.made.append(held(fields.raw))
 
     def _take_config_map(self, origin: Origin, text: str) -> None:
         """kube-proxy's ConfigMap holds its configuration as text in a text."""
@@ -125,8 +129,21 @@ class Reading:
             self.proxy, self.proxy_origin = dict(document.data), Origin(document)
 
     def check(self, api: ApiServer) -> list[Problem]:
-        """Problems of all Services together: names, ClusterIPs and NodePorts asked for twice or out of range."""
-        return [self.origins[index].problem(fault) for index, fault in allocation_faults(self.services, api)]
+        """Problems of all Services, each by itself and together, as this API server has them."""
+        return list(self._problems(all_faults(self.services, self.made, api)))
+
+    def check_alone(self, version: tuple[int, int]) -> list[Problem]:
+        """Problems of each Service by itself: what can be told without knowing the cluster."""
+        found = ((index, fault) for index, made in enumerate(self.made) for fault in alone_faults(made, version))
+        return list(self._problems(found))
+
+    def _problems(self, found: Iterable[tuple[int, Fault]]) -> Iterator[Problem]:
+        shapeless = [{fault.key for fault in fields.faults} for fields in self.written]
+        for index, fault in found:
+            at = as_written(fault, self.written[index].raw)
+            from_port = (*at.key[:-1], "port") if at.key[-1:] == ("targetPort",) else at.key
+            if not any(at.key[: len(key)] == key or from_port == key for key in shapeless[index]):
+                yield self.origins[index].problem(at)
 
     def objects(self) -> KubeObjects:
         """Everything taken, frozen; slices win over the Endpoints of the same Service, owners over what they own."""
@@ -149,7 +166,12 @@ class Reading:
 
     def _noticed(self) -> Iterator[str]:
         """What has no effect, once a kind, with the place of the first."""
-        for seen in self.notices.values():
+        notices: dict[tuple[Key, str], list[tuple[Origin, Fault, Service]]] = {}
+        for origin, service, fields in zip(self.origins, self.services, self.written, strict=True):
+            for notice in service_notices(service, fields):
+                alike = tuple(part for part in notice.key if isinstance(part, str)), notice.what
+                notices.setdefault(alike, []).append((origin, notice, service))
+        for seen in notices.values():
             origin, notice, service = seen[0]
             others = f" (so has {len(seen) - 1:,} more)" if len(seen) > 1 else ""
             place = origin.document.place((*origin.key, *notice.key), on_key=True)
@@ -254,6 +276,7 @@ def read_objects(paths: Sequence[Path]) -> KubeObjects:
     """
     reading = Reading()
     read_into(reading, paths)
+    reading.problems += reading.check_alone(NEWEST)
     if reading.problems:
         raise InputError(reading.problems)
     return reading.objects()

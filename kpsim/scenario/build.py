@@ -14,7 +14,7 @@ from kpsim.documents import Document, Key
 from kpsim.errors import InputError, Problem
 from kpsim.kube.defaults import NODE_PORT_TYPES
 from kpsim.kube.reader import Reading
-from kpsim.kube.validation import ApiServer
+from kpsim.kube.server import ApiServer
 from kpsim.profiles.costs import profile_names
 from kpsim.proxy.params import FaultParams
 from kpsim.scenario.model import ProfileChoice, RunParams, Scenario
@@ -87,7 +87,8 @@ def _first_at_each_place(problems: list[Problem]) -> list[Problem]:
     """The problems without those that only follow from an earlier one at the same place."""
     seen: dict[object, Problem] = {}
     for problem in problems:
-        seen.setdefault((problem.place, problem.place.line or problem.what), problem)
+        again = problem.what if problem.kind else problem.place.line or problem.what
+        seen.setdefault((problem.place, again), problem)
     return list(seen.values())
 
 
@@ -136,6 +137,7 @@ def _assemble(
     objects = reading.objects()
     cluster = cluster_params(spec.cluster, tree, objects, imported, problems, warnings)
     if cluster is None:
+        problems += reading.check_alone(version)
         return None
     families = ("IPv4", "IPv6") if cluster.dual_stack else ("IPv4",)
     api = ApiServer(cluster.service_cluster_ip_range, cluster.service_node_port_range, families, version)

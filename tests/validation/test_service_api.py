@@ -65,9 +65,12 @@ def differences(mine: Answer, real: Mapping[str, Any], given: Mapping[str, Any])
 
 def hide(spec: dict[str, Any], given: Mapping[str, Any]) -> None:
     """What the server chooses, as its kind only."""
-    asked = (given.get("spec") or {})
+    asked = given.get("spec") or {}
     wanted = {asked.get("clusterIP"), *(asked.get("clusterIPs") or ())}
-    chosen = lambda ip: ip if ip in wanted or ip == "None" else "v6" if ":" in ip else "v4"
+
+    def chosen(ip: str) -> str:
+        return ip if ip in wanted or ip == "None" else "v6" if ":" in ip else "v4"
+
     spec["clusterIP"] = chosen(spec["clusterIP"] or "None") if spec["clusterIP"] else None
     spec["clusterIPs"] = [chosen(ip) for ip in spec["clusterIPs"] or ()]
     numbers = {port.get("nodePort") for port in asked.get("ports") or ()}

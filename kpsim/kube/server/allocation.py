@@ -52,7 +52,9 @@ class Pools:
     """Addresses and ports of one cluster, and who has what."""
 
     def __init__(self, ranges: Sequence[str], node_ports: tuple[int, int]) -> None:
-        self.ips = {f"IPv{ipaddress.ip_network(text, strict=False).version}": ClusterIPAllocator(text) for text in ranges}
+        self.ips = {
+            f"IPv{ipaddress.ip_network(text, strict=False).version}": ClusterIPAllocator(text) for text in ranges
+        }
         self.ports = NodePortAllocator(*node_ports)
         self.node_port_range = node_ports
 

@@ -88,7 +88,7 @@ def _together(ips: Sequence[str], families: Sequence[str], *, headless: bool) ->
 
 
 def change_faults(spec: Spec, old: Spec) -> Iterator[Fault]:
-    """What an update may not change about addresses and families: neither primary, nor a secondary without saying so."""
+    """What an update may not change: a primary address or family, nor drop a secondary without saying so."""
     if "ExternalName" in (spec["type"], old["type"]):
         return
     if not (is_headless(spec) and is_headless(old)):
@@ -110,7 +110,9 @@ def _changed(new: Sequence[str], old: Sequence[str], key: Key, spec: Spec, secon
     if new and old and new[0] != old[0]:
         yield invalid(first, new, FIXED)
     if len(new) == 1 and len(old) > 1 and spec.get("ipFamilyPolicy") != "SingleStack":
-        yield invalid(POLICY, spec.get("ipFamilyPolicy"), f"must be set to 'SingleStack' when releasing the {secondary}")
+        yield invalid(
+            POLICY, spec.get("ipFamilyPolicy"), f"must be set to 'SingleStack' when releasing the {secondary}"
+        )
 
 
 def fill_in_families(spec: Spec, old: Spec | None, cluster: Sequence[str], *, strict: bool) -> list[Fault]:

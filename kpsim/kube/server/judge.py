@@ -135,8 +135,7 @@ class Server:
                 made.pop("status", None)
                 self._allocate(made["spec"], None)
             self._refuse_if(self._faults(made, None))
-            if self._key(made) in self.objects:
-                raise Refused(reason="AlreadyExists", message=f'"{made["metadata"].get("name")}" already exists')
+            self._refuse_another(made)
         except Refused as no:
             self.pools = before
             return Answer(no.reason, no.faults, no.message)
@@ -207,6 +206,10 @@ class Server:
     def _refuse_if(faults: list[Fault]) -> None:
         if faults:
             raise Refused(faults)
+
+    def _refuse_another(self, made: Object) -> None:
+        if self._key(made) in self.objects:
+            raise Refused(reason="AlreadyExists", message=f'"{made["metadata"].get("name")}" already exists')
 
     @staticmethod
     def _key(made: Object) -> tuple[str, str, str]:

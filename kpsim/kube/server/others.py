@@ -6,6 +6,7 @@ pkg/apis/core/validation/validation.go (ValidateNode, ValidateEndpointIP); pkg/a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -30,7 +31,15 @@ from kpsim.kube.server.names import (
     qualified_reasons,
     subdomain_reasons,
 )
-from kpsim.kube.server.refusals import choice_faults, duplicate, forbidden, invalid, invalid_for_each, required, too_many
+from kpsim.kube.server.refusals import (
+    choice_faults,
+    duplicate,
+    forbidden,
+    invalid,
+    invalid_for_each,
+    required,
+    too_many,
+)
 from kpsim.kube.server.service import PROTOCOLS, Version, strict_addresses
 
 ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
@@ -39,6 +48,12 @@ MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 CONTROLLERS = ("endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io")
 POD_RANGES: Key = ("spec", "podCIDRs")
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+STRICT: Version = (1, 36)
+
+# An IPv4 address that nothing is wrong with: most are, and there may be hundreds of thousands.
+_OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+PLAIN = re.compile(rf"(?!(0|127|169|224)\.){_OCTET}(\.{_OCTET}){{3}}")
 
 Object = Mapping[str, Any]
 
@@ -63,6 +78,37 @@ def slice_faults(made: Object, version: Version, old: Object | None = None) -> I
         yield from endpoint_faults(made, strict=strict_addresses(version))
     if old is not None and (old.get("addressType") or "") != kind:
         yield invalid(("addressType",), kind, "field is immutable")
+
+
+def slice_faults_as_read(written: Object) -> list[Fault]:
+    """What is wrong with a slice of a manifest or dump, whose types are right; addresses are read strictly.
+
+    An address that only some versions take is refused at any: what it stands for depends on who reads it.
+    """
+    made: dict[str, Any] = {**written, "ports": [dict(port or {}) for port in written.get("ports") or ()]}
+    made["metadata"] = written.get("metadata") or {}
+    fill_in_slice(made)
+    return list(slice_faults(made, STRICT))
+
+
+def old_endpoint_faults(written: Object) -> list[Fault]:
+    """What is wrong with the addresses of an old Endpoints object."""
+    faults: list[Fault] = []
+    for index, subset in enumerate(written.get("subsets") or ()):
+        for name in ("addresses", "notReadyAddresses"):
+            for number, at in enumerate((subset or {}).get(name) or ()):
+                text, key = (at or {}).get("ip") or "", ("subsets", index, name, number, "ip")
+                if not PLAIN.fullmatch(text):
+                    found = list(ip_faults(text, key, strict=True))
+                    faults += found or special_faults(text, key)
+    return faults
+
+
+def pod_address_faults(written: Object) -> list[Fault]:
+    """What is wrong with the addresses in a Pod's status."""
+    status = written.get("status") or {}
+    named = {"podIP": status.get("podIP"), "hostIP": status.get("hostIP")}
+    return [fault for name, text in named.items() if text for fault in ip_faults(text, ("status", name), strict=True)]
 
 
 def _slice_ports(ports: Sequence[Object]) -> Iterator[Fault]:
@@ -98,8 +144,11 @@ def endpoint_faults(made: Object, *, strict: bool) -> Iterator[Fault]:
             yield required((*key, "addresses"), "must contain at least 1 address")
         elif len(addresses) > MOST_ADDRESSES:
             yield too_many((*key, "addresses"), len(addresses), MOST_ADDRESSES)
+        kind = made.get("addressType") or ""
         for number, text in enumerate(addresses):
-            yield from address_faults(text, made.get("addressType") or "", (*key, "addresses"), number, strict=strict)
+            if kind == "IPv4" and PLAIN.fullmatch(text):
+                continue
+            yield from address_faults(text, kind, (*key, "addresses"), number, strict=strict)
         for name, reasons in (("nodeName", subdomain_reasons), ("hostname", label_reasons)):
             if at.get(name) is not None:
                 yield from invalid_for_each((*key, name), at[name], reasons(at[name]))
@@ -175,7 +224,7 @@ def node_faults(made: Object, version: Version, old: Object | None = None) -> It
 
 def _changed_node(spec: Object, old: Object) -> Iterator[Fault]:
     """What an update may not change; the server looks at taints twice."""
-    why = "node updates may not change {} except from \"\" to valid"
+    why = 'node updates may not change {} except from "" to valid'
     before, now = list(old.get("podCIDRs") or ()), list(spec.get("podCIDRs") or ())
     if before and len(before) != len(now):
         yield forbidden(POD_RANGES, why.format("podCIDR"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from kpsim.documents import Key
 from kpsim.kube.fields import Fault
@@ -29,6 +30,7 @@ Shape = str | Of | Mapping[str, "Shape"]
 
 TEXT, INT32, INT64, TRUTH, NUMBER_OR_TEXT, ANYTHING = "text", "int32", "int64", "truth", "number or text", "anything"
 _BITS = {INT32: 31, INT64: 63}
+_NOTHING: Mapping[str, object] = {TEXT: "", INT32: 0, INT64: 0, TRUTH: False, NUMBER_OR_TEXT: 0}
 
 _METADATA: Mapping[str, Shape] = {
     **dict.fromkeys(("name", "generateName", "namespace", "selfLink", "uid", "resourceVersion"), TEXT),
@@ -121,7 +123,25 @@ def shape_faults(value: object, shape: Shape, key: Key = ()) -> Iterator[Fault]:
                 yield from shape_faults(item, wanted, (*key, str(name)))
 
 
+def well_shaped(value: object, shape: Shape) -> Any:
+    """A copy without what the server does not know, ``null`` and what is of the wrong type; items keep their place."""
+    if shape == ANYTHING:
+        return value
+    if isinstance(shape, str):
+        return value if _is(value, shape) else _NOTHING[shape]
+    if isinstance(shape, Of) and shape.kind == "[]":
+        return [well_shaped(item, shape.shape) for item in value] if isinstance(value, list) else []
+    made = {}
+    for name, item in value.items() if isinstance(value, dict) else ():
+        wanted = shape.shape if isinstance(shape, Of) else shape.get(name)
+        if wanted is not None and item is not None and (not isinstance(wanted, str) or _is(item, wanted)):
+            made[name] = well_shaped(item, wanted)
+    return made
+
+
 def _is(value: object, shape: str) -> bool:
+    if shape == ANYTHING:
+        return True
     if shape == TRUTH:
         return isinstance(value, bool)
     number = isinstance(value, int) and not isinstance(value, bool)

@@ -77,30 +77,30 @@ def service_warnings(made: Mapping[str, Any]) -> Iterator[str]:
     """What the API server of 1.36 says of a Service it took, in its own words, whatever version it emulates."""
     annotations, spec = made["metadata"].get("annotations") or {}, made["spec"]
     headless = spec["type"] == "ClusterIP" and spec.get("clusterIP") == "None"
-    external = spec.get("externalIPs") or ()
     if TOPOLOGY_HINTS in annotations:
         yield f"annotation {TOPOLOGY_HINTS} is deprecated, please use {TOPOLOGY_MODE} instead"
-    if spec["type"] != "ExternalName" and not headless:
-        for index, ip in enumerate(spec.get("clusterIPs") or ()):
-            yield from ip_warnings(ip, f"spec.clusterIPs[{index}]")
     if headless:
-        if spec.get("loadBalancerIP"):
-            yield "spec.loadBalancerIP is ignored for headless services"
-        if external:
-            yield "spec.externalIPs is ignored for headless services"
-        if spec["sessionAffinity"] != "None":
-            yield "spec.SessionAffinity is ignored for headless services"
-    for index, ip in enumerate(external):
-        yield from ip_warnings(ip, f"spec.externalIPs[{index}]")
-    if external and not headless and spec["type"] != "ExternalName":
-        yield "spec.externalIPs is deprecated and may no longer be implemented in some clusters"
-    if spec.get("loadBalancerIP"):
-        yield from ip_warnings(spec["loadBalancerIP"], "spec.loadBalancerIP")
-    for index, text in enumerate(spec.get("loadBalancerSourceRanges") or ()):
-        yield from range_warnings(text, f"spec.loadBalancerSourceRanges[{index}]")
-    if external and spec["type"] == "ExternalName":
+        settings = {name: spec.get(name) for name in ("loadBalancerIP", "externalIPs")}
+        settings["SessionAffinity"] = spec["sessionAffinity"] != "None"
+        for name in (name for name, there in settings.items() if there):
+            yield f"spec.{name} is ignored for headless services"
+    yield from _written_oddly(spec)
+    if spec.get("externalIPs") and spec["type"] == "ExternalName":
         yield 'spec.externalIPs is ignored when spec.type is "ExternalName"'
+    elif spec.get("externalIPs") and not headless:
+        yield "spec.externalIPs is deprecated and may no longer be implemented in some clusters"
     if spec.get("externalName") and spec["type"] != "ExternalName":
         yield 'spec.externalName is ignored when spec.type is not "ExternalName"'
     if spec.get("trafficDistribution") == "PreferClose":
         yield 'spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"'
+
+
+def _written_oddly(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Addresses and ranges that would be better written otherwise."""
+    ips = [(f"spec.externalIPs[{index}]", ip) for index, ip in enumerate(spec.get("externalIPs") or ())]
+    if spec["type"] != "ExternalName":
+        ips += [(f"spec.clusterIPs[{index}]", ip) for index, ip in enumerate(spec.get("clusterIPs") or ())]
+    for path, ip in (*ips, ("spec.loadBalancerIP", spec.get("loadBalancerIP") or "")):
+        yield from ip_warnings(ip, path)
+    for index, text in enumerate(spec.get("loadBalancerSourceRanges") or ()):
+        yield from range_warnings(text, f"spec.loadBalancerSourceRanges[{index}]")
