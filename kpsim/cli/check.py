@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kpsim.cli.options import file_argument, format_option, overrides, say, size_in_bytes, to_json
+from kpsim.cli.problems import Reported, check_update
 from kpsim.cli.tables import print_table, wrapped
 
 if TYPE_CHECKING:
@@ -15,13 +16,17 @@ if TYPE_CHECKING:
     from kpsim.experiment.result import Limit
 
 
-@click.command()
+@click.command(cls=Reported)
 @file_argument
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value below spec.")
 @click.option("--max-memory", metavar="SIZE", help="Refuse runs estimated above it, e.g. 4G.")
+@click.option("--was", multiple=True, type=click.Path(path_type=Path), help="Judge FILE as an update of this.")
 @format_option
-def check(file: Path, output: str, max_memory: str | None, **options: Any) -> None:
+def check(file: Path, output: str, max_memory: str | None, was: tuple[Path, ...], **options: Any) -> None:
     """Read FILE, lay out its cluster, and list every hard and soft limit with its use; nothing is simulated."""
+    if was:
+        check_update([file], was, output, options)
+        return
     from kpsim.experiment.answers.limits import limits_of
     from kpsim.experiment.answers.waits import notes_of, waits_of
     from kpsim.experiment.guard import check_memory, memory_bytes
@@ -59,7 +64,12 @@ def check(file: Path, output: str, max_memory: str | None, **options: Any) -> No
         ]  # fmt: skip
         took = [{"name": w.name, "seconds": w.seconds, "low_seconds": w.low_s, "high_seconds": w.high_s,
                  "why": w.why, "source": w.source} for w in waits]  # fmt: skip
-        click.echo(to_json(facts | {"warnings": list(warnings), "limits": rows, "waits": took, "notes": list(notes)}))
+        click.echo(
+            to_json(
+                facts
+                | {"problems": [], "warnings": list(warnings), "limits": rows, "waits": took, "notes": list(notes)}
+            )
+        )
     else:
         said = (
             f"{scenario.name}: {_many(facts['services'], 'Service')} with "

@@ -19,7 +19,7 @@ from kpsim.kube import decode as decoding
 from kpsim.kube.fields import Fault, Fields
 from kpsim.kube.objects import EndpointSlice, KubeObjects, Node, Pod, Service, Workload
 from kpsim.kube.server import ApiServer
-from kpsim.kube.server.others import old_endpoint_faults, pod_address_faults, slice_faults_as_read
+from kpsim.kube.server.others import node_faults_as_read, old_endpoint_faults, pod_address_faults, slice_faults_as_read
 from kpsim.kube.service.notices import service_notices
 from kpsim.kube.validation import all_faults, alone_faults, as_written, held
 
@@ -102,6 +102,7 @@ class Reading:
             fields.faults += () if fields.faults else old_endpoint_faults(fields.raw)
         elif kind == "Node":
             self.nodes.append(decoding.node(fields))
+            fields.faults += () if fields.faults else node_faults_as_read(fields.raw)
         elif kind == PROXY_CONFIGURATION:
             self.proxy, self.proxy_origin = dict(fields.raw), origin
         elif kind == "ConfigMap" and PROXY_CONFIGURATION in str(fields.part("data").raw.get("config.conf")):

@@ -41,6 +41,7 @@ from kpsim.kube.server.refusals import (
     too_many,
 )
 from kpsim.kube.server.service import PROTOCOLS, Version, strict_addresses
+from kpsim.kube.server.shapes import SHAPES, well_shaped
 
 ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
 MOST_ENDPOINTS, MOST_PORTS, MOST_ADDRESSES, MOST_HINTS = 1000, 20_000, 100, 8
@@ -50,6 +51,7 @@ POD_RANGES: Key = ("spec", "podCIDRs")
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 STRICT: Version = (1, 36)
+LOOSE: Version = (1, 35)
 
 # An IPv4 address that nothing is wrong with: most are, and there may be hundreds of thousands.
 _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
@@ -204,6 +206,14 @@ def fill_in_node(made: dict[str, Any]) -> None:
     first, several = spec.get("podCIDR") or "", spec.get("podCIDRs") or []
     if first and several[:1] != [first]:
         spec["podCIDRs"] = [first]
+
+
+def node_faults_as_read(written: Object) -> list[Fault]:
+    """What is wrong with a Node of a manifest or dump, whose types are right; ranges are read loosely."""
+    made: dict[str, Any] = well_shaped(written, SHAPES["Node"])
+    made.setdefault("spec", {})
+    fill_in_node(made)
+    return list(node_faults(made, LOOSE))
 
 
 def node_faults(made: Object, version: Version, old: Object | None = None) -> Iterator[Fault]:

@@ -13,6 +13,7 @@ from kpsim.kube.defaults import TOPOLOGY_HINTS, TOPOLOGY_MODE
 from kpsim.kube.fields import Fault, Fields
 from kpsim.kube.objects import Service
 from kpsim.kube.server.addresses import ip_warnings, range_warnings
+from kpsim.kube.server.shapes import SHAPES, shape_faults
 from kpsim.kube.service.hints import AUTOMATIC
 
 SETTLED = ("Auto", "auto", "Disabled", "disabled")
@@ -24,6 +25,9 @@ def service_notices(service: Service, written: Fields) -> Iterator[Fault]:
     yield from _ignored_by_type(service, spec)
     yield from _ignored_settings(service, spec)
     yield from _topology(service, written)
+    for fault in shape_faults(written.raw, SHAPES["Service"]):
+        if fault.on_key:
+            yield Fault(fault.key, "is no field that Kubernetes knows; kubectl refuses it", on_key=True)
     for at in Fields(written.raw, (), []).part("status").part("loadBalancer").parts("ingress"):
         if at.text("ip") and at.text("ipMode") == "Proxy":
             yield Fault((*at.key, "ipMode"), "kube-proxy leaves an address with ipMode Proxy to the load balancer")
