@@ -50,9 +50,9 @@ def check(file: Path, output: str, max_memory: str | None, was: tuple[Path, ...]
     facts = {
         "scenario": scenario.name,
         "nodes": cluster.nodes,
-        "services": cluster.initial,
+        "services": cluster.service_count,
         "service_ports": int(cluster.services.ports[: cluster.initial][proxied].sum()),
-        "endpoints": int(cluster.endpoint_offset[cluster.initial]),
+        "endpoints": cluster.endpoint_count,
         "engine": choose_engine(scenario)[0],
         "memory_bytes": round(memory),
     }

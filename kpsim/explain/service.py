@@ -71,7 +71,7 @@ def explain_service(scenario: Scenario, name: str, node: str = "") -> Explanatio
     if not cluster.services.proxied[subject.row]:
         return Explanation(headline, facts, (), (), about_it)
     total = int(start_counts(cluster, mode).dispatch.sum())
-    ports = tuple(_explain_port(scenario, subject, mode, costs, q, total) for q in subject.ports)
+    ports = tuple(_explain_port(scenario, subject.of_port(q), mode, costs, q, total) for q in subject.ports)
     footnotes = _footnotes(scenario, subject, mode, costs, total)
     if any("[A" in fact for fact in (*facts, *(fact for port in ports for fact in port.facts))):
         footnotes += ("[A…]: an assumption of the model; kpsim sources lists them.",)

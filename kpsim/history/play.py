@@ -130,7 +130,8 @@ def _service(cluster: Cluster, event: Event) -> int:
     """The row of the Service an event names, -1 if it is about nodes."""
     if isinstance(event, ClusterEvent):
         return -1
-    row = cluster.names.index(event.service)
+    parts = cluster.rows_of(event.service)
+    row = max(parts, key=lambda at: len(cluster.endpoints(at))) if parts else cluster.names.index(event.service)
     if row is None or not len(cluster.endpoints(row)):
         raise InputError(f"spec.changes.events: there are no Pods behind a Service called {event.service}")
     return row

@@ -162,7 +162,17 @@ def workload(fields: Fields, kind: str) -> Workload:
         fields.faults.append(Fault((*spec.key, wanted), what, kind="FieldValueInvalid"))
     labels = template.part("metadata").labels("labels")
     ports = _container_ports(template.part("spec"))
-    return Workload(kind, namespace, name, replicas, labels, ports, spec.text("serviceName"))
+    return Workload(
+        kind,
+        namespace,
+        name,
+        replicas,
+        labels,
+        ports,
+        spec.text("serviceName"),
+        spec.part("ordinals").number("start") if kind == "StatefulSet" else 0,
+        kind == "Job" and spec.text("completionMode") == "Indexed",
+    )
 
 
 def owner(fields: Fields) -> tuple[str, str]:
