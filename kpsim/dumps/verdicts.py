@@ -17,7 +17,7 @@ from kpsim.dumps.nft import Chain, Element, NftTable, Ruleset
 _CHAIN = re.compile(r"(service|local|external|firewall)-([A-Z2-7]{8})-([^/]+)/([^/]+)/(tcp|udp|sctp)/(.*)")
 _LABEL = re.compile(r"([^/\s]+)/([^:\s]+)(?::(\S*))?")
 _LEADS = re.compile(r"(?:goto|jump) (\S+?)(?=[,\s}]|$)")
-_DNAT = re.compile(r"dnat (?:ip6? )?to \[?([0-9a-fA-F.:]+?)\]?:(\d+)")
+_DNAT = re.compile(r"dnat (?:ip6? )?to (?:\[([0-9a-fA-F.:]+)\]|([0-9.]+)):(\d+)")
 _PAIRS = re.compile(r": ([0-9a-fA-F.:]+) \. (\d+)")
 _ENDPOINT = re.compile(r"endpoint-.*__\[?([0-9a-fA-F.:]+?)\]?/(\d+)")
 _OTHERS = re.compile(r"ip6? saddr != (?:\{([^}]*)\}|(\S+)) (drop|jump mark-for-masquerade)")
@@ -158,7 +158,7 @@ def _number(at: Element, place: int) -> int:
 def _destinations(rule: str) -> Iterator[tuple[str, int]]:
     found = _DNAT.search(rule)
     if found:
-        yield found[1], int(found[2])
+        yield found[1] or found[2], int(found[3])
     elif "dnat" in rule:
         yield from ((ip, int(port)) for ip, port in _PAIRS.findall(rule))
 

@@ -416,7 +416,7 @@ def test_engines_count_the_same_stale_retries(seed: int) -> None:
         name="retries",
         cluster=ClusterParams(nodes=1, cores=1),
         groups=(ServiceGroup("g", 9),),
-        objects=OBJECTS,
+        objects=replace(OBJECTS, services=tuple(at for at in OBJECTS.services if at.name != "parts")),
         traffic=TrafficParams(0.0),
         churn=ChurnParams(8.0, 1.3),
         run=RunParams(3.0, 0.0, seed=seed, replications=1),
