@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import textwrap
 
 import click
 
@@ -12,12 +10,10 @@ from kpsim.cli.options import format_option, styled, to_json
 from kpsim.cli.tables import print_table, wrapped
 from kpsim.errors import InputError
 from kpsim.proxy.registry import MODES, ModeEntry
+from kpsim.units import Version
 
 FIRST_SHOWN = (1, 24)  # of the columns by version
 LABEL_WIDTH = 8
-WIDTH = 100
-
-Version = tuple[int, int]
 
 
 def _text(version: Version | None) -> str:
@@ -58,7 +54,7 @@ def _turning_points() -> list[Version]:
 def _describe(entry: ModeEntry, wanted: Version | None) -> None:
     click.echo()
     click.echo(styled("title", wrapped(f"{entry.name}: {entry.note}" if entry.note else entry.name)))
-    about = entry.implementation().about
+    about = entry.about()
     if entry.since and entry.since not in dict(about.history):
         _line(_text(entry.since), "added")
     for at, what in about.history:
@@ -70,14 +66,11 @@ def _describe(entry: ModeEntry, wanted: Version | None) -> None:
 
 def _line(label: str, words: str) -> None:
     """A label and what it says, wrapped to the terminal."""
-    width = min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDTH)
-    room = width - LABEL_WIDTH - 4
-    for number, line in enumerate(textwrap.wrap(words, max(room, LABEL_WIDTH))):
-        click.echo(f"  {'' if number else label:>{LABEL_WIDTH}}  {line}")
+    click.echo(wrapped(f"{label:>{LABEL_WIDTH}}  {words}", "  ", hanging=LABEL_WIDTH + 2))
 
 
 def _as_json(entry: ModeEntry, wanted: Version | None) -> dict[str, object]:
-    about = entry.implementation().about
+    about = entry.about()
     return {
         "name": entry.name,
         "since": _text(entry.since),

@@ -14,6 +14,7 @@ from kpsim.errors import InputError, Place, Problem
 
 if TYPE_CHECKING:
     from kpsim.kube.server import ApiServer
+    from kpsim.scenario.kinds import Look
 
 
 class Reported(click.Command):
@@ -58,7 +59,7 @@ def row_of(problem: Problem) -> dict[str, object]:
     }
 
 
-def check_update(new: Sequence[Path], old: Sequence[Path], output: str, options: dict[str, Any]) -> None:
+def check_update(new: Look, old: Sequence[Path], output: str, options: dict[str, Any]) -> None:
     """Say what the API server would of the objects in ``new``, where those in ``old`` were before.
 
     Raises
@@ -66,10 +67,13 @@ def check_update(new: Sequence[Path], old: Sequence[Path], output: str, options:
     InputError
         with everything it would refuse.
     """
-    from kpsim.kube.reader import documents_in
     from kpsim.kube.updates import judge_update
+    from kpsim.scenario.kinds import ObjectsFile, identify
 
-    before, after = ([document for path in paths for document in documents_in(path)] for paths in (old, new))
+    before, after = (
+        [document for file in look.files if isinstance(file, ObjectsFile) for document in file.documents]
+        for look in (identify(old), new)
+    )
     problems, warnings, looked_at = judge_update(after, before, _api(overrides(options)))
     if problems:
         raise InputError(problems)

@@ -18,6 +18,7 @@ import simpy
 
 from kpsim.cluster.changes import NEVER
 from kpsim.controlplane.apiserver import ApiServer
+from kpsim.controlplane.deliveries import Notice
 from kpsim.controlplane.params import ControllerManagerParams
 from kpsim.controlplane.services import ServiceStates
 from kpsim.controlplane.slices import Slice, pack, reconcile
@@ -211,10 +212,9 @@ class EndpointSliceController:
         stages: tuple[int, ...],
     ) -> None:
         self._seen_ns[service] = int(self._env.now) + self._settings.informer_ns
-        done = self._states[family].commit(service, piece, endpoints)
-        self._api.commit(
-            self._api.sizes.endpoint_slice(len(endpoints), hinted=self._states[family].hinted(service)),
-            watched=self._states[family].proxied(service),
+        states = self._states[family]
+        done = states.commit(service, piece, endpoints)
+        notice = Notice(
             service=service,
             usable=done.usable,
             leaving=done.leaving,
@@ -226,3 +226,5 @@ class EndpointSliceController:
             families=(family,),
             stages=stages,
         )
+        size = self._api.sizes.endpoint_slice(len(endpoints), hinted=states.hinted(service))
+        self._api.commit(size, states.proxied(service), notice)

@@ -102,7 +102,7 @@ def _withdrawals(
 def _slowest(rows: I64, changes: Changes, run: ModeRun) -> I64:
     """When each of these deliveries was in force on the last node, NEVER for not at all; lost nodes do not count."""
     latest = np.full(len(rows), -NEVER)
-    for node in range(run.proxiers[0].trace.start.shape[1]):
+    for node in range(run.proxiers[0].syncs.start.shape[1]):
         if node in changes.lost.of:
             continue
         times = run.proxiers[0].in_force.true_ns(node)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 import numpy as np
 
 from kpsim.cluster.columns import Cluster, dotted
-from kpsim.errors import InputError, Place, Problem
+from kpsim.errors import InputError, Place, Problem, did_you_mean, nearest
 from kpsim.kube.objects import ResolvedService, Service
 from kpsim.kube.resolve import resolve
 from kpsim.kube.service.hints import AUTOMATIC
 from kpsim.proxy.params import ProxyParams
-from kpsim.proxy.rules import NodeView
-from kpsim.proxy.states import node_config, port_info
+from kpsim.proxy.states import NodeView, node_config, port_info
 from kpsim.proxy.sync.timeline import leaving_at_start, usable_at_start
 from kpsim.scenario.model import Scenario
-from kpsim.units import Bools
+from kpsim.units import Bools, Version
 
 NAMES_LOOKED_AT = 20_000
 SHOWN = 5
@@ -37,7 +35,7 @@ class Subject:
     ports: range
     pod_cidr: str
     kube_proxy: ProxyParams
-    kubernetes_version: tuple[int, int]
+    kubernetes_version: Version
     node: str = ""  # whose rules are told; "": those of a node without endpoints of it
 
     @property
@@ -68,6 +66,7 @@ class Subject:
         """What a node holds for service port ``q`` alone."""
         cluster, node = self.cluster, self.node or self.cluster.node_name(0)
         config = node_config(cluster, node, self.pod_cidr, self.kube_proxy, self.kubernetes_version)
+        config = replace(config, as_counted=True)
         leaving = {self.row: leaving_at_start(cluster).get(self.row, ())}
         usable = {self.row: self.pods}
         return NodeView(cluster, usable, np.array([q]), cluster.pod_ip, config, leaving=leaving, here=self._here())
@@ -95,8 +94,7 @@ def check_node(cluster: Cluster, node: str) -> None:
     """Raise :class:`InputError`, with the nearest name, for a node that is not there."""
     known = {*cluster.node_names, *(cluster.node_name(i) for i in range(cluster.nodes))}
     if node not in known:
-        near = get_close_matches(node, known, n=1)
-        mend = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known)[:5])}"
+        mend = did_you_mean(node, known, f"there are {', '.join(sorted(known)[:5])}")
         raise InputError([Problem(Place(), what=f"there is no node {node}", mend=mend)])
 
 
@@ -144,10 +142,10 @@ def _no_such(cluster: Cluster, name: str) -> Problem:
     bare = name.rpartition("/")[2]
     elsewhere = [known for known in names if known.rpartition("/")[2] == bare]
     numbered = [known for known in names if known == f"{name}-0"]
-    near = [*elsewhere, *numbered, *get_close_matches(name, names, n=1)][:1]
+    near = [*elsewhere, *numbered, nearest(name, names)]
     shown = ", ".join(names[:SHOWN])
     more = f" and {cluster.initial - SHOWN:,} more" if cluster.initial > SHOWN else ""
-    mend = f"did you mean {near[0]}?" if near else f"there are {shown}{more}" if names else "there are none at all"
+    mend = f"did you mean {near[0]}?" if near[0] else f"there are {shown}{more}" if names else "there are none at all"
     return Problem(Place(), what=f"there is no Service {name}", mend=mend)
 
 

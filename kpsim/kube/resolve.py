@@ -27,6 +27,7 @@ from kpsim.kube.objects import (
     Workload,
 )
 from kpsim.kube.service.hints import hinted
+from kpsim.units import Version
 
 TERMINAL_PHASES = ("Succeeded", "Failed")
 NAMES_SHOWN = 3
@@ -49,7 +50,7 @@ def resolve(
     nodes: int,
     *,
     dual_stack: bool = False,
-    version: tuple[int, int] = LATEST,
+    version: Version = LATEST,
 ) -> tuple[tuple[ResolvedService, ...], tuple[str, ...]]:
     """Every Service with its ClusterIP, NodePorts and endpoints, in file order, and what is worth a warning.
 
@@ -156,7 +157,7 @@ class _ByLabel:
 class _Finder:
     """Finds the endpoints of Services among slices, Pods and workloads."""
 
-    def __init__(self, objects: KubeObjects, nodes: int, version: tuple[int, int]) -> None:
+    def __init__(self, objects: KubeObjects, nodes: int, version: Version) -> None:
         self._objects = objects
         self._last_wins = version >= LAST_ADDRESS_WINS_SINCE
         self._nodes = nodes

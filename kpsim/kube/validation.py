@@ -23,6 +23,7 @@ from kpsim.kube.server.families import fill_in_families
 from kpsim.kube.server.refusals import invalid
 from kpsim.kube.server.service import fill_in, ingress_faults, service_faults, strict_addresses
 from kpsim.kube.server.shapes import SHAPES, well_shaped
+from kpsim.units import Version
 
 
 @dataclass(slots=True)
@@ -44,7 +45,7 @@ def held(written: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def alone_faults(made: Mapping[str, Any], version: tuple[int, int]) -> Iterator[Fault]:
+def alone_faults(made: Mapping[str, Any], version: Version) -> Iterator[Fault]:
     """Everything wrong with one Service by itself, as this version has it."""
     yield from service_faults(made, version)
     yield from ingress_faults(made, strict=strict_addresses(version))

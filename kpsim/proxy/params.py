@@ -87,7 +87,7 @@ class NodeSettings:
 
     def masquerade_of(self, mode: str) -> Masquerade:
         """The masquerading of ``mode``."""
-        found = {at.mode: at for at in self.masquerade}
+        found = {section.mode: section for section in self.masquerade}
         own, lent = found.get(mode, Masquerade(mode)), found.get(LENT.get(mode, mode), Masquerade(mode))
         return Masquerade(mode, own.all or lent.all, lent.bit)
 
@@ -120,7 +120,7 @@ class ProxyParams:
 
     def for_mode(self, mode: str) -> ProxyParams:
         """The same configuration with ``mode`` chosen and that mode's own periods."""
-        own = next((at for at in self.periods if at.mode == mode), None)
+        own = next((periods for periods in self.periods if periods.mode == mode), None)
         if own is None:
             return self if mode == self.mode else replace(self, mode=mode, min_sync_period_s=None, sync_period_s=None)
         return replace(self, mode=mode, min_sync_period_s=own.min_sync_period_s, sync_period_s=own.sync_period_s)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from kpsim.cluster.params import ChurnParams, EndpointCount, ServiceGroup
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
 from kpsim.documents import Document, Key
-from kpsim.errors import InputError, Problem
+from kpsim.errors import InputError, Problem, did_you_mean
 from kpsim.kube.defaults import NODE_PORT_TYPES
 from kpsim.kube.reader import Reading
 from kpsim.kube.server import ApiServer
@@ -27,9 +27,10 @@ from kpsim.scenario.sections.kubeproxy import odd_keys, proxy_params
 from kpsim.scenario.sections.modes import mode_problems
 from kpsim.scenario.sections.presets import preset_groups
 from kpsim.scenario.sections.thresholds import thresholds
-from kpsim.scenario.tree import Tree, did_you_mean
+from kpsim.scenario.tree import Tree
 from kpsim.scenario.words import problems_of, without_faults
 from kpsim.traffic.params import TrafficParams
+from kpsim.units import Version
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 GROUP_NAME = re.compile(r"[a-z]([-a-z0-9]{0,40}[a-z0-9])?")
@@ -210,7 +211,7 @@ def _faults(spec: SpecPart) -> FaultParams:
     )
 
 
-def _version(spec: SpecPart, tree: Tree, problems: list[Problem]) -> tuple[int, int]:
+def _version(spec: SpecPart, tree: Tree, problems: list[Problem]) -> Version:
     written = spec.kubernetes.version
     match = re.fullmatch(r"v?(\d{1,3})\.(\d{1,3})(\.\d{1,3})?([-+].*)?", written)
     if match:

@@ -12,8 +12,7 @@ from kpsim.history.events import Event
 from kpsim.kube.objects import KubeObjects
 from kpsim.proxy.params import FaultParams, ProxyParams
 from kpsim.traffic.params import TrafficParams
-
-Version = tuple[int, int]
+from kpsim.units import Version
 
 
 @dataclass(frozen=True, slots=True)

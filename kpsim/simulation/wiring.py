@@ -22,7 +22,7 @@ from kpsim.proxy.contract import Mode
 from kpsim.proxy.registry import create
 from kpsim.proxy.sync.faults import Faults
 from kpsim.proxy.sync.inforce import InForce
-from kpsim.proxy.sync.lanes import Arrivals, SyncTrace
+from kpsim.proxy.sync.lanes import Arrivals, SyncTable
 from kpsim.proxy.sync.loop import ConntrackCleanup, SyncLoop
 from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.timeline import Timeline
@@ -39,7 +39,7 @@ class ProxierRun:
     log: DeliveryLog
     timeline: Timeline
     arrivals: Arrivals
-    trace: SyncTrace
+    syncs: SyncTable
     in_force: InForce
 
 

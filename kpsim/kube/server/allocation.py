@@ -21,6 +21,7 @@ from kpsim.kube.server.addresses import address_of
 from kpsim.kube.server.families import IPS, families_of, is_headless
 from kpsim.kube.server.refusals import invalid
 from kpsim.kube.server.service import Spec, externally_accessible, needs_health_check
+from kpsim.units import Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class ApiServer:
     service_cluster_ip_range: str
     node_port_range: tuple[int, int]
     ip_families: tuple[str, ...] = ("IPv4",)
-    version: tuple[int, int] = (1, 34)
+    version: Version = (1, 34)
 
     @property
     def ranges(self) -> tuple[str, ...]:

@@ -40,8 +40,9 @@ from kpsim.kube.server.refusals import (
     required,
     too_many,
 )
-from kpsim.kube.server.service import PROTOCOLS, Version, strict_addresses
+from kpsim.kube.server.service import PROTOCOLS, strict_addresses
 from kpsim.kube.server.shapes import SHAPES, well_shaped
+from kpsim.units import Version
 
 ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
 MOST_ENDPOINTS, MOST_PORTS, MOST_ADDRESSES, MOST_HINTS = 1000, 20_000, 100, 8

@@ -5,10 +5,10 @@ Source: staging/src/k8s.io/apimachinery/pkg/util/validation/field/errors.go.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 
 from kpsim.documents import Key
+from kpsim.errors import did_you_mean
 from kpsim.kube.fields import Fault
 
 INVALID = "FieldValueInvalid"
@@ -68,9 +68,6 @@ def invalid_for_each(key: Key, value: str, reasons: Iterable[str], mend: str = "
 def choice_faults(value: str, allowed: Sequence[str], key: Key) -> Iterator[Fault]:
     """``Unsupported value`` for what is not one of ``allowed``."""
     if value not in allowed:
-        near = difflib.get_close_matches(value.lower(), [word.lower() for word in allowed], 1)
-        right = next((word for word in allowed if near and word.lower() == near[0]), "")
         supported = ", ".join(f'"{word}"' for word in allowed)
-        mend = f"did you mean {right}?" if right else ""
         what = f"Unsupported value: {shown(value)}: supported values: {supported}"
-        yield Fault(key, what, mend, kind=NOT_SUPPORTED)
+        yield Fault(key, what, did_you_mean(value, allowed), kind=NOT_SUPPORTED)

@@ -36,9 +36,9 @@ from kpsim.kube.server.refusals import (
     invalid_for_each,
     required,
 )
+from kpsim.units import Version
 
 Spec = dict[str, Any]
-Version = tuple[int, int]
 
 TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 PROTOCOLS = ("SCTP", "TCP", "UDP")

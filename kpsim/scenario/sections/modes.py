@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kpsim.documents import Key
-from kpsim.errors import Problem
-from kpsim.scenario.tree import Tree, did_you_mean
-
-Version = tuple[int, int]
+from kpsim.errors import Problem, did_you_mean
+from kpsim.scenario.tree import Tree
+from kpsim.units import Version
 
 
 def built_modes() -> tuple[str, ...]:
