@@ -67,8 +67,8 @@ class Names:
     def index(self, name: str) -> int | None:
         """The row called ``name``, or ``None``."""
         for start, prefix, numbered, end in zip(
-            self.starts, self.prefixes, self.numbered, [*self.starts[1:], 1 << 62], strict=True
-        ):
+            self.starts, self.prefixes, self.numbered, [*self.starts[1:], 1 << 62], strict=False
+        ):  # one end too many where there are no names
             tail = name.removeprefix(prefix + "-")
             if numbered and tail != name and tail.isdigit() and start + int(tail) < end:
                 return start + int(tail)

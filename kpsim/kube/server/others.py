@@ -110,8 +110,18 @@ def old_endpoint_faults(written: Object) -> list[Fault]:
 def pod_address_faults(written: Object) -> list[Fault]:
     """What is wrong with the addresses in a Pod's status."""
     status = written.get("status") or {}
-    named = {"podIP": status.get("podIP"), "hostIP": status.get("hostIP")}
-    return [fault for name, text in named.items() if text for fault in ip_faults(text, ("status", name), strict=True)]
+    named: list[tuple[Key, object]] = [(("status", name), status.get(name)) for name in ("podIP", "hostIP")]
+    for name in ("podIPs", "hostIPs"):
+        named += [(("status", name, i, "ip"), at.get("ip")) for i, at in enumerate(_mappings(status.get(name)))]
+    return [fault for key, text in named if isinstance(text, str) and text for fault in _odd(text, key)]
+
+
+def _mappings(found: object) -> list[Object]:
+    return [at if isinstance(at, dict) else {} for at in found] if isinstance(found, list) else []
+
+
+def _odd(text: str, key: Key) -> Iterator[Fault]:
+    return iter(()) if PLAIN.fullmatch(text) else ip_faults(text, key, strict=True)
 
 
 def _slice_ports(ports: Sequence[Object]) -> Iterator[Fault]:
@@ -214,7 +224,17 @@ def node_faults_as_read(written: Object) -> list[Fault]:
     made: dict[str, Any] = well_shaped(written, SHAPES["Node"])
     made.setdefault("spec", {})
     fill_in_node(made)
-    return list(node_faults(made, LOOSE))
+    faults = [
+        replace(fault, key=("spec", "podCIDR"), path=fault.field)
+        if fault.key[:2] == POD_RANGES and "podCIDRs" not in (written.get("spec") or {})
+        else fault
+        for fault in node_faults(made, LOOSE)
+    ]
+    for index, at in enumerate(_mappings((written.get("status") or {}).get("addresses"))):
+        text = at.get("address")
+        if at.get("type") in ("InternalIP", "ExternalIP") and isinstance(text, str):
+            faults += _odd(text, ("status", "addresses", index, "address"))
+    return faults
 
 
 def node_faults(made: Object, version: Version, old: Object | None = None) -> Iterator[Fault]:
