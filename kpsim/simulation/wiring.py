@@ -14,7 +14,6 @@ from kpsim.controlplane.control import ControlPlane
 from kpsim.controlplane.deliveries import DeliveryLog
 from kpsim.datapath.outcomes import Outcomes
 from kpsim.datapath.prices import PacketPrices
-from kpsim.history.events import ApiServerRestart
 from kpsim.kube.resolve import node_zones, resolve
 from kpsim.profiles.costs import Costs, load_profile
 from kpsim.profiles.defaults import load_defaults
@@ -104,8 +103,9 @@ def control_plane(replication: Replication, env: simpy.Environment) -> ControlPl
         scenario.api_server,
     )
     for event in scenario.events:
-        if isinstance(event, ApiServerRestart):
-            control.restart(to_ns(event.at_s), event.server)
+        server = event.restarted_api_server()
+        if server is not None:
+            control.restart(to_ns(event.at_s), server)
     return control
 
 
