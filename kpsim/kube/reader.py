@@ -19,7 +19,7 @@ from kpsim.kube.objects import EndpointSlice, KubeObjects, Node, Pod, Service, W
 from kpsim.kube.server import ApiServer
 from kpsim.kube.server.others import node_faults_as_read, old_endpoint_faults, pod_address_faults, slice_faults_as_read
 from kpsim.kube.service.notices import service_notices
-from kpsim.kube.validation import all_faults, alone_faults, as_written, held
+from kpsim.kube.validation import all_faults, alone_faults, as_written, held, unknown_faults
 from kpsim.units import Version
 
 PROXY_CONFIGURATION = "KubeProxyConfiguration"
@@ -110,6 +110,7 @@ class Reading:
 
     def _take_service(self, origin: Origin, fields: Fields) -> None:
         made = decoding.service(fields, origin.document.cheap_place(origin.key))
+        fields.faults += unknown_faults(fields.raw)
         identity = (made.namespace, made.name)
         if self.names.get(identity) == made:  # the same object in two files of a directory
             return

@@ -22,7 +22,7 @@ from kpsim.kube.server.allocation import ApiServer, settle_ips
 from kpsim.kube.server.families import fill_in_families
 from kpsim.kube.server.refusals import invalid
 from kpsim.kube.server.service import fill_in, ingress_faults, service_faults, strict_addresses
-from kpsim.kube.server.shapes import SHAPES, well_shaped
+from kpsim.kube.server.shapes import SHAPES, shape_faults, well_shaped
 from kpsim.units import Version
 
 
@@ -43,6 +43,21 @@ def held(written: Mapping[str, Any]) -> dict[str, Any]:
     fill_in(made)
     settle_ips(made["spec"], None)
     return made
+
+
+def unknown_faults(written: Mapping[str, Any]) -> list[Fault]:
+    """What the server does not know of a Service in a manifest: a version, or fields.
+
+    A server's own objects may come from a newer one, so nothing of them is refused for that.
+    """
+    metadata = written.get("metadata")
+    if isinstance(metadata, dict) and any(name in metadata for name in ("uid", "resourceVersion", "creationTimestamp")):
+        return []
+    version = str(written.get("apiVersion") or "v1")
+    if version != "v1" and "/" not in version:
+        what = f'no matches for kind "Service" in version "{version}"'
+        return [Fault(("apiVersion",), what, "write v1", kind="NotFound")]
+    return [fault for fault in shape_faults(written, SHAPES["Service"]) if fault.on_key]
 
 
 def alone_faults(made: Mapping[str, Any], version: Version) -> Iterator[Fault]:

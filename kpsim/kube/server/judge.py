@@ -43,7 +43,7 @@ from kpsim.kube.server.others import (
     slice_warnings,
 )
 from kpsim.kube.server.service import change_faults, fill_in, service_faults, strict_addresses
-from kpsim.kube.server.shapes import BAD_REQUEST, SHAPES, shape_faults
+from kpsim.kube.server.shapes import BAD_REQUEST, SHAPES, shape_faults, well_shaped
 from kpsim.kube.service.notices import service_warnings
 
 Object = dict[str, Any]
@@ -171,7 +171,7 @@ class Server:
         faults = tuple(shape_faults(document, SHAPES[kind]))
         if faults:
             return Answer(BAD_REQUEST, faults, faults[0].what), {}
-        made: Object = copy.deepcopy(dict(document))
+        made: Object = well_shaped(document, SHAPES[kind])
         metadata = made["metadata"] = made.get("metadata") or {}
         if kind != "Node":
             metadata["namespace"] = metadata.get("namespace") or "default"

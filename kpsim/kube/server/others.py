@@ -41,7 +41,7 @@ from kpsim.kube.server.refusals import (
     too_many,
 )
 from kpsim.kube.server.service import PROTOCOLS, strict_addresses
-from kpsim.kube.server.shapes import SHAPES, well_shaped
+from kpsim.kube.server.shapes import ENDPOINT, SHAPES, well_shaped
 from kpsim.units import Version
 
 ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
@@ -88,8 +88,11 @@ def slice_faults_as_read(written: Object) -> list[Fault]:
 
     An address that only some versions take is refused at any: what it stands for depends on who reads it.
     """
-    made: dict[str, Any] = {**written, "ports": [dict(port or {}) for port in written.get("ports") or ()]}
-    made["metadata"] = written.get("metadata") or {}
+    made: dict[str, Any] = well_shaped({**written, "endpoints": []}, SHAPES["EndpointSlice"])
+    made["metadata"] = made.get("metadata") or {}
+    # there may be many, and those with an address have been read
+    made["endpoints"] = [at if at and at.get("addresses") else well_shaped(at, ENDPOINT)
+                         for at in written.get("endpoints") or ()]  # fmt: skip
     fill_in_slice(made)
     return list(slice_faults(made, STRICT))
 
@@ -222,15 +225,15 @@ def fill_in_node(made: dict[str, Any]) -> None:
 def node_faults_as_read(written: Object) -> list[Fault]:
     """What is wrong with a Node of a manifest or dump, whose types are right; ranges are read loosely."""
     made: dict[str, Any] = well_shaped(written, SHAPES["Node"])
-    made.setdefault("spec", {})
+    made["metadata"], made["spec"] = made.get("metadata") or {}, made.get("spec") or {}
+    alone = "podCIDRs" not in made["spec"]
     fill_in_node(made)
     faults = [
-        replace(fault, key=("spec", "podCIDR"), path=fault.field)
-        if fault.key[:2] == POD_RANGES and "podCIDRs" not in (written.get("spec") or {})
-        else fault
+        replace(fault, key=("spec", "podCIDR"), path=fault.field) if fault.key[:2] == POD_RANGES and alone else fault
         for fault in node_faults(made, LOOSE)
     ]
-    for index, at in enumerate(_mappings((written.get("status") or {}).get("addresses"))):
+    status = written.get("status")
+    for index, at in enumerate(_mappings(status.get("addresses") if isinstance(status, dict) else ())):
         text = at.get("address")
         if at.get("type") in ("InternalIP", "ExternalIP") and isinstance(text, str):
             faults += _odd(text, ("status", "addresses", index, "address"))

@@ -69,7 +69,7 @@ _SERVICE: Mapping[str, Shape] = {
     "status": {"loadBalancer": {"ingress": Of("[]", _INGRESS)}, "conditions": ANYTHING},
 }
 _NAMED: Shape = Of("[]", {"name": TEXT})
-_ENDPOINT: Mapping[str, Shape] = {
+ENDPOINT: Mapping[str, Shape] = {
     "addresses": Of("[]", TEXT),
     "conditions": dict.fromkeys(("ready", "serving", "terminating"), TRUTH),
     **dict.fromkeys(("hostname", "nodeName", "zone"), TEXT),
@@ -82,7 +82,7 @@ _ENDPOINT: Mapping[str, Shape] = {
 _SLICE: Mapping[str, Shape] = {
     **_OBJECT,
     "addressType": TEXT,
-    "endpoints": Of("[]", _ENDPOINT),
+    "endpoints": Of("[]", ENDPOINT),
     "ports": Of("[]", {**dict.fromkeys(("name", "protocol", "appProtocol"), TEXT), "port": INT32}),
 }
 _NODE: Mapping[str, Shape] = {
@@ -124,7 +124,10 @@ def shape_faults(value: object, shape: Shape, key: Key = ()) -> Iterator[Fault]:
 
 
 def well_shaped(value: object, shape: Shape) -> Any:
-    """A copy without what the server does not know, ``null`` and what is of the wrong type; items keep their place."""
+    """A copy without what the server does not know, ``null`` and what is of the wrong type.
+
+    Items keep their place: ``null`` among them is the empty text, or an object with nothing in it.
+    """
     if shape == ANYTHING:
         return value
     if isinstance(shape, str):
@@ -134,7 +137,9 @@ def well_shaped(value: object, shape: Shape) -> Any:
     made = {}
     for name, item in value.items() if isinstance(value, dict) else ():
         wanted = shape.shape if isinstance(shape, Of) else shape.get(name)
-        if wanted is not None and item is not None and (not isinstance(wanted, str) or _is(item, wanted)):
+        if isinstance(shape, Of) and item is None:
+            made[name] = well_shaped(None, shape.shape)
+        elif wanted is not None and item is not None and (not isinstance(wanted, str) or _is(item, wanted)):
             made[name] = well_shaped(item, wanted)
     return made
 

@@ -27,7 +27,7 @@ def service_notices(service: Service, written: Fields) -> Iterator[Fault]:
     yield from _topology(service, written)
     for fault in shape_faults(written.raw, SHAPES["Service"]):
         if fault.on_key:
-            yield Fault(fault.key, "is no field that Kubernetes knows; kubectl refuses it", on_key=True)
+            yield Fault(fault.key, "is no field that this version of Kubernetes knows", on_key=True)
     for at in Fields(written.raw, (), []).part("status").part("loadBalancer").parts("ingress"):
         if at.text("ip") and at.text("ipMode") == "Proxy":
             yield Fault((*at.key, "ipMode"), "kube-proxy leaves an address with ipMode Proxy to the load balancer")
