@@ -1,18 +1,21 @@
-"""Which tool printed a text, and what the text shows: nobody is asked for a format."""
+"""The tool that printed a text, and the rules in it, are detected: no user is asked for a format."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kpsim.dumps import chains, ipvs, nft, verdicts
+from kpsim.dumps.evidence.releases import Releases, agreed
 from kpsim.dumps.findings import Address, Findings, Key, canonical
 from kpsim.dumps.hooks import Hook, hooks_in
 from kpsim.dumps.listing import read_listing
 from kpsim.dumps.saved import Tables, read_saved
+from kpsim.errors import Place, Problem
 from kpsim.kube.objects import Service
+from kpsim.yamltree import Source
 
 _MARKS = {
     "iptables-save": r"^\*(?:filter|nat|mangle|raw|security)\b|^(?:\[\d+:\d+\] )?-A [A-Za-z_][\w.-]* -"
@@ -34,7 +37,7 @@ FORMATS = ("iptables-save", "iptables -nvL", "ipvsadm -Ln", "ipvsadm -Sn", "/pro
 
 @dataclass(frozen=True, slots=True)
 class RuleDump:
-    """What one text shows: service ports, how many rules there are, who else has some."""
+    """One text shows these service ports and rules, and these rules of others."""
 
     file: str
     formats: tuple[str, ...]
@@ -44,15 +47,18 @@ class RuleDump:
     hooks: tuple[Hook, ...] = ()
     backend: str = ""
     scheduler: str = ""
-    pod_range: str = ""
+    pod_ranges: tuple[str, ...] = ()  # of each family, as kube-proxy was told
+    service_ranges: tuple[str, ...] = ()
+    releases: Releases = Releases()  # of Kubernetes', that lay rules out like these
     servers: tuple[int, int] = (0, 0)  # IPVS's virtual and real ones
     elsewhere: str = ""  # where Services' rules are, if there are none here
     warnings: tuple[str, ...] = ()
     torn: tuple[str, ...] = ()  # those of the warnings that say what could not be read
+    problems: tuple[Problem, ...] = ()  # addresses that are none, which whoever makes a scenario of it refuses
     shown: tuple[Shown, ...] = field(default=(), repr=False, compare=False)  # the rules themselves
 
     def notes(self) -> Iterator[str]:
-        """What a reader of a scenario made from it wants to know of the rules themselves."""
+        """Yield notes on the rules themselves for the reader of a scenario made from them."""
         back_end = f", {self.backend} back end" if self.backend else ""
         yield f"{self.file} is what {' and '.join(self.formats)} printed{back_end}."
         for table, counts in _by_table(self.rules_by_chain).items():
@@ -60,17 +66,19 @@ class RuleDump:
             yield f"{table}: {sum(counts.values()):,} rules: {listed}"
         if any(self.servers):
             yield "ipvs: {:,} virtual servers with {:,} real servers".format(*self.servers)
-        if self.pod_range:
-            yield f"kube-proxy took {self.pod_range} for the range of Pods"
+        if self.pod_ranges:
+            yield f"kube-proxy took {' and '.join(self.pod_ranges)} for the range of Pods"
+        if self.releases.said:
+            yield f"rules like these are of Kubernetes {self.releases} ({self.releases.said})"
 
 
 def formats_of(text: str) -> tuple[str, ...]:
-    """The tools whose output stands in a text (or in its beginning); none for anything else."""
+    """Return the tools whose output stands in a text (or in its beginning); none for anything else."""
     return tuple(name for name, pattern in _FOUND.items() if pattern.search(text))
 
 
 def read_dump(text: str, file: str, node: str = "") -> RuleDump:
-    """Everything a text shows.
+    """Return everything a text shows.
 
     Parameters
     ----------
@@ -85,6 +93,7 @@ def read_dump(text: str, file: str, node: str = "") -> RuleDump:
     parts = [_READERS[name](text, node) for name in formats]
     findings = merged(part.findings for part in parts)
     warnings = [warning for part in parts for warning in part.warnings]
+    problems = tuple(_impossible(findings.without_impossible(), Source(file, text)))
     if findings.unnumbered:
         warnings.append(f"{findings.unnumbered:,} service ports are left out: no rule shows their number")
     hooks = tuple(hook for part in parts for hook in part.hooks)
@@ -100,17 +109,28 @@ def read_dump(text: str, file: str, node: str = "") -> RuleDump:
         hooks=hooks,
         backend=next((part.backend for part in parts if part.backend), ""),
         scheduler=next((part.scheduler for part in parts if part.scheduler), ""),
-        pod_range=next((part.pod_range for part in parts if part.pod_range), ""),
+        pod_ranges=tuple(dict.fromkeys(cidr for part in parts for cidr in part.pod_ranges)),
+        service_ranges=tuple(dict.fromkeys(cidr for part in parts for cidr in part.service_ranges)),
+        releases=agreed(part.releases for part in parts),
         elsewhere="" if findings.ports else _elsewhere(text),
         servers=next((part.servers for part in parts if any(part.servers)), (0, 0)),
         warnings=tuple(f"{file}: {warning}" for warning in warnings),
         torn=tuple(f"{file}: {warning}" for part in parts for warning in part.torn),
+        problems=problems,
         shown=tuple(shown for part in parts for shown in part.shown),
     )
 
 
+def _impossible(addresses: Iterable[str], source: Source) -> Iterator[Problem]:
+    """A problem for each of some addresses that no rule can have, where the text first has it."""
+    for ip in addresses:
+        at = source.text.find(ip)
+        place = source.place_at(at) if at >= 0 else Place(source.file)
+        yield Problem(place, what=f"{ip[:60]!r} is not an address", text=source.excerpt(place))
+
+
 def merged(findings: Iterator[Findings] | Sequence[Findings], services: Sequence[Service] = ()) -> Findings:
-    """All findings together; what only shows its addresses gets its name from the others, or from ``services``."""
+    """Return all findings together; nameless addresses get names from the others, or from ``services``."""
     named = Findings()
     several = list(findings)
     names: dict[Address, Key] = {}
@@ -126,7 +146,7 @@ def merged(findings: Iterator[Findings] | Sequence[Findings], services: Sequence
 
 
 def gaps(dumps: Sequence[RuleDump]) -> Iterator[str]:
-    """What several dumps of one cluster do not show together, and what would."""
+    """Yield the gaps that several dumps of one cluster leave together, and the commands that fill them."""
     for dump in dumps:
         if dump.elsewhere and not any(other.findings.ports for other in dumps):
             yield f"{dump.file}: no rule of a Service is in it: {dump.elsewhere}"
@@ -137,7 +157,7 @@ def gaps(dumps: Sequence[RuleDump]) -> Iterator[str]:
 
 
 def _elsewhere(text: str) -> str:
-    """Where Services' rules are, as far as a text that has none says."""
+    """Return a hint to the place of Services' rules, as far as a text that has none says."""
     if "KUBE-CLUSTER-IP" in text:
         return "kube-proxy runs in ipvs mode; add what ipvsadm -Ln prints"
     if "jump KUBE-S" in text or '"KUBE-S' in text:
@@ -157,7 +177,8 @@ def _of_tables(tables: Tables, node: str) -> RuleDump:
         rules_by_chain={f"{t} {name}": len(c) for t, here in tables.chains.items() for name, c in here.items()},
         hooks=hooks_in(tables),
         backend=tables.backend,
-        pod_range=chains.pod_range(tables),
+        pod_ranges=chains.pod_ranges(tables),
+        releases=chains.releases_of(tables),
         warnings=(*torn, *_back_end(tables)),
         torn=torn,
         shown=(tables,),
@@ -165,7 +186,7 @@ def _of_tables(tables: Tables, node: str) -> RuleDump:
 
 
 def _cut_off(tables: Tables) -> Iterator[str]:
-    """A table whose rules lead to kube-proxy's chains that are not there is not whole."""
+    """Yield a warning for each table whose rules lead to kube-proxy's chains that are not there."""
     for table, here in tables.chains.items():
         missing = {r.target for rules in here.values() for r in rules if r.target.startswith("KUBE-")} - here.keys()
         if missing:
@@ -207,7 +228,9 @@ def _of_ruleset(ruleset: nft.Ruleset, node: str) -> RuleDump:
         findings=verdicts.services_in(ruleset, node),
         rules_by_chain={f"{t.family} {t.name} {n}": len(c.rules) for t in ruleset.tables for n, c in t.chains.items()},
         hooks=verdicts.hooks_in(ruleset) if mine else (),
-        pod_range=verdicts.pod_range(ruleset),
+        pod_ranges=verdicts.pod_ranges(ruleset),
+        service_ranges=verdicts.service_ranges(ruleset),
+        releases=verdicts.releases_of(ruleset),
         warnings=ruleset.warnings,
         torn=ruleset.warnings,
         shown=(ruleset,),
@@ -225,7 +248,7 @@ _READERS: dict[str, Callable[[str, str], RuleDump]] = {
 
 
 def _by_table(rules_by_chain: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """Rules of each table, chains of a kind together, the largest first."""
+    """Return the rules of each table, chains of a kind together, the largest first."""
     found: dict[str, Counter[str]] = {}
     for name, count in rules_by_chain.items():
         table, _, chain = name.rpartition(" ")

@@ -1,4 +1,4 @@
-"""What rules show of Services: ports, addresses and endpoints, gathered rule by rule and dump by dump.
+"""Rules show Services' ports, addresses and endpoints, gathered rule by rule and dump by dump.
 
 The same Service may be met in several tables, IP families, nodes and formats; everything known about a service port
 comes together here and leaves as Kubernetes objects.
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from kpsim.kube.defaults import CLIENT_IP_TIMEOUT_S
 from kpsim.kube.objects import Endpoint, EndpointSlice, KubeObjects, Pod, Service, ServicePort
 
+MOST_PORT = 65_535
 ENDPOINTS_PER_SLICE = 100  # the EndpointSlice controller's default
 NAMELESS = "unnamed"  # the namespace of Services that rules show the addresses of, and not the name
 
@@ -41,7 +42,7 @@ class PortFindings:
         self.endpoints[canonical(ip), port] = node or self.endpoints.get((canonical(ip), port), "")
 
     def take(self, other: PortFindings) -> None:
-        """What another dump shows of the same service port."""
+        """Add another dump's findings on the same service port."""
         self.port = self.port or other.port
         self.node_port = self.node_port or other.node_port
         self.health_check_node_port = self.health_check_node_port or other.health_check_node_port
@@ -61,8 +62,21 @@ class Findings:
     ports: dict[Key, PortFindings] = field(default_factory=dict)
 
     def at(self, namespace: str, name: str, port_name: str, protocol: str) -> PortFindings:
-        """What is known of a service port, to be added to."""
+        """Return the findings on a service port, to be added to."""
         return self.ports.setdefault((namespace, name, port_name, protocol.upper()), PortFindings())
+
+    def without_impossible(self) -> list[str]:
+        """Leave out every address that is none, endpoints' with them; as they were written."""
+        left_out: dict[str, None] = {}
+        for found in self.ports.values():
+            for listed in (found.cluster_ips, found.external_ips, found.load_balancer_ips):
+                for ip in [ip for ip in listed if ip and not is_ip(ip)]:
+                    del listed[ip]
+                    left_out[ip] = None
+            for ip, port in [at for at in found.endpoints if not is_ip(at[0]) or at[1] > MOST_PORT]:
+                del found.endpoints[ip, port]
+                left_out[ip if not is_ip(ip) else f"{ip}:{port}"] = None
+        return list(left_out)
 
     def take(self, other: Findings, names: Mapping[Address, Key] | None = None) -> None:
         """Everything another dump shows; ``names`` are those of service ports that it only has addresses of."""
@@ -73,12 +87,12 @@ class Findings:
             self.at(*(known or key)).take(found)
 
     def names(self) -> dict[Address, Key]:
-        """The name of each service port by ClusterIP, port and protocol."""
+        """Return the name of each service port by ClusterIP, port and protocol."""
         return {(ip, found.port, key[3]): key for key, found in self.ports.items() for ip in found.cluster_ips}
 
     @staticmethod
     def nameless(key: Key) -> bool:
-        """Whether only addresses are known of a service port."""
+        """Return True if only addresses are known of a service port."""
         return key[0] == NAMELESS
 
     @property
@@ -100,11 +114,19 @@ class Findings:
 
 
 def canonical(ip: str) -> str:
-    """An address as Kubernetes writes it; what is no address stays as it is."""
+    """Return an address as Kubernetes writes it; any other text stays as it is."""
     try:
         return str(ipaddress.ip_address(ip.strip("[]")))
     except ValueError:
         return ip
+
+
+def is_ip(text: str) -> bool:
+    """Whether it is an address of either family."""
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
 
 
 def _service(namespace: str, name: str, ports: list[tuple[Key, PortFindings]]) -> Service:
@@ -114,6 +136,9 @@ def _service(namespace: str, name: str, ports: list[tuple[Key, PortFindings]]) -
         return tuple(dict.fromkeys(value for at in found for value in getattr(at, name)))
 
     cluster_ips, balancers, outside = every("cluster_ips"), every("load_balancer_ips"), every("external_ips")
+    families = tuple(
+        dict.fromkeys("IPv6" if ":" in ip else "IPv4" for ip in sorted(cluster_ips, key=lambda ip: ":" in ip))
+    )
     node_ports = [at.node_port for at in found]
     health = max(at.health_check_node_port for at in found)
     kind = "LoadBalancer" if balancers or health else "NodePort" if any(node_ports) else "ClusterIP"
@@ -137,6 +162,8 @@ def _service(namespace: str, name: str, ports: list[tuple[Key, PortFindings]]) -
         external_traffic_policy="Local" if local else "Cluster",
         allocate_load_balancer_node_ports=kind != "LoadBalancer" or all(node_ports),
         health_check_node_port=health if local else 0,
+        ip_families=families or ("IPv4",),
+        ip_family_policy="PreferDualStack" if len(families) > 1 else "",
     )  # fmt: skip
 
 
@@ -147,7 +174,7 @@ def _target(found: PortFindings) -> int:
 def _slices(
     namespace: str, name: str, ports: list[tuple[Key, PortFindings]], pods: Mapping[str, Pod]
 ) -> Iterator[EndpointSlice]:
-    """One set of slices for each address family and each set of target ports, as the controller makes them."""
+    """Yield one set of slices for each address family and each set of target ports, as the controller makes them."""
     targets: dict[tuple[str, int], list[tuple[str, int, str]]] = {}  # (ip, how many-th target of its port) -> ports
     nodes: dict[str, str] = {}
     for key, found in ports:

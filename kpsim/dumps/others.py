@@ -1,4 +1,4 @@
-"""Texts that people give for rules or objects and that are neither: what each is, and what to give instead."""
+"""Texts that people give for rules or objects and that are neither have a name here, and a hint to the right one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RULES = "iptables-save, nft list ruleset or ipvsadm -Ln"
 
 @dataclass(frozen=True, slots=True)
 class OtherKind:
-    """A kind of text that kpsim takes nothing from: how to tell it, its name, and what to give instead."""
+    """A kind of text that kpsim takes nothing from: its marks, its name, and a hint to give another."""
 
     pattern: re.Pattern[str]
     name: str
@@ -22,14 +22,16 @@ def _kind(pattern: str, name: str, instead: str) -> OtherKind:
     return OtherKind(re.compile(pattern, re.MULTILINE), name, instead)
 
 
-_KLOG = r"^(?:\S+ std(?:out|err) [FP] |\[pod/\S+\] )?[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ "
+_JOURNAL = r"[A-Z][a-z]{2} +\d+ [\d:]{8} \S{1,200} \S{1,200}: "
+_KLOG = rf"^(?:\S+ std(?:out|err) [FP] |\[pod/\S+\] |{_JOURNAL})?[IWEF]\d{{4}} \d\d:\d\d:\d\d\.\d+ +\d+ "
 _OBJECTS = f"give the objects: {OBJECTS}"
+LOG = _kind(
+    rf"{_KLOG}(?:proxier\w*\.go|.*(?:[Pp]roxier|SyncProxyRules|Using \w+ [Pp]rox|[Ss]yncing \w+ rules))",
+    "a log of kube-proxy",
+    f"give the rules that it wrote: {RULES}; or the objects: {OBJECTS}; a log beside them says the mode",
+)
 KINDS = (
-    _kind(
-        rf"{_KLOG}(?:proxier\w*\.go|.*(?:[Pp]roxier|SyncProxyRules|Using \w+ [Pp]rox|[Ss]yncing \w+ rules))",
-        "a log of kube-proxy",
-        f"give the rules that it wrote: {RULES}; or the objects: {OBJECTS}",
-    ),
+    LOG,
     _kind(rf"{_KLOG}\S+\.go:\d+\] |^\{{\"ts\":", "a log of a Kubernetes component", _OBJECTS),
     _kind(
         r"^(?:# (?:HELP|TYPE) )?kubeproxy_\w+[ {]",

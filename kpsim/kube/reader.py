@@ -11,9 +11,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kpsim.documents import Document, Key, dotted, load
-from kpsim.errors import Problem
+from kpsim.documents import Document, Key, dotted
+from kpsim.errors import InputError, Problem
 from kpsim.kube import decode as decoding
+from kpsim.kube.components.commands import Command, commands_in
+from kpsim.kube.components.configurations import (
+    CLUSTER_CONFIGURATION,
+    PROXY_CONFIGURATION,
+    commands_of,
+    documents_in,
+)
 from kpsim.kube.fields import Fault, Fields
 from kpsim.kube.objects import EndpointSlice, KubeObjects, Node, Pod, Service, Workload
 from kpsim.kube.server import ApiServer
@@ -22,13 +29,12 @@ from kpsim.kube.service.notices import service_notices
 from kpsim.kube.validation import all_faults, alone_faults, as_written, held, unknown_faults
 from kpsim.units import Version
 
-PROXY_CONFIGURATION = "KubeProxyConfiguration"
 LARGE_YAML = 5_000_000  # characters from which the slow reading of YAML is worth a word
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Which part of which document an object came from."""
+    """An object comes from this part of this document."""
 
     document: Document
     key: Key = ()
@@ -41,7 +47,7 @@ class Origin:
 
 @dataclass(slots=True)
 class Reading:
-    """Objects in the making: what was read so far, where each Service came from, what was wrong."""
+    """Objects in the making: those read so far, the places of Services, and all problems."""
 
     services: list[Service] = field(default_factory=list)
     origins: list[Origin] = field(default_factory=list)
@@ -56,6 +62,7 @@ class Reading:
     nodes: list[Node] = field(default_factory=list)
     proxy: dict[str, object] | None = None
     proxy_origin: Origin | None = None
+    commands: list[Command] = field(default_factory=list)  # of Kubernetes' own components
     ignored: Counter[str] = field(default_factory=Counter)
     warnings: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -86,10 +93,12 @@ class Reading:
         elif kind == "Pod":
             self.pods.append(decoding.pod(fields))
             fields.faults += () if fields.faults else pod_address_faults(fields.raw)
+            self.commands += commands_in(fields.raw)
         elif kind in decoding.WORKLOAD_KINDS:
             made = decoding.workload(fields, kind)
             self.workloads[kind, made.namespace, made.name] = made
             self.owners[kind, made.namespace, made.name] = decoding.owner(fields)
+            self.commands += commands_in(fields.raw)
         elif kind == "EndpointSlice":
             self.slices.append(decoding.endpoint_slice(fields))
             fields.faults += () if fields.faults else slice_faults_as_read(fields.raw)
@@ -99,12 +108,10 @@ class Reading:
         elif kind == "Node":
             self.nodes.append(decoding.node(fields))
             fields.faults += () if fields.faults else node_faults_as_read(fields.raw)
-        elif kind == PROXY_CONFIGURATION:
-            self.proxy, self.proxy_origin = dict(fields.raw), origin
-        elif kind == "ConfigMap" and PROXY_CONFIGURATION in str(fields.part("data").raw.get("config.conf")):
-            self._take_config_map(origin, fields.part("data").text("config.conf"))
+            self.commands += commands_in(fields.raw)
         elif kind:
-            self.ignored[kind] += 1
+            if not self._take_configuration(origin, fields, kind):
+                self.ignored[kind] += 1
         elif fields.raw:
             self.problems.append(origin.problem(Fault((), "is not a Kubernetes object: it has no kind")))
 
@@ -120,11 +127,35 @@ class Reading:
         self.written.append(fields)
         self.made.append(held(fields.raw))
 
-    def _take_config_map(self, origin: Origin, text: str) -> None:
-        """kube-proxy's ConfigMap holds its configuration as text in a text."""
-        document = load(text, f"{origin.document.file} (config.conf)")[0]
-        if isinstance(document.data, dict) and document.data.get("kind") == PROXY_CONFIGURATION:
-            self.proxy, self.proxy_origin = dict(document.data), Origin(document)
+    def _take_configuration(self, origin: Origin, fields: Fields, kind: str) -> bool:
+        """Take what says how the cluster is set up, and return whether the object was of such a kind."""
+        if kind == PROXY_CONFIGURATION:
+            self.proxy, self.proxy_origin = dict(fields.raw), origin
+        elif kind == CLUSTER_CONFIGURATION:
+            self.commands += commands_of(fields.raw, f"{kind} of {origin.document.file}")
+        elif kind == "ServiceCIDR":
+            cidrs = ",".join(fields.part("spec").texts("cidrs"))
+            self.commands.append(Command(kind, (("service-cluster-ip-range", cidrs),), "", f"the {kind} objects"))
+        else:
+            return kind == "ConfigMap" and self._take_config_map(origin, fields)
+        return True
+
+    def _take_config_map(self, origin: Origin, fields: Fields) -> bool:
+        """Take the configurations that a ConfigMap holds as text, and return whether it held any."""
+        data, name = fields.raw.get("data"), fields.part("metadata").text("name")
+        try:
+            found = list(documents_in(data, origin.document.file)) if isinstance(data, dict) else []
+        except InputError as error:
+            self.problems += error.problems
+            return True
+        for document in found:
+            made = document.data
+            assert isinstance(made, dict)
+            if made.get("kind") == PROXY_CONFIGURATION:
+                self.proxy, self.proxy_origin = dict(made), Origin(document)
+            else:
+                self.commands += commands_of(made, f"ConfigMap {name}")
+        return bool(found)
 
     def check(self, api: ApiServer) -> list[Problem]:
         """Problems of all Services, each by itself and together, as this API server has them."""
@@ -192,7 +223,7 @@ def _items(fields: Fields) -> list[object]:
 
 
 def _with_kind(item: object, kind: str) -> object:
-    """An item of a ``ServiceList``: ``kubectl get --raw`` leaves out the kind of the items."""
+    """Return an item of a ``ServiceList``: ``kubectl get --raw`` leaves out the kind of the items."""
     if kind and isinstance(item, dict) and "kind" not in item:
         return {**item, "kind": kind}
     return item

@@ -1,4 +1,4 @@
-"""Typed objects written back as Kubernetes objects: what a reader of :mod:`kpsim.kube` gives, this undoes."""
+"""Typed objects are written back as Kubernetes objects, the inverse of reading them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _API = {"ReplicationController": "v1", "Job": "batch/v1"}
 
 
 def documents_of(objects: KubeObjects) -> Iterator[Document]:
-    """Every object as a mapping in Kubernetes' own words, in the order it was read."""
+    """Yield every object as a mapping in Kubernetes' own words, in the order it was read."""
     yield from map(_service, objects.services)
     yield from map(_workload, objects.workloads)
     yield from map(_pod, objects.pods)
@@ -151,5 +151,7 @@ def _node(node: Node) -> Document:
         capacity={"cpu": str(node.cores)} if node.cores else None,
         allocatable={"cpu": f"{node.cpu_milli}m"} if node.cpu_milli != 1000 * node.cores else None,
         conditions=None if node.ready else [{"type": "Ready", "status": "False"}],
+        nodeInfo={"kubeletVersion": node.version} if node.version else None,
     )
-    return {**made, "metadata": {"name": node.name, **labels}, **_given(status=status)}
+    spec = _given(podCIDRs=list(node.pod_cidrs))
+    return {**made, "metadata": {"name": node.name, **labels}, **_given(spec=spec, status=status)}

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from kpsim.documents import Document, decode, load
 from kpsim.dumps.detection import FORMATS, RuleDump, formats_of, read_dump
-from kpsim.dumps.others import LISTED_BY_NAME, OBJECTS, OtherKind, other_kind
+from kpsim.dumps.evidence.logs import mode_of_log, version_of_log
+from kpsim.dumps.others import LISTED_BY_NAME, LOG, OBJECTS, OtherKind, other_kind
 from kpsim.errors import InputError, Place, Problem, did_you_mean, nearest
-from kpsim.kube.reader import PROXY_CONFIGURATION
+from kpsim.kube.components.configurations import PROXY_CONFIGURATION
 from kpsim.scenario.schema import API_VERSION
 
 LOOKED_AT_BYTES = 1 << 16  # from its beginning: no tool prints more before it says what it prints
@@ -64,6 +65,15 @@ class OtherFile:
     problems: tuple[Problem, ...] = ()
     kind: str = ""
     beside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile(OtherFile):
+    """A log of kube-proxy, of which its start is taken: the mode, the words that name it, and the release."""
+
+    mode: str = ""
+    said: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +134,7 @@ class Look:
     def left_out(self) -> Iterator[str]:
         """A warning about files of folders that nothing is taken from."""
         beside = [file for file in self.files if isinstance(file, OtherFile) and file.beside]
+        beside = [file for file in beside if not (isinstance(file, LogFile) and file.mode)]
         if beside:
             kinds = Counter(file.kind or "of no kind that kpsim knows" for file in beside)
             said = "; ".join(f"{kind} ({count:,})" for kind, count in kinds.most_common())
@@ -160,6 +171,10 @@ def _files(path: Path) -> Iterator[File]:
         if path.is_dir():
             yield from _folder(path)
             return
+        if path.exists() and not path.is_file():  # a pipe may never end, and a device gives anything for ever
+            what, mend = "is a pipe or a device, and only files are read", "write what it gives into a file"
+            yield OtherFile(path, (Problem(Place(str(path)), what=what, mend=mend),))
+            return
         raw = path.read_bytes()
     except OSError as error:
         yield OtherFile(path, (Problem(Place(str(path)), what=_why(error), mend=_near(path)),))
@@ -176,11 +191,11 @@ def _file(path: Path, raw: bytes) -> File:
         if formats_of(head):
             return _rules(path, raw, head, path.name)
         if kind := other_kind(head, begins=True):
-            return _other(path, kind)
+            return _other(path, kind, raw)
         documents = load(decode(raw, str(path)), str(path))
     except InputError as error:
         if kind := other_kind(head):
-            return _other(path, kind)
+            return _other(path, kind, raw)
         if path.name.endswith(SUFFIXES):
             return OtherFile(path, error.problems)
         return OtherFile(path, tuple(replace(at, mend=at.mend or EXPECTED) for at in error.problems[:1]))
@@ -194,7 +209,7 @@ def _file(path: Path, raw: bytes) -> File:
             path, documents
         )
     if kind := other_kind(head):
-        return _other(path, kind)
+        return _other(path, kind, raw)
     mend = EXAMPLE if isinstance(documents[0].data, dict) else f"{EXAMPLE}; {EXPECTED}"
     what = "is neither a scenario nor Kubernetes objects: it has no kind"
     return OtherFile(path, (documents[0].problem((), what, mend),))
@@ -202,12 +217,16 @@ def _file(path: Path, raw: bytes) -> File:
 
 def _rules(path: Path, raw: bytes, head: str, label: str) -> File:
     if LISTED_BY_NAME.pattern.search(head):
-        return _other(path, LISTED_BY_NAME)
+        return _other(path, LISTED_BY_NAME, raw)
     return RulesFile(path, read_dump(decode(raw, str(path)), label, name_of(path)))
 
 
-def _other(path: Path, kind: OtherKind, *, beside: bool = False) -> OtherFile:
-    return OtherFile(path, (Problem(Place(str(path)), what=f"is {kind.name}", mend=kind.instead),), kind.name, beside)
+def _other(path: Path, kind: OtherKind, raw: bytes, *, beside: bool = False) -> OtherFile:
+    problems = (Problem(Place(str(path)), what=f"is {kind.name}", mend=kind.instead),)
+    if kind is not LOG:
+        return OtherFile(path, problems, kind.name, beside)
+    text = decode(raw, str(path))
+    return LogFile(path, problems, kind.name, beside, *mode_of_log(text), version_of_log(text))
 
 
 def _folder(folder: Path) -> Iterator[File]:
@@ -245,12 +264,13 @@ def _beside(path: Path, folder: Path) -> File:
                 return _rules(path, raw + stream.read(), head, str(path.relative_to(folder)))
             if path.name.endswith(SUFFIXES):
                 return ObjectsFile(path, load(decode(raw + stream.read(), str(path)), str(path)))
+            if kind := other_kind(head):
+                return _other(path, kind, raw + (stream.read() if kind is LOG else b""), beside=True)
     except OSError as error:
         return OtherFile(path, (Problem(Place(str(path)), what=_why(error)),))
     except InputError as error:
         return OtherFile(path, error.problems)
-    kind = other_kind(head)
-    return _other(path, kind, beside=True) if kind else OtherFile(path, beside=True)
+    return OtherFile(path, beside=True)
 
 
 def _head(raw: bytes) -> str:

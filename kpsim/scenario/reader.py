@@ -15,12 +15,13 @@ from kpsim.scenario.build import build
 from kpsim.scenario.kinds import Look, OtherFile, ScenarioFile, identify, name_of
 from kpsim.scenario.model import Scenario, Sweep
 from kpsim.scenario.schema import API_VERSION
-from kpsim.scenario.sections.imports import add_rules, proxy_section, take, take_shown
+from kpsim.scenario.sections.imports import add_rules, signs_of, take, take_shown
 from kpsim.scenario.sections.modes import built_modes, usual_modes
 from kpsim.scenario.sections.ranges import expand
 from kpsim.scenario.tree import Tree
 from kpsim.units import Version
 
+VERSION = ("spec", "kubernetes", "version")
 DEFAULT_TRAFFIC = {"connectionsPerSecondPerNode": 100}
 DEFAULT_CHURN = {"podReplacementsPerSecond": 0.1}
 DEFAULT_RUN = {"duration": "60s", "warmup": "10s", "engine": "auto"}
@@ -122,10 +123,8 @@ def _around(
         what = "holds no Service, Pod, EndpointSlice, workload or Node"
         said = "\n    ".join(gaps(dumps))
         raise InputError([Problem(Place(str(path)), what=what, mend=said or OBJECTS) for path in paths])
-    mode = str(proxy_section(dumps).get("mode", ""))
-    compared = usual_modes(_version_among(overrides))
+    mode = signs_of(reading, dumps).mode(built_modes())
     spec: dict[str, object] = {
-        "compare": {"modes": [name for name in dict.fromkeys((mode, *compared)) if name in built_modes()]},
         "traffic": dict(DEFAULT_TRAFFIC),
         "changes": {"churn": dict(DEFAULT_CHURN)},
         "run": dict(DEFAULT_RUN),
@@ -133,6 +132,9 @@ def _around(
     _drop_unbuilt_mode(reading)
     tree = Tree(str(paths[0]), {"apiVersion": API_VERSION, "kind": "Scenario", "spec": spec})
     take_shown(tree, reading, dumps, nodes_known=nodes_known)
+    compared = usual_modes(_version_among([("kubernetes.version", str(tree.at(VERSION) or "")), *overrides]))
+    names = dict.fromkeys((mode.value if mode else "", *compared))
+    spec["compare"] = {"modes": [name for name in names if name in built_modes()]}
     tree.override(overrides)
     return build(tree, None, reading, paths[0].parent, name_of(paths[0]))
 

@@ -122,7 +122,7 @@ def test_a_folder_is_read_with_its_subfolders_and_says_what_it_left_out(tmp_path
         {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"clusterIP": "10.96.0.8", "ports": [{"port": 1}]}}
     ]}))  # fmt: skip
     (tmp_path / "nodes.yaml").write_text("apiVersion: v1\nkind: Node\nmetadata: {name: n1}\n")
-    (tmp_path / "shop" / "web-0" / "logs.txt").write_text(LOG)
+    (tmp_path / "shop" / "web-0" / "logs.txt").write_text(LOG.splitlines()[1])
     (tmp_path / "notes").write_text("ask them about this\n")
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "x.yaml").write_text("}{")
@@ -156,5 +156,5 @@ def test_files_that_show_one_cluster_are_one_and_a_scenario_is_not_among_them(tm
     (tmp_path / "b.yaml").write_text(SERVICE.replace("name: a", "name: b").replace("0.9", "0.10"))
     assert [s.name for s in read(identify([tmp_path / "a.yaml", tmp_path / "b.yaml"])).objects.services] == ["a", "b"]
     (tmp_path / "s.yaml").write_text(SCENARIO)
-    with pytest.raises(InputError, match=r"s\.yaml:1:1: is a scenario, not what a cluster gives"):
+    with pytest.raises(InputError, match=r"s\.yaml:1:1: is a scenario, not an object of a cluster"):
         read(identify([tmp_path / "a.yaml", tmp_path / "s.yaml"]))

@@ -20,12 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from kpsim.cluster.params import EndpointCount, ServiceGroup
 from kpsim.documents import Key
+from kpsim.errors import GuardError
 from kpsim.scenario.complaints import Complaints
 from kpsim.scenario.schema import Preset
 
+MOST_GROUPS = 100_000
 NODES_PER_NAMESPACE = 100
 PODS_PER_NODE = 30
 BIG, MEDIUM, SMALL = 250, 30, 5  # Pods of a Deployment
@@ -43,7 +46,10 @@ def preset_groups(part: Preset, nodes: int, key: Key, complaints: Complaints) ->
         if getattr(part, name) is not None and name not in preset.sized_by:
             what = f"the preset {part.preset} is not sized by {name}"
             complaints.problem((*key, name), what, f"it takes {' or '.join(preset.sized_by)}", on_key=True)
-    return list(preset.groups(part, part.nodes or nodes))
+    groups = list(islice(preset.groups(part, part.nodes or nodes), MOST_GROUPS + 1))
+    if len(groups) > MOST_GROUPS:
+        raise GuardError(f"the preset {part.preset} stands for more than {MOST_GROUPS:,} groups of Services")
+    return groups
 
 
 def _group(name: str, count: int, endpoints: int, namespace: str, *, headless: bool = False, ports: int = 1) -> Groups:
