@@ -103,7 +103,8 @@ def _service(cluster: Cluster, event: Event) -> int:
     name = event.service_named()
     if not name:
         return -1
-    row = cluster.names.index(name)
+    parts = cluster.rows_of(name)
+    row = max(parts, key=lambda at: len(cluster.endpoints(at))) if parts else cluster.names.index(name)
     if row is None or not len(cluster.endpoints(row)):
         raise InputError(f"spec.changes.events: there are no Pods behind a Service called {name}")
     return row

@@ -41,7 +41,7 @@ def _identity(fields: Fields) -> tuple[str, str]:
             name = generated.rstrip("-")
         else:
             what = "Required value: name or generateName is required"
-            fields.faults.append(Fault((*metadata.key, "name"), what))
+            fields.faults.append(Fault((*metadata.key, "name"), what, kind="FieldValueRequired"))
     return metadata.text("namespace") or "default", name
 
 
@@ -109,8 +109,6 @@ def _ip_families(spec: Fields) -> tuple[str, ...]:
 
 def _service_port(port: Fields) -> ServicePort:
     target = port.raw.get("targetPort")
-    if isinstance(target, str) and re.fullmatch(r"\d{1,5}", target):
-        target = int(target)  # IntOrString: a digit string is a number to kubectl too
     if target is None or isinstance(target, bool) or not isinstance(target, int | str):
         target = port.number("targetPort")
     return ServicePort(
@@ -161,10 +159,20 @@ def workload(fields: Fields, kind: str) -> Workload:
     replicas = None if kind == "DaemonSet" else spec.number(wanted, 1)
     if replicas is not None and replicas < 0:
         what = f"Invalid value: {replicas}: must be greater than or equal to 0"
-        fields.faults.append(Fault((*spec.key, wanted), what))
+        fields.faults.append(Fault((*spec.key, wanted), what, kind="FieldValueInvalid"))
     labels = template.part("metadata").labels("labels")
     ports = _container_ports(template.part("spec"))
-    return Workload(kind, namespace, name, replicas, labels, ports, spec.text("serviceName"))
+    return Workload(
+        kind,
+        namespace,
+        name,
+        replicas,
+        labels,
+        ports,
+        spec.text("serviceName"),
+        spec.part("ordinals").number("start") if kind == "StatefulSet" else 0,
+        kind == "Job" and spec.text("completionMode") == "Indexed",
+    )
 
 
 def owner(fields: Fields) -> tuple[str, str]:

@@ -92,6 +92,10 @@ def _workload(made: Workload) -> Document:
     )
     if made.service_name:
         spec["serviceName"] = made.service_name
+    if made.first_ordinal:
+        spec["ordinals"] = {"start": made.first_ordinal}
+    if made.indexed:
+        spec["completionMode"] = "Indexed"
     if made.replicas is not None:
         spec["parallelism" if made.kind == "Job" else "replicas"] = made.replicas
     return _object(_API.get(made.kind, "apps/v1"), made.kind, made.namespace, made.name, spec=spec)

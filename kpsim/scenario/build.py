@@ -10,7 +10,7 @@ from kpsim.documents import Document, Key
 from kpsim.errors import did_you_mean
 from kpsim.history.events import Setting
 from kpsim.kube.reader import Reading
-from kpsim.kube.validation import ApiServer
+from kpsim.kube.server import ApiServer
 from kpsim.profiles.costs import profile_names
 from kpsim.scenario.complaints import Complaints
 from kpsim.scenario.keys.reading import Reader
@@ -97,6 +97,7 @@ def _assemble(
     objects = reading.objects()
     cluster = cluster_params(spec.cluster, objects, imported, complaints)
     if cluster is None:
+        complaints.problems += reading.check_alone(version)
         return None
     families = ("IPv4", "IPv6") if cluster.dual_stack else ("IPv4",)
     api = ApiServer(cluster.service_cluster_ip_range, cluster.service_node_port_range, families, version)

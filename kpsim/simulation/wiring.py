@@ -70,6 +70,7 @@ def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
         params.service_node_port_range,
         params.nodes,
         dual_stack=params.dual_stack,
+        version=scenario.kubernetes_version,
     )
     created = round(scenario.churn.services_created_per_s * scenario.run.duration_s)
     cluster = grow(params, scenario.groups, resolved, created, scenario.run.seed)

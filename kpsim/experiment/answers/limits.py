@@ -80,7 +80,7 @@ def _thresholds(table: _Table) -> Iterator[Limit]:
     rows = [
         ("nodes", "nodes", cluster.nodes, "nodes"),
         ("namespaces", "namespaces", len(census.services_in), "namespaces"),
-        ("Services", "services", cluster.initial, "Services"),
+        ("Services", "services", cluster.service_count, "Services"),
         ("Services in a namespace", "services_per_namespace", max(census.services_in.values(), default=0), "Services"),
         ("endpoints of a Service", "endpoints_per_service", int(census.endpoints.max(initial=0)), "endpoints"),
         ("Pods behind Services", "pods", cluster.pods, "Pods"),
