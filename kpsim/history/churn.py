@@ -20,7 +20,7 @@ from kpsim.units import I64, to_ns
 
 @dataclass(frozen=True, slots=True)
 class PodLags:
-    """How long a Pod takes: deletion to its process gone, creation to its address, address to ready."""
+    """A Pod takes these times: deletion to its process gone, creation to its address, address to ready."""
 
     shutdown: Lag
     address: Lag
@@ -89,7 +89,7 @@ def draw_changes(
 
 
 def _previous_holder(slot: I64, new_pod: I64) -> I64:
-    """Who held each slot before, (n,): the Pod of time zero, or the replacement before this one."""
+    """Return the Pod that held each slot before, (n,): the Pod of time zero, or the replacement before this one."""
     order = np.argsort(slot, kind="stable")
     sorted_slot = slot[order]
     previous = slot.copy()

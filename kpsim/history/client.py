@@ -1,4 +1,4 @@
-"""What a controller's API calls and its informer take."""
+"""A controller's client spends time on API calls, and its informer on news."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ LONGER_GRACE_SINCE = (1, 32)
 
 @dataclass(frozen=True, slots=True)
 class NodeTimings:
-    """What the node lifecycle controller goes by; times in ns."""
+    """The node lifecycle controller goes by these numbers; times in ns."""
 
     renewal_ns: int
     monitor_ns: int
@@ -79,7 +79,7 @@ class _Lost:
 
 
 class Nodes:
-    """Which nodes are there to take Pods, and what becomes of the others."""
+    """Nodes take Pods, or are cordoned, drained or lost."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What happens in a run: churn and the scenario's events together, played out before any engine starts.
+"""A run's churn and the scenario's events are played together, before any engine starts.
 
 Pods that events have to do with are left out of the random churn, so that the two never meet.  A Pod belongs to the
 workload of the first event that names one of its Services, else of the first Service that selects it.
@@ -34,7 +34,7 @@ from kpsim.units import I64, Version, to_ns
 
 @dataclass(frozen=True, slots=True)
 class HistorySettings:
-    """What is known about kubelets and controllers in one Kubernetes version, and their clients' token buckets."""
+    """Timings of kubelets and controllers in one Kubernetes version, and their clients' token buckets."""
 
     pods: PodTimings
     nodes: NodeTimings

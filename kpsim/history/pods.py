@@ -28,7 +28,7 @@ from kpsim.units import to_ns
 
 @dataclass(frozen=True, slots=True)
 class PodTimings:
-    """What a kubelet and a scheduler take for a Pod; times in ns."""
+    """A kubelet and a scheduler take these times for a Pod; times in ns."""
 
     lags: PodLags
     scheduling: Lag

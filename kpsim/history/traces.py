@@ -1,4 +1,4 @@
-"""What came of each event of a scenario: the Pods it took away, when, and how the others stood."""
+"""Each event of a scenario leaves a trace: the Pods it took away, the times, and the state of the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kpsim.units import I64
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How the Pods concerned stood after each change of an event's course, (t,) each; times since the run began."""
+    """Counts of an event's Pods by state after each change of its course, (t,) each; times since the run began."""
 
     time_ns: I64
     old_ready: I64  # there when the event began
@@ -55,7 +55,7 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class EventTrace:
-    """What came of one event: outages of Pods, readiness taken from Pods (r,), and its course."""
+    """One event leaves outages of Pods, readiness taken from Pods (r,), and its course."""
 
     event: Event
     outages: Spells  # of Pods; each Pod at most once

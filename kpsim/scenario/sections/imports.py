@@ -1,4 +1,4 @@
-"""What a scenario is given of a real cluster: its objects, and the rules of its nodes.
+"""A scenario takes a real cluster's objects and the rules of its nodes.
 
 Objects say more than rules do: rules add the Services and endpoints that no object was read of, and where nothing else
 says it, kube-proxy's mode.
