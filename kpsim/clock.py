@@ -25,7 +25,7 @@ class Rank(IntEnum):
 
 
 def at(env: simpy.Environment, time_ns: int, rank: Rank) -> simpy.Event:
-    """An event that happens at ``time_ns`` [ns], not before now, in the order of ``rank``."""
+    """Return an event that happens at ``time_ns`` [ns], not before now, in the order of ``rank``."""
     event = simpy.Event(env)
     event._ok = True  # noqa: SLF001 - what simpy.Timeout does; SimPy has no public way to give a priority
     event._value = None  # noqa: SLF001

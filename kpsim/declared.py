@@ -1,4 +1,4 @@
-"""What a key of a scenario is, said once: beside the field that holds it.
+"""A key of a scenario is declared once: beside the field that holds it.
 
 A parameter class is a dataclass whose fields are ``Annotated[type, Declared(text)]``.  The field's name gives the key
 (``packet_interval_s`` is ``packetInterval``, a duration), its type what may stand there, its default what is taken
@@ -17,7 +17,7 @@ SPREAD = "spread"  # as a key: the fields of the value stand beside the others, 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a value is written where its type alone does not say it.
+    """A form says how a value is written where its type alone does not.
 
     ``on`` is the type that is read first; ``read`` makes the value of it and raises :class:`~kpsim.units.UnitError`;
     ``write`` undoes that, and returns ``None`` for what is left out (or, of a dataclass, written as a mapping).
@@ -39,7 +39,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What a field means, and what its type, name and default do not say about its key.
+    """A field is declared by its meaning and by all that its type, name and default do not say about its key.
 
     A number is at least 0 unless it says otherwise; of a list, ``at_least`` is the number of items.
     """

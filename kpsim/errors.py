@@ -92,7 +92,7 @@ class Problem:
 
 
 class InputError(KpsimError):
-    """Everything that is wrong with what the user gave, in one pass, sorted by place."""
+    """All faults in the user's input, found in one pass, sorted by place."""
 
     exit_code = 3
 
@@ -116,6 +116,6 @@ class GuardError(KpsimError):
 
 
 class MissingExtra(KpsimError):
-    """An optional dependency is needed and not installed; the message says what to install."""
+    """An optional dependency is needed and not installed; the message names it."""
 
     exit_code = 2

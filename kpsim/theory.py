@@ -36,7 +36,7 @@ from dataclasses import dataclass
 
 
 def utilisation(lam: float, es: float, c: int = 1) -> float:
-    """The share of time a server is busy, ρ = λ E[S] / c, while ρ < 1 [1]_.
+    """Return the share of time a server is busy, ρ = λ E[S] / c, while ρ < 1 [1]_.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def md1_mean_wait(lam: float, es: float) -> float:
 
 
 def mm1_sojourn_quantile(lam: float, es: float, q: float) -> float:
-    """The time in system, wait and service, that a share ``q`` of M/M/1's customers does not exceed [s].
+    """Return the time in system, wait and service, that a share ``q`` of M/M/1's customers does not exceed [s].
 
     The sojourn is exponential with rate ``1/E[S] - λ`` when served in order of arrival ([1]_ section 5.8), so the
     quantile is ``-E[S] ln(1 - q) / (1 - ρ)``; infinite where ρ >= 1.
@@ -91,7 +91,7 @@ def mm1_sojourn_quantile(lam: float, es: float, q: float) -> float:
 
 
 def erlang_c(lam: float, es: float, c: int) -> float:
-    """The share of customers that must wait in M/M/c; 1 where ρ >= 1.
+    """Return the share of customers that must wait in M/M/c; 1 where ρ >= 1.
 
     Erlang's C formula ([1]_ section 3.5, [2]_ chapter 14), by way of the recursion for Erlang's B, which stays exact
     for many servers where factorials overflow: ``B(0) = 1``, ``B(k) = a B(k-1) / (k + a B(k-1))``,
@@ -156,7 +156,7 @@ def runner_mean_latency(lam: float, m: float, d: float) -> float:
 
 
 def runner_latency_quantile(lam: float, m: float, d: float, q: float) -> float:
-    """The latency from change to rules in force that a share ``q`` of the changes does not exceed [s].
+    """Return the latency from change to rules in force that a share ``q`` of the changes does not exceed [s].
 
     A change finds the loop idle with probability ``p0 = exp(-λ b) / (λ b + exp(-λ b))`` and then waits for nothing;
     otherwise its wait is uniform over ``(0, b)``.

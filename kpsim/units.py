@@ -44,7 +44,7 @@ _COUNT = re.compile(r"([+-]?)(\d[\d_]{0,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE]([+
 
 
 class UnitError(ValueError):
-    """A quantity that cannot be read: what is wrong with it, and how to mend it."""
+    """A quantity that cannot be read: the fault, and its mend."""
 
     def __init__(self, what: str, mend: str = "") -> None:
         super().__init__(what)
@@ -78,7 +78,7 @@ def parse_duration(text: object) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest usual writing of a duration [s] that :func:`parse_duration` reads back to the same number."""
+    """Return the shortest usual writing of a duration [s] that :func:`parse_duration` reads back to the same number."""
     exact = Decimal(repr(float(seconds)))
     if exact >= 60 and exact == exact.to_integral_value():
         hours, rest = divmod(int(exact), 3600)
@@ -93,7 +93,7 @@ def format_duration(seconds: float) -> str:
 
 
 def parse_number(text: object) -> float:
-    """A plain quantity without a unit: ``12``, ``0.5``, ``"10k"``, ``"1e6"``.
+    """Return a plain quantity without a unit: ``12``, ``0.5``, ``"10k"``, ``"1e6"``.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def parse_count(text: object) -> int:
 
 
 def format_count(count: int) -> str:
-    """A count the way :func:`parse_count` reads it, short where that loses nothing: 10000000 is ``10M``."""
+    """Return a count the way :func:`parse_count` reads it, short where that loses nothing: 10000000 is ``10M``."""
     for suffix in ("T", "G", "M", "k"):
         size = _MULTIPLES[suffix]
         if abs(count) >= size and count % size == 0:
@@ -146,7 +146,7 @@ def format_count(count: int) -> str:
 
 
 def parse_percentage(text: object) -> float:
-    """A share as a fraction of one: ``"25%"`` is 0.25.
+    """Return a share as a fraction of one: ``"25%"`` is 0.25.
 
     Raises
     ------

@@ -56,7 +56,7 @@ class Source:
         return Place(self.file, line, offset - self._lines()[line - 1] + 1)
 
     def at(self, place: Place) -> str:
-        """The character at a place; "" beyond the end of the text."""
+        """Return the character at a place; "" beyond the end of the text."""
         starts = self._lines()
         if not 0 < place.line <= len(starts):
             return ""
@@ -64,7 +64,7 @@ class Source:
         return self.text[offset : offset + 1]
 
     def excerpt(self, place: Place) -> str:
-        """The line of ``place``, safe to print; "" if it is too long to show."""
+        """Return the line of ``place``, safe to print; "" if it is too long to show."""
         starts = self._lines()
         if not 0 < place.line <= len(starts):
             return ""
@@ -193,7 +193,7 @@ def _shown(text: str) -> str:
 
 
 def _step(node: yaml.Node, part: str | int, source: Source) -> tuple[yaml.Node, yaml.Node] | None:
-    """The node under one part of a key, and the node of the key itself."""
+    """Return the node under one part of a key, and the node of the key itself."""
     if isinstance(node, yaml.MappingNode):
         if id(node) not in source.inside:
             pairs = (at for at in reversed(node.value) if isinstance(at[0], yaml.ScalarNode))
@@ -205,7 +205,7 @@ def _step(node: yaml.Node, part: str | int, source: Source) -> tuple[yaml.Node, 
 
 
 def place_of(node: yaml.Node, key: Key, source: Source, *, on_key: bool) -> Place:
-    """Where the value under ``key`` (or the key itself) stands; the nearest part above it if it is not there."""
+    """Return the place of the value under ``key`` (or of the key); without one, that of the nearest part above."""
     on = node
     for index, part in enumerate(key):
         step = _step(node, part, source)
@@ -218,7 +218,7 @@ def place_of(node: yaml.Node, key: Key, source: Source, *, on_key: bool) -> Plac
 
 
 def raw_text(node: yaml.Node, key: Key, source: Source) -> str | None:
-    """The scalar under ``key`` as it was typed."""
+    """Return the scalar under ``key`` as it was typed."""
     for part in key:
         step = _step(node, part, source)
         if step is None:
@@ -246,7 +246,7 @@ def traps_in(root: yaml.Node, source: Source) -> list[Problem]:
 
 
 def _inside(node: yaml.Node, name: str, *, top: bool) -> Iterator[tuple[yaml.Node, yaml.Node, str]]:
-    """What a collection holds: the key's node, the value's node, and the value's name."""
+    """Yield (key's node, value's node, value's name) for each entry of a collection."""
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             yield item, item, f"{name}[{index}]"

@@ -111,7 +111,7 @@ def _many(count: object, noun: str) -> str:
 
 
 def _show(limits: tuple[Limit, ...], waits: tuple[Wait, ...]) -> None:
-    """Limits, the nearest first, then what takes time to be there; who says so stands below them, once."""
+    """Limits, the nearest first, then the waits; their sources stand below them, once."""
     from kpsim.report.wording.quantity import percent
 
     sources = list(dict.fromkeys([*(m.source for m in limits), *(w.source for w in waits)]))
@@ -141,7 +141,7 @@ def _show(limits: tuple[Limit, ...], waits: tuple[Wait, ...]) -> None:
 
 
 def _long(seconds: float) -> str:
-    """A time as people say it who wait for it."""
+    """Return a time in words for people who wait for it."""
     if seconds < 100:
         return f"{seconds:.2g} s"
     return f"{seconds / 60:.3g} min" if seconds < 6000 else f"{seconds / 3600:.3g} h"

@@ -129,6 +129,6 @@ def _packet(
 
 
 def _as_they_stand(look: Look, options: dict[str, Any]) -> bool:
-    """Whether rule dumps were given, and it is their own rules that are asked for."""
+    """Return True if rule dumps were given and no option asks for other rules than their own."""
     shown = next((dump.mode for dump in look.dumps if dump.mode), "")
     return look.only_rules and not options["sets"] and options["mode"] in (None, shown)

@@ -1,4 +1,4 @@
-"""``kpsim import``: a scenario from what users have."""
+"""``kpsim import``: a scenario from a cluster's own objects and rules."""
 
 from __future__ import annotations
 

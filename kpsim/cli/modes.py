@@ -46,7 +46,7 @@ def modes(version: str | None, output: str) -> None:
 
 
 def _turning_points() -> list[Version]:
-    """The releases in which a mode came, was deprecated or went, from the first shown on."""
+    """Return the releases in which a mode came, was deprecated or went, from the first shown on."""
     turns = {at for m in MODES.values() for at in (m.since, m.deprecated, m.removed) if at and at > FIRST_SHOWN}
     return sorted({FIRST_SHOWN, *turns})
 

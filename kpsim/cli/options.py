@@ -1,4 +1,4 @@
-"""What several commands share: options, the progress bar, colours, and how a result is shown."""
+"""Commands share these options, the progress bar, the colours, and one way to show a result."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _with(*options: Callable[[Command], Command]) -> Callable[[Command], Command
 
 
 def node_options(whose: str, default: str | None = "node-0") -> Callable[[Command], Command]:
-    """The options of every command that looks at one node of a scenario; ``whose`` says what the node is for."""
+    """Return the options of every command that looks at one node of a scenario; ``whose`` is the node's part."""
     return _with(
         click.option("--mode", help="Proxy mode; the scenario's by default."),
         click.option("--node", default=default, show_default=bool(default), help=whose),
@@ -96,7 +96,7 @@ run_options = _with(
 
 
 def scenario_of(look: Look, options: dict[str, Any]) -> Scenario:
-    """The scenario that was given, with ``--set`` and ``--mode`` set into it."""
+    """Return the scenario that was given, with ``--set`` and ``--mode`` set into it."""
     from kpsim.scenario.reader import read
 
     return read(look, overrides(options))
@@ -183,5 +183,5 @@ def say(problems: Sequence[str]) -> None:
 
 
 def to_json(document: object) -> str:
-    """A document as JSON for stdout."""
+    """Return a document as JSON for stdout."""
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)

@@ -32,7 +32,7 @@ def rules(look: Look, node: str, changed: tuple[str, ...], **options: Any) -> No
 
 
 def _changed(found: NodeRules, names: tuple[str, ...]) -> frozenset[str] | None:
-    """The Services to write; ``None`` for all.  Raises :class:`InputError` for one that is not there."""
+    """Return the Services to write; ``None`` for all.  Raises :class:`InputError` for one that is not there."""
     from kpsim.explain.subject import find_service
 
     full = [name if "/" in name else f"default/{name}" for name in names]

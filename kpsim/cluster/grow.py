@@ -241,7 +241,7 @@ def _service_row(service: Service, *, has_ip: bool, ports: int) -> dict[str, int
 
 
 def _number(ip: str) -> int:
-    """A dotted address as a number, much faster than the standard library, which also says what is wrong with it."""
+    """Return a dotted address as a number, much faster than the standard library, and without its checks."""
     parts = ip.split(".")
     if len(parts) != 4 or not all(part.isdecimal() and len(part) < 4 and int(part) < 256 for part in parts):
         return int(ipaddress.IPv4Address(ip))

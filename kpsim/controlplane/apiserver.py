@@ -66,28 +66,28 @@ class ApiServer:
 
     @property
     def over(self) -> bool:
-        """Whether the run has ended; what is still queued drains without effect."""
+        """Return True if the run has ended; requests still queued drain without effect."""
         return bool(self._env.now >= self._horizon_ns)
 
     def write_lag_ns(self) -> int:
-        """How long the next write takes from its dispatch until it is committed and answered [ns]."""
+        """Return the time from the next write's dispatch until it is committed and answered [ns]."""
         if not self._lags:
             self._lags = self._write_lag.draw(self._rng, 1024).tolist()[::-1]
         return self._lags.pop()
 
     def admit(self, arrives_ns: int, runs_ns: int) -> int | None:
-        """When a write on what kube-proxies watch gets its seats; ``None`` if it is told to come again."""
+        """Return the dispatch [ns] of a write that kube-proxies watch; ``None`` if it is told to come again."""
         arrives_ns = max(arrives_ns, self._up_ns)
         if self.seats is None:
             return arrives_ns
         return self.seats.admit(arrives_ns, self._cost.seats, runs_ns, self._cost.hold_ns)
 
     def lost(self, dispatched_ns: int) -> bool:
-        """Whether a write that was to be dispatched then found the only server down after all."""
+        """Return True if a write that was to be dispatched then found the only server down after all."""
         return self._down_ns <= dispatched_ns < self._up_ns
 
     def told_again_ns(self) -> int:
-        """How long a client that is told to come again has waited and will wait [ns]."""
+        """Return the wait [ns] of a client that is told to come again, before and after it is told."""
         return self.level.most_wait_ns + self.level.retry_after_ns
 
     def stop(self, until_ns: int) -> int:
@@ -122,7 +122,7 @@ class ApiServer:
 
 
 def fanout(nodes: int, defaults: Defaults, rng: np.random.Generator, replicas: int = 1) -> tuple[Fanout, I64]:
-    """The nodes' places in their server's sending order and their lags, one watcher a node, kept for a run [A5].
+    """Return the nodes' places in their server's sending order and their lags, one watcher a node, kept for a run [A5].
 
     Also which of the API servers each node watches, (nodes,).
     """

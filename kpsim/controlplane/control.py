@@ -33,7 +33,21 @@ DEFAULT = ApiServerParams()
 class ControlPlane:
     """kubelets, the EndpointSlice controller and the API server, as SimPy processes on ``env``.
 
-    Draws come from streams of its own, so the deliveries do not depend on who else lives on ``env``.
+    Draws come from streams of its own, so the deliveries do not depend on other processes on ``env``.
+
+    >>> import kpsim
+    >>> from kpsim.profiles.defaults import load_defaults
+    >>> from kpsim.simulation import build_cluster, prepare
+    >>> scenario = kpsim.read("scenarios/hello.yaml")
+    >>> drawn = prepare(scenario, build_cluster(scenario)[0], 0)
+    >>> env = simpy.Environment(initial_time=0)
+    >>> given = drawn.cluster, drawn.changes, ControllerManagerParams(), load_defaults(), (1, 0), drawn.horizon_ns
+    >>> plane = ControlPlane(env, *given)
+    >>> sent: list[Delivery] = []
+    >>> plane.subscribe(sent.append)
+    >>> env.run(until=drawn.horizon_ns)
+    >>> len(sent) == plane.api.log.writes, sent[0].service, sent[0].usable
+    (True, 2, (5,))
     """
 
     def __init__(
@@ -98,7 +112,7 @@ class ControlPlane:
             self._server[lost] = (server + 1 + other) % self.api.replicas
 
     def _listing(self) -> int:
-        """How much a kube-proxy lists [B]; churn leaves it about the same."""
+        """Return the size of a kube-proxy's lists [bytes]; churn leaves it about the same."""
         initial = self._cluster.initial
         endpoints = np.diff(self._cluster.endpoint_offset)[:initial][self._cluster.services.proxied[:initial]]
         return self.api.sizes.listing(endpoints, self._settings.endpoints_per_slice)
@@ -150,7 +164,7 @@ class ControlPlane:
 
 
 def _in_order(changes: Changes, seen_ns: I64) -> I64:
-    """The informer sees one object's changes in the order in which they happened, whatever each took, (c,)."""
+    """Return the times with each object's changes in the order in which they happened, as informers see them, (c,)."""
     latest: dict[tuple[bool, int], int] = {}
     ordered = seen_ns.tolist()
     for i, (kind, subject) in enumerate(zip(changes.kind.tolist(), changes.subject.tolist(), strict=True)):

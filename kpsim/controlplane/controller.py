@@ -47,7 +47,7 @@ class ControllerSettings:
 
     @staticmethod
     def of(params: ControllerManagerParams, defaults: Defaults) -> ControllerSettings:
-        """The scenario's flags over Kubernetes' defaults."""
+        """Return the scenario's flags over Kubernetes' defaults."""
 
         def pick(given: float | None, key: str) -> float:
             return defaults.value(key) if given is None else given
@@ -116,7 +116,7 @@ class EndpointSliceController:
                 self._idle.popleft().succeed()
 
     def changed_by_others(self, service: int) -> None:
-        """Queue a Service whose slices somebody else changed: after a second, or the batch period if that is longer."""
+        """Queue a Service whose slices another client changed: after a second, or the batch period if longer."""
         self.add(service, max(self._settings.foreign_change_ns, self._settings.batch_ns))
 
     def _add_later(self, service: int, deadline: int) -> Generator[simpy.Event, Any, None]:

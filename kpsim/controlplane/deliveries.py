@@ -27,7 +27,7 @@ STAGES = (  # of a write, in order, up to its commit
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One write as kube-proxies see it: a Service, who can serve it after this, and what came into effect."""
+    """One write as kube-proxies see it: a Service, its usable Pods after this, the changes that came into effect."""
 
     service: int
     usable: tuple[int, ...]  # Pods that can serve the Service after this, in kube-proxy's order
@@ -67,7 +67,7 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Fanout:
-    """When a row reaches each node: rank in its server's sending order and a lag of its own, (nodes,) each."""
+    """A row reaches each node by its rank in its server's sending order and a lag of its own, (nodes,) each."""
 
     rank: I64  # 0 … watchers - 1
     lag_ns: I64
@@ -96,7 +96,7 @@ class DeliveryLog:
     _made: dict[tuple[str, int], tuple[I64, I64]] = field(default_factory=dict, repr=False)  # every mode asks again
 
     def of(self, family: int) -> DeliveryLog:
-        """What concerns the proxiers of one IP family; the log itself if that is everything."""
+        """Return the log of one IP family's proxiers; the log itself if that is everything."""
         mine = [row for row in self.rows if family in row.families]
         if len(mine) == len(self.rows):
             return self
@@ -104,11 +104,11 @@ class DeliveryLog:
         return DeliveryLog(mine, self.writes, self.written_bytes, *others)
 
     def column(self, name: str) -> I64:
-        """One property of all rows, (d,), read-only."""
+        """Return one property of all rows, (d,), read-only."""
         return np.asarray(freeze(np.array([getattr(row, name) for row in self.rows], np.int64)))
 
     def ragged(self, name: str) -> tuple[I64, I64]:
-        """A list-valued property of all rows: offsets (d + 1,) and values."""
+        """Return a list-valued property of all rows: offsets (d + 1,) and values."""
         key = (name, len(self.rows))
         if key not in self._made:
             lists = [getattr(row, name) for row in self.rows]

@@ -35,7 +35,7 @@ class ControllerManagerParams:
 
 @dataclass(frozen=True, slots=True)
 class ApiServerParams:
-    """How many API servers, and kube-apiserver's flags; ``None`` takes the profile's Kubernetes default."""
+    """The number of API servers, and kube-apiserver's flags; ``None`` takes the profile's Kubernetes default."""
 
     replicas: Annotated[int, Declared("API servers", at_least=1, at_most=_MOST_API_SERVERS)] = 1
     max_requests_inflight: Annotated[int | None, _Flag("Reads that each server works on at once", at_least=1)] = None

@@ -1,4 +1,4 @@
-"""What the controllers know of each Service, and what of it is committed: the two sides of an EndpointSlice write.
+"""An EndpointSlice write has two sides: the controllers' knowledge of a Service, and the committed part of it.
 
 ``wanted`` is the informer's view of the Pods a Service selects; ``committed`` is what its slices hold in the API, which
 is what every kube-proxy will come to know.  Only Services that change are ever unfolded from the columns.
@@ -41,7 +41,7 @@ def _note(state: _Service, pod: int, at_ns: int, *, to_ready: bool) -> None:
 
 
 def _take_effects(state: _Service) -> list[int]:
-    """When those changes happened that are in the committed slices now and were not before.
+    """Return the times [ns] of changes that are in the committed slices now and were not before.
 
     A Pod that became ready and was deleted before any write said so has no effect at all; one whose write was already
     under way was in force for a moment, and both its changes count.
@@ -62,7 +62,7 @@ def _take_effects(state: _Service) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What a write leaves behind: who can serve the Service, how many endpoints it has, and what came into effect."""
+    """A write leaves this behind: the Service's usable Pods, its number of endpoints, and the changes it brought."""
 
     usable: tuple[int, ...]
     leaving: tuple[int, ...]  # under a Local policy: terminating Pods that serve while others are ready
@@ -72,7 +72,7 @@ class Commit:
 
 
 def usable_first(endpoints: dict[int, int], ready: Sequence[int], keys: Sequence[int]) -> tuple[int, ...]:
-    """Endpoints that get traffic: the ready ones, or if there is none those still serving while they terminate.
+    """Return the endpoints that get traffic: the ready ones, or else those still serving while they terminate.
 
     Source: pkg/proxy/topology.go (CategorizeEndpoints); traffic policies and hints are not looked at.
     """
@@ -100,23 +100,23 @@ class ServiceStates:
         self._sorted_pods = cluster.endpoint_pod[self._by_pod]
 
     def proxied(self, service: int) -> bool:
-        """Whether kube-proxies watch this Service's slices (headless ones are filtered out)."""
+        """Return True if kube-proxies watch this Service's slices (headless ones are filtered out)."""
         return bool(self._cluster.services.proxied[service])
 
     def hinted(self, service: int) -> bool:
-        """Whether its slices name zones or nodes for each endpoint; hints only make them larger here."""
+        """Return True if its slices name zones or nodes for each endpoint; hints only make them larger here."""
         return service in self._hinted
 
     def had_slices(self, service: int) -> bool:
-        """Whether the Service existed, with its slices, before time zero."""
+        """Return True if the Service existed, with its slices, before time zero."""
         return service < self._cluster.initial
 
     def at_start(self, service: int) -> dict[int, int]:
-        """The endpoints a Service had at time zero, with their bits."""
+        """Return the endpoints a Service had at time zero, with their bits."""
         return {pod: self._state[pod] for pod in self._cluster.endpoints(service).tolist()}
 
     def endpoints(self, service: int) -> dict[int, int]:
-        """The endpoints its slices should hold, as the informer sees the Pods."""
+        """Return the endpoints its slices should hold, as the informer sees the Pods."""
         return self._get(service).wanted
 
     def adopt(self, service: int, slices: list[Slice]) -> None:
@@ -149,7 +149,7 @@ class ServiceStates:
         return [s for s in dirty if self.had_slices(s) or s in self._created]
 
     def _owners(self, slot: int) -> list[int]:
-        """The Services whose selectors match the Pods in a slot."""
+        """Return the Services whose selectors match the Pods in a slot."""
         lo, hi = np.searchsorted(self._sorted_pods, [slot, slot + 1])
         rows = self._by_pod[lo:hi]
         owners: list[int] = (np.searchsorted(self._cluster.endpoint_offset, rows, side="right") - 1).tolist()

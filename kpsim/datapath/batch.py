@@ -6,6 +6,26 @@ until every price fits its start.  The earliest wrong price of a queue is put ri
 before it is right, so the rounds end, and with the one answer the recursion has.  Time is integer nanoseconds, so it
 equals :mod:`kpsim.datapath.packets` exactly.
 Source: Lindley, "The theory of queues with a single server", 1952.
+
+Three packets come to one core at 0, 3 and 6 ns, where a first packet costs 10 ns.  At 15 ns new rules come into force
+under which it costs 4 ns.  All three are priced for their arrival; the third starts after the switch and is priced
+again:
+
+>>> from types import SimpleNamespace as Some
+>>> zeros, switch_ns = np.zeros(3, np.int64), 15
+>>> rules = Some(
+...     cluster=Some(cores=1),
+...     prices=Some(later_ns=lambda draw: 0 * draw.astype(np.int64), most_ns=lambda: 10),
+...     edition=lambda node, t: (t >= 15, np.where(t < 15, -NEVER, 15), np.where(t < 15, 15, NEVER)),
+...     first_packets=lambda node, edition, of, which: (np.where(edition, 4, 10), *3 * [0 * node]),
+... )
+>>> drawn = Connections(zeros, zeros, np.array([0, 3, 6]), *4 * [zeros], np.zeros((3, 1), np.uint32), 1, 0)
+>>> packets = run_batch(rules, drawn, Windows(zeros[:1], zeros[:1], 100, 0, True), gone_ns=np.array([NEVER]))
+>>> for row in zip(packets.arrival_ns.flat, packets.start_ns.flat, packets.cost_ns.flat):
+...     print(*row)
+0 0 10
+3 10 10
+6 20 4
 """
 
 from __future__ import annotations
@@ -30,7 +50,7 @@ from kpsim.units import I64
 
 @dataclass(frozen=True, slots=True)
 class RulesInForce:
-    """Which rules hold where and when: everything the price of a first packet depends on."""
+    """Everything that the price of a first packet depends on: the rules in force by node and time, and their costs."""
 
     cluster: Cluster
     mode: Mode

@@ -1,4 +1,4 @@
-"""What happened to every packet, as columns: the record both engines leave."""
+"""Both engines leave this record of every packet, in columns: its times, cost, Pod and verdict."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kpsim.units import I64, Bools
 
 
 class Verdict(IntEnum):
-    """How a packet ended."""
+    """A packet ends in one of these ways."""
 
     DELIVERED = 0
     REFUSED = 1  # nobody can serve the Service: rejected at once
@@ -36,7 +36,7 @@ class Outcomes:
 
     @property
     def finish_ns(self) -> I64:
-        """When each packet left the node."""
+        """Return the time at which each packet left the node [ns], one an entry."""
         return self.start_ns + self.cost_ns
 
     @property
@@ -45,7 +45,7 @@ class Outcomes:
         return self.finish_ns - self.arrival_ns
 
     def identical(self, other: Outcomes) -> Bools:
-        """Whether every column is the same, to the nanosecond, by column."""
+        """Return one bool a column: True if it is the same in ``other``, to the nanosecond."""
         return np.array([np.array_equal(getattr(self, n), getattr(other, n)) for n in self.__dataclass_fields__])
 
 

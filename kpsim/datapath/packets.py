@@ -74,6 +74,6 @@ class PacketProcesses:
         return int(self._prices.later_ns(self._connections.cost_draw[c, number]))
 
     def outcomes(self, gone_ns: I64, outages: Spells = NOWHERE) -> Outcomes:
-        """What happened, once ``env`` has run."""
+        """Return every packet's ``Outcomes``, once ``env`` has run."""
         found = verdicts(self._start, self._pod, gone_ns, outages)
         return Outcomes(self._arrival, self._start, self._cost, found, self._pod, self._scanned, self._tried)

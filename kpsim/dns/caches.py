@@ -35,7 +35,7 @@ class CacheTimes:
         return CacheTimes(record, min(record, success), min(record, denial))
 
     def worst_staleness_s(self, programming_s: float, application_s: float = 0.0) -> float:
-        """The longest after a change that a client may still be given the old record [s].
+        """Return the longest after a change that a client may still be given the old record [s].
 
         The node's cache hands on what is left of the time to live, so it adds nothing to a client that honours it; a
         client that asks each time waits for the node's cache alone.
@@ -53,7 +53,7 @@ class CacheTimes:
 
 
 def miss_share(rate_per_s: F64, kept_s: float) -> F64:
-    """The share of lookups that find nothing kept, for names asked at ``rate_per_s`` each by a Poisson stream.
+    """Return the share of lookups that find nothing kept, for names asked at ``rate_per_s`` each by a Poisson stream.
 
     A miss starts ``kept_s`` of hits, then the next lookup misses: one miss a cycle of ``kept_s + 1 / rate``.
     """

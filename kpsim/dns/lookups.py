@@ -46,7 +46,7 @@ class Callers:
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """Queries to the same replicas from everybody else: groups in queue ``queue`` (b,)."""
+    """Queries of all other clients to the same replicas: groups in queue ``queue`` (b,)."""
 
     arrival_ns: I64
     queue: I64
@@ -83,7 +83,7 @@ def exchanges_of(params: DnsParams, *, truncated: bool = False) -> tuple[tuple[i
 
 
 def draw_lookups(params: DnsParams, callers: Callers, rng: np.random.Generator, *, truncated: bool = False) -> Lookups:
-    """Everything about the callers' lookups that chance decides.
+    """Draw everything that is random about the callers' lookups, and return it.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def _asked(
 
 
 def offered_per_s(params: DnsParams, nodes: int, lookups_per_s: float, share: F64) -> float:
-    """Queries a second that reach CoreDNS from ``nodes`` of ``lookups_per_s`` each, and from everybody else.
+    """Queries a second that reach CoreDNS from ``nodes`` of ``lookups_per_s`` each, and from all other clients.
 
     ``share`` (names,) of the lookups is what each name has; caches on the nodes answer the more, the less even it is.
     """

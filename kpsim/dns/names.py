@@ -38,7 +38,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to one question: what was found, and whose name it was.
+    """The answer to one question: its outcome, its records, and the Service it is about.
 
     "no data": the name exists, but not this kind of record.  "forwarded": outside the cluster's domain, so CoreDNS asks
     its upstream.  ``service`` is "namespace/name" where the question was about one.
@@ -66,7 +66,7 @@ class Zone:
 
     @staticmethod
     def of(services: tuple[ResolvedService, ...], domain: str = CLUSTER_DOMAIN) -> Zone:
-        """The zone of these Services alone."""
+        """Return the zone of these Services alone."""
         known = {(r.service.namespace, r.service.name): r for r in services}
         spaces = {namespace for namespace, _ in known}
         owners: dict[str, tuple[str, str, Endpoint | None]] = {}
@@ -90,7 +90,7 @@ class Zone:
         return self._own(lower, kind, [label for label in labels if label])
 
     def _own(self, name: str, kind: Kind, labels: list[str]) -> Answer:
-        """An answer from the cluster's own domain; ``labels`` stand before it."""
+        """Return an answer from the cluster's own domain; ``labels`` stand before it."""
         if not labels or labels == ["svc"]:
             return Answer(name, kind, "no data")  # names above Services: there, and empty
         if labels[-1] != "svc" or not self.namespaces(labels[-2]):
@@ -112,7 +112,7 @@ class Zone:
         return Answer(name, kind, "found" if records else "no data" if targets else "NXDOMAIN", records, whose)
 
     def _targets(self, found: ResolvedService, front: list[str]) -> Iterator[_Target]:
-        """Every address, with each port, that a name stands for; ``front`` is a host name or ``_port._protocol``."""
+        """Yield every address, with each port, that a name stands for; ``front`` is a host or ``_port._protocol``."""
         service = found.service
         port, protocol = (label.removeprefix("_") for label in front) if len(front) == 2 else ("", "")
         ports = [p for p in service.ports if port in ("", p.name) and protocol in ("", p.protocol.lower())]
@@ -152,7 +152,7 @@ class _Target:
 
 
 def _records(name: str, kind: Kind, targets: list[_Target], service_name: str) -> Iterator[Record]:
-    """The records of one kind, each once, in the order of the targets."""
+    """Yield the records of one kind, each once, in the order of the targets."""
     found: dict[Record, None] = {}
     weight = max(SRV_WEIGHT // max(sum(bool(at.port_name) for at in targets), 1), 1)
     for at in targets:
@@ -176,7 +176,7 @@ def host_of(at: Endpoint) -> str:
 
 
 def asked_for(name: str) -> tuple[str, tuple[Kind, ...]]:
-    """The name that a user's text stands for, and what is asked about it.
+    """Return (the DNS name that a user's text stands for, the kinds of record to ask for).
 
     An address is asked backwards (PTR), ``_port._protocol.…`` for SRV, anything else for A and AAAA.
     """
@@ -190,7 +190,7 @@ def asked_for(name: str) -> tuple[str, tuple[Kind, ...]]:
 
 
 def _number(found: ResolvedService, port: ServicePort) -> int:
-    """The port an endpoint listens at."""
+    """Return the port an endpoint listens at."""
     at = found.service.ports.index(port) if port in found.service.ports else -1
     return found.target_ports[at] if 0 <= at < len(found.target_ports) else port.port
 

@@ -60,7 +60,7 @@ class DnsParams:
     other_queries_per_s: Annotated[float, Declared("What all other clients ask of CoreDNS")] = 0.0
 
     def tries(self) -> tuple[str, ...]:
-        """The names that one lookup asks for until it finds one, the last of them found."""
+        """Return the names that one lookup asks for until it finds one, the last of them found."""
         domains = tuple(f"node-{i}.example" for i in range(self.node_domains))
         conf = ResolvConf.of_pod(NAMESPACE, node_domains=domains, ndots=self.ndots, library=self.library)
         asked = conf.tries(EXAMPLES[self.names])
@@ -73,5 +73,5 @@ class DnsParams:
         return self.names in ("external", "externalAbsolute")
 
     def with_last_dot(self) -> DnsParams:
-        """The same, if every client wrote absolute names."""
+        """Return the same, if every client wrote absolute names."""
         return replace(self, names="externalAbsolute" if self.outside else "absolute")

@@ -36,12 +36,12 @@ class ResolvConf:
         library: Library = "glibc",
         domain: str = CLUSTER_DOMAIN,
     ) -> ResolvConf:
-        """The file the kubelet writes for a Pod in ``namespace``, each domain listed once."""
+        """Return the file the kubelet writes for a Pod in ``namespace``, each domain listed once."""
         own = (f"{namespace}.svc.{domain}", f"svc.{domain}", domain)
         return ResolvConf(tuple(dict.fromkeys((*own, *node_domains))), ndots, library)
 
     def tries(self, name: str) -> tuple[str, ...]:
-        """The names asked for, one after another, while none is found; absolute, written without the last dot.
+        """Return the names asked for, one after another, while none is found; absolute, written without the last dot.
 
         glibc tries a name with enough dots first as it stands and then in every domain; musl never goes back to the
         list for such a name.

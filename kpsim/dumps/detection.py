@@ -1,4 +1,4 @@
-"""Which tool printed a text, and what the text shows: nobody is asked for a format."""
+"""The tool that printed a text, and the rules in it, are detected: no user is asked for a format."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FORMATS = ("iptables-save", "iptables -nvL", "ipvsadm -Ln", "ipvsadm -Sn", "/pro
 
 @dataclass(frozen=True, slots=True)
 class RuleDump:
-    """What one text shows: service ports, how many rules there are, who else has some."""
+    """One text shows these service ports and rules, and these rules of others."""
 
     file: str
     formats: tuple[str, ...]
@@ -58,7 +58,7 @@ class RuleDump:
     shown: tuple[Shown, ...] = field(default=(), repr=False, compare=False)  # the rules themselves
 
     def notes(self) -> Iterator[str]:
-        """What a reader of a scenario made from it wants to know of the rules themselves."""
+        """Yield notes on the rules themselves for the reader of a scenario made from them."""
         back_end = f", {self.backend} back end" if self.backend else ""
         yield f"{self.file} is what {' and '.join(self.formats)} printed{back_end}."
         for table, counts in _by_table(self.rules_by_chain).items():
@@ -73,12 +73,12 @@ class RuleDump:
 
 
 def formats_of(text: str) -> tuple[str, ...]:
-    """The tools whose output stands in a text (or in its beginning); none for anything else."""
+    """Return the tools whose output stands in a text (or in its beginning); none for anything else."""
     return tuple(name for name, pattern in _FOUND.items() if pattern.search(text))
 
 
 def read_dump(text: str, file: str, node: str = "") -> RuleDump:
-    """Everything a text shows.
+    """Return everything a text shows.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def _impossible(addresses: Iterable[str], source: Source) -> Iterator[Problem]:
 
 
 def merged(findings: Iterator[Findings] | Sequence[Findings], services: Sequence[Service] = ()) -> Findings:
-    """All findings together; what only shows its addresses gets its name from the others, or from ``services``."""
+    """Return all findings together; nameless addresses get names from the others, or from ``services``."""
     named = Findings()
     several = list(findings)
     names: dict[Address, Key] = {}
@@ -146,7 +146,7 @@ def merged(findings: Iterator[Findings] | Sequence[Findings], services: Sequence
 
 
 def gaps(dumps: Sequence[RuleDump]) -> Iterator[str]:
-    """What several dumps of one cluster do not show together, and what would."""
+    """Yield the gaps that several dumps of one cluster leave together, and the commands that fill them."""
     for dump in dumps:
         if dump.elsewhere and not any(other.findings.ports for other in dumps):
             yield f"{dump.file}: no rule of a Service is in it: {dump.elsewhere}"
@@ -157,7 +157,7 @@ def gaps(dumps: Sequence[RuleDump]) -> Iterator[str]:
 
 
 def _elsewhere(text: str) -> str:
-    """Where Services' rules are, as far as a text that has none says."""
+    """Return a hint to the place of Services' rules, as far as a text that has none says."""
     if "KUBE-CLUSTER-IP" in text:
         return "kube-proxy runs in ipvs mode; add what ipvsadm -Ln prints"
     if "jump KUBE-S" in text or '"KUBE-S' in text:
@@ -186,7 +186,7 @@ def _of_tables(tables: Tables, node: str) -> RuleDump:
 
 
 def _cut_off(tables: Tables) -> Iterator[str]:
-    """A table whose rules lead to kube-proxy's chains that are not there is not whole."""
+    """Yield a warning for each table whose rules lead to kube-proxy's chains that are not there."""
     for table, here in tables.chains.items():
         missing = {r.target for rules in here.values() for r in rules if r.target.startswith("KUBE-")} - here.keys()
         if missing:
@@ -248,7 +248,7 @@ _READERS: dict[str, Callable[[str, str], RuleDump]] = {
 
 
 def _by_table(rules_by_chain: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """Rules of each table, chains of a kind together, the largest first."""
+    """Return the rules of each table, chains of a kind together, the largest first."""
     found: dict[str, Counter[str]] = {}
     for name, count in rules_by_chain.items():
         table, _, chain = name.rpartition(" ")

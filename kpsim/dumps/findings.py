@@ -1,4 +1,4 @@
-"""What rules show of Services: ports, addresses and endpoints, gathered rule by rule and dump by dump.
+"""Rules show Services' ports, addresses and endpoints, gathered rule by rule and dump by dump.
 
 The same Service may be met in several tables, IP families, nodes and formats; everything known about a service port
 comes together here and leaves as Kubernetes objects.
@@ -42,7 +42,7 @@ class PortFindings:
         self.endpoints[canonical(ip), port] = node or self.endpoints.get((canonical(ip), port), "")
 
     def take(self, other: PortFindings) -> None:
-        """What another dump shows of the same service port."""
+        """Add another dump's findings on the same service port."""
         self.port = self.port or other.port
         self.node_port = self.node_port or other.node_port
         self.health_check_node_port = self.health_check_node_port or other.health_check_node_port
@@ -62,7 +62,7 @@ class Findings:
     ports: dict[Key, PortFindings] = field(default_factory=dict)
 
     def at(self, namespace: str, name: str, port_name: str, protocol: str) -> PortFindings:
-        """What is known of a service port, to be added to."""
+        """Return the findings on a service port, to be added to."""
         return self.ports.setdefault((namespace, name, port_name, protocol.upper()), PortFindings())
 
     def without_impossible(self) -> list[str]:
@@ -87,12 +87,12 @@ class Findings:
             self.at(*(known or key)).take(found)
 
     def names(self) -> dict[Address, Key]:
-        """The name of each service port by ClusterIP, port and protocol."""
+        """Return the name of each service port by ClusterIP, port and protocol."""
         return {(ip, found.port, key[3]): key for key, found in self.ports.items() for ip in found.cluster_ips}
 
     @staticmethod
     def nameless(key: Key) -> bool:
-        """Whether only addresses are known of a service port."""
+        """Return True if only addresses are known of a service port."""
         return key[0] == NAMELESS
 
     @property
@@ -114,7 +114,7 @@ class Findings:
 
 
 def canonical(ip: str) -> str:
-    """An address as Kubernetes writes it; what is no address stays as it is."""
+    """Return an address as Kubernetes writes it; any other text stays as it is."""
     try:
         return str(ipaddress.ip_address(ip.strip("[]")))
     except ValueError:
@@ -174,7 +174,7 @@ def _target(found: PortFindings) -> int:
 def _slices(
     namespace: str, name: str, ports: list[tuple[Key, PortFindings]], pods: Mapping[str, Pod]
 ) -> Iterator[EndpointSlice]:
-    """One set of slices for each address family and each set of target ports, as the controller makes them."""
+    """Yield one set of slices for each address family and each set of target ports, as the controller makes them."""
     targets: dict[tuple[str, int], list[tuple[str, int, str]]] = {}  # (ip, how many-th target of its port) -> ports
     nodes: dict[str, str] = {}
     for key, found in ports:

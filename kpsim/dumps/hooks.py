@@ -1,4 +1,4 @@
-"""Who else's rules a packet meets beside kube-proxy's: network plugins, firewalls, container runtimes.
+"""A packet meets rules of others beside kube-proxy's: network plugins, firewalls, container runtimes.
 
 kube-proxy hooks its chains into netfilter's built-in ones with a jump.  Rules of others that stand there before its
 first jump or after it are met by every packet of that hook, and so are the rules of chains they jump to without any
@@ -38,12 +38,12 @@ class Hook:
 
 
 def own(chain: str) -> bool:
-    """Whether a chain is kube-proxy's (or kubelet's)."""
+    """Return True if a chain is kube-proxy's (or kubelet's)."""
     return bool(_OWN.fullmatch(chain))
 
 
 def hooks_in(tables: Tables) -> tuple[Hook, ...]:
-    """Every hook at which others have rules."""
+    """Return every hook at which others have rules."""
     found = [
         Hook(table, chain, *_beside(chains, chains[chain]))
         for table, chains in tables.chains.items()
@@ -54,7 +54,7 @@ def hooks_in(tables: Tables) -> tuple[Hook, ...]:
 
 
 def _beside(chains: Mapping[str, Sequence[Rule]], rules: Sequence[Rule]) -> tuple[int, int]:
-    """Rules of others before kube-proxy's first jump, and after it."""
+    """Return the counts of others' rules (before, after) kube-proxy's first jump."""
     jumps = [index for index, rule in enumerate(rules) if own(rule.target)]
     first = jumps[0] if jumps else len(rules)
     known: dict[str, tuple[int, bool]] = {}
@@ -66,7 +66,7 @@ def _beside(chains: Mapping[str, Sequence[Rule]], rules: Sequence[Rule]) -> tupl
 def _met(
     chains: Mapping[str, Sequence[Rule]], rules: Sequence[Rule], known: dict[str, tuple[int, bool]], depth: int = 0
 ) -> tuple[int, bool]:
-    """How many rules of others every packet meets among these, and whether none goes on behind them.
+    """Return (rules of others that every packet meets among these, True if no packet goes on behind them).
 
     A chain is counted once, and then ``known``: chains that lead to each other twice would take for ever.
     """

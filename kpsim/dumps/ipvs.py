@@ -48,26 +48,26 @@ class Server:
 
     @property
     def taking(self) -> frozenset[Address]:
-        """Its real servers, in no order."""
+        """Return its real servers, in no order."""
         return frozenset(self.real)
 
 
 @dataclass(frozen=True, slots=True)
 class VirtualServers:
-    """Everything of kube-proxy's in one node's IPVS, and what was worth a warning."""
+    """Everything of kube-proxy's in one node's IPVS, with warnings."""
 
     servers: tuple[Server, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
     def scheduler(self) -> str:
-        """The scheduler most of them have."""
+        """Return the scheduler most of them have."""
         found = Counter(server.scheduler for server in self.servers)
         return found.most_common(1)[0][0] if found else "rr"
 
 
 def read_virtual_servers(text: str) -> VirtualServers:
-    """All virtual servers of a text; numbers in hexadecimal are told by their length."""
+    """Return all virtual servers of a text; numbers in hexadecimal are told by their length."""
     servers: list[Server] = []
     taking: Server | None = None
     odd = marks = weightless = foreign = 0
@@ -180,7 +180,7 @@ def _outside(findings: Findings, server: Server, partners: Sequence[Server]) -> 
 
 
 def _cluster_range(servers: Iterable[Server]) -> list[str]:
-    """The first two bytes that most addresses share, for each family; port 443 of a first address counts for more."""
+    """Return the first two bytes that most addresses share, for each family; a first address' port 443 counts more."""
     found: dict[bool, Counter[str]] = {}
     for server in servers:
         if server.port not in NODE_PORTS:
@@ -194,5 +194,5 @@ def _block(ip: str) -> str:
 
 
 def _name(ip: str) -> str:
-    """A Service's name that says its address."""
+    """Return a Service's name that says its address."""
     return "ip-" + re.sub(r"[.:]", "-", ip) + ("0" if ip.endswith(":") else "")

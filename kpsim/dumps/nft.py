@@ -75,7 +75,7 @@ class Ruleset:
 
 
 def read_ruleset(text: str) -> Ruleset:
-    """The tables of ``nft list ruleset`` (or ``list table``), with handles or without."""
+    """Return the tables of ``nft list ruleset`` (or ``list table``), with handles or without."""
     tables: list[NftTable] = []
     lines = _logical_lines(text)
     whole = True
@@ -136,7 +136,7 @@ def _fill_block(table: NftTable, kind: str, name: str, lines: Iterator[str]) -> 
 
 
 def _elements(line: str) -> Iterator[Element]:
-    """The elements of a list; one that is cut off is left out."""
+    """Yield the elements of a list; one that is cut off is left out."""
     whole = _ELEMENTS.search(line)
     inner = whole[1] if whole else line.partition("{")[2].rpartition(",")[0]
     for piece in _PIECES.findall(inner):
@@ -172,7 +172,7 @@ def _seconds(text: str) -> int:
 
 
 def read_json(text: str) -> Ruleset:
-    """The tables of ``nft -j list ruleset``, object by object, so that what was cut off costs only itself."""
+    """Return the tables of ``nft -j list ruleset``, object by object, so that what was cut off costs only itself."""
     tables: dict[tuple[str, str], NftTable] = {}
     whole = True
     try:
@@ -231,7 +231,7 @@ def _element(item: object) -> Element:
 
 
 def _expression(made: object) -> str:
-    """An expression in nft's own words, as far as they are looked at; others by their name."""
+    """Return an expression in nft's own words, as far as they are looked at; others by their name."""
     if isinstance(made, list):
         return ", ".join(map(_expression, made))
     if not isinstance(made, dict) or not made:

@@ -1,4 +1,4 @@
-"""Texts that people give for rules or objects and that are neither: what each is, and what to give instead."""
+"""Texts that people give for rules or objects and that are neither have a name here, and a hint to the right one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RULES = "iptables-save, nft list ruleset or ipvsadm -Ln"
 
 @dataclass(frozen=True, slots=True)
 class OtherKind:
-    """A kind of text that kpsim takes nothing from: how to tell it, its name, and what to give instead."""
+    """A kind of text that kpsim takes nothing from: its marks, its name, and a hint to give another."""
 
     pattern: re.Pattern[str]
     name: str

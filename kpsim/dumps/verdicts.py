@@ -31,12 +31,12 @@ _KNOWN = re.compile(r"ip6? saddr @(\S+) goto")
 
 
 def is_kube_proxys(table: NftTable) -> bool:
-    """Whether a table is kube-proxy's own."""
+    """Return True if a table is kube-proxy's own."""
     return table.name == "kube-proxy"
 
 
 def services_in(ruleset: Ruleset, node: str = "") -> Findings:
-    """Every service port of kube-proxy's tables; ``node`` is where Local traffic policies keep traffic."""
+    """Return every service port of kube-proxy's tables; ``node`` is where Local traffic policies keep traffic."""
     findings = Findings()
     for table in filter(is_kube_proxys, ruleset.tables):
         _Reader(table, findings, node).read()
@@ -44,7 +44,7 @@ def services_in(ruleset: Ruleset, node: str = "") -> Findings:
 
 
 def pod_ranges(ruleset: Ruleset) -> tuple[str, ...]:
-    """The range of Pods that kube-proxy was told, of each family, by what it does not masquerade."""
+    """Return the range of Pods that kube-proxy was told, of each family, by what it does not masquerade."""
     found: dict[str, None] = {}
     for table in filter(is_kube_proxys, ruleset.tables):
         for name, chain in table.chains.items():
@@ -59,7 +59,7 @@ def pod_ranges(ruleset: Ruleset) -> tuple[str, ...]:
 
 
 def service_ranges(ruleset: Ruleset) -> tuple[str, ...]:
-    """The ranges ClusterIPs come from, by what kube-proxy drops because it is not allocated."""
+    """Return the ranges ClusterIPs come from, by what kube-proxy drops because it is not allocated."""
     rules = [
         rule
         for table in filter(is_kube_proxys, ruleset.tables)
@@ -70,7 +70,7 @@ def service_ranges(ruleset: Ruleset) -> tuple[str, ...]:
 
 
 def releases_of(ruleset: Ruleset) -> Releases:
-    """Which releases of Kubernetes lay tables out like these."""
+    """Return the releases of Kubernetes that lay tables out like these."""
     mine = [table for table in ruleset.tables if is_kube_proxys(table)]
     if not mine:
         return Releases()
@@ -121,7 +121,7 @@ class _Reader:
             self._read_chain(name)
 
     def _of_chain(self, at: Element) -> PortFindings | None:
-        """The service port of the chain an element leads to."""
+        """Return the service port of the chain an element leads to."""
         said = _CHAIN.fullmatch(at.value.removeprefix("goto "))
         if said:
             return self._findings.at(said[3], said[4], said[6], said[5])
@@ -166,7 +166,7 @@ class _Reader:
                 found.add_endpoint(ip, port, self._node if here else "")
 
     def _endpoints(self, rule: str) -> Iterator[tuple[str, int]]:
-        """Where a rule of a Service's chain leads: itself, or by way of endpoints' chains."""
+        """Yield the endpoints (ip, port) that a rule of a Service's chain leads to: itself, or by endpoints' chains."""
         if "dnat" in rule:
             yield from _destinations(rule)
         for chain in _LEADS.findall(rule):
@@ -186,7 +186,7 @@ class _Reader:
 
 
 def _number(at: Element, place: int) -> int:
-    """The port in an element's key, 0 if there is none."""
+    """Return the port in an element's key, 0 if there is none."""
     text = at.key[place] if place < len(at.key) else ""
     return int(text) if re.fullmatch(r"\d{1,5}", text) else 0
 
@@ -200,7 +200,7 @@ def _destinations(rule: str) -> Iterator[tuple[str, int]]:
 
 
 def hooks_in(ruleset: Ruleset) -> tuple[Hook, ...]:
-    """Every hook at which others have rules, before and after kube-proxy's by priority."""
+    """Return every hook at which others have rules, before and after kube-proxy's by priority."""
     mine: dict[tuple[str, str], int] = {}
     for table in filter(is_kube_proxys, ruleset.tables):
         for chain in table.chains.values():
@@ -218,7 +218,7 @@ def hooks_in(ruleset: Ruleset) -> tuple[Hook, ...]:
 
 
 def _met(table: NftTable, chain: Chain, known: dict[str, int], depth: int = 0) -> int:
-    """How many rules of a chain every packet meets, with those of chains it jumps to without a condition."""
+    """Return the number of a chain's rules that every packet meets, those behind unconditional jumps included."""
     count = 0
     for rule in chain.rules:
         count += 1

@@ -1,4 +1,4 @@
-"""Where a run's files live: written beside their place under a temporary name, and moved there when whole."""
+"""A run's files are written beside their place under a temporary name, and moved there when whole."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kpsim.scenario.schema import API_VERSION
 
 
 def default_place(name: str, root: Path = Path("results/runs")) -> Path:
-    """``results/runs/<name>-<time>``, not there yet and nobody's at the moment."""
+    """Return a free path ``results/runs/<name>-<time>``."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")  # noqa: DTZ005 - a name for people, in their time
     place = root / f"{name}-{stamp}"
     twice = 2

@@ -24,7 +24,7 @@ FOLD_AT = 400_000  # latencies gathered before they are counted
 
 @dataclass(slots=True)
 class Counts:
-    """How often something happened in the measured time; the names are those of ``summary.json``."""
+    """Counts of events in the measured time; the names are those of ``summary.json``."""
 
     packets: int = 0
     delivered: int = 0
@@ -80,16 +80,16 @@ class _Batches:
     count: int
 
     def index(self, time_ns: I64) -> I64:
-        """Which stretch each time lies in."""
+        """Return the index of the stretch in which each time lies."""
         share = (time_ns - self.from_ns) * self.count // max(self.until_ns - self.from_ns, 1)
         return np.clip(share, 0, self.count - 1)
 
     def empty(self, measure: str) -> list[Tally]:
-        """A tally of the measure for each stretch."""
+        """Return a tally of the measure for each stretch."""
         return [Tally(MEASURES[measure].unit) for _ in range(self.count)]
 
     def tallies(self, measure: str, values: I64, time_ns: I64) -> list[Tally]:
-        """Values counted by the stretch their time lies in."""
+        """Return a tally for each stretch of the values whose time lies in it."""
         out = self.empty(measure)
         index = self.index(time_ns)
         for b, tally in enumerate(out):
@@ -98,7 +98,7 @@ class _Batches:
 
 
 def observe(replication: Replication, run: ModeRun, batches: int) -> Observations:
-    """Everything the summaries are made of; the warm-up is cut here."""
+    """Return everything the summaries are made of; the warm-up is cut here."""
     scenario, log = replication.scenario, run.sent
     measured = _Batches(to_ns(scenario.run.warmup_s), replication.horizon_ns, batches)
     seen = Observations(run.mode.name, {})
@@ -201,7 +201,7 @@ def _observe_lookups(
 
 
 def _place(replication: Replication) -> I64:
-    """Where a list would have each service port, for modes that have none."""
+    """Return each service port's place in a list, for modes that have none."""
     place = np.empty(len(replication.order), np.int64)
     place[replication.order] = np.arange(len(replication.order))
     return place
@@ -283,7 +283,7 @@ class _Folded:
             self.finish()
 
     def finish(self) -> list[Tally]:
-        """Count what was gathered; all tallies so far."""
+        """Add the values that wait; return all tallies so far."""
         for tally, waiting in zip(self._tallies, self._waiting, strict=True):
             if waiting:
                 tally.add(np.concatenate(waiting))

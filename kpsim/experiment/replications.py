@@ -100,7 +100,7 @@ def _spread(
 
 
 def _replicate(scenario: Scenario, number: int, engine: str, cluster: Cluster | None = None) -> list[Observations]:
-    """One replication under all modes, in the scenario's order."""
+    """Return one replication under all modes, in the scenario's order."""
     cluster = cluster or build_cluster(scenario)[0]
     batches = 1 if scenario.run.replications > 1 else ONE_REPLICATION_BATCHES
     replication = prepare(scenario, cluster, number)
@@ -112,7 +112,7 @@ def _replicate(scenario: Scenario, number: int, engine: str, cluster: Cluster | 
 
 
 def choose_engine(scenario: Scenario) -> tuple[str, str]:
-    """Which engine runs, and why."""
+    """Return the engine's name ("reference" or "batch") and the reason for it."""
     if scenario.run.engine != "auto":
         return scenario.run.engine, "as the scenario asks"
     traffic, run_params = scenario.traffic, scenario.run

@@ -34,13 +34,13 @@ Row = dict[str, object]
 
 
 def grid(plan: Sweep) -> list[Point]:
-    """Every combination of the axes' values, last axis fastest."""
+    """Return every combination of the axes' values, last axis fastest."""
     names = [name for name, _ in plan.axes]
     return [tuple(zip(names, values, strict=True)) for values in product(*(values for _, values in plan.axes))]
 
 
 def tidy(result: Result) -> list[Row]:
-    """One row a mode, measure and statistic."""
+    """Return one row a mode, measure and statistic."""
     rows: list[Row] = []
     for mode, found in result.modes.items():
         for name, summary in found.summaries.items():
@@ -93,7 +93,7 @@ def sweep(
 
 
 def _kept(cache: Path | None, scenarios: Sequence[Scenario]) -> dict[int, list[Row]]:
-    """The points that were computed before; one that cannot be read is computed again."""
+    """Return the points that were computed before; one that cannot be read is computed again."""
     found: dict[int, list[Row]] = {}
     for i, scenario in enumerate(scenarios if cache else ()):
         assert cache is not None
@@ -138,7 +138,7 @@ def _key(scenario: Scenario) -> str:
 
 @lru_cache(maxsize=1)
 def _model_digest() -> str:
-    """The model as it stands, code and profiles: a point computed by another is no answer of this one."""
+    """Return the model as it stands, code and profiles: a point computed by another is no answer of this one."""
     digest = hashlib.sha256(version("kpsim").encode())
     root = Path(__file__).parents[1]
     for path in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".yaml")):

@@ -1,4 +1,4 @@
-"""What a Pod's lookup of a name does, step by step: each name tried, what is asked, what is answered, what it costs."""
+"""A Pod's lookup of a name is told step by step: each name tried, its question, its answer, its cost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHOWN = 4  # records of one answer
 
 @dataclass(frozen=True, slots=True)
 class NameTried:
-    """One name tried: what was asked about it, and what each question was answered."""
+    """One name tried: its questions, and their answers."""
 
     name: str
     queries: int
@@ -111,13 +111,13 @@ def _check(name: str, namespace: str, ndots: int) -> None:
 
 
 def _final(answer: Answer, asked: str) -> bool:
-    """Whether the search ends here: something was found, or the name as it was asked for went to the upstream."""
+    """Return True if the search ends here: an answer was found, or the name as asked went to the upstream."""
     as_asked = answer.name == asked.rstrip(".") and "." in answer.name
     return answer.outcome == "found" or (answer.outcome == "forwarded" and as_asked)
 
 
 def _said(answer: Answer, times: CacheTimes, asked: str) -> str:
-    """One question and its answer in a line."""
+    """Return one question and its answer in a line."""
     kept = "" if not times.success_s else f"; the node keeps it {times.success_s:g} s"
     denied = "" if not times.denial_s else f"; the node keeps that {times.denial_s:g} s"
     match answer.outcome:
@@ -158,7 +158,7 @@ def _verdict(last: Sequence[Answer], asked: str, known: Known) -> str:
 
 
 def _near(asked: str, known: Known) -> str:
-    """A Service whose name is nearly the one asked for; "" if none is, or there is a good reason not to say."""
+    """Return a Service whose name is nearly the one asked for; "" if none is, or there is a good reason not to say."""
     labels = asked.rstrip(".").removesuffix(".cluster.local").removesuffix(".svc").split(".")
     here, space = labels[0], labels[1] if len(labels) > 1 else known.namespace
     names = known.services()
@@ -212,7 +212,7 @@ def _notes(steps: Sequence[NameTried], every: Sequence[Answer], times: CacheTime
 
 
 def _about(every: Sequence[Answer], zone: Zone) -> str:
-    """What is worth knowing of the Service that was found, or whose endpoints were not."""
+    """Return a note on the Service found, if its endpoints are not ready; "" otherwise."""
     name = next((answer.service for answer in every if answer.service), "")
     namespace, _, bare = name.partition("/")
     found = zone.find(namespace, bare) if name else None

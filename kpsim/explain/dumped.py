@@ -89,7 +89,7 @@ def _whole(dumped: DumpedNode) -> None:
 
 
 def _source(dumped: DumpedNode, text: str, family: int, mine: Sequence[str], said: list[str]) -> str:
-    """The sender's address; what stands in for one that rules do not show is ``said``."""
+    """Return the sender's address; what stands in for one that rules do not show is ``said``."""
     if text == "outside":
         return CLIENT[family]
     if text == "node":
@@ -108,7 +108,7 @@ def _source(dumped: DumpedNode, text: str, family: int, mine: Sequence[str], sai
 
 
 def _neighbour(endpoints: Sequence[str], family: int) -> str:
-    """An address that could be a Pod's, in the range most endpoints are in, and is no endpoint's."""
+    """Return an address that could be a Pod's, in the range most endpoints are in, and is no endpoint's."""
     ranges = Counter(str(ipaddress.ip_network(f"{ip}/{NEIGHBOURS[family]}", strict=False)) for ip in endpoints)
     most = max(ranges, key=lambda cidr: (ranges[cidr], cidr)) if ranges else PODS[family]
     network = ipaddress.ip_network(most)
@@ -136,7 +136,7 @@ def _destination(dumped: DumpedNode, text: str, protocol: str) -> tuple[str, int
 
 
 def _addresses(found: PortFindings) -> list[str]:
-    """Where a service port is reached, its ClusterIP first."""
+    """Return the addresses that a service port is reached at, its ClusterIP first."""
     return [*found.cluster_ips, *found.load_balancer_ips, *found.external_ips] if found.port else []
 
 
@@ -156,7 +156,7 @@ def _verdict(found: Journey, packet: Packet) -> str:
 
 
 def _sent(found: Journey) -> str:
-    """Every endpoint, and whom it takes for the sender."""
+    """Return every endpoint in words, and the sender it sees."""
     alike = set(found.sources)
     if alike == {None}:
         ways = " or ".join(found.endpoints)
@@ -176,7 +176,7 @@ def _count(found: Journey) -> Iterator[str]:
 
 
 def _not_local(dumped: DumpedNode, found: Journey, asked: Sequence[str]) -> Iterator[str]:
-    """Addresses a user wrote that rules asked about: they may be the node's own, and nobody said so."""
+    """Yield a hint for each address the user wrote that rules asked about and that is not known as the node's."""
     ports = dumped.findings.ports.values()
     known = {ip for port in ports for ip in (*_addresses(port), *(e[0] for e in port.endpoints))}
     for text in asked:

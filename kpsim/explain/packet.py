@@ -43,7 +43,7 @@ class NodeRules:
         return NodeRules(scenario, cluster, mode, costs, config, states, programmed, warnings)
 
     def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
-        """The rules as the real tools take them; or what is written after the Services in ``changed`` have."""
+        """Yield the rules as the real tools take them; or what is written after the Services in ``changed`` have."""
         return self.programmed.text(changed)
 
 

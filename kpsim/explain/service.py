@@ -23,7 +23,7 @@ from kpsim.simulation import build_cluster, mode_of
 
 @dataclass(frozen=True, slots=True)
 class CostLine:
-    """What one stage costs one kind of packet; ``steps`` as text, because a range may stand there."""
+    """One stage's cost for one kind of packet; ``steps`` is text, because a range may stand there."""
 
     packet: str
     stage: str
@@ -113,28 +113,28 @@ def _choices(subject: Subject, *, served: bool) -> int:
 
 
 def _is_local(subject: Subject, mode: Mode) -> bool:
-    """Whether some of its traffic stays on its node, so that nodes with its endpoints have other rules."""
+    """Return True if some of its traffic stays on its node, so that nodes with its endpoints have other rules."""
     policy = subject.local("internal") or subject.local("external")
     return bool(subject.pods) and policy and not mode.ignores_policies
 
 
 def _nobody(subject: Subject, mode: Mode, words: ModeWords) -> str:
-    """What becomes of a packet that finds no endpoint, because there is none or because of a Local policy."""
+    """Return the fate of a packet that finds no endpoint, because there is none or because of a Local policy."""
     if not _is_local(subject, mode):
-        return f"nobody can serve it: {words.refused}"
+        return f"no endpoint can serve it: {words.refused}"
     drops = mode.refuses and _unserved(subject, mode) == "dropped"
     where, why = subject.node or "such a node", VERDICTS["DROP"] if drops else words.refused
-    return f"nobody on {where} may serve it: {why}"
+    return f"no endpoint on {where} may serve it: {why}"
 
 
 def _unserved(subject: Subject, mode: Mode) -> str:
-    """What a packet is called that finds no endpoint."""
+    """Return "dropped" or "refused", as a packet is called that finds no endpoint."""
     drops = not mode.refuses or (mode.drops_without_local and _is_local(subject, mode))
     return "dropped" if drops else PacketState.REFUSED.value
 
 
 def _cost_lines(mode: Mode, costs: Costs, total: int, usable: int, *, unserved: str) -> tuple[CostLine, ...]:
-    """Stages of a first packet and of a later one, and of one nobody serves; scans at the middle of the list."""
+    """Return the cost lines of a first packet, a later one, and one without an endpoint; scans at half the list."""
     states = (PacketState.FIRST, PacketState.LATER) if usable else ()
     lines = []
     for state in (*states, PacketState.REFUSED) if unserved else states:
@@ -152,7 +152,7 @@ def _cost_lines(mode: Mode, costs: Costs, total: int, usable: int, *, unserved: 
 
 
 def _steps(mode: Mode, stage: Stage, total: int, usable: int) -> tuple[float, int]:
-    """How many times a stage's work is done: the mean and the most."""
+    """Return (mean, most) of the times that a stage's work is done."""
     if stage.steps is Steps.DISPATCH:
         return max(total - 1, 0) / 2, max(total - 1, 0)
     if stage.steps is Steps.EVERY_DISPATCH:

@@ -1,4 +1,4 @@
-"""The Service that is explained, found among the others, and what is to say about it before any rule."""
+"""The Service that is explained, found among the others, and the facts about it before any rule."""
 
 from __future__ import annotations
 
@@ -40,25 +40,25 @@ class Subject:
 
     @property
     def service(self) -> Service | None:
-        """The object that was read, with its addresses; ``None`` for a grown Service."""
+        """Return the object that was read, with its addresses; ``None`` for a grown Service."""
         return self.found.service if self.found else None
 
     @property
     def ip(self) -> str:
-        """Its ClusterIP."""
+        """Return its ClusterIP."""
         return dotted(int(self.cluster.services.cluster_ip[self.row]))
 
     def local(self, policy: str) -> bool:
-        """Whether its ``internal`` or ``external`` traffic policy is Local."""
+        """Return True if its ``internal`` or ``external`` traffic policy is Local."""
         return bool(getattr(self.cluster.services, f"{policy}_local")[self.row])
 
     @property
     def endpoints(self) -> int:
-        """How many endpoints it has, ready or not."""
+        """Return the number of its endpoints, ready or not."""
         return len(self.cluster.endpoints(self.row))
 
     def view(self, q: int) -> NodeView:
-        """What a node holds for service port ``q`` alone."""
+        """Return a node's view of service port ``q`` alone."""
         cluster, node = self.cluster, self.node or self.cluster.node_name(0)
         config = node_config(cluster, node, self.pod_cidr, self.kube_proxy, self.kubernetes_version)
         config = replace(config, as_counted=True)
@@ -67,19 +67,19 @@ class Subject:
         return NodeView(cluster, usable, np.array([q]), cluster.pod_ip, config, leaving=leaving, here=self._here())
 
     def pods_here(self) -> tuple[int, ...]:
-        """Those of its Pods that can serve and are on the node that is told of."""
+        """Return its Pods that can serve and are on the subject's node."""
         here = self._here()
         return () if here is None else tuple(pod for pod in self.pods if here[pod])
 
     def _here(self) -> Bools | None:
-        """Which Pods are on the node that is told of."""
+        """Return (pods,) True for Pods on the subject's node; None without a node."""
         if not self.node:
             return None
         names = [self.cluster.node_name(i) for i in range(self.cluster.nodes)]
         return np.asarray(self.cluster.homes(self.cluster.pods) == names.index(self.node))
 
     def addresses(self, q: int) -> str:
-        """The first few of its endpoints, as ``ip:port``."""
+        """Return the first few of its endpoints, as ``ip:port``."""
         shown = [self.view(q).address(q, pod) for pod in self.pods[:SHOWN]]
         more = len(self.pods) - len(shown)
         return ", ".join(shown) + (f" and {more:,} more" if more else "")
@@ -94,7 +94,7 @@ def check_node(cluster: Cluster, node: str) -> None:
 
 
 def find_service(scenario: Scenario, cluster: Cluster, name: str, node: str = "") -> Subject:
-    """The Service ``namespace/name``.  Raises :class:`InputError`, with the nearest name, if there is none."""
+    """Return the Service ``namespace/name``.  Raises :class:`InputError`, with the nearest name, if there is none."""
     if node:
         check_node(cluster, node)
     row = cluster.names.index(name)
@@ -139,7 +139,7 @@ def _no_such(cluster: Cluster, name: str) -> Problem:
 
 
 def facts_of(subject: Subject, *, ignores_policies: bool = False, falls_back: bool = False) -> Iterator[str]:
-    """What it is and who serves it, before any rule."""
+    """Yield sentences about the Service and its endpoints, before any rule."""
     namespace, _, bare = subject.name.partition("/")
     dns = f"{bare}.{namespace}.svc.cluster.local"
     service = subject.service
@@ -179,7 +179,7 @@ def facts_of(subject: Subject, *, ignores_policies: bool = False, falls_back: bo
 
 
 def _topology(subject: Subject, service: Service) -> str:
-    """What it wishes about distance, and whether that comes to anything."""
+    """Return a sentence on the Service's wish about distance, and whether kube-proxy follows it."""
     automatic = service.topology_mode in AUTOMATIC
     name = "topology-mode" if automatic else "trafficDistribution"
     wish = service.topology_mode if automatic else service.traffic_distribution
@@ -201,7 +201,7 @@ def _why_nobody(subject: Subject, selector: str) -> Iterator[str]:
 
 
 def entrances(subject: Subject, q: int, how: str) -> Iterator[str]:
-    """Where else the port is reached, and ``how`` such a packet's way differs."""
+    """Yield the port's other addresses, and ``how`` the way of a packet to them differs."""
     service, info = subject.service, port_info(subject.cluster, q)
     if subject.pods:
         yield f"endpoints: {subject.addresses(q)}"

@@ -20,7 +20,7 @@ from kpsim.units import I64, U32
 
 
 def parse_range(text: str) -> ipaddress.IPv4Network:
-    """An IPv4 range in CIDR notation, with or without host bits set.
+    """Return an IPv4 range in CIDR notation, with or without host bits set.
 
     Raises
     ------
@@ -47,11 +47,11 @@ class _Range:
 
     @property
     def free(self) -> int:
-        """How many are left."""
+        """Return the count of numbers left."""
         return self.usable - len(self._taken)
 
     def holds(self, number: int) -> bool:
-        """Whether ``number`` is one that can be given out."""
+        """Return True if ``number`` is one that can be given out."""
         return 0 <= number - self.first < self.usable
 
     def take(self, number: int) -> bool:
@@ -62,7 +62,7 @@ class _Range:
         return True
 
     def take_many(self, n: int) -> I64:
-        """The next ``n`` free numbers, (n,), dynamic band first."""
+        """Return the next ``n`` free numbers, (n,), dynamic band first."""
         if n > self.free:
             asked = len(self._taken) + n
             raise InputError(f"the {self._called} is too small: it has {self.usable:,} and {asked:,} are asked for")
@@ -91,23 +91,23 @@ class _Range:
 
 
 class _Allocator:
-    """What is the same for addresses and ports."""
+    """Addresses and ports are both given out of a range with a static band."""
 
     _range: _Range
 
     @property
     def usable(self) -> int:
-        """How many there are to give out."""
+        """Return the count of numbers that can be given out."""
         return self._range.usable
 
     @property
     def static_band_size(self) -> int:
-        """How many at the start are given out last."""
+        """Return the count of numbers at the start that are given out last."""
         return self._range.static_band_size
 
     @property
     def free(self) -> int:
-        """How many are left."""
+        """Return the count of numbers left."""
         return self._range.free
 
 
@@ -123,11 +123,11 @@ class ClusterIPAllocator(_Allocator):
         self._range = _Range(int(network.network_address) + 1, max(0, size - 2), band, called)
 
     def holds(self, ip: str) -> bool:
-        """Whether ``ip`` is an address this range can give out."""
+        """Return True if ``ip`` is an address that this range can give out."""
         return self._range.holds(int(ipaddress.IPv4Address(ip)))
 
     def in_static_band(self, numbers: I64) -> int:
-        """How many of these addresses are of the static band."""
+        """Return the count of these addresses that are in the static band."""
         offsets = numbers - self._range.first
         return int(((offsets >= 0) & (offsets < self.static_band_size)).sum())
 
@@ -136,11 +136,11 @@ class ClusterIPAllocator(_Allocator):
         return self._range.take(int(ipaddress.IPv4Address(ip)))
 
     def allocate(self) -> str:
-        """The next free address.  Raises ``InputError`` when there is none."""
+        """Return the next free address.  Raises ``InputError`` when there is none."""
         return str(ipaddress.IPv4Address(int(self._range.take_many(1)[0])))
 
     def allocate_many(self, n: int) -> U32:
-        """The next ``n`` free addresses as numbers, (n,).
+        """Return the next ``n`` free addresses as numbers, (n,).
 
         Raises
         ------
@@ -163,9 +163,9 @@ class NodePortAllocator(_Allocator):
         return self._range.take(port)
 
     def allocate(self) -> int:
-        """The next free port.  Raises ``InputError`` when there is none."""
+        """Return the next free port.  Raises ``InputError`` when there is none."""
         return int(self._range.take_many(1)[0])
 
     def allocate_many(self, n: int) -> I64:
-        """The next ``n`` free ports, (n,).  Raises ``InputError`` when there are not so many."""
+        """Return the next ``n`` free ports, (n,).  Raises ``InputError`` when there are not so many."""
         return self._range.take_many(n)

@@ -46,7 +46,7 @@ def _identity(fields: Fields) -> tuple[str, str]:
 
 
 def service(fields: Fields, place: Place) -> Service:
-    """A ``v1.Service`` with its defaults."""
+    """Return a ``v1.Service`` with its defaults."""
     namespace, name = _identity(fields)
     spec = fields.part("spec")
     annotations = dict(fields.part("metadata").labels("annotations"))
@@ -85,13 +85,13 @@ def service(fields: Fields, place: Place) -> Service:
 
 
 def _source_ranges(spec: Fields, annotations: Mapping[str, str]) -> tuple[str, ...]:
-    """Who may use the load balancer: the field's ranges, without a field the old annotation's."""
+    """Return the ranges that may use the load balancer: the field's, or without a field the old annotation's."""
     ranges = spec.texts("loadBalancerSourceRanges") or annotations.get(SOURCE_RANGES, "").split(",")
     return tuple(cidr.strip() for cidr in ranges if cidr.strip())
 
 
 def _cluster_ip(spec: Fields) -> str:
-    """The virtual IP as written; of a dual-stack pair, the IPv4 one, which is the one modelled."""
+    """Return the virtual IP as written; of a dual-stack pair, the IPv4 one, which is the one modelled."""
     first = spec.text("clusterIP")
     several = spec.texts("clusterIPs")
     if first == "None" or "None" in several:
@@ -100,7 +100,7 @@ def _cluster_ip(spec: Fields) -> str:
 
 
 def _ip_families(spec: Fields) -> tuple[str, ...]:
-    """The families the API server gave it; where it has not yet, those of its addresses."""
+    """Return the families the API server gave it; where it has not yet, those of its addresses."""
     written = spec.texts("ipFamilies")
     addresses = spec.texts("clusterIPs") or (spec.text("clusterIP"),)
     found = ("IPv6" if ":" in ip else "IPv4" for ip in addresses if ip not in ("", "None"))
@@ -123,7 +123,7 @@ def _service_port(port: Fields) -> ServicePort:
 
 
 def pod(fields: Fields) -> Pod:
-    """A ``v1.Pod``; one without any status (a manifest) counts as running and ready."""
+    """Return a ``v1.Pod``; one without any status (a manifest) counts as running and ready."""
     namespace, name = _identity(fields)
     metadata, spec, status = fields.part("metadata"), fields.part("spec"), fields.part("status")
     conditions = {at.text("type"): at.text("status") for at in status.parts("conditions")}
@@ -153,7 +153,7 @@ def _container_ports(spec: Fields) -> Ports:
 
 
 def workload(fields: Fields, kind: str) -> Workload:
-    """A Deployment, StatefulSet, DaemonSet, …: its replicas and what its Pods look like."""
+    """Return a Deployment, StatefulSet, DaemonSet, …: its replicas and what its Pods look like."""
     namespace, name = _identity(fields)
     spec = fields.part("spec")
     template = spec.part("template")
@@ -176,7 +176,7 @@ def owner(fields: Fields) -> tuple[str, str]:
 
 
 def endpoint_slice(fields: Fields) -> EndpointSlice:
-    """A ``discovery.k8s.io`` EndpointSlice (v1 or v1beta1); a condition that is not given counts as usual."""
+    """Return a ``discovery.k8s.io`` EndpointSlice (v1 or v1beta1); a condition that is not given counts as usual."""
     namespace, name = _identity(fields)
     labels = dict(fields.part("metadata").labels("labels"))
     return EndpointSlice(
@@ -223,7 +223,7 @@ def _target(at: Fields, namespace: str) -> str:
 
 
 def endpoints_object(fields: Fields) -> list[EndpointSlice]:
-    """An old ``v1.Endpoints`` as slices, one a subset."""
+    """Return an old ``v1.Endpoints`` as slices, one a subset."""
     namespace, name = _identity(fields)
     slices = []
     for subset in fields.parts("subsets"):

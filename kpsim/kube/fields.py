@@ -15,7 +15,7 @@ from kpsim.documents import Key
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something wrong with an object: the key from the document's top, what, and the mend."""
+    """A fault of an object: the key from the document's top, the fault, and the mend."""
 
     key: Key
     what: str
@@ -41,7 +41,7 @@ class Fields:
         return self.raw.get(name) is not None
 
     def text(self, name: str, default: str = "") -> str:
-        """A string field."""
+        """Return a string field."""
         value = self.raw.get(name)
         if value is None:
             return default
@@ -52,7 +52,7 @@ class Fields:
         return default
 
     def number(self, name: str, default: int = 0) -> int:
-        """A whole-number field."""
+        """Return a whole-number field."""
         value = self.raw.get(name)
         if value is None:
             return default
@@ -63,7 +63,7 @@ class Fields:
         return default
 
     def truth(self, name: str, default: bool) -> bool:
-        """A boolean field."""
+        """Return a boolean field."""
         value = self.raw.get(name)
         if value is None:
             return default
@@ -73,16 +73,16 @@ class Fields:
         return default
 
     def part(self, name: str) -> Fields:
-        """A mapping field; an empty one if it is not there."""
+        """Return a mapping field; an empty one if it is not there."""
         return Fields(self.raw.get(name), (*self.key, name), self.faults)
 
     def parts(self, name: str) -> Iterator[Fields]:
-        """The mappings of a list field."""
+        """Yield the mappings of a list field."""
         for index, value in enumerate(self._list(name)):
             yield Fields(value, (*self.key, name, index), self.faults)
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """The strings of a list field."""
+        """Return the strings of a list field."""
         values = self._list(name)
         for index, value in enumerate(values):
             if not isinstance(value, str):
@@ -90,7 +90,7 @@ class Fields:
         return tuple(value for value in values if isinstance(value, str))
 
     def labels(self, name: str) -> tuple[tuple[str, str], ...]:
-        """A mapping of text to text, in order of its keys."""
+        """Return a mapping of text to text, in order of its keys."""
         part = self.part(name)
         return tuple(sorted((key, part.text(key)) for key in part.raw))
 

@@ -54,17 +54,17 @@ class Service:
 
     @property
     def headless(self) -> bool:
-        """Whether the Service has no virtual IP by request."""
+        """Return True if the Service has no virtual IP by request."""
         return self.cluster_ip == "None"
 
     @property
     def proxied(self) -> bool:
-        """Whether it has a virtual IP for a proxy to serve: neither headless nor ExternalName."""
+        """Return True if it has a virtual IP for a proxy to serve: neither headless nor ExternalName."""
         return self.type != "ExternalName" and not self.headless
 
     @property
     def watched(self) -> bool:
-        """Whether kube-proxies watch it: it has a virtual IP, and no label leaves it to another proxy."""
+        """Return True if kube-proxies watch it: it has a virtual IP, and no label leaves it to another proxy."""
         return self.proxied and not self.proxy_name
 
 
@@ -149,7 +149,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class KubeObjects:
-    """Everything read from manifests and dumps, in file order, with what was worth a warning."""
+    """Everything read from manifests and dumps, in file order, with warnings."""
 
     services: tuple[Service, ...] = ()
     pods: tuple[Pod, ...] = ()

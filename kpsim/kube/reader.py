@@ -31,19 +31,19 @@ LARGE_YAML = 5_000_000  # characters from which the slow reading of YAML is wort
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Which part of which document an object came from."""
+    """An object comes from this part of this document."""
 
     document: Document
     key: Key = ()
 
     def problem(self, fault: Fault) -> Problem:
-        """The fault of this object with its place."""
+        """Return the fault of this object with its place."""
         return self.document.problem((*self.key, *fault.key), fault.what, fault.mend, on_key=fault.on_key)
 
 
 @dataclass(slots=True)
 class Reading:
-    """Objects in the making: what was read so far, where each Service came from, what was wrong."""
+    """Objects in the making: those read so far, the places of Services, and all problems."""
 
     services: list[Service] = field(default_factory=list)
     origins: list[Origin] = field(default_factory=list)
@@ -175,7 +175,7 @@ class Reading:
         return (kind, key[1], name) in self.workloads
 
     def _noticed(self) -> Iterator[str]:
-        """What has no effect, once a kind, with the place of the first."""
+        """Yield a warning for each kind of field without effect, with the place of the first."""
         for seen in self.notices.values():
             origin, notice, service = seen[0]
             others = f" (so has {len(seen) - 1:,} more)" if len(seen) > 1 else ""
@@ -199,7 +199,7 @@ def _items(fields: Fields) -> list[object]:
 
 
 def _with_kind(item: object, kind: str) -> object:
-    """An item of a ``ServiceList``: ``kubectl get --raw`` leaves out the kind of the items."""
+    """Return an item of a ``ServiceList``: ``kubectl get --raw`` leaves out the kind of the items."""
     if kind and isinstance(item, dict) and "kind" not in item:
         return {**item, "kind": kind}
     return item

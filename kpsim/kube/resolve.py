@@ -43,7 +43,7 @@ def resolve(
     *,
     dual_stack: bool = False,
 ) -> tuple[tuple[ResolvedService, ...], tuple[str, ...]]:
-    """Every Service with its ClusterIP, NodePorts and endpoints, in file order, and what is worth a warning.
+    """Return (Services with their ClusterIPs, NodePorts and endpoints, in file order; warnings).
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def resolve(
 
 
 def node_zones(objects: KubeObjects) -> dict[str, str]:
-    """The zone of each node, as its object says; without one, as the endpoints on it do."""
+    """Return the zone of each node, as its object says; without one, as the endpoints on it do."""
     endpoints = {at.node: at.zone for made in objects.slices for at in made.endpoints if at.node and at.zone}
     return endpoints | {node.name: node.zone for node in objects.nodes if node.zone}
 
@@ -82,7 +82,7 @@ def _with_families(service: Service, cluster: tuple[str, ...]) -> Service:
 
 
 def _allocate(services: Sequence[Service], cidr: str, node_port_range: tuple[int, int]) -> list[Service]:
-    """The Services with the addresses they asked for, and free ones where they asked for none."""
+    """Return the Services with the addresses they asked for, and free ones where they asked for none."""
     ips, ports = ClusterIPAllocator(cidr), NodePortAllocator(*node_port_range)
     only_v6 = iter(range(1, 1 << 16))
     wanting_ip = [
@@ -167,7 +167,7 @@ class _Finder:
         self._unhinted: dict[str, list[str]] = defaultdict(list)
 
     def resolve(self, service: Service) -> ResolvedService:
-        """One Service with its endpoints and the numbers of its target ports."""
+        """Return one Service with its endpoints and the numbers of its target ports."""
         if service.type == "ExternalName":
             return ResolvedService(service)
         name = f"{service.namespace}/{service.name}"
@@ -218,14 +218,14 @@ class _Finder:
         return endpoints, [made.container_ports for made in matching]
 
     def _pod_names(self, made: Workload) -> Iterable[str]:
-        """Names for Pods that do not exist yet, the same whichever Service asks."""
+        """Yield names for Pods that do not exist yet, the same whichever Service asks."""
         alone = self._kinds[made.namespace, made.name] == 1
         stem = f"{made.namespace}/{made.name}" + ("" if alone else f"-{made.kind.lower()}")
         replicas = self._nodes if made.replicas is None else made.replicas
         return (f"{stem}-{i}" for i in range(replicas))
 
     def warnings(self) -> Iterable[str]:
-        """What a user would want to know: Services whose connections are refused."""
+        """Return warnings for the user: Services whose connections are refused, hints that are not followed."""
         refused = "connections to it are refused"
         if self._matched_nothing:
             yield _about(self._matched_nothing, "the selector matches no Pod or workload that was read", refused)
@@ -239,7 +239,7 @@ class _Finder:
 
 
 def _hostname(made: Workload, pod: str, service: Service) -> str:
-    """What DNS calls a Pod below the Service that its StatefulSet names: its own name."""
+    """Return a Pod's name in DNS below the Service that its StatefulSet names: its own name, or "" elsewhere."""
     return pod.rpartition("/")[2] if made.kind == "StatefulSet" and made.service_name == service.name else ""
 
 
@@ -259,7 +259,7 @@ def _endpoint(pod: Pod, service: Service, zone: str) -> Endpoint:
 
 
 def _target(port: ServicePort, containers: Sequence[ContainerPorts]) -> int:
-    """The number a service port's target resolves to; 0 if no container names it."""
+    """Return the number a service port's target resolves to; 0 if no container names it."""
     if isinstance(port.target_port, int):
         return port.target_port
     named: Mapping[tuple[str, str], int] = {

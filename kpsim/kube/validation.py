@@ -1,4 +1,4 @@
-"""What the API server would refuse about Services together, and in this cluster: ranges, families, versions.
+"""The API server refuses Services together, and in this cluster, for ranges, families and versions.
 
 :func:`allocation_faults` looks at all of them with the ranges their ClusterIPs and NodePorts come from.  What is wrong
 with one by itself is asked in :mod:`kpsim.kube.service.checks`.
@@ -27,7 +27,7 @@ BOTH_FAMILIES = "write ipFamilies: [IPv4, IPv6] below cluster"
 
 @dataclass(frozen=True, slots=True)
 class ApiServer:
-    """What of an API server's flags and version decides about Services."""
+    """An API server's flags and version decide these things about Services."""
 
     service_cluster_ip_range: str
     node_port_range: tuple[int, int]
@@ -37,7 +37,7 @@ class ApiServer:
 
 @dataclass(slots=True)
 class _Taken:
-    """Who has what already: indices of Services by name, address and port."""
+    """Names, addresses and ports taken already, with the index of the Service that has them."""
 
     names: dict[tuple[str, str], int] = field(default_factory=dict)
     ips: dict[str, int] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class _Taken:
 
 
 def allocation_faults(services: Sequence[Service], api: ApiServer) -> Iterator[tuple[int, Fault]]:
-    """What Services ask for that this API server cannot give, or another has: (index of the Service, fault)."""
+    """Yield (index of the Service, fault) for requests this API server cannot grant, or that collide."""
     ips = ClusterIPAllocator(api.service_cluster_ip_range)
     taken = _Taken()
     seen = {"IPv6" if is_v6(service.cluster_ip) else "IPv4" for service in services if is_ip(service.cluster_ip)}
@@ -117,7 +117,7 @@ def _families(service: Service, cluster: Sequence[str]) -> Iterator[Fault]:
 
 
 def _by_version(service: Service, version: Version) -> Iterator[Fault]:
-    """Values that this version does not know yet."""
+    """Yield faults for values that this version does not know yet."""
     if service.traffic_distribution and version >= (1, 31):
         known = DISTRIBUTIONS if version >= (1, 34) else DISTRIBUTIONS[:1]
         yield from choice_faults(service.traffic_distribution, known, ("spec", "trafficDistribution"))

@@ -1,4 +1,4 @@
-"""Typed objects written back as Kubernetes objects: what a reader of :mod:`kpsim.kube` gives, this undoes."""
+"""Typed objects are written back as Kubernetes objects, the inverse of reading them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _API = {"ReplicationController": "v1", "Job": "batch/v1"}
 
 
 def documents_of(objects: KubeObjects) -> Iterator[Document]:
-    """Every object as a mapping in Kubernetes' own words, in the order it was read."""
+    """Yield every object as a mapping in Kubernetes' own words, in the order it was read."""
     yield from map(_service, objects.services)
     yield from map(_workload, objects.workloads)
     yield from map(_pod, objects.pods)

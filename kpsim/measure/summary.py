@@ -75,7 +75,7 @@ class Summary:
     batches: int
 
     def statistic(self, name: str) -> Estimate | None:
-        """The estimate named "mean", "min", "max" or a percentile; ``None`` if the sample does not support it."""
+        """Return the estimate named "mean", "min", "max" or a percentile; ``None`` if the sample is too small."""
         if name == "mean":
             return self.mean
         if name in ("min", "max"):

@@ -47,7 +47,7 @@ class Tally:
 
     @staticmethod
     def pooled(tallies: Sequence[Tally]) -> Tally:
-        """All of one or more tallies together, in a new one."""
+        """Return all of one or more tallies together, in a new one."""
         pool = Tally(tallies[0].unit)
         for tally in tallies:
             pool.merge(tally)
@@ -93,7 +93,7 @@ class Tally:
         return self.in_unit(self.total / self.n)
 
     def quantile(self, share: float) -> float:
-        """The smallest value with ``share`` of the samples at or below it; within its bucket if not exact."""
+        """Return the smallest value with ``share`` of the samples at or below it; within its bucket if not exact."""
         return float(self.curve(np.array([share]))[0])
 
     def curve(self, shares: F64) -> F64:
@@ -110,5 +110,5 @@ class Tally:
         return np.asarray(np.where(rank < self.zeros, 0.0, found) / per_unit)
 
     def in_unit(self, counted: float) -> float:
-        """What was counted, in the tally's unit."""
+        """Return the counted value in the tally's unit."""
         return counted / COUNTED.get(self.unit, 1.0)

@@ -28,7 +28,7 @@ class Lag:
         return np.rint(self.median_s * 1e9 * np.exp(self.sigma * rng.standard_normal(n))).astype(np.int64)
 
     def one(self, rng: np.random.Generator) -> int:
-        """A single delay [ns]."""
+        """Return a single delay [ns]."""
         return int(self.draw(rng, 1)[0])
 
 
@@ -40,11 +40,11 @@ class Defaults:
     coefficients: Mapping[str, Coefficient]
 
     def value(self, key: str) -> float:
-        """The value of ``key`` in SI units."""
+        """Return the value of ``key`` in SI units."""
         return self.coefficients[key].value
 
     def lag(self, key: str) -> Lag:
-        """The delay called ``key``."""
+        """Return the delay called ``key``."""
         family, _, name = key.partition(".")
         return Lag(self.coefficients[key].value, self.text.families[family][name].sigma)
 

@@ -54,7 +54,7 @@ class _Steps(_Text):
 
     @property
     def bounds(self) -> list[float]:
-        """The upper bounds of the buckets."""
+        """Return the upper bounds of the buckets."""
         if self.factor is not None:
             return [self.start * self.factor**i for i in range(self.count)]
         assert self.step is not None
@@ -108,18 +108,18 @@ class Catalogue(_Text):
     metrics: tuple[Metric, ...]
 
     def registered(self, mode: str, version: Version) -> tuple[Metric, ...]:
-        """The metrics that kube-proxy in ``mode`` registers in ``version``, by name."""
+        """Return the metrics that kube-proxy in ``mode`` registers in ``version``, by name."""
         every = version < self.by_mode_since
         found = [m for m in self.metrics if m.has(version) and (every or m.counts(mode, version))]
         return tuple(sorted(found, key=lambda metric: metric.name))
 
     def labels(self, metric: Metric, version: Version) -> tuple[str, ...]:
-        """The labels that ``metric`` has in ``version``."""
+        """Return the labels that ``metric`` has in ``version``."""
         return tuple(label for label in metric.labels if version >= self.labels_since.get(label, version))
 
 
 @lru_cache(maxsize=1)
 def load_catalogue() -> Catalogue:
-    """The catalogue that ships with kpsim."""
+    """Return the catalogue that ships with kpsim."""
     text = (resources.files(__package__) / "kube-proxy-metrics.yaml").read_text(encoding="utf-8")
     return Catalogue.model_validate(parse_yaml(text))

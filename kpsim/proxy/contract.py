@@ -1,4 +1,4 @@
-"""What a proxy mode must say about itself; the engines know no mode, and a mode knows no engine, clock or generator.
+"""A proxy mode keeps this contract; the engines know no mode, and a mode knows no engine, clock or generator.
 
 A mode answers in *counts*: how many rules, how many netlink calls.  The profile prices counts, so no mode contains a
 second.  Counts are plain integers or arrays of them; every formula is written once and serves both.
@@ -25,7 +25,7 @@ Work = Mapping[str, "int | I64"]
 
 
 class PacketState(StrEnum):
-    """What a packet is to the node it meets."""
+    """A node meets a packet in one of these states."""
 
     FIRST = "first"  # of a connection, to a Service with a usable endpoint
     LATER = "later"  # conntrack knows the connection
@@ -33,7 +33,7 @@ class PacketState(StrEnum):
 
 
 class Steps(Enum):
-    """What multiplies a stage's work."""
+    """A stage's work is multiplied by one of these numbers of steps."""
 
     ONCE = "once"
     DISPATCH = "dispatch"  # rules passed before the one of this service port
@@ -52,7 +52,7 @@ class Stage:
 
 
 class SyncKind(StrEnum):
-    """Whether a sync writes everything or what changed."""
+    """A sync writes everything (full) or what changed (partial)."""
 
     FULL = "full"
     PARTIAL = "partial"
@@ -72,7 +72,7 @@ class RuleCounts:
 
 @dataclass(frozen=True, slots=True)
 class SyncCounts:
-    """What kube-proxy holds and what changed, when a sync starts; integers, or (lanes,) arrays of them."""
+    """kube-proxy's holdings and changes when a sync starts; integers, or (lanes,) arrays of them."""
 
     service_ports: int | I64
     endpoints: int | I64  # per service port, ready or not, as the trackers hold them
@@ -89,7 +89,7 @@ class SyncCounts:
 
 @dataclass(frozen=True, slots=True)
 class RunnerSettings:
-    """How a mode's sync loop is driven.
+    """A mode's sync loop is driven by these settings.
 
     ``idle_s`` is the bounded-frequency runner's maxInterval, ``full_s`` how long after a full sync the next is due
     (``None``: every sync is full), ``cleanup_s`` how rarely a large cluster looks for stale chains.  ``at_once``: what
@@ -110,7 +110,7 @@ class RunnerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """Something a node has only so much of, and what takes of it; ``limit`` is a key of Kubernetes' defaults.
+    """A limited resource of a node, and its users; ``limit`` is a key of Kubernetes' defaults.
 
     In use on a node: ``per_connection`` times the connections that are open, ``per_service_port``, ``per_endpoint`` of
     a service port, and ``per_dispatch`` and ``per_own`` of :class:`RuleCounts`, all summed up.
@@ -128,7 +128,7 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class ModeAbout:
-    """What ``kpsim modes`` says of a mode: what changed in which release, what is modelled, what is left out."""
+    """``kpsim modes`` shows this about a mode: changes by release, parts modelled, parts left out."""
 
     history: tuple[tuple[Version, str], ...] = ()
     modelled: str = "what its author says"
@@ -137,7 +137,7 @@ class ModeAbout:
 
 @dataclass(frozen=True, slots=True)
 class ModeWords:
-    """What ``kpsim explain`` says of a mode beyond its rules."""
+    """``kpsim explain`` says these sentences about a mode beyond its rules."""
 
     later: str  # why later packets of a connection meet none of this
     refused: str  # what a client of a Service nobody can serve sees
@@ -149,22 +149,22 @@ class Programmed(Protocol):
 
     @property
     def rules(self) -> RuleSet:
-        """The rules themselves, with their counts."""
+        """Return the rules themselves, with their counts."""
         ...
 
     def walk(self, packet: Packet, draw: int, turn: int) -> Walk:
-        """What the first packet of a Pod's connection to a ClusterIP meets."""
+        """Return the walk of the first packet of a Pod's connection to a ClusterIP."""
         ...
 
 
 @runtime_checkable
 class Stories(Programmed, Protocol):
-    """What a mode can tell of one node's rules beyond that: whoever explains asks for it, no engine does."""
+    """A mode's stories are told of one node's rules: ``kpsim explain`` asks for them, no engine does."""
 
     words: ClassVar[ModeWords]
 
     def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
-        """The rules as the real tools take them, line by line.
+        """Yield the rules as the real tools take them, line by line.
 
         ``changed`` names Services as ``namespace/name``: only what a partial sync after their change writes, for
         modes that have one; the others write everything.
@@ -172,20 +172,31 @@ class Stories(Programmed, Protocol):
         ...
 
     def trace(self, packet: Packet) -> Trace:
-        """Every rule the first packet of a connection meets, in order, and its verdict."""
+        """Return every rule the first packet of a connection meets, in order, and its verdict."""
         ...
 
     def listing(self, service: str) -> Iterator[str]:
-        """What is about the Service "namespace/name", as the mode's tool lists it, but shortened."""
+        """Yield the lines about the Service "namespace/name", as the mode's tool lists them, but shortened."""
         ...
 
     def path(self, packet: Packet, walk: Walk, total: int) -> Iterator[str]:
-        """The way of a first packet, step by step, where ``total`` dispatch rules exist."""
+        """Yield the way of a first packet, step by step, where ``total`` dispatch rules exist."""
         ...
 
 
 class Mode(Protocol):
-    """One kube-proxy mode."""
+    """One kube-proxy mode.
+
+    >>> from kpsim.proxy.params import ProxyParams
+    >>> from kpsim.proxy.registry import create
+    >>> mode = create(ProxyParams(mode="nftables"))
+    >>> [stage.name for stage in mode.stages(PacketState.LATER)]
+    ['conntrack hit']
+    >>> mode.runner((1, 34)).min_sync_s
+    1.0
+    >>> int(mode.select(draw=np.array([1 << 31]), turn=np.array([0]), endpoints=np.array([3]))[0])
+    1
+    """
 
     name: str
     family: str  # the block of a cost profile that prices it
@@ -197,27 +208,27 @@ class Mode(Protocol):
     reports_programming: bool  # it measures network_programming_duration_seconds
 
     def runner(self, version: Version) -> RunnerSettings:
-        """How this mode's syncs are paced in a Kubernetes ``version``."""
+        """Return the times that pace this mode's syncs in a Kubernetes ``version``."""
         ...
 
     def resources(self) -> Sequence[Resource]:
-        """What a node can run out of under this mode, beside its cores and nf_conntrack's table."""
+        """Return the resources a node can run out of under this mode, beside its cores and nf_conntrack's table."""
         ...
 
     def rule_counts(self, services: ServiceColumns, endpoints: EndpointCounts) -> RuleCounts:
-        """Rules of each Service on a node that sees ``endpoints`` (n,)."""
+        """Return the number of rules of each Service on a node that sees ``endpoints`` (n,)."""
         ...
 
     def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
-        """Rules on the node altogether, constant ones included."""
+        """Return the number of rules on the node altogether, constant ones included."""
         ...
 
     def sync_work(self, kind: SyncKind, counts: SyncCounts) -> Work:
-        """What a sync of ``kind`` does."""
+        """Return the work that a sync of ``kind`` does, by cost."""
         ...
 
     def stages(self, state: PacketState) -> Sequence[Stage]:
-        """What a packet in ``state`` pays, in order."""
+        """Return the stages that a packet in ``state`` pays, in order."""
         ...
 
     def endpoint_steps(self, index: I64, endpoints: I64) -> I64:
@@ -229,7 +240,7 @@ class Mode(Protocol):
         ...
 
     def program(self, states: Iterable[PortState], config: NodeConfig, rotation: int = 0) -> Programmed:
-        """The exact rules of one node for ``states``, the scanned list turned by ``rotation`` rules."""
+        """Return the exact rules of one node for ``states``, the scanned list turned by ``rotation`` rules."""
         ...
 
 
@@ -239,8 +250,8 @@ def chosen(mode: Mode, draw: int, turn: int, endpoints: int) -> int:
 
 
 def stories(mode: Mode, programmed: Programmed) -> Stories:
-    """Return ``programmed`` as what can be told of it.  Raises :class:`InputError` for a mode that only simulates."""
+    """Return ``programmed`` as stories.  Raises :class:`InputError` for a mode that only simulates."""
     if isinstance(programmed, Stories):
         return programmed
-    what = f"mode {mode.name} simulates, but tells nothing of its rules: `kpsim run` takes it, this does not"
+    what = f"mode {mode.name} has no stories of its rules: only `kpsim run` takes it"
     raise InputError([Problem(Place(), what=what)])

@@ -22,7 +22,7 @@ LATEST = (1, 34)  # the Kubernetes whose structure is modelled where nothing is 
 
 @dataclass(frozen=True, slots=True)
 class LocalDetector:
-    """How kube-proxy tells this node's Pods from all others: by their addresses, or by where their packets come in.
+    """kube-proxy tells this node's Pods from all others by their addresses, or by the interface of their packets.
 
     ``interface`` is a bridge, or the beginning of names with a ``+`` behind; ``cidr`` are then the addresses that are
     taken to come in there, for those who follow a packet without interfaces.  Source: pkg/proxy/util/localdetector.go.
@@ -32,11 +32,11 @@ class LocalDetector:
     interface: str = ""
 
     def source(self, *, others: bool = False) -> str:
-        """What a rule for Pods of this node, or for all ``others``, has for its source."""
+        """Return the source address that a rule for Pods of this node, or for all ``others``, asks for."""
         return f"!{self.cidr}" if others else self.cidr
 
     def arrival(self, *, others: bool = False) -> str:
-        """What such a rule has for its interface; nothing where addresses decide."""
+        """Return the interface that such a rule asks for; "" where addresses decide."""
         return f"!{self.interface}" if others and self.interface else self.interface
 
 
@@ -74,16 +74,16 @@ class NodeConfig:
 
     @property
     def mark(self) -> str:
-        """The masquerade mark as iptables and nft print it."""
+        """Return the masquerade mark as iptables and nft print it."""
         return f"{1 << self.masquerade_bit:#x}"
 
     @property
     def detector(self) -> LocalDetector | None:
-        """The local-traffic detector, if there is one."""
+        """Return the local-traffic detector, if there is one."""
         return LocalDetector(self.pod_cidr, self.pod_interface) if self.pod_cidr else None
 
     def node_port_ranges(self, default: str | None = None) -> tuple[str, ...] | None:
-        """Where NodePorts answer, in this IP family: ranges of addresses, or "primary"; ``None`` is everywhere.
+        """Return the addresses at which NodePorts answer, in this IP family: ranges, or "primary"; ``None``: all.
 
         ``default`` is the mode's own.  A list without a range of this family does not restrict it.
         Source: pkg/proxy/util/nodeport_addresses.go.
@@ -95,7 +95,7 @@ class NodeConfig:
         return None if not mine or any(cidr.endswith("/0") for cidr in mine) else mine
 
     def is_local(self, ip: str) -> bool:
-        """Whether ``ip`` is one of the node's own addresses, loopback included."""
+        """Return True if ``ip`` is one of the node's own addresses, loopback included."""
         return ipaddress.ip_address(ip).is_loopback or ip in self.node_ips or ip in self.local_ips
 
 
@@ -177,7 +177,7 @@ class PortInfo:
 
     @property
     def externally_accessible(self) -> bool:
-        """Whether any address but the ClusterIP leads to it."""
+        """Return True if any address but the ClusterIP leads to it."""
         return bool(self.node_port or self.external_ips or self.load_balancer_vips)
 
     @property
@@ -187,12 +187,12 @@ class PortInfo:
 
     @property
     def uses_cluster(self) -> bool:
-        """Whether some traffic may go to every endpoint."""
+        """Return True if some traffic may go to every endpoint."""
         return not self.internal_local or self.externally_accessible
 
     @property
     def uses_local(self) -> bool:
-        """Whether some traffic may only go to this node's endpoints."""
+        """Return True if some traffic may only go to this node's endpoints."""
         return self.internal_local or self.external_local
 
 
@@ -208,7 +208,7 @@ class PortState:
 
 @dataclass(frozen=True, slots=True)
 class Categories:
-    """Which endpoints take which traffic on this node."""
+    """A Service's endpoints by the traffic that they take on this node."""
 
     cluster: tuple[EndpointInfo, ...]
     local: tuple[EndpointInfo, ...]
@@ -216,11 +216,11 @@ class Categories:
     has_endpoints: bool = False  # somebody somewhere can serve
 
     def has_internal(self, info: PortInfo) -> bool:
-        """Whether internal traffic finds anybody."""
+        """Return True if internal traffic finds an endpoint."""
         return self.has_endpoints and not (info.internal_local and not self.local)
 
     def has_external(self, info: PortInfo) -> bool:
-        """Whether external traffic finds anybody."""
+        """Return True if external traffic finds an endpoint."""
         return self.has_endpoints and not (info.external_local and not self.local)
 
 
@@ -246,7 +246,7 @@ def categorize(info: PortInfo, endpoints: Sequence[EndpointInfo], config: NodeCo
 
 
 def _topology_filter(ready: Sequence[EndpointInfo], config: NodeConfig) -> Callable[[EndpointInfo], bool]:
-    """Which ready endpoints topology hints leave on this node: same node, same zone, or all."""
+    """Return a filter for the ready endpoints that topology hints leave on this node: same node, same zone, or all."""
     if ready and all(e.node_hints for e in ready) and any(config.name in e.node_hints for e in ready):
         return lambda e: config.name in e.node_hints
     if ready and config.zone and all(e.zone_hints for e in ready) and any(config.zone in e.zone_hints for e in ready):
@@ -255,7 +255,7 @@ def _topology_filter(ready: Sequence[EndpointInfo], config: NodeConfig) -> Calla
 
 
 def port_states(objects: KubeObjects, config: NodeConfig) -> tuple[PortState, ...]:
-    """What kube-proxy on this node makes of Services and EndpointSlices, in the order of the Services.
+    """Return the service ports that kube-proxy on this node makes of the objects, in the order of the Services.
 
     Services that kube-proxy does not watch and those of another IP family are left out.  Only the first address of an
     endpoint counts; the same address in two slices counts once, and the local one wins.

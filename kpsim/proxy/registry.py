@@ -1,4 +1,4 @@
-"""The proxy modes there are: one line each, with what must be known before a mode is imported.
+"""The proxy modes, one line each, with the facts that must be known before a mode is imported.
 
 Everything that offers a choice of mode (the YAML key, the command line, legends, contract tests) reads this table, so
 a new mode is one class and one line here.
@@ -33,7 +33,7 @@ class ModeEntry:
     usual: bool = True  # a Linux cluster of Kubernetes' own chooses among these; compared when nobody says which
 
     def implementation(self) -> type[Mode]:
-        """The mode's class, imported now."""
+        """Return the mode's class, imported now."""
         module, _, attribute = self.target.partition(":")
         found: type[Mode] = getattr(import_module(module), attribute)
         return found
@@ -46,7 +46,7 @@ class ModeEntry:
         return found
 
     def status(self, version: Version) -> str:
-        """What a Kubernetes ``version`` makes of it: "not yet", "available", "deprecated" or "gone"."""
+        """Return the mode's status in a Kubernetes ``version``: "not yet", "available", "deprecated" or "gone"."""
         if self.since and version < self.since:
             return "not yet"
         if self.removed and version >= self.removed:
@@ -77,7 +77,7 @@ MODES: dict[str, ModeEntry] = {entry.name: entry for entry in _ENTRIES}
 
 
 def create(params: ProxyParams, iptables_backend: str = "legacy") -> Mode:
-    """The mode that ``params`` names, configured.  Raises ``KeyError`` for a name not in :data:`MODES`."""
+    """Return the mode that ``params`` names, configured.  Raises ``KeyError`` for a name not in :data:`MODES`."""
     made: Mode = MODES[params.mode].implementation()(params, iptables_backend)  # type: ignore[call-arg]  # a protocol says nothing of its making
     return made
 

@@ -1,4 +1,4 @@
-"""Rules as data: what one node has in its kernel, in kube-proxy's own names and order.
+"""Rules as data: one node's rules in its kernel, in kube-proxy's own names and order.
 
 A :class:`RuleSet` holds netfilter chains; modes that have other things too add them in a class of their own.  It is
 what `explain` prints, what the reference engine's packets walk, and what the tools' text is made of.
@@ -21,7 +21,7 @@ DROPPED = -2  # a Local policy leaves nobody on this node
 
 
 class PortKey(NamedTuple):
-    """Where a service port is reached: the address, protocol and port that a node looks a packet up by."""
+    """A node looks up a packet by this key: the address, protocol and port of a service port."""
 
     ip: str
     protocol: str
@@ -39,13 +39,13 @@ class Packet:
 
     @property
     def key(self) -> PortKey:
-        """Return what the packet's destination is looked up by."""
+        """Return the key that the packet's destination is looked up by."""
         return PortKey(self.destination, self.protocol, self.port)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One netfilter rule: what it matches, and what happens then.
+    """One netfilter rule: its matches and its target.
 
     ``source`` and ``destination`` are addresses or ranges, with a ``!`` in front for all others.  A rule with an
     ``interface`` matches by that; its ``source`` are then the addresses taken to come in there.  ``match`` is any
@@ -82,7 +82,7 @@ class Rule:
         )
 
     def render(self, chain: str, comments: bool = True) -> str:
-        """The rule as ``iptables-restore`` takes it."""
+        """Return the rule as ``iptables-restore`` takes it."""
         parts = [f"-A {chain}"]
         parts += [_address("-d", self.destination)] if self.destination else []
         if self.interface:
@@ -142,17 +142,17 @@ class RuleSet:
 
     @property
     def present(self) -> int:
-        """What :meth:`Mode.rules_present` counts in closed form: rules of the nat table, or what a mode has instead."""
+        """Return the count of :meth:`Mode.rules_present`: rules of the nat table, or what a mode has instead."""
         return self.count("nat")
 
     def count(self, table: str) -> int:
-        """Rules in one netfilter table."""
+        """Return the number of rules in one netfilter table."""
         return sum(len(rules) for name, rules in self.chains.items() if name.endswith(FILTER) == (table == "filter"))
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """What a first packet met: how far it scanned, how many endpoint rules it tried, and who it goes to."""
+    """A first packet's way: list entries scanned, endpoint rules tried, and the Pod it goes to."""
 
     pod: int  # or REFUSED, or DROPPED
     scanned: int
@@ -162,7 +162,7 @@ class Walk:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a node does with a packet, and every rule it met on the way."""
+    """A node's verdict on a packet, and every rule that the packet met on the way."""
 
     verdict: str  # DNAT, ACCEPT, DROP, REJECT, CLOSED (accepted first), or none: nothing of kube-proxy's touched it
     endpoints: tuple[str, ...] = ()  # all it may be sent to

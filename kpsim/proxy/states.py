@@ -60,7 +60,7 @@ def _ipv4(addresses: Sequence[str]) -> tuple[str, ...]:
 
 
 def exact_states(cluster: Cluster, node: str, services: Sequence[int] | None = None) -> Iterator[PortState]:
-    """Every service port at time zero as kube-proxy on ``node`` sees it, with policies and what is local.
+    """Yield every service port at time zero as kube-proxy on ``node`` sees it, with policies and what is local.
 
     Pods that were read stand on the node their object names; grown ones are dealt to all nodes in turn.
     """
@@ -89,7 +89,7 @@ def exact_states(cluster: Cluster, node: str, services: Sequence[int] | None = N
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """What kube-proxy on one node holds when a sync starts."""
+    """kube-proxy on one node holds this view of the cluster when a sync starts."""
 
     cluster: Cluster
     usable: Mapping[int, Sequence[int]]  # Service -> Pods that can serve it; Services it does not know are absent
@@ -145,7 +145,7 @@ def node_config(
     params: ProxyParams = PARAMS,
     version: Version = LATEST,
 ) -> NodeConfig:
-    """The settings of kube-proxy on ``node``; its address is made up, by number.
+    """Return the settings of kube-proxy on ``node``; its address is made up, by number.
 
     It is in 172.16.0.0/12, or in the first range that ``nodePortAddresses`` names, which is one of the node's network.
     ``pod_cidr``, the range of the cluster's Pods, is what tells Pods where the configuration leaves ``clusterCIDR``
@@ -176,7 +176,7 @@ def node_config(
 
 
 def _address(number: int, ranges: Sequence[str]) -> str:
-    """A node's address: in the first of ``ranges`` that says anything about it."""
+    """Return a node's address: in the first of ``ranges`` that says anything about it."""
     for network in _networks(ranges):
         if network.prefixlen and not network.overlaps(LOOPBACK):
             return str(network[(1 + number) % network.num_addresses])
@@ -184,12 +184,12 @@ def _address(number: int, ranges: Sequence[str]) -> str:
 
 
 def _networks(ranges: Sequence[str]) -> list[ipaddress.IPv4Network]:
-    """The ranges of IPv4 addresses in a list of ``nodePortAddresses``."""
+    """Return the ranges of IPv4 addresses in a list of ``nodePortAddresses``."""
     return [ipaddress.IPv4Network(cidr, strict=False) for cidr in _ipv4(ranges) if cidr != PRIMARY]
 
 
 def _local_pods(settings: NodeSettings, pod_cidr: str) -> tuple[str | None, str]:
-    """What tells this node's Pods: the range of their addresses, and the interface if that does."""
+    """Return (range, interface) that tell this node's Pods; the interface is "" where addresses decide."""
     if settings.detect_local_mode == "BridgeInterface":
         return pod_cidr, settings.bridge_interface
     if settings.detect_local_mode == "InterfaceNamePrefix":
@@ -201,11 +201,11 @@ def _local_pods(settings: NodeSettings, pod_cidr: str) -> tuple[str | None, str]
 
 
 def _reaches_loopback(ranges: Sequence[str]) -> bool:
-    """Whether NodePorts may answer on localhost: nodePortAddresses leaves it in.  Source: NewProxier of iptables."""
+    """Return True if nodePortAddresses let NodePorts answer on localhost.  Source: NewProxier of iptables."""
     return not _ipv4(ranges) or any(LOOPBACK.overlaps(network) for network in _networks(ranges))
 
 
 def _conntrack_max(params: ProxyParams, cores: int) -> int:
-    """How many connections kube-proxy lets the kernel track.  Source: cmd/kube-proxy/app/server_linux.go."""
+    """Return the connections that kube-proxy lets the kernel track.  Source: cmd/kube-proxy/app/server_linux.go."""
     per_core = params.conntrack_max_per_core
     return max(per_core * cores, params.conntrack_min) if per_core else 0

@@ -38,12 +38,12 @@ class Objective:
 
 
 def title_of(measure: str) -> str:
-    """A measure's title; its name if the table does not know it."""
+    """Return a measure's title; its name if the table does not know it."""
     return MEASURES[measure].title if measure in MEASURES else measure
 
 
 def objectives(result: Result) -> list[Objective]:
-    """Every objective under every mode, in the order judged."""
+    """Return every objective under every mode, in the order judged."""
     rows = []
     for v in result.verdicts:
         threshold, unit = v.threshold, unit_of(v.threshold.measure)
@@ -57,7 +57,7 @@ def objectives(result: Result) -> list[Objective]:
 
 
 def quantile_names(result: Result, wanted: Sequence[str] = ("p50", "p90", "p99")) -> list[str]:
-    """Those of ``wanted`` that any summary supports."""
+    """Return the names in ``wanted`` that any summary supports."""
     summaries = [summary for found in result.modes.values() for summary in found.summaries.values()]
     held = {name for summary in summaries for name in summary.quantiles}
     return [name for name in wanted if name in held]
@@ -80,7 +80,7 @@ def _short(n: int) -> str:
 
 
 def count_cells(result: Result, mode: str) -> list[tuple[str, str]]:
-    """What became of the packets first, then everything else that was counted."""
+    """Return (name, count) cells: the packets' outcomes first, then everything else that was counted."""
     counts = result.modes[mode].counts
     names = [name for name in _OUTCOMES if name in counts] + [name for name in counts if name not in _OUTCOMES]
     return [(name.replace("_", " "), count(counts[name])) for name in names]

@@ -25,7 +25,7 @@ _REPORTED = (("true", "network_programming_true"), ("as kube-proxy reports it", 
 
 
 def report_html(result: Result, drawn: Sequence[Picture] | None = None) -> str:
-    """The whole page; ``drawn`` are its figures if they are drawn already."""
+    """Return the whole page; ``drawn`` are its figures if they are drawn already."""
     loader = PackageLoader("kpsim.report")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.lstrip_blocks = True

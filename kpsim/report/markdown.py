@@ -24,7 +24,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def report_markdown(result: Result) -> str:
-    """The answer, the objectives, the measures, the paired differences, the fullest limits, and what to distrust."""
+    """Return the report: answer, objectives, measures, paired differences, fullest limits, caveats."""
     said = answer(result)
     lines = [f"# {_plain(result.scenario.name)}", "", " ".join(_plain(sentence) for sentence in said.sentences), ""]
     if said.configuration:

@@ -88,7 +88,7 @@ def _unstyled(_kind: str, text: str) -> str:
 
 
 def summary_text(result: Result, style: Style = _unstyled) -> str:
-    """What a run prints to stdout, ending in a line break."""
+    """Return the text that a run prints to stdout, ending in a line break."""
     page = _Page(style)
     _opening(page, result)
     _objectives(page, result)

@@ -52,7 +52,17 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One question about one cluster."""
+    """One question about one cluster.
+
+    >>> from dataclasses import replace
+    >>> question = Scenario("small", cluster=ClusterParams(nodes=2), groups=(ServiceGroup("web", count=3),))
+    >>> question.modes, question.run.replications
+    (('iptables',), 5)
+    >>> replace(question, modes=("ipvs", "nftables")).modes
+    ('ipvs', 'nftables')
+
+    From a file: ``kpsim.read("scenarios/hello.yaml")``.
+    """
 
     name: str
     description: str = ""

@@ -1,4 +1,4 @@
-"""What ``GET /metrics`` of kube-proxy on one node would show at one moment of a run.
+"""``GET /metrics`` of kube-proxy on one node is written as it would be at one moment of a run.
 
 :mod:`proxier` is what the kube-proxy process of that moment has counted, :mod:`held` the rules it held,
 :mod:`quantities` the numbers metrics are made of, :mod:`families` the metrics themselves, by the catalogue.
@@ -73,7 +73,7 @@ def _moment(scenario: Scenario, at_s: float | None) -> int:
 
 
 def _number(cluster: Cluster, node: str) -> int:
-    """The row of the node called ``node``."""
+    """Return the row of the node called ``node``."""
     names = {cluster.node_name(number): number for number in range(cluster.nodes)}
     if node not in names:
         mend = did_you_mean(node, names, f"there are {', '.join(sorted(names)[:5])}")

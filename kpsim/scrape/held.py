@@ -1,4 +1,4 @@
-"""What one node's kube-proxy held after some deliveries: service ports, and the exact rules made of them.
+"""One node's kube-proxy holds service ports after some deliveries, and the exact rules made of them.
 
 Rules are made and written out anew for the one sync that is asked about, so these numbers are exact, at the price of
 making all rules of a node.
@@ -19,7 +19,7 @@ from kpsim.scrape.proxier import Proxier
 
 
 def _config(proxier: Proxier) -> NodeConfig:
-    """The settings of kube-proxy on the node."""
+    """Return the settings of kube-proxy on the node."""
     scenario, cluster = proxier.replication.scenario, proxier.cluster
     name, version = cluster.node_name(proxier.node), scenario.kubernetes_version
     config = node_config(cluster, name, scenario.cluster.pod_cidr, scenario.kube_proxy, version)
@@ -41,7 +41,7 @@ def _ports(proxier: Proxier, prefix: int) -> Sequence[PortState]:
 
 
 def rules_by_table(proxier: Proxier, prefix: int, changed: frozenset[str] | None = None) -> dict[str, int]:
-    """Rules of each netfilter table that a sync after ``prefix`` deliveries writes.
+    """Return the number of rules in each netfilter table that a sync after ``prefix`` deliveries writes.
 
     All of them, or if it is a partial sync what it writes after ``changed`` Services ("namespace/name") have.
     """

@@ -101,13 +101,13 @@ def _by_table(counts: Mapping[str, int]) -> Readings:
 
 
 def _owned(proxier: Proxier) -> Readings:
-    """Rules by table as the last sync wanted them, whether or not it got them."""
+    """Return the rules by table as the last sync wanted them, whether or not it got them."""
     prefix = proxier.prefix(successful=False)
     return [] if prefix is None else _by_table(rules_by_table(proxier, prefix))
 
 
 def _written(proxier: Proxier) -> Readings:
-    """Rules by table that the last sync wrote; what the last one before the run did is not known."""
+    """Return the rules by table that the last sync wrote; those of the last one before the run are not known."""
     if not len(proxier.ended):
         return []
     sync = int(proxier.ended[-1])

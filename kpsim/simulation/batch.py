@@ -50,7 +50,7 @@ def run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
 
 
 def _lanes(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing, family: int) -> ProxierRun:
-    """The sync loops of one IP family, all nodes at once."""
+    """Return the sync loops of one IP family, all nodes at once."""
     assert replication.log is not None
     assert replication.fanout is not None
     log, fanout, horizon = replication.log.of(family), replication.fanout, replication.horizon_ns

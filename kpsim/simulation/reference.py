@@ -65,7 +65,7 @@ def run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pa
 
 
 def _table(proxies: list[KubeProxy]) -> SyncTable:
-    """The proxies' own books as the table the batch engine keeps."""
+    """Return the proxies' own books as the table the batch engine keeps."""
     last = [Sync(NEVER, NEVER, 0, full=False, failed=False, process_since=-NEVER) for _ in proxies]
     rows = []
     for i in range(max((len(proxy.syncs) for proxy in proxies), default=0)):

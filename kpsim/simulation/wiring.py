@@ -33,7 +33,7 @@ from kpsim.units import to_ns
 
 @dataclass(frozen=True, slots=True)
 class ProxierRun:
-    """The sync loops of one IP family on all nodes: what they were sent, when they ran, what was in force."""
+    """The sync loops of one IP family on all nodes: their deliveries, their syncs, their rules in force."""
 
     log: DeliveryLog
     timeline: Timeline
@@ -56,13 +56,13 @@ class ModeRun:
 
     @property
     def outcomes(self) -> Outcomes:
-        """All packets at once; a large run is better read piece by piece."""
+        """Return all packets at once; a large run is better read piece by piece."""
         pieces = [outcomes for _, outcomes in self.pieces()]
         return Outcomes(*(np.concatenate([getattr(p, n) for p in pieces]) for n in Outcomes.__dataclass_fields__))
 
 
 def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
-    """The scenario's cluster, and what was worth a warning on the way."""
+    """Return (the scenario's cluster, warnings)."""
     params = scenario.cluster
     resolved, warnings = resolve(
         scenario.objects,
@@ -82,7 +82,7 @@ def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
 
 
 def mode_of(scenario: Scenario, name: str) -> tuple[Mode, Costs]:
-    """A mode by name, configured and priced as the scenario says."""
+    """Return a mode by name, configured and priced as the scenario says."""
     mode = create(scenario.kube_proxy.for_mode(name), scenario.cluster.iptables_backend)
     profile = load_profile(scenario.profile.name)
     return mode, profile.costs(mode.family, scenario.profile.set, scenario.profile.cache_warmth)

@@ -64,7 +64,7 @@ class Connections:
         return int(np.bincount(self.node).max(initial=0)) * self.packets if len(self) else 0
 
     def blocks(self, packets: int, nodes: int = 1 << 62) -> Iterator[Connections]:
-        """The same connections in pieces of whole nodes: about ``packets`` packets, at most ``nodes`` numbers of nodes.
+        """Yield the same connections in pieces of whole nodes, about ``packets`` packets and at most ``nodes`` nodes.
 
         At least one piece.
         """
@@ -132,7 +132,7 @@ def plan_windows(
 def draw_connections(
     params: TrafficParams, cluster: Cluster, windows: Windows, popularity: Popularity, seed: int, replication: int
 ) -> Connections:
-    """All connections of one replication; each node draws from a stream of its own, keyed by its number."""
+    """Return all connections of one replication; each node draws from a stream of its own, keyed by its number."""
     parts = [_node_connections(params, cluster, windows, popularity, seed, replication, m)
              for m in range(len(windows.nodes))]  # fmt: skip
     columns = dict(zip(COLUMNS, (np.concatenate(column) for column in zip(*parts, strict=True)), strict=True))

@@ -25,9 +25,9 @@ class TrafficParams:
 
     @property
     def life_s(self) -> float:
-        """The time that a connection is open [s]."""
+        """Return the time that a connection is open [s]."""
         return self.packet_interval_s * (self.packets_per_connection - 1)
 
     def conntrack_entries(self, time_wait_s: float) -> float:
-        """Entries in a node's conntrack table on average, by Little's law; each stays ``time_wait_s`` after its end."""
+        """Return a node's mean conntrack entries, by Little's law; each stays ``time_wait_s`` after its end."""
         return self.connections_per_s_per_node * (self.life_s + time_wait_s)

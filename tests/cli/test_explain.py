@@ -86,7 +86,7 @@ def test_a_service_without_endpoints_says_why_and_where_to_look(kpsim: Shell, mo
     answer = explain(kpsim, "lost", "--mode", mode)
     assert "endpoints: none\n" in answer.out
     assert "kubectl -n default get pods -l app=nobody" in answer.out
-    assert "=> nobody can serve it: refused at once" in answer.out
+    assert "=> no endpoint can serve it: refused at once" in answer.out
     assert "later packets" not in answer.out
     assert "the selector matches no Pod" in answer.err
     if mode == "iptables":
@@ -159,7 +159,7 @@ def test_a_local_policy_is_told_of_a_node_without_endpoints(kpsim: Shell, mode: 
     said = kpsim("explain", "service", "web-0", "-f", kpsim.write("local.yaml", LOCAL), "--mode", mode).out
     assert "internalTrafficPolicy: Local: such traffic stays on its node (below: one without endpoints)" in said
     assert "  rules on a node without endpoints of it\n" in said
-    assert f"=> nobody on such a node may serve it: {becomes}" in said
+    assert f"=> no endpoint on such a node may serve it: {becomes}" in said
     assert f"    {called} " in said
     assert "    first " in said
     assert "First and later packets: on a node that has an endpoint." in said

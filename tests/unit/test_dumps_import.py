@@ -190,7 +190,7 @@ def test_a_local_endpoint_is_on_the_node_that_the_file_is_named_after(here: Path
     ("files", "says"),
     [
         ("[nat.txt, empty.txt, gone.txt]", "s.yaml:4:36: spec.importFrom[2]: there is no file or directory"),
-        ("[empty.txt]", "s.yaml:4:15: spec.importFrom: empty.txt: no rule is of a Service"),
+        ("[empty.txt]", "s.yaml:4:15: spec.importFrom: empty.txt: no rule belongs to a Service"),
         ("[empty.txt]", "empty.txt: no rule of a Service is in it: does kube-proxy run"),
         ("[hello.txt]", "hello.txt:1:1: is neither a scenario nor Kubernetes objects"),
         ("[hello.txt]", "give Kubernetes objects, or what one of these prints: iptables-save, iptables -nvL"),

@@ -156,5 +156,5 @@ def test_files_that_show_one_cluster_are_one_and_a_scenario_is_not_among_them(tm
     (tmp_path / "b.yaml").write_text(SERVICE.replace("name: a", "name: b").replace("0.9", "0.10"))
     assert [s.name for s in read(identify([tmp_path / "a.yaml", tmp_path / "b.yaml"])).objects.services] == ["a", "b"]
     (tmp_path / "s.yaml").write_text(SCENARIO)
-    with pytest.raises(InputError, match=r"s\.yaml:1:1: is a scenario, not what a cluster gives"):
+    with pytest.raises(InputError, match=r"s\.yaml:1:1: is a scenario, not an object of a cluster"):
         read(identify([tmp_path / "a.yaml", tmp_path / "s.yaml"]))

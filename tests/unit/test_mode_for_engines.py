@@ -1,4 +1,4 @@
-"""A mode that tells nothing of its rules runs in both engines alike, and is refused in one line by who explains."""
+"""A mode that tells nothing of its rules runs in both engines alike, and `explain` refuses it in one line."""
 
 # ruff: noqa: ARG002 - a mode has the arguments of the contract
 
@@ -139,7 +139,7 @@ def test_whoever_explains_says_in_one_line_that_it_cannot(
         main()
     assert ended.value.code not in (0, None)
     (line,) = capsys.readouterr().err.splitlines()
-    assert "mode bare simulates, but tells nothing of its rules" in line
+    assert "mode bare has no stories of its rules" in line
 
 
 def test_it_runs_and_is_listed_from_the_command_line(

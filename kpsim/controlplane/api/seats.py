@@ -24,7 +24,7 @@ from kpsim.units import to_ns
 
 @dataclass(frozen=True, slots=True)
 class WriteCost:
-    """What a write takes of a level: seats, and how long it keeps them after its answer [ns]."""
+    """A write takes these seats of a level, and keeps them after its answer for ``hold_ns``."""
 
     seats: int
     hold_ns: int
@@ -48,7 +48,7 @@ class PriorityLevel:
 
     @staticmethod
     def of(params: ApiServerParams, defaults: Defaults) -> PriorityLevel:
-        """The level as the in-flight limits and the levels' shares make it."""
+        """Return the level as the in-flight limits and the levels' shares make it."""
 
         def fact(name: str) -> int:
             return round(defaults.value(f"priority_and_fairness.{name}"))
@@ -105,7 +105,7 @@ class SeatPool:
         self.rejected = 0
 
     def admit(self, arrives_ns: int, seats: int, runs_ns: int, hold_ns: int) -> int | None:
-        """When a request is dispatched that runs for ``runs_ns`` and keeps its seats for ``hold_ns`` more.
+        """Return the dispatch [ns] of a request that runs for ``runs_ns`` and keeps its seats for ``hold_ns`` more.
 
         ``None`` if it would wait for too long: then it has left the queue, and nobody waited for it.
         """

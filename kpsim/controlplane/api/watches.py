@@ -1,4 +1,4 @@
-"""Clients that lost their watch: how they come back, who may resume, and how long the others list.
+"""Clients that lost their watch come back: some resume, and the others list, one after another.
 
 A restarted API server breaks all its watches at one instant.  Each client's reflector tries again after a jittered
 delay that doubles.  Another server's history still holds what the client has not seen, and its watch is resumed, if
@@ -42,14 +42,14 @@ class Backoff:
         )
 
     def delay_ns(self, failures: int, rng: np.random.Generator) -> int:
-        """The delay after so many failures in a row, the first being 0."""
+        """Return the delay after so many failures in a row, the first being 0."""
         step = min(self.first_ns << min(failures, 30), self.most_ns)
         return int(step * (1 + rng.random()))
 
 
 @dataclass(frozen=True, slots=True)
 class Relist:
-    """What clients list after a restart, and how fast it can leave the server."""
+    """Clients list this many bytes after a restart, and the server sends them at this speed."""
 
     size: int  # bytes a client
     egress_byte_ns: float  # of the server
@@ -61,7 +61,7 @@ class Relist:
         return Relist(size, egress_byte_ns, 1e9 / defaults.value("api_server.list_stream"))
 
     def takes_ns(self, at_once: int) -> int:
-        """How long one list takes when ``at_once`` of them share the egress [ns]."""
+        """Return the time that one list takes when ``at_once`` of them share the egress [ns]."""
         return round(self.size * max(self.stream_byte_ns, at_once * self.egress_byte_ns))
 
 
@@ -78,7 +78,7 @@ class ListingServer:
         self.rejected = 0
 
     def answer(self, now_ns: int) -> tuple[int, bool]:
-        """When a list that is asked for now has been sent; or when its client hears that it will not be, and False."""
+        """Return (time, True) when the list finishes sending, or (time the client is told 429, False); times in ns."""
         while self._waiting and self._waiting[0] <= now_ns:
             self._waiting.popleft()
         while self._busy and self._busy[0] <= now_ns:
@@ -117,7 +117,7 @@ class Reconnection:
         return Reconnection(Backoff.of(defaults), level, relist, *times)
 
     def back_ns(self, clients: int, broken_ns: int, rng: np.random.Generator, *, elsewhere: bool) -> I64:
-        """When each client has its watch again and all that it missed [ns], (clients,).
+        """Return the time at which each client has its watch again and all that it missed [ns], (clients,).
 
         All were cut off at ``broken_ns``; ``elsewhere`` there are other servers, or else they wait for the one.
         """

@@ -35,7 +35,7 @@ class Act(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a rule that matches makes of a packet.
+    """A matching rule answers with acts on the packet.
 
     ``unsure`` is what could not be judged, "" where it matches for certain.  With ``chance`` the packet may as well go
     on to the next rule.
@@ -51,17 +51,17 @@ class Step(Protocol):
 
     @property
     def text(self) -> str:
-        """The rule with its table and chain, as it is shown."""
+        """Return the rule with its table and chain, as it is shown."""
         ...
 
     def ask(self, way: Way, node: Node) -> Answer | None:
-        """What it makes of a packet; ``None`` where it does not match."""
+        """Return the rule's answer to a packet; ``None`` if it does not match."""
         ...
 
 
 @dataclass(slots=True)
 class Walk:
-    """A packet's walk through the chains of one dump, and what was noted on the way."""
+    """A packet's walk through the chains of one dump, with notes on its way."""
 
     chains: Mapping[ChainKey, Iterable[Step]]
     node: Node
@@ -75,7 +75,7 @@ class Walk:
     _inside: set[ChainKey] = field(default_factory=set)
 
     def through(self, key: ChainKey, way: Way) -> tuple[list[Way], Way | None]:
-        """Go through a chain: the ways that end in it, and what comes out of it again.
+        """Go through a chain; return (ways that end in it, way that comes out again or None).
 
         Raises
         ------
@@ -120,7 +120,7 @@ class Walk:
         raise InputError([Problem(Place(self.files), what=what)])
 
     def _do(self, table: str, act: Act, way: Way, ends: list[Way]) -> tuple[Way | None, Way | None]:
-        """What goes on to the next rule, and what leaves the chain."""
+        """Return (way on to the next rule, way out of the chain), each None if there is none."""
         after = act.after or way
         if act.verb in _ENDS:
             ends.append(replace(after, end=act.verb))

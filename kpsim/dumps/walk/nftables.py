@@ -60,16 +60,16 @@ class NftStep:
 
     @property
     def text(self) -> str:
-        """The rule as ``nft`` lists it, in its chain."""
+        """Return the rule as ``nft`` lists it, in its chain."""
         return f"{self.table.family} {self.table.name}: chain {self.chain} {{ {self.rule} }}"
 
     @cached_property
     def _said(self) -> tuple[tuple[str, Said], ...]:
-        """The rule's parts; the last one is called "" where a part is not understood."""
+        """Return the rule's parts; the last one is called "" where a part is not understood."""
         return tuple(_parts(self.rule))
 
     def ask(self, way: Way, node: Node) -> Answer | None:
-        """What it makes of a packet."""
+        """Return the rule's answer to a packet; ``None`` if it does not match."""
         unsure = ""
         acts: tuple[Act, ...] = ()
         for kind, said in self._said:
@@ -96,7 +96,7 @@ class NftStep:
         return Answer(acts or (Act(),), unsure=unsure)
 
     def members(self, name: str) -> Mapping[tuple[str, ...], Element] | None:
-        """The elements of a set or a map by key, ``None`` where it is not in the dump."""
+        """Return the elements of a set or a map by key, ``None`` where it is not in the dump."""
         if name not in self.table.elements:
             return None
         if name not in self._elements:
@@ -104,7 +104,7 @@ class NftStep:
         return self._elements[name]
 
     def _looked_up(self, said: Said, way: Way) -> list[Act] | None:
-        """What a map says of a packet: nothing, or one verdict; ``None`` where that cannot be told."""
+        """Return a map's acts on a packet: none, or one verdict; ``None`` if the map's elements are not known."""
         if said["list"]:
             listed = dict(_pairs(said["list"]))
             found = listed.get(" . ".join(_value(name, way) for name in said["key"].split(" . ")))
@@ -116,7 +116,7 @@ class NftStep:
         return [_verdict(element.value)] if element else []
 
     def contains(self, values: tuple[str, ...], text: str) -> bool | None:
-        """Whether the values of one or several fields are what a rule names: in a range, a list or a set."""
+        """Return True if a rule names the values of these fields, in a range, list or set; None for an unknown set."""
         listed: Iterable[tuple[str, ...]]
         if text.startswith("@"):
             members = self.members(text[1:])
@@ -143,7 +143,7 @@ def _parts(rule: str) -> Iterator[tuple[str, Said]]:
 
 
 def _value(name: str, way: Way) -> str:
-    """What a field of the packet is, as sets and maps hold it."""
+    """Return a field of the packet as sets and maps hold it."""
     what = name.rsplit(" ", maxsplit=1)[-1]
     packet = way.packet
     said = {"saddr": packet.source, "daddr": packet.destination, "dport": str(packet.port)}
@@ -253,7 +253,7 @@ def settable_bits(table: NftTable) -> int:
 
 
 def steps_of(table: NftTable) -> dict[ChainKey, tuple[NftStep, ...]]:
-    """Every chain of a table, under the table's family and name."""
+    """Return every chain of a table, under the table's family and name."""
     elements: dict[str, dict[tuple[str, ...], Element]] = {}
     return {
         (f"{table.family} {table.name}", name): tuple(NftStep(table, name, rule, elements) for rule in chain.rules)

@@ -62,16 +62,16 @@ class DumpedNode:
 
     @property
     def pod_ranges(self) -> tuple[str, ...]:
-        """The ranges of Pods that kube-proxy was told, where they show."""
+        """Return the ranges of Pods that kube-proxy was told, where they show."""
         return tuple(cidr for dump in self.dumps for cidr in dump.pod_ranges)
 
     @property
     def others_bits(self) -> int:
-        """Bits of the mark that no rule here sets: whoever looks at them looks for somebody else's."""
+        """Return the bits of the mark that no rule here sets: rules that look at them expect another program's."""
         return EVERY_BIT & ~self.settable
 
     def at(self, hook: str) -> list[Station]:
-        """What stands at a hook, in the order in which a packet meets it."""
+        """Return the stations at a hook, in the order in which a packet meets them."""
         return sorted(self.hooks.get(hook, ()), key=lambda station: station.priority)
 
     def add(self, dump: RuleDump) -> None:
@@ -129,7 +129,7 @@ class DumpedNode:
                 self.addresses[element.key[0]] = None
 
     def gaps(self) -> Iterator[str]:
-        """What a reader of any verdict must know that the dump does not show."""
+        """Yield the gaps of the dump that a reader of any verdict must know of."""
         yield from self.notes
         if self.servers and not self.chains:
             what = (

@@ -41,7 +41,7 @@ def assemble(
     reason: str,
     warnings: tuple[str, ...],
 ) -> Result:
-    """The result of all replications, (mode name -> one observation a replication) in ``runs``."""
+    """Return the result of all replications, (mode name -> one observation a replication) in ``runs``."""
     modes = {name: _mode_result(scenario, cluster, name, seen) for name, seen in runs.items()}
     known = np.arange(cluster.initial)
     proxied = cluster.services.proxied[: cluster.initial]
@@ -66,7 +66,7 @@ def assemble(
 
 
 def _provenance(scenario: Scenario) -> dict[str, str]:
-    """What another would need to get the same bytes."""
+    """Return versions, platform, profile, seed and hash: everything needed to get the same bytes again."""
     text = write_resolved(scenario)
     packages = {name: version(name) for name in ("numpy", "simpy", "pandas")}
     return {

@@ -1,4 +1,4 @@
-"""What a reader must know before believing a result: connections lost, queues that only grow, modes that end."""
+"""A result comes with cautions: connections lost, queues that only grow, modes that end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WORTH_SAYING = 0.005  # of connections or packets lost
 
 
 def cautions(scenario: Scenario, modes: Mapping[str, ModeResult], limits: Sequence[Limit]) -> list[str]:
-    """The warnings that follow from a result, a sentence each."""
+    """Return the warnings that follow from a result, a sentence each."""
     return [*_lost(modes), *_saturated(limits), *_deprecations(scenario)]
 
 
@@ -26,7 +26,7 @@ def _lost(modes: Mapping[str, ModeResult]) -> list[str]:
         if counts["dropped"] > WORTH_SAYING * counts["connections"]:
             found.append(
                 f"{name}: {counts['dropped']:,} of {counts['connections']:,} connections were dropped, because a Local "
-                "policy left nobody on their node"
+                "policy left no endpoint on their node"
             )
         if counts["stale"] > WORTH_SAYING * counts["packets"]:
             found.append(f"{name}: {counts['stale']:,} of {counts['packets']:,} packets went to Pods that were gone")
@@ -44,6 +44,6 @@ def _saturated(limits: Sequence[Limit]) -> list[str]:
 
 
 def _deprecations(scenario: Scenario) -> list[str]:
-    """What whoever picks one of these modes must know about its future."""
+    """Return a sentence about the future of each mode that is deprecated or unusual and has a note."""
     entries = [MODES[name] for name in scenario.modes]
     return [f"{e.name}: {e.note}" for e in entries if e.note and (e.deprecated or not e.usual)]

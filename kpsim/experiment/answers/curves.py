@@ -1,4 +1,4 @@
-"""Curves that explain a run: what a sync costs at other sizes of the same mix, and where one core saturates."""
+"""Curves explain a run: the cost of a sync at other sizes of the same mix, and the load at which a core saturates."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LIVES = 10  # and at least so many connection lifetimes long, so that most of it
 
 
 def _start_counts(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCounts:
-    """What a sync of today's cluster holds."""
+    """Return the counts that a sync of today's cluster holds."""
     n = cluster.initial
     rows = np.arange(n)
     services = cluster.services.take(rows)
@@ -76,7 +76,7 @@ def sync_curve(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, p
 
 
 def _scale(counts: SyncCounts, share: float) -> SyncCounts:
-    """The counts of a cluster with ``share`` of today's Services, of which as much changes as today."""
+    """Return the counts of a cluster with ``share`` of today's Services, of which as much changes as today."""
     sizes = ("service_ports", "endpoints", "dispatch", "own")
     scaled = {name: round(int(getattr(counts, name)) * share) for name in sizes}
     few = int(counts.endpoints) * share <= load_defaults().value("kube_proxy.large_cluster_endpoints")
@@ -84,7 +84,7 @@ def _scale(counts: SyncCounts, share: float) -> SyncCounts:
 
 
 def extrapolations(cluster: Cluster, mode: Mode, costs: Costs) -> tuple[str, ...]:
-    """Where today's cluster asks for more than was ever measured, and by how much."""
+    """Return a sentence for each cost that today's cluster asks for beyond its largest measured point."""
     counts = _start_counts(cluster, mode, 0)
     asked: dict[str, float] = {}
     for kind in SyncKind:
@@ -118,7 +118,7 @@ def bins_by_position(position: I64, cost_ns: I64) -> tuple[PositionBin, ...]:
 
 
 def position_line(mode: Mode, costs: Costs, tried_mean: float) -> tuple[float, float]:
-    """The model's mean first-packet cost as a line over position: intercept and slope [s, s a rule]."""
+    """Return the model's mean first-packet cost as a line over position: intercept and slope [s, s a rule]."""
     factor = float(costs.factors["packet_first"].mean()) / FACTOR_ONE
     fixed = slope = 0.0
     for stage in mode.stages(PacketState.FIRST):
@@ -133,7 +133,7 @@ def position_line(mode: Mode, costs: Costs, tried_mean: float) -> tuple[float, f
 def load_curve(
     mode: Mode, costs: Costs, first_ns: I64, packets: int, interval_ns: int, seed: int
 ) -> tuple[tuple[LoadPoint, ...], float]:
-    """One core under rising load of new connections, first packets costing as ``first_ns`` seen in the run.
+    """Return one core's load points and knee; first packets cost ``first_ns`` as seen in the run.
 
     Returns the points and the knee: new connections a second at utilisation one.
     """

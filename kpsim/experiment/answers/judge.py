@@ -1,4 +1,4 @@
-"""What the numbers mean for the questions asked: objectives met or not, and one mode against another."""
+"""Numbers are judged here: objectives are met or not, and one mode is compared with another."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STATISTICS = ("mean", "p50", "p99")
 
 
 def judge(thresholds: Sequence[Threshold], modes: Mapping[str, ModeResult]) -> tuple[ThresholdVerdict, ...]:
-    """Every objective under every mode; ``None`` where the interval holds the bound or nothing was observed."""
+    """Return every objective under every mode; ``None`` where the interval holds the bound or nothing was observed."""
     verdicts = []
     for threshold in thresholds:
         for name, mode in modes.items():
@@ -39,7 +39,7 @@ def _passed(threshold: Threshold, found: Estimate | None) -> bool | None:
 
 
 def compare(runs: Mapping[str, Sequence[Observations]]) -> tuple[Comparison, ...]:
-    """Every mode against the first, paired by replication: both saw the same arrivals and changes."""
+    """Return every mode against the first, paired by replication: both saw the same arrivals and changes."""
     names = list(runs)
     sides = {(name, measure): _batches(runs[name], measure) for name in names for measure in COMPARED}
     found = [
@@ -67,7 +67,7 @@ def _comparison(measure: str, statistic: str, mine: Side, against: Side) -> Comp
 
 
 def _sayable(batches: Sequence[Tally], statistic: str) -> bool:
-    """Whether all batches together support the statistic, as the tables have it."""
+    """Return True if all batches together support the statistic."""
     return statistic == "mean" or supports(sum(b.n for b in batches), QUANTILES[statistic])
 
 

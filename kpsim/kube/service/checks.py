@@ -1,4 +1,4 @@
-"""What the API server refuses about one Service, in its own words: names, type, and fields that do not go together.
+"""The API server refuses one Service for these faults, in its own words: names, type, fields that clash.
 
 Keys of faults are relative to the Service; whoever read it knows the place.  What is asked of all Services together
 stands in :mod:`kpsim.kube.validation`; what is taken and ignored in :mod:`kpsim.kube.service.notices`.
@@ -40,7 +40,7 @@ _LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 
 
 def service_faults(service: Service, written: Fields) -> Iterator[Fault]:
-    """Everything wrong with one Service by itself.
+    """Yield the faults of one Service by itself.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def _load_balancer(service: Service, spec: Fields, metadata: Fields) -> Iterator
 
 
 def _ingress(written: Fields) -> Iterator[Fault]:
-    """What no cloud controller could have written into the status."""
+    """Yield faults of the status that no cloud controller could have written."""
     for at in written.part("status").part("loadBalancer").parts("ingress"):
         if at.text("ip"):
             yield from address_faults(at.text("ip"), (*at.key, "ip"))

@@ -1,4 +1,4 @@
-"""What the API server refuses about ``clusterIP``, ``clusterIPs``, ``ipFamilies`` and ``ipFamilyPolicy``.
+"""The API server refuses faults in ``clusterIP``, ``clusterIPs``, ``ipFamilies`` and ``ipFamilyPolicy``.
 
 A Service has one family unless it says otherwise; headless without a selector it has both.  Which families the cluster
 has is asked in :mod:`kpsim.kube.validation`.
@@ -23,7 +23,7 @@ POLICY = ("spec", "ipFamilyPolicy")
 
 
 def family_faults(service: Service, spec: Fields) -> Iterator[Fault]:
-    """Everything wrong with a Service's addresses and families by themselves; ``spec`` is how it was written."""
+    """Yield the faults of a Service's addresses and families by themselves; ``spec`` is how it was written."""
     spec = Fields(spec.raw, spec.key, [])
     first, ips, families = spec.text("clusterIP"), spec.texts("clusterIPs"), spec.texts("ipFamilies")
     if service.type == "ExternalName":
@@ -49,7 +49,7 @@ def _families(families: Sequence[str]) -> Iterator[Fault]:
 
 
 def _addresses(first: str, ips: Sequence[str]) -> Iterator[Fault]:
-    """What is wrong with the addresses by themselves."""
+    """Yield faults of the addresses by themselves."""
     if first and ips and ips[0] != first:
         yield invalid(IPS, ips, "first value must match `clusterIP`")
     elif ips and not first:

@@ -63,7 +63,7 @@ def _placeless(endpoints: Endpoints, wanted: str) -> str:
 
 
 def zone_shares(nodes: Sequence[Node]) -> Mapping[str, float]:
-    """The share of each zone in the cluster's allocatable CPUs; none where hints cannot be computed from them.
+    """Return the share of each zone in the cluster's allocatable CPUs; none where hints cannot be computed from them.
 
     Control-plane nodes and nodes that are not ready do not count; one without a zone or CPUs spoils it for all.
     """
@@ -104,7 +104,7 @@ def _balanced(endpoints: Endpoints, shares: Mapping[str, float]) -> tuple[Endpoi
 
 
 def _moves(desired: Mapping[str, float], have: Mapping[str, int]) -> tuple[Counter[str], Counter[str]]:
-    """How many endpoints each zone gives to others, and how many each gets: the largest difference first.
+    """Return the counts of endpoints by zone that (give, get) them: the largest difference first.
 
     A move needs half an endpoint too many on one side, half too few on the other, and a whole one on either.
     """

@@ -1,4 +1,4 @@
-"""What the API server takes and nobody heeds, or will not for much longer: no error, worth a word.
+"""The API server takes these fields though they have no effect, or will lose it soon: no error, worth a word.
 
 Source: pkg/api/service/warnings.go (GetWarningsForService); pkg/apis/core/v1/defaults.go for what is dropped;
 staging/src/k8s.io/endpointslice/reconciler.go for which of two wishes about topology wins.
@@ -17,7 +17,7 @@ SETTLED = ("Auto", "auto", "Disabled", "disabled")
 
 
 def service_notices(service: Service, written: Fields) -> Iterator[Fault]:
-    """What of a valid Service has no effect, by the field that has none."""
+    """Yield a notice for each field of a valid Service that has no effect."""
     spec = Fields(written.part("spec").raw, ("spec",), [])
     yield from _ignored_by_type(service, spec)
     yield from _ignored_settings(service, spec)

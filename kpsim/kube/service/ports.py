@@ -1,4 +1,4 @@
-"""What the API server refuses about the ports of a Service.
+"""The API server refuses these faults in the ports of a Service.
 
 Source: pkg/apis/core/validation/validation.go (validateServicePort and the pairs in ValidateService).
 """
@@ -21,7 +21,7 @@ _PORT_NAME = re.compile(r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def port_faults(service: Service, spec: Fields) -> Iterator[Fault]:
-    """Everything wrong with the ports of one Service, port by port; ``spec`` is how it was written."""
+    """Yield the faults of the ports of one Service, port by port; ``spec`` is how it was written."""
     if not service.ports and service.type != "ExternalName" and not service.headless:
         yield Fault(("spec", "ports"), "Required value", "give the Service at least one port: ports: [{port: 80}]")
     seen: dict[object, int] = {}
@@ -37,7 +37,7 @@ def _app_protocol(port: Fields) -> tuple[str, tuple[str | int, ...]]:
 
 
 def _port(service: Service, port: ServicePort, index: int) -> Iterator[Fault]:
-    """Everything wrong with one port by itself."""
+    """Yield the faults of one port by itself."""
     key = ("spec", "ports", index)
     if not port.port:
         yield Fault((*key, "port"), "Required value", "give the port clients connect to")
@@ -57,7 +57,7 @@ def _port(service: Service, port: ServicePort, index: int) -> Iterator[Fault]:
 
 
 def _again(port: ServicePort, index: int, seen: dict[object, int], *, several: bool) -> Iterator[Fault]:
-    """What a port has in common with an earlier one of the same Service, and may not."""
+    """Yield faults for values that a port shares with an earlier one of the same Service, and may not."""
     key = ("spec", "ports", index)
     if several and not port.name:
         yield Fault((*key, "name"), "Required value", "with more than one port, each needs a name")

@@ -25,7 +25,7 @@ _NAME_PART = (
 
 
 def shown(value: object) -> str:
-    """A value as Kubernetes prints it, text in quotes and not too long; a list as the JSON it is."""
+    """Return a value as Kubernetes prints it, text in quotes and not too long; a list as the JSON it is."""
     if isinstance(value, str):
         return '"' + (value if len(value) <= 60 else value[:57] + "...") + '"'
     if isinstance(value, Sequence):
@@ -52,7 +52,7 @@ def choice_faults(value: str, allowed: Sequence[str], key: Key) -> Iterator[Faul
 
 
 def qualified_name_faults(text: str, key: Key) -> Iterator[Fault]:
-    """What is wrong with a label's key, a protocol's or a class's name: ``[prefix/]name``."""
+    """Yield faults in a label's key, a protocol's or a class's name: ``[prefix/]name``."""
     prefix, slash, name = text.rpartition("/")
     if slash and (not prefix or "/" in prefix or len(prefix) > 253 or not _HOST.fullmatch(prefix)):
         yield invalid(key, text, "prefix part must be a DNS subdomain (e.g. 'example.com')")
@@ -65,7 +65,7 @@ def qualified_name_faults(text: str, key: Key) -> Iterator[Fault]:
 
 
 def host_faults(text: str, key: Key) -> Iterator[Fault]:
-    """What is wrong with the name of a host: a lowercase RFC 1123 subdomain."""
+    """Yield faults in the name of a host: a lowercase RFC 1123 subdomain."""
     if len(text) > 253:
         yield invalid(key, text, "must be no more than 253 bytes")
     elif not _HOST.fullmatch(text):
@@ -74,7 +74,7 @@ def host_faults(text: str, key: Key) -> Iterator[Fault]:
 
 
 def address_faults(ip: str, key: Key, mend: str = "", *, special: bool = True) -> Iterator[Fault]:
-    """What is wrong with an address; ``special`` ones lead nowhere or to the node itself, which externalIPs may not."""
+    """Yield faults in an address; externalIPs may not have ``special`` ones, which lead nowhere or to the node."""
     if not is_ip(ip):
         yield invalid(key, ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)", mend)
         return
@@ -92,7 +92,7 @@ def address_faults(ip: str, key: Key, mend: str = "", *, special: bool = True) -
 
 
 def is_ip(text: str) -> bool:
-    """Whether it is an address of either family."""
+    """Return True if it is an address of either family."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -101,12 +101,12 @@ def is_ip(text: str) -> bool:
 
 
 def is_v6(text: str) -> bool:
-    """Whether it is an IPv6 address."""
+    """Return True if it is an IPv6 address."""
     return ":" in text and is_ip(text)
 
 
 def is_range(text: str) -> bool:
-    """Whether it is a range in CIDR notation, host bits or not."""
+    """Return True if it is a range in CIDR notation, host bits or not."""
     try:
         ipaddress.ip_network(text, strict=False)
     except ValueError:

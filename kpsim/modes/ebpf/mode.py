@@ -109,7 +109,7 @@ class Ebpf:
         return RuleCounts(dispatch=np.asarray(frontends, np.int64), own=np.asarray(frontends + slots, np.int64))
 
     def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
-        """Entries of the reverse-NAT map and of the Service map; backends, which Services share, are not counted."""
+        """Return the entries of the reverse-NAT and Service maps; shared backends are not counted."""
         return dispatch + own
 
     def sync_work(self, kind: SyncKind, counts: SyncCounts) -> Work:
@@ -150,7 +150,7 @@ class Ebpf:
         return (draw * endpoints) >> 32
 
     def program(self, states: Iterable[PortState], config: NodeConfig, rotation: int = 0) -> ProgrammedEbpf:
-        """The maps for ``states``, policies and all."""
+        """Return the maps for ``states``, policies and all."""
         return ProgrammedEbpf(program(states, config))
 
 
@@ -173,7 +173,7 @@ class ProgrammedEbpf:
     )
 
     def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
-        """A listing as ``cilium-dbg bpf lb list`` prints it, which nothing takes back; or the entries written."""
+        """Yield a listing as ``cilium-dbg bpf lb list`` prints it, which nothing takes back; or the entries written."""
         return list_lines(self.rules) if changed is None else update_lines(self.rules, changed)
 
     def trace(self, packet: Packet) -> Trace:
@@ -181,14 +181,14 @@ class ProgrammedEbpf:
         return trace(self.rules, packet)
 
     def listing(self, service: str) -> Iterator[str]:
-        """Every frontend of the Service with its slots, under the tool's heading."""
+        """Yield every frontend of the Service with its slots, under the tool's heading."""
         mine = [frontend for frontend in self.rules.services.values() if frontend.service == service]
         yield from [HEADING] if mine else []
         for frontend in mine:
             yield from few(list(frontend_lines(frontend, self.rules.config.ip_family)), "slots")
 
     def path(self, packet: Packet, walk: Walk, total: int) -> Iterator[str]:
-        """Every lookup, hook by hook; then what the packets have to do with it."""
+        """Yield every lookup, hook by hook; then a sentence on the packets themselves."""
         yield from walk.met
         if walk.pod >= 0:
             yield "the packet goes out with the Pod's address: nothing of the Service is left in it"

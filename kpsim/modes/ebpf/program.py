@@ -1,4 +1,4 @@
-"""What the agent puts into one node's maps: frontends with their backends, numbered in the order they are met.
+"""The agent fills one node's maps: frontends with their backends, numbered in the order they are met.
 
 A service port has a frontend at its ClusterIP, external and load-balancer addresses, and two for its NodePort: at the
 node's own address and at the wildcard, which sockets of this node are answered by at any other address of the node.
@@ -21,7 +21,7 @@ NODE_PORT_FRONTENDS = 2  # the wildcard, and the address of the node's one devic
 
 
 def program(states: Iterable[PortState], config: NodeConfig) -> EbpfRules:
-    """The maps for ``states``."""
+    """Return the maps for ``states``."""
     numbers: dict[tuple[str, int, str], Backend] = {}
     frontends: list[Frontend] = []
     own: dict[int, int] = {}
@@ -45,7 +45,7 @@ def program(states: Iterable[PortState], config: NodeConfig) -> EbpfRules:
 
 
 def _wanted(state: PortState, config: NodeConfig) -> Iterator[tuple[str, Key, Sequence[EndpointInfo]]]:
-    """Every frontend of a service port: its kind, its key, and who takes its connections."""
+    """Yield every frontend of a service port: its kind, its key, and the endpoints that take its connections."""
     info = state.info
     everybody, mine = _able(state.endpoints), _able([e for e in state.endpoints if e.local])
     inside = mine if info.internal_local else everybody
@@ -69,7 +69,7 @@ def _entrances(info: PortInfo, config: NodeConfig) -> Iterator[tuple[str, str, i
 
 
 def _able(endpoints: Sequence[EndpointInfo]) -> list[EndpointInfo]:
-    """The ready ones; if there is none, those that serve while they terminate."""
+    """Return the ready ones; if there is none, those that serve while they terminate."""
     return [e for e in endpoints if e.ready] or [e for e in endpoints if e.serving and e.terminating]
 
 

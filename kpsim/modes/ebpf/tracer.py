@@ -95,7 +95,7 @@ class _Walk:
             )
 
     def ended(self, verdict: str, why: str = "", frontend: Frontend | None = None) -> EbpfTrace:
-        """The end of a way that leads to no backend."""
+        """Return the end of a way that leads to no backend."""
         if why:
             self.met.append(f"{self.hook}: {why}")
         return EbpfTrace(verdict, met=tuple(self.met), frontend=frontend, lookups=self.lookups)
@@ -151,7 +151,7 @@ def _connected(walk: _Walk, client: str) -> EbpfTrace:
 
 
 def _at_this_node(walk: _Walk, client: str) -> bool:
-    """Whether the wildcard is asked: for all the node's addresses, and for loopback if the node itself connects."""
+    """Return True if the wildcard is asked: for the node's addresses, and for loopback if the node itself connects."""
     ip = walk.packet.destination
     if ipaddress.ip_address(ip).is_loopback:
         return client == "the node"
@@ -185,7 +185,7 @@ def _arrived(walk: _Walk) -> EbpfTrace:
 
 
 def _covering(frontend: Frontend, ip: str) -> str:
-    """The source range that holds ``ip``, the longest first, as a prefix tree finds it."""
+    """Return the source range that holds ``ip``, the longest first, as a prefix tree finds it."""
     holding = [network(cidr) for cidr in frontend.source_ranges if in_ranges(ip, [cidr])]
     return str(max(holding, key=lambda range_: range_.prefixlen)) if holding else ""
 

@@ -39,12 +39,12 @@ def rendered(rules: RuleSet) -> Iterator[str]:
 
 
 def _own_rules(rules: RuleSet, name: str) -> list[Rule]:
-    """A chain's rules but for jumps into chains that this Service left empty."""
+    """Return a chain's rules but for jumps into chains that this Service left empty."""
     return [rule for rule in rules.chains[name] if rules.chains.get(rule.target, True)]
 
 
 def _reachable(rules: RuleSet, name: str) -> Iterator[str]:
-    """Chains a packet can come to from ``name``, in order of their rules; the marking chains are everybody's."""
+    """Yield the chains a packet can come to from ``name``, in order of their rules; without the marking chains."""
     for rule in rules.chains[name]:
         if rule.target in rules.chains and not rule.target.startswith("KUBE-MARK"):
             yield rule.target

@@ -69,7 +69,7 @@ class Iptables:
         self.family = f"iptables-{backend}"
 
     def runner(self, version: Version) -> RunnerSettings:
-        """Every change asks for a sync; an hour without a full one makes the next one full, before 1.27 each is."""
+        """Return the pace: every change asks for a sync, full after an hour without one (before 1.27 always)."""
         defaults = load_defaults()
         minimum = self._params.min_sync_period_s
         period = self._params.sync_period(defaults.value("kube_proxy.sync_period"))
@@ -90,7 +90,7 @@ class Iptables:
         return ()
 
     def rule_counts(self, services: ServiceColumns, endpoints: EndpointCounts) -> RuleCounts:
-        """Rules of each Service in the nat table, by the counts of its ports and endpoints."""
+        """Return the number of rules of each Service in the nat table, by the counts of its ports and endpoints."""
         addresses = services.external_ips + services.load_balancer_ips
         guarded = ((services.load_balancer_ips > 0) & (services.source_ranges > 0)).astype(np.int64)
         firewall = guarded * (services.source_ranges + 1)  # a rule a range, and one for the rest
@@ -107,7 +107,7 @@ class Iptables:
         return RuleCounts(dispatch=dispatch, own=own)
 
     def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
-        """All rules of the nat table."""
+        """Return the number of rules in the nat table."""
         return CONSTANT_RULES + dispatch + own
 
     def sync_work(self, kind: SyncKind, counts: SyncCounts) -> Work:
@@ -138,7 +138,7 @@ class Iptables:
         return work
 
     def stages(self, state: PacketState) -> Sequence[Stage]:
-        """The scan, the endpoint rules and the rest; conntrack spares later packets the nat table."""
+        """Return the scan, the endpoint rules and the rest; conntrack spares later packets the nat table."""
         if state == PacketState.LATER:
             return (Stage("conntrack hit", {"packet_later": 1}),)
         path = Stage("path, conntrack, NAT", {"packet_first": 1})
@@ -159,7 +159,7 @@ class Iptables:
         return (draw * endpoints) >> 32
 
     def program(self, states: Iterable[PortState], config: NodeConfig, rotation: int = 0) -> ProgrammedIptables:
-        """The nat and filter tables' chains for ``states``, policies and all."""
+        """Return the nat and filter tables' chains for ``states``, policies and all."""
         return ProgrammedIptables(program(states, config, rotation), config, self)
 
 
@@ -182,7 +182,7 @@ class ProgrammedIptables:
     )
 
     def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
-        """What ``iptables-restore --noflush`` takes in a full sync, or in a partial one after a change."""
+        """Yield the lines for ``iptables-restore --noflush`` in a full sync, or in a partial one after a change."""
         return restore_lines(self.rules, changed)
 
     def trace(self, packet: Packet) -> Trace:
@@ -190,7 +190,7 @@ class ProgrammedIptables:
         return trace(self.rules, self.config, packet)
 
     def listing(self, service: str) -> Iterator[str]:
-        """Chains in the order in which a packet comes to them."""
+        """Yield the chains in the order in which a packet comes to them."""
         return rendered(self.rules)
 
     def path(self, packet: Packet, walk: Walk, total: int) -> Iterator[str]:

@@ -53,13 +53,13 @@ class Tables:
 
 
 def at(info: PortInfo, target: str, ip: str, what: str, source: str = "", interface: str = "") -> Rule:
-    """A rule for one address of a service port."""
+    """Return a rule for one address of a service port."""
     comment = f"{info.label} {what}"
     return Rule(target, comment, ip, info.protocol.lower(), info.port, source=source, interface=interface)
 
 
 def inside(ip: str, ranges: Sequence[str]) -> bool:
-    """Whether ``ip`` is in one of ``ranges``."""
+    """Return True if ``ip`` is in one of ``ranges``."""
     try:
         return in_ranges(ip, ranges)
     except ValueError:
@@ -67,18 +67,18 @@ def inside(ip: str, ranges: Sequence[str]) -> bool:
 
 
 def node_inside(info: PortInfo, config: NodeConfig) -> bool:
-    """Whether the node itself is in a Service's source ranges and may go through its KUBE-FW."""
+    """Return True if the node is in a Service's source ranges and may go through its KUBE-FW."""
     return config.node_through_firewall and any(inside(ip, info.source_ranges) for ip in config.node_ips[:1])
 
 
 def ranges_rules(info: PortInfo, target: str) -> Iterator[Rule]:
-    """A way on for each source range."""
+    """Yield a way on for each source range."""
     for cidr in info.source_ranges:
         yield Rule(target, f"{info.label} loadbalancer IP", source=cidr)
 
 
 def bits(ip: str) -> int:
-    """How many bits an address has."""
+    """Return the number of bits in an address."""
     return 128 if ":" in ip else 32
 
 

@@ -1,4 +1,4 @@
-"""What ``iptables-restore --noflush --counters`` is given in a sync, line by line.
+"""A sync gives these lines to ``iptables-restore --noflush --counters``.
 
 A full sync writes every chain.  A partial one writes the filter table and the top-level chains whole, the chains of
 changed Services, and declares and deletes chains that are no longer wanted.  In large clusters (strictly above a
@@ -55,7 +55,7 @@ def jump_lines(rules: RuleSet) -> Iterator[str]:
 
 
 def written_chains(rules: RuleSet, changed: Collection[str] | None) -> list[str]:
-    """Chains of the nat table that a sync writes: all, or the top-level ones and those of ``changed`` Services.
+    """Return the chains of the nat table that a sync writes: all, or top-level and ``changed`` Services' ones.
 
     ``changed`` names Services as ``namespace/name``; a change in one port rewrites the chains of all its ports.
     """
@@ -68,7 +68,7 @@ def written_chains(rules: RuleSet, changed: Collection[str] | None) -> list[str]
 def restore_lines(
     rules: RuleSet, changed: Collection[str] | None = None, stale: Collection[str] = (), *, large: bool = False
 ) -> Iterator[str]:
-    """The input of one ``iptables-restore``: the filter table, then nat; each commits by itself."""
+    """Yield the input of one ``iptables-restore``: the filter table, then nat; each commits by itself."""
     yield "*filter"
     names = [name for name in rules.chains if name.endswith(FILTER)]
     yield from (f":{name.removesuffix(FILTER)} - [0:0]" for name in names)

@@ -32,7 +32,7 @@ def walk(rules: RuleSet, packet: Packet, choose: Callable[[int], int]) -> Walk:
 
 
 def path(rules: RuleSet, number: int, found: Walk, total: int) -> Iterator[str]:
-    """The chains a first packet to port ``number`` goes through: what it passes, what it takes and why."""
+    """Yield the chains a first packet to port ``number`` goes through: what it passes, what it takes and why."""
     if found.pod < 0 and not any("-j KUBE-MARK-DROP" in line for line in found.met):
         yield f"nat table, PREROUTING -> KUBE-SERVICES: all of its {total:,} rules are for others; none matches"
         for name, chain in rules.chains.items():

@@ -61,7 +61,7 @@ class _Asking:
     def when_filled(
         self, name: str, sides: str, *targets: str, protocol: str = "", source: str = "", interface: str = ""
     ) -> Iterator[Rule]:
-        """Rules with the set's comment, one a target, if the set holds anything."""
+        """Yield the rules with the set's comment, one a target, if the set holds anything."""
         if self.sets.get(name):
             comment, match = SETS[name].comment, self.match(name, sides)
             for target in targets:
@@ -71,7 +71,7 @@ class _Asking:
 def chains_for(
     sets: Mapping[str, Collection[str]], barred: Sequence[PortKey], config: NodeConfig
 ) -> dict[str, list[Rule]]:
-    """All eleven chains, given what the sets hold.
+    """Return all eleven chains, given what the sets hold.
 
     ``barred`` are load balancers whose source ranges leave the node out.
     """
@@ -127,7 +127,7 @@ def _node_port(asking: _Asking) -> Iterator[Rule]:
 
 
 def _filter(asking: _Asking, barred: Sequence[PortKey], config: NodeConfig) -> dict[str, list[Rule]]:
-    """The filter table: forward what is marked, keep to the source ranges, refuse ports nobody serves."""
+    """Return the filter table: forward marked packets, keep to the source ranges, refuse ports without endpoints."""
     mark = f"-m mark --mark {config.mark}/{config.mark}"
     health = "KUBE-HEALTH-CHECK-NODE-PORT"
     known = ("KUBE-LOAD-BALANCER", "KUBE-CLUSTER-IP", "KUBE-EXTERNAL-IP", "KUBE-EXTERNAL-IP-LOCAL")

@@ -61,7 +61,7 @@ SETS = {
 
 
 def kernel_name(name: str, family: str) -> str:
-    """A set's name in the kernel: IPv6 has sets of its own, whose longer names are cut where ipset's end."""
+    """Return a set's name in the kernel: IPv6 has sets of its own, whose longer names are cut where ipset's end."""
     return name if family == "IPv4" else name.replace("KUBE-", "KUBE-6-", 1)[:LONGEST_NAME]
 
 
@@ -71,7 +71,7 @@ def socket_entry(ip: str, protocol: str, port: int, *more: str) -> str:
 
 
 def entries_of(state: PortState, node_addresses: tuple[str, ...], allowed: bool) -> Iterator[tuple[str, str]]:
-    """What one service port puts into the sets, as (set, entry); KUBE-IPVS-IPS is the node's.
+    """Yield (set, entry) for each entry that one service port puts into the sets; KUBE-IPVS-IPS is the node's.
 
     ``allowed`` says whether the source ranges let the node itself in.
     """

@@ -122,7 +122,7 @@ class Ipvs:
         }
 
     def stages(self, state: PacketState) -> Sequence[Stage]:
-        """One lookup whatever the number of Services."""
+        """Return one lookup whatever the number of Services."""
         if state == PacketState.LATER:
             return (Stage("connection table hit", {"packet_later": 1}),)
         return (Stage("path, ipsets, IPVS schedule, conntrack", {"packet_first": 1}),)
@@ -157,7 +157,7 @@ class ProgrammedIpvs:
     )
 
     def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
-        """A shell script: what ``ipset``, ``ip``, ``ipvsadm`` and ``iptables-restore`` take, whatever has changed."""
+        """Yield a shell script for ``ipset``, ``ip``, ``ipvsadm`` and ``iptables-restore``, whatever has changed."""
         return script_lines(self.rules)
 
     def trace(self, packet: Packet) -> Trace:

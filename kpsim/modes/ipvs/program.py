@@ -23,7 +23,7 @@ from kpsim.proxy.rules import PortKey, RuleSet
 
 @dataclass(frozen=True, slots=True)
 class RealServer:
-    """Where a virtual server sends connections; weight 0 takes no new ones.  ``pod`` is its row, where it has one."""
+    """A virtual server sends connections here; weight 0 takes no new ones.  ``pod`` is its row, where it has one."""
 
     ip: str
     port: int
@@ -50,7 +50,7 @@ class VirtualService:
 
     @property
     def key(self) -> PortKey:
-        """What a packet is looked up by."""
+        """Return the key that a packet is looked up by."""
         return PortKey(self.ip, self.protocol, self.port)
 
     @property
@@ -65,7 +65,7 @@ class VirtualService:
 
     @property
     def settings(self) -> tuple[str, int, str]:
-        """What an update of the virtual server itself can change."""
+        """Return (scheduler, persistence [s], flags): an update of the virtual server itself can change these."""
         return self.scheduler, self.persistence_s, self.flags
 
 
@@ -85,7 +85,7 @@ class IpvsRules(RuleSet):
 
 
 def node_addresses(config: NodeConfig) -> tuple[str, ...]:
-    """The node's own addresses of one IP family, without loopback, link-local ones of IPv6, and kube-ipvs0's."""
+    """Return the node's own addresses of one IP family, without loopback, link-local ones of IPv6, and kube-ipvs0's."""
     found = dict.fromkeys((*config.node_ips, *config.local_ips))
     return tuple(ip for ip in found if _usable(ipaddress.ip_address(ip), config.ip_family))
 
@@ -95,7 +95,7 @@ def _usable(ip: ipaddress.IPv4Address | ipaddress.IPv6Address, family: str) -> b
 
 
 def node_port_addresses(config: NodeConfig) -> tuple[str, ...]:
-    """Where NodePorts have virtual servers: everywhere, unless nodePortAddresses says which."""
+    """Return the addresses with virtual servers for NodePorts: all, unless nodePortAddresses names some."""
     mine, ranges = node_addresses(config), config.node_port_ranges()
     if ranges is None:
         return mine
@@ -107,7 +107,7 @@ def node_port_addresses(config: NodeConfig) -> tuple[str, ...]:
 def virtual_services(
     state: PortState, config: NodeConfig, addresses: Sequence[str] | None = None
 ) -> Iterator[VirtualService]:
-    """The virtual servers of one service port; ``addresses`` are those of its NodePort, if they are known already."""
+    """Yield the virtual servers of one service port; ``addresses`` are its NodePort's, if known already."""
     info = state.info
     if addresses is None:
         addresses = node_port_addresses(config)
@@ -133,7 +133,7 @@ def _real_servers(endpoints: Sequence[EndpointInfo]) -> tuple[RealServer, ...]:
 
 
 def program(states: Iterable[PortState], config: NodeConfig) -> IpvsRules:
-    """All that kube-proxy wants on this node for ``states``."""
+    """Return all that kube-proxy wants on this node for ``states``."""
     addresses, own = node_port_addresses(config), frozenset(node_addresses(config))
     claims: list[VirtualService] = []
     sets: dict[str, set[str]] = {name: set() for name in SETS}
@@ -166,5 +166,5 @@ def program(states: Iterable[PortState], config: NodeConfig) -> IpvsRules:
 
 
 def _node_allowed(info: PortInfo, config: NodeConfig) -> bool:
-    """Whether the source ranges of a load balancer hold the node's primary address."""
+    """Return True if the source ranges of a load balancer hold the node's primary address."""
     return any(in_ranges(ip, info.source_ranges) for ip in config.node_ips[:1])

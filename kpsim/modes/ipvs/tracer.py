@@ -26,7 +26,7 @@ BITMAP_PROTOCOLS = ("TCP", "UDP")
 
 @dataclass(frozen=True, slots=True)
 class IpvsTrace(Trace):
-    """A trace that also says which virtual server took the packet and what was asked on the way."""
+    """A trace that also names the virtual server that took the packet, and the sets asked on the way."""
 
     service: VirtualService | None = None
     masqueraded_to: tuple[str, ...] = ()  # endpoints that would see the node's address: all of them, or the sender
@@ -80,7 +80,7 @@ class _Walk:
         return MATCHERS[module](self, rest) != negated
 
     def is_local(self, ip: str) -> bool:
-        """Whether routing takes an address for the node's, those of kube-ipvs0 included."""
+        """Return True if routing takes an address for the node's, those of kube-ipvs0 included."""
         return self.rules.config.is_local(ip) or ip in self.rules.sets["KUBE-IPVS-IPS"]
 
     def in_set(self, words: list[str]) -> bool:
@@ -149,7 +149,7 @@ def _ended(walk: _Walk, verdict: str, service: VirtualService | None = None) -> 
 
 
 def _sent(walk: _Walk, service: VirtualService) -> IpvsTrace:
-    """What a virtual server does with a packet that came through to it."""
+    """Return the trace of a packet that came through to a virtual server."""
     walk.met.append(server_line(service))
     servers = [server for server in service.real_servers if server.weight]
     if not servers:

@@ -92,7 +92,7 @@ class Kernelspace:
         return ()
 
     def rule_counts(self, services: ServiceColumns, endpoints: EndpointCounts) -> RuleCounts:
-        """Load balancers, and the endpoints behind them; none of either where nobody is."""
+        """Return the counts of load balancers and endpoints behind them; both 0 for ports without endpoints."""
         reachable, _ = kinds = port_kinds(services, endpoints)
         addresses = services.external_ips + services.load_balancer_ips
         outside = np.where(reachable.outside_local > 0, reachable.local, reachable.cluster)
@@ -177,7 +177,7 @@ class ProgrammedKernelspace:
     )
 
     def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
-        """What HNS is handed, a JSON document a line: a listing, since no tool takes it."""
+        """Yield the documents handed to HNS, as JSON, one a line: a listing, since no tool takes it."""
         return document_lines(self.rules, changed)
 
     def trace(self, packet: Packet) -> Trace:
@@ -185,7 +185,7 @@ class ProgrammedKernelspace:
         return trace(self.rules, self.rules.config, packet)
 
     def listing(self, service: str) -> Iterator[str]:
-        """The Service's load balancers, as ``hnsdiag list loadbalancers`` shows them."""
+        """Yield the Service's load balancers, as ``hnsdiag list loadbalancers`` shows them."""
         return listing_lines(self.rules, service, int(load_defaults().value("limits.hns_load_balancer_endpoints")))
 
     def path(self, packet: Packet, walk: Walk, total: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What the Host Networking Service of one node holds for its Services: endpoints, and load balancers over them.
+"""The Host Networking Service of one node holds endpoints for its Services, and load balancers over them.
 
 An endpoint is a port of the virtual switch: this node's Pods have theirs from the CNI plugin, and kube-proxy makes a
 remote one for every other Pod that some service port needs, shared and counted.  HNS gives its objects random GUIDs;
@@ -25,7 +25,7 @@ DSR, IPV6 = 1, 2  # flags of a load balancer
 
 
 class Kind(StrEnum):
-    """What a load balancer stands for; the words of kube-proxy's log."""
+    """A load balancer stands for one of these; the words are those of kube-proxy's log."""
 
     CLUSTER_IP = "ClusterIP"
     NODE_PORT = "NodePort"
@@ -64,12 +64,12 @@ class HnsEndpoint:
 
     @property
     def id(self) -> str:
-        """Its made-up identity."""
+        """Return its made-up identity."""
         return _made_up_id("endpoint", self.ip)
 
     @property
     def mac(self) -> str:
-        """A remote endpoint's address on the switch, never seen on a wire."""
+        """Return a remote endpoint's address on the switch, never seen on a wire."""
         packed = ipaddress.ip_address(self.ip).packed
         digits = packed if len(packed) == 4 else packed[:-5:-1]
         return "-".join([REMOTE_MAC, *(f"{byte:02x}" for byte in digits)])
@@ -94,12 +94,12 @@ class LoadBalancer:
 
     @property
     def key(self) -> PortKey:
-        """What VFP matches a packet by."""
+        """Return the key that VFP matches a packet by."""
         return PortKey(self.vip, self.protocol, self.external_port)
 
     @property
     def id(self) -> str:
-        """Its made-up identity."""
+        """Return its made-up identity."""
         return _made_up_id("load balancer", *self.key)
 
     @property
@@ -109,17 +109,17 @@ class LoadBalancer:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """``ip:port`` of everybody behind it."""
+        """Return ``ip:port`` of all endpoints behind it."""
         return tuple(ip_port(e.ip, self.internal_port) for e in self.endpoints)
 
     def line(self) -> str:
-        """All of it that a packet meets, in one line."""
+        """Return all of it that a packet meets, in one line."""
         how = "direct server return" if self.dsr else f"source becomes {self.source_vip}"
         some = f"{len(self.endpoints):,} endpoint{'s' if len(self.endpoints) > 1 else ''}"
         return f"load balancer {self.id} ({self.kind}): {self.front} -> port {self.internal_port} of {some}, {how}"
 
     def document(self) -> dict[str, Any]:
-        """What kube-proxy hands to HNS, in the names of its version 2 schema."""
+        """Return kube-proxy's document for HNS, in the names of its version 2 schema."""
         mapping = {
             "Protocol": PROTOCOL_NUMBERS[self.protocol],
             "InternalPort": self.internal_port,

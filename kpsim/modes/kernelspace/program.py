@@ -26,7 +26,7 @@ HEALTHZ_PORT = 10256  # kube-proxy's own, where a Service has no healthCheckNode
 def program(
     states: Iterable[PortState], config: NodeConfig, settings: WinkernelSettings, choice: Choice
 ) -> WindowsRules:
-    """All load balancers and endpoints for ``states``; ``choice`` says who takes whose traffic."""
+    """Return all load balancers and endpoints for ``states``; ``choice`` chooses each port's endpoints."""
     policies: list[LoadBalancer] = []
     endpoints: dict[str, HnsEndpoint] = {}
     checks: set[PortKey] = set()
@@ -63,7 +63,7 @@ def program(
 def _load_balancers(
     state: PortState, config: NodeConfig, settings: WinkernelSettings, backends: Backends
 ) -> Iterator[LoadBalancer]:
-    """The load balancers of one service port."""
+    """Yield the load balancers of one service port."""
     info = state.info
     inside, outside = backends.inside(info), backends.outside(info)
     fronts = [(Kind.CLUSTER_IP, info.cluster_ip, info.port)] if inside else []
@@ -105,5 +105,5 @@ def _health_checks(
 
 
 def _source_vip(config: NodeConfig, settings: WinkernelSettings) -> str:
-    """Whom an endpoint takes for the sender without direct server return."""
+    """Return the sender that an endpoint sees without direct server return."""
     return settings.source_vip or config.node_ips[0]

@@ -1,4 +1,4 @@
-"""What HNS holds, for people: the documents kube-proxy hands it, and the shape ``hnsdiag`` lists them in.
+"""HNS' holdings are listed for people: the documents kube-proxy hands it, and the shape ``hnsdiag`` shows.
 
 A listing, not something a tool loads: HNS gives its objects identities of its own when they are made, and kube-proxy
 makes them one by one through a library.
@@ -39,7 +39,7 @@ def _endpoint(endpoint: HnsEndpoint) -> dict[str, object]:
 
 
 def listing_lines(rules: WindowsRules, service: str, most_backends: int) -> Iterator[str]:
-    """The load balancers of ``service`` as ``hnsdiag list loadbalancers`` shows them, with what it leaves out."""
+    """Yield the load balancers of ``service`` as ``hnsdiag list loadbalancers`` shows them, with what it leaves out."""
     mine = [policy for policy in rules.policies if policy.service == service]
     if not mine:
         yield "# none: HNS has no load balancer that nobody is behind"

@@ -15,7 +15,7 @@ from kpsim.proxy.rules import Packet, Trace
 
 
 def find(rules: WindowsRules, config: NodeConfig, packet: Packet) -> LoadBalancer | None:
-    """The load balancer that is for ``packet``'s destination."""
+    """Return the load balancer that is for ``packet``'s destination."""
     found = rules.granted.get(packet.key)
     if found is None and config.is_local(packet.destination):
         return rules.granted.get(packet.key._replace(ip=""))

@@ -64,7 +64,7 @@ class Nftables:
         self._params = params
 
     def runner(self, version: Version) -> RunnerSettings:
-        """Every change asks for a sync; an hour without a full one makes the next one full."""
+        """Return the pace: every change asks for a sync, full after an hour without a full one."""
         defaults = load_defaults()
         full = defaults.value("kube_proxy.full_sync_period")
         period = self._params.sync_period(defaults.value("kube_proxy.sync_period"))
@@ -102,7 +102,7 @@ class Nftables:
         return RuleCounts(dispatch=elements, own=np.asarray(own, np.int64))
 
     def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
-        """Rules of all chains; elements are none."""
+        """Return the number of rules in all chains; elements are none."""
         return CONSTANT_RULES + own
 
     def sync_work(self, kind: SyncKind, counts: SyncCounts) -> Work:
@@ -157,7 +157,7 @@ class Nftables:
         return (draw * endpoints) >> 32
 
     def program(self, states: Iterable[PortState], config: NodeConfig, rotation: int = 0) -> ProgrammedNftables:
-        """The whole table for ``states``, policies and all."""
+        """Return the whole table for ``states``, policies and all."""
         return ProgrammedNftables(program(states, config), config, self)
 
 
@@ -179,7 +179,7 @@ class ProgrammedNftables:
     )
 
     def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
-        """What ``nft -f`` takes: one transaction into an empty kernel, or that of a partial sync after a change."""
+        """Yield the lines for ``nft -f``: one transaction into an empty kernel, or a partial sync's after a change."""
         return load_lines(self.rules) if changed is None else rewrite_lines(self.rules, changed)
 
     def trace(self, packet: Packet) -> Trace:
@@ -187,13 +187,13 @@ class ProgrammedNftables:
         return trace(self.rules, self.config, packet)
 
     def listing(self, service: str) -> Iterator[str]:
-        """Rules and elements that name the Service."""
+        """Yield the rules and elements that name the Service."""
         shown = ("add rule", "add element")
         mine = [line for line in self.text() if f"-{service}/" in line and line.startswith(shown)]
         return few(mine, "rules and elements")
 
     def path(self, packet: Packet, walk: Walk, total: int) -> Iterator[str]:
-        """Every rule that matches, hook by hook."""
+        """Yield every rule that matches, hook by hook."""
         return iter(walk.met)
 
     def walk(self, packet: Packet, draw: int, turn: int) -> Walk:

@@ -43,7 +43,7 @@ class _Table:
 
 
 def program(states: Iterable[PortState], config: NodeConfig) -> NftRules:
-    """Everything in the table for ``states``; their order means nothing to a packet."""
+    """Return everything in the table for ``states``; their order means nothing to a packet."""
     table = _Table(config, "ip6" if config.ip_family == "IPv6" else "ip")
     addresses = node_port_ips(config)
     table.elements = {name: {} for name in CONTAINERS if name != "nodeport-ips" or addresses is not None}
@@ -143,7 +143,7 @@ class _ServicePort:
         self._rules += 1
 
     def _elements(self) -> None:
-        """The keys under which packets find the service port, or find that nobody serves it."""
+        """Return the keys under which packets find the service port, or find that no endpoint serves it."""
         info, chosen, add = self.info, self.chosen, self.table.element
         protocol, port = info.protocol.lower(), str(info.port)
         nobody = "drop" if chosen.has_endpoints else "goto reject-chain"

@@ -1,4 +1,4 @@
-"""What a kube-proxy table of nftables holds: chains of rules, verdict maps, sets, and the names of all of these.
+"""A kube-proxy table of nftables holds chains of rules, verdict maps, sets, and names for all of these.
 
 A rule here says what it matches in fields, so that it can be walked, and prints itself as ``nft`` takes it.  Maps and
 sets are looked up by key, whatever their size; that is why nothing here has an order but the rules of a chain.
@@ -23,7 +23,7 @@ Key = tuple[str, ...]
 
 
 class Hook(NamedTuple):
-    """Where in the kernel's path a base chain stands, and the chains it leads to, in order."""
+    """A base chain's place in the kernel's path, and the chains it leads to, in order."""
 
     type: str
     hook: str
@@ -31,7 +31,7 @@ class Hook(NamedTuple):
     leads_to: tuple[str, ...]
 
     def render(self) -> str:
-        """The declaration in a chain's braces."""
+        """Return the declaration in a chain's braces."""
         return f"{{ type {self.type} hook {self.hook} priority {self.priority} ; }}"
 
 
@@ -63,7 +63,7 @@ LATE_FILTERS_SINCE = (1, 33)  # filters see a packet after everybody else's addr
 
 
 def hooks_of(version: Version) -> dict[str, Hook]:
-    """The base chains of a Kubernetes version; what 1.29 and 1.30 had is taken to be what 1.31 and 1.32 have."""
+    """Return the base chains of a Kubernetes version; what 1.29 and 1.30 had is taken to be what 1.31 and 1.32 have."""
     return HOOKS if version >= LATE_FILTERS_SINCE else _EARLY_HOOKS
 
 
@@ -75,7 +75,7 @@ class Container(NamedTuple):
     comment: str
 
     def render(self, ip: str) -> str:
-        """The declaration in its braces."""
+        """Return the declaration in its braces."""
         type_of = self.key.format(ip="ipv6_addr" if ip == "ip6" else "ipv4_addr")
         verdict = " : verdict" if self.kind == "map" else ""
         return f'{{ type {type_of}{verdict} ; comment "{self.comment}" ; }}'
@@ -96,13 +96,13 @@ CONTAINERS: dict[str, Container] = {
 
 
 class Element(NamedTuple):
-    """What a map says for a key; a set says nothing."""
+    """A map's verdict for a key; a set's elements have none."""
 
     verdict: str = ""  # "goto …", "drop"
     comment: str = ""
 
     def render(self, key: Key) -> str:
-        """The element in its braces."""
+        """Return the element in its braces."""
         text = " . ".join(key)
         text += f' comment "{self.comment}"' if self.comment else ""
         text += f" : {self.verdict}" if self.verdict else ""
@@ -126,11 +126,11 @@ class NftRule(Rule):
     choices: tuple[str, ...] = ()
 
     def render(self, chain: str, comments: bool = True) -> str:
-        """The rule in its chain, as it would stand in the table's block."""
+        """Return the rule in its chain, as it would stand in the table's block."""
         return f"chain {chain} {{ {self.text(comments)} }}"
 
     def text(self, comments: bool = True) -> str:
-        """The rule alone, as ``nft`` takes it."""
+        """Return the rule alone, as ``nft`` takes it."""
         parts = ["ct state new"] if self.new else []
         parts += ["fib saddr type local"] if self.source_type else []
         parts += ["fib daddr type local"] if self.destination_type else []
@@ -166,7 +166,7 @@ class NftRule(Rule):
 
     @property
     def by_port(self) -> bool:
-        """Whether the map that is looked up has no address in its keys."""
+        """Return True if the map that is looked up has no address in its keys."""
         return self.lookup.endswith("nodeports")
 
 
@@ -186,7 +186,7 @@ class NftRules(RuleSet):
 
 
 def chain_base(info: PortInfo, endpoint: EndpointInfo | None = None) -> str:
-    """What the names of a service port's (or endpoint's) chains have in common: hash, Service, protocol and port.
+    """Return the common part of a service port's (or endpoint's) chain names: hash, Service, protocol and port.
 
     The hash is 8 characters of base32(sha256(all that follows it)), and a name too long to keep ends in dots.
     Source: pkg/proxy/nftables/proxier.go (hashAndTruncate and the two functions that call it).

@@ -79,7 +79,7 @@ class _Walk:
         return False
 
     def _looked_up(self, rule: NftRule) -> str:
-        """Where a rule leads, or how it ends the packet's way."""
+        """Return the chain that a rule leads to, or the verdict that ends the packet's way; "" for neither."""
         if rule.verb != "vmap":
             return rule.target or rule.verb
         protocol, port = self.packet.protocol.lower(), str(self.port)
@@ -155,7 +155,7 @@ def _follow(walk: _Walk, *, outgoing: bool) -> None:
 
 @lru_cache(maxsize=4096)
 def _inside(text: str, ip: str) -> bool:
-    """Whether ``ip`` is an address, in a range, or in a list in braces."""
+    """Return True if ``ip`` is an address, in a range, or in a list in braces."""
     if text.startswith("{"):
         return any(_inside(part.strip(), ip) for part in text.strip("{}").split(","))
     if "/" not in text:
@@ -164,7 +164,7 @@ def _inside(text: str, ip: str) -> bool:
 
 
 def _covers(address: str, ip: str, elements: Mapping[str, Mapping[tuple[str, ...], object]]) -> bool:
-    """Whether ``ip`` is what a rule's address (or ``!`` all others) asks for; nobody is in a set of known clients."""
+    """Return True if a rule's address (or ``!`` all others) covers ``ip``; sets of known clients are taken as empty."""
     if not address:
         return True
     bare = address.removeprefix("!")

@@ -73,7 +73,7 @@ class Userspace:
         self._params = params
 
     def runner(self, version: Version) -> RunnerSettings:
-        """Every syncPeriod, changes or not, by the periods of the iptables section; every sync is full."""
+        """Return a pace of one full sync every syncPeriod, changes or not, by the iptables section's periods."""
         defaults = load_defaults()
         lent = next((each for each in self._params.periods if each.mode == LENT_BY), ModePeriods(LENT_BY))
         period = self._params.sync_period_s or lent.sync_period_s or defaults.value("kube_proxy.sync_period")
@@ -109,7 +109,7 @@ class Userspace:
         )
 
     def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
-        """All rules of the five chains."""
+        """Return the number of rules in all five chains."""
         return dispatch + own
 
     def sync_work(self, kind: SyncKind, counts: SyncCounts) -> Work:
@@ -127,7 +127,7 @@ class Userspace:
         }
 
     def stages(self, state: PacketState) -> Sequence[Stage]:
-        """The scan and the two connections; a packet nobody can serve finds its portal all the same."""
+        """Return the scan and the two connections; a packet without an endpoint finds its portal all the same."""
         scan = Stage("scan of KUBE-PORTALS-CONTAINER", {"rule_passed": 1}, Steps.DISPATCH)
         if state == PacketState.LATER:
             return (Stage("conntrack hit, read from one socket, write to the other", {"packet_later": 1}),)
@@ -144,7 +144,7 @@ class Userspace:
         return turn % np.maximum(endpoints, 1)
 
     def program(self, states: Iterable[PortState], config: NodeConfig, rotation: int = 0) -> ProgrammedUserspace:
-        """The portals for ``states``; protocols that kube-proxy has no socket for only the closed forms count."""
+        """Return the portals for ``states``; protocols without a socket in kube-proxy count in closed forms only."""
         served = (state for state in states if config.as_counted or state.info.protocol in SOCKETS)
         return ProgrammedUserspace(program(served, config), self)
 
@@ -172,7 +172,7 @@ class ProgrammedUserspace:
     )
 
     def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
-        """A shell script: the iptables commands of a sync, one after the other."""
+        """Yield a shell script: the iptables commands of a sync, one after the other."""
         return command_lines(self.rules, changed)
 
     def trace(self, packet: Packet) -> Trace:
@@ -180,11 +180,11 @@ class ProgrammedUserspace:
         return trace(self.rules, self.rules.config, packet)
 
     def listing(self, service: str) -> Iterator[str]:
-        """The Service's portals as ``iptables-save`` prints them, and its sockets."""
+        """Yield the Service's portals as ``iptables-save`` prints them, and its sockets."""
         return service_lines(self.rules, service)
 
     def path(self, packet: Packet, walk: Walk, total: int) -> Iterator[str]:
-        """The scan, the socket, the choice, the second connection."""
+        """Yield the scan, the socket, the choice, the second connection."""
         _, rule = self._portal(packet)
         listener = self.rules.listener(rule)
         tcp = listener.info.protocol == "TCP"
@@ -218,7 +218,7 @@ class ProgrammedUserspace:
         return Walk(taken.pod, scanned, 0, met)
 
     def _portal(self, packet: Packet) -> tuple[int, Rule]:
-        """The rule that takes a Pod's packet to a ClusterIP, and how many stand before it."""
+        """Return the rule that takes a Pod's packet to a ClusterIP, and how many stand before it."""
         wanted = (packet.destination, packet.protocol.lower(), packet.port)
         return next(
             (place, rule)

@@ -1,4 +1,4 @@
-"""Which deliveries are in force where and when: what packets meet, and what programming latencies are made of.
+"""Deliveries come into force at some time on each node: packets meet them, programming latencies are made of them.
 
 Deliveries come into force with the end of the first sync that took them up and did not fail; in modes that take
 endpoints as they come, when they arrive.
@@ -37,7 +37,7 @@ class InForce:
         return edition, ends[edition, node], ends[edition + 1, node]
 
     def known(self, edition: Editions, node: Nodes) -> tuple[Prefixes, Editions]:
-        """How many deliveries an edition holds, and the number of the rule set it is."""
+        """Return (deliveries held, number of the rule set) of each edition."""
         if self.at_once:
             return edition, edition
         if not len(self.syncs.absorbed):
@@ -46,20 +46,20 @@ class InForce:
         return np.where(made > 0, self.syncs.absorbed[np.maximum(made - 1, 0), node], 0), made
 
     def _last_good(self) -> I64:
-        """The last sync that did not fail before each edition, counted from 1; (editions, nodes)."""
+        """Return the last sync that did not fail before each edition, counted from 1; (editions, nodes)."""
         good = np.where(self.syncs.failed, 0, np.arange(1, len(self.syncs.end) + 1)[:, None])
         nothing = np.zeros((1, good.shape[1]), np.int64)
         return np.concatenate([nothing, np.maximum.accumulate(good, axis=0)])
 
     def true_ns(self, node: int) -> I64:
-        """When each delivery that came into force did so on ``node``, in order of delivery."""
+        """Return the times at which deliveries came into force on ``node`` [ns], in order of delivery."""
         if self.at_once:
             return self._as_they_come(node)
         good = self.syncs.ran[:, node] & ~self.syncs.failed[:, node]
         return np.repeat(self.syncs.end[good, node], np.diff(self.syncs.absorbed[good, node], prepend=0))
 
     def reported_ns(self, node: int, trigger_ns: I64) -> I64:
-        """When kube-proxy takes its sample for each delivery; NEVER where it is lost, or the trigger before its start.
+        """Return the time of kube-proxy's sample for each delivery [ns]; NEVER if lost or triggered before its start.
 
         ``trigger_ns`` by delivery, (rows,).
         """

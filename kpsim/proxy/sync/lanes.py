@@ -36,12 +36,12 @@ class SyncTable:
 
     @property
     def ran(self) -> Bools:
-        """Which cells hold a sync."""
+        """Return (syncs, nodes) True for cells that hold a sync."""
         return self.start < NEVER
 
 
 class SyncRow(NamedTuple):
-    """The i-th sync of every node, or what is said where there is none: a row of :class:`SyncTable`, (nodes,) each."""
+    """The i-th sync of every node, or fillers where there is none: a row of :class:`SyncTable`, (nodes,) each."""
 
     start: I64
     end: I64
@@ -52,7 +52,7 @@ class SyncRow(NamedTuple):
 
 
 class Arrivals:
-    """When each delivery reaches each node: computed, never stored, because it is rows times nodes."""
+    """Each delivery's arrival at each node is computed, never stored, because it is rows times nodes."""
 
     def __init__(self, sent: I64, spread: I64, fanout: Fanout) -> None:
         self._sent, self._spread, self._fanout = sent, spread, fanout
@@ -67,7 +67,7 @@ class Arrivals:
         return np.asarray(np.where(row < self.rows, time, NEVER))
 
     def count(self, time: I64, node: Nodes, *, inclusive: bool) -> I64:
-        """How many rows have reached ``node[i]`` by ``time[i]`` (a binary search in all lanes at once)."""
+        """Return the number of rows that reached ``node[i]`` by ``time[i]`` (a binary search in all lanes at once)."""
         low = np.zeros(len(node), np.int64)
         high = np.full(len(node), self.rows)
         for _ in range(self.rows.bit_length()):
@@ -81,7 +81,7 @@ class Arrivals:
 
 
 def run_lanes(loop: SyncLoop, timeline: Timeline, arrivals: Arrivals, asks: Arrivals) -> SyncTable:
-    """All syncs that start before the horizon; ``asks`` are the arrivals that ask for one."""
+    """Return all syncs that start before the horizon; ``asks`` are the arrivals that ask for one."""
     pacing, faults, nodes = loop.pacing, loop.faults, loop.draws.nodes
     node = np.arange(nodes)
     state = RunnerState.at_start(loop.draws.phase, pacing)
@@ -122,7 +122,7 @@ def table_of(rows: Sequence[SyncRow], nodes: int) -> SyncTable:
 
 
 def _due(pacing: Pacing, state: RunnerState, faults: Faults, asks: Arrivals, answered: Prefixes, node: Nodes) -> I64:
-    """When the runner lets the next sync of each node start [ns]."""
+    """Return the time at which the runner lets each node's next sync start [ns]."""
     notice = faults.notice(state, node)
     first = np.minimum(asks.at(answered, node), notice)
     request = np.where(first < NEVER, np.maximum(first, state.last_end), NEVER)

@@ -1,8 +1,25 @@
-"""What one node sees that others do not: endpoints of its own, where a Service's Local policy asks for them.
+"""A node differs from others by endpoints of its own, where a Service's Local policy asks for them.
 
 Everything a kube-proxy makes of Services is the same on all nodes, but for these.  So they are kept apart, and sparse:
 a state of a Service is listed only for nodes that have an endpoint of it, and totals of a node are those of all nodes
 plus a correction.
+
+Three nodes; in state 0 a Service has Pods 0, 1 and 2, of which two are on node 0 and one on node 1; in state 1 it has
+none but Pod 2, which is leaving.  Node 2 is not listed, and sees what all nodes see:
+
+>>> usable, leaving = (np.array([0, 3, 3]), np.array([0, 1, 2])), (np.array([0, 0, 1]), np.array([2]))
+>>> local = LocalStates(usable, leaving, policy=np.array([True, True]), homes=np.array([0, 0, 1]), nodes=3)
+>>> for row in zip(local.state, local.node, local.count, local.extra):  # extra: own ones that are leaving
+...     print(*row)
+0 0 2 0
+0 1 1 0
+1 1 1 1
+
+The correction: node 0 has two rules more from prefix 1 on, and no longer from 3; node 1 has one fewer from 2 on.
+
+>>> node, prefix, rules = np.array([0, 0, 1]), np.array([1, 3, 2]), np.array([2, -2, -1])
+>>> NodeSums(node, prefix, rules, prefixes=4).at(prefix=np.array([2, 2, 2]), node=np.array([0, 1, 2]))
+array([ 2, -1,  0])
 """
 
 from __future__ import annotations
@@ -58,12 +75,12 @@ class LocalStates:
         return np.where(self._keys[at] == key, at, -1)
 
     def counts(self, usable: I64) -> EndpointCounts:
-        """What each (state, node) sees, given how many ``usable`` endpoints each state has."""
+        """Return the endpoint counts of each (state, node), given the ``usable`` endpoints of each state."""
         return EndpointCounts(usable[self.state], self.count, self.extra)
 
 
 class NodeSums:
-    """Sums over what is in force on a node after so many deliveries: events at (node, prefix) with a weight."""
+    """Sums over the events in force on a node after so many deliveries: events at (node, prefix) with a weight."""
 
     def __init__(self, node: Nodes, prefix: Prefixes, weight: I64, prefixes: int) -> None:
         self._prefixes = prefixes + 1
@@ -73,13 +90,13 @@ class NodeSums:
         self._sums = np.concatenate([[0], np.cumsum(weight[order])]).astype(np.int64)
 
     def most(self) -> int:
-        """The largest sum there ever is on any node, at least zero."""
+        """Return the largest sum there ever is on any node, at least zero."""
         upto = np.arange(1, len(self._sums))
         begin = np.searchsorted(self._keys, self._keys // self._prefixes * self._prefixes)
         return int((self._sums[upto] - self._sums[begin]).max(initial=0))
 
     def at(self, prefix: Prefixes, node: Nodes) -> I64:
-        """The sum for each (prefix, node); broadcast."""
+        """Return the sum for each (prefix, node); broadcast."""
         key = node * self._prefixes
         upto = np.searchsorted(self._keys, key + prefix, side="right")
         return np.asarray(self._sums[upto] - self._sums[np.searchsorted(self._keys, key)])

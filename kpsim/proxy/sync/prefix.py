@@ -3,6 +3,13 @@
 A wavelet matrix over events in order of time, each at a place and with a weight: a query (first ``r`` events, places
 below ``x``) takes one step a bit of the place, for all queries at once.
 Source: Claude and Navarro, "The wavelet matrix", SPIRE 2012, section 4, with sums kept beside counts.
+
+Three events, at places 2, 0 and 1 with weights 5, 3 and 4.  Below place 2 there is nothing after the first of them, 3
+after two, and 3 + 4 after all:
+
+>>> sums = PrefixSums(place=np.array([2, 0, 1]), weight=np.array([5, 3, 4]), places=3)
+>>> sums.below(first=np.array([1, 2, 3]), place=np.array([2, 2, 2]))
+array([0, 3, 7])
 """
 
 from __future__ import annotations

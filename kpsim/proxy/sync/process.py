@@ -28,7 +28,7 @@ from kpsim.units import I64, U32
 
 
 class Sync(NamedTuple):
-    """One sync of one node: what :class:`~kpsim.proxy.sync.lanes.SyncTable` holds of it."""
+    """One sync of one node, as :class:`~kpsim.proxy.sync.lanes.SyncTable` holds it."""
 
     start: int
     end: int
@@ -79,7 +79,7 @@ class KubeProxy:
             self._wake.succeed()
 
     def walk(self, port: int, draw: int, turn: int) -> Walk:
-        """What the first packet of a Pod's connection to service port ``port`` meets now."""
+        """Return the walk of the first packet of a Pod's connection to service port ``port`` now."""
         return self._programmed.walk(self._view.packet(port), draw, turn)
 
     def _loop(self) -> Generator[simpy.Event, Any, None]:
@@ -98,7 +98,7 @@ class KubeProxy:
             yield from self._sync()
 
     def _next_start(self) -> int:
-        """When the next sync starts, as far as is known now; a process that restarts starts with one."""
+        """Return the start of the next sync [ns], as far as it is known; a process that restarts starts with one."""
         asks = [t for t, delivery in self._inbox if delivery.creates or not self._pacing.at_once]
         asks = sorted([*asks, int(self._faults.notice(self._state, self._here)[0])])
         token = int(self._pacing.token_at(self._state)[0])
@@ -159,7 +159,7 @@ class KubeProxy:
         self._held[delivery.service] = delivery.endpoints
 
     def _dispatch_of(self, services: Collection[int]) -> int:
-        """Rules that lead to these Services."""
+        """Return the number of rules that lead to these Services."""
         usable = {s: self._usable[s] for s in services}
         view = replace(self._view, usable=usable)
         return self._mode.program(view.port_states(), view.config).rules.dispatch

@@ -1,4 +1,4 @@
-"""What kube-proxy knows after each delivery, for every prefix of the log at once.
+"""The timeline is kube-proxy's knowledge after each delivery, for every prefix of the log at once.
 
 Nodes differ only in how far along the log they are, so one timeline serves them all: totals are prefix sums, the state
 of a Service is its last row before the prefix, and its rank in the scanned list is a count in a prefix.  This is the
@@ -30,7 +30,7 @@ def usable_at_start(cluster: Cluster) -> Ragged:
 
 
 def leaving_at_start(cluster: Cluster) -> dict[int, Sequence[int]]:
-    """Pods that terminate beside ready ones and still serve at time zero, by Service, where a Local policy asks."""
+    """Return by Service the Pods that terminate beside ready ones and serve at time zero, under a Local policy."""
     policy = cluster.services.internal_local | cluster.services.external_local
     offset, pods = _at_start(cluster)[1]
     return {s: tuple(pods[offset[s] : offset[s + 1]].tolist()) for s in np.flatnonzero(policy).tolist()}
@@ -54,7 +54,7 @@ def _at_start(cluster: Cluster) -> tuple[Ragged, Ragged]:
 
 
 def start_counts(cluster: Cluster, mode: Mode) -> RuleCounts:
-    """Rules of every Service at time zero on a node that has none of the endpoints itself, (n,)."""
+    """Return the rule counts of every Service at time zero on a node without any of the endpoints, (n,)."""
     usable = np.diff(usable_at_start(cluster)[0])
     counts = mode.rule_counts(cluster.services, EndpointCounts.elsewhere(usable))
     known = (np.arange(len(usable)) < cluster.initial) & cluster.services.proxied
@@ -100,7 +100,7 @@ class Timeline:
         self._correct_locally()
 
     def _correct_locally(self) -> None:
-        """What nodes with endpoints of their own have more or fewer of than ``own`` and ``dispatch`` say."""
+        """Compute the counts by which nodes with endpoints of their own differ from ``own`` and ``dispatch``."""
         local, services = self.local, self._cluster.services
         owner = self._owner[local.state]
         counts = self._mode.rule_counts(services.take(owner), local.counts(self.usable))
@@ -122,7 +122,7 @@ class Timeline:
         self._moved_here = NodePlaces(node[moved][which], prefix[moved][which], place, each[which], len(self._place))
 
     def _places(self, services: Services) -> tuple[I64, I64]:
-        """The places of all ports of some Services: which of them each belongs to, and the place."""
+        """Return the places of all ports of some Services: which of them each belongs to, and the place."""
         counts = self._cluster.services.ports[services]
         first = self._cluster.port_offset[services]
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -161,7 +161,7 @@ class Timeline:
         self._moved = PrefixSums(place, delta[moved][which], len(order))
 
     def state(self, service: Services, prefix: Prefixes) -> States:
-        """Which state (row of the ``usable`` columns) each Service is in after ``prefix`` deliveries; broadcast."""
+        """Return each Service's state (row of the ``usable`` columns) after ``prefix`` deliveries; broadcast."""
         key = service * (self.rows + 1) + prefix
         at = np.searchsorted(self._sorted, key, side="right") - 1
         if not self.rows:
@@ -179,18 +179,18 @@ class Timeline:
         return int(self.dispatch_total.max(initial=0)) + self._dispatch_by_node.most()
 
     def own_at(self, prefix: Prefixes, node: Nodes) -> I64:
-        """All other rules of Services on each node after ``prefix`` deliveries; broadcast."""
+        """Return all other rules of Services on each node after ``prefix`` deliveries; broadcast."""
         return self.own_total[prefix] + self._own_by_node.at(prefix, node)
 
     def rank(self, port: Ports, prefix: Prefixes, node: Nodes) -> I64:
-        """Rules of other service ports before each port's own, in the unrotated list after ``prefix`` deliveries."""
+        """Return the number of other ports' rules before each port's own, in the unrotated list after ``prefix``."""
         place = self._place[port]
         moved = np.searchsorted(self._moved_row, prefix, side="left")
         shared = self._base_rank[place] + self._moved.below(moved, place)
         return np.asarray(shared + self._moved_here.below(prefix, place, node))
 
     def choices(self, port: Ports, prefix: Prefixes, node: Nodes) -> tuple[I64, I64, Bools]:
-        """Endpoints a connection from a Pod on ``node`` to each service port may go to, (q,) each.
+        """Return (first, number, policy) of the endpoints that a connection from ``node`` to each port may go to, (q,).
 
         Where they begin in ``usable_pod``, how many, and whether a policy is to blame that there are none.
         """

@@ -1,4 +1,4 @@
-"""How cumulative distributions are drawn: steps over a logarithmic time axis, with the percentiles a run supports."""
+"""Distributions are drawn as steps over a logarithmic time axis, with the percentiles that a run supports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RARE = 0.005  # the smallest share worth stretching the axis for at its left en
 
 
 def usable(cdf: Cdf | None) -> bool:
-    """Whether there is anything to draw."""
+    """Return True if the distribution has anything to draw."""
     return cdf is not None and cdf.value.size > 0 and bool(np.any((cdf.value > 0) & (cdf.share >= _RARE)))
 
 
@@ -75,6 +75,6 @@ def mark_objectives(sheet: Sheet, result: Result, measures: Iterable[str]) -> No
 
 
 def percentiles(summary: Summary | None) -> str:
-    """The median and p99 in words, as far as the sample supports them: "p50 11 µs [10, 12], p99 34 µs [30, 38]"."""
+    """Return the median and p99 in words, as the sample supports them: "p50 11 µs [10, 12], p99 34 µs [30, 38]"."""
     found = [(name, summary.quantiles.get(name)) for name in ("p50", "p99")] if summary else []
     return ", ".join(f"{name} {estimate(value, summary.unit)}" for name, value in found if summary and value)

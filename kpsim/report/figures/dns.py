@@ -1,4 +1,4 @@
-"""How long lookups of names take, as they are written and as absolute names, and the tail of those that lost an answer.
+"""Lookup times are drawn for names as written and as absolute names, with the tail of those that lost an answer.
 
 Lookups do not depend on the proxy mode, so any mode's are everybody's.
 """
@@ -31,7 +31,7 @@ def _mode(result: Result) -> ModeResult | None:
 
 
 def headline(result: Result) -> str:
-    """The median lookup, how many times that of absolute names, and how many lose an answer."""
+    """Return the median lookup, how many times that of absolute names, and how many lose an answer."""
     found = _mode(result)
     written = found.summaries.get("dns_latency") if found else None
     if found is None or written is None or "p50" not in written.quantiles:
@@ -47,7 +47,7 @@ def headline(result: Result) -> str:
 
 
 def _late(cdf: Cdf) -> float:
-    """The share of lookups that waited out a time-out; nothing else takes nearly as long."""
+    """Return the share of lookups that waited out a time-out; nothing else takes nearly as long."""
     defaults = load_defaults()
     timeout_s = defaults.value("dns.timeout") / defaults.value("dns.attempts")
     return float(1 - cdf.share[cdf.value < timeout_s].max(initial=0.0))
@@ -94,7 +94,7 @@ def _tail_axes(tail: Axes, most: float) -> None:
 
 
 def _one_in(share: float) -> str:
-    """A share as people say it: "1 in 10k"."""
+    """Return a share as people say it: "1 in 10k"."""
     number = round(1 / share)
     return "all" if number == 1 else f"1 in {number // 1000}k" if number >= 1000 else f"1 in {number}"
 

@@ -26,7 +26,7 @@ _BAR = 0.035  # height of a mode's bar, and from one to the next half as much ag
 
 
 def _which(result: Result) -> int | None:
-    """The event worth drawing: the first rollout, else the first of all."""
+    """Return the event worth drawing: the first rollout, else the first of all."""
     events = result.scenario.events
     if not events or not all(found.events for found in result.modes.values()):
         return None
@@ -39,7 +39,7 @@ def _outcomes(result: Result, index: int) -> dict[str, EventOutcome]:
 
 
 def headline(result: Result) -> str:
-    """How many connections the event costs in each mode, and until when."""
+    """Return a title: the connections that fail in each mode, and until when."""
     index = _which(result)
     if index is None or not result.modes:
         return "No event"
@@ -58,7 +58,7 @@ def _capital(text: str) -> str:
 
 
 def _failed(outcome: EventOutcome) -> str:
-    """A replication's share of what failed, because that is what one rollout costs."""
+    """Return a replication's share of what failed, because that is what one rollout costs."""
     each = outcome.connections / outcome.replications
     if not outcome.connections:
         return "open connections break"
@@ -96,7 +96,7 @@ def picture(result: Result) -> Picture | None:
 
 
 def _end(course: EventCourse, outcomes: dict[str, EventOutcome], at_s: float) -> float:
-    """How long to look: until the last Pod has changed and the last packet has failed."""
+    """Return the end of the time axis [s after the event]: the last Pod has changed and the last packet has failed."""
     errors = [outcome.course.errors_s[1] for outcome in outcomes.values() if outcome.course.errors_s]
     return max(1.08 * (max([float(course.time_s[-1]), *errors]) - at_s), 1.0)
 

@@ -1,4 +1,4 @@
-"""What the first packet of a connection pays, as a distribution, mode by mode."""
+"""First packets' latencies are drawn as a distribution, mode by mode."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEASURE = "first_packet_latency"
 
 
 def headline(result: Result) -> str:
-    """What the distributions say, from the highest percentile that every mode supports."""
+    """Return a title: best and worst mode at the highest percentile that every mode supports."""
     ranking = rank(result, MEASURE)
     if ranking is None:
         return f"First-packet latency with {listed(result.modes)}"

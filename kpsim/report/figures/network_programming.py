@@ -1,4 +1,4 @@
-"""How long a change takes until it is in force on the nodes, and what kube-proxy's own metric makes of it."""
+"""The time from a change to rules in force is drawn beside the same time as kube-proxy's own metric shows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a latency grows with the size of the cluster: the picture a sweep is run for."""
+"""A latency is drawn against the size of the cluster: the picture a sweep is run for."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _rows(frame: pd.DataFrame, axis: str, measure: str, statistics: Sequence[str
 
 
 def headline(frame: pd.DataFrame, axis: str, measure: str, name: str) -> str:
-    """How many times a percentile grows from the smallest size to the largest, mode by mode.
+    """Return a title: a percentile's growth from the smallest size to the largest, mode by mode.
 
     The highest percentile of those that are known at the most sizes: a claim from end to end needs both ends.
     """
@@ -121,7 +121,7 @@ def _draw(
 
 
 def scale_pictures(frame: pd.DataFrame, axes: Sequence[str]) -> list[Picture]:
-    """Every measure of a sweep against its first numeric axis; other axes are held at their first value."""
+    """Return every measure of a sweep against its first numeric axis; other axes are held at their first value."""
     numeric = [axis for axis in axes if pd.api.types.is_numeric_dtype(frame[axis]) and frame[axis].nunique() > 1]
     if not numeric:
         return []

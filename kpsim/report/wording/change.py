@@ -39,13 +39,13 @@ class Gain:
 
     @property
     def clear(self) -> bool:
-        """Whether the paired interval leaves out 1."""
+        """Return True if the paired interval leaves out 1."""
         low, high = self.ratio.low, self.ratio.high
         return low is not None and high is not None and (high < 1 or low > 1)
 
 
 def current_mode(result: Result) -> str:
-    """The mode the scenario's kube-proxy is configured for, or else the first that ran."""
+    """Return the mode the scenario's kube-proxy is configured for, or else the first that ran."""
     configured = result.scenario.kube_proxy.mode
     return configured if configured in result.modes or not result.modes else next(iter(result.modes))
 
@@ -70,12 +70,12 @@ def _inverse(ratio: Estimate) -> Estimate | None:
 
 
 def phrase(gain: Gain) -> str:
-    """A ratio in words with its interval: "first packets 0.371x [0.366, 0.376] (p99)"."""
+    """Return a ratio in words with its interval: "first packets 0.371x [0.366, 0.376] (p99)"."""
     return f"{_WORDS[gain.measure]} {ratio(gain.ratio)} ({gain.statistic})"
 
 
 def suggestion(result: Result, current: str, met: Mapping[str, str]) -> tuple[str | None, str]:
-    """The mode to change to, if any, and the sentence that says so."""
+    """Return the mode to change to, if any, and the sentence that says so."""
     others = [mode for mode in result.modes if mode != current]
     if not others:
         return None, f"Only {current} was run; `kpsim compare` shows what another mode would change."
@@ -113,13 +113,13 @@ def _by_gain(result: Result, current: str, candidates: list[str]) -> tuple[str |
 
 
 def _slower(result: Result, mode: str, current: str) -> list[str]:
-    """What takes clearly longer with ``mode``: "1.57x [1.56, 1.59] (p99) for first packets"."""
+    """Return the measures that take clearly longer with ``mode``: "1.57x [1.56, 1.59] (p99) for first packets"."""
     clear = [gain for gain in gains(result, mode, current) if gain.clear and gain.ratio.value > 1]
     return [f"{ratio(gain.ratio)} ({gain.statistic}) for {_WORDS[gain.measure]}" for gain in clear]
 
 
 def _score(result: Result, mode: str, current: str) -> float:
-    """The product of clear ratios: below 1, the mode gains more than it costs."""
+    """Return the product of clear ratios: below 1, the mode gains more than it costs."""
     score = 1.0
     for gain in gains(result, mode, current):
         score *= gain.ratio.value if gain.clear else 1.0
@@ -137,7 +137,7 @@ def _detail(result: Result, mode: str, current: str) -> str:
 
 
 def configuration(scenario: Scenario, mode: str) -> str | None:
-    """The KubeProxyConfiguration of ``mode`` as YAML: pasted into the scenario, it gives the run that was simulated.
+    """Return the KubeProxyConfiguration of ``mode`` as YAML: pasted into the scenario, it gives the simulated run.
 
     ``None`` where no such file sets the mode.
     """

@@ -69,7 +69,7 @@ def take(reading: Reading, look: Look, *, beside: bool = False) -> tuple[RuleDum
         if isinstance(file, ObjectsFile):
             reading.add_all(file.documents)
         elif isinstance(file, ScenarioFile):
-            reading.problems.append(file.documents[0].problem((), "is a scenario, not what a cluster gives"))
+            reading.problems.append(file.documents[0].problem((), "is a scenario, not an object of a cluster"))
         elif isinstance(file, LogFile) and file.mode and beside:
             where = f'"{file.said}" in {file.path.name}'
             reading.commands.append(Command("log", (("proxy-mode", file.mode),), file.version, where))
@@ -84,7 +84,7 @@ def _refuse_nothing(reading: Reading, dumps: Sequence[RuleDump], tree: Tree) -> 
     if dumps and not reading.services and not any(dump.findings.ports for dump in dumps):
         files = " and ".join(dump.file for dump in dumps)
         mend = "\n    ".join(gaps(dumps))
-        reading.problems.append(tree.problem(("spec", "importFrom"), f"{files}: no rule is of a Service", mend))
+        reading.problems.append(tree.problem(("spec", "importFrom"), f"{files}: no rule belongs to a Service", mend))
 
 
 def add_rules(reading: Reading, dumps: Sequence[RuleDump]) -> None:

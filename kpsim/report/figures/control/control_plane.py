@@ -1,4 +1,4 @@
-"""What the control plane writes and sends over time, and how far that is from what would hold it up."""
+"""The control plane's writes and sent bytes over time are drawn against the limits that would hold it up."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BLUE, _LIGHT = "#004C7D", "#8FB3CC"
 
 
 def _shares(load: ControlLoad) -> list[tuple[float, str]]:
-    """How much of each limit the busiest stretch of time uses, and the limit's name with its verb.
+    """Return (used share, name with verb) of each limit in the busiest stretch of time.
 
     Each controller has a client of its own; Endpoints objects take no seats here [A28].
     """
@@ -36,7 +36,7 @@ def _shares(load: ControlLoad) -> list[tuple[float, str]]:
 
 
 def headline(result: Result) -> str:
-    """How much of the nearest limit is used when the control plane is busiest."""
+    """Return a title: the bytes sent at the busiest, and the used share of the nearest limit."""
     assert result.control is not None
     load = _merged(result.control)
     share, name = max(_shares(load))
@@ -85,7 +85,7 @@ def picture(result: Result) -> Picture | None:
 
 
 def _merged(load: ControlLoad) -> ControlLoad:
-    """The same over longer stretches of time, if there are few writes in each."""
+    """Return the same over longer stretches of time, if there are few writes in each."""
     step_s = 2 * load.time_s[0]
     if not load.writes_per_s.any():
         return load
@@ -141,13 +141,13 @@ def _free_place(axes: Axes, drawn: list[F64], limit: float, others: Sequence[flo
 
 
 def _half(values: F64, side: int) -> F64:
-    """The steps of one half of the panel, with the one beside it."""
+    """Return the steps of one half of the panel, with the one beside it."""
     middle = len(values) // 2
     return values[middle - 1 :] if side else values[: middle + 1]
 
 
 def _crossed(drawn: list[F64], side: int, low: float, high: float) -> bool:
-    """Whether a curve runs through heights from ``low`` to ``high`` in one half, level or upright."""
+    """Return True if a curve runs through heights from ``low`` to ``high`` in one half, level or upright."""
     for values in drawn:
         steps = _half(values, side)
         shown = np.where(steps > 0, steps, np.nan)  # nothing is drawn of nothing
