@@ -59,7 +59,7 @@ def pod_ranges(ruleset: Ruleset) -> tuple[str, ...]:
 
 
 def service_ranges(ruleset: Ruleset) -> tuple[str, ...]:
-    """The ranges ClusterIPs come from, by what kube-proxy drops because it is not allocated."""
+    """Return the ranges ClusterIPs come from, by what kube-proxy drops because it is not allocated."""
     rules = [
         rule
         for table in filter(is_kube_proxys, ruleset.tables)
@@ -70,7 +70,7 @@ def service_ranges(ruleset: Ruleset) -> tuple[str, ...]:
 
 
 def releases_of(ruleset: Ruleset) -> Releases:
-    """Which releases of Kubernetes lay tables out like these."""
+    """Return the releases of Kubernetes that lay tables out like these."""
     mine = [table for table in ruleset.tables if is_kube_proxys(table)]
     if not mine:
         return Releases()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from copy import copy
 from pathlib import Path
 
 import pytest

@@ -69,7 +69,7 @@ def take(reading: Reading, look: Look, *, beside: bool = False) -> tuple[RuleDum
         if isinstance(file, ObjectsFile):
             reading.add_all(file.documents)
         elif isinstance(file, ScenarioFile):
-            reading.problems.append(file.documents[0].problem((), "is a scenario, not what a cluster gives"))
+            reading.problems.append(file.documents[0].problem((), "is a scenario, not an object of a cluster"))
         elif isinstance(file, LogFile) and file.mode and beside:
             where = f'"{file.said}" in {file.path.name}'
             reading.commands.append(Command("log", (("proxy-mode", file.mode),), file.version, where))
