@@ -61,7 +61,7 @@ def resolve(
     InputError
         if a range is too small for the Services.
     """
-    both = dual_stack or any(len(at.ip_families) > 1 and at.cluster_ip for at in objects.services)
+    both = dual_stack or any(len(service.ip_families) > 1 and service.cluster_ip for service in objects.services)
     cluster = ("IPv4", "IPv6") if both else ("IPv4",)
     written = [_with_families(service, cluster) for service in objects.services]
     services = _allocate(written, service_cluster_ip_range, node_port_range)
@@ -72,7 +72,12 @@ def resolve(
 
 def node_zones(objects: KubeObjects) -> dict[str, str]:
     """The zone of each node, as its object says; without one, as the endpoints on it do."""
-    endpoints = {at.node: at.zone for made in objects.slices for at in made.endpoints if at.node and at.zone}
+    endpoints = {
+        endpoint.node: endpoint.zone
+        for made in objects.slices
+        for endpoint in made.endpoints
+        if endpoint.node and endpoint.zone
+    }
     return endpoints | {node.name: node.zone for node in objects.nodes if node.zone}
 
 
@@ -151,8 +156,8 @@ class _Finder:
         self._nodes = nodes
         self._zones = node_zones(objects)
         self._slices: dict[tuple[str, str], list[EndpointSlice]] = defaultdict(list)
-        for at in objects.slices:
-            self._slices[at.namespace, at.service].append(at)
+        for each in objects.slices:
+            self._slices[each.namespace, each.service].append(each)
         self._pods, self._workloads = _ByLabel(), _ByLabel()
         for index, pod in enumerate(objects.pods):
             self._pods.add(index, pod.namespace, pod.labels)
@@ -190,10 +195,10 @@ class _Finder:
         return ResolvedService(service, endpoints, targets)
 
     def _from_slices(self, service: Service, slices: list[EndpointSlice]) -> ResolvedService:
-        kinds = {at.address_type for at in slices}
-        modelled = [at for at in slices if at.address_type == "IPv4"] if "IPv4" in kinds else slices
-        endpoints = {endpoint.ip: endpoint for at in modelled for endpoint in at.endpoints}
-        numbers = {port[0]: port[1] for at in modelled for port in at.ports}
+        kinds = {each.address_type for each in slices}
+        modelled = [each for each in slices if each.address_type == "IPv4"] if "IPv4" in kinds else slices
+        endpoints = {endpoint.ip: endpoint for each in modelled for endpoint in each.endpoints}
+        numbers = {port[0]: port[1] for each in modelled for port in each.ports}
         targets = tuple(
             numbers.get(port.name) or (port.target_port if isinstance(port.target_port, int) else 0)
             for port in service.ports

@@ -138,13 +138,13 @@ def _load_balancer(service: Service, spec: Fields, metadata: Fields) -> Iterator
 
 def _ingress(written: Fields) -> Iterator[Fault]:
     """What no cloud controller could have written into the status."""
-    for at in written.part("status").part("loadBalancer").parts("ingress"):
-        if at.text("ip"):
-            yield from address_faults(at.text("ip"), (*at.key, "ip"))
-        if "ipMode" in at:
-            yield from choice_faults(at.text("ipMode"), INGRESS_MODES, (*at.key, "ipMode"))
-            if not at.text("ip"):
-                yield forbidden((*at.key, "ipMode"), "may not be specified when `ip` is not set")
+    for ingress in written.part("status").part("loadBalancer").parts("ingress"):
+        if ingress.text("ip"):
+            yield from address_faults(ingress.text("ip"), (*ingress.key, "ip"))
+        if "ipMode" in ingress:
+            yield from choice_faults(ingress.text("ipMode"), INGRESS_MODES, (*ingress.key, "ipMode"))
+            if not ingress.text("ip"):
+                yield forbidden((*ingress.key, "ipMode"), "may not be specified when `ip` is not set")
 
 
 def _external_policy(service: Service, spec: Fields) -> Iterator[Fault]:

@@ -22,9 +22,9 @@ def service_notices(service: Service, written: Fields) -> Iterator[Fault]:
     yield from _ignored_by_type(service, spec)
     yield from _ignored_settings(service, spec)
     yield from _topology(service, written)
-    for at in Fields(written.raw, (), []).part("status").part("loadBalancer").parts("ingress"):
-        if at.text("ip") and at.text("ipMode") == "Proxy":
-            yield Fault((*at.key, "ipMode"), "kube-proxy leaves an address with ipMode Proxy to the load balancer")
+    for ingress in Fields(written.raw, (), []).part("status").part("loadBalancer").parts("ingress"):
+        if ingress.text("ip") and ingress.text("ipMode") == "Proxy":
+            yield Fault((*ingress.key, "ipMode"), "kube-proxy leaves an address with ipMode Proxy to the load balancer")
 
 
 def _ignored_by_type(service: Service, spec: Fields) -> Iterator[Fault]:

@@ -39,7 +39,7 @@ def map_name(name: str, family: str) -> str:
     return name if family == "IPv4" else re.sub("_(lb|ct|v)4_", r"_\g<1>6_", name)
 
 
-class Key(NamedTuple):
+class FrontendKey(NamedTuple):
     """What a master entry is found by; ``internal`` is the scope of clients inside the cluster, where there are two."""
 
     ip: str
@@ -72,7 +72,7 @@ class Backend:
 class Frontend:
     """One address, port, protocol and scope of a service port, with its backends: slot 1, slot 2 and so on."""
 
-    key: Key
+    key: FrontendKey
     kind: str  # ClusterIP, NodePort, LoadBalancer or ExternalIPs
     number: int  # reverse-NAT identifier
     backends: tuple[Backend, ...]
@@ -129,7 +129,7 @@ class EbpfRules(RuleSet):
 
     config: NodeConfig = NodeConfig()
     frontends: tuple[Frontend, ...] = ()
-    services: Mapping[Key, Frontend] = field(default_factory=dict)
+    services: Mapping[FrontendKey, Frontend] = field(default_factory=dict)
 
     @property
     def present(self) -> int:
