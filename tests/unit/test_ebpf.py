@@ -126,12 +126,10 @@ def test_source_ranges_stand_beside_every_frontend_and_guard_two_kinds() -> None
     assert {at.kind for at in rules.services.values() if at.checks_source} == {"LoadBalancer", "ExternalIPs"}
 
 
-def test_session_affinity_is_a_flag_and_a_match_for_each_slot() -> None:
+def test_session_affinity_is_a_flag() -> None:
     rules = rules_of([replace(PLAIN, session_affinity="ClientIP", session_affinity_timeout_s=600)])
-    assert list(rules.affinity_matches) == [(1, 1), (1, 2)]
     (frontend,) = rules.services.values()
     assert frontend.flags == ("ClusterIP", "sessionAffinity", "non-routable")
-    assert not list(rules_of([PLAIN]).affinity_matches)
 
 
 def test_nobody_leaves_the_master_alone() -> None:
