@@ -258,7 +258,7 @@ def _written(
     horizon_ns: int,
 ) -> Changes:
     """Churn and events as one table of changes."""
-    told = np.array([(at, int(kind), pod) for at, kind, pod in book.told], np.int64).reshape(-1, 3)
+    told = np.array([(time_ns, int(kind), pod) for time_ns, kind, pod in book.told], np.int64).reshape(-1, 3)
     at = np.concatenate([churn.at_ns, told[:, 0]])
     kind = np.concatenate([churn.kind, told[:, 1]])
     subject = np.concatenate([churn.subject, told[:, 2]])

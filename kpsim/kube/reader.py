@@ -176,14 +176,16 @@ class Reading:
 
     def objects(self) -> KubeObjects:
         """Everything taken, frozen; slices win over the Endpoints of the same Service, owners over what they own."""
-        sliced = {(at.namespace, at.service) for at in self.slices}
-        old = [at for at in self.endpoints if (at.namespace, at.service) not in sliced]
+        sliced = {(each.namespace, each.service) for each in self.slices}
+        old = [each for each in self.endpoints if (each.namespace, each.service) not in sliced]
         kept = [made for key, made in self.workloads.items() if not self._owned(key)]
         return KubeObjects(
             services=tuple(self.services),
             pods=tuple({(pod.namespace, pod.name): pod for pod in self.pods}.values()),
             workloads=tuple(kept),
-            slices=tuple({(at.namespace, at.name, at.ports, at.service): at for at in [*self.slices, *old]}.values()),
+            slices=tuple(
+                {(each.namespace, each.name, each.ports, each.service): each for each in [*self.slices, *old]}.values()
+            ),
             nodes=tuple({node.name: node for node in self.nodes}.values()),
             proxy_configuration=tuple((self.proxy or {}).items()),
             warnings=(*self.warnings, *self._noticed(), *self._ignored()),

@@ -198,7 +198,7 @@ def _file(path: Path, raw: bytes) -> File:
             return _other(path, kind, raw)
         if path.name.endswith(SUFFIXES):
             return OtherFile(path, error.problems)
-        return OtherFile(path, tuple(replace(at, mend=at.mend or EXPECTED) for at in error.problems[:1]))
+        return OtherFile(path, tuple(replace(problem, mend=problem.mend or EXPECTED) for problem in error.problems[:1]))
     kinds = [
         document.data["kind"] for document in documents if isinstance(document.data, dict) and "kind" in document.data
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from copy import copy
 from pathlib import Path
 
 import pytest

@@ -94,11 +94,11 @@ def add_rules(reading: Reading, dumps: Sequence[RuleDump]) -> None:
     reading.problems += [problem for dump in dumps for problem in dump.problems]
     found = merged([dump.findings for dump in dumps], reading.services).objects(reading.pods)
     known = {(service.namespace, service.name) for service in reading.services}
-    sliced = {(at.namespace, at.service) for at in (*reading.slices, *reading.endpoints)}
+    sliced = {(made.namespace, made.service) for made in (*reading.slices, *reading.endpoints)}
     new = replace(
         found,
-        services=tuple(at for at in found.services if (at.namespace, at.name) not in known),
-        slices=tuple(at for at in found.slices if (at.namespace, at.service) not in sliced),
+        services=tuple(made for made in found.services if (made.namespace, made.name) not in known),
+        slices=tuple(made for made in found.slices if (made.namespace, made.service) not in sliced),
     )
     data = {"kind": "List", "items": list(documents_of(new))}
     reading.add(Document(Source(" + ".join(dump.file for dump in dumps), ""), data, None), (), data)
