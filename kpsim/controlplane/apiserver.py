@@ -19,7 +19,7 @@ from kpsim.controlplane.api.seats import PriorityLevel, SeatPool
 from kpsim.controlplane.api.sizes import ObjectSizes
 from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout
 from kpsim.controlplane.params import ApiServerParams
-from kpsim.profiles.defaults import Defaults
+from kpsim.profiles.defaults import Defaults, Lag
 from kpsim.units import I64
 
 if TYPE_CHECKING:
@@ -48,8 +48,11 @@ class ApiServer:
         egress = params.egress_bytes_per_s or defaults.value("api_server.egress")
         self.byte_ns = 1e9 / egress
         self._watcher_ns = defaults.value("api_server.watcher_event") * 1e9
+        self._write_byte_ns = defaults.value("api_server.write_byte") * 1e9
+        self._answer = defaults.lag("api_server.answer")
+        self._watch_lag = defaults.lag("api_server.watch")
         self._rng = rng
-        self._lags: list[int] = []
+        self._drawn: dict[str, list[int]] = {}
         self._free_ns = 0
         self._down_ns = self._up_ns = 0
         self.level = PriorityLevel.of(params, defaults)
@@ -69,11 +72,22 @@ class ApiServer:
         """Whether the run has ended; what is still queued drains without effect."""
         return bool(self._env.now >= self._horizon_ns)
 
-    def write_lag_ns(self) -> int:
-        """How long the next write takes from its dispatch until it is committed and answered [ns]."""
-        if not self._lags:
-            self._lags = self._write_lag.draw(self._rng, 1024).tolist()[::-1]
-        return self._lags.pop()
+    def write_lag_ns(self, size: int) -> int:
+        """How long the next write takes, of ``size`` bytes, from its dispatch until it is committed [ns]."""
+        return self._draw("write", self._write_lag) + round(self._write_byte_ns * size)
+
+    def answer_ns(self) -> int:
+        """How long after its commit the next write is answered [ns]."""
+        return self._draw("answer", self._answer)
+
+    def heard_ns(self) -> int:
+        """How long after a commit its event has come to the informer of whoever wrote it [ns]."""
+        return self._draw("watch", self._watch_lag)
+
+    def _draw(self, name: str, lag: Lag) -> int:
+        if not self._drawn.get(name):
+            self._drawn[name] = lag.draw(self._rng, 1024).tolist()[::-1]
+        return self._drawn[name].pop()
 
     def admit(self, arrives_ns: int, runs_ns: int) -> int | None:
         """When a write on what kube-proxies watch gets its seats; ``None`` if it is told to come again."""
@@ -89,6 +103,10 @@ class ApiServer:
     def told_again_ns(self) -> int:
         """How long a client that is told to come again has waited and will wait [ns]."""
         return self.level.most_wait_ns + self.level.retry_after_ns
+
+    def stall(self, until_ns: int) -> None:
+        """Begin no write before ``until_ns``, and keep all watches."""
+        self._up_ns = max(self._up_ns, until_ns)
 
     def stop(self, until_ns: int) -> int:
         """Let a server go down at once; what is committed from the time given back [ns] on meets the broken watches.

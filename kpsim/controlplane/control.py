@@ -28,6 +28,7 @@ from kpsim.rng import stream
 from kpsim.units import I64
 
 DEFAULT = ApiServerParams()
+_BY_KUBELET = (ChangeKind.POD_APPEARED, ChangeKind.POD_READY, ChangeKind.POD_UNREADY, ChangeKind.POD_EXITED)
 
 
 class ControlPlane:
@@ -46,6 +47,7 @@ class ControlPlane:
         key: tuple[int, int],
         horizon_ns: int,
         api: ApiServerParams = DEFAULT,
+        lags: I64 | None = None,
     ) -> None:
         seed, replication = key
         settings = ControllerSettings.of(params, defaults)
@@ -62,13 +64,15 @@ class ControlPlane:
         self.endpoints: EndpointsController | None = None
         if params.endpoints_controller:
             older = EndpointsSettings.of(settings.qps, settings.burst, defaults)
-            self.endpoints = EndpointsController(older, self.api.sizes, self._states[4], self.api.log, horizon_ns)
+            rng = stream(seed, "endpoints-writes", replication)
+            self.endpoints = EndpointsController(older, self.api.sizes, self._states[4], self.api.log, horizon_ns, rng)
         self.fanout: Fanout
         self.fanout, self._server = fanout(
             cluster.nodes, defaults, stream(seed, "watch-lags", replication), api.replicas
         )
         self._cut_until_ns = 0  # kube-controller-manager's own watches
-        lags = _informer_lags(changes, defaults, stream(seed, "status-lags", replication))
+        if lags is None:
+            lags = _informer_lags(changes, defaults, stream(seed, "status-lags", replication))
         env.process(self._feed(changes, lags))
 
     def subscribe(self, subscriber: Callable[[Delivery], None]) -> None:
@@ -163,7 +167,7 @@ def _in_order(changes: Changes, seen_ns: I64) -> I64:
 def _informer_lags(changes: Changes, defaults: Defaults, rng: np.random.Generator) -> I64:
     """From a change on a node or in the API to the controller's informer [ns], (c,)."""
     n = len(changes)
-    from_kubelet = np.isin(changes.kind, [ChangeKind.POD_APPEARED, ChangeKind.POD_READY, ChangeKind.POD_UNREADY])
+    from_kubelet = np.isin(changes.kind, _BY_KUBELET)
     patch = defaults.lag("pod.status_patch").draw(rng, n)
     write = defaults.lag("api_server.write").draw(rng, n)
     watch = defaults.lag("api_server.watch").draw(rng, n)
