@@ -11,6 +11,7 @@ share one order, [A4]).
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,28 @@ if TYPE_CHECKING:
     import simpy
 
 DEFAULT = ApiServerParams()
+
+
+@dataclass(frozen=True, slots=True)
+class FanoutCpu:
+    """What an event costs for each client that gets it: filter, copy, TLS and a system call, over the free cores."""
+
+    cores: int
+    client_ns: float
+    byte_ns: float
+    filter_ns: float  # all that is done for a client whose selector leaves the object out
+
+    @staticmethod
+    def of(params: ApiServerParams, defaults: Defaults) -> FanoutCpu:
+        """The measured prices, on as many cores as a scenario says."""
+        client, byte, look = (
+            defaults.value(f"api_server.watcher_{name}") * 1e9 for name in ("event", "byte", "filter")
+        )
+        return FanoutCpu(params.cores or round(defaults.value("api_server.cores")), client, byte, look)
+
+    def event_ns(self, size: int) -> float:
+        """What one client's copy of ``size`` bytes adds to the time until the last has it [ns]."""
+        return (self.client_ns + self.byte_ns * size) / self.cores
 
 
 class ApiServer:
@@ -47,7 +70,7 @@ class ApiServer:
         self._write_lag = defaults.lag("api_server.write")
         egress = params.egress_bytes_per_s or defaults.value("api_server.egress")
         self.byte_ns = 1e9 / egress
-        self._watcher_ns = defaults.value("api_server.watcher_event") * 1e9
+        self._fanout = FanoutCpu.of(params, defaults)
         self._write_byte_ns = defaults.value("api_server.write_byte") * 1e9
         self._answer = defaults.lag("api_server.answer")
         self._watch_lag = defaults.lag("api_server.watch")
@@ -128,7 +151,7 @@ class ApiServer:
         self.log.written_bytes += size
         self.log.written_ns.append(now)
         sent = max(now, self._free_ns)
-        copy_ns = max(size * self.byte_ns, self._watcher_ns) if watched else self._watcher_ns
+        copy_ns = max(size * self.byte_ns, self._fanout.event_ns(size)) if watched else self._fanout.filter_ns
         spread = round(self._watchers * copy_ns)
         self._free_ns = sent + spread
         if not watched:

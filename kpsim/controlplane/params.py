@@ -30,3 +30,4 @@ class ApiServerParams:
     egress_bytes_per_s: float | None = None  # of each
     object_sizes: ObjectSizesName = "fields"
     priority_and_fairness: bool = True
+    cores: int | None = None  # of each, free to send events

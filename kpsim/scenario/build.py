@@ -305,6 +305,7 @@ def _api_server(spec: SpecPart) -> ApiServerParams:
         max_requests_inflight=part.max_requests_inflight,
         max_mutating_requests_inflight=part.max_mutating_requests_inflight,
         egress_bytes_per_s=part.egress_bytes_per_second,
+        cores=part.cores,
         object_sizes=part.object_sizes,
         priority_and_fairness=part.priority_and_fairness,
     )

@@ -150,6 +150,7 @@ def _api_server(scenario: Scenario) -> Part:
         "maxRequestsInflight": params.max_requests_inflight,
         "maxMutatingRequestsInflight": params.max_mutating_requests_inflight,
         "egressBytesPerSecond": params.egress_bytes_per_s,
+        "cores": params.cores,
         "objectSizes": params.object_sizes,
         "priorityAndFairness": params.priority_and_fairness,
     }

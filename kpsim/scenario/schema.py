@@ -138,6 +138,7 @@ class ApiServerPart(Part):
     max_requests_inflight: Positive | None = None
     max_mutating_requests_inflight: Positive | None = None
     egress_bytes_per_second: Annotated[Rate, Field(gt=0)] | None = None
+    cores: Positive | None = None
     object_sizes: ObjectSizesName = _API.object_sizes
     priority_and_fairness: bool = _API.priority_and_fairness
 

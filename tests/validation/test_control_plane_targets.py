@@ -20,7 +20,7 @@ from kpsim.cluster.grow import grow
 from kpsim.cluster.params import ClusterParams, EndpointCount, ServiceGroup
 from kpsim.controlplane.control import ControlPlane
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
-from kpsim.profiles.defaults import Defaults, Lag, load_defaults
+from kpsim.profiles.defaults import load_defaults
 from kpsim.scenario.reader import read
 from kpsim.simulation import build_cluster
 from kpsim.units import F64
@@ -32,21 +32,6 @@ TERMINATED, APPEARED, BECAME_READY, GONE, CREATED = tuple(ChangeKind)[:5]
 MANAGER, API = ControllerManagerParams(), ApiServerParams()
 KEP = ApiServerParams(object_sizes="kep-752")
 UNLIMITED = ControllerManagerParams(qps=1e6, burst=100_000, concurrent_service_endpoint_syncs=60)
-
-
-class FiveMs(Defaults):
-    """Every write takes 5 ms, as the arithmetic of seats assumes; measured ones vary."""
-
-    def lag(self, key: str) -> Lag:
-        """The delay called ``key``."""
-        return Lag(0.005) if key == "api_server.write" else Lag(self.value(key))
-
-    def value(self, key: str) -> float:
-        """The value of ``key``."""
-        return 0.0 if key == "api_server.write_byte" else self.coefficients[key].value
-
-
-FIVE_MS = FiveMs(load_defaults().text, load_defaults().coefficients)
 
 
 def cluster_of(count: int, endpoints: int, nodes: int, created: int = 0) -> Cluster:
@@ -61,7 +46,6 @@ def run(
     api: ApiServerParams = API,
     slots: Sequence[int] = (),
     seed: int = 1,
-    defaults: Defaults | None = None,
 ) -> ControlPlane:
     env = simpy.Environment(initial_time=0)
     at, kind, subject = (np.array(column, np.int64) for column in zip(*told, strict=True))
@@ -72,8 +56,7 @@ def run(
         pod_ip=np.concatenate([cluster.pod_ip, new]).astype(np.uint32),
         pod_gone_ns=np.full(cluster.pods + len(slots), NEVER),
     )  # fmt: skip
-    known = defaults or load_defaults()
-    plane = ControlPlane(env, cluster, changes, manager, known, (seed, 0), seconds * S, api)
+    plane = ControlPlane(env, cluster, changes, manager, load_defaults(), (seed, 0), seconds * S, api)
     env.run(until=seconds * S)
     return plane
 
@@ -114,8 +97,7 @@ def drain_s(manager: ControllerManagerParams = MANAGER) -> float:
 
 def saturated_per_s(api: ApiServerParams = API) -> float:
     """Writes a second where neither workers nor the client's bucket are the limit."""
-    told = [(S, TERMINATED, pod) for pod in range(600)]
-    plane = run(cluster_of(600, 1, nodes=5_000), told, 60, UNLIMITED, api, defaults=FIVE_MS)
+    plane = run(cluster_of(600, 1, nodes=5_000), [(S, TERMINATED, pod) for pod in range(600)], 60, UNLIMITED, api)
     committed = np.sort([row.stages[-1] for row in plane.api.log.rows])
     assert len(committed) == 600
     return float(500 / (committed[550] - committed[50]) * S)

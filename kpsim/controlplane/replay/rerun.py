@@ -38,7 +38,8 @@ class Outcome:
 
 
 def replay(recording: Recording, manager: ControllerManagerParams, defaults: Defaults, seed: int) -> Outcome:
-    """Let the controllers run on what was recorded, once."""
+    """Let the controllers run on what was recorded, once, on a machine like the recorded one."""
+    defaults = defaults.instead("api_server", "api_server_recorded")
     cluster, changes, lags = _stage(recording)
     horizon_ns = int(changes.at_ns[-1]) + to_ns(_AFTER_S)
     env = simpy.Environment(initial_time=0)
