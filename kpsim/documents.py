@@ -55,7 +55,7 @@ class Document:
 
     @property
     def is_yaml(self) -> bool:
-        """Whether it was read as YAML, which knows all its places and takes its time."""
+        """True if the document was read as YAML, which knows all its places and takes its time."""
         return self._node is not None
 
     def place(self, key: Key = (), *, on_key: bool = False) -> Place:

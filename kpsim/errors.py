@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree, and the shape every message takes.
+"""The errors that kpsim raises, as a tree, and the shape of every message.
 
     KpsimError
     ├── InputError      a file or an option says something kpsim cannot take      exit 3
@@ -11,8 +11,26 @@ time and runs again each time is a user we have made wait.  This module must not
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+
+
+def nearest(word: str, words: Collection[str], cutoff: float = 0.6) -> str:
+    """Return the one of ``words`` that is spelt most like ``word``, upper or lower case; "" if none is near.
+
+    >>> nearest("iptabels", ["iptables", "ipvs"])
+    'iptables'
+    """
+    from difflib import get_close_matches  # not needed until something is wrong
+
+    folded = {known.lower(): known for known in words}
+    return next((folded[found] for found in get_close_matches(word.lower(), folded, 1, cutoff)), "")
+
+
+def did_you_mean(word: str, words: Collection[str], otherwise: str = "") -> str:
+    """Return the question whether the nearest of ``words`` was meant, or ``otherwise`` if none is near."""
+    near = nearest(word, words)
+    return f"did you mean {near}?" if near else otherwise
 
 
 class KpsimError(Exception):
@@ -23,7 +41,7 @@ class KpsimError(Exception):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """Where in a text something stands: ``file:line:col``, lines and columns counted from 1 (0 means unknown)."""
+    """A position in a text: ``file:line:col``, lines and columns counted from 1 (0 means unknown)."""
 
     file: str = ""
     line: int = 0

@@ -58,7 +58,7 @@ def utilisation(lam: float, es: float, c: int = 1) -> float:
 
 
 def mg1_mean_wait(lam: float, es: float, cs2: float) -> float:
-    """How long a customer waits before service in M/G/1 [s]; infinite where ρ >= 1.
+    """Return the mean wait before service in M/G/1 [s]; infinite where ρ >= 1.
 
     Pollaczek and Khinchine's mean value formula, ``W = ρ E[S] (1 + cs2) / (2 (1 - ρ))`` ([1]_ section 5.6, [2]_
     chapter 23).
@@ -70,12 +70,12 @@ def mg1_mean_wait(lam: float, es: float, cs2: float) -> float:
 
 
 def mm1_mean_wait(lam: float, es: float) -> float:
-    """How long a customer waits before service in M/M/1 [s]: ``ρ E[S] / (1 - ρ)`` ([1]_ section 3.2)."""
+    """Return the mean wait before service in M/M/1 [s]: ``ρ E[S] / (1 - ρ)`` ([1]_ section 3.2)."""
     return mg1_mean_wait(lam, es, cs2=1.0)
 
 
 def md1_mean_wait(lam: float, es: float) -> float:
-    """How long a customer waits before service in M/D/1 [s]: half of M/M/1's ([1]_ section 5.6)."""
+    """Return the mean wait before service in M/D/1 [s]: half of M/M/1's ([1]_ section 5.6)."""
     return mg1_mean_wait(lam, es, cs2=0.0)
 
 
@@ -108,7 +108,7 @@ def erlang_c(lam: float, es: float, c: int) -> float:
 
 
 def mmc_mean_wait(lam: float, es: float, c: int) -> float:
-    """How long a customer waits before service in M/M/c [s]: ``C(c, a) E[S] / (c (1 - ρ))`` ([2]_ chapter 14).
+    """Return the mean wait before service in M/M/c [s]: ``C(c, a) E[S] / (c (1 - ρ))`` ([2]_ chapter 14).
 
     Infinite where ρ >= 1.
     """
@@ -131,7 +131,7 @@ def mmc_mean_wait(lam: float, es: float, c: int) -> float:
 
 
 def runner_mean_cycle(lam: float, m: float, d: float) -> float:
-    """How far apart the starts of syncs are on average [s], under Poisson changes of rate ``lam``.
+    """Return the mean distance between starts of syncs [s], under Poisson changes of rate ``lam``.
 
     ``E[C] = b + exp(-λ b) / λ`` with ``b = m + d``; never less than ``b``, infinite without changes [3]_.
     """
@@ -140,13 +140,13 @@ def runner_mean_cycle(lam: float, m: float, d: float) -> float:
 
 
 def runner_mean_batch(lam: float, m: float, d: float) -> float:
-    """How many changes one sync takes on average: ``λ E[C] = λ b + exp(-λ b)``; 1 when changes are rare [3]_."""
+    """Return the mean number of changes a sync takes: ``λ E[C] = λ b + exp(-λ b)``; 1 when changes are rare [3]_."""
     b = _blocked(lam, m, d)
     return lam * b + math.exp(-lam * b)
 
 
 def runner_mean_latency(lam: float, m: float, d: float) -> float:
-    """How long after a change its rules are in force on average [s]: the wait for the next start, then the sync.
+    """Return the mean time from a change to its rules in force [s]: the wait for the next start, then the sync.
 
     ``d + λ b² / (2 (λ b + exp(-λ b)))`` by renewal reward [3]_: ``d`` when changes are rare, ``d + b/2`` when they
     never cease.
@@ -172,7 +172,7 @@ def runner_latency_quantile(lam: float, m: float, d: float, q: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """What writing one Service's endpoints costs the API server: writes, watch events and bytes sent to watchers."""
+    """The API server's cost of writing one Service's endpoints: writes, watch events, bytes sent to watchers."""
 
     objects: int
     """Objects that hold the endpoints, each written once to create them all."""
@@ -187,7 +187,7 @@ class FanOut:
 
 
 def slices_for(endpoints: int, slice_size: int) -> int:
-    """How many EndpointSlices hold ``endpoints`` packed without gaps; a Service without endpoints keeps one."""
+    """Return the number of EndpointSlices that hold ``endpoints`` packed without gaps; at least one."""
     if endpoints < 0 or slice_size < 1:
         raise ValueError(f"need endpoints >= 0 and slice_size >= 1, got {endpoints} and {slice_size}")
     return max(1, -(-endpoints // slice_size))
@@ -225,7 +225,7 @@ def endpointslice_fan_out(
 
 
 def expected_slices_written(changes: int, slices: int) -> float:
-    """How many of ``slices`` equal EndpointSlices ``changes`` simultaneous changes touch on average.
+    """Return the mean number of ``slices`` equal EndpointSlices that ``changes`` simultaneous changes touch.
 
     Which endpoint stands in which slice is as good as random (a map's order), so this is the number of occupied boxes,
     ``n (1 - (1 - 1/n)^k)``, with the draws taken as independent: good while changes are few beside endpoints.
@@ -236,7 +236,7 @@ def expected_slices_written(changes: int, slices: int) -> float:
 
 
 def token_bucket_drain(writes: int, qps: float, burst: int, write_latency_s: float = 0.0, workers: int = 1) -> float:
-    """How long a controller with a full bucket takes for a backlog of ``writes`` requests [s].
+    """Return the time a controller with a full bucket takes for a backlog of ``writes`` requests [s].
 
     Whichever binds: the bucket, which lets request ``k`` go at ``(k - burst) / qps`` [5]_, or the workers, each with
     one request of ``write_latency_s`` under way.

@@ -50,7 +50,7 @@ class UnitError(ValueError):
 
 
 def parse_duration(text: object) -> float:
-    """How long ``text`` says something takes [s]: ``"30s"``, ``"250ms"``, ``"1m30s"``, ``"15m0s"``, ``"0"``.
+    """Return the duration that ``text`` says [s]: ``"30s"``, ``"250ms"``, ``"1m30s"``, ``"15m0s"``, ``"0"``.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def parse_number(text: object) -> float:
 
 
 def parse_count(text: object) -> int:
-    """How many: ``12``, ``"100k"``, ``"10M"``, ``"1e6"``, ``"1_000"``; whole, and exact however large.
+    """Return the count that ``text`` says: ``12``, ``"100k"``, ``"10M"``, ``"1e6"``, ``"1_000"``; whole and exact.
 
     Raises
     ------

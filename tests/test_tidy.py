@@ -26,7 +26,7 @@ TOP_FOLDERS = {"kpsim", "scenarios", "notebooks", "results", "tests"}
 BANNED_NAMES = {"base", "common", "handler", "handlers", "helper", "helpers", "manager", "managers", "util", "utils"}
 KUBERNETES_NOUNS = re.compile("ControllerManager|controller_manager")  # Kubernetes' own names stay as they are spelt
 
-FILE_ROOMS = ("scenario", "kube.reader", "documents", "profiles", "experiment", "calibration", "report", "cli")
+FILE_ROOMS = ("scenario", "documents", "profiles", "experiment", "calibration", "report", "cli")
 FILE_CALLS = {"open", "read_text", "read_bytes", "write_text", "write_bytes"}
 
 TIME_WORDS = {"delay", "duration", "interval", "latency", "period", "time", "timeout", "wait"}

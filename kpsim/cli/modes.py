@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import textwrap
 
 import click
 
@@ -15,7 +13,6 @@ from kpsim.proxy.registry import MODES, ModeEntry
 
 FIRST_SHOWN = (1, 24)  # of the columns by version
 LABEL_WIDTH = 8
-WIDTH = 100
 
 Version = tuple[int, int]
 
@@ -70,10 +67,7 @@ def _describe(entry: ModeEntry, wanted: Version | None) -> None:
 
 def _line(label: str, words: str) -> None:
     """A label and what it says, wrapped to the terminal."""
-    width = min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDTH)
-    room = width - LABEL_WIDTH - 4
-    for number, line in enumerate(textwrap.wrap(words, max(room, LABEL_WIDTH))):
-        click.echo(f"  {'' if number else label:>{LABEL_WIDTH}}  {line}")
+    click.echo(wrapped(f"{label:>{LABEL_WIDTH}}  {words}", "  ", hanging=LABEL_WIDTH + 2))
 
 
 def _as_json(entry: ModeEntry, wanted: Version | None) -> dict[str, object]:

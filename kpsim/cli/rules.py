@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from kpsim.cli.options import file_argument, overrides, say
+from kpsim.cli.options import file_argument, node_options, say, scenario_of
 
 if TYPE_CHECKING:
     from kpsim.explain.packet import NodeRules
+    from kpsim.scenario.kinds import Look
 
 
 @click.command()
 @file_argument
-@click.option("--mode", help="Proxy mode; the scenario's by default.")
-@click.option("--node", default="node-0", show_default=True, help="Whose rules: what is local differs.")
+@node_options("Whose rules: what is local differs.")
 @click.option("--changed", multiple=True, metavar="NAMESPACE/NAME", help="Only what is written when this changes.")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value below spec.")
-def rules(file: Path, mode: str | None, node: str, changed: tuple[str, ...], sets: tuple[str, ...]) -> None:
+def rules(look: Look, node: str, changed: tuple[str, ...], **options: Any) -> None:
     """Print what kube-proxy writes on --node for the Services of FILE, at the start of a run.
 
     The text is what iptables-restore, nft -f or ipvsadm -R take; load it in a network namespace of your own. With
     --changed, which may be given several times, it is what a partial sync writes after those Services have changed.
     """
     from kpsim.explain.packet import NodeRules
-    from kpsim.scenario.reader import read
 
-    pairs = overrides({"sets": sets})
-    scenario = read(file, [*pairs, ("kubeProxy.mode", mode)] if mode else pairs)
-    found = NodeRules.of(scenario, node)
+    found = NodeRules.of(scenario_of(look, options), node)
     say(found.warnings)
     for line in found.text(_changed(found, changed)):
         click.echo(line)

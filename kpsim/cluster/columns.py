@@ -129,7 +129,7 @@ class Cluster:
         return home
 
     def node_name(self, node: int) -> str:
-        """What node number ``node`` is called."""
+        """Return the name of node number ``node``."""
         return self.node_names[node] if node < len(self.node_names) else f"node-{node}"
 
     def label(self, port: int) -> str:

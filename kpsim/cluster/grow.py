@@ -52,7 +52,7 @@ class _Rows:
 
 
 def endpoint_counts(group: ServiceGroup, seed: int) -> I64:
-    """How many endpoints each Service of ``group`` has, (count,); drawn from a stream of the group's own."""
+    """Return the number of endpoints of each Service of ``group``, (count,), from the group's own random stream."""
     wanted: EndpointCount = group.endpoints
     if group.type == "ExternalName":
         return np.zeros(group.count, np.int64)  # no selector, no endpoints
@@ -222,7 +222,7 @@ def _add_objects(rows: _Rows, resolved: Sequence[ResolvedService], pod_range: ip
 
 
 def _service_row(service: Service, *, has_ip: bool, ports: int) -> dict[str, int]:
-    """What there is one of for each Service."""
+    """Return one Service's values for all columns that have one value a Service."""
     return {
         "proxied": has_ip and service.watched,
         "headless": service.headless,
@@ -250,7 +250,7 @@ def _number(ip: str) -> int:
 
 
 def _ipv4(addresses: Sequence[str]) -> int:
-    """How many are of the IP family that is modelled."""
+    """Return the number of IPv4 addresses among ``addresses``."""
     return sum(":" not in address for address in addresses)
 
 

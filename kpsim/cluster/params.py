@@ -1,4 +1,4 @@
-"""What a cluster is made of, as a scenario asks for it: nodes, groups of Services, churn."""
+"""The parameters of a cluster in a scenario: nodes, groups of Services, churn."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ClusterParams:
 
 @dataclass(frozen=True, slots=True)
 class EndpointCount:
-    """How many endpoints each Service of a group has: always ``mean``, or drawn around it and capped at ``max``."""
+    """The number of endpoints of each Service of a group: always ``mean``, or drawn around it, at most ``max``."""
 
     distribution: Literal["constant", "lognormal", "uniform"] = "constant"
     mean: float = 1.0

@@ -18,7 +18,7 @@ from kpsim.units import F64, I64, Bools, to_ns
 
 @dataclass(frozen=True, slots=True)
 class CacheTimes:
-    """How long what is kept where, from the cluster's own domain [s]; 0 is not at all."""
+    """The times that answers are kept by each cache, for names of the cluster's own domain [s]; 0 keeps nothing."""
 
     record_s: float  # time to live that CoreDNS gives records and denials
     success_s: float  # kept on the node
@@ -43,7 +43,7 @@ class CacheTimes:
         return programming_s + max(self.success_s, application_s)
 
     def denied_until_s(self, asked_s: float, created_s: float, seen_after_s: float = 0.0) -> float:
-        """When a name that was asked for at ``asked_s``, before its Service was made, is found [s].
+        """Return when a name is found that was asked for at ``asked_s``, before its Service was made [s].
 
         The denial is kept as long as its time to live; without a cache the name is found once CoreDNS has seen the
         Service, ``seen_after_s`` after it was made.
@@ -61,7 +61,7 @@ def miss_share(rate_per_s: F64, kept_s: float) -> F64:
 
 
 def misses(time_ns: I64, entry: I64, rate_per_s: F64, kept_s: float, rng: np.random.Generator) -> Bools:
-    """Which lookups find nothing kept, (n,).
+    """Return a mask (n,) of the lookups that find no kept answer.
 
     Parameters
     ----------

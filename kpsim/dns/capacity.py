@@ -1,4 +1,4 @@
-"""How much CoreDNS holds and takes: closed forms with the coefficients of ``kubernetes-defaults.yaml``.
+"""CoreDNS' memory and throughput in closed form, with the coefficients of ``kubernetes-defaults.yaml``.
 
 Sources: coredns/deployment kubernetes/Scaling_CoreDNS.md; kubernetes/kubernetes
 cluster/addons/dns-horizontal-autoscaler.

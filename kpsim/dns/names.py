@@ -1,4 +1,4 @@
-"""What CoreDNS answers for the names of Services, from the Services and endpoints themselves.
+"""CoreDNS' answers for the names of Services, from the Services and endpoints themselves.
 
 A ClusterIP's record is there as soon as the Service is seen, endpoints or not.  A headless Service has one address for
 each *ready* endpoint, and its name does not exist while there is none; an endpoint that is terminating is not ready,
@@ -80,7 +80,7 @@ class Zone:
         return Zone(lambda ns, name: known.get((ns, name)), spaces.__contains__, owners.get, domain)
 
     def answer(self, name: str, kind: Kind) -> Answer:
-        """What CoreDNS answers to a question for the absolute name ``name``."""
+        """Return CoreDNS' answer to a question for the absolute name ``name``."""
         lower = name.rstrip(".").lower()
         if lower.endswith(tuple(REVERSE)):
             return self._reverse(lower, kind)
@@ -169,7 +169,7 @@ def _records(name: str, kind: Kind, targets: list[_Target], service_name: str) -
 
 
 def host_of(at: Endpoint) -> str:
-    """What DNS calls an endpoint below its Service: its own host name, else its address with dashes."""
+    """Return the name of an endpoint below its Service: its own host name, else its address with dashes."""
     if at.hostname:
         return at.hostname.lower()
     return at.ip.replace(".", "-").replace(":", "-") or at.pod.rpartition("/")[2]

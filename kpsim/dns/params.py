@@ -1,4 +1,4 @@
-"""How clients use names and how the cluster's DNS is laid out, as a scenario asks for it."""
+"""The parameters of DNS in a scenario: how clients write names, and how CoreDNS is laid out."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class DnsParams:
 
     @property
     def outside(self) -> bool:
-        """Whether the names are none of the cluster's."""
+        """True if the names lie outside the cluster's domain."""
         return self.names in ("external", "externalAbsolute")
 
     def with_last_dot(self) -> DnsParams:

@@ -106,7 +106,7 @@ class _Town:
 
 
 def latencies_by_process(lookups: Lookups) -> I64:
-    """How long each of ``lookups`` takes [ns], (n,): as :func:`kpsim.dns.resolver.latencies`, one event at a time."""
+    """Return the latency of each of ``lookups`` [ns], (n,), by SimPy processes: the same numbers as ``latencies``."""
     town = _Town(lookups)
     town.env.run()
     return town.answered_ns - lookups.arrival_ns

@@ -1,4 +1,4 @@
-"""IPVS's virtual servers, as ``ipvsadm -Ln`` or ``/proc/net/ip_vs`` print them, as Services.
+"""IPVS's virtual servers, as ``ipvsadm -Ln``, ``ipvsadm -Sn`` or ``/proc/net/ip_vs`` print them, as Services.
 
 IPVS knows addresses and no names.  The addresses most virtual servers share a range with are ClusterIPs; one with a
 port of the NodePort range and the real servers of a ClusterIP is its NodePort; another with the same port and the same
@@ -24,6 +24,13 @@ _PERSISTENT = re.compile(r"persistent (\d+)")
 _HEX4 = re.compile(r"([0-9A-F]{8}):([0-9A-F]{4})")
 _HEX6 = re.compile(r"\[((?:[0-9a-f]{4}:){7}[0-9a-f]{4})\]:([0-9A-F]{4})")
 _PLAIN = re.compile(r"\[?([0-9a-fA-F.:]+?)\]?:(\d{1,5})")
+
+_SAVED = re.compile(
+    r"-(?P<verb>[Aa]) (?:-(?P<letter>[tuf])|--(?P<word>\w+)-service) (?P<server>\S+)"
+    r"(?: -s (?P<scheduler>\S+))?(?: -r (?P<real>\S+))?(?P<rest>.*)"
+)
+_PROTOCOLS = {"t": "TCP", "u": "UDP", "f": "FWM"}
+_FORWARDED = {"m": "Masq", "g": "Route", "i": "Tunnel"}
 
 Address = tuple[str, int]
 
@@ -86,6 +93,24 @@ def read_virtual_servers(text: str) -> VirtualServers:
         "real servers not reached by masquerading, as kube-proxy's would be": foreign,
     }
     return VirtualServers(tuple(servers), tuple(f"{what}: {count:,}" for what, count in warnings.items() if count))
+
+
+def listed(saved: str) -> str:
+    """Return the lines of ``ipvsadm -Ln`` for what ``ipvsadm -Sn`` printed: each server, then its real ones."""
+    lines: dict[str, list[str]] = {}
+    for found in map(_SAVED.match, map(str.strip, saved.splitlines())):
+        if found is None:
+            continue
+        protocol = _PROTOCOLS.get(found["letter"] or "", (found["word"] or "").upper())
+        options = dict(re.findall(r"-([a-zA-Z])(?: (\d+))?(?= |$)", found["rest"]))
+        server = lines.setdefault(f"{protocol} {found['server']}", [])
+        if found["verb"] == "A":
+            timeout = f" persistent {options['p'] or 300}" if "p" in options else ""
+            server.insert(0, f"{protocol} {found['server']} {found['scheduler'] or 'wlc'}{timeout}")
+        elif found["real"]:
+            way = next((name for letter, name in _FORWARDED.items() if letter in options), "Route")
+            server.append(f"-> {found['real']} {way} {options.get('w') or 1} 0 0")
+    return "\n".join(line for server in lines.values() for line in server)
 
 
 def _server(line: str) -> Server | None:

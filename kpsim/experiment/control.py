@@ -91,9 +91,7 @@ def stages_of(seen: Sequence[dict[str, Tally]]) -> tuple[Stage, ...]:
     """All replications together: when half of the changes had each stage behind them."""
     found = []
     for name in seen[0]:
-        pooled = Tally()
-        for tallies in seen:
-            pooled.merge(tallies[name])
+        pooled = Tally.pooled([tallies[name] for tallies in seen])
         if pooled.n:
-            found.append(Stage(name, pooled.quantile_s(0.5), pooled.quantile_s(0.99)))
+            found.append(Stage(name, pooled.quantile(0.5), pooled.quantile(0.99)))
     return tuple(found)

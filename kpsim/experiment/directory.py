@@ -12,10 +12,9 @@ from pathlib import Path
 
 from kpsim.errors import InputError
 from kpsim.experiment.result import Result
+from kpsim.scenario.kinds import MANIFEST, holds_results
 from kpsim.scenario.resolved import write_resolved
 from kpsim.scenario.schema import API_VERSION
-
-MANIFEST = "manifest.json"
 
 
 def default_place(name: str, root: Path = Path("results/runs")) -> Path:
@@ -27,15 +26,6 @@ def default_place(name: str, root: Path = Path("results/runs")) -> Path:
         place = root / f"{name}-{stamp}-{twice}"
         twice += 1
     return place
-
-
-def holds_results(place: Path) -> bool:
-    """Whether ``place`` is a directory kpsim wrote results into: its manifest says so, not its name alone."""
-    try:
-        manifest = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(manifest, dict) and str(manifest.get("apiVersion")).startswith("kpsim/")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,7 @@ from kpsim.cluster.changes import NEVER
 from kpsim.datapath.outcomes import Outcomes, Verdict
 from kpsim.experiment.control import stage_ends, writes_over_time
 from kpsim.experiment.events import EventSeen, measure_propagation
+from kpsim.measure.summary import MEASURES
 from kpsim.measure.tally import Tally
 from kpsim.simulation import ModeRun, Replication
 from kpsim.traffic.connections import Connections
@@ -38,6 +40,11 @@ class Observations:
     stages: dict[str, Tally] = field(default_factory=dict)
     sampled: bool = False  # packets, on some nodes and in some stretches of time
 
+    def count(self, measure: str, more: Sequence[Tally]) -> None:
+        """Add tallies of a measure, one a batch, to those there are."""
+        for tally, other in zip(self.tallies[measure], more, strict=True):
+            tally.merge(other)
+
 
 @dataclass(frozen=True, slots=True)
 class _Batches:
@@ -52,12 +59,16 @@ class _Batches:
         share = (time_ns - self.from_ns) * self.count // max(self.until_ns - self.from_ns, 1)
         return np.clip(share, 0, self.count - 1)
 
-    def tallies(self, values_ns: I64, time_ns: I64) -> list[Tally]:
+    def empty(self, measure: str) -> list[Tally]:
+        """A tally of the measure for each stretch."""
+        return [Tally(MEASURES[measure].unit) for _ in range(self.count)]
+
+    def tallies(self, measure: str, values: I64, time_ns: I64) -> list[Tally]:
         """Values counted by the stretch their time lies in."""
-        out = [Tally() for _ in range(self.count)]
+        out = self.empty(measure)
         index = self.index(time_ns)
         for b, tally in enumerate(out):
-            tally.add(values_ns if self.count == 1 else values_ns[index == b])
+            tally.add(values if self.count == 1 else values[index == b])
         return out
 
 
@@ -91,7 +102,7 @@ def _observe_packets(seen: Observations, replication: Replication, run: ModeRun,
     names = ("packets", "delivered", "refused", "dropped", "stale", "in_flight", "connections", "packets_simulated")
     seen.counts |= dict.fromkeys(names, 0)
     for name in ("first_packet_latency", "later_packet_latency", *LOOKUPS):
-        seen.tallies[name] = [Tally() for _ in range(measured.count)]
+        seen.tallies[name] = measured.empty(name)
     busy_ns = 0
     looked_up = 0  # connections whose lookups were counted
     kept: list[tuple[I64, I64, I64]] = []
@@ -123,9 +134,8 @@ def _observe_piece(
     latency = outcomes.latency_ns
     for name, numbers in (("first_packet_latency", slice(0, 1)), ("later_packet_latency", slice(1, None))):
         chosen = served[:, numbers]
-        found = measured.tallies(latency[:, numbers][chosen], outcomes.arrival_ns[:, numbers][chosen])
-        for tally, more in zip(seen.tallies[name], found, strict=True):
-            tally.merge(more)
+        arrival_ns = outcomes.arrival_ns[:, numbers][chosen]
+        seen.count(name, measured.tallies(name, latency[:, numbers][chosen], arrival_ns))
     done = recorded & ~in_flight
     counts = {
         "packets": recorded,
@@ -164,9 +174,7 @@ def _observe_lookups(
     whole_ns = lookups_ns + outcomes.latency_ns[:, 0]
     chosen_of = (recorded, recorded & (replication.absolute_ns is not None), served)
     for name, values, chosen in zip(LOOKUPS, (lookups_ns, absolute_ns, whole_ns), chosen_of, strict=True):
-        found = measured.tallies(values[chosen], arrival[chosen])
-        for tally, more in zip(seen.tallies[name], found, strict=True):
-            tally.merge(more)
+        seen.count(name, measured.tallies(name, values[chosen], arrival[chosen]))
 
 
 def _place(replication: Replication) -> I64:
@@ -190,7 +198,7 @@ def _observe_syncs(seen: Observations, run: ModeRun, measured: _Batches) -> None
         ("sync_duration_full", chosen & full),
         ("sync_duration_partial", chosen & ~full),
     ):
-        seen.tallies[name] = measured.tallies(duration[which], start[which])
+        seen.tallies[name] = measured.tallies(name, duration[which], start[which])
     seconds = run.proxiers[0].trace.start.shape[1] * (measured.until_ns - measured.from_ns) / 1e9
     seen.counts["syncs"] = int(chosen.sum())
     seen.counts["syncs_failed"] = int((chosen & failed).sum())
@@ -208,7 +216,7 @@ def _observe_programming(seen: Observations, run: ModeRun, measured: _Batches) -
     """Latency from a change to rules in force on every node, true and as the annotation has it; a sample a family."""
     names = ("network_programming_true", "network_programming_reported")
     for name in names:
-        seen.tallies[name] = [Tally() for _ in range(measured.count)]
+        seen.tallies[name] = measured.empty(name)
     seen.counts |= {"changes": 0, "node_changes_pending": 0}
     for proxier in run.proxiers:
         offset, effect_ns = proxier.log.ragged("effects_ns")
@@ -223,8 +231,7 @@ def _observe_programming(seen: Observations, run: ModeRun, measured: _Batches) -
             if run.mode.reports_programming:
                 reported.add(proxier.in_force.reported_ns(node, trigger_ns))
         for name, folded in zip(names, (true, reported), strict=True):
-            for tally, more in zip(seen.tallies[name], folded.finish(), strict=True):
-                tally.merge(more)
+            seen.count(name, folded.finish())
         seen.counts["changes"] += int(warm.sum())
         seen.counts["node_changes_pending"] += true.pending
 

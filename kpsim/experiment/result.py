@@ -6,14 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from kpsim.measure.summary import Estimate, Summary
 from kpsim.scenario.model import Scenario, Threshold
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
+from kpsim.units import F64, I64
 
 
 @dataclass(frozen=True, slots=True)

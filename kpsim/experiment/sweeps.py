@@ -23,6 +23,7 @@ from kpsim.experiment.guard import check_memory
 from kpsim.experiment.replications import run_scenario
 from kpsim.experiment.result import Result
 from kpsim.experiment.workers import working
+from kpsim.scenario.kinds import Look, identify
 from kpsim.scenario.model import Scenario, Sweep
 from kpsim.scenario.reader import read, read_sweep
 from kpsim.scenario.resolved import write_resolved
@@ -52,7 +53,7 @@ def tidy(result: Result) -> list[Row]:
 
 
 def sweep(
-    path: str | Path,
+    given: str | Path | Look,
     sets: Sequence[tuple[str, str]] = (),
     overrides: Sequence[tuple[str, str]] = (),
     *,
@@ -68,11 +69,14 @@ def sweep(
     interrupted goes on where it was.
     Raises :class:`InputError` if any point is wrong, before the first is run.
     """
-    plan = read_sweep(Path(path), sets)
+    look = given if isinstance(given, Look) else identify([given])
+    plan = read_sweep(look, sets)
     if not plan.axes:
-        raise InputError(f"{path}: nothing to sweep over; name an axis, e.g. --set services.small.count=100..10k:log:5")
+        raise InputError(
+            f"{look.name}: nothing to sweep over; name an axis, e.g. --set services.small.count=100..10k:log:5"
+        )
     points = grid(plan)
-    scenarios = [read(Path(path), [*overrides, *point]) for point in points]
+    scenarios = [read(look, [*overrides, *point]) for point in points]
     for scenario in scenarios:
         check_memory(scenario, most_bytes)
     tell = progress or (lambda _done, _total: None)

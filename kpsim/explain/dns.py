@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from kpsim.dns.caches import CacheTimes
 from kpsim.dns.names import Answer, Zone, asked_for
 from kpsim.dns.resolver import unloaded_s
 from kpsim.dns.search import MOST_NDOTS, ResolvConf
 from kpsim.dns.wire import PLAIN_BYTES, answer_bytes, truncated
-from kpsim.errors import InputError, Place, Problem
+from kpsim.errors import InputError, Place, Problem, nearest
 from kpsim.explain.zone import Known, known_names
 from kpsim.measure.summary import Estimate
 from kpsim.profiles.defaults import load_defaults
@@ -163,11 +162,11 @@ def _near(asked: str, known: Known) -> str:
     labels = asked.rstrip(".").removesuffix(".cluster.local").removesuffix(".svc").split(".")
     here, space = labels[0], labels[1] if len(labels) > 1 else known.namespace
     names = known.services()
-    near = get_close_matches(f"{space}/{here}", names, n=1, cutoff=0.75)
-    found = near or [name for name in names if name.rpartition("/")[2] == here and len(labels) < 3]
-    if not found or (found[0] == f"{space}/{here}" and not asked.endswith(".")):
+    elsewhere = (name for name in names if name.rpartition("/")[2] == here and len(labels) < 3)
+    found = nearest(f"{space}/{here}", names, 0.75) or next(elsewhere, "")
+    if not found or (found == f"{space}/{here}" and not asked.endswith(".")):
         return ""
-    namespace, _, service = found[0].partition("/")
+    namespace, _, service = found.partition("/")
     if asked.endswith("."):
         return f"{service}.{namespace}.svc.cluster.local."
     return service if namespace == known.namespace else f"{service}.{namespace}"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 
-from kpsim.dumps.detection import gaps
+from kpsim.dumps.detection import RuleDump, gaps
 from kpsim.dumps.findings import Key, PortFindings
 from kpsim.dumps.walk.journey import Journey, follow
-from kpsim.dumps.walk.node import DumpedNode, read_node
-from kpsim.errors import InputError, Place, Problem
+from kpsim.dumps.walk.node import DumpedNode, node_of
+from kpsim.errors import InputError, Place, Problem, did_you_mean
 from kpsim.explain.story import OUTSIDE, VERDICTS, PacketStory, address, named, sent, socket
 from kpsim.proxy.node import ip_port
 from kpsim.proxy.rules import Packet
@@ -22,13 +21,8 @@ PODS = {4: "10.0.0.0/8", 6: "fd00::/8"}
 NEIGHBOURS = {4: 24, 6: 64}  # length of the range in which a Pod beside a known one is looked for
 
 
-def mode_of_dumps(texts: Sequence[tuple[str, str]]) -> str:
-    """kube-proxy's mode as the rules in (text, file name) pairs tell it; "" where they show none of its rules."""
-    return read_node(texts).mode
-
-
 def explain_dumped_packet(
-    texts: Sequence[tuple[str, str]],
+    dumps: Sequence[RuleDump],
     source: str,
     destination: str,
     protocol: str = "tcp",
@@ -36,12 +30,12 @@ def explain_dumped_packet(
     node: str = "",
     node_ips: Sequence[str] = (),
 ) -> PacketStory:
-    """Trace the first packet of a connection through the rules in ``texts``.
+    """Trace the first packet of a connection through the rules in ``dumps``.
 
     Parameters
     ----------
-    texts
-        (text, file name) pairs, all of one node.
+    dumps
+        all of one node.
     source
         "pod", "node", "outside" or an address.
     destination
@@ -56,9 +50,9 @@ def explain_dumped_packet(
     Raises
     ------
     InputError
-        if one of these cannot be read, or the texts show nothing that a packet could meet.
+        if one of these cannot be read, or the dumps show nothing that a packet could meet.
     """
-    dumped = read_node(texts)
+    dumped = node_of(dumps)
     _whole(dumped)
     own = [address(ip, "--node-ip") for ip in node_ips]
     to, port, protocol = _destination(dumped, destination, protocol.upper())
@@ -129,8 +123,7 @@ def _destination(dumped: DumpedNode, text: str, protocol: str) -> tuple[str, int
     ports = {key: found for key, found in dumped.findings.ports.items() if _addresses(found)}
     mine = {key: found for key, found in ports.items() if f"{key[0]}/{key[1]}" == name}
     if not mine:
-        near = get_close_matches(name, {f"{key[0]}/{key[1]}" for key in ports}, n=1)
-        mend = f"did you mean {near[0]}?" if near else "give its ip:port if you know it"
+        mend = did_you_mean(name, {f"{key[0]}/{key[1]}" for key in ports}, "give its ip:port if you know it")
         what = f"no rule in the dump names a Service {name}"
         raise InputError([Problem(Place(), key="--to", what=what, mend=mend)])
     chosen = [item for item in mine.items() if port in ("", str(item[1].port), item[0][2])]

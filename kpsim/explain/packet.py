@@ -5,10 +5,9 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from kpsim.cluster.columns import Cluster
-from kpsim.errors import InputError, Place, Problem
+from kpsim.errors import InputError, Place, Problem, did_you_mean
 from kpsim.explain.story import OUTSIDE, VERDICTS, PacketStory, address, named, sent, socket
 from kpsim.explain.subject import check_node
 from kpsim.profiles.costs import Costs
@@ -108,8 +107,7 @@ def _destination(found: NodeRules, text: str, protocol: str) -> tuple[str, int, 
     name, port = service
     mine = [s.info for s in found.states if s.info.service == name]
     if not mine:
-        near = get_close_matches(name, {s.info.service for s in found.states}, n=1)
-        mend = f"did you mean {near[0]}?" if near else "write namespace/name[:port] or ip:port"
+        mend = did_you_mean(name, {s.info.service for s in found.states}, "write namespace/name[:port] or ip:port")
         raise InputError([Problem(Place(), key="--to", what=f"no rules are written for a Service {name}", mend=mend)])
     chosen = [i for i in mine if port in ("", str(i.port), i.port_name)]
     if not chosen:

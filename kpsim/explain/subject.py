@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 
 from kpsim.cluster.columns import Cluster, dotted
-from kpsim.errors import InputError, Place, Problem
+from kpsim.errors import InputError, Place, Problem, did_you_mean, nearest
 from kpsim.kube.objects import ResolvedService, Service
 from kpsim.kube.resolve import resolve
 from kpsim.kube.service.hints import AUTOMATIC
@@ -90,8 +89,7 @@ def check_node(cluster: Cluster, node: str) -> None:
     """Raise :class:`InputError`, with the nearest name, for a node that is not there."""
     known = {*cluster.node_names, *(cluster.node_name(i) for i in range(cluster.nodes))}
     if node not in known:
-        near = get_close_matches(node, known, n=1)
-        mend = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known)[:5])}"
+        mend = did_you_mean(node, known, f"there are {', '.join(sorted(known)[:5])}")
         raise InputError([Problem(Place(), what=f"there is no node {node}", mend=mend)])
 
 
@@ -133,10 +131,10 @@ def _no_such(cluster: Cluster, name: str) -> Problem:
     bare = name.rpartition("/")[2]
     elsewhere = [known for known in names if known.rpartition("/")[2] == bare]
     numbered = [known for known in names if known == f"{name}-0"]
-    near = [*elsewhere, *numbered, *get_close_matches(name, names, n=1)][:1]
+    near = [*elsewhere, *numbered, nearest(name, names)]
     shown = ", ".join(names[:SHOWN])
     more = f" and {cluster.initial - SHOWN:,} more" if cluster.initial > SHOWN else ""
-    mend = f"did you mean {near[0]}?" if near else f"there are {shown}{more}" if names else "there are none at all"
+    mend = f"did you mean {near[0]}?" if near[0] else f"there are {shown}{more}" if names else "there are none at all"
     return Problem(Place(), what=f"there is no Service {name}", mend=mend)
 
 

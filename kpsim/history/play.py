@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import simpy
 
+from kpsim.clock import after
 from kpsim.cluster.changes import NEVER, Changes, Spells
 from kpsim.cluster.columns import Cluster, PodState, freeze
 from kpsim.cluster.params import ChurnParams
 from kpsim.errors import InputError
-from kpsim.history.agenda import Agenda, Client
 from kpsim.history.churn import Churn, PodLags, draw_changes
+from kpsim.history.client import Client
 from kpsim.history.events import (
     ApiServerRestart,
     ClusterEvent,
@@ -160,12 +162,12 @@ class _Play:
         self._cluster, self._churn, self._events, self._chosen = cluster, churn, events, chosen
         self._settings, self._rng = settings, rng
         self._home = cluster.homes(cluster.pods)
-        self._agenda = Agenda()
+        self._env = simpy.Environment()
         self._clients = {name: self._client() for name in ("deployment", "replicaset", "statefulset")}
-        self._book = PodBook(self._agenda, settings.pods, rng, self._place, len(churn.pod_ip))
+        self._book = PodBook(self._env, settings.pods, rng, self._place, len(churn.pod_ip))
         self._book.listeners.append(self._heard)
         self._nodes = Nodes(
-            self._agenda, self._book, cluster.nodes, cluster.zones, settings.nodes, self._client(), self._client(), rng
+            self._env, self._book, cluster.nodes, cluster.zones, settings.nodes, self._client(), self._client(), rng
         )
         self._nodes.pods_on, self._nodes.evict = self._pods_on, self._evict
         self._rows = [_service(cluster, event) for event in events]
@@ -177,10 +179,10 @@ class _Play:
         self._cast: list[list[Pod]] = []  # Pods of time zero and before that each event is about
         self._scenes: list[list[Workload]] = []
 
-    def _client(self, *, limited: bool = True) -> Client:
+    def _client(self) -> Client:
         settings = self._settings
-        bucket = TokenBucket(settings.qps, settings.burst) if limited else None
-        return Client(self._agenda, bucket, settings.write, settings.watch, self._rng)
+        bucket = TokenBucket(settings.qps, settings.burst)
+        return Client(self._env, bucket, settings.write, settings.watch, self._rng)
 
     def _place(self, number: int) -> int:
         return self._nodes.place(number)
@@ -200,8 +202,8 @@ class _Play:
         for i, event in enumerate(self._events):
             self._cast.append([])
             self._scenes.append([])
-            self._agenda.at(to_ns(event.at_s), partial(self._begin, i))
-        self._agenda.run(horizon_ns)
+            after(self._env, to_ns(event.at_s), partial(self._begin, i))
+        self._env.run(horizon_ns)
         self._nodes.finish()
         return _written(self._cluster, self._churn, self._book, self._nodes.spells, horizon_ns), self._traces()
 
@@ -304,8 +306,8 @@ class _Play:
         """Let the Pod's controller know, once its informer does."""
         workload = self._workloads.get(pod.workload)
         if workload is not None:
-            lag = int(self._settings.status_patch.draw(self._rng, 1)[0] + self._settings.watch.draw(self._rng, 1)[0])
-            self._agenda.after(lag, lambda: workload.heard(pod))
+            lag = self._settings.status_patch.one(self._rng) + self._settings.watch.one(self._rng)
+            after(self._env, lag, lambda: workload.heard(pod))
 
     def _traces(self) -> tuple[EventTrace, ...]:
         found = []

@@ -20,7 +20,7 @@ from functools import partial
 
 import numpy as np
 
-from kpsim.history.agenda import Client
+from kpsim.history.client import Client
 from kpsim.history.events import Ending, IntOrPercent
 from kpsim.history.pods import Pod, PodBook
 

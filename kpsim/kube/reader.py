@@ -1,19 +1,17 @@
-"""Kubernetes objects out of files and directories: manifests, and what ``kubectl get -o json|yaml`` prints.
+"""Kubernetes objects out of documents: manifests, and what ``kubectl get -o json|yaml`` prints.
 
 Lists of any kind are opened (``List``, ``ServiceList``, ``items: null``), kinds that Service networking does not look
-at are counted and left.  This is where files are opened; the scenario room reads its documents through here too.
+at are counted and left.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from kpsim.documents import Document, Key, decode, dotted, load
-from kpsim.errors import InputError, Place, Problem
+from kpsim.documents import Document, Key, dotted, load
+from kpsim.errors import Problem
 from kpsim.kube import decode as decoding
 from kpsim.kube.fields import Fault, Fields
 from kpsim.kube.objects import EndpointSlice, KubeObjects, Node, Pod, Service, Workload
@@ -21,9 +19,7 @@ from kpsim.kube.service.checks import service_faults
 from kpsim.kube.service.notices import service_notices
 from kpsim.kube.validation import ApiServer, allocation_faults
 
-SUFFIXES = (".yaml", ".yml", ".json", ".yaml.gz", ".yml.gz", ".json.gz")
 PROXY_CONFIGURATION = "KubeProxyConfiguration"
-DUMP = "kubectl get svc,endpointslices,nodes -A -o json"
 LARGE_YAML = 5_000_000  # characters from which the slow reading of YAML is worth a word
 
 
@@ -176,84 +172,3 @@ def _with_kind(item: object, kind: str) -> object:
     if kind and isinstance(item, dict) and "kind" not in item:
         return {**item, "kind": kind}
     return item
-
-
-def read_raw(path: Path) -> tuple[Document, ...]:
-    """The documents of one file.
-
-    Raises
-    ------
-    InputError
-        if there is no such file, it cannot be read, or it is not YAML or JSON.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InputError([Problem(Place(str(path)), what=_why(error), mend=_near(path))]) from None
-    except ValueError:  # a NUL in the name
-        raise InputError(f"{str(path)!r} is not the name of a file") from None
-    return load(decode(raw, str(path)), str(path))
-
-
-def _why(error: OSError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file or directory"
-    if isinstance(error, IsADirectoryError):
-        return "is a directory"
-    return f"cannot be read: {(error.strerror or type(error).__name__).lower()}"
-
-
-def _near(path: Path) -> str:
-    try:
-        there = [entry.name for entry in path.parent.iterdir()] if not path.exists() else []
-    except OSError:
-        return ""
-    near = difflib.get_close_matches(path.name, there, 1)
-    return f"did you mean {path.parent / near[0]}?" if near else ""
-
-
-def documents_in(path: Path) -> Iterator[Document]:
-    """Every document of a file, or of every ``*.yaml``, ``*.yml`` and ``*.json`` of a directory, in order of names."""
-    if not path.is_dir():
-        yield from read_raw(path)
-        return
-    try:
-        files = sorted(at for at in path.iterdir() if at.name.endswith(SUFFIXES) and not at.is_dir())
-        hidden = not files and any(path.iterdir())
-    except OSError as error:
-        raise InputError([Problem(Place(str(path)), what=_why(error))]) from None
-    if not files:
-        what = "holds no *.yaml, *.yml or *.json file" if hidden else "is an empty directory"
-        raise InputError([Problem(Place(str(path)), what=what, mend=f"fill it: {DUMP}")])
-    problems: list[Problem] = []
-    for file in files:
-        try:
-            yield from read_raw(file)
-        except InputError as error:
-            problems += error.problems
-    if problems:
-        raise InputError(problems)
-
-
-def read_into(reading: Reading, paths: Sequence[Path]) -> None:
-    """Take everything of several files and directories; what cannot be read becomes a problem of the reading."""
-    for path in paths:
-        try:
-            reading.add_all(documents_in(path))
-        except InputError as error:
-            reading.problems += error.problems
-
-
-def read_objects(paths: Sequence[Path]) -> KubeObjects:
-    """The objects of several files and directories, each Service checked by itself.
-
-    Raises
-    ------
-    InputError
-        with everything the API server would refuse.
-    """
-    reading = Reading()
-    read_into(reading, paths)
-    if reading.problems:
-        raise InputError(reading.problems)
-    return reading.objects()

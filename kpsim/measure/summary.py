@@ -1,4 +1,4 @@
-"""What a run says about a quantity: estimates with their intervals, and how many observations they rest on."""
+"""Summaries of a quantity: estimates with their intervals, and the number of observations they rest on."""
 
 from __future__ import annotations
 

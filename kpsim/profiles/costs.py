@@ -51,7 +51,7 @@ class Costs:
         return np.asarray(self.factors[kind][draw >> (32 - TABLE_BITS)])
 
     def extrapolation(self, name: str, count: float) -> float | None:
-        """How many times ``count`` exceeds what the coefficient was measured to; ``None`` within, or where unknown."""
+        """Return how many times ``count`` exceeds the coefficient's measured range; ``None`` within or unknown."""
         most = self.coefficients[name].measured_to
         return count / most if most and count > most else None
 

@@ -27,6 +27,10 @@ class Lag:
             return np.full(n, round(self.median_s * 1e9), np.int64)
         return np.rint(self.median_s * 1e9 * np.exp(self.sigma * rng.standard_normal(n))).astype(np.int64)
 
+    def one(self, rng: np.random.Generator) -> int:
+        """A single delay [ns]."""
+        return int(self.draw(rng, 1)[0])
+
 
 @dataclass(frozen=True, slots=True)
 class Defaults:

@@ -1,4 +1,4 @@
-"""How a profile file is written, checked when it is read.
+"""The format of a profile file, checked when one is read.
 
 A coefficient is ``{unit, both|quiet|typical: [value, low, high], source}``, with ``cold: […]`` where a swept cache
 was measured too, ``measured_to`` where counts beyond it are extrapolation, and ``note``.  Values leave here in SI.
@@ -35,7 +35,7 @@ class Coefficient:
 
     @property
     def assumed(self) -> bool:
-        """Whether nobody measured it."""
+        """True if the number was never measured."""
         return self.source.startswith("assumed")
 
 

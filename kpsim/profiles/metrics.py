@@ -1,4 +1,4 @@
-"""Which metrics kube-proxy has in which Kubernetes version and mode: the file ``kube-proxy-metrics.yaml``, read.
+"""kube-proxy's metrics by Kubernetes version and mode: the file ``kube-proxy-metrics.yaml``, read.
 
 A metric names the quantity it shows; what that is on a simulated node is not known here.
 """
@@ -33,7 +33,7 @@ class Span(_Text):
     until: Release | None = None
 
     def has(self, version: tuple[int, int]) -> bool:
-        """Whether ``version`` is one of them."""
+        """True if ``version`` is one of them."""
         return (self.since is None or version >= self.since) and (self.until is None or version < self.until)
 
 
@@ -90,7 +90,7 @@ class Metric(Span):
         return tuple(b for part in self.buckets for b in (part.bounds if isinstance(part, _Steps) else part))
 
     def counts(self, mode: str, version: tuple[int, int]) -> bool:
-        """Whether ``mode`` counts in it in ``version``."""
+        """True if ``mode`` counts in the metric in ``version``."""
         return self.has(version) and mode in self.modes and self.modes[mode].has(version)
 
 

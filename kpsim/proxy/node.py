@@ -8,8 +8,9 @@ pkg/proxy/serviceport.go, pkg/proxy/endpointslicecache.go and pkg/proxy/topology
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from kpsim.kube.objects import EndpointSlice, KubeObjects, Service
 from kpsim.proxy.params import PRIMARY, IpvsSettings
@@ -93,6 +94,22 @@ class NodeConfig:
     def is_local(self, ip: str) -> bool:
         """Whether ``ip`` is one of the node's own addresses, loopback included."""
         return ipaddress.ip_address(ip).is_loopback or ip in self.node_ips or ip in self.local_ips
+
+
+@lru_cache(maxsize=4096)
+def network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Return the range that ``text`` says, as ``10.0.0.0/8`` or as one address."""
+    return ipaddress.ip_network(text.strip(), strict=False)
+
+
+def in_ranges(ip: str, ranges: Iterable[str]) -> bool:
+    """Return whether one of ``ranges`` holds ``ip``; a range of the other family holds none.
+
+    >>> in_ranges("10.1.2.3", ["fd00::/8", "10.0.0.0/8"])
+    True
+    """
+    address = ipaddress.ip_address(ip)
+    return any(address in network(cidr) for cidr in ranges)
 
 
 def ip_port(ip: str, port: int) -> str:

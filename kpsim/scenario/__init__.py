@@ -1,6 +1,6 @@
 """A question about a cluster, read from YAML: schema, reader with line and column, resolved writer, JSON Schema.
 
-A file goes through here once.  :mod:`~kpsim.scenario.reader` tells a scenario from real objects,
+A file goes through here once.  :mod:`~kpsim.scenario.kinds` opens it and tells what it is,
 :mod:`~kpsim.scenario.tree` sets overrides into it, :mod:`~kpsim.scenario.schema` types it,
 :mod:`~kpsim.scenario.build` and the sections say what it means; out comes a frozen :class:`Scenario`.
 """

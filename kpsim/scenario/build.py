@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from kpsim.cluster.params import ChurnParams, EndpointCount, ServiceGroup
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
 from kpsim.documents import Document, Key
-from kpsim.errors import InputError, Problem
+from kpsim.errors import InputError, Problem, did_you_mean
 from kpsim.kube.defaults import NODE_PORT_TYPES
 from kpsim.kube.reader import Reading
 from kpsim.kube.validation import ApiServer
@@ -27,7 +27,7 @@ from kpsim.scenario.sections.kubeproxy import odd_keys, proxy_params
 from kpsim.scenario.sections.modes import mode_problems
 from kpsim.scenario.sections.presets import preset_groups
 from kpsim.scenario.sections.thresholds import thresholds
-from kpsim.scenario.tree import Tree, did_you_mean
+from kpsim.scenario.tree import Tree
 from kpsim.scenario.words import problems_of, without_faults
 from kpsim.traffic.params import TrafficParams
 

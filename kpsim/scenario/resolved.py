@@ -11,7 +11,7 @@ import yaml
 
 from kpsim.cluster.params import ClusterParams, EndpointCount, ServiceGroup
 from kpsim.kube.writer import documents_of
-from kpsim.proxy.params import LENT, Masquerade, NodeSettings, ProxyParams
+from kpsim.proxy.params import LENT, Masquerade, NodeSettings, ProxyParams, WinkernelSettings
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.schema import API_VERSION
 from kpsim.scenario.sections.dns import dns_document
@@ -31,7 +31,7 @@ def to_document(scenario: Scenario) -> Part:
         "services": [_group(group) for group in scenario.groups],
         "apiServer": _api_server(scenario),
         "controllerManager": _controller_manager(scenario),
-        "kubeProxy": _kube_proxy(scenario.kube_proxy),
+        "kubeProxy": kube_proxy_document(scenario.kube_proxy),
         "compare": {"modes": list(scenario.modes)},
         "traffic": {
             "connectionsPerSecondPerNode": scenario.traffic.connections_per_s_per_node,
@@ -157,8 +157,8 @@ def _api_server(scenario: Scenario) -> Part:
     return {key: value for key, value in written.items() if value is not None}
 
 
-def _kube_proxy(params: ProxyParams) -> Part:
-    """The configuration: each mode's periods and marks in its own section, as kube-proxy wants it."""
+def kube_proxy_document(params: ProxyParams) -> Part:
+    """A KubeProxyConfiguration as a mapping: each mode's periods and marks in its own section; it reads back equal."""
     sections: dict[str, Part] = {}
     own = (params.mode, params.min_sync_period_s, params.sync_period_s)
     for mode, minimum, period in [own, *((at.mode, at.min_sync_period_s, at.sync_period_s) for at in params.periods)]:
@@ -178,7 +178,19 @@ def _kube_proxy(params: ProxyParams) -> Part:
         "tcpBeLiberal": settings.conntrack_tcp_be_liberal,
     }
     modes = {mode: at for mode, at in sections.items() if at}
-    return {"mode": params.mode, **_detection(settings), **modes, "conntrack": limits}
+    windows = _winkernel(settings.winkernel)
+    return {"mode": params.mode, **_detection(settings), **modes, **windows, "conntrack": limits}
+
+
+def _winkernel(settings: WinkernelSettings) -> Part:
+    """A Windows node's section, if anything is set; the endpoint for health checks is known by its being there."""
+    forwards = {"forwardHealthCheckVip": True, "rootHnsEndpointName": "cbr0"}
+    written = {
+        **({"enableDSR": True} if settings.enable_dsr else {}),
+        **({"sourceVip": settings.source_vip} if settings.source_vip else {}),
+        **(forwards if settings.forward_health_check_vip else {}),
+    }
+    return {"winkernel": written} if written else {}
 
 
 def _ipvs(params: ProxyParams) -> Part:

@@ -10,10 +10,10 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from kpsim.documents import Key, dotted
-from kpsim.errors import Problem
+from kpsim.errors import Problem, did_you_mean
 from kpsim.scenario.schema import PresetPart, ScenarioDocument, ServicePart
 from kpsim.scenario.sections.quantities import Part
-from kpsim.scenario.tree import Tree, did_you_mean
+from kpsim.scenario.tree import Tree
 from kpsim.units import format_duration
 
 VERSION = ("spec", "kubernetes", "version")

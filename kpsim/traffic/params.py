@@ -1,4 +1,4 @@
-"""Who talks to which Service, how often and for how long, as a scenario asks for it."""
+"""The parameters of traffic in a scenario: how many connections, how long, to which Services."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TrafficParams:
 
     @property
     def life_s(self) -> float:
-        """How long a connection is open [s]."""
+        """The time that a connection is open [s]."""
         return self.packet_interval_s * (self.packets_per_connection - 1)
 
     def conntrack_entries(self, time_wait_s: float) -> float:

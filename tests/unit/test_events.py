@@ -19,7 +19,7 @@ from kpsim.controlplane.control import ControlPlane
 from kpsim.controlplane.deliveries import Delivery
 from kpsim.controlplane.params import ControllerManagerParams
 from kpsim.errors import InputError
-from kpsim.history.agenda import Agenda, Client
+from kpsim.history.client import Client
 from kpsim.history.events import (
     Crash,
     Drain,
@@ -510,12 +510,12 @@ def test_spells_cover_what_they_say_however_large_the_numbers() -> None:
 
 
 def test_each_controller_has_a_bucket_of_its_own() -> None:
-    agenda, done = Agenda(), []
+    env, done = simpy.Environment(), []
     lag, rng = Lag(0.0), np.random.default_rng(1)
-    clients = [Client(agenda, TokenBucket(10.0, 2), lag, lag, rng) for _ in range(2)]
+    clients = [Client(env, TokenBucket(10.0, 2), lag, lag, rng) for _ in range(2)]
     for client in clients:
         for _ in range(4):
-            client.call(lambda: done.append(agenda.now_ns))
-    agenda.run(10 * S)
+            client.call(lambda: done.append(env.now))
+    env.run(10 * S)
     assert Counter(done) == {0: 4, S // 10: 2, 2 * S // 10: 2}
     assert all(a <= b for a, b in pairwise(done))

@@ -7,7 +7,7 @@ import pytest
 
 from kpsim.errors import InputError
 from kpsim.kube.objects import EndpointSlice, KubeObjects
-from kpsim.kube.reader import read_objects
+from tests.objects import read_objects
 
 SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}
 

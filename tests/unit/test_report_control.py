@@ -15,7 +15,7 @@ from kpsim.experiment.control import BINS, control_load, writes_over_time
 from kpsim.experiment.result import ControlLoad, Result, Stage
 from kpsim.report.figures import pictures
 from kpsim.report.figures.canvas import drawing
-from kpsim.report.figures.control import stages, writes
+from kpsim.report.figures.control import control_plane, stages
 from tests.report_fixture import make_result
 
 LOAD = ControlLoad(
@@ -48,8 +48,8 @@ def test_both_are_drawn_in_a_report(result: Result) -> None:
 
 def test_nothing_is_drawn_of_nothing(result: Result) -> None:
     with drawing():
-        assert writes.picture(replace(result, control=None)) is None
-        assert writes.picture(replace(result, control=replace(LOAD, writes_per_s=np.zeros(10)))) is None
+        assert control_plane.picture(replace(result, control=None)) is None
+        assert control_plane.picture(replace(result, control=replace(LOAD, writes_per_s=np.zeros(10)))) is None
         assert stages.picture(make_result()) is None
 
 
@@ -73,7 +73,7 @@ def test_the_title_names_the_nearest_limit_of_the_busiest_time(
     result: Result, changes: dict[str, object], said: str
 ) -> None:
     load = replace(LOAD, **changes)  # type: ignore[arg-type]  # fields of a load
-    assert writes.headline(replace(result, control=load)).startswith(said)
+    assert control_plane.headline(replace(result, control=load)).startswith(said)
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,13 @@ def test_a_limit_is_named_where_nothing_is_drawn(wrote: list[float], side: int, 
         axes = Figure().subplots()
     axes.set_yscale("log")
     axes.set_ylim(1, 200)
-    half, at = writes._free_place(axes, [np.array(wrote)], 20.0, [], 0)
+    half, at = control_plane._free_place(axes, [np.array(wrote)], 20.0, [], 0)
     assert half == side
     assert at == pytest.approx(height, rel=0.01)
     if height == 20:
-        assert writes._free_place(axes, [np.array(wrote)], 20.0, [22.0], 0)[1] < 20, "not through another limit's line"
+        assert control_plane._free_place(axes, [np.array(wrote)], 20.0, [22.0], 0)[1] < 20, (
+            "not through another limit's line"
+        )
 
 
 def test_the_waterfall_says_which_stage_is_longest(result: Result) -> None:

@@ -13,7 +13,6 @@ from kpsim.explain.packet import NodeRules
 from kpsim.explain.service import explain_service
 from kpsim.kube.defaults import families_of, node_ports_wanted
 from kpsim.kube.objects import KubeObjects, Service, ServicePort
-from kpsim.kube.reader import read_objects
 from kpsim.kube.resolve import resolve
 from kpsim.kube.service.environment import environment_bytes, variable_count, variables_of
 from kpsim.kube.service.writes import (
@@ -28,6 +27,7 @@ from kpsim.kube.writer import documents_of
 from kpsim.scenario.reader import read
 from kpsim.scenario.resolved import write_resolved
 from kpsim.simulation import build_cluster
+from tests.objects import read_objects
 
 WEB = Service("default", "web", ports=(ServicePort(80, target_port=8080),), selector=(("app", "web"),))
 EDGE = replace(WEB, name="edge", type="LoadBalancer")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kpsim.dumps.detection import RuleDump, merged, read_dump
+from kpsim.dumps.detection import RuleDump, merged
 from kpsim.dumps.findings import Findings
 from kpsim.dumps.ipvs import Server, VirtualServers
 from kpsim.dumps.nft import Ruleset
@@ -74,9 +74,8 @@ class DumpedNode:
         """What stands at a hook, in the order in which a packet meets it."""
         return sorted(self.hooks.get(hook, ()), key=lambda station: station.priority)
 
-    def add(self, text: str, file: str) -> None:
-        """Take everything one text shows."""
-        dump = read_dump(text, file)
+    def add(self, dump: RuleDump) -> None:
+        """Take everything one dump shows."""
         self.dumps.append(dump)
         for shown in dump.shown:
             if isinstance(shown, VirtualServers):
@@ -84,7 +83,7 @@ class DumpedNode:
             elif isinstance(shown, Ruleset):
                 self._add_ruleset(shown)
             else:
-                self._add_tables(shown, file)
+                self._add_tables(shown, dump.file)
 
     def _add_tables(self, tables: Tables, file: str) -> None:
         """Take the tables that were not shown before."""
@@ -143,11 +142,11 @@ class DumpedNode:
                     yield f"The {name} table is not in the dump, and {what} is not seen: add iptables-save -t {name}."
 
 
-def read_node(texts: Sequence[tuple[str, str]]) -> DumpedNode:
-    """One node out of (text, file name) pairs."""
+def node_of(dumps: Sequence[RuleDump]) -> DumpedNode:
+    """Return what several dumps show of one node."""
     node = DumpedNode()
-    for text, file in texts:
-        node.add(text, file)
+    for dump in dumps:
+        node.add(dump)
     return node
 
 

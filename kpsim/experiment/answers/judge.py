@@ -76,4 +76,4 @@ def _batches(runs: Sequence[Observations], measure: str) -> list[Tally]:
 
 
 def _value(tally: Tally, statistic: str) -> float:
-    return tally.mean_s() if statistic == "mean" else tally.quantile_s(QUANTILES[statistic])
+    return tally.mean() if statistic == "mean" else tally.quantile(QUANTILES[statistic])

@@ -6,12 +6,12 @@ pkg/apis/core/validation/validation.go (ValidateNonSpecialIP).
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 from collections.abc import Iterator, Sequence
 
 from kpsim.documents import Key
+from kpsim.errors import did_you_mean
 from kpsim.kube.fields import Fault
 
 LONGEST_NAME = 63
@@ -46,11 +46,9 @@ def forbidden(key: Key, why: str, mend: str = "") -> Fault:
 def choice_faults(value: str, allowed: Sequence[str], key: Key) -> Iterator[Fault]:
     """``Unsupported value`` for what is not one of ``allowed``."""
     if value not in allowed:
-        near = difflib.get_close_matches(value.lower(), [word.lower() for word in allowed], 1)
-        right = next((word for word in allowed if near and word.lower() == near[0]), "")
         supported = ", ".join(f'"{word}"' for word in allowed)
-        mend = f"did you mean {right}?" if right else ""
-        yield Fault(key, f"Unsupported value: {shown(value)}: supported values: {supported}", mend)
+        what = f"Unsupported value: {shown(value)}: supported values: {supported}"
+        yield Fault(key, what, did_you_mean(value, allowed))
 
 
 def qualified_name_faults(text: str, key: Key) -> Iterator[Fault]:

@@ -30,7 +30,7 @@ from kpsim.modes.ebpf.rules import (
     Key,
     map_name,
 )
-from kpsim.proxy.node import ip_port
+from kpsim.proxy.node import in_ranges, ip_port, network
 from kpsim.proxy.rules import Packet, Trace
 
 FIRST_NODE_PORT, LAST_NODE_PORT = 30_000, 32_767  # --node-port-range
@@ -111,7 +111,7 @@ def trace(rules: EbpfRules, packet: Packet, *, draw: int | None = None) -> EbpfT
 
 def _is_pod(rules: EbpfRules, ip: str) -> bool:
     cidr = rules.config.pod_cidr
-    inside = cidr is not None and ipaddress.ip_address(ip) in ipaddress.ip_network(cidr, strict=False)
+    inside = cidr is not None and in_ranges(ip, [cidr])
     return inside or any(backend.ip == ip for backend in rules.backends.values())
 
 
@@ -186,9 +186,8 @@ def _arrived(walk: _Walk) -> EbpfTrace:
 
 def _covering(frontend: Frontend, ip: str) -> str:
     """The source range that holds ``ip``, the longest first, as a prefix tree finds it."""
-    ranges = [ipaddress.ip_network(cidr, strict=False) for cidr in frontend.source_ranges]
-    holding = [network for network in ranges if ipaddress.ip_address(ip) in network]
-    return str(max(holding, key=lambda network: network.prefixlen)) if holding else ""
+    holding = [network(cidr) for cidr in frontend.source_ranges if in_ranges(ip, [cidr])]
+    return str(max(holding, key=lambda range_: range_.prefixlen)) if holding else ""
 
 
 def _sent(walk: _Walk, frontend: Frontend, backends: tuple[Backend, ...], masqueraded: tuple[str, ...]) -> EbpfTrace:

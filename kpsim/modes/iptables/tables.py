@@ -7,12 +7,11 @@ Structure from pkg/proxy/iptables/proxier.go.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kpsim.modes.iptables.layout import Layout
-from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo
+from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, in_ranges
 from kpsim.proxy.rules import Rule, chain_name
 
 LOOPBACK = {"IPv4": "127.0.0.0/8", "IPv6": "::1/128"}
@@ -62,7 +61,7 @@ def at(info: PortInfo, target: str, ip: str, what: str, source: str = "", interf
 def inside(ip: str, ranges: Sequence[str]) -> bool:
     """Whether ``ip`` is in one of ``ranges``."""
     try:
-        return any(ipaddress.ip_address(ip) in ipaddress.ip_network(cidr, strict=False) for cidr in ranges)
+        return in_ranges(ip, ranges)
     except ValueError:
         return False  # a range that is known by count only
 

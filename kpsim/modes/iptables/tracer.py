@@ -8,12 +8,10 @@ mark, ctstate) never match a new one.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
-from kpsim.proxy.node import NodeConfig
+from kpsim.proxy.node import NodeConfig, in_ranges
 from kpsim.proxy.rules import FILTER, Packet, Rule, RuleSet, Trace
 
 HOOKS = {  # filter chains that can hold up a new connection, in order; jump_lines() writes these jumps and the others
@@ -89,18 +87,13 @@ def fits(rule: Rule, packet: Packet, is_local: Callable[[str], bool]) -> bool:
     )
 
 
-@lru_cache(maxsize=4096)
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    return ipaddress.ip_network(text, strict=False)
-
-
 def covers(address: str, ip: str) -> bool:
     """Whether ``ip`` is what a rule's address (or range, or ``!`` all others) asks for."""
     if not address:
         return True
     negated, bare = address.startswith("!"), address.removeprefix("!")
     try:
-        inside = bare == ip or ("/" in bare and ipaddress.ip_address(ip) in _network(bare))
+        inside = bare == ip or ("/" in bare and in_ranges(ip, [bare]))
     except ValueError:  # an address that is known by count only
         inside = False
     return inside != negated

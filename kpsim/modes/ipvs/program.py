@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from kpsim.modes.ipvs.chains import chains_for
 from kpsim.modes.ipvs.ipsets import SETS, entries_of
-from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, categorize, ip_port
+from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, categorize, in_ranges, ip_port
 from kpsim.proxy.params import PRIMARY
 from kpsim.proxy.rules import RuleSet, VirtualServer
 
@@ -103,11 +103,7 @@ def node_port_addresses(config: NodeConfig) -> tuple[str, ...]:
         return mine
     if ranges == (PRIMARY,):
         return tuple(ip for ip in mine if ip in config.node_ips)[:1]
-    return tuple(ip for ip in mine if _inside(ip, ranges))
-
-
-def _inside(ip: str, ranges: Iterable[str]) -> bool:
-    return any(ipaddress.ip_address(ip) in ipaddress.ip_network(cidr, strict=False) for cidr in ranges)
+    return tuple(ip for ip in mine if in_ranges(ip, ranges))
 
 
 def virtual_services(
@@ -181,4 +177,4 @@ def rule_set(claims: Sequence[VirtualService]) -> RuleSet:
 
 def _node_allowed(info: PortInfo, config: NodeConfig) -> bool:
     """Whether the source ranges of a load balancer hold the node's primary address."""
-    return any(_inside(ip, info.source_ranges) for ip in config.node_ips[:1])
+    return any(in_ranges(ip, info.source_ranges) for ip in config.node_ips[:1])

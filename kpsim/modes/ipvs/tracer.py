@@ -10,13 +10,13 @@ and the choice among real servers: all that have weight are listed.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from kpsim.modes.ipvs.ipsets import SETS, kernel_name, socket_entry
 from kpsim.modes.ipvs.program import IpvsRules, VirtualService
 from kpsim.modes.ipvs.text import server_line
+from kpsim.proxy.node import in_ranges
 from kpsim.proxy.rules import FILTER, Packet, Rule, Trace
 
 INPUT = ("KUBE-IPVS-FILTER", "KUBE-PROXY-FIREWALL", "KUBE-NODE-PORT")  # each jump was put in front of the last
@@ -136,7 +136,7 @@ def _covers(address: str, ip: str) -> bool:
     if not address:
         return True
     negated, bare = address.startswith("!"), address.removeprefix("!")
-    return (ipaddress.ip_address(ip) in ipaddress.ip_network(bare, strict=False)) != negated
+    return in_ranges(ip, [bare]) != negated
 
 
 def trace(rules: IpvsRules, packet: Packet) -> IpvsTrace:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from kpsim.modes.nftables.rules import CONTAINERS, Element, Key, NftRule, NftRules, chain_base, hooks_of
-from kpsim.proxy.node import Categories, EndpointInfo, NodeConfig, PortState, categorize
+from kpsim.proxy.node import Categories, EndpointInfo, NodeConfig, PortState, categorize, in_ranges
 from kpsim.proxy.params import PRIMARY
 
 MARK = "mark-for-masquerade"
@@ -74,8 +74,7 @@ def node_port_ips(config: NodeConfig) -> tuple[str, ...] | None:
         return None
     if ranges == (PRIMARY,):
         return tuple(mine[:1])
-    networks = [ipaddress.ip_network(text, strict=False) for text in ranges]
-    return tuple(ip for ip in mine if any(ipaddress.ip_address(ip) in network for network in networks))
+    return tuple(ip for ip in mine if in_ranges(ip, ranges))
 
 
 def _family(address: str) -> str:
@@ -216,13 +215,6 @@ class _ServicePort:
         info, config = self.info, self.table.config
         allowed = [text.strip() for text in info.source_ranges]
         primary = [ip for ip in config.node_ips if _family(ip) == config.ip_family][:1]
-        if any(_contains(cidr, ip) for cidr in allowed for ip in primary):
+        if any(in_ranges(ip, allowed) for ip in primary):
             allowed += info.load_balancer_vips
         self._add(self.firewall, "drop", source=f"!{{ {', '.join(allowed)} }}")
-
-
-def _contains(cidr: str, ip: str) -> bool:
-    """Whether ``ip`` is in ``cidr``."""
-    if _family(cidr) != _family(ip):
-        return False
-    return ipaddress.ip_address(ip) in ipaddress.ip_network(cidr, strict=False)

@@ -6,13 +6,12 @@ Left out: the nat INPUT hook and what other tables do.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from kpsim.modes.nftables.rules import NftRule, NftRules
-from kpsim.proxy.node import NodeConfig
+from kpsim.proxy.node import NodeConfig, in_ranges
 from kpsim.proxy.rules import Packet, Trace
 
 ENDS = {"drop": "DROP", "reject": "REJECT"}
@@ -155,18 +154,13 @@ def _follow(walk: _Walk, *, outgoing: bool) -> None:
 
 
 @lru_cache(maxsize=4096)
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    return ipaddress.ip_network(text, strict=False)
-
-
-@lru_cache(maxsize=4096)
 def _inside(text: str, ip: str) -> bool:
     """Whether ``ip`` is an address, in a range, or in a list in braces."""
     if text.startswith("{"):
         return any(_inside(part.strip(), ip) for part in text.strip("{}").split(","))
     if "/" not in text:
         return text == ip
-    return ipaddress.ip_address(ip) in _network(text)
+    return in_ranges(ip, [text])
 
 
 def _covers(address: str, ip: str, elements: Mapping[str, Mapping[tuple[str, ...], object]]) -> bool:

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import yaml
+
 from kpsim.experiment.result import Result
 from kpsim.measure.summary import Estimate
 from kpsim.report.wording.quantity import ratio
 from kpsim.report.wording.ranking import listed
 from kpsim.scenario.model import Scenario
+from kpsim.scenario.resolved import kube_proxy_document
 
 # Sections of kubeproxy.config.k8s.io/v1alpha1 with sync periods.  A mode without one is not set in a
 # KubeProxyConfiguration alone, and there is nothing to paste.
@@ -134,17 +137,11 @@ def _detail(result: Result, mode: str, current: str) -> str:
 
 
 def configuration(scenario: Scenario, mode: str) -> str | None:
-    """The KubeProxyConfiguration of ``mode`` with the settings simulated; ``None`` where no such file sets the mode."""
+    """The KubeProxyConfiguration of ``mode`` as YAML: pasted into the scenario, it gives the run that was simulated.
+
+    ``None`` where no such file sets the mode.
+    """
     if mode not in _SECTIONS:
         return None
-    proxy = scenario.kube_proxy
-    lines = ["apiVersion: kubeproxy.config.k8s.io/v1alpha1", "kind: KubeProxyConfiguration", f"mode: {mode}"]
-    periods = {"minSyncPeriod": proxy.min_sync_period_s, "syncPeriod": proxy.sync_period_s}
-    section = [f"  {key}: {_go_duration(value)}" for key, value in periods.items() if value is not None]
-    if mode == "ipvs":
-        section.append(f"  scheduler: {proxy.ipvs_scheduler}")
-    return "\n".join(lines + ([f"{mode}:", *section] if section else [])) + "\n"
-
-
-def _go_duration(seconds: float) -> str:
-    return f"{seconds:g}s" if seconds >= 1 or seconds == 0 else f"{seconds * 1e3:g}ms"
+    head = {"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration"}
+    return yaml.safe_dump({**head, **kube_proxy_document(scenario.kube_proxy.for_mode(mode))}, sort_keys=False)

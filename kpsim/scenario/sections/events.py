@@ -15,7 +15,7 @@ from pydantic import Field, PlainValidator, WithJsonSchema
 
 from kpsim.cluster.params import ClusterParams, ServiceGroup
 from kpsim.documents import Key
-from kpsim.errors import Problem
+from kpsim.errors import Problem, did_you_mean
 from kpsim.history.events import (
     ApiServerRestart,
     ClusterEvent,
@@ -34,7 +34,7 @@ from kpsim.history.events import (
 )
 from kpsim.kube.objects import KubeObjects
 from kpsim.scenario.sections.quantities import Count, Duration, LongDuration, Part, Positive, reading
-from kpsim.scenario.tree import Tree, did_you_mean
+from kpsim.scenario.tree import Tree
 from kpsim.units import UnitError, format_duration, parse_count
 
 EVENTS: Key = ("spec", "changes", "events")

@@ -6,43 +6,19 @@ says it, kube-proxy's mode.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from kpsim.cluster.params import ClusterParams
 from kpsim.documents import Document, Key
-from kpsim.dumps.detection import FORMATS, RuleDump, gaps, merged, read_dump
-from kpsim.errors import InputError, Problem
-from kpsim.kube.reader import Reading, read_into
+from kpsim.dumps.detection import RuleDump, gaps, merged
+from kpsim.kube.reader import Reading
 from kpsim.kube.writer import documents_of
-from kpsim.scenario.kinds import rule_text
+from kpsim.scenario.kinds import Look, ObjectsFile, OtherFile, ScenarioFile, identify
 from kpsim.scenario.sections.modes import built_modes
 from kpsim.scenario.tree import Tree
 from kpsim.yamltree import Source
-
-EXPECTED = f"or give Kubernetes objects, or what one of these prints: {', '.join(FORMATS)}"
-OBJECTS = (".yaml", ".yml", ".json", ".yaml.gz", ".yml.gz", ".json.gz")
-
-
-def files_in(paths: Sequence[Path]) -> Iterator[Path]:
-    """The files to read; a directory without rule dumps is read as one."""
-    for path in paths:
-        entries = sorted(at for at in path.iterdir() if at.is_file()) if path.is_dir() else []
-        dumps = [at for at in entries if rule_text(at) is not None]
-        if dumps:
-            yield from (at for at in entries if at in dumps or at.name.endswith(OBJECTS))
-        else:
-            yield path
-
-
-def name_of(path: Path) -> str:
-    """A name for a scenario or a node after the file it came from."""
-    name = path.resolve().name if path.name in ("", ".", "..") else path.name
-    for suffix in (".gz", ".json", ".yaml", ".yml", ".txt"):
-        name = name.removesuffix(suffix)
-    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name).strip("._-")[:100]
-    return name or "cluster"
 
 
 def import_into(reading: Reading, paths: Sequence[str], folder: Path, tree: Tree) -> tuple[RuleDump, ...]:
@@ -63,34 +39,29 @@ def import_into(reading: Reading, paths: Sequence[str], folder: Path, tree: Tree
     dumps: list[RuleDump] = []
     for index, path in enumerate(paths):
         key: Key = ("spec", "importFrom", index)
-        if not (folder / path).exists():
-            reading.problems.append(tree.problem(key, f"there is no file or directory {str(folder / path)!r}"))
+        file = folder / path
+        if not file.exists():
+            reading.problems.append(tree.problem(key, f"there is no file or directory {str(file)!r}"))
             continue
-        dumps += _dumps_or_objects(reading, folder / path)
+        if file not in tree.opened:
+            tree.opened[file] = identify([file])
+        dumps += take(reading, tree.opened[file])
     _refuse_nothing(reading, dumps, tree)
     add_rules(reading, dumps)
     return tuple(dumps)
 
 
-def _dumps_or_objects(reading: Reading, path: Path) -> Iterator[RuleDump]:
-    """The rule dumps of a file or directory; objects go into the reading."""
-    for at in files_in([path]):
-        try:
-            text = rule_text(at)
-        except InputError as error:
-            reading.problems += error.problems
-            continue
-        if text is not None:
-            yield read_dump(text, at.name, name_of(at))
-            continue
-        before = len(reading.problems)
-        read_into(reading, [at])
-        if at.is_file() and not at.name.endswith(OBJECTS):
-            reading.problems[before:] = [_with_mend(problem) for problem in reading.problems[before:]]
-
-
-def _with_mend(problem: Problem) -> Problem:
-    return replace(problem, mend=problem.mend or EXPECTED.removeprefix("or "))
+def take(reading: Reading, look: Look) -> tuple[RuleDump, ...]:
+    """Take the objects of files into ``reading``, and return what their rules show; other files are problems of it."""
+    for file in look.files:
+        if isinstance(file, ObjectsFile):
+            reading.add_all(file.documents)
+        elif isinstance(file, ScenarioFile):
+            reading.problems.append(file.documents[0].problem((), "is a scenario, not what a cluster gives"))
+        elif isinstance(file, OtherFile) and not file.beside:
+            reading.problems += file.problems
+    reading.warnings += look.left_out()
+    return look.dumps
 
 
 def _refuse_nothing(reading: Reading, dumps: Sequence[RuleDump], tree: Tree) -> None:

@@ -9,14 +9,13 @@ Source: staging/src/k8s.io/kube-proxy/config/v1alpha1/types.go.
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 from collections.abc import Iterator, Sequence
 
 from pydantic import ValidationError
 
 from kpsim.documents import Key, dotted
-from kpsim.errors import Problem
+from kpsim.errors import Problem, did_you_mean, nearest
 from kpsim.proxy.params import (
     DETECT_LOCAL_MODES,
     IPVS_SCHEDULERS,
@@ -36,7 +35,7 @@ from kpsim.scenario.schema import (
     ModePart,
     WinkernelPart,
 )
-from kpsim.scenario.tree import Tree, did_you_mean
+from kpsim.scenario.tree import Tree
 from kpsim.scenario.words import problems_of
 
 KUBE_PROXY = ("spec", "kubeProxy")
@@ -83,10 +82,8 @@ def odd_keys(tree: Tree) -> tuple[list[Problem], list[str]]:
             continue
         names = (*known, *MODES) if not section else known
         for name in (name for name in written if name not in names):
-            folded = {word.lower(): word for word in names}
-            near = difflib.get_close_matches(str(name).lower(), list(folded), 1, 0.75)
-            if near:
-                mend = f"did you mean {folded[near[0]]}?"
+            if near := nearest(str(name), names, 0.75):
+                mend = f"did you mean {near}?"
                 problems.append(tree.problem((*key, name), "is not a key of kube-proxy's", mend, on_key=True))
             else:
                 warnings.append(f"{dotted((*key, name))} is not a key of kube-proxy's; it does nothing")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kpsim.documents import Key
-from kpsim.errors import Problem
-from kpsim.scenario.tree import Tree, did_you_mean
+from kpsim.errors import Problem, did_you_mean
+from kpsim.scenario.tree import Tree
 
 Version = tuple[int, int]
 

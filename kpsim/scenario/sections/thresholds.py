@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 
 from kpsim.documents import Key
-from kpsim.errors import Problem
+from kpsim.errors import Problem, did_you_mean
 from kpsim.measure.summary import MEASURES, Measure
 from kpsim.scenario.model import Threshold
-from kpsim.scenario.tree import Tree, did_you_mean
+from kpsim.scenario.tree import Tree
 from kpsim.units import UnitError, parse_duration, parse_number
 
 STATISTICS = ("p50", "p90", "p99", "p99.9", "mean", "min", "max")
