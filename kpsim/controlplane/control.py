@@ -23,12 +23,12 @@ from kpsim.controlplane.deliveries import Delivery, Fanout, Outage
 from kpsim.controlplane.endpoints import EndpointsController, EndpointsSettings
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
 from kpsim.controlplane.services import ServiceStates
+from kpsim.controlplane.statuses import informer_lags
 from kpsim.profiles.defaults import Defaults
 from kpsim.rng import stream
 from kpsim.units import I64
 
 DEFAULT = ApiServerParams()
-_BY_KUBELET = (ChangeKind.POD_APPEARED, ChangeKind.POD_READY, ChangeKind.POD_UNREADY, ChangeKind.POD_EXITED)
 
 
 class ControlPlane:
@@ -72,7 +72,7 @@ class ControlPlane:
         )
         self._cut_until_ns = 0  # kube-controller-manager's own watches
         if lags is None:
-            lags = _informer_lags(changes, defaults, stream(seed, "status-lags", replication))
+            lags = informer_lags(cluster, changes, defaults, stream(seed, "status-lags", replication))
         env.process(self._feed(changes, lags))
 
     def subscribe(self, subscriber: Callable[[Delivery], None]) -> None:
@@ -162,13 +162,3 @@ def _in_order(changes: Changes, seen_ns: I64) -> I64:
         key = (kind == ChangeKind.SERVICE_CREATED, subject)
         ordered[i] = latest[key] = max(ordered[i], latest.get(key, 0))
     return np.array(ordered, np.int64)
-
-
-def _informer_lags(changes: Changes, defaults: Defaults, rng: np.random.Generator) -> I64:
-    """From a change on a node or in the API to the controller's informer [ns], (c,)."""
-    n = len(changes)
-    from_kubelet = np.isin(changes.kind, _BY_KUBELET)
-    patch = defaults.lag("pod.status_patch").draw(rng, n)
-    write = defaults.lag("api_server.write").draw(rng, n)
-    watch = defaults.lag("api_server.watch").draw(rng, n)
-    return np.where(from_kubelet, patch, write) + watch

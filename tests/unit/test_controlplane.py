@@ -22,6 +22,7 @@ from kpsim.controlplane.controller import ControllerSettings, EndpointSliceContr
 from kpsim.controlplane.deliveries import Delivery
 from kpsim.controlplane.params import ControllerManagerParams
 from kpsim.controlplane.services import ServiceStates
+from kpsim.controlplane.statuses import informer_lags
 from kpsim.kube.objects import Endpoint, ResolvedService, Service, ServicePort
 from kpsim.profiles.defaults import load_defaults
 from kpsim.ratelimits import TokenBucket
@@ -538,3 +539,18 @@ def test_the_run_does_not_outlast_its_horizon() -> None:
     assert done.rows
     assert all(row.sent_ns < 5 * S + row.spread_ns + sum(r.spread_ns for r in done.rows) for row in done.rows)
     assert all(at < 5 * S for row in done.rows for at in row.effects_ns)
+
+
+# ── Kubelets ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_kubelet_gets_twenty_five_pods_a_second_through() -> None:
+    """GET and PATCH through 50 requests a second and a burst of 100; other nodes wait for nothing."""
+    cluster = cluster_of(ServiceGroup("s", 200, EndpointCount(mean=1.0)), nodes=2)
+    told: list[Told] = [(S, ChangeKind.POD_UNREADY, pod) for pod in range(200) if pod % 2 == 0 or pod < 10]
+    changes = changes_of(cluster, told)
+    seen = changes.at_ns + informer_lags(cluster, changes, load_defaults(), np.random.default_rng(1))
+    busy, idle = (np.sort(seen[changes.subject % 2 == node]) - S for node in (0, 1))
+    assert busy[-1] == pytest.approx((200 - 100) / 50 * S, rel=0.1)
+    assert len(idle) == 5
+    assert idle[-1] < 0.3 * S
