@@ -79,7 +79,7 @@ class ApiServer:
         self._free_ns = 0
         self._down_ns = self._up_ns = 0
         self.level = PriorityLevel.of(params, defaults)
-        self.seats = SeatPool(self.level.seats, self.level.most_wait_ns) if params.priority_and_fairness else None
+        self.seats = SeatPool(self.level, borrows=params.borrow_seats) if params.priority_and_fairness else None
         self.sizes = ObjectSizes.of(params.object_sizes, defaults)
         self._serve(params.replicas)
         self.log = DeliveryLog()
@@ -125,7 +125,8 @@ class ApiServer:
 
     def told_again_ns(self) -> int:
         """How long a client that is told to come again has waited and will wait [ns]."""
-        return self.level.most_wait_ns + self.level.retry_after_ns
+        waited = self.level.most_wait_ns
+        return waited + (self.seats.retry_after.dropped(int(self._env.now) + waited) if self.seats else 0)
 
     def stall(self, until_ns: int) -> None:
         """Begin no write before ``until_ns``, and keep all watches."""

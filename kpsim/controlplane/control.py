@@ -29,6 +29,7 @@ from kpsim.rng import stream
 from kpsim.units import I64
 
 DEFAULT = ApiServerParams()
+LISTS_BY_SIZE_SINCE = (1, 34)
 
 
 class ControlPlane:
@@ -48,12 +49,13 @@ class ControlPlane:
         horizon_ns: int,
         api: ApiServerParams = DEFAULT,
         lags: I64 | None = None,
+        version: tuple[int, int] = LISTS_BY_SIZE_SINCE,
     ) -> None:
         seed, replication = key
         settings = ControllerSettings.of(params, defaults)
         self._env = env
         self._cluster, self._defaults, self._key = cluster, defaults, key
-        self._settings = settings
+        self._settings, self._version = settings, version
         self._horizon_ns = horizon_ns
         self._states = {4: ServiceStates(cluster, changes)}
         if cluster.services.dual_stack.any():  # EndpointSlices hold addresses of one family
@@ -86,7 +88,9 @@ class ControlPlane:
     def _restart(self, server: int) -> None:
         """Break the watches of one API server, and find out when each of its clients is back."""
         now, outages = int(self._env.now), self.fanout.outages
-        relist = Relist.of(self._listing(), self.api.byte_ns, self._defaults)
+        size, objects = self._listing()
+        counted = None if self._version >= LISTS_BY_SIZE_SINCE else objects
+        relist = Relist.of(size, self.api.byte_ns, self._defaults, counted)
         again = Reconnection.of(self.api.level, relist, self._defaults)
         elsewhere = self.api.replicas > 1
         from_ns = self.api.stop(now + again.restart_ns)
@@ -101,11 +105,12 @@ class ControlPlane:
             other = np.arange(len(lost)) % (self.api.replicas - 1)
             self._server[lost] = (server + 1 + other) % self.api.replicas
 
-    def _listing(self) -> int:
-        """How much a kube-proxy lists [B]; churn leaves it about the same."""
+    def _listing(self) -> tuple[int, int]:
+        """How much a kube-proxy lists [B], and how many slices there are; churn leaves it about the same."""
         initial = self._cluster.initial
         endpoints = np.diff(self._cluster.endpoint_offset)[:initial][self._cluster.services.proxied[:initial]]
-        return self.api.sizes.listing(endpoints, self._settings.endpoints_per_slice)
+        most = self._settings.endpoints_per_slice
+        return self.api.sizes.listing(endpoints, most), int(np.maximum(-(-endpoints // most), 1).sum())
 
     def _feed(self, changes: Changes, lags: I64) -> Generator[simpy.Event, Any, None]:
         seen = _in_order(changes, changes.at_ns + lags)

@@ -31,3 +31,4 @@ class ApiServerParams:
     object_sizes: ObjectSizesName = "fields"
     priority_and_fairness: bool = True
     cores: int | None = None  # of each, free to send events
+    borrow_seats: bool = True  # of other priority levels, which are idle

@@ -306,6 +306,7 @@ def _api_server(spec: SpecPart) -> ApiServerParams:
         max_mutating_requests_inflight=part.max_mutating_requests_inflight,
         egress_bytes_per_s=part.egress_bytes_per_second,
         cores=part.cores,
+        borrow_seats=part.borrow_seats,
         object_sizes=part.object_sizes,
         priority_and_fairness=part.priority_and_fairness,
     )

@@ -151,6 +151,7 @@ def _api_server(scenario: Scenario) -> Part:
         "maxMutatingRequestsInflight": params.max_mutating_requests_inflight,
         "egressBytesPerSecond": params.egress_bytes_per_s,
         "cores": params.cores,
+        "borrowSeats": params.borrow_seats,
         "objectSizes": params.object_sizes,
         "priorityAndFairness": params.priority_and_fairness,
     }

@@ -139,6 +139,7 @@ class ApiServerPart(Part):
     max_mutating_requests_inflight: Positive | None = None
     egress_bytes_per_second: Annotated[Rate, Field(gt=0)] | None = None
     cores: Positive | None = None
+    borrow_seats: bool = _API.borrow_seats
     object_sizes: ObjectSizesName = _API.object_sizes
     priority_and_fairness: bool = _API.priority_and_fairness
 

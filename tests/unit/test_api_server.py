@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ from kpsim.cluster.changes import NEVER, ChangeKind, Changes
 from kpsim.cluster.columns import Cluster, PodState
 from kpsim.cluster.grow import grow
 from kpsim.cluster.params import ClusterParams, EndpointCount, ServiceGroup
-from kpsim.controlplane.api.seats import PriorityLevel, SeatPool, writes_per_s
+from kpsim.controlplane.api.seats import PriorityLevel, RetryAfter, SeatPool, writes_per_s
 from kpsim.controlplane.api.sizes import ObjectSizes
 from kpsim.controlplane.api.watches import Backoff, ListingServer, Reconnection, Relist
 from kpsim.controlplane.control import ControlPlane
@@ -109,6 +110,39 @@ def test_no_request_takes_more_seats_than_a_share_of_its_level() -> None:
     assert small.list_seats(10**9) == 4
 
 
+def test_a_level_keeps_what_it_does_not_lend_and_gets_what_others_do() -> None:
+    assert (LEVEL.least_seats, LEVEL.seats, LEVEL.most_seats, LEVEL.all_seats) == (49, 98, 393, 602)
+    assert [LEVEL.limit_of(target) for target in (49, 98, 393, 10_000)] == [114, 192, 393, 393]
+
+
+def test_a_level_that_asks_for_much_borrows_more_each_period() -> None:
+    """Fifty clients, ten seats a write and a quarter of a second: from 114 seats to nearly all that others lend."""
+    pool = SeatPool(LEVEL, borrows=True)
+    clients, starts = [0] * 50, []
+    while clients[0] < 60 * S:
+        start = pool.admit(heapq.heappop(clients), 10, 5 * MS, 250 * MS)
+        assert start is not None
+        starts.append(start)
+        heapq.heappush(clients, start + 5 * MS)
+    begun = np.array(starts) / S
+    rates = [float(((begun >= at) & (begun < at + 5)).sum()) / 5 for at in (2, 14, 50)]
+    assert rates[0] == pytest.approx(11 / 0.255, rel=0.05)
+    assert rates[1] > 1.5 * rates[0]
+    assert rates[2] == pytest.approx(39 / 0.255, rel=0.1)
+
+
+def test_who_is_told_to_come_again_waits_longer_the_more_there_are() -> None:
+    busy, calm = RetryAfter(), RetryAfter()
+    waits = [busy.dropped(n * S // 200) // S for n in range(200 * 120)]
+    assert sorted(set(waits)) == [1, 2, 4, 8, 16, 32]
+    assert waits == sorted(waits)
+    assert {calm.dropped(n * 40 * S) for n in range(50)} == {S}
+
+
+def test_up_to_1_33_lists_are_paid_by_objects() -> None:
+    assert [LEVEL.list_seats(10**9, objects) for objects in (1, 100, 101, 950, 10**6)] == [1, 1, 2, 10, 10]
+
+
 def test_lists_are_paid_by_size_up_to_a_megabyte() -> None:
     assert [LEVEL.list_seats(size) for size in (1, 100_000, 100_001, 950_000, 10**6, 10**9)] == [1, 1, 2, 10, 10, 10]
 
@@ -134,7 +168,7 @@ def test_the_pool_dispatches_in_order_when_all_seats_fit(seed: int) -> None:
     rng = np.random.default_rng(seed)
     arrivals = np.sort(rng.integers(0, 400, 60)).tolist()
     requests = [(at, int(rng.integers(1, 8)), int(rng.integers(1, 60))) for at in arrivals]
-    pool = SeatPool(10, NEVER)
+    pool = SeatPool(replace(LEVEL, seats=10, most_wait_ns=NEVER), borrows=False)
     admitted = [pool.admit(at, wanted, lasts // 2, lasts - lasts // 2) for at, wanted, lasts in requests]
     starts = [start for start in admitted if start is not None]  # nobody is turned away
     assert starts == slow_pool(10, requests)
@@ -144,7 +178,7 @@ def test_the_pool_dispatches_in_order_when_all_seats_fit(seed: int) -> None:
 
 
 def test_who_waits_too_long_is_turned_away_and_leaves_nothing_behind() -> None:
-    pool = SeatPool(2, 15 * S)
+    pool = SeatPool(replace(LEVEL, seats=2), borrows=False)
     assert pool.admit(0, 2, 5 * S, 15 * S) == 0
     assert pool.admit(1, 2, S, 0) is None
     assert pool.rejected == 1
@@ -155,7 +189,7 @@ def test_who_waits_too_long_is_turned_away_and_leaves_nothing_behind() -> None:
 def test_a_rejected_write_is_sent_again_and_takes_another_token() -> None:
     """One seat, and a quarter of an hour of holding it after each write: the second is told to come again, often."""
     cluster = services(3, 1.0, nodes=1_800)
-    api = ApiServerParams(max_requests_inflight=4, max_mutating_requests_inflight=2)
+    api = ApiServerParams(max_requests_inflight=4, max_mutating_requests_inflight=2, borrow_seats=False)
     told = [(S + n, TERMINATED, n) for n in range(3)]
     hold_s = PriorityLevel.of(api, DEFAULTS).write_cost(1_800).hold_ns / S
     assert hold_s == pytest.approx(0.9)
@@ -188,7 +222,8 @@ def test_seats_slow_writes_down_where_many_watch() -> None:
     quick = ControllerManagerParams(qps=1e6, burst=1_000, concurrent_service_endpoint_syncs=50)
     took = {}
     for replicas in (1, 3):
-        rows = plane(cluster, told, manager=quick, api=ApiServerParams(replicas=replicas)).api.log.rows
+        nominal = ApiServerParams(replicas=replicas, borrow_seats=False)
+        rows = plane(cluster, told, manager=quick, api=nominal).api.log.rows
         took[replicas] = rows[-1].stages[5] - rows[0].stages[5]
     assert took[1] == pytest.approx(300 / writes_per_s(LEVEL, 5_000, 0.006) * S, rel=0.05)
     assert took[3] == pytest.approx(300 / writes_per_s(LEVEL, 1_667, 0.006) * S, rel=0.05)
@@ -322,8 +357,14 @@ def test_what_is_older_than_the_history_is_listed() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_five_thousand_nodes_on_one_server_list_for_80_to_110_seconds(seed: int) -> None:
+def test_five_thousand_nodes_on_one_server_list_for_80_to_110_seconds(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If all come again after a second; told to wait for longer, they leave seats idle, and it takes twice as long."""
     again = reconnection()
+    patient = again.back_ns(5_000, 0, np.random.default_rng(seed), elsewhere=False)
+    assert 150 <= (patient.max() - again.restart_ns) / S <= 330
+    monkeypatch.setattr(RetryAfter, "MOST_S", 1)
     back = again.back_ns(5_000, 0, np.random.default_rng(seed), elsewhere=False)
     took_s = (back.max() - again.restart_ns) / S
     assert 80 <= took_s <= 110
@@ -332,7 +373,8 @@ def test_five_thousand_nodes_on_one_server_list_for_80_to_110_seconds(seed: int)
     assert (back >= again.restart_ns + again.relist.takes_ns(1)).all()
 
 
-def test_a_slower_stream_makes_seats_the_limit() -> None:
+def test_a_slower_stream_makes_seats_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RetryAfter, "MOST_S", 1)
     quick = reconnection(restart_s=0)
     slow = replace(quick, relist=replace(quick.relist, stream_byte_ns=10.0))  # 100 MB/s
     took = [r.back_ns(5_000, 0, np.random.default_rng(1), elsewhere=False).max() / S for r in (quick, slow)]
@@ -614,11 +656,13 @@ def test_the_scenario_names_all_of_it(tmp_path: Path) -> None:
     path.write_text(
         "apiVersion: kpsim/v1alpha1\nkind: Scenario\nspec:\n  services: [{name: web}]\n"
         "  apiServer: {replicas: 3, maxRequestsInflight: 800, maxMutatingRequestsInflight: 400, "
-        "egressBytesPerSecond: 2.5G, cores: 2, objectSizes: kep-752, priorityAndFairness: false}\n"
+        "egressBytesPerSecond: 2.5G, cores: 2, objectSizes: kep-752, priorityAndFairness: false, borrowSeats: false}\n"
         "  controllerManager: {endpointsController: false}\n"
     )
     scenario = read(path)
-    assert scenario.api_server == ApiServerParams(3, 800, 400, 2.5e9, "kep-752", priority_and_fairness=False, cores=2)
+    assert scenario.api_server == ApiServerParams(
+        3, 800, 400, 2.5e9, "kep-752", priority_and_fairness=False, cores=2, borrow_seats=False
+    )
     assert scenario.controller_manager == ControllerManagerParams(endpoints_controller=False)
     again = tmp_path / "again.yaml"
     again.write_text(write_resolved(scenario))
