@@ -59,7 +59,7 @@ class Recording:
         asked = [
             Action(float(row["asked_s"]), float(row["answered_s"]), OPERATIONS[row["operation"]], *_whose(row))
             for row in actions
-            if row["status"].startswith("2")
+            if row["status"].startswith("2") and row["operation"] in OPERATIONS
         ]
         touched = {action.service for action in asked}
         seen = [row for row in events if row["service"] in touched]
