@@ -1,4 +1,4 @@
-"""Quantities as people write them, and the aliases for arrays of them.
+"""Quantities as people write them, and the aliases for arrays of them and for a release.
 
 A duration needs its unit (``30s``, ``250ms``, Go's ``1m30s``), because a bare 30 has been read as seconds, milliseconds
 and nanoseconds by different programs; counts may be short (``100k``, ``10M``, ``1e6``).  Everything here takes text and
@@ -20,6 +20,9 @@ F64 = NDArray[np.float64]
 U32 = NDArray[np.uint32]
 Bools = NDArray[np.bool_]
 Nanoseconds = int
+
+Version = tuple[int, int]
+"""A release of Kubernetes, major and minor number."""
 
 LONGEST_S = 9.2e9  # nanoseconds are counted in 64 bits: 292 years
 

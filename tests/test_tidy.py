@@ -205,7 +205,7 @@ def numbers(module: Module) -> Iterator[Finding]:
 def units(module: Module) -> Iterator[Finding]:
     """A field or an argument that holds a bare number of time has its unit last in its name."""
     for node in ast.walk(module.tree):
-        if isinstance(node, ast.ClassDef) and not node.bases:  # pydantic's models have the names users type
+        if isinstance(node, ast.ClassDef) and not node.bases:  # pydantic's models have the names profiles use
             held = [(n.lineno, ast.unparse(n.target), n.annotation) for n in node.body if isinstance(n, ast.AnnAssign)]
         elif isinstance(node, FUNCTIONS):
             arguments = (*node.args.args, *node.args.kwonlyargs)
@@ -213,7 +213,8 @@ def units(module: Module) -> Iterator[Finding]:
         else:
             continue
         for line, name, annotation in held:
-            number = ast.unparse(annotation).removesuffix(" | None") in ("float", "int")
+            written = re.sub(r"^Annotated\[(.*?), .*", r"\1", ast.unparse(annotation), flags=re.DOTALL)
+            number = written.removesuffix(" | None") in ("float", "int")
             parts = set(name.lower().split("_"))
             if number and TIME_WORDS & parts and not TIME_UNITS & parts:
                 yield line, f"{name} without its unit is banned, use {name}_s (or _ns)"

@@ -10,12 +10,14 @@ from kpsim.cli.options import (
     file_argument,
     format_option,
     memory_option,
+    overrides,
     say,
     scenario_of,
     set_option,
     size_in_bytes,
     to_json,
 )
+from kpsim.cli.run import refuse_wrong
 from kpsim.cli.tables import print_table, wrapped
 
 if TYPE_CHECKING:
@@ -34,8 +36,10 @@ def check(look: Look, output: str, **options: Any) -> None:
 
     Several scenarios are checked one after another, several files that show a cluster as one.
     """
-    documents = []
-    for number, one in enumerate(look.questions()):
+    documents, looks = [], look.questions()
+    if len(looks) > 1:
+        refuse_wrong(looks, overrides(options))
+    for number, one in enumerate(looks):
         if number and output != "json":
             click.echo()
         documents.append(_check(one, output, options))

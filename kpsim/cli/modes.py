@@ -10,11 +10,10 @@ from kpsim.cli.options import format_option, styled, to_json
 from kpsim.cli.tables import print_table, wrapped
 from kpsim.errors import InputError
 from kpsim.proxy.registry import MODES, ModeEntry
+from kpsim.units import Version
 
 FIRST_SHOWN = (1, 24)  # of the columns by version
 LABEL_WIDTH = 8
-
-Version = tuple[int, int]
 
 
 def _text(version: Version | None) -> str:
@@ -55,7 +54,7 @@ def _turning_points() -> list[Version]:
 def _describe(entry: ModeEntry, wanted: Version | None) -> None:
     click.echo()
     click.echo(styled("title", wrapped(f"{entry.name}: {entry.note}" if entry.note else entry.name)))
-    about = entry.implementation().about
+    about = entry.about()
     if entry.since and entry.since not in dict(about.history):
         _line(_text(entry.since), "added")
     for at, what in about.history:
@@ -71,7 +70,7 @@ def _line(label: str, words: str) -> None:
 
 
 def _as_json(entry: ModeEntry, wanted: Version | None) -> dict[str, object]:
-    about = entry.implementation().about
+    about = entry.about()
     return {
         "name": entry.name,
         "since": _text(entry.since),

@@ -43,7 +43,7 @@ def run(look: Look, output: str, **options: Any) -> None:
     if len(looks) > 1:
         if options["out"]:
             raise click.UsageError("--out is the place of one run; leave it out, or give one file")
-        _check_all(looks, pairs)
+        refuse_wrong(looks, pairs)
     code, documents = 0, []
     for number, one in enumerate(looks):
         if number and output != "json":
@@ -58,8 +58,8 @@ def run(look: Look, output: str, **options: Any) -> None:
     raise SystemExit(code)
 
 
-def _check_all(looks: Sequence[Look], pairs: Pairs) -> None:
-    """Everything that is wrong in any of several files, before the first of them is run."""
+def refuse_wrong(looks: Sequence[Look], pairs: Pairs) -> None:
+    """Raise :class:`InputError` with everything that is wrong in any of several files, before the first is run."""
     from kpsim.errors import InputError, Problem
     from kpsim.scenario.reader import read, read_sweep
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from kpsim.controlplane.api.seats import PriorityLevel, SeatPool
 from kpsim.controlplane.api.sizes import ObjectSizes
-from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout
+from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout, Notice
 from kpsim.controlplane.params import ApiServerParams
 from kpsim.profiles.defaults import Defaults, Lag
 from kpsim.units import I64
@@ -143,8 +143,8 @@ class ApiServer:
             self._serve(self.replicas - 1)
         return max(int(self._env.now), self._free_ns)
 
-    def commit(self, size: int, watched: bool, **row: object) -> None:
-        """Record a committed write of ``size`` bytes and, if kube-proxies watch it, send it to every one of them."""
+    def commit(self, size: int, watched: bool, notice: Notice) -> None:
+        """Record a committed write of ``size`` bytes and, if kube-proxies watch it, send them ``notice``."""
         if self.over:
             return
         now = int(self._env.now)
@@ -157,7 +157,7 @@ class ApiServer:
         self._free_ns = sent + spread
         if not watched:
             return
-        delivery = Delivery(len(self.log.rows), sent, spread, size=size, **row)  # type: ignore[arg-type]  # keywords of Delivery
+        delivery = Delivery.of(notice, index=len(self.log.rows), sent_ns=sent, spread_ns=spread, size=size)
         self.log.rows.append(delivery)
         for subscriber in self.subscribers:
             subscriber(delivery)

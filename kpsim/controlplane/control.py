@@ -19,7 +19,7 @@ from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.api.watches import Reconnection, Relist
 from kpsim.controlplane.apiserver import ApiServer, fanout
 from kpsim.controlplane.controller import ControllerSettings, EndpointSliceController
-from kpsim.controlplane.deliveries import Delivery, Fanout, Outage
+from kpsim.controlplane.deliveries import Delivery, Fanout, Notice, Outage
 from kpsim.controlplane.endpoints import EndpointsController, EndpointsSettings
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
 from kpsim.controlplane.services import ServiceStates
@@ -140,9 +140,7 @@ class ControlPlane:
         """The Service object goes to every kube-proxy at once, and its slices follow when the controller gets to it."""
         for states in self._states.values():
             states.create(service, at_ns)
-        self.api.commit(
-            self.api.sizes.service_bytes,
-            watched=self._states[4].proxied(service),
+        notice = Notice(
             service=service,
             usable=(),
             endpoints=0,
@@ -153,6 +151,7 @@ class ControlPlane:
             families=(4, 6) if self._dual_stack[service] else (4,),
             stages=(at_ns, at_ns, at_ns, at_ns, at_ns, int(self._env.now)),
         )
+        self.api.commit(self.api.sizes.service_bytes, self._states[4].proxied(service), notice)
         seen_ns = int(self._env.now) + self._settings.informer_ns
         call_at(self._env, seen_ns, Rank.CHANGE, self.controller.add, service)
         if self.endpoints:

@@ -18,6 +18,7 @@ import simpy
 
 from kpsim.cluster.changes import NEVER
 from kpsim.controlplane.apiserver import ApiServer
+from kpsim.controlplane.deliveries import Notice
 from kpsim.controlplane.params import ControllerManagerParams
 from kpsim.controlplane.services import ServiceStates
 from kpsim.controlplane.slices import Slice, pack, reconcile
@@ -233,10 +234,9 @@ class EndpointSliceController:
         trigger_ns: int,
         stages: tuple[int, ...],
     ) -> None:
-        done = self._states[family].commit(service, piece, endpoints)
-        self._api.commit(
-            size,
-            watched=self._states[family].proxied(service),
+        states = self._states[family]
+        done = states.commit(service, piece, endpoints)
+        notice = Notice(
             service=service,
             usable=done.usable,
             leaving=done.leaving,
@@ -248,3 +248,4 @@ class EndpointSliceController:
             families=(family,),
             stages=stages,
         )
+        self._api.commit(size, states.proxied(service), notice)

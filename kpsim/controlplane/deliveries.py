@@ -26,14 +26,10 @@ STAGES = (  # of a write, in order, up to its commit
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """One object on its way to every watcher."""
+class Notice:
+    """One write as kube-proxies see it: a Service, who can serve it after this, and what came into effect."""
 
-    index: int
-    sent_ns: int  # the first byte leaves the API server
-    spread_ns: int  # until the last watcher's copy has left
     service: int
-    size: int  # bytes a watcher
     usable: tuple[int, ...]  # Pods that can serve the Service after this, in kube-proxy's order
     endpoints: int  # endpoints of the Service the tracker holds after this, ready or not
     changed: int  # endpoints that came or went among the usable ones
@@ -43,6 +39,22 @@ class Delivery:
     families: tuple[int, ...] = (4,)  # whose proxiers it concerns
     leaving: tuple[int, ...] = ()  # Pods that serve while they terminate beside usable ones, for Local policies
     stages: tuple[int, ...] = (0, 0, 0, 0, 0, 0)  # when it came to the end of each of STAGES [ns]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery(Notice):
+    """A notice on its way to every watcher."""
+
+    index: int
+    sent_ns: int  # the first byte leaves the API server
+    spread_ns: int  # until the last watcher's copy has left
+    size: int  # bytes a watcher
+
+    @staticmethod
+    def of(notice: Notice, *, index: int, sent_ns: int, spread_ns: int, size: int) -> Delivery:
+        """Return ``notice`` as row ``index`` of the log."""
+        told = {name: getattr(notice, name) for name in Notice.__dataclass_fields__}
+        return Delivery(**told, index=index, sent_ns=sent_ns, spread_ns=spread_ns, size=size)
 
 
 @dataclass(frozen=True, slots=True)

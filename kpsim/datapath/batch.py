@@ -20,6 +20,7 @@ from kpsim.datapath.outcomes import Outcomes, verdicts
 from kpsim.datapath.prices import PacketPrices
 from kpsim.proxy.contract import Mode
 from kpsim.proxy.rules import DROPPED, REFUSED
+from kpsim.proxy.sync import Editions, Nodes
 from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.proxy.sync.inforce import InForce
 from kpsim.proxy.sync.timeline import Timeline
@@ -38,13 +39,15 @@ class RulesInForce:
     draws: SyncDraws
     prices: PacketPrices
 
-    def version(self, node: I64, time_ns: I64) -> tuple[I64, I64, I64]:
-        """Version in force at ``time_ns`` on each node, since when, and until when (NEVER for the last)."""
-        return self.in_force.version(node, time_ns)
+    def edition(self, node: Nodes, time_ns: I64) -> tuple[Editions, I64, I64]:
+        """Edition in force at ``time_ns`` on each node, since when, and until when (NEVER for the last)."""
+        return self.in_force.edition(node, time_ns)
 
-    def first_packets(self, node: I64, version: I64, connections: Connections, which: I64) -> tuple[I64, I64, I64, I64]:
+    def first_packets(
+        self, node: Nodes, edition: Editions, connections: Connections, which: I64
+    ) -> tuple[I64, I64, I64, I64]:
         """Cost [ns], Pod (or REFUSED, DROPPED), rules scanned and endpoint rules tried of connections ``which``."""
-        prefix, rule_set = self.in_force.known(version, node)
+        prefix, rule_set = self.in_force.known(edition, node)
         port = connections.port[which]
         timeline = self.timeline
         first, choices, policy = timeline.choices(port, prefix, node)
@@ -70,11 +73,11 @@ class RulesInForce:
         )
         return cost, pod, scanned, tried
 
-    def _rotation(self, version: I64, node: I64) -> I64:
-        draws = np.empty(len(version), np.int64)
-        for v in np.unique(version).tolist():
-            here = version == v
-            draws[here] = self.draws.rotation(v)[node[here]]
+    def _rotation(self, edition: Editions, node: Nodes) -> I64:
+        draws = np.empty(len(edition), np.int64)
+        for e in np.unique(edition).tolist():
+            here = edition == e
+            draws[here] = self.draws.rotation(e)[node[here]]
         return draws
 
 
@@ -100,8 +103,8 @@ def run_batch(
     number = np.arange(k)[:, None]
     arrival = connections.arrival_ns + connections.interval_ns * number  # (k, c)
 
-    version, since, until = rules.version(node, connections.arrival_ns)
-    first_cost, pod, scanned, tried = rules.first_packets(node, version, connections, np.arange(c))
+    edition, since, until = rules.edition(node, connections.arrival_ns)
+    first_cost, pod, scanned, tried = rules.first_packets(node, edition, connections, np.arange(c))
     later = rules.prices.later_ns(connections.cost_draw.T)
     cost = np.where(pod < 0, 0, later)
     cost[0] = first_cost
@@ -120,9 +123,9 @@ def run_batch(
         wrong = np.flatnonzero((start[0] >= until) | (start[0] < since))
         if not len(wrong):
             break
-        version, since[wrong], until[wrong] = rules.version(node[wrong], start[0, wrong])
+        edition, since[wrong], until[wrong] = rules.edition(node[wrong], start[0, wrong])
         cost[0, wrong], pod[wrong], scanned[wrong], tried[wrong] = rules.first_packets(
-            node[wrong], version, connections, wrong
+            node[wrong], edition, connections, wrong
         )
         cost[1:, wrong] = np.where(pod[wrong] < 0, 0, later[1:, wrong])
     else:

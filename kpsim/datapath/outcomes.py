@@ -57,5 +57,5 @@ def verdicts(start_ns: I64, pod: I64, gone_ns: I64, outages: Spells = NOWHERE) -
         stale |= outages.cover(pod[:, None], start_ns)
     later = np.arange(start_ns.shape[1])[None, :] > 0
     out = np.where(stale, int(Verdict.STALE), int(Verdict.DELIVERED))
-    answer = np.where(pod == DROPPED, int(Verdict.DROPPED), int(Verdict.REFUSED))[:, None]
-    return np.where(nobody, np.where(later, int(Verdict.UNSENT), answer), out)
+    first = np.where(pod == DROPPED, int(Verdict.DROPPED), int(Verdict.REFUSED))[:, None]
+    return np.where(nobody, np.where(later, int(Verdict.UNSENT), first), out)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
-from kpsim.dns.search import CLUSTER_DOMAIN, NDOTS, Library, ResolvConf
+from kpsim.declared import Declared
+from kpsim.dns.search import CLUSTER_DOMAIN, MOST_NDOTS, NDOTS, Library, ResolvConf
 
 NameForm = Literal["short", "namespaced", "partial", "qualified", "absolute", "external", "externalAbsolute"]
 
 NAMESPACE = "ns"
+_MOST_DOMAINS = 29  # 32 search domains (pkg/apis/core/validation), three of which are the cluster's
+_LONGEST_TTL_S = 3600  # of CoreDNS' kubernetes plugin
 OUTSIDE = "www.example.com"
 EXAMPLES: dict[NameForm, str] = {
     "short": "svc",
@@ -31,17 +34,30 @@ class DnsParams:
     and ``other_queries_per_s`` what CoreDNS is asked by everybody else.
     """
 
-    clients_use_names: bool = False
-    names: NameForm = "qualified"
-    ndots: int = NDOTS
-    node_domains: int = 0
-    library: Library = "glibc"
-    ttl_s: float | None = None
-    node_local: bool = False
-    replicas: int | None = None
-    cores_per_replica: int = 2  # as CoreDNS was measured; Kubernetes gives it no limit
-    race: float | None = None
-    other_queries_per_s: float = 0.0
+    clients_use_names: Annotated[bool, Declared("Every connection begins with a lookup of the Service's name")] = False
+    names: Annotated[NameForm, Declared("How much of a name clients write")] = "qualified"
+    ndots: Annotated[int, Declared("With fewer dots, search domains are tried first", at_most=MOST_NDOTS)] = NDOTS
+    node_domains: Annotated[
+        int, Declared("Search domains that a Pod inherits from its node", at_most=_MOST_DOMAINS)
+    ] = 0
+    library: Annotated[Library, Declared("The C library that looks names up")] = "glibc"
+    ttl_s: Annotated[
+        float | None, Declared("How long answers may be cached", at_most=_LONGEST_TTL_S, otherwise="CoreDNS' own")
+    ] = None
+    node_local: Annotated[bool, Declared("Every node has NodeLocal DNSCache")] = False
+    replicas: Annotated[int | None, Declared("Pods of CoreDNS", at_least=1, otherwise="as many as kubeadm runs")] = None
+    # two, as CoreDNS was measured; Kubernetes gives it no limit
+    cores_per_replica: Annotated[int, Declared("CPU cores that a Pod of CoreDNS may use", at_least=1)] = 2
+    race: Annotated[
+        float | None,
+        Declared(
+            "Share of pairs of queries of which conntrack drops one",
+            at_most=1,
+            key="raceProbability",
+            otherwise="as measured",
+        ),
+    ] = None
+    other_queries_per_s: Annotated[float, Declared("What all other clients ask of CoreDNS")] = 0.0
 
     def tries(self) -> tuple[str, ...]:
         """The names that one lookup asks for until it finds one, the last of them found."""

@@ -2,7 +2,7 @@
 
 A try begins when the one before it is answered, so when it arrives depends on every queue before.  Lookups of one try
 are one pass of arrays (:mod:`kpsim.dns.queue`); others are served in order of time, by Kiefer and Wolfowitz' recursion
-on when each core is free.  Time is integer nanoseconds, and :mod:`kpsim.dns.process` finds the same.
+on when each core is free.  Time is integer nanoseconds, and SimPy processes (a test's) find the same.
 Source: Kiefer and Wolfowitz, "On the theory of queues with many servers", 1955.
 """
 

@@ -58,7 +58,7 @@ def control_load(scenario: Scenario, seen: Sequence[F64]) -> ControlLoad:
 def stage_ends(run: ModeRun, from_ns: int) -> dict[str, Tally]:
     """How long after a change each stage of it had ended, on a few nodes: from the kubelet to rules in force."""
     proxier = run.proxiers[0]
-    log, nodes = proxier.log, proxier.trace.start.shape[1]
+    log, nodes = proxier.log, proxier.syncs.start.shape[1]
     offset, effect_ns = log.ragged("effects_ns")
     row = np.repeat(np.arange(len(log.rows)), np.diff(offset))
     row, effect_ns = row[effect_ns >= from_ns], effect_ns[effect_ns >= from_ns]
@@ -79,7 +79,7 @@ def stage_ends(run: ModeRun, from_ns: int) -> dict[str, Tally]:
 
 def _sync_starts(run: ModeRun, node: int, rows: I64, arrived: I64) -> I64:
     """When the first sync that took each row up began; modes without syncs begin when it arrives."""
-    trace = run.proxiers[0].trace
+    trace = run.proxiers[0].syncs
     if run.proxiers[0].in_force.at_once:
         return arrived
     ran = trace.ran[:, node]

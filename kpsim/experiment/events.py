@@ -18,7 +18,6 @@ from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.deliveries import Delivery
 from kpsim.datapath.outcomes import Outcomes
 from kpsim.experiment.result import EventCourse, EventOutcome
-from kpsim.history.events import described
 from kpsim.history.traces import EventTrace
 from kpsim.measure.intervals import estimate
 from kpsim.simulation import ModeRun
@@ -102,7 +101,7 @@ def _withdrawals(
 def _slowest(rows: I64, changes: Changes, run: ModeRun) -> I64:
     """When each of these deliveries was in force on the last node, NEVER for not at all; lost nodes do not count."""
     latest = np.full(len(rows), -NEVER)
-    for node in range(run.proxiers[0].trace.start.shape[1]):
+    for node in range(run.proxiers[0].syncs.start.shape[1]):
         if node in changes.lost.of:
             continue
         times = run.proxiers[0].in_force.true_ns(node)
@@ -118,7 +117,7 @@ def outcome_of(seen: Sequence[EventSeen], *, sampled: bool) -> EventOutcome:
     hit = [each for each in seen if each.packets]
     took = [each.propagation_ns / 1e9 for each in seen if each.propagation_ns >= 0]
     return EventOutcome(
-        event=described(trace.event),
+        event=trace.event.described(),
         at_s=trace.event.at_s,
         replications=len(seen),
         with_errors=len(hit),

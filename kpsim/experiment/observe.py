@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, field
 
 import numpy as np
 
@@ -23,12 +23,37 @@ FOLD_AT = 400_000  # latencies gathered before they are counted
 
 
 @dataclass(slots=True)
+class Counts:
+    """How often something happened in the measured time; the names are those of ``summary.json``."""
+
+    packets: int = 0
+    delivered: int = 0
+    refused: int = 0
+    dropped: int = 0
+    stale: int = 0
+    in_flight: int = 0
+    connections: int = 0
+    packets_simulated: int = 0  # measured or not
+    syncs: int = 0
+    syncs_failed: int = 0
+    changes: int = 0
+    node_changes_pending: int = 0
+    deliveries: int = 0  # of the whole run, as the retries
+    stale_retries: int = 0
+
+    @staticmethod
+    def total(every: Iterable[Counts]) -> Counts:
+        """Return the sums, name by name."""
+        return Counts(*map(sum, zip(*map(astuple, every), strict=True)))
+
+
+@dataclass(slots=True)
 class Observations:
     """One mode in one replication: a tally a measure and batch, counts, rates, and pairs for figures."""
 
     mode: str
     tallies: dict[str, list[Tally]]
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: Counts = field(default_factory=Counts)
     rates: dict[str, float] = field(default_factory=dict)
     position: I64 = field(default_factory=lambda: np.zeros(0, np.int64))  # rules passed (or would be) by first packets
     cost_ns: I64 = field(default_factory=lambda: np.zeros(0, np.int64))  # what each of those cost
@@ -90,7 +115,7 @@ def observe(replication: Replication, run: ModeRun, batches: int) -> Observation
         "api_bytes_per_s": watched / seconds,
         "deliveries_per_node_per_s": len(log.rows) / seconds,
     }
-    seen.counts |= {"deliveries": len(log.rows), "stale_retries": run.stale_retries}
+    seen.counts.deliveries, seen.counts.stale_retries = len(log.rows), run.stale_retries
     seen.control = writes_over_time(log, replication.cluster.nodes, replication.horizon_ns)
     seen.stages = stage_ends(run, measured.from_ns)
     dispatch, own = int(run.proxiers[0].timeline.dispatch_total[0]), int(run.proxiers[0].timeline.own_total[0])
@@ -99,8 +124,6 @@ def observe(replication: Replication, run: ModeRun, batches: int) -> Observation
 
 
 def _observe_packets(seen: Observations, replication: Replication, run: ModeRun, measured: _Batches) -> None:
-    names = ("packets", "delivered", "refused", "dropped", "stale", "in_flight", "connections", "packets_simulated")
-    seen.counts |= dict.fromkeys(names, 0)
     for name in ("first_packet_latency", "later_packet_latency", *LOOKUPS):
         seen.tallies[name] = measured.empty(name)
     busy_ns = 0
@@ -137,20 +160,20 @@ def _observe_piece(
         arrival_ns = outcomes.arrival_ns[:, numbers][chosen]
         seen.count(name, measured.tallies(name, latency[:, numbers][chosen], arrival_ns))
     done = recorded & ~in_flight
-    counts = {
-        "packets": recorded,
-        "delivered": done & (outcomes.verdict == Verdict.DELIVERED),
-        "refused": done & (outcomes.verdict == Verdict.REFUSED),
-        "dropped": done & (outcomes.verdict == Verdict.DROPPED),
-        "stale": done & (outcomes.verdict == Verdict.STALE),
-        "in_flight": in_flight,
-        "connections": recorded[:, 0],
-    }
-    for name, which in counts.items():
-        seen.counts[name] += int(which.sum())
+    stale = done & (outcomes.verdict == Verdict.STALE)
+    here = Counts(
+        packets=int(recorded.sum()),
+        delivered=int((done & (outcomes.verdict == Verdict.DELIVERED)).sum()),
+        refused=int((done & (outcomes.verdict == Verdict.REFUSED)).sum()),
+        dropped=int((done & (outcomes.verdict == Verdict.DROPPED)).sum()),
+        stale=int(stale.sum()),
+        in_flight=int(in_flight.sum()),
+        connections=int(recorded[:, 0].sum()),
+        packets_simulated=recorded.size,
+    )
+    seen.counts = Counts.total((seen.counts, here))
     for event in seen.events:
-        event.add(outcomes, counts["stale"])
-    seen.counts["packets_simulated"] += recorded.size
+        event.add(outcomes, stale)
     return int(outcomes.cost_ns[recorded].sum())
 
 
@@ -186,9 +209,9 @@ def _place(replication: Replication) -> I64:
 
 def _observe_syncs(seen: Observations, run: ModeRun, measured: _Batches) -> None:
     """Syncs of all nodes, and of both proxiers where there are two."""
-    traces = [proxier.trace for proxier in run.proxiers]
+    tables = [proxier.syncs for proxier in run.proxiers]
     start, end, full, failed, ran = (
-        np.concatenate([getattr(trace, name).ravel() for trace in traces])
+        np.concatenate([getattr(table, name).ravel() for table in tables])
         for name in ("start", "end", "full", "failed", "ran")
     )
     chosen = ran & (start >= measured.from_ns)
@@ -199,9 +222,9 @@ def _observe_syncs(seen: Observations, run: ModeRun, measured: _Batches) -> None
         ("sync_duration_partial", chosen & ~full),
     ):
         seen.tallies[name] = measured.tallies(name, duration[which], start[which])
-    seconds = run.proxiers[0].trace.start.shape[1] * (measured.until_ns - measured.from_ns) / 1e9
-    seen.counts["syncs"] = int(chosen.sum())
-    seen.counts["syncs_failed"] = int((chosen & failed).sum())
+    seconds = run.proxiers[0].syncs.start.shape[1] * (measured.until_ns - measured.from_ns) / 1e9
+    seen.counts.syncs = int(chosen.sum())
+    seen.counts.syncs_failed = int((chosen & failed).sum())
     seen.rates["syncs_per_node_per_s"] = int(chosen.sum()) / seconds if seconds else 0.0
     seen.rates["cpu_proxy_cores"] = float(duration[chosen].sum()) / 1e9 / seconds if seconds else 0.0
     changed = (
@@ -217,7 +240,6 @@ def _observe_programming(seen: Observations, run: ModeRun, measured: _Batches) -
     names = ("network_programming_true", "network_programming_reported")
     for name in names:
         seen.tallies[name] = measured.empty(name)
-    seen.counts |= {"changes": 0, "node_changes_pending": 0}
     for proxier in run.proxiers:
         offset, effect_ns = proxier.log.ragged("effects_ns")
         effect_row = np.repeat(np.arange(len(proxier.log.rows)), np.diff(offset))
@@ -226,14 +248,14 @@ def _observe_programming(seen: Observations, run: ModeRun, measured: _Batches) -
         warm = effect_ns >= measured.from_ns
         true = _Folded(measured, effect_row[warm], effect_ns[warm])
         reported = _Folded(measured, report_row, trigger_ns[report_row])
-        for node in range(proxier.trace.start.shape[1]):
+        for node in range(proxier.syncs.start.shape[1]):
             true.add(proxier.in_force.true_ns(node))
             if run.mode.reports_programming:
                 reported.add(proxier.in_force.reported_ns(node, trigger_ns))
         for name, folded in zip(names, (true, reported), strict=True):
             seen.count(name, folded.finish())
-        seen.counts["changes"] += int(warm.sum())
-        seen.counts["node_changes_pending"] += true.pending
+        seen.counts.changes += int(warm.sum())
+        seen.counts.node_changes_pending += true.pending
 
 
 class _Folded:

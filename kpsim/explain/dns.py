@@ -24,7 +24,7 @@ SHOWN = 4  # records of one answer
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class NameTried:
     """One name tried: what was asked about it, and what each question was answered."""
 
     name: str
@@ -39,7 +39,7 @@ class LookupStory:
 
     headline: str
     resolv_conf: tuple[str, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[NameTried, ...]
     verdict: str
     outcome: str  # found, "no data", NXDOMAIN or forwarded
     tries: int
@@ -72,7 +72,7 @@ def explain_lookup(scenario: Scenario, name: str, namespace: str, ndots: int | N
         last = tuple(known.zone.answer(tried, kind) for kind in kinds)
         every += last
         found = any(_final(answer, asked) for answer in last)
-        steps.append(Step(tried, len(kinds), tuple(_said(answer, times, asked) for answer in last), found))
+        steps.append(NameTried(tried, len(kinds), tuple(_said(answer, times, asked) for answer in last), found))
         exchanges.append((1, len(kinds)))
         exchanges += [(2, 1) for answer in last if truncated(answer)]
         upstream += any(answer.outcome == "forwarded" for answer in last)
@@ -197,7 +197,7 @@ def _ms(found: Estimate) -> str:
     return f"{found.value * 1e3:.3g} ms [{found.low * 1e3:.3g}, {found.high * 1e3:.3g}] without load"
 
 
-def _notes(steps: Sequence[Step], every: Sequence[Answer], times: CacheTimes, zone: Zone) -> Iterator[str]:
+def _notes(steps: Sequence[NameTried], every: Sequence[Answer], times: CacheTimes, zone: Zone) -> Iterator[str]:
     if steps[-1].found and len(steps) > 1:
         saved = sum(step.queries for step in steps[:-1])
         yield f"Written {steps[-1].name}. with its last dot, it is the first name tried: {saved} queries fewer."
@@ -219,7 +219,7 @@ def _about(every: Sequence[Answer], zone: Zone) -> str:
     kinds = {answer.kind for answer in every}
     if found is None or found.service.type == "ExternalName" or "PTR" in kinds:
         return ""
-    ready = sum(at.ready for at in found.endpoints)
+    ready = sum(endpoint.ready for endpoint in found.endpoints)
     if found.service.headless and not ready:
         return f"Service {name} is headless, and while none of its endpoints is ready its name is not there."
     if not found.service.headless and not ready:

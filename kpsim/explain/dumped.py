@@ -12,7 +12,7 @@ from kpsim.dumps.walk.journey import Journey, follow
 from kpsim.dumps.walk.node import DumpedNode, node_of
 from kpsim.errors import InputError, Place, Problem, did_you_mean
 from kpsim.explain.story import OUTSIDE, VERDICTS, PacketStory, address, named, sent, socket
-from kpsim.proxy.node import ip_port
+from kpsim.proxy.node import ip_port, some_pod
 from kpsim.proxy.rules import Packet
 
 UNKNOWN = {4: "192.0.2.1", 6: "2001:db8::1"}  # documentation's addresses, for a node whose own nobody told
@@ -65,7 +65,7 @@ def explain_dumped_packet(
     files = " and ".join(dump.file for dump in dumped.dumps)
     mode = f"kube-proxy mode {dumped.mode}" if dumped.mode else "no Service of kube-proxy's in them"
     where = f"{f' on {node}' if node else ''}, the rules of {files} as they stand, {mode}"
-    asked = [] if own else [at for at in (destination, source) if "/" not in at]
+    asked = [] if own else [text for text in (destination, source) if "/" not in text]
     return PacketStory(
         headline=f"{packet.protocol} {packet.source} -> {ip_port(packet.destination, packet.port)}{where}",
         met=found.met,
@@ -99,7 +99,7 @@ def _source(dumped: DumpedNode, text: str, family: int, mine: Sequence[str], sai
     if text != "pod":
         return address(text, "--from")
     if dumped.pod_range and ipaddress.ip_network(dumped.pod_range, strict=False).version == family:
-        return str(ipaddress.ip_network(dumped.pod_range, strict=False)[-2])
+        return some_pod(dumped.pod_range)
     taken = {ip for found in dumped.findings.ports.values() for ip, _ in found.endpoints}
     pod = _neighbour([ip for ip in taken if ipaddress.ip_address(ip).version == family], family)
     said.append(f"The range of Pods is not in the dump: {pod} stands for a Pod (--from takes an address).")
@@ -111,7 +111,7 @@ def _neighbour(endpoints: Sequence[str], family: int) -> str:
     ranges = Counter(str(ipaddress.ip_network(f"{ip}/{NEIGHBOURS[family]}", strict=False)) for ip in endpoints)
     most = max(ranges, key=lambda cidr: (ranges[cidr], cidr)) if ranges else PODS[family]
     network = ipaddress.ip_network(most)
-    return next(str(network[-at]) for at in range(2, len(endpoints) + 3) if str(network[-at]) not in endpoints)
+    return next(str(network[-i]) for i in range(2, len(endpoints) + 3) if str(network[-i]) not in endpoints)
 
 
 def _destination(dumped: DumpedNode, text: str, protocol: str) -> tuple[str, int, str]:
@@ -176,7 +176,8 @@ def _count(found: Journey) -> Iterator[str]:
 
 def _not_local(dumped: DumpedNode, found: Journey, asked: Sequence[str]) -> Iterator[str]:
     """Addresses a user wrote that rules asked about: they may be the node's own, and nobody said so."""
-    known = {ip for at in dumped.findings.ports.values() for ip in (*_addresses(at), *(e[0] for e in at.endpoints))}
+    ports = dumped.findings.ports.values()
+    known = {ip for port in ports for ip in (*_addresses(port), *(e[0] for e in port.endpoints))}
     for text in asked:
         for ip in found.asked - known - set(CLIENT.values()):
             if ip in (text.strip("[]"), text.rpartition(":")[0].strip("[]")):

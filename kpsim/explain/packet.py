@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -11,9 +10,9 @@ from kpsim.errors import InputError, Place, Problem, did_you_mean
 from kpsim.explain.story import OUTSIDE, VERDICTS, PacketStory, address, named, sent, socket
 from kpsim.explain.subject import check_node
 from kpsim.profiles.costs import Costs
-from kpsim.proxy.contract import Mode, PacketState
-from kpsim.proxy.node import NodeConfig, PortState
-from kpsim.proxy.rules import Packet, RuleSet, Trace
+from kpsim.proxy.contract import Mode, ModeWords, PacketState, Stories, stories
+from kpsim.proxy.node import NodeConfig, PortState, some_pod
+from kpsim.proxy.rules import Packet, Trace
 from kpsim.proxy.states import exact_states, node_config
 from kpsim.scenario.model import Scenario
 from kpsim.simulation import build_cluster, mode_of
@@ -29,7 +28,7 @@ class NodeRules:
     costs: Costs
     config: NodeConfig
     states: tuple[PortState, ...]
-    rules: RuleSet
+    programmed: Stories
     warnings: tuple[str, ...]
 
     @staticmethod
@@ -40,11 +39,12 @@ class NodeRules:
         mode, costs = mode_of(scenario, scenario.kube_proxy.mode)
         config = node_config(cluster, node, scenario.cluster.pod_cidr, scenario.kube_proxy, scenario.kubernetes_version)
         states = tuple(exact_states(cluster, node))
-        return NodeRules(scenario, cluster, mode, costs, config, states, mode.exact(states, config), warnings)
+        programmed = stories(mode, mode.program(states, config))
+        return NodeRules(scenario, cluster, mode, costs, config, states, programmed, warnings)
 
     def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
         """The rules as the real tools take them; or what is written after the Services in ``changed`` have."""
-        return self.mode.text(self.rules, changed)
+        return self.programmed.text(changed)
 
 
 def explain_packet(scenario: Scenario, source: str, destination: str, protocol: str, node: str) -> PacketStory:
@@ -58,7 +58,8 @@ def explain_packet(scenario: Scenario, source: str, destination: str, protocol: 
     if (":" in packet.source) != (":" in packet.destination):
         what = f"{packet.source} cannot send to {packet.destination}, an address of the other IP family"
         raise InputError([Problem(Place(), key="--from", what=what, mend="give two addresses of one family")])
-    trace = found.mode.trace(found.rules, found.config, packet)
+    trace, words = found.programmed.trace(packet), found.programmed.words
+    total = found.programmed.rules.dispatch
     first = sum(
         float(found.costs.seconds(s.work)) for s in found.mode.stages(PacketState.FIRST) if s.steps.value == "once"
     )
@@ -69,10 +70,10 @@ def explain_packet(scenario: Scenario, source: str, destination: str, protocol: 
             f"kube-proxy mode {found.mode.name}"
         ),
         met=trace.met,
-        verdict=_verdict(trace, found.mode, outside=source == "outside"),
+        verdict=_verdict(trace, words, outside=source == "outside"),
         notes=(
-            f"{found.rules.dispatch:,} rules lead to service ports here; `kpsim explain service` prices the way.",
-            _price(scenario, found.mode.words.later, first, later),
+            f"{total:,} rules lead to service ports here; `kpsim explain service` prices the way.",
+            _price(scenario, words.later, first, later),
         ),
         warnings=found.warnings,
     )
@@ -85,17 +86,16 @@ def _price(scenario: Scenario, later: str, first_s: float, later_s: float) -> st
     )
 
 
-def _verdict(trace: Trace, mode: Mode, *, outside: bool) -> str:
+def _verdict(trace: Trace, words: ModeWords, *, outside: bool) -> str:
     if trace.verdict == "DNAT":
         return sent(trace.endpoints, trace.masqueraded)
     if trace.verdict == "REJECT" and outside:
         return VERDICTS["REJECT"]  # the words of a mode are those to a client on the node
-    return mode.words.refused if trace.verdict in ("REJECT", "CLOSED") else VERDICTS[trace.verdict]
+    return words.refused if trace.verdict in ("REJECT", "CLOSED") else VERDICTS[trace.verdict]
 
 
 def _source(found: NodeRules, text: str) -> str:
-    words = {"pod": str(ipaddress.ip_network(found.config.pod_cidr or "10.0.0.0/8")[-2]),
-             "node": found.config.node_ips[0], "outside": OUTSIDE}  # fmt: skip
+    words = {"pod": some_pod(found.config.pod_cidr), "node": found.config.node_ips[0], "outside": OUTSIDE}
     return words.get(text) or address(text, "--from")
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from kpsim.explain.story import VERDICTS
 from kpsim.explain.subject import Subject, entrances, facts_of, find_service
 from kpsim.profiles.costs import Costs
-from kpsim.proxy.contract import Mode, PacketState, Stage, Steps
+from kpsim.proxy.contract import Mode, ModeWords, PacketState, Stage, Steps, stories
 from kpsim.proxy.sync.timeline import start_counts
 from kpsim.rng import stream
 from kpsim.scenario.model import Scenario
@@ -83,22 +83,24 @@ def _explain_port(
 ) -> PortExplanation:
     cluster = subject.cluster
     view = subject.view(q)
-    rules = mode.program(view, 0)
+    packet = view.packet(q)
+    programmed = stories(mode, mode.program(view.port_states(), view.config))
+    words = programmed.words
     draw = int(stream(scenario.run.seed, "explain", q).integers(0, 1 << 32))
-    walk = mode.walk(rules, q, draw, q)
+    walk = programmed.walk(packet, draw, q)
     name = f" {cluster.port_name[q]}" if cluster.port_name[q] else ""
     served, local = walk.pod >= 0, _is_local(subject, mode)
     unserved = "" if served else _unserved(subject, mode)
     verdict = f"it goes to {view.address(q, walk.pod)}, and so does the rest of the connection"
     return PortExplanation(
         headline=f"port{name} {subject.ip}:{cluster.port_number[q]}/{cluster.port_protocol[q]}",
-        facts=tuple(entrances(subject, q, mode.words.outside)),
+        facts=tuple(entrances(subject, q, words.outside)),
         where=subject.node or ("a node without endpoints of it" if local else "every node"),
-        rules=tuple(mode.listing(rules, subject.name)),
-        path=tuple(f"{number}. {line}" for number, line in enumerate(mode.path(rules, q, walk, total), 1)),
-        verdict=verdict if served else _nobody(subject, mode),
+        rules=tuple(programmed.listing(subject.name)),
+        path=tuple(f"{number}. {line}" for number, line in enumerate(programmed.path(packet, walk, total), 1)),
+        verdict=verdict if served else _nobody(subject, mode, words),
         costs=_cost_lines(mode, costs, total, _choices(subject, served=served), unserved=unserved),
-        later=mode.words.later if served else "",
+        later=words.later if served else "",
     )
 
 
@@ -115,12 +117,12 @@ def _is_local(subject: Subject, mode: Mode) -> bool:
     return bool(subject.pods) and policy and not mode.ignores_policies
 
 
-def _nobody(subject: Subject, mode: Mode) -> str:
+def _nobody(subject: Subject, mode: Mode, words: ModeWords) -> str:
     """What becomes of a packet that finds no endpoint, because there is none or because of a Local policy."""
     if not _is_local(subject, mode):
-        return f"nobody can serve it: {mode.words.refused}"
+        return f"nobody can serve it: {words.refused}"
     drops = mode.refuses and _unserved(subject, mode) == "dropped"
-    where, why = subject.node or "such a node", VERDICTS["DROP"] if drops else mode.words.refused
+    where, why = subject.node or "such a node", VERDICTS["DROP"] if drops else words.refused
     return f"nobody on {where} may serve it: {why}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,11 +13,10 @@ from kpsim.kube.objects import ResolvedService, Service
 from kpsim.kube.resolve import resolve
 from kpsim.kube.service.hints import AUTOMATIC
 from kpsim.proxy.params import ProxyParams
-from kpsim.proxy.rules import NodeView
-from kpsim.proxy.states import node_config, port_info
+from kpsim.proxy.states import NodeView, node_config, port_info
 from kpsim.proxy.sync.timeline import leaving_at_start, usable_at_start
 from kpsim.scenario.model import Scenario
-from kpsim.units import Bools
+from kpsim.units import Bools, Version
 
 NAMES_LOOKED_AT = 20_000
 SHOWN = 5
@@ -36,7 +35,7 @@ class Subject:
     ports: range
     pod_cidr: str
     kube_proxy: ProxyParams
-    kubernetes_version: tuple[int, int]
+    kubernetes_version: Version
     node: str = ""  # whose rules are told; "": those of a node without endpoints of it
 
     @property
@@ -62,6 +61,7 @@ class Subject:
         """What a node holds for service port ``q`` alone."""
         cluster, node = self.cluster, self.node or self.cluster.node_name(0)
         config = node_config(cluster, node, self.pod_cidr, self.kube_proxy, self.kubernetes_version)
+        config = replace(config, as_counted=True)
         leaving = {self.row: leaving_at_start(cluster).get(self.row, ())}
         usable = {self.row: self.pods}
         return NodeView(cluster, usable, np.array([q]), cluster.pod_ip, config, leaving=leaving, here=self._here())

@@ -26,7 +26,7 @@ from kpsim.cluster.changes import NEVER
 from kpsim.history.client import Client
 from kpsim.history.pods import Pod, PodBook
 from kpsim.profiles.defaults import Defaults
-from kpsim.units import to_ns
+from kpsim.units import Version, to_ns
 
 NODE_UPDATE_WORKERS = 8  # nodeUpdateWorkerSize
 FEW_NODES = 2  # ComputeZoneState: a zone with so few lost nodes is normal
@@ -47,7 +47,7 @@ class NodeTimings:
     toleration_ns: int
 
     @staticmethod
-    def of(defaults: Defaults, version: tuple[int, int]) -> NodeTimings:
+    def of(defaults: Defaults, version: Version) -> NodeTimings:
         """Kubernetes' defaults in a version."""
 
         def value(name: str) -> float:

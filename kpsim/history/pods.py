@@ -21,7 +21,7 @@ import simpy
 from kpsim.clock import after
 from kpsim.cluster.changes import NEVER, ChangeKind
 from kpsim.history.churn import PodLags
-from kpsim.history.events import Ending
+from kpsim.history.terms import Ending
 from kpsim.profiles.defaults import Defaults, Lag
 from kpsim.units import to_ns
 

@@ -19,6 +19,7 @@ from kpsim.kube.fields import Fault
 from kpsim.kube.objects import Service
 from kpsim.kube.service.hints import SAME_NODE, SAME_ZONE
 from kpsim.kube.service.wording import choice_faults, invalid, is_ip, is_v6
+from kpsim.units import Version
 
 DISTRIBUTIONS = (*SAME_ZONE, SAME_NODE)
 BOTH_FAMILIES = "write ipFamilies: [IPv4, IPv6] below cluster"
@@ -31,7 +32,7 @@ class ApiServer:
     service_cluster_ip_range: str
     node_port_range: tuple[int, int]
     ip_families: tuple[str, ...] = ("IPv4",)
-    version: tuple[int, int] = (1, 34)
+    version: Version = (1, 34)
 
 
 @dataclass(slots=True)
@@ -115,7 +116,7 @@ def _families(service: Service, cluster: Sequence[str]) -> Iterator[Fault]:
             yield invalid(("spec", "ipFamilies", index), family, "not configured on this cluster", BOTH_FAMILIES)
 
 
-def _by_version(service: Service, version: tuple[int, int]) -> Iterator[Fault]:
+def _by_version(service: Service, version: Version) -> Iterator[Fault]:
     """Values that this version does not know yet."""
     if service.traffic_distribution and version >= (1, 31):
         known = DISTRIBUTIONS if version >= (1, 34) else DISTRIBUTIONS[:1]

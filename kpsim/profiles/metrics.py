@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from kpsim.profiles.format import parse_yaml
+from kpsim.units import Version
 
 
 def _release(text: Any) -> Any:
@@ -19,7 +20,7 @@ def _release(text: Any) -> Any:
     return tuple(int(part) for part in text.split(".")) if isinstance(text, str) else text
 
 
-Release = Annotated[tuple[int, int], BeforeValidator(_release)]
+Release = Annotated[Version, BeforeValidator(_release)]
 
 
 class _Text(BaseModel):
@@ -32,7 +33,7 @@ class Span(_Text):
     since: Release | None = None
     until: Release | None = None
 
-    def has(self, version: tuple[int, int]) -> bool:
+    def has(self, version: Version) -> bool:
         """True if ``version`` is one of them."""
         return (self.since is None or version >= self.since) and (self.until is None or version < self.until)
 
@@ -89,7 +90,7 @@ class Metric(Span):
         """Upper bounds of a histogram's buckets, without the infinite one."""
         return tuple(b for part in self.buckets for b in (part.bounds if isinstance(part, _Steps) else part))
 
-    def counts(self, mode: str, version: tuple[int, int]) -> bool:
+    def counts(self, mode: str, version: Version) -> bool:
         """True if ``mode`` counts in the metric in ``version``."""
         return self.has(version) and mode in self.modes and self.modes[mode].has(version)
 
@@ -106,13 +107,13 @@ class Catalogue(_Text):
     labels_since: dict[str, Release]
     metrics: tuple[Metric, ...]
 
-    def registered(self, mode: str, version: tuple[int, int]) -> tuple[Metric, ...]:
+    def registered(self, mode: str, version: Version) -> tuple[Metric, ...]:
         """The metrics that kube-proxy in ``mode`` registers in ``version``, by name."""
         every = version < self.by_mode_since
         found = [m for m in self.metrics if m.has(version) and (every or m.counts(mode, version))]
         return tuple(sorted(found, key=lambda metric: metric.name))
 
-    def labels(self, metric: Metric, version: tuple[int, int]) -> tuple[str, ...]:
+    def labels(self, metric: Metric, version: Version) -> tuple[str, ...]:
         """The labels that ``metric`` has in ``version``."""
         return tuple(label for label in metric.labels if version >= self.labels_since.get(label, version))
 

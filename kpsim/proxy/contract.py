@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import Protocol
+from typing import ClassVar, Protocol, runtime_checkable
+
+import numpy as np
 
 from kpsim.cluster.columns import ServiceColumns
+from kpsim.errors import InputError, Place, Problem
 from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.node import NodeConfig, PortState
-from kpsim.proxy.rules import NodeView, Packet, RuleSet, Trace, Walk
-from kpsim.units import I64
+from kpsim.proxy.rules import Packet, RuleSet, Trace, Walk
+from kpsim.units import I64, Version
 
 Work = Mapping[str, "int | I64"]
 """Counts of what is done, keyed by the profile coefficient that prices one."""
@@ -127,9 +130,9 @@ class Resource:
 class ModeAbout:
     """What ``kpsim modes`` says of a mode: what changed in which release, what is modelled, what is left out."""
 
-    history: tuple[tuple[tuple[int, int], str], ...]
-    modelled: str
-    left_out: str
+    history: tuple[tuple[Version, str], ...] = ()
+    modelled: str = "what its author says"
+    left_out: str = "what its author says"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +144,51 @@ class ModeWords:
     outside: str  # how a packet for the NodePort or an external address goes
 
 
+class Programmed(Protocol):
+    """One node's rules under a mode, as the reference engine needs them: to count, and for a first packet to walk."""
+
+    @property
+    def rules(self) -> RuleSet:
+        """The rules themselves, with their counts."""
+        ...
+
+    def walk(self, packet: Packet, draw: int, turn: int) -> Walk:
+        """What the first packet of a Pod's connection to a ClusterIP meets."""
+        ...
+
+
+@runtime_checkable
+class Stories(Programmed, Protocol):
+    """What a mode can tell of one node's rules beyond that: whoever explains asks for it, no engine does."""
+
+    words: ClassVar[ModeWords]
+
+    def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
+        """The rules as the real tools take them, line by line.
+
+        ``changed`` names Services as ``namespace/name``: only what a partial sync after their change writes, for
+        modes that have one; the others write everything.
+        """
+        ...
+
+    def trace(self, packet: Packet) -> Trace:
+        """Every rule the first packet of a connection meets, in order, and its verdict."""
+        ...
+
+    def listing(self, service: str) -> Iterator[str]:
+        """What is about the Service "namespace/name", as the mode's tool lists it, but shortened."""
+        ...
+
+    def path(self, packet: Packet, walk: Walk, total: int) -> Iterator[str]:
+        """The way of a first packet, step by step, where ``total`` dispatch rules exist."""
+        ...
+
+
 class Mode(Protocol):
     """One kube-proxy mode."""
 
     name: str
     family: str  # the block of a cost profile that prices it
-    about: ModeAbout
-    words: ModeWords
     scan_rotates: bool  # each sync writes the scanned list in a new order
     falls_back: bool  # a Local list that is empty gives way to the Cluster list, where there is one
     ignores_policies: bool  # every endpoint takes every connection, whatever a Local policy says
@@ -155,7 +196,7 @@ class Mode(Protocol):
     refuses: bool  # a connection to a Service nobody can serve; else nothing answers it
     reports_programming: bool  # it measures network_programming_duration_seconds
 
-    def runner(self, version: tuple[int, int]) -> RunnerSettings:
+    def runner(self, version: Version) -> RunnerSettings:
         """How this mode's syncs are paced in a Kubernetes ``version``."""
         ...
 
@@ -187,34 +228,19 @@ class Mode(Protocol):
         """Index of the chosen endpoint: from a 32-bit ``draw``, or the ``turn`` this node's scheduler is at."""
         ...
 
-    def program(self, view: NodeView, rotation: int) -> RuleSet:
-        """The exact rules of one node for what ``view`` holds, the scanned list turned by ``rotation`` rules."""
+    def program(self, states: Iterable[PortState], config: NodeConfig, rotation: int = 0) -> Programmed:
+        """The exact rules of one node for ``states``, the scanned list turned by ``rotation`` rules."""
         ...
 
-    def exact(self, states: Iterable[PortState], config: NodeConfig) -> RuleSet:
-        """The exact rules of one node for service ports with policies and local endpoints."""
-        ...
 
-    def text(self, rules: RuleSet, changed: Collection[str] | None = None) -> Iterator[str]:
-        """``rules`` as the real tools take them, line by line.
+def chosen(mode: Mode, draw: int, turn: int, endpoints: int) -> int:
+    """Return the index :meth:`Mode.select` gives one connection among so many ``endpoints``."""
+    return int(mode.select(np.array([draw]), np.array([turn]), np.array([endpoints]))[0])
 
-        ``changed`` names Services as ``namespace/name``: only what a partial sync after their change writes, for
-        modes that have one; the others write everything.
-        """
-        ...
 
-    def trace(self, rules: RuleSet, config: NodeConfig, packet: Packet) -> Trace:
-        """Every rule the first packet of a connection meets, in order, and its verdict."""
-        ...
-
-    def listing(self, rules: RuleSet, service: str) -> Iterator[str]:
-        """What of ``rules`` is about the Service "namespace/name", as the mode's tool lists it, but shortened."""
-        ...
-
-    def path(self, rules: RuleSet, port: int, walk: Walk, total: int) -> Iterator[str]:
-        """The way of a first packet to service port ``port``, step by step, where ``total`` dispatch rules exist."""
-        ...
-
-    def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:
-        """What the first packet of a connection to service port ``port`` meets in ``rules``."""
-        ...
+def stories(mode: Mode, programmed: Programmed) -> Stories:
+    """Return ``programmed`` as what can be told of it.  Raises :class:`InputError` for a mode that only simulates."""
+    if isinstance(programmed, Stories):
+        return programmed
+    what = f"mode {mode.name} simulates, but tells nothing of its rules: `kpsim run` takes it, this does not"
+    raise InputError([Problem(Place(), what=what)])

@@ -14,7 +14,9 @@ from functools import lru_cache
 
 from kpsim.kube.objects import EndpointSlice, KubeObjects, Service
 from kpsim.proxy.params import PRIMARY, IpvsSettings
+from kpsim.units import Version
 
+ANY_PODS = "10.0.0.0/8"  # where nothing says what Pods are
 LATEST = (1, 34)  # the Kubernetes whose structure is modelled where nothing is said of a version
 
 
@@ -54,7 +56,7 @@ class NodeConfig:
     local_ips: tuple[str, ...] = ()  # further addresses that are LOCAL, loopback apart
     pod_cidr: str | None = "10.128.0.0/10"
     pod_interface: str = ""
-    kubernetes_version: tuple[int, int] = LATEST
+    kubernetes_version: Version = LATEST
     service_cidrs: tuple[str, ...] = ()
     masquerade_all: bool = False
     masquerade_bit: int = 14
@@ -64,6 +66,7 @@ class NodeConfig:
     conntrack_tcp_be_liberal: bool = False
     firewall_chain: bool = True  # kube-proxy writes KUBE-FIREWALL (1.27 and later)
     node_through_firewall: bool = True  # a node inside a Service's source ranges has a way through its KUBE-FW
+    as_counted: bool = False  # endpoints and protocols as closed forms count them, where a kube-proxy differs
     ipvs_scheduler: str = "rr"
     ipvs: IpvsSettings = IpvsSettings()
     conntrack_max: int = 0  # connections the kernel is told to track; 0 leaves what it has
@@ -110,6 +113,11 @@ def in_ranges(ip: str, ranges: Iterable[str]) -> bool:
     """
     address = ipaddress.ip_address(ip)
     return any(address in network(cidr) for cidr in ranges)
+
+
+def some_pod(cidr: str | None) -> str:
+    """Return an address in the range of Pods, near its end, where no real Pod is likely to be."""
+    return str(network(cidr or ANY_PODS)[-2])
 
 
 def ip_port(ip: str, port: int) -> str:

@@ -8,10 +8,15 @@ Source of names and defaults: staging/src/k8s.io/kube-proxy/config/v1alpha1/type
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated
+
+from kpsim.declared import Declared, Group
 
 DETECT_LOCAL_MODES = ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix")
 IPVS_SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh", "dh", "sed", "nq", "fo", "ovf")
 PRIMARY = "primary"  # of nodePortAddresses: the node's first address
+
+_LOCK = Group("xtablesLock", "Other processes that take the xtables lock: CNI plugins, kubelet, firewall daemons.")
 
 LENT = {"ipvs": "iptables"}  # IPVS has no masqueradeAll and masqueradeBit of its own; it takes those of iptables
 
@@ -87,7 +92,7 @@ class NodeSettings:
 
     def masquerade_of(self, mode: str) -> Masquerade:
         """The masquerading of ``mode``."""
-        found = {at.mode: at for at in self.masquerade}
+        found = {mark.mode: mark for mark in self.masquerade}
         own, lent = found.get(mode, Masquerade(mode)), found.get(LENT.get(mode, mode), Masquerade(mode))
         return Masquerade(mode, own.all or lent.all, lent.bit)
 
@@ -120,7 +125,7 @@ class ProxyParams:
 
     def for_mode(self, mode: str) -> ProxyParams:
         """The same configuration with ``mode`` chosen and that mode's own periods."""
-        own = next((at for at in self.periods if at.mode == mode), None)
+        own = next((each for each in self.periods if each.mode == mode), None)
         if own is None:
             return self if mode == self.mode else replace(self, mode=mode, min_sync_period_s=None, sync_period_s=None)
         return replace(self, mode=mode, min_sync_period_s=own.min_sync_period_s, sync_period_s=own.sync_period_s)
@@ -130,11 +135,14 @@ class ProxyParams:
 class FaultParams:
     """Rates are a node's; a share is of syncs, or of time."""
 
-    failed_syncs: float = 0.0  # share of syncs whose restore or transaction fails
-    restarts_per_hour: float = 0.0  # of kube-proxy
-    flushes_per_hour: float = 0.0  # somebody else empties the tables, as firewall daemons do when they reload
-    lock_held: float = 0.0  # share of time in which another process holds the xtables lock
-    lock_hold_s: float = 0.0  # how long it holds it each time
+    failed_syncs: Annotated[float, Declared("Syncs whose restore or transaction fails", at_most=1)] = 0.0
+    restarts_per_hour: Annotated[float, Declared("Restarts of kube-proxy", key="restartsPerNodePerHour")] = 0.0
+    flushes_per_hour: Annotated[
+        float,
+        Declared("Tables emptied, as firewall daemons do when they reload", key="ruleFlushesPerNodePerHour"),
+    ] = 0.0
+    lock_held: Annotated[float, Declared("Time in which it is held", at_most=1, key="held", group=_LOCK)] = 0.0
+    lock_hold_s: Annotated[float, Declared("How long it is held each time", key="hold", group=_LOCK)] = 0.0
 
     @property
     def any(self) -> bool:

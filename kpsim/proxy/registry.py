@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from kpsim.proxy.contract import Mode
-    from kpsim.proxy.params import ProxyParams
+from kpsim.units import Version
 
-Version = tuple[int, int]
+if TYPE_CHECKING:
+    from kpsim.proxy.contract import Mode, ModeAbout
+    from kpsim.proxy.params import ProxyParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,13 @@ class ModeEntry:
         """The mode's class, imported now."""
         module, _, attribute = self.target.partition(":")
         found: type[Mode] = getattr(import_module(module), attribute)
+        return found
+
+    def about(self) -> ModeAbout:
+        """Return what the mode says about itself; a mode for engines alone need not say anything."""
+        from kpsim.proxy.contract import ModeAbout
+
+        found: ModeAbout = getattr(self.implementation(), "about", ModeAbout())
         return found
 
     def status(self, version: Version) -> str:

@@ -1,66 +1,46 @@
 """Rules as data: what one node has in its kernel, in kube-proxy's own names and order.
 
-A :class:`RuleSet` holds netfilter chains, IPVS virtual servers, or both.  It is what `explain` prints, what the
-reference engine's packets walk, and what the tools' text is made of.
+A :class:`RuleSet` holds netfilter chains; modes that have other things too add them in a class of their own.  It is
+what `explain` prints, what the reference engine's packets walk, and what the tools' text is made of.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-
-from kpsim.cluster.columns import Cluster, dotted
-from kpsim.proxy.node import EndpointInfo, NodeConfig, PortState
-from kpsim.proxy.states import port_info
-from kpsim.units import I64, U32, Bools
+from typing import NamedTuple
 
 FILTER = " (filter)"
+ALIKE_SHOWN = 3  # of rules or chains of one kind, to people who look
 REFUSED = -1  # instead of a Pod: nobody can serve it
 DROPPED = -2  # a Local policy leaves nobody on this node
 
 
+class PortKey(NamedTuple):
+    """Where a service port is reached: the address, protocol and port that a node looks a packet up by."""
+
+    ip: str
+    protocol: str
+    port: int
+
+
 @dataclass(frozen=True, slots=True)
-class NodeView:
-    """What kube-proxy on one node holds when a sync starts."""
+class Packet:
+    """The first packet of a connection as it meets a node."""
 
-    cluster: Cluster
-    usable: Mapping[int, Sequence[int]]  # Service -> Pods that can serve it; Services it does not know are absent
-    order: I64  # service ports in the order in which they are visited
-    pod_ip: U32  # of every Pod of the run
-    config: NodeConfig = NodeConfig(node_through_firewall=False)  # the closed forms know no node's own address
-    leaving: Mapping[int, Sequence[int]] = field(default_factory=dict)  # Pods that a Local policy may fall back to
-    here: Bools | None = None  # which Pods of the run are on this node; ``None``: none of them
+    source: str
+    destination: str
+    port: int
+    protocol: str = "TCP"
 
-    def port_states(self) -> Iterator[PortState]:
-        """Known service ports with the endpoints that may serve them, in visiting order."""
-        for q in self.known_ports():
-            s, target = int(self.cluster.port_service[q]), int(self.cluster.port_target[q])
-            endpoints = tuple(
-                EndpointInfo(
-                    ip=dotted(int(self.pod_ip[p])),
-                    port=target,
-                    ready=ready,
-                    terminating=not ready,
-                    local=self.here is not None and bool(self.here[p]),
-                    pod=p,
-                )
-                for pods, ready in ((self.usable[s], True), (self.leaving.get(s, ()), False))
-                for p in pods
-            )
-            yield PortState(port_info(self.cluster, q), endpoints, s, q)
-
-    def known_ports(self) -> list[int]:
-        """Service ports kube-proxy programs, in visiting order."""
-        services = self.cluster.port_service
-        proxied = self.cluster.services.proxied
-        return [int(q) for q in self.order if int(services[q]) in self.usable and proxied[services[q]]]
-
-    def address(self, port: int, pod: int) -> str:
-        """``ip:port`` of an endpoint of a service port."""
-        return f"{dotted(int(self.pod_ip[pod]))}:{int(self.cluster.port_target[port])}"
+    @property
+    def key(self) -> PortKey:
+        """Return what the packet's destination is looked up by."""
+        return PortKey(self.destination, self.protocol, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +70,17 @@ class Rule:
     pod: int = -1
     endpoint: bool = False  # there is one for each endpoint: large clusters leave its comment out
 
+    def fits(self, packet: Packet, is_local: Callable[[str], bool]) -> bool:
+        """Return whether ``packet`` has the rule's addresses, protocol and port; further matches are not looked at."""
+        return (
+            self.protocol in ("", packet.protocol.lower())
+            and self.port in (0, packet.port)
+            and covers(self.source, packet.source)
+            and covers(self.destination, packet.destination)
+            and (not self.source_type or is_local(packet.source))
+            and (not self.destination_type or is_local(packet.destination))
+        )
+
     def render(self, chain: str, comments: bool = True) -> str:
         """The rule as ``iptables-restore`` takes it."""
         parts = [f"-A {chain}"]
@@ -112,28 +103,29 @@ class Rule:
         return " ".join(parts)
 
 
+@lru_cache(maxsize=4096)
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text, strict=False)
+
+
+def covers(address: str, ip: str) -> bool:
+    """Return whether ``ip`` is what a rule's address (or range, or ``!`` all others) asks for."""
+    if not address:
+        return True
+    negated, bare = address.startswith("!"), address.removeprefix("!")
+    try:
+        inside = bare == ip or ("/" in bare and ipaddress.ip_address(ip) in _network(bare))
+    except ValueError:  # an address that is known by count only
+        inside = False
+    return inside != negated
+
+
 def _address(option: str, address: str) -> str:
     """``-d 10.0.0.1/32``, ``! -s 10.0.0.0/8``; a range keeps its own length."""
     negated, bare = address.startswith("!"), address.removeprefix("!")
     if "/" not in bare and not bare.startswith("<"):
         bare += "/128" if ":" in bare else "/32"
     return f"! {option} {bare}" if negated else f"{option} {bare}"
-
-
-@dataclass(frozen=True, slots=True)
-class VirtualServer:
-    """One IPVS virtual server and its real servers, all of weight 1."""
-
-    ip: str
-    port: int
-    protocol: str
-    scheduler: str
-    real_servers: tuple[tuple[str, int], ...]  # ("ip:port", Pod)
-
-    def render(self) -> list[str]:
-        """As ``ipvsadm -Ln`` would print it."""
-        head = f"{self.protocol.upper()}  {self.ip}:{self.port} {self.scheduler}"
-        return [head, *(f"  -> {address:<28} Masq    1" for address, _ in self.real_servers)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,17 +136,14 @@ class RuleSet:
     """
 
     chains: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
-    virtual_servers: Mapping[tuple[str, str, int], VirtualServer] = field(default_factory=dict)
-    dispatch: int = 0  # rules (or virtual servers) that lead to a service port
+    dispatch: int = 0  # rules (or whatever a mode has in their place) that lead to a service port
     own: Mapping[int, int] = field(default_factory=dict)  # Service -> its other rules
     owner: Mapping[str, str] = field(default_factory=dict)  # chain -> the Service it belongs to, "namespace/name"
-    view: NodeView | None = None
 
     @property
     def present(self) -> int:
-        """What :meth:`Mode.rules_present` counts in closed form: rules of the nat table, virtual and real servers."""
-        servers = sum(1 + len(server.real_servers) for server in self.virtual_servers.values())
-        return self.count("nat") + servers
+        """What :meth:`Mode.rules_present` counts in closed form: rules of the nat table, or what a mode has instead."""
+        return self.count("nat")
 
     def count(self, table: str) -> int:
         """Rules in one netfilter table."""
@@ -169,16 +158,6 @@ class Walk:
     scanned: int
     tried: int
     met: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Packet:
-    """The first packet of a connection as it meets a node."""
-
-    source: str
-    destination: str
-    port: int
-    protocol: str = "TCP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,3 +178,19 @@ def chain_name(kind: str, service_port: str, protocol: str, endpoint: str = "") 
     """
     digest = hashlib.sha256(f"{service_port}{protocol.lower()}{endpoint}".encode()).digest()
     return f"KUBE-{kind}-{base64.b32encode(digest).decode()[:16]}"
+
+
+def table_and_chain(name: str) -> tuple[str, str]:
+    """Return the table and the name of a chain as :attr:`RuleSet.chains` is keyed."""
+    chain, _, table = name.partition(" (")
+    return table.rstrip(")") or "nat", chain
+
+
+def few(lines: Sequence[str], what: str) -> Iterator[str]:
+    """Yield the first lines and the last, and how many there are between."""
+    if len(lines) <= 2 * ALIKE_SHOWN + 1:
+        yield from lines
+        return
+    yield from lines[: ALIKE_SHOWN + 1]
+    yield f"… {len(lines) - ALIKE_SHOWN - 2:,} more {what} …"
+    yield lines[-1]

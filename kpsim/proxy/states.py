@@ -7,11 +7,14 @@ that every rule can be printed and loaded.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from kpsim.cluster.columns import Cluster, Hints, PodState, dotted
-from kpsim.proxy.node import LATEST, EndpointInfo, NodeConfig, PortInfo, PortState
+from kpsim.proxy.node import LATEST, EndpointInfo, NodeConfig, PortInfo, PortState, some_pod
 from kpsim.proxy.params import PRIMARY, NodeSettings, ProxyParams
+from kpsim.proxy.rules import Packet
+from kpsim.units import I64, U32, Bools, Version
 
 SHARED_RANGE = int(ipaddress.IPv4Address("100.64.0.0"))  # 16 addresses a Service
 NODE_RANGE = int(ipaddress.IPv4Address("172.16.0.0"))
@@ -84,12 +87,63 @@ def exact_states(cluster: Cluster, node: str, services: Sequence[int] | None = N
             yield PortState(port_info(cluster, q), endpoints, s, q)
 
 
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """What kube-proxy on one node holds when a sync starts."""
+
+    cluster: Cluster
+    usable: Mapping[int, Sequence[int]]  # Service -> Pods that can serve it; Services it does not know are absent
+    order: I64  # service ports in the order in which they are visited
+    pod_ip: U32  # of every Pod of the run
+    config: NodeConfig = NodeConfig(node_through_firewall=False, as_counted=True)  # of no node in particular
+    leaving: Mapping[int, Sequence[int]] = field(default_factory=dict)  # Pods that a Local policy may fall back to
+    here: Bools | None = None  # which Pods of the run are on this node; ``None``: none of them
+
+    def port_states(self) -> Iterator[PortState]:
+        """Known service ports with the endpoints that may serve them, in visiting order."""
+        for q in self.known_ports():
+            s, target = int(self.cluster.port_service[q]), int(self.cluster.port_target[q])
+            endpoints = tuple(
+                EndpointInfo(
+                    ip=dotted(int(self.pod_ip[p])),
+                    port=target,
+                    ready=ready,
+                    terminating=not ready,
+                    local=self.here is not None and bool(self.here[p]),
+                    pod=p,
+                )
+                for pods, ready in ((self.usable[s], True), (self.leaving.get(s, ()), False))
+                for p in pods
+            )
+            yield PortState(port_info(self.cluster, q), endpoints, s, q)
+
+    def known_ports(self) -> list[int]:
+        """Service ports kube-proxy programs, in visiting order."""
+        services = self.cluster.port_service
+        proxied = self.cluster.services.proxied
+        return [int(q) for q in self.order if int(services[q]) in self.usable and proxied[services[q]]]
+
+    def packet(self, port: int) -> Packet:
+        """Return a Pod's first packet to the ClusterIP of a service port."""
+        cluster = self.cluster
+        return Packet(
+            some_pod(self.config.pod_cidr),
+            dotted(int(cluster.services.cluster_ip[cluster.port_service[port]])),
+            int(cluster.port_number[port]),
+            cluster.port_protocol[port],
+        )
+
+    def address(self, port: int, pod: int) -> str:
+        """``ip:port`` of an endpoint of a service port."""
+        return f"{dotted(int(self.pod_ip[pod]))}:{int(self.cluster.port_target[port])}"
+
+
 def node_config(
     cluster: Cluster,
     node: str,
     pod_cidr: str,
     params: ProxyParams = PARAMS,
-    version: tuple[int, int] = LATEST,
+    version: Version = LATEST,
 ) -> NodeConfig:
     """The settings of kube-proxy on ``node``; its address is made up, by number.
 

@@ -19,6 +19,7 @@ from kpsim.scenario.sections.imports import add_rules, proxy_section, take, take
 from kpsim.scenario.sections.modes import built_modes, usual_modes
 from kpsim.scenario.sections.ranges import expand
 from kpsim.scenario.tree import Tree
+from kpsim.units import Version
 
 DEFAULT_TRAFFIC = {"connectionsPerSecondPerNode": 100}
 DEFAULT_CHURN = {"podReplacementsPerSecond": 0.1}
@@ -44,13 +45,11 @@ def read(given: str | Path | Look, overrides: Sequence[tuple[str, str]] = ()) ->
     InputError
         with everything that is wrong, by file and line.
     """
-    look = given if isinstance(given, Look) else identify([given])
+    look = _readable(given)
     if look.scenario is not None:
         return _read_scenario(look.scenario, overrides)
     reading = Reading()
     dumps = take(reading, look)
-    if all(isinstance(file, OtherFile) for file in look.files):
-        raise InputError(reading.problems)
     return _around(reading, dumps, look.paths, overrides)
 
 
@@ -62,7 +61,7 @@ def read_sweep(given: str | Path | Look, sets: Sequence[tuple[str, str]] = ()) -
     InputError
         if a range cannot be read, or the first or last scenario of the grid is not valid.
     """
-    look = given if isinstance(given, Look) else identify([given])
+    look = _readable(given)
     ranges: dict[str, tuple[object, Document | None]] = {}
     for document in look.scenario.documents if look.scenario else ():
         sweep = document.data.get("sweep") if isinstance(document.data, dict) else None
@@ -79,6 +78,15 @@ def read_sweep(given: str | Path | Look, sets: Sequence[tuple[str, str]] = ()) -
     for end in (0, -1):
         read(look, [(name, values[end]) for name, values in axes])
     return Sweep(tuple(axes))
+
+
+def _readable(given: str | Path | Look) -> Look:
+    """Return the files that were given as what they are.  Raises :class:`InputError` if nothing is taken from any."""
+    look = given if isinstance(given, Look) else identify([given])
+    others = [file for file in look.files if isinstance(file, OtherFile)]
+    if len(others) == len(look.files):
+        raise InputError([problem for file in others if not file.beside for problem in file.problems])
+    return look
 
 
 def _values(name: str, value: object, document: Document | None, problems: list[Problem]) -> tuple[str, ...]:
@@ -129,7 +137,7 @@ def _around(
     return build(tree, None, reading, paths[0].parent, name_of(paths[0]))
 
 
-def _version_among(overrides: Sequence[tuple[str, str]]) -> tuple[int, int]:
+def _version_among(overrides: Sequence[tuple[str, str]]) -> Version:
     """The Kubernetes version an override asks for; what is wrong with it is said when the scenario is built."""
     written = dict(overrides).get("kubernetes.version", "")
     found = re.match(r"v?(\d{1,3})\.(\d{1,3})", written.strip("\"'"))

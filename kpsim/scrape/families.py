@@ -15,11 +15,9 @@ import numpy as np
 from kpsim.profiles.metrics import Catalogue, Metric
 from kpsim.scrape.proxier import Proxier
 from kpsim.scrape.quantities import QUANTITIES, Reading
-from kpsim.units import to_ns
+from kpsim.units import Version, to_ns
 
 IP_FAMILY = "ip_family"
-
-Version = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)

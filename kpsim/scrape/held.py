@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from kpsim.proxy.contract import stories
 from kpsim.proxy.node import NodeConfig, PortState, categorize
-from kpsim.proxy.rules import NodeView
-from kpsim.proxy.states import node_config
+from kpsim.proxy.states import NodeView, node_config
 from kpsim.proxy.sync.timeline import leaving_at_start, usable_at_start
 from kpsim.scrape.proxier import Proxier
 
@@ -47,8 +47,8 @@ def rules_by_table(proxier: Proxier, prefix: int, changed: frozenset[str] | None
     """
     counts: dict[str, int] = {}
     table = ""
-    rules = proxier.mode.exact(_ports(proxier, prefix), _config(proxier))
-    for line in proxier.mode.text(rules, changed):
+    programmed = proxier.mode.program(_ports(proxier, prefix), _config(proxier))
+    for line in stories(proxier.mode, programmed).text(changed):
         if line.startswith("*"):
             table = line[1:]
             counts[table] = 0

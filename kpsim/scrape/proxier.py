@@ -60,41 +60,41 @@ class Proxier:
     @cached_property
     def started(self) -> I64:
         """The process's syncs that have started, (k,)."""
-        trace = self.run.trace
+        trace = self.run.syncs
         mine = trace.ran[:, self.node] & (trace.process_since[:, self.node] == self.since_ns)
         return np.flatnonzero(mine & (trace.start[:, self.node] <= self.at_ns))
 
     @cached_property
     def ended(self) -> I64:
         """The process's syncs that have ended, (k,)."""
-        return np.asarray(self.started[self.run.trace.end[self.started, self.node] <= self.at_ns])
+        return np.asarray(self.started[self.run.syncs.end[self.started, self.node] <= self.at_ns])
 
     @property
     def failed(self) -> Bools:
         """Which of ``ended`` failed."""
-        return np.asarray(self.run.trace.failed[self.ended, self.node])
+        return np.asarray(self.run.syncs.failed[self.ended, self.node])
 
     @property
     def full(self) -> Bools:
         """Which of ``ended`` were full."""
-        return np.asarray(self.run.trace.full[self.ended, self.node])
+        return np.asarray(self.run.syncs.full[self.ended, self.node])
 
     @property
     def durations_ns(self) -> I64:
         """How long each of ``ended`` took."""
-        return np.asarray(self.run.trace.end[self.ended, self.node] - self.run.trace.start[self.ended, self.node])
+        return np.asarray(self.run.syncs.end[self.ended, self.node] - self.run.syncs.start[self.ended, self.node])
 
     @property
     def last_end_ns(self) -> int:
         """When the last of ``ended`` did; where there is none, before everything."""
-        return int(self.run.trace.end[self.ended[-1], self.node]) if len(self.ended) else -NEVER
+        return int(self.run.syncs.end[self.ended[-1], self.node]) if len(self.ended) else -NEVER
 
     @property
     def last_success_ns(self) -> int | None:
         """When the last sync that did not fail ended; before the run for a process that has been idling since."""
         good = self.ended[~self.failed]
         if len(good):
-            return int(self.run.trace.end[good[-1], self.node])
+            return int(self.run.syncs.end[good[-1], self.node])
         return None if self.restarted else self._idle_since_ns
 
     @property
@@ -107,19 +107,19 @@ class Proxier:
         """How many deliveries the last sync knew, or the last successful one; ``None`` if there has been none."""
         syncs = self.ended[~self.failed] if successful else self.ended
         if len(syncs):
-            return int(self.run.trace.absorbed[syncs[-1], self.node])
+            return int(self.run.syncs.absorbed[syncs[-1], self.node])
         return None if self.restarted else 0
 
     def absorbed_before(self, sync: int) -> int:
         """How many deliveries were known when the sync before ``sync`` started."""
-        return int(self.run.trace.absorbed[sync - 1, self.node]) if sync else 0
+        return int(self.run.syncs.absorbed[sync - 1, self.node]) if sync else 0
 
     @property
     def listed_ns(self) -> int | None:
         """When everything had been listed: at the first sync, or before the run; ``None``: not yet."""
         if not self.restarted:
             return -1
-        return int(self.run.trace.start[self.started[0], self.node]) if len(self.started) else None
+        return int(self.run.syncs.start[self.started[0], self.node]) if len(self.started) else None
 
     def arrived(self, until_ns: int) -> int:
         """How many deliveries had arrived by ``until_ns``."""

@@ -91,7 +91,7 @@ def _pending(proxier: Proxier, *, creates: bool) -> Readings:
     """Changes that have arrived since the last sync started."""
     if proxier.listed_ns is None:
         return [Reading(0.0)]
-    taken = int(proxier.run.trace.absorbed[proxier.started[-1], proxier.node]) if len(proxier.started) else 0
+    taken = int(proxier.run.syncs.absorbed[proxier.started[-1], proxier.node]) if len(proxier.started) else 0
     created = proxier.run.log.column("creates") > 0
     return [Reading(float((created[taken : proxier.arrived(proxier.at_ns)] == creates).sum()))]
 
@@ -111,7 +111,7 @@ def _written(proxier: Proxier) -> Readings:
     if not len(proxier.ended):
         return []
     sync = int(proxier.ended[-1])
-    before, after = proxier.absorbed_before(sync), int(proxier.run.trace.absorbed[sync, proxier.node])
+    before, after = proxier.absorbed_before(sync), int(proxier.run.syncs.absorbed[sync, proxier.node])
     if proxier.full[-1]:
         return _by_table(rules_by_table(proxier, after))
     names = proxier.cluster.names

@@ -14,7 +14,6 @@ from kpsim.controlplane.control import ControlPlane
 from kpsim.controlplane.deliveries import DeliveryLog
 from kpsim.datapath.outcomes import Outcomes
 from kpsim.datapath.prices import PacketPrices
-from kpsim.history.events import ApiServerRestart
 from kpsim.kube.resolve import node_zones, resolve
 from kpsim.profiles.costs import Costs, load_profile
 from kpsim.profiles.defaults import load_defaults
@@ -22,7 +21,7 @@ from kpsim.proxy.contract import Mode
 from kpsim.proxy.registry import create
 from kpsim.proxy.sync.faults import Faults
 from kpsim.proxy.sync.inforce import InForce
-from kpsim.proxy.sync.lanes import Arrivals, SyncTrace
+from kpsim.proxy.sync.lanes import Arrivals, SyncTable
 from kpsim.proxy.sync.loop import ConntrackCleanup, SyncLoop
 from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.timeline import Timeline
@@ -39,7 +38,7 @@ class ProxierRun:
     log: DeliveryLog
     timeline: Timeline
     arrivals: Arrivals
-    trace: SyncTrace
+    syncs: SyncTable
     in_force: InForce
 
 
@@ -104,8 +103,9 @@ def control_plane(replication: Replication, env: simpy.Environment) -> ControlPl
         version=scenario.kubernetes_version,
     )
     for event in scenario.events:
-        if isinstance(event, ApiServerRestart):
-            control.restart(to_ns(event.at_s), event.server)
+        server = event.restarted_api_server()
+        if server is not None:
+            control.restart(to_ns(event.at_s), server)
     return control
 
 

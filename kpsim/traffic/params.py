@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from kpsim.declared import Declared, Group
+
+_POPULARITY = Group("popularity", "How unevenly connections choose among Services.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,10 +18,10 @@ class TrafficParams:
     first at ``packet_interval_s`` (open loop).
     """
 
-    connections_per_s_per_node: float = 100.0
-    packets_per_connection: int = 10
-    packet_interval_s: float = 0.01
-    zipf: float = 0.0
+    connections_per_s_per_node: Annotated[float, Declared("Connections that Pods open to ClusterIPs")] = 100.0
+    packets_per_connection: Annotated[int, Declared("Packets that a client sends", at_least=1)] = 10
+    packet_interval_s: Annotated[float, Declared("From one packet of a connection to the next")] = 0.01
+    zipf: Annotated[float, Declared("Exponent of Zipf's law; 0 is uniform", group=_POPULARITY)] = 0.0
 
     @property
     def life_s(self) -> float:

@@ -32,6 +32,15 @@ spec: {selector: {app: web}, ports: [{port: 80}]}
 """
 
 
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: web-0, labels: {app: web}}
+spec: {nodeName: n1}
+status: {phase: Running, podIP: 10.244.0.9, conditions: [{type: Ready, status: "True"}]}
+"""
+
+
 @pytest.fixture
 def parses(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each file was parsed since."""
@@ -82,3 +91,17 @@ def test_a_command_parses_each_of_its_files_once(
     kpsim.write("sweep.yaml", sweep.replace("spec:\n", "spec:\n  importFrom: [web.yaml]\n"))
     assert kpsim(*command).code == 0
     assert parses == Counter(files)
+
+
+def test_files_that_show_one_cluster_are_one_question_and_scenarios_are_one_each(kpsim: Shell) -> None:
+    kpsim.small()
+    files = kpsim.write("web.yaml", SERVICE), kpsim.write("api.yaml", SERVICE.replace("name: web", "name: api"))
+    assert kpsim("check", *files, "-o", "json").json["services"] == 2
+    assert [at["services"] for at in kpsim("check", *files, "small.yaml", "-o", "json").json] == [2, 2]
+    pod = kpsim.write("pod.yaml", POD)
+    assert "10.244.0.9:80" in kpsim("explain", "service", "web", "-f", files[0], "-f", pod).out
+    wrong = kpsim.write("wrong.yaml", SMALL.replace("nodes: 2", "nodes: two"))
+    refused = kpsim("check", "small.yaml", wrong, "gone.yaml")
+    assert (refused.code, refused.out) == (3, "")
+    assert "'two' is not a number" in refused.err
+    assert "gone.yaml: there is no such file" in refused.err

@@ -248,7 +248,10 @@ def test_a_new_mode_is_one_line_in_the_registry(tmp_path: Path) -> None:
     with temporarily(ModeEntry("toy", "nowhere:Toy", "a toy", since=(1, 30))):
         scenario = read(path)
         assert (scenario.modes, scenario.kube_proxy.min_sync_period_s) == (("toy",), 7.0)
-        assert "toy" in json_schema()["$defs"]["ComparePart"]["properties"]["modes"]["items"]["enum"]
+        assert (
+            "toy"
+            in json_schema()["properties"]["spec"]["properties"]["compare"]["properties"]["modes"]["items"]["enum"]
+        )
         old = complaint(path, ("kubernetes.version", "1.29"))
         assert "the mode toy is not in Kubernetes 1.29 yet: it came with 1.30" in old
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
 from kpsim.dumps.walk.way import EVERY_BIT, Node, Way
-from kpsim.modes.iptables.tracer import covers
+from kpsim.proxy.rules import covers
 
 Clause = tuple[str, ...]
 Judge = Callable[[Sequence[str], Way, Node], "bool | None"]

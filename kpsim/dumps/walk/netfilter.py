@@ -10,7 +10,6 @@ from kpsim.dumps.saved import Tables
 from kpsim.dumps.walk.engine import Act, Answer, ChainKey
 from kpsim.dumps.walk.matches import clauses_of, judge, number
 from kpsim.dumps.walk.way import EVERY_BIT, Node, Way
-from kpsim.modes.iptables.tracer import fits
 from kpsim.proxy.rules import Rule
 
 _VERDICTS = {"ACCEPT": "accept", "DROP": "drop", "REJECT": "reject", "RETURN": "return"}
@@ -46,7 +45,7 @@ class NetfilterStep:
     def ask(self, way: Way, node: Node) -> Answer | None:
         """What it makes of a packet."""
         rule = self.rule
-        if not fits(rule, way.packet, node.is_local):
+        if not rule.fits(way.packet, node.is_local):
             return None
         unsure, chance = "", rule.probability is not None and rule.probability < 1
         for clause in clauses_of(rule.match) if rule.match else ():

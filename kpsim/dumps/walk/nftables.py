@@ -15,7 +15,7 @@ from kpsim.dumps.nft import Element, NftTable
 from kpsim.dumps.walk.engine import Act, Answer, ChainKey
 from kpsim.dumps.walk.matches import between, interface, number, states_of
 from kpsim.dumps.walk.way import EVERY_BIT, Node, Way
-from kpsim.modes.iptables.tracer import covers
+from kpsim.proxy.rules import covers
 
 _VALUE = r"(?P<value>@\S+|\{[^}]*\}|[^\s{}]+)"
 _NOT = r"(?P<not>!= )?(?:== )?"

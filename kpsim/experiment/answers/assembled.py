@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 
 import numpy as np
@@ -16,7 +17,7 @@ from kpsim.experiment.answers.judge import compare, judge
 from kpsim.experiment.answers.limits import limits_of
 from kpsim.experiment.control import control_load, stages_of
 from kpsim.experiment.events import outcome_of
-from kpsim.experiment.observe import Observations
+from kpsim.experiment.observe import Counts, Observations
 from kpsim.experiment.result import Cdf, ModeResult, Result
 from kpsim.measure.intervals import estimate, summarise
 from kpsim.measure.summary import MEASURES
@@ -98,7 +99,7 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
         mode=name,
         summaries={m: s for m, s in summaries.items() if s},
         cdfs={m: cdf for m, tallies in batches.items() if (cdf := _cdf(tallies))},
-        counts={key: sum(s.counts[key] for s in seen) for key in seen[0].counts},
+        counts=asdict(Counts.total(s.counts for s in seen)),
         rates={key: estimate([s.rates[key] for s in seen], least=0.0) for key in seen[0].rates},
         by_position=bins_by_position(np.concatenate([s.position for s in seen]), cost_ns),
         position_fixed_s=fixed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -75,17 +76,11 @@ def sync_curve(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, p
 
 
 def _scale(counts: SyncCounts, share: float) -> SyncCounts:
-    return SyncCounts(
-        service_ports=round(int(counts.service_ports) * share),
-        endpoints=round(int(counts.endpoints) * share),
-        dispatch=round(int(counts.dispatch) * share),
-        own=round(int(counts.own) * share),
-        changed_services=counts.changed_services,
-        changed_own=counts.changed_own,
-        endpoint_changes=counts.endpoint_changes,
-        cleanup=int(int(counts.endpoints) * share <= load_defaults().value("kube_proxy.large_cluster_endpoints")),
-        changed_dispatch=counts.changed_dispatch,
-    )
+    """The counts of a cluster with ``share`` of today's Services, of which as much changes as today."""
+    sizes = ("service_ports", "endpoints", "dispatch", "own")
+    scaled = {name: round(int(getattr(counts, name)) * share) for name in sizes}
+    few = int(counts.endpoints) * share <= load_defaults().value("kube_proxy.large_cluster_endpoints")
+    return replace(counts, **scaled, cleanup=int(few))
 
 
 def extrapolations(cluster: Cluster, mode: Mode, costs: Costs) -> tuple[str, ...]:

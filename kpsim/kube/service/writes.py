@@ -18,9 +18,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from kpsim.units import I64
+from kpsim.units import I64, Version
 
-Version = tuple[int, int]
 Count = TypeVar("Count", int, I64)
 
 IP_ADDRESSES_SINCE: Version = (1, 33)

@@ -154,9 +154,11 @@ class EbpfRules(RuleSet):
     @property
     def source_ranges(self) -> Iterator[tuple[int, str]]:
         """The prefix tree of source ranges: each frontend of a Service that has any, whether it checks them or not."""
-        return ((at.number, cidr) for at in self.services.values() for cidr in at.source_ranges)
+        return ((front.number, cidr) for front in self.services.values() for cidr in front.source_ranges)
 
     @property
     def affinity_matches(self) -> Iterator[tuple[int, int]]:
         """Which backends a frontend with session affinity may keep a client on."""
-        return ((at.number, b.number) for at in self.services.values() if at.affinity_s for b in at.backends)
+        return (
+            (front.number, b.number) for front in self.services.values() if front.affinity_s for b in front.backends
+        )

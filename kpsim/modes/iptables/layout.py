@@ -17,8 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kpsim.proxy.node import NodeConfig
-
-Version = tuple[int, int]
+from kpsim.units import Version
 
 EXTERNAL_CHAINS_SINCE: Version = (1, 24)
 DROPS_IN_FILTER_SINCE: Version = (1, 25)

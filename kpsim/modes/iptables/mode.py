@@ -11,12 +11,14 @@ than different ClusterIPs [A10], and the layouts of chains before 1.26.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from kpsim.cluster.columns import ServiceColumns
 from kpsim.modes.iptables.about import ABOUT
+from kpsim.modes.iptables.listing import rendered
 from kpsim.modes.iptables.program import program
 from kpsim.modes.iptables.text import restore_lines
 from kpsim.modes.iptables.tracer import trace
@@ -33,13 +35,13 @@ from kpsim.proxy.contract import (
     SyncCounts,
     SyncKind,
     Work,
+    chosen,
 )
 from kpsim.proxy.counts import EndpointCounts, port_kinds
-from kpsim.proxy.listing import rendered
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.params import ProxyParams
-from kpsim.proxy.rules import NodeView, Packet, RuleSet, Trace, Walk
-from kpsim.units import I64
+from kpsim.proxy.rules import Packet, RuleSet, Trace, Walk
+from kpsim.units import I64, Version
 
 PARTIAL_SYNC_SINCE = (1, 27)  # KEP-3453: alpha and off in 1.26, on in 1.27, always in 1.28
 CONSTANT_RULES = 5  # KUBE-POSTROUTING 3, KUBE-MARK-MASQ 1, the last rule of KUBE-SERVICES 1
@@ -55,15 +57,6 @@ class Iptables:
 
     name = "iptables"
     about = ABOUT
-    words = ModeWords(
-        later="conntrack knows the connection and applies its translation; the nat table is not read again",
-        refused='refused at once (ICMP port unreachable, the client sees "connection refused")',
-        outside=(
-            "a packet for the NodePort passes all of KUBE-SERVICES, whose last rule leads to KUBE-NODEPORTS, one for "
-            "another address finds it in KUBE-SERVICES; it is marked in KUBE-EXT (masquerade: the Pod answers by way "
-            "of this node), then goes on as below"
-        ),
-    )
     scan_rotates = True
     falls_back = False
     ignores_policies = False
@@ -75,7 +68,7 @@ class Iptables:
         self._params = params
         self.family = f"iptables-{backend}"
 
-    def runner(self, version: tuple[int, int]) -> RunnerSettings:
+    def runner(self, version: Version) -> RunnerSettings:
         """Every change asks for a sync; an hour without a full one makes the next one full, before 1.27 each is."""
         defaults = load_defaults()
         minimum = self._params.min_sync_period_s
@@ -165,31 +158,45 @@ class Iptables:
         """Uniform: the statistic rules' probabilities 1/(e - i) make every endpoint equally likely."""
         return (draw * endpoints) >> 32
 
-    def program(self, view: NodeView, rotation: int) -> RuleSet:
-        """The nat and filter tables' chains for ``view``."""
-        return replace(program(view.port_states(), view.config, rotation), view=view)
-
-    def exact(self, states: Iterable[PortState], config: NodeConfig) -> RuleSet:
+    def program(self, states: Iterable[PortState], config: NodeConfig, rotation: int = 0) -> ProgrammedIptables:
         """The nat and filter tables' chains for ``states``, policies and all."""
-        return program(states, config)
+        return ProgrammedIptables(program(states, config, rotation), config, self)
 
-    def text(self, rules: RuleSet, changed: Collection[str] | None = None) -> Iterator[str]:
+
+@dataclass(frozen=True, slots=True)
+class ProgrammedIptables:
+    """The chains of one node."""
+
+    rules: RuleSet
+    config: NodeConfig
+    mode: Iptables
+
+    words: ClassVar = ModeWords(
+        later="conntrack knows the connection and applies its translation; the nat table is not read again",
+        refused='refused at once (ICMP port unreachable, the client sees "connection refused")',
+        outside=(
+            "a packet for the NodePort passes all of KUBE-SERVICES, whose last rule leads to KUBE-NODEPORTS, one for "
+            "another address finds it in KUBE-SERVICES; it is marked in KUBE-EXT (masquerade: the Pod answers by way "
+            "of this node), then goes on as below"
+        ),
+    )
+
+    def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
         """What ``iptables-restore --noflush`` takes in a full sync, or in a partial one after a change."""
-        return restore_lines(rules, changed)
+        return restore_lines(self.rules, changed)
 
-    def trace(self, rules: RuleSet, config: NodeConfig, packet: Packet) -> Trace:
+    def trace(self, packet: Packet) -> Trace:
         """Follow a packet from any source through the chains."""
-        return trace(rules, config, packet)
+        return trace(self.rules, self.config, packet)
 
-    def listing(self, rules: RuleSet, service: str) -> Iterator[str]:
+    def listing(self, service: str) -> Iterator[str]:
         """Chains in the order in which a packet comes to them."""
-        return rendered(rules)
+        return rendered(self.rules)
 
-    def path(self, rules: RuleSet, port: int, walk: Walk, total: int) -> Iterator[str]:
+    def path(self, packet: Packet, walk: Walk, total: int) -> Iterator[str]:
         """Chain by chain: what is passed, what is taken and why."""
-        assert rules.view is not None
-        return path(rules, int(rules.view.cluster.port_number[port]), walk, total)
+        return path(self.rules, packet.port, walk, total)
 
-    def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:
-        """Follow a Pod's first packet to the ClusterIP of ``port`` through ``rules``."""
-        return walk(rules, port, lambda among: int(self.select(np.int64(draw), np.int64(turn), np.int64(among))))  # type: ignore[arg-type]  # scalars are arrays here
+    def walk(self, packet: Packet, draw: int, turn: int) -> Walk:
+        """Follow a Pod's first packet to a ClusterIP through the chains."""
+        return walk(self.rules, packet, lambda among: chosen(self.mode, draw, turn, among))

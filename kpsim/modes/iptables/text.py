@@ -65,11 +65,6 @@ def written_chains(rules: RuleSet, changed: Collection[str] | None) -> list[str]
     return [name for name in nat if name in ALWAYS_WRITTEN or rules.owner.get(name) in changed]
 
 
-def stale_chains(before: RuleSet, after: RuleSet) -> list[str]:
-    """Chains of Services and endpoints that are in the kernel and no longer wanted, in order of their names."""
-    return sorted(name for name in before.chains if name not in after.chains and not name.endswith(FILTER))
-
-
 def restore_lines(
     rules: RuleSet, changed: Collection[str] | None = None, stale: Collection[str] = (), *, large: bool = False
 ) -> Iterator[str]:

@@ -8,7 +8,7 @@ Schedulers: rr; wrr, which with all weights 1 is rr; sh, where the draw of a con
 new for each connection.  All others are accepted, written out, and modelled as rr: take what they say about
 balance with care, since lc, wlc, sed and nq look at connections, and dh, mh, lblc and lblcr at addresses.
 
-Left out of the counts the engines use: graceful termination (:mod:`kpsim.modes.ipvs.sync` knows it), session affinity,
+Left out of the counts the engines use: graceful termination, session affinity,
 topology hints, node addresses beyond those of the configuration given, one by default [A11], and, when a Service is
 created or deleted, the time of its addresses on kube-ipvs0 and of an ipset process for each of its entries.
 """
@@ -16,15 +16,16 @@ created or deleted, the time of its addresses on kube-ipvs0 and of an ipset proc
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
-from kpsim.cluster.columns import ServiceColumns, dotted
+from kpsim.cluster.columns import ServiceColumns
 from kpsim.modes.ipvs.about import ABOUT
 from kpsim.modes.ipvs.chains import CHAINS, JUMPS
 from kpsim.modes.ipvs.ipsets import SETS
-from kpsim.modes.ipvs.program import IpvsRules, node_port_addresses, program, rule_set, virtual_services
+from kpsim.modes.ipvs.program import IpvsRules, VirtualService, node_port_addresses, program
 from kpsim.modes.ipvs.text import script_lines
 from kpsim.modes.ipvs.tracer import trace
 from kpsim.profiles.defaults import load_defaults
@@ -38,13 +39,13 @@ from kpsim.proxy.contract import (
     SyncCounts,
     SyncKind,
     Work,
+    chosen,
 )
 from kpsim.proxy.counts import EndpointCounts, port_kinds
-from kpsim.proxy.listing import rendered
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.params import ProxyParams
-from kpsim.proxy.rules import REFUSED, NodeView, Packet, RuleSet, Trace, VirtualServer, Walk
-from kpsim.units import I64
+from kpsim.proxy.rules import REFUSED, Packet, Trace, Walk, few
+from kpsim.units import I64, Version
 
 IPTABLES_PROCESSES = len(CHAINS) + len(JUMPS)  # 11 chains and 9 jumps ensured one by one
 IPSET_PROCESSES = 2 * len(SETS)  # 17 sets created if missing, then listed
@@ -59,11 +60,6 @@ class Ipvs:
     name = "ipvs"
     about = ABOUT
     family = "ipvs"
-    words = ModeWords(
-        later="the IPVS connection table knows where they go; no lookup",
-        refused='refused at once (ICMP port unreachable, the client sees "connection refused")',
-        outside="these addresses are virtual servers of their own; a packet from outside is masqueraded as well",
-    )
     scan_rotates = False
     falls_back = True
     ignores_policies = False
@@ -75,7 +71,7 @@ class Ipvs:
         self._params = params
         self._node_addresses = len(node_port_addresses(node or NodeConfig()))
 
-    def runner(self, version: tuple[int, int]) -> RunnerSettings:
+    def runner(self, version: Version) -> RunnerSettings:
         """No minimum between syncs by default, and one every syncPeriod even when idle; every sync is full."""
         defaults = load_defaults()
         minimum = self._params.min_sync_period_s
@@ -142,37 +138,41 @@ class Ipvs:
             turn = np.asarray(hashed >> np.uint64(32 - SOURCE_HASH_BITS), np.int64)
         return turn % np.maximum(endpoints, 1)
 
-    def program(self, view: NodeView, rotation: int) -> RuleSet:
-        """The virtual servers for ``view``; order means nothing in a hash."""
-        config = self._configured(view.config)
-        addresses = node_port_addresses(config)
-        claims = [service for state in view.port_states() for service in virtual_services(state, config, addresses)]
-        return replace(rule_set(claims), view=view)
-
-    def _configured(self, config: NodeConfig) -> NodeConfig:
-        return replace(config, ipvs_scheduler=self._params.ipvs_scheduler)
-
-    def exact(self, states: Iterable[PortState], config: NodeConfig) -> RuleSet:
+    def program(self, states: Iterable[PortState], config: NodeConfig, rotation: int = 0) -> ProgrammedIpvs:
         """Virtual servers, ipsets, the chains around them and the addresses of kube-ipvs0, policies and all."""
-        return program(states, self._configured(config))
+        return ProgrammedIpvs(program(states, replace(config, ipvs_scheduler=self._params.ipvs_scheduler)), self)
 
-    def text(self, rules: RuleSet, changed: Collection[str] | None = None) -> Iterator[str]:
+
+@dataclass(frozen=True, slots=True)
+class ProgrammedIpvs:
+    """The virtual servers, sets and chains of one node."""
+
+    rules: IpvsRules
+    mode: Ipvs
+
+    words: ClassVar = ModeWords(
+        later="the IPVS connection table knows where they go; no lookup",
+        refused='refused at once (ICMP port unreachable, the client sees "connection refused")',
+        outside="these addresses are virtual servers of their own; a packet from outside is masqueraded as well",
+    )
+
+    def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
         """A shell script: what ``ipset``, ``ip``, ``ipvsadm`` and ``iptables-restore`` take, whatever has changed."""
-        assert isinstance(rules, IpvsRules), "rules of exact()"
-        return script_lines(rules)
+        return script_lines(self.rules)
 
-    def trace(self, rules: RuleSet, config: NodeConfig, packet: Packet) -> Trace:
+    def trace(self, packet: Packet) -> Trace:
         """Follow a packet from any source through sets, chains and virtual servers."""
-        assert isinstance(rules, IpvsRules), "rules of exact()"
-        return trace(rules, packet)
+        return trace(self.rules, packet)
 
-    def listing(self, rules: RuleSet, service: str) -> Iterator[str]:
+    def listing(self, service: str) -> Iterator[str]:
         """Virtual servers with their real servers, as ``ipvsadm -Ln`` prints them."""
-        return rendered(rules)
+        for server in self.rules.services.values():
+            head, *reals = server.render()
+            yield from (head, *few(reals, "real servers"))
 
-    def path(self, rules: RuleSet, port: int, walk: Walk, total: int) -> Iterator[str]:
+    def path(self, packet: Packet, walk: Walk, total: int) -> Iterator[str]:
         """Sets, the way to IPVS, the lookup and the scheduler."""
-        server = self._server(rules, port)
+        server = self._server(packet)
         yield "a fixed handful of iptables rules and ipsets (is it for a Service, must it be masqueraded?)"
         yield f"routing: {server.ip} is an address of the node itself, on kube-ipvs0, so the packet comes to IPVS"
         yield f"one hash lookup, however many Services there are: {server.render()[0]}"
@@ -181,17 +181,14 @@ class Ipvs:
         else:
             yield f"the scheduler, {server.scheduler}, takes the next of {len(server.real_servers):,} real servers"
 
-    def _server(self, rules: RuleSet, port: int) -> VirtualServer:
-        assert rules.view is not None
-        cluster = rules.view.cluster
-        ip = dotted(int(cluster.services.cluster_ip[cluster.port_service[port]]))
-        return rules.virtual_servers[ip, cluster.port_protocol[port], int(cluster.port_number[port])]
+    def _server(self, packet: Packet) -> VirtualService:
+        return self.rules.services[packet.key]
 
-    def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:
-        """Look up the ClusterIP of ``port`` and take the real server whose turn it is."""
-        server = self._server(rules, port)
-        met = server.render()
+    def walk(self, packet: Packet, draw: int, turn: int) -> Walk:
+        """Look up a ClusterIP and take the real server whose turn it is."""
+        server = self._server(packet)
+        met = tuple(server.render())
         if not server.real_servers:
-            return Walk(REFUSED, 0, 0, tuple(met))
-        chosen = self.select(np.array([draw]), np.array([turn]), np.array([len(server.real_servers)]))
-        return Walk(server.real_servers[int(chosen[0])][1], 0, 0, tuple(met))
+            return Walk(REFUSED, 0, 0, met)
+        taken = server.real_servers[chosen(self.mode, draw, turn, len(server.real_servers))]
+        return Walk(taken.pod, 0, 0, met)

@@ -18,10 +18,7 @@ from kpsim.modes.ipvs.chains import chains_for
 from kpsim.modes.ipvs.ipsets import SETS, entries_of
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, categorize, in_ranges, ip_port
 from kpsim.proxy.params import PRIMARY
-from kpsim.proxy.rules import RuleSet, VirtualServer
-
-Key = tuple[str, str, int]
-"""What IPVS hashes to find a virtual server: protocol, address, port."""
+from kpsim.proxy.rules import PortKey, RuleSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +49,19 @@ class VirtualService:
     row: int = -1  # of its Service in the columns
 
     @property
-    def key(self) -> Key:
+    def key(self) -> PortKey:
         """What a packet is looked up by."""
-        return self.protocol, self.ip, self.port
+        return PortKey(self.ip, self.protocol, self.port)
 
     @property
     def flags(self) -> str:
         """Scheduler flags as ipvsadm names them: Maglev hashing counts the port in, else one client has one server."""
         return "mh-port" if self.scheduler == "mh" else ""
 
-    @property
-    def shown(self) -> VirtualServer:
-        """The virtual server as all modes' rules show one."""
-        servers = tuple((server.address, server.pod) for server in self.real_servers)
-        return VirtualServer(self.ip, self.port, self.protocol, self.scheduler, servers)
+    def render(self) -> list[str]:
+        """As ``ipvsadm -Ln`` would print it and its real servers, all of weight 1."""
+        head = f"{self.protocol.upper()}  {self.ip}:{self.port} {self.scheduler}"
+        return [head, *(f"  -> {server.address:<28} Masq    1" for server in self.real_servers)]
 
     @property
     def settings(self) -> tuple[str, int, str]:
@@ -75,15 +71,17 @@ class VirtualService:
 
 @dataclass(frozen=True, slots=True)
 class IpvsRules(RuleSet):
-    """Everything one sync wants to be there; ``bound`` are the addresses of kube-ipvs0.
-
-    ``services`` are the virtual servers with all their settings, ``virtual_servers`` the same for all who only look.
-    """
+    """Everything one sync wants to be there: virtual servers, sets, chains; ``bound`` are kube-ipvs0's addresses."""
 
     config: NodeConfig = NodeConfig()
-    services: Mapping[Key, VirtualService] = field(default_factory=dict)
+    services: Mapping[PortKey, VirtualService] = field(default_factory=dict)
     sets: Mapping[str, frozenset[str]] = field(default_factory=dict)
     bound: tuple[str, ...] = ()
+
+    @property
+    def present(self) -> int:
+        """Virtual and real servers."""
+        return sum(1 + len(service.real_servers) for service in self.services.values())
 
 
 def node_addresses(config: NodeConfig) -> tuple[str, ...]:
@@ -140,7 +138,7 @@ def program(states: Iterable[PortState], config: NodeConfig) -> IpvsRules:
     claims: list[VirtualService] = []
     sets: dict[str, set[str]] = {name: set() for name in SETS}
     bound: dict[str, None] = {}
-    barred: list[Key] = []
+    barred: list[PortKey] = []
     for state in states:
         info = state.info
         allowed = _node_allowed(info, config)
@@ -150,29 +148,21 @@ def program(states: Iterable[PortState], config: NodeConfig) -> IpvsRules:
         bound[info.cluster_ip] = None
         bound |= {ip: None for ip in (*info.external_ips, *info.load_balancer_vips) if ip not in own}
         if info.source_ranges and not allowed:
-            barred += [(info.protocol, ip, info.port) for ip in info.load_balancer_vips]
+            barred += [PortKey(ip, info.protocol, info.port) for ip in info.load_balancer_vips]
     sets["KUBE-IPVS-IPS"] = set(bound)
     frozen = {name: frozenset(entries) for name, entries in sets.items()}
-    counted = rule_set(claims)
+    served: dict[int, int] = {}
+    for service in claims:  # as a sync visits them: two may claim one place
+        served[service.row] = served.get(service.row, 0) + len(service.real_servers)
     return IpvsRules(
         chains=chains_for(frozen, barred, config),
-        virtual_servers=counted.virtual_servers,
-        dispatch=counted.dispatch,
-        own=counted.own,
+        dispatch=len(claims),
+        own=served,
         config=config,
         services={service.key: service for service in claims},
         sets=frozen,
         bound=tuple(bound),
     )
-
-
-def rule_set(claims: Sequence[VirtualService]) -> RuleSet:
-    """Virtual servers as all modes' rules show them, counted as a sync visits them: two may claim one place."""
-    own: dict[int, int] = {}
-    for service in claims:
-        own[service.row] = own.get(service.row, 0) + len(service.real_servers)
-    shown = {(service.ip, service.protocol, service.port): service.shown for service in claims}
-    return RuleSet(virtual_servers=shown, dispatch=len(claims), own=own)
 
 
 def _node_allowed(info: PortInfo, config: NodeConfig) -> bool:

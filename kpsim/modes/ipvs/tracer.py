@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from kpsim.modes.ipvs.ipsets import SETS, kernel_name, socket_entry
 from kpsim.modes.ipvs.program import IpvsRules, VirtualService
 from kpsim.modes.ipvs.text import server_line
-from kpsim.proxy.node import in_ranges
-from kpsim.proxy.rules import FILTER, Packet, Rule, Trace
+from kpsim.proxy.rules import FILTER, Packet, Rule, Trace, covers
 
 INPUT = ("KUBE-IPVS-FILTER", "KUBE-PROXY-FIREWALL", "KUBE-NODE-PORT")  # each jump was put in front of the last
 FORWARD = ("KUBE-PROXY-FIREWALL", "KUBE-FORWARD")
@@ -71,7 +70,7 @@ class _Walk:
     def _matches(self, rule: Rule) -> bool:
         return (
             rule.protocol in ("", self.packet.protocol.lower())
-            and _covers(rule.source, self.packet.source)
+            and covers(rule.source, self.packet.source)
             and all(self._fits(words) for words in _matchers(rule.match))
         )
 
@@ -103,7 +102,7 @@ class _Walk:
         if kind == "hash:ip,port,ip":
             return f"{socket},{last}" in entries
         nets = (entry.removeprefix(f"{socket},") for entry in entries if entry.startswith(f"{socket},"))
-        return any(_covers(net, last) for net in nets)
+        return any(covers(net, last) for net in nets)
 
     def local_type(self, words: list[str]) -> bool:
         """``--src-type LOCAL`` or ``--dst-type LOCAL``."""
@@ -131,18 +130,10 @@ def _matchers(match: str) -> Iterator[list[str]]:
     return (part.split() for part in match.split("-m ") if part)
 
 
-def _covers(address: str, ip: str) -> bool:
-    """Whether ``ip`` is the address or in the range, or outside the one behind a ``!``."""
-    if not address:
-        return True
-    negated, bare = address.startswith("!"), address.removeprefix("!")
-    return in_ranges(ip, [bare]) != negated
-
-
 def trace(rules: IpvsRules, packet: Packet) -> IpvsTrace:
     """Follow the first packet of a connection through ``rules``."""
     walk = _Walk(rules, packet, packet.destination, packet.port)
-    service = rules.services.get((packet.protocol, packet.destination, packet.port))
+    service = rules.services.get(packet.key)
     walk.chain("KUBE-SERVICES")
     if not walk.is_local(packet.destination):
         return _ended(walk, walk.filter(*FORWARD) or "none")
@@ -168,7 +159,7 @@ def _sent(walk: _Walk, service: VirtualService) -> IpvsTrace:
     ways = [_Walk(walk.rules, walk.packet, server.ip, server.port, walk.marked) for server in servers]
     decided = [way.chain("KUBE-POSTROUTING") for way in ways]
     addresses = tuple(server.address for server in servers)
-    masqueraded = tuple(at for at, verdict in zip(addresses, decided, strict=True) if verdict == "MASQUERADE")
+    masqueraded = tuple(address for address, verdict in zip(addresses, decided, strict=True) if verdict == "MASQUERADE")
     return IpvsTrace(
         "DNAT",
         addresses,

@@ -16,10 +16,7 @@ from enum import IntFlag, StrEnum
 from typing import Any
 
 from kpsim.proxy.node import EndpointInfo, NodeConfig, ip_port
-from kpsim.proxy.rules import RuleSet
-
-Key = tuple[str, str, int]
-"""What VFP matches: address ("" for any of the node's), protocol, port."""
+from kpsim.proxy.rules import PortKey, RuleSet
 
 PROTOCOL_NUMBERS = {"TCP": 6, "UDP": 17, "SCTP": 132}
 REMOTE_MAC = "02-11"  # in front of the four bytes of a remote endpoint's address
@@ -96,9 +93,9 @@ class LoadBalancer:
     row: int = -1  # of its Service in the columns
 
     @property
-    def key(self) -> Key:
-        """What a packet is matched by."""
-        return self.vip, self.protocol, self.external_port
+    def key(self) -> PortKey:
+        """What VFP matches a packet by."""
+        return PortKey(self.vip, self.protocol, self.external_port)
 
     @property
     def id(self) -> str:
@@ -151,9 +148,9 @@ class WindowsRules(RuleSet):
 
     config: NodeConfig = NodeConfig()
     policies: tuple[LoadBalancer, ...] = ()
-    granted: Mapping[Key, LoadBalancer] = field(default_factory=dict)
+    granted: Mapping[PortKey, LoadBalancer] = field(default_factory=dict)
     endpoints: Mapping[str, HnsEndpoint] = field(default_factory=dict)  # by address
-    unserved: Mapping[Key, str] = field(default_factory=dict)
+    unserved: Mapping[PortKey, str] = field(default_factory=dict)
 
     @property
     def present(self) -> int:

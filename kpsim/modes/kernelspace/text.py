@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Iterator
 
 from kpsim.modes.kernelspace.policies import HnsEndpoint, LoadBalancer, WindowsRules
-from kpsim.proxy.listing import few
+from kpsim.proxy.rules import few
 
 REMOTE = 1  # the flag of a remote endpoint
 
@@ -20,8 +20,8 @@ def document_lines(rules: WindowsRules, changed: Collection[str] | None = None) 
 
     With ``changed``, the load balancers of these Services and the endpoints behind them.
     """
-    policies = [at for at in rules.policies if changed is None or at.service in changed]
-    wanted = {e.ip for at in policies for e in at.endpoints}
+    policies = [policy for policy in rules.policies if changed is None or policy.service in changed]
+    wanted = {e.ip for policy in policies for e in policy.endpoints}
     yield "# a listing, not to be loaded: identities are made up, HNS gives GUIDs"
     yield "# HostComputeEndpoints: this node's own were made by its CNI plugin"
     for endpoint in rules.endpoints.values():

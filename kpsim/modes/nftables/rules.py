@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from kpsim.proxy.node import EndpointInfo, PortInfo
 from kpsim.proxy.rules import Rule, RuleSet
+from kpsim.units import Version
 
 TABLE = "kube-proxy"
 LONGEST_BASE = 240  # of a chain's name, without its kind
@@ -61,7 +62,7 @@ _EARLY_HOOKS: dict[str, Hook] = {
 LATE_FILTERS_SINCE = (1, 33)  # filters see a packet after everybody else's address translation
 
 
-def hooks_of(version: tuple[int, int]) -> dict[str, Hook]:
+def hooks_of(version: Version) -> dict[str, Hook]:
     """The base chains of a Kubernetes version; what 1.29 and 1.30 had is taken to be what 1.31 and 1.32 have."""
     return HOOKS if version >= LATE_FILTERS_SINCE else _EARLY_HOOKS
 

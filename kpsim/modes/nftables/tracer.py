@@ -44,14 +44,14 @@ class _Walk:
 
     def hook(self, name: str) -> bool:
         """Go through the base chains of a hook by their priority; whether the packet's way ends there."""
-        there = [(chain, at) for chain, at in self.rules.hooks.items() if at.hook == name]
-        for chain, at in sorted(there, key=lambda one: one[1].priority):
-            if at.type == "nat" and not self.new:
+        there = [(chain, base) for chain, base in self.rules.hooks.items() if base.hook == name]
+        for chain, base in sorted(there, key=lambda one: one[1].priority):
+            if base.type == "nat" and not self.new:
                 continue
             self._chain(chain)
             if self.verdict:
                 return True
-            if at.type == "nat":
+            if base.type == "nat":
                 self.translate()
         return False
 

@@ -12,8 +12,7 @@ import shlex
 from collections.abc import Collection, Iterator
 
 from kpsim.modes.userspace.program import JUMPS, UserspaceRules
-from kpsim.proxy.listing import few, table_and_chain
-from kpsim.proxy.rules import Rule
+from kpsim.proxy.rules import Rule, few, table_and_chain
 
 WAIT = "-w 5 -W 100000"  # for the lock, as long as five seconds
 

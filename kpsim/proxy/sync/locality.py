@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from kpsim.proxy.counts import EndpointCounts
+from kpsim.proxy.sync import Nodes, Places, Prefixes, States
 from kpsim.proxy.sync.prefix import PrefixSums
 from kpsim.units import I64, Bools
 
@@ -48,7 +49,7 @@ class LocalStates:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def find(self, state: I64, node: I64) -> I64:
+    def find(self, state: States, node: Nodes) -> I64:
         """Index of each (state, node), -1 where the node has no endpoint of it; broadcast."""
         key = np.asarray(state * self._nodes + node)
         if not len(self._keys):
@@ -64,7 +65,7 @@ class LocalStates:
 class NodeSums:
     """Sums over what is in force on a node after so many deliveries: events at (node, prefix) with a weight."""
 
-    def __init__(self, node: I64, prefix: I64, weight: I64, prefixes: int) -> None:
+    def __init__(self, node: Nodes, prefix: Prefixes, weight: I64, prefixes: int) -> None:
         self._prefixes = prefixes + 1
         key = node * self._prefixes + prefix
         order = np.argsort(key, kind="stable")
@@ -77,7 +78,7 @@ class NodeSums:
         begin = np.searchsorted(self._keys, self._keys // self._prefixes * self._prefixes)
         return int((self._sums[upto] - self._sums[begin]).max(initial=0))
 
-    def at(self, prefix: I64, node: I64) -> I64:
+    def at(self, prefix: Prefixes, node: Nodes) -> I64:
         """The sum for each (prefix, node); broadcast."""
         key = node * self._prefixes
         upto = np.searchsorted(self._keys, key + prefix, side="right")
@@ -87,13 +88,13 @@ class NodeSums:
 class NodePlaces:
     """Like :class:`NodeSums`, below a place in the list that is scanned; a node's table is made when asked for."""
 
-    def __init__(self, node: I64, prefix: I64, place: I64, weight: I64, places: int) -> None:
+    def __init__(self, node: Nodes, prefix: Prefixes, place: Places, weight: I64, places: int) -> None:
         order = np.lexsort((prefix, node))
         self._node, self._prefix, self._place, self._weight = (x[order] for x in (node, prefix, place, weight))
         self._places = places
         self._made: dict[int, tuple[I64, PrefixSums]] = {}
 
-    def below(self, prefix: I64, place: I64, node: I64) -> I64:
+    def below(self, prefix: Prefixes, place: Places, node: Nodes) -> I64:
         """Weight below each ``place`` on each ``node`` after ``prefix`` deliveries; all (q,)."""
         total = np.zeros(len(place), np.int64)
         if not len(self._node):

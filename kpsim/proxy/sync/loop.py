@@ -8,10 +8,11 @@ import numpy as np
 
 from kpsim.profiles.costs import Costs
 from kpsim.proxy.contract import Mode, SyncCounts, SyncKind
+from kpsim.proxy.sync import Nodes
 from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.proxy.sync.faults import Faults
 from kpsim.proxy.sync.pacing import Pacing, RunnerState
-from kpsim.units import I64, Bools
+from kpsim.units import I64, Bools, Version
 
 RECONCILED_SINCE = (1, 32)
 
@@ -25,7 +26,7 @@ class ConntrackCleanup:
     """
 
     entries: int  # in the node's table
-    version: tuple[int, int]
+    version: Version
 
     def counts(self, udp_changes: int | I64) -> tuple[int | I64, int | I64]:
         """Entries read and processes run, where so many usable endpoints of UDP Services came or went."""
@@ -48,7 +49,7 @@ class SyncLoop:
     horizon_ns: int
 
     def end(
-        self, state: RunnerState, start: I64, counts: SyncCounts, full: Bools, number: int, node: I64
+        self, state: RunnerState, start: I64, counts: SyncCounts, full: Bools, number: int, node: Nodes
     ) -> tuple[I64, Bools]:
         """When sync ``number`` of each node ends, at least a nanosecond later, and whether it fails; (lanes,) each."""
         work_ns = np.zeros(len(full), np.int64)

@@ -14,7 +14,7 @@ import numpy as np
 
 from kpsim.cluster.changes import NEVER
 from kpsim.proxy.contract import RunnerSettings
-from kpsim.units import I64, Bools, to_ns
+from kpsim.units import I64, Bools, Version, to_ns
 
 BURST = 2  # capacity of the old runner's bucket
 NEW_RUNNER_SINCE = (1, 34)
@@ -70,7 +70,7 @@ class Pacing:
     at_once: bool = False
 
     @staticmethod
-    def of(settings: RunnerSettings, version: tuple[int, int]) -> Pacing:
+    def of(settings: RunnerSettings, version: Version) -> Pacing:
         """The runner that a Kubernetes ``version`` has."""
         return Pacing(
             min_ns=to_ns(settings.min_sync_s),

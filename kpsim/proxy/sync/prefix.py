@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from kpsim.proxy.sync import Places
 from kpsim.units import I64
 
 
 class PrefixSums:
     """Events with places in 0 … ``places`` - 1 and weights, both (m,) in order of time."""
 
-    def __init__(self, place: I64, weight: I64, places: int) -> None:
+    def __init__(self, place: Places, weight: I64, places: int) -> None:
         self._levels: list[tuple[I64, I64, int]] = []  # zeros before, weight of zeros before, zeros altogether
         for bit in range(max(places - 1, 1).bit_length() - 1, -1, -1):
             is_zero = (place >> bit) & 1 == 0
@@ -25,7 +26,7 @@ class PrefixSums:
             order = np.concatenate([np.flatnonzero(is_zero), np.flatnonzero(~is_zero)])
             place, weight = place[order], weight[order]
 
-    def below(self, first: I64, place: I64) -> I64:
+    def below(self, first: I64, place: Places) -> I64:
         """Weight of the events among the ``first`` so many that stand below ``place``; broadcast, (q,)."""
         hi = np.broadcast_to(first, place.shape).astype(np.int64)
         lo = np.zeros_like(hi)

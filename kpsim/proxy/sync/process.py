@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import simpy
@@ -18,16 +18,28 @@ from kpsim.clock import Rank, at
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.deliveries import Delivery
-from kpsim.proxy.contract import SyncCounts
-from kpsim.proxy.rules import NodeView, RuleSet
+from kpsim.proxy.contract import Programmed, SyncCounts
+from kpsim.proxy.rules import Walk
+from kpsim.proxy.states import NodeView
 from kpsim.proxy.sync.loop import SyncLoop
 from kpsim.proxy.sync.pacing import RunnerState
 from kpsim.proxy.sync.timeline import leaving_at_start, usable_at_start
 from kpsim.units import I64, U32
 
 
+class Sync(NamedTuple):
+    """One sync of one node: what :class:`~kpsim.proxy.sync.lanes.SyncTable` holds of it."""
+
+    start: int
+    end: int
+    absorbed: int  # deliveries it knew when it started
+    full: bool
+    failed: bool
+    process_since: int
+
+
 class KubeProxy:
-    """One node's kube-proxy; ``rules`` is what is in force now."""
+    """One node's kube-proxy, with what is in force there now."""
 
     def __init__(
         self,
@@ -51,10 +63,10 @@ class KubeProxy:
         self._view = NodeView(cluster, self._usable, order, pod_ip, leaving=self._leaving, here=here)
         self._inbox: list[tuple[int, Delivery]] = []
         self._wake = env.event()
-        self.versions = 0
-        self.syncs: list[tuple[int, ...]] = []  # start, end, deliveries absorbed so far, full, failed, process since
+        self._edition = 0
+        self.syncs: list[Sync] = []
         self._absorbed = 0
-        self.rules = self._program()
+        self._programmed = self._program()
         env.process(self._loop())
 
     def receive(self, delivery: Delivery) -> None:
@@ -62,9 +74,13 @@ class KubeProxy:
         self._inbox.append((int(self._env.now), delivery))
         if self._pacing.at_once:
             self._hold(delivery)
-            self.rules = self._program()
+            self._programmed = self._program()
         if not self._wake.triggered:
             self._wake.succeed()
+
+    def walk(self, port: int, draw: int, turn: int) -> Walk:
+        """What the first packet of a Pod's connection to service port ``port`` meets now."""
+        return self._programmed.walk(self._view.packet(port), draw, turn)
 
     def _loop(self) -> Generator[simpy.Event, Any, None]:
         while True:
@@ -95,8 +111,9 @@ class KubeProxy:
         start = np.array([int(self._env.now)])
         changed, endpoint_changes, udp_changes = self._check_out()
         listed, runs = self._sync_loop.conntrack.counts(udp_changes)
-        self.versions += 1
-        rules = self._program()
+        self._edition += 1
+        programmed = self._program()
+        rules = programmed.rules
         endpoints = sum(n * int(self._cluster.services.ports[s]) for s, n in self._held.items())
         full = self._pacing.is_full(self._state, start) | self._faults.begin(self._state, start, self._here)[1]
         cleans = self._pacing.cleans(self._state, start, np.array([endpoints > self._sync_loop.large_above]))
@@ -114,14 +131,14 @@ class KubeProxy:
             changed_dispatch=self._dispatch_of(changed),
         )
         here, ran = self._here, np.array([True])
-        end, failed = self._sync_loop.end(self._state, start, counts, full, self.versions - 1, here)
+        end, failed = self._sync_loop.end(self._state, start, counts, full, self._edition - 1, here)
         self._faults.ran(self._state, ran, start, here)
         self._pacing.ran(self._state, ran, start, end, full, cleans, failed)
         since = int(self._state.process_since[0])
-        self.syncs.append((int(start[0]), int(end[0]), self._absorbed, bool(full[0]), bool(failed[0]), since))
+        self.syncs.append(Sync(int(start[0]), int(end[0]), self._absorbed, bool(full[0]), bool(failed[0]), since))
         yield at(self._env, int(end[0]), Rank.SWITCH)
         if not (failed[0] or self._pacing.at_once):
-            self.rules = rules
+            self._programmed = programmed
 
     def _check_out(self) -> tuple[set[int], int, int]:
         """Absorb what was delivered; the Services it changed, how many usable endpoints came or went, UDP ones too."""
@@ -144,12 +161,13 @@ class KubeProxy:
     def _dispatch_of(self, services: Collection[int]) -> int:
         """Rules that lead to these Services."""
         usable = {s: self._usable[s] for s in services}
-        return self._mode.program(replace(self._view, usable=usable, leaving=dict(self._leaving)), 0).dispatch
+        view = replace(self._view, usable=usable)
+        return self._mode.program(view.port_states(), view.config).rules.dispatch
 
-    def _program(self) -> RuleSet:
-        view = replace(self._view, usable=dict(self._usable), leaving=dict(self._leaving))
-        plain = self._mode.program(view, 0)
-        if not plain.dispatch or not self._mode.scan_rotates:
+    def _program(self) -> Programmed:
+        states, config = tuple(self._view.port_states()), self._view.config
+        plain = self._mode.program(states, config)
+        if not plain.rules.dispatch or not self._mode.scan_rotates:
             return plain
-        draw = int(self._sync_loop.draws.rotation(self.versions)[self._node])
-        return self._mode.program(view, (draw * plain.dispatch) >> 32)
+        draw = int(self._sync_loop.draws.rotation(self._edition)[self._node])
+        return self._mode.program(states, config, (draw * plain.rules.dispatch) >> 32)

@@ -15,6 +15,7 @@ from kpsim.cluster.columns import Cluster, PodState
 from kpsim.controlplane.deliveries import DeliveryLog
 from kpsim.proxy.contract import Mode, RuleCounts
 from kpsim.proxy.counts import EndpointCounts
+from kpsim.proxy.sync import Nodes, Ports, Prefixes, Services, States
 from kpsim.proxy.sync.locality import LocalStates, NodePlaces, NodeSums
 from kpsim.proxy.sync.prefix import PrefixSums
 from kpsim.units import I64, Bools
@@ -120,7 +121,7 @@ class Timeline:
         each = dispatch[moved] // np.maximum(services.ports, 1)[np.tile(owner, 2)[moved]]
         self._moved_here = NodePlaces(node[moved][which], prefix[moved][which], place, each[which], len(self._place))
 
-    def _places(self, services: I64) -> tuple[I64, I64]:
+    def _places(self, services: Services) -> tuple[I64, I64]:
         """The places of all ports of some Services: which of them each belongs to, and the place."""
         counts = self._cluster.services.ports[services]
         first = self._cluster.port_offset[services]
@@ -159,7 +160,7 @@ class Timeline:
         self._moved_row = moved[which]
         self._moved = PrefixSums(place, delta[moved][which], len(order))
 
-    def state(self, service: I64, prefix: I64) -> I64:
+    def state(self, service: Services, prefix: Prefixes) -> States:
         """Which state (row of the ``usable`` columns) each Service is in after ``prefix`` deliveries; broadcast."""
         key = service * (self.rows + 1) + prefix
         at = np.searchsorted(self._sorted, key, side="right") - 1
@@ -169,7 +170,7 @@ class Timeline:
         found = (at >= 0) & (self.service[row] == service)
         return np.where(found, self._n + row, service)
 
-    def dispatch_at(self, prefix: I64, node: I64) -> I64:
+    def dispatch_at(self, prefix: Prefixes, node: Nodes) -> I64:
         """Dispatch rules on each node after ``prefix`` deliveries; broadcast."""
         return self.dispatch_total[prefix] + self._dispatch_by_node.at(prefix, node)
 
@@ -177,18 +178,18 @@ class Timeline:
         """No node ever has more dispatch rules."""
         return int(self.dispatch_total.max(initial=0)) + self._dispatch_by_node.most()
 
-    def own_at(self, prefix: I64, node: I64) -> I64:
+    def own_at(self, prefix: Prefixes, node: Nodes) -> I64:
         """All other rules of Services on each node after ``prefix`` deliveries; broadcast."""
         return self.own_total[prefix] + self._own_by_node.at(prefix, node)
 
-    def rank(self, port: I64, prefix: I64, node: I64) -> I64:
+    def rank(self, port: Ports, prefix: Prefixes, node: Nodes) -> I64:
         """Rules of other service ports before each port's own, in the unrotated list after ``prefix`` deliveries."""
         place = self._place[port]
         moved = np.searchsorted(self._moved_row, prefix, side="left")
         shared = self._base_rank[place] + self._moved.below(moved, place)
         return np.asarray(shared + self._moved_here.below(prefix, place, node))
 
-    def choices(self, port: I64, prefix: I64, node: I64) -> tuple[I64, I64, Bools]:
+    def choices(self, port: Ports, prefix: Prefixes, node: Nodes) -> tuple[I64, I64, Bools]:
         """Endpoints a connection from a Pod on ``node`` to each service port may go to, (q,) each.
 
         Where they begin in ``usable_pod``, how many, and whether a policy is to blame that there are none.
@@ -210,7 +211,7 @@ class Timeline:
         first = np.where(mine, self._local_at + self.local.offset[here], self.usable_offset[state])
         return first, count, policy & (count == 0) & (self.usable[state] > 0)
 
-    def changed_between(self, before: I64, after: I64, node: I64) -> tuple[I64, I64, I64]:
+    def changed_between(self, before: Prefixes, after: Prefixes, node: Nodes) -> tuple[I64, I64, I64]:
         """Distinct Services changed by rows ``before`` … ``after`` - 1, and the rules they then have; (lanes,) each.
 
         Their ``own``, then their ``dispatch`` of :class:`RuleCounts`.

@@ -13,7 +13,7 @@ from kpsim.experiment.result import Cdf, Result
 from kpsim.measure.summary import Summary
 from kpsim.report.figures.canvas import Sheet, log_ticks
 from kpsim.report.style import Dashes, ModeStyle
-from kpsim.report.wording.quantity import compact
+from kpsim.report.wording.quantity import compact, estimate
 
 _MAX_DECADES = 6
 _RARE = 0.005  # the smallest share worth stretching the axis for at its left end
@@ -72,3 +72,9 @@ def mark_objectives(sheet: Sheet, result: Result, measures: Iterable[str]) -> No
     for bound, what in sorted(seen):
         if bound > 0:
             sheet.mark_x(sheet.axes[0], bound, f"objective: {what} {compact(bound, 's')}")
+
+
+def percentiles(summary: Summary | None) -> str:
+    """The median and p99 in words, as far as the sample supports them: "p50 11 µs [10, 12], p99 34 µs [30, 38]"."""
+    found = [(name, summary.quantiles.get(name)) for name in ("p50", "p99")] if summary else []
+    return ", ".join(f"{name} {estimate(value, summary.unit)}" for name, value in found if summary and value)

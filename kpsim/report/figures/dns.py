@@ -12,12 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from kpsim.experiment.result import Cdf, ModeResult, Result
-from kpsim.measure.summary import Summary
 from kpsim.profiles.defaults import load_defaults
 from kpsim.report.figures.canvas import Picture, Sheet, log_ticks
-from kpsim.report.figures.distribution import draw_cdf, share_axis, time_axis, usable
+from kpsim.report.figures.distribution import draw_cdf, percentiles, share_axis, time_axis, usable
 from kpsim.report.style import Dashes
-from kpsim.report.wording.quantity import count, estimate, factor, quantity
+from kpsim.report.wording.quantity import count, factor, quantity
 
 _CURVES: dict[str, tuple[str, str, Dashes]] = {
     "dns_latency": ("as written", "#D55E00", "-"),
@@ -67,7 +66,7 @@ def picture(result: Result) -> Picture | None:
     share_axis(body, "share of lookups")
     body.set_xlabel("DNS latency (log scale)")
     time_axis(tail, curves.values(), [])
-    most = max(max(_count(found.summaries.get(name)), 1) for name in curves) / _LEAST
+    most = max(found.summaries[name].n if name in found.summaries else 1 for name in curves) / _LEAST
     _tail_axes(tail, most)
     said = []
     for name, cdf in curves.items():
@@ -75,7 +74,7 @@ def picture(result: Result) -> Picture | None:
         line = draw_cdf(body, cdf, color, dashes)
         beyond = np.maximum(1 - cdf.share, 1 / (10 * most))
         tail.plot(cdf.value, beyond, color=color, linestyle=dashes, linewidth=1.8, drawstyle="steps-post")
-        text = _percentiles(found.summaries.get(name))
+        text = percentiles(found.summaries.get(name))
         sheet.key(line, f"{words}: {text}")
         said.append(f"{words}: {text}")
     return sheet.picture("; ".join(said), "Right: the slowest of the same lookups. The same in every mode.")
@@ -103,12 +102,3 @@ def _one_in(share: float) -> str:
 def _up_to(cdf: Cdf, most_s: float) -> Cdf:
     inside = cdf.value <= most_s
     return Cdf(cdf.value[inside], cdf.share[inside])
-
-
-def _count(summary: Summary | None) -> int:
-    return summary.n if summary is not None else 0
-
-
-def _percentiles(summary: Summary | None) -> str:
-    quantiles = summary.quantiles if summary is not None else {}
-    return ", ".join(f"{p} {estimate(quantiles[p], 's')}" for p in ("p50", "p99") if p in quantiles)

@@ -9,7 +9,6 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from kpsim.experiment.result import EventCourse, EventOutcome, Result
-from kpsim.history.events import Rollout, StatefulSetRollout
 from kpsim.report.figures.canvas import Picture, Sheet
 from kpsim.report.style import GREY, INK, Dashes, mode_style
 from kpsim.report.wording.quantity import count, quantity
@@ -31,7 +30,7 @@ def _which(result: Result) -> int | None:
     events = result.scenario.events
     if not events or not all(found.events for found in result.modes.values()):
         return None
-    rollouts = (i for i, event in enumerate(events) if isinstance(event, Rollout | StatefulSetRollout))
+    rollouts = (i for i, event in enumerate(events) if event.rolls)
     return next(rollouts, 0)
 
 

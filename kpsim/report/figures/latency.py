@@ -8,12 +8,13 @@ from kpsim.report.figures.distribution import (
     draw_cdf,
     draw_quantiles,
     mark_objectives,
+    percentiles,
     share_axis,
     time_axis,
     usable,
 )
 from kpsim.report.style import mode_style
-from kpsim.report.wording.quantity import EMPTY, estimate, factor, quantity
+from kpsim.report.wording.quantity import EMPTY, factor, quantity
 from kpsim.report.wording.ranking import listed, rank
 
 MEASURE = "first_packet_latency"
@@ -53,15 +54,8 @@ def picture(result: Result) -> Picture | None:
         line.set_marker(style.marker)
         line.set_markevery([])
         draw_quantiles(axes, summary, style)
-        text = _percentiles(result, mode)
+        text = percentiles(summary)
         sheet.key(line, f"{mode}{': ' if text else ''}{text}")
         said.append(f"{mode}: {text or EMPTY}")
     note = "Markers: p50, p90 and p99 with their 95 % intervals. Includes the wait for the node's CPU."
     return sheet.picture("; ".join(said), note)
-
-
-def _percentiles(result: Result, mode: str) -> str:
-    summary = result.modes[mode].summaries.get(MEASURE)
-    quantiles = summary.quantiles if summary is not None else {}
-    unit = summary.unit if summary is not None else ""
-    return ", ".join(f"{p} {estimate(quantiles[p], unit)}" for p in ("p50", "p99") if p in quantiles)

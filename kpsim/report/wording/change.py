@@ -15,7 +15,7 @@ from kpsim.measure.summary import Estimate
 from kpsim.report.wording.quantity import ratio
 from kpsim.report.wording.ranking import listed
 from kpsim.scenario.model import Scenario
-from kpsim.scenario.resolved import kube_proxy_document
+from kpsim.scenario.sections.kubeproxy import kube_proxy_document
 
 # Sections of kubeproxy.config.k8s.io/v1alpha1 with sync periods.  A mode without one is not set in a
 # KubeProxyConfiguration alone, and there is nothing to paste.

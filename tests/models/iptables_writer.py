@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from kpsim.modes.iptables.program import program
-from kpsim.modes.iptables.text import restore_lines, stale_chains, written_chains
+from kpsim.modes.iptables.text import restore_lines, written_chains
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.rules import FILTER, RuleSet
 
@@ -86,3 +86,8 @@ class RuleWriter:
         self.need_full = False
         self._kernel = wanted
         self._lingering = {name for name in lingering if not name.endswith(FILTER)}
+
+
+def stale_chains(before: RuleSet, after: RuleSet) -> list[str]:
+    """Chains of Services and endpoints that are in the kernel and no longer wanted, in order of their names."""
+    return sorted(name for name in before.chains if name not in after.chains and not name.endswith(FILTER))

@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from kpsim.modes.ipvs.ipsets import SETS
-from kpsim.modes.ipvs.program import IpvsRules, Key, RealServer, VirtualService
+from kpsim.modes.ipvs.program import IpvsRules, RealServer, VirtualService
+from kpsim.proxy.rules import PortKey
 
 CHECK_PERIOD_S = 60
 
-Place = tuple[Key, str]
+Place = tuple[PortKey, str]
 """A real server of a virtual server: the latter's key and the former's ``ip:port``."""
 
 Connections = Mapping[Place, int]
@@ -28,7 +29,7 @@ Connections = Mapping[Place, int]
 class Kernel:
     """What is in the kernel, and which real servers kube-proxy waits for."""
 
-    services: Mapping[Key, VirtualService] = field(default_factory=dict)
+    services: Mapping[PortKey, VirtualService] = field(default_factory=dict)
     sets: Mapping[str, frozenset[str]] = field(default_factory=dict)
     bound: tuple[str, ...] = ()
     waiting: frozenset[Place] = frozenset()
@@ -38,9 +39,9 @@ class Kernel:
 class Changes:
     """What a sync does beyond looking; ``entries`` are (set, entry)."""
 
-    services_added: tuple[Key, ...] = ()
-    services_updated: tuple[Key, ...] = ()
-    services_deleted: tuple[Key, ...] = ()
+    services_added: tuple[PortKey, ...] = ()
+    services_updated: tuple[PortKey, ...] = ()
+    services_deleted: tuple[PortKey, ...] = ()
     servers_added: tuple[Place, ...] = ()
     servers_reset: tuple[Place, ...] = ()  # to weight 1
     servers_deleted: tuple[Place, ...] = ()
@@ -72,7 +73,7 @@ class Changes:
 class _Servers:
     """The real servers of one virtual server while a sync goes over them."""
 
-    key: Key
+    key: PortKey
     there: dict[str, RealServer]
     waiting: set[Place]
     added: list[Place] = field(default_factory=list)
@@ -111,15 +112,15 @@ class _Servers:
 
 def _busy(place: Place, connections: Connections) -> bool:
     """Whether a real server must be waited for."""
-    (protocol, _, _), _ = place
-    return protocol != "UDP" and connections.get(place, 0) > 0
+    server, _ = place
+    return server.protocol != "UDP" and connections.get(place, 0) > 0
 
 
 def sync(
     kernel: Kernel, wanted: IpvsRules, connections: Connections | None = None, *, first: bool = False
 ) -> tuple[Changes, Kernel]:
     """Bring ``kernel`` to what is ``wanted``; ``first`` for the first sync of a kube-proxy process."""
-    services: dict[Key, VirtualService] = {}
+    services: dict[PortKey, VirtualService] = {}
     every: list[_Servers] = []
     waiting = set(kernel.waiting)
     for key, service in wanted.services.items():
