@@ -24,6 +24,7 @@ class ChangeKind(IntEnum):
     SERVICE_CREATED = 4
     POD_UNREADY = 5  # its Ready condition is false again
     POD_CREATED = 6  # the object is there, without an address
+    POD_POSTED = 8  # its kubelet posts a first status: not ready, no address yet
     POD_EXITED = 7  # its kubelet posts that all its containers have ended: a terminal phase, Ready false
 
 

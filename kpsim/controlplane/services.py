@@ -173,10 +173,14 @@ class ServiceStates:
         match kind:
             case ChangeKind.POD_CREATED:
                 return True
+            case ChangeKind.POD_POSTED:  # a first transition time, which queues nothing
+                _move(state, pod, at_ns)
+                return False
             case ChangeKind.POD_APPEARED:
                 if before is not None:
                     return False
-                _move(state, pod, at_ns)
+                if pod not in state.moved and pod not in state.taken:
+                    _move(state, pod, at_ns)
                 self._want(state, pod, READY if service in self._published else 0, at_ns)
             case ChangeKind.POD_READY:
                 return self._ready(state, service, pod, at_ns)
@@ -188,15 +192,20 @@ class ServiceStates:
                 published = READY if service in self._published else 0
                 self._want(state, pod, before & SERVING | TERMINATING | published, at_ns)
             case ChangeKind.POD_EXITED:
-                if before is None:
-                    return False
-                if before & SERVING:
-                    _move(state, pod, at_ns)
-                self._want(state, pod, None, at_ns)
+                return self._exit(state, pod, at_ns)
             case _:  # who is no more in the list has no time to look at
                 self._want(state, pod, None, at_ns)
                 state.moved.pop(pod, None)
                 state.taken.pop(pod, None)
+        return True
+
+    def _exit(self, state: _Service, pod: int, at_ns: int) -> bool:
+        before = state.wanted.get(pod)
+        if before is None:
+            return False
+        if before & SERVING:
+            _move(state, pod, at_ns)
+        self._want(state, pod, None, at_ns)
         return True
 
     def _ready(self, state: _Service, service: int, pod: int, at_ns: int) -> bool:

@@ -17,7 +17,13 @@ from kpsim.profiles.defaults import Defaults
 from kpsim.ratelimits import TokenBucket
 from kpsim.units import I64
 
-STATUSES = (ChangeKind.POD_APPEARED, ChangeKind.POD_READY, ChangeKind.POD_UNREADY, ChangeKind.POD_EXITED)
+STATUSES = (
+    ChangeKind.POD_POSTED,
+    ChangeKind.POD_APPEARED,
+    ChangeKind.POD_READY,
+    ChangeKind.POD_UNREADY,
+    ChangeKind.POD_EXITED,
+)
 REQUESTS = 2  # GET, PATCH
 
 

@@ -3,7 +3,8 @@
 A replacement is what a Deployment does when a Pod is deleted: the old Pod gets its deletionTimestamp (endpoint
 terminating), a new one gets an address (endpoint not ready), becomes ready, and the old one ends: its kubelet posts a
 terminal phase (from 1.27 on; not ready before), and deletes the object.  Each is a change, and most cost an
-EndpointSlice write.  A new Pod's creation falls together with the old one's deletion, so it is no change of its own.
+EndpointSlice write.  A new Pod's creation falls together with the old one's deletion, so it is no change of its own;
+its kubelet posts a first status at once, which is the transition time that its endpoint comes with.
 """
 
 from __future__ import annotations
@@ -72,13 +73,12 @@ def draw_changes(
     appears = appeared < next_start
 
     deleted = gone + np.maximum(churn.leaves.draw(rng, n), 1)
-    at = np.concatenate([start, appeared[appears], ready[lives], deleted, born, gone])
+    at = np.concatenate([start, appeared[appears], ready[lives], deleted, born, gone, start + 1])
     end = ChangeKind.POD_EXITED if churn.exits else ChangeKind.POD_UNREADY
-    kinds = [*range(5), end]
-    kind = np.repeat(kinds, [n, int(appears.sum()), int(lives.sum()), n, len(born), n])
-    subject = np.concatenate(
-        [old_pod, new_pod[appears], new_pod[lives], old_pod, cluster.initial + np.arange(len(born)), old_pod]
-    )
+    kinds = [*range(5), end, ChangeKind.POD_POSTED]
+    kind = np.repeat(kinds, [n, int(appears.sum()), int(lives.sum()), n, len(born), n, n])
+    services = cluster.initial + np.arange(len(born))
+    subject = np.concatenate([old_pod, new_pod[appears], new_pod[lives], old_pod, services, old_pod, new_pod])
     order = np.lexsort((kind, at))
     within = order[at[order] < horizon]
     pod_gone = np.full(cluster.pods + n, NEVER)

@@ -222,6 +222,7 @@ class PodBook:
         pod.node = self._bind(pod.number)
         if pod.node >= 0:  # else no node takes it
             life = pod.life
+            self._tell(ChangeKind.POD_POSTED, pod)
             after(self._env, self._timings.lags.address.one(self._rng), lambda: self._addressed(pod, life, warm_up_ns))
 
     def _addressed(self, pod: Pod, life: int, warm_up_ns: int) -> None:

@@ -272,6 +272,16 @@ def test_a_transition_counts_only_in_a_later_second_than_the_pod_s_last() -> Non
         assert [row.trigger_ns for row in rows] == [3 * S, trigger_ns]
 
 
+def test_a_new_endpoint_comes_with_the_time_of_its_pod_s_first_status() -> None:
+    """Posted before there is an address; if a sync for another Pod comes between, it has used that time up."""
+    cluster = cluster_of(ServiceGroup("s", 1, EndpointCount(mean=2.0)))
+    told: list[Told] = [(3 * S, ChangeKind.POD_POSTED, 2), (5 * S, APPEARED, 2)]
+    rows = run(cluster, changes_of(cluster, told, slots=[0])).rows
+    assert [row.trigger_ns for row in rows] == [3 * S]
+    rows = run(cluster, changes_of(cluster, sorted([*told, (4 * S, TERMINATED, 0)]), slots=[0])).rows
+    assert [row.trigger_ns for row in rows] == [3 * S, -1]
+
+
 def test_an_exit_has_a_trigger_unless_the_pod_is_gone_from_the_list() -> None:
     """The terminal phase moves the transition time; the deletion that follows it takes the Pod out of sight."""
     cluster = cluster_of(ServiceGroup("s", 1, EndpointCount(mean=2.0)))

@@ -216,7 +216,7 @@ def test_a_statefulset_goes_one_by_one_from_the_last() -> None:
     assert ended == [12, 11, 10]
     steps = [(kind, changes.pod_slot[pod]) for _, kind, pod in rows]
     end = (KIND.POD_TERMINATING, KIND.POD_EXITED, KIND.POD_GONE)
-    each = (*end, KIND.POD_CREATED, KIND.POD_APPEARED, KIND.POD_READY)
+    each = (*end, KIND.POD_CREATED, KIND.POD_POSTED, KIND.POD_APPEARED, KIND.POD_READY)
     assert steps == [(kind, pod) for pod in ended for kind in each]
 
 
@@ -225,9 +225,9 @@ def test_a_statefulset_scales_by_ordinal() -> None:
     _, changes = play(scenario_of(*events))
     rows = [row for row in told(changes) if row[0] >= 60]
     up, down = ([row for row in rows if low <= row[0] < low + 30] for low in (60, 90))
-    assert [kind for _, kind, _ in up] == [KIND.POD_CREATED, KIND.POD_APPEARED, KIND.POD_READY] * 2
+    assert [kind for _, kind, _ in up] == [KIND.POD_CREATED, KIND.POD_POSTED, KIND.POD_APPEARED, KIND.POD_READY] * 2
     assert [kind for _, kind, _ in down] == [KIND.POD_TERMINATING, KIND.POD_EXITED, KIND.POD_GONE] * 3
-    assert [pod for _, kind, pod in down if kind is KIND.POD_GONE][:2] == [up[3][2], up[0][2]]  # the last first
+    assert [pod for _, kind, pod in down if kind is KIND.POD_GONE][:2] == [up[4][2], up[0][2]]  # the last first
 
 
 # ── A Pod's end ──────────────────────────────────────────────────────────────────────────────────────────────────────
