@@ -27,6 +27,10 @@ class Client:
         wait = self._bucket.take(int(self._env.now))
         after(self._env, wait + self._write.one(self._rng), done)
 
+    def post(self) -> None:
+        """Send an event, which nobody waits for, through the same bucket."""
+        self._bucket.take(int(self._env.now))
+
     def hear(self, action: Action) -> None:
         """Do ``action`` when the informer has what was committed now."""
         after(self._env, self._watch.one(self._rng), action)

@@ -56,7 +56,7 @@ class HistorySettings:
             ready=defaults.lag("pod.ready"),
         )
         return HistorySettings(
-            pods=PodTimings.of(defaults, lags, churn.pre_stop_s or 0.0),
+            pods=PodTimings.of(defaults, lags, churn.pre_stop_s or 0.0, version),
             nodes=NodeTimings.of(defaults, version),
             write=defaults.lag("api_server.write"),
             watch=defaults.lag("api_server.watch"),
@@ -91,7 +91,8 @@ def draw_history(
     nodes_rng = stream(seed, "event-nodes", number)
     chosen = [event.nodes_of(cluster, nodes_rng) for event in events]
     spared = _touched(cluster, events, chosen) if events else None
-    drawn = Churn(churn.pod_replacements_per_s, ends_ns, spared)
+    leaves = pods.status_patch if pods.exits else pods.removal
+    drawn = Churn(churn.pod_replacements_per_s, ends_ns, spared, pods.exits, leaves)
     changes = draw_changes(cluster, drawn, pods.lags, duration_s, stream(seed, "changes", number))
     if not events:
         return changes, ()

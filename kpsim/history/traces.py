@@ -11,6 +11,8 @@ from kpsim.cluster.changes import ChangeKind, Spells
 from kpsim.history.events import Event
 from kpsim.units import I64
 
+_UNSEEN = (ChangeKind.POD_CREATED, ChangeKind.POD_POSTED)  # a Pod without an address
+
 
 @dataclass(frozen=True, slots=True)
 class Course:
@@ -34,12 +36,13 @@ class Course:
             ChangeKind.POD_READY: "ready",
             ChangeKind.POD_UNREADY: "starting",
             ChangeKind.POD_TERMINATING: "terminating",
+            ChangeKind.POD_EXITED: "terminating",
             ChangeKind.POD_GONE: "",
         }
         rows = [(from_ns, *counts.values())]
         for at_ns, kind, pod in told:
             late = kind is ChangeKind.POD_UNREADY and state.get(pod) == "terminating"
-            if late or (pod not in old and pod not in new):
+            if late or kind in _UNSEEN or (pod not in old and pod not in new):
                 continue
             age = "old " if pod in old else "new "
             for name, step in ((state.get(pod, ""), -1), (after[kind], 1)):

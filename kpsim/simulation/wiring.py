@@ -101,6 +101,7 @@ def control_plane(replication: Replication, env: simpy.Environment) -> ControlPl
         (scenario.run.seed, replication.number),
         replication.horizon_ns,
         scenario.api_server,
+        version=scenario.kubernetes_version,
     )
     for event in scenario.events:
         server = event.restarted_api_server()
