@@ -6,10 +6,10 @@ import re
 
 import click
 
-from kpsim.cli.options import format_option, styled, to_json
+from kpsim.cli.options import format_option, say, styled, to_json
 from kpsim.cli.tables import print_table, wrapped
 from kpsim.errors import InputError
-from kpsim.proxy.registry import MODES, ModeEntry
+from kpsim.proxy.registry import LAST_KNOWN, MODES, ModeEntry, beyond
 from kpsim.units import Version
 
 FIRST_SHOWN = (1, 24)  # of the columns by version
@@ -35,6 +35,7 @@ def _parsed(text: str | None) -> Version | None:
 def modes(version: str | None, output: str) -> None:
     """List the proxy modes: releases that have them, what changed when, what is modelled and what is not."""
     wanted = _parsed(version)
+    say(tuple(beyond(wanted or LAST_KNOWN)))
     if output == "json":
         click.echo(to_json([_as_json(entry, wanted) for entry in MODES.values()]))
         return

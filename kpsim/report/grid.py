@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kpsim.experiment.result import Comparison, EventOutcome, Limit, Result
-from kpsim.measure.summary import MEASURES
+from kpsim.measure.summary import MEASURES, Summary
 from kpsim.report.verdict import Standing, bound_text, standing
 from kpsim.report.wording.quantity import (
     EMPTY,
@@ -60,16 +60,28 @@ def quantile_names(result: Result, wanted: Sequence[str] = ("p50", "p90", "p99")
     """Return the names in ``wanted`` that any summary supports."""
     summaries = [summary for found in result.modes.values() for summary in found.summaries.values()]
     held = {name for summary in summaries for name in summary.quantiles}
-    return [name for name in wanted if name in held]
+    return [name for name in wanted if name in held] or [""]
 
 
 def measure_cells(result: Result, mode: str, quantiles: Sequence[str]) -> list[tuple[str, ...]]:
-    """Measure, number of observations and percentiles, for each measure with any observation."""
+    """Measure, number of observations and percentiles, for each measure with any observation.
+
+    Too few observations for any of the percentiles are told by their mean, least and most.
+    """
     return [
-        (name, _short(summary.n), *(estimate(summary.quantiles.get(q), summary.unit) for q in quantiles))
+        (name, _short(summary.n), *_percentiles(summary, quantiles))
         for name, summary in result.modes[mode].summaries.items()
         if summary.n > 0
     ]
+
+
+def _percentiles(summary: Summary, quantiles: Sequence[str]) -> Sequence[str]:
+    if any(name in summary.quantiles for name in quantiles):
+        return [estimate(summary.quantiles.get(name), summary.unit) for name in quantiles]
+    ends = (("mean", summary.mean.value), ("min", summary.min), ("max", summary.max))
+    said = [f"{name} {quantity(value, summary.unit)}" for name, value in ends]
+    room = len(quantiles)
+    return [*said, *[EMPTY] * (room - len(said))] if room >= len(said) else [", ".join(said), *[EMPTY] * (room - 1)]
 
 
 def _short(n: int) -> str:

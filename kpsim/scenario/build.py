@@ -13,6 +13,7 @@ from kpsim.kube.reader import Reading
 from kpsim.kube.server import ApiServer
 from kpsim.measure.summary import MEASURES
 from kpsim.profiles.costs import profile_names
+from kpsim.proxy.registry import beyond
 from kpsim.scenario.complaints import Complaints
 from kpsim.scenario.keys.reading import Reader
 from kpsim.scenario.model import Scenario
@@ -92,6 +93,8 @@ def _assemble(
     objectives = thresholds(spec.thresholds, complaints)
     _check(written, complaints)
     version = spec.kubernetes.version
+    chosen = bool(spec.kube_proxy.mode) or spec.compare is not None
+    complaints.warnings += beyond(version, chosen=chosen)
     modes = spec.compare.modes if spec.compare else (proxy.mode,)
     check_modes(modes, proxy.mode, version, complaints, compared=spec.compare is not None)
     groups = groups_of(spec, complaints)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -323,10 +324,10 @@ def test_a_change_writes_its_service_and_no_other_with_the_master_last() -> None
     assert not list(ProgrammedEbpf(rules).text(()))
 
 
-def counts(**known: int) -> SyncCounts:
+def counts(**known: Any) -> SyncCounts:
     names = ("service_ports", "endpoints", "dispatch", "own", "changed_services", "changed_own", "endpoint_changes",
              "cleanup")  # fmt: skip
-    return SyncCounts(**{name: known.get(name, 0) for name in names})
+    return SyncCounts(**dict.fromkeys(names, 0) | known)
 
 
 def test_a_partial_sync_is_flat_in_services() -> None:
