@@ -92,7 +92,7 @@ def _lines(title: str, lines: tuple[str, ...]) -> None:
 @click.option("--protocol", type=click.Choice(["tcp", "udp", "sctp"]), default="tcp", help="For ip:port.")
 @click.option("--node-ip", "node_ips", multiple=True, metavar="IP", help="An address of a rule dump's node.")
 @file_option
-@node_options("On which node: node-0 of a scenario, unless said; a rule dump is of one node.", None)
+@node_options("On which node: a scenario's first, unless said; a rule dump is of one node.", None)
 @format_option
 def _packet(
     source: str, destination: str, protocol: str, look: Look, node: str | None, node_ips: tuple[str, ...],
@@ -113,7 +113,7 @@ def _packet(
         what, mend = "is for a rule dump's own rules", "leave it out; kpsim gives its nodes addresses itself"
         raise InputError([Problem(Place(), key="--node-ip", what=what, mend=mend)])
     else:
-        found = explain_packet(scenario_of(look, options), source, destination, protocol, node or "node-0")
+        found = explain_packet(scenario_of(look, options), source, destination, protocol, node or "")
     say(found.warnings)
     if output == "json":
         click.echo(to_json(asdict(found)))

@@ -45,3 +45,5 @@ class ApiServerParams:
     egress_bytes_per_s: Annotated[float | None, _Flag("Bytes that each server can send", more_than=0)] = None
     object_sizes: Annotated[ObjectSizesName, Declared("How large EndpointSlices are taken to be")] = "fields"
     priority_and_fairness: Annotated[bool, Declared("Seats are shared by API Priority and Fairness")] = True
+    cores: Annotated[int | None, _Flag("Cores of each server that are free to send events", at_least=1)] = None
+    borrow_seats: Annotated[bool, Declared("Seats are borrowed of priority levels that are idle")] = True

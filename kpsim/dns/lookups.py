@@ -95,7 +95,7 @@ def draw_lookups(params: DnsParams, callers: Callers, rng: np.random.Generator, 
     replicas = params.replicas or autoscaled_replicas(callers.nodes, callers.cores)
     asked = _asked(params, callers, exchanges, rng)
     simulated, others_per_s = _share_of_replicas(params, callers, replicas)
-    race = defaults.value("dns.udp_race") if params.race is None else params.race
+    race = params.race or 0.0
     timeout_s = defaults.value("dns.timeout") / (defaults.value("dns.attempts") if params.library == "musl" else 1)
     lost = np.zeros(shape, np.bool_)
     if replicas > 1 and not params.node_local:  # one replica is always the same choice, and TCP asks again itself

@@ -30,8 +30,8 @@ class DnsParams:
     """One form of name for every connection; what is ``None`` is Kubernetes' default.
 
     ``names`` is written as in EXAMPLES, by a client in the Service's own namespace.  ``node_domains`` is how many
-    search domains a Pod inherits from its node, ``race`` the share of pairs of queries of which conntrack drops one,
-    and ``other_queries_per_s`` what CoreDNS is asked by everybody else.
+    search domains a Pod inherits from its node, ``race`` the share of pairs of queries of which conntrack drops one
+    (kernels before 5.1, A31), and ``other_queries_per_s`` what CoreDNS is asked by everybody else.
     """
 
     clients_use_names: Annotated[bool, Declared("Every connection begins with a lookup of the Service's name")] = False
@@ -54,7 +54,7 @@ class DnsParams:
             "Share of pairs of queries of which conntrack drops one",
             at_most=1,
             key="raceProbability",
-            otherwise="as measured",
+            otherwise="none, since kernels from 5.1 on do not",
         ),
     ] = None
     other_queries_per_s: Annotated[float, Declared("What all other clients ask of CoreDNS")] = 0.0

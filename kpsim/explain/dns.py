@@ -188,7 +188,8 @@ def _costs(exchanges: Sequence[tuple[int, int]], upstream: int, expected: Estima
         if pairs:
             value, low, high = (f"{100 * pairs * share:.2g}" for share in (race.value, race.low, race.high))
             share = f"{value} % of lookups [{low}, {high}]"
-            yield f"{share} wait {load_defaults().value('dns.timeout'):g} s more, where conntrack drops one of a pair"
+            wait = f"wait {load_defaults().value('dns.timeout'):g} s more"
+            yield f"on kernels before 5.1 {share} {wait}, because conntrack drops one of a pair [A31]"
 
 
 def _ms(found: Estimate) -> str:

@@ -33,8 +33,12 @@ class NodeRules:
 
     @staticmethod
     def of(scenario: Scenario, node: str) -> NodeRules:
-        """Build the cluster and program ``node``.  Raises :class:`InputError` for a node that is not there."""
+        """Build the cluster and program ``node``, "" for its first.
+
+        Raises :class:`InputError` for a node that is not there.
+        """
         cluster, warnings = build_cluster(scenario)
+        node = node or cluster.node_name(0)
         check_node(cluster, node)
         mode, costs = mode_of(scenario, scenario.kube_proxy.mode)
         config = node_config(cluster, node, scenario.cluster.pod_cidr, scenario.kube_proxy, scenario.kubernetes_version)
@@ -48,13 +52,13 @@ class NodeRules:
 
 
 def explain_packet(scenario: Scenario, source: str, destination: str, protocol: str, node: str) -> PacketStory:
-    """Trace the first packet of a connection on ``node``.
+    """Trace the first packet of a connection on ``node``, or without one on the first there is.
 
     ``source`` is "pod", "node", "outside" or an address; ``destination`` is ``ip:port``, or a Service as
     ``namespace/name`` with an optional ``:port`` (number or name).  Raises :class:`InputError` if it cannot be read.
     """
     found = NodeRules.of(scenario, node)
-    packet = Packet(_source(found, source), *_destination(found, destination, protocol.upper()))
+    packet = Packet(_source(found, source), *_destination(found, destination, protocol.upper(), source == "outside"))
     if (":" in packet.source) != (":" in packet.destination):
         what = f"{packet.source} cannot send to {packet.destination}, an address of the other IP family"
         raise InputError([Problem(Place(), key="--from", what=what, mend="give two addresses of one family")])
@@ -66,7 +70,7 @@ def explain_packet(scenario: Scenario, source: str, destination: str, protocol: 
     later = sum(float(found.costs.seconds(s.work)) for s in found.mode.stages(PacketState.LATER))
     return PacketStory(
         headline=(
-            f"{packet.protocol} {packet.source} -> {packet.destination}:{packet.port} on {node}, "
+            f"{packet.protocol} {packet.source} -> {packet.destination}:{packet.port} on {found.config.name}, "
             f"kube-proxy mode {found.mode.name}"
         ),
         met=trace.met,
@@ -99,8 +103,8 @@ def _source(found: NodeRules, text: str) -> str:
     return words.get(text) or address(text, "--from")
 
 
-def _destination(found: NodeRules, text: str, protocol: str) -> tuple[str, int, str]:
-    """Address, port and protocol of ``--to``."""
+def _destination(found: NodeRules, text: str, protocol: str, outside: bool) -> tuple[str, int, str]:
+    """Address, port and protocol of ``--to``; a client ``outside`` takes the Service's own way in, where it has one."""
     service = named(text)
     if service is None:
         return (*socket(text), protocol)
@@ -113,4 +117,9 @@ def _destination(found: NodeRules, text: str, protocol: str) -> tuple[str, int, 
     if not chosen:
         ports = ", ".join(f"{i.port}{f' ({i.port_name})' if i.port_name else ''}" for i in mine)
         raise InputError([Problem(Place(), key="--to", what=f"{name} has no port {port}", mend=f"it has {ports}")])
-    return chosen[0].cluster_ip, chosen[0].port, chosen[0].protocol
+    info = chosen[0]
+    if outside and (addresses := (*info.load_balancer_vips, *info.external_ips)):
+        return addresses[0], info.port, info.protocol
+    if outside and info.node_port:
+        return found.config.node_ips[0], info.node_port, info.protocol
+    return info.cluster_ip, info.port, info.protocol

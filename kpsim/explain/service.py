@@ -7,18 +7,27 @@ from outside the cluster [A16].
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kpsim.explain.story import VERDICTS
+from kpsim.explain.story import OUTSIDE, VERDICTS, sent
 from kpsim.explain.subject import Subject, entrances, facts_of, find_service
 from kpsim.profiles.costs import Costs
 from kpsim.proxy.contract import Mode, ModeWords, PacketState, Stage, Steps, stories
+from kpsim.proxy.rules import Packet
+from kpsim.proxy.states import port_info
 from kpsim.proxy.sync.timeline import start_counts
 from kpsim.rng import stream
 from kpsim.scenario.model import Scenario
 from kpsim.simulation import build_cluster, mode_of
+
+LOCAL_WAY = (
+    "externalTrafficPolicy: Local keeps the source: such a packet from outside is not masqueraded, and goes to "
+    "endpoints of the node it came to alone"
+)
+FALLS_BACK = ", or where there are none to any, whose answers go to the client from a Pod it never called"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +100,41 @@ def _explain_port(
     name = f" {cluster.port_name[q]}" if cluster.port_name[q] else ""
     served, local = walk.pod >= 0, _is_local(subject, mode)
     unserved = "" if served else _unserved(subject, mode)
+    to = view.address(q, walk.pod) if served else ""  # there may be no Pod at all
     return PortExplanation(
         headline=f"port{name} {subject.ip}:{cluster.port_number[q]}/{cluster.port_protocol[q]}",
-        facts=tuple(entrances(subject, q, words.outside)),
+        facts=(*entrances(subject, q, _local_way(mode), words.outside), *_ways_in(subject, mode, q)),
         where=subject.node or ("a node without endpoints of it" if local else "every node"),
         rules=tuple(programmed.listing(subject.name)),
         path=tuple(f"{number}. {line}" for number, line in enumerate(programmed.path(packet, walk, total), 1)),
-        verdict=f"it goes to {view.address(q, walk.pod)}, and so does the rest of the connection"
-        if served
-        else _nobody(subject, mode, words),
+        verdict=f"it goes to {to}, and so does the rest of the connection" if served else _nobody(subject, mode, words),
         costs=_cost_lines(mode, costs, total, _choices(subject, served=served), unserved=unserved),
         later=words.later if served else "",
     )
+
+
+def _local_way(mode: Mode) -> str:
+    """Return what externalTrafficPolicy: Local does with a packet from outside, nothing where the mode ignores it."""
+    return "" if mode.ignores_policies else LOCAL_WAY + FALLS_BACK * mode.falls_back
+
+
+def _ways_in(subject: Subject, mode: Mode, q: int) -> Iterator[str]:
+    """Yield what a client outside meets at each address but the ClusterIP; under Local also where endpoints are."""
+    info = port_info(subject.cluster, q)
+    told = [subject]
+    if info.external_local and not subject.node and subject.pods and not mode.ignores_policies:
+        home = int(subject.cluster.homes(subject.cluster.pods)[subject.pods[0]])
+        told.append(replace(subject, node=subject.cluster.node_name(home)))
+    for each in told:
+        view = each.view(q)
+        programmed = stories(mode, mode.program(view.port_states(), view.config))
+        doors = [(view.config.node_ips[0], info.node_port)] if info.node_port else []
+        doors += [(ip, info.port) for ip in (*info.external_ips, *info.load_balancer_vips)]
+        where = f" on {each.node}" if each.node else " on a node without endpoints of it" if len(told) > 1 else ""
+        for ip, port in doors:
+            trace = programmed.trace(Packet(OUTSIDE, ip, port, info.protocol))
+            found = sent(trace.endpoints, trace.masqueraded) if trace.verdict == "DNAT" else VERDICTS.get(trace.verdict)
+            yield f"from outside to {ip}:{port}{where}: {found or programmed.words.refused}"
 
 
 def _choices(subject: Subject, *, served: bool) -> int:

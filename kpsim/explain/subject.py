@@ -54,11 +54,11 @@ class Subject:
 
     @property
     def endpoints(self) -> int:
-        """How many endpoints it has, ready or not."""
+        """Return the number of its endpoints, ready or not."""
         return len({pod for row in self.cluster.rows_of(self.name) for pod in self.cluster.endpoints(row).tolist()})
 
     def of_port(self, q: int) -> Subject:
-        """The part of the Service that has this port: its Pods may be other ones than those of another port."""
+        """Return the part of the Service that has this port: its Pods may be other ones than another port's."""
         row = int(self.cluster.port_service[q])
         return self if row == self.row else replace(self, row=row, pods=_pods(self.cluster, range(row, row + 1)))
 
@@ -211,8 +211,8 @@ def _why_nobody(subject: Subject, selector: str) -> Iterator[str]:
     yield f"what kube-proxy sees: kubectl -n {namespace} get endpointslices -l kubernetes.io/service-name={bare}"
 
 
-def entrances(subject: Subject, q: int, how: str) -> Iterator[str]:
-    """Yield the port's other addresses, and ``how`` the way of a packet to them differs."""
+def entrances(subject: Subject, q: int, local: str, how: str) -> Iterator[str]:
+    """Yield the port's other addresses, and ``how`` a packet's way to them differs; ``local`` under a Local policy."""
     service, info = subject.service, port_info(subject.cluster, q)
     if subject.pods:
         yield f"endpoints: {subject.addresses(q)}"
@@ -225,4 +225,4 @@ def entrances(subject: Subject, q: int, how: str) -> Iterator[str]:
     elif subject.type == "LoadBalancer":
         yield "its load balancer has no address yet (EXTERNAL-IP <pending>); the cloud's would send to the NodePort"
     if node_port or outside:
-        yield f"{how} [A16]"
+        yield f"{local if info.external_local and local else how} [A16]"

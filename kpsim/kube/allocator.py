@@ -138,7 +138,7 @@ class ClusterIPAllocator(_Allocator):
         return str(self._address(self._range.first))
 
     def holds(self, ip: str) -> bool:
-        """Whether ``ip`` is an address this range can give out."""
+        """Return True if ``ip`` is an address that this range can give out."""
         return self._range.holds(int(self._address(ip)))
 
     def in_static_band(self, numbers: I64) -> int:
@@ -151,7 +151,7 @@ class ClusterIPAllocator(_Allocator):
         return self._range.take(int(self._address(ip)))
 
     def allocate(self) -> str:
-        """The next free address.  Raises ``InputError`` when there is none."""
+        """Return the next free address.  Raises ``InputError`` when there is none."""
         return str(self._address(self._range.take_next()))
 
     def allocate_many(self, n: int) -> U32:
@@ -178,7 +178,7 @@ class NodePortAllocator(_Allocator):
         return self._range.take(port)
 
     def allocate(self) -> int:
-        """The next free port.  Raises ``InputError`` when there is none."""
+        """Return the next free port.  Raises ``InputError`` when there is none."""
         return self._range.take_next()
 
     def allocate_many(self, n: int) -> I64:

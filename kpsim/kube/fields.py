@@ -15,7 +15,7 @@ from kpsim.documents import Key, dotted
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something wrong with an object: the key from the document's top, what, and the mend.
+    """A fault of an object: the key from the document's top, the fault, and the mend.
 
     ``kind`` is the API server's word for it (``FieldValueInvalid``); ``path`` the field as the server calls it, where
     that is not the key as it was written.

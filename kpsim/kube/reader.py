@@ -40,7 +40,7 @@ class Origin:
     key: Key = ()
 
     def problem(self, fault: Fault) -> Problem:
-        """The fault of this object with its place."""
+        """Return the fault of this object with its place."""
         found = self.document.problem((*self.key, *fault.key), fault.what, fault.mend, on_key=fault.on_key)
         return replace(found, path=fault.field, kind=fault.kind)
 
@@ -176,14 +176,16 @@ class Reading:
 
     def objects(self) -> KubeObjects:
         """Everything taken, frozen; slices win over the Endpoints of the same Service, owners over what they own."""
-        sliced = {(at.namespace, at.service) for at in self.slices}
-        old = [at for at in self.endpoints if (at.namespace, at.service) not in sliced]
+        sliced = {(each.namespace, each.service) for each in self.slices}
+        old = [each for each in self.endpoints if (each.namespace, each.service) not in sliced]
         kept = [made for key, made in self.workloads.items() if not self._owned(key)]
         return KubeObjects(
             services=tuple(self.services),
             pods=tuple({(pod.namespace, pod.name): pod for pod in self.pods}.values()),
             workloads=tuple(kept),
-            slices=tuple({(at.namespace, at.name, at.ports, at.service): at for at in [*self.slices, *old]}.values()),
+            slices=tuple(
+                {(each.namespace, each.name, each.ports, each.service): each for each in [*self.slices, *old]}.values()
+            ),
             nodes=tuple({node.name: node for node in self.nodes}.values()),
             proxy_configuration=tuple((self.proxy or {}).items()),
             warnings=(*self.warnings, *self._noticed(), *self._ignored()),
@@ -194,7 +196,7 @@ class Reading:
         return (kind, key[1], name) in self.workloads
 
     def _noticed(self) -> Iterator[str]:
-        """What has no effect, once a kind, with the place of the first."""
+        """Yield a warning for each kind of field without effect, with the place of the first."""
         notices: dict[tuple[Key, str], list[tuple[Origin, Fault, Service]]] = {}
         for origin, service, fields in zip(self.origins, self.services, self.written, strict=True):
             for notice in service_notices(service, fields):

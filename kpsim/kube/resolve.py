@@ -72,7 +72,7 @@ def resolve(
     InputError
         if a range is too small for the Services.
     """
-    both = dual_stack or any(len(at.ip_families) > 1 and at.cluster_ip for at in objects.services)
+    both = dual_stack or any(len(service.ip_families) > 1 and service.cluster_ip for service in objects.services)
     cluster = ("IPv4", "IPv6") if both else ("IPv4",)
     written = [_with_families(service, cluster) for service in objects.services]
     services = _allocate(written, service_cluster_ip_range, node_port_range)
@@ -83,7 +83,12 @@ def resolve(
 
 def node_zones(objects: KubeObjects) -> dict[str, str]:
     """Return the zone of each node, as its object says; without one, as the endpoints on it do."""
-    endpoints = {at.node: at.zone for made in objects.slices for at in made.endpoints if at.node and at.zone}
+    endpoints = {
+        endpoint.node: endpoint.zone
+        for made in objects.slices
+        for endpoint in made.endpoints
+        if endpoint.node and endpoint.zone
+    }
     return endpoints | {node.name: node.zone for node in objects.nodes if node.zone}
 
 
@@ -163,9 +168,9 @@ class _Finder:
         self._nodes = nodes
         self._zones = node_zones(objects)
         self._slices: dict[tuple[str, str], list[EndpointSlice]] = defaultdict(list)
-        for at in objects.slices:
-            if at.address_type != "FQDN":  # kube-proxy knows addresses only
-                self._slices[at.namespace, at.service].append(at)
+        for each in objects.slices:
+            if each.address_type != "FQDN":  # kube-proxy knows addresses only
+                self._slices[each.namespace, each.service].append(each)
         self._pods, self._workloads = _ByLabel(), _ByLabel()
         for index, pod in enumerate(objects.pods):
             self._pods.add(index, pod.namespace, pod.labels)
@@ -208,19 +213,19 @@ class _Finder:
         return ResolvedService(service, endpoints, targets)
 
     def _from_slices(self, service: Service, slices: list[EndpointSlice]) -> ResolvedService:
-        kinds = {at.address_type for at in slices}
-        modelled = [at for at in slices if at.address_type == "IPv4"] if "IPv4" in kinds else slices
+        kinds = {each.address_type for each in slices}
+        modelled = [each for each in slices if each.address_type == "IPv4"] if "IPv4" in kinds else slices
         endpoints: dict[str, Endpoint] = {}
-        for endpoint in (endpoint for at in modelled for endpoint in at.endpoints):
+        for endpoint in (endpoint for each in modelled for endpoint in each.endpoints):
             again = endpoint.ip in endpoints
             if not again or (self._last_wins and not endpoint.terminating):
                 endpoints[endpoint.ip] = endpoint
         row = {ip: index for index, ip in enumerate(endpoints)}
         targets, of_ports = [], []
         for port in service.ports:
-            having = [(at, number) for at in modelled if (number := _number(at, port))]
+            having = [(each, number) for each in modelled if (number := _number(each, port))]
             targets.append(having[0][1] if having else 0)
-            of_ports.append(tuple(sorted({row[endpoint.ip] for at, _ in having for endpoint in at.endpoints})))
+            of_ports.append(tuple(sorted({row[endpoint.ip] for each, _ in having for endpoint in each.endpoints})))
         if endpoints and not all(of_ports):
             self._unmatched.append(f"{service.namespace}/{service.name}")
         alike = all(len(mine) == len(row) for mine in of_ports)

@@ -130,7 +130,7 @@ def _node_ports(
     first, last = node_port_range
     service = services[index]
     asked: list[tuple[Key, int, int]] = [
-        (("spec", "ports", at, "nodePort"), port.node_port, port.port) for at, port in enumerate(service.ports)
+        (("spec", "ports", index, "nodePort"), port.node_port, port.port) for index, port in enumerate(service.ports)
     ]
     if needs_health_check_port(service):
         asked.append((("spec", "healthCheckNodePort"), service.health_check_node_port, 0))

@@ -127,7 +127,7 @@ def _slice(made: EndpointSlice) -> Document:
     if made.service:
         metadata["labels"] = {"kubernetes.io/service-name": made.service}
     ports = [_given(name=name, port=number, protocol=kind) for name, number, kind in made.ports]
-    endpoints = [_endpoint(at) for at in made.endpoints]
+    endpoints = [_endpoint(endpoint) for endpoint in made.endpoints]
     return {**written, "metadata": metadata, "addressType": made.address_type, "ports": ports, "endpoints": endpoints}
 
 

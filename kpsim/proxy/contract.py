@@ -17,7 +17,7 @@ from kpsim.cluster.columns import ServiceColumns
 from kpsim.errors import InputError, Place, Problem
 from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.node import NodeConfig, PortState
-from kpsim.proxy.rules import Packet, RuleSet, Trace, Walk
+from kpsim.proxy.rules import Held, Packet, RuleSet, Trace, Walk
 from kpsim.units import I64, Version
 
 Work = Mapping[str, "int | I64"]
@@ -68,6 +68,19 @@ class RuleCounts:
 
     dispatch: I64
     own: I64
+    held: Held[I64] | None = None  # (n,) each, where the mode has such things
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What came or went since the last sync beside rules, and what is there; integers, or (lanes,) arrays of them."""
+
+    servers: int | I64 = 0  # virtual servers
+    entries: int | I64 = 0  # of ipsets, without those of endpoints
+    addresses: int | I64 = 0  # on the node's service device
+    real_servers: int | I64 = 0
+    endpoints_here: int | I64 = 0  # of the node's own, for each service port
+    addresses_held: int | I64 = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +98,7 @@ class SyncCounts:
     changed_dispatch: int | I64 = 0  # ``dispatch`` of the changed Services
     conntrack_listed: int | I64 = 0  # entries read to find UDP flows to endpoints that are gone
     conntrack_runs: int | I64 = 0  # or processes run to delete them, one an endpoint
+    moved: Moved = Moved()
 
 
 @dataclass(frozen=True, slots=True)

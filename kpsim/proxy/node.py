@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from kpsim.kube.objects import EndpointSlice, KubeObjects, Service
-from kpsim.proxy.params import PRIMARY, IpvsSettings
+from kpsim.proxy.params import LATEST, PRIMARY, IpvsSettings
 from kpsim.units import Version
 
 ANY_PODS = "10.0.0.0/8"  # where nothing says what Pods are
-LATEST = (1, 34)  # the Kubernetes whose structure is modelled where nothing is said of a version
 
 
 @dataclass(frozen=True, slots=True)

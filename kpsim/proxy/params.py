@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from kpsim.declared import Declared, Group
+from kpsim.units import Version
 
 DETECT_LOCAL_MODES = ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix")
 IPVS_SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh", "dh", "sed", "nq", "fo", "ovf")
@@ -18,6 +19,7 @@ PRIMARY = "primary"  # of nodePortAddresses: the node's first address
 
 _LOCK = Group("xtablesLock", "Other processes that take the xtables lock: CNI plugins, kubelet, firewall daemons.")
 
+LATEST: Version = (1, 34)  # the Kubernetes whose structure is modelled where nothing is said of a version
 LENT = {"ipvs": "iptables"}  # IPVS has no masqueradeAll and masqueradeBit of its own; it takes those of iptables
 
 
@@ -113,6 +115,7 @@ class ProxyParams:
     conntrack_min: int = 131072
     periods: tuple[ModePeriods, ...] = ()
     settings: NodeSettings = NodeSettings()
+    kubernetes_version: Version = LATEST
 
     @property
     def masquerade_all(self) -> bool:

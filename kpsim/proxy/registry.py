@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from kpsim.proxy.params import ProxyParams
 
 
+LAST_KNOWN: Version = (1, 37)  # the last Kubernetes whose kube-proxy was read of; later ones are announced at most
+OTHER_DEFAULT_SINCE: Version = (1, 40)  # planned by KEP-5343: nftables where no mode is given; 1.37 warns of it
+
+
 @dataclass(frozen=True, slots=True)
 class ModeEntry:
     """A mode before it is imported; versions are Kubernetes releases, ``None`` for always or never."""
@@ -56,12 +60,14 @@ class ModeEntry:
 
 _ENTRIES = (
     ModeEntry("iptables", "kpsim.modes.iptables:Iptables", "netfilter chains, a new connection scans O(Services) rules",
-              since=(1, 1), note="the default on Linux since 1.2"),
+              since=(1, 1),
+              note="the default on Linux since 1.2; 1.37 warns where no mode is set: nftables is planned for 1.40"),
     ModeEntry("ipvs", "kpsim.modes.ipvs:Ipvs", "IPVS virtual servers, a new connection is one hash lookup",
               since=(1, 8), removed=(1, 43), deprecated=(1, 35),
-              note="deprecated in 1.35; by KEP-5495 off by default in 1.40 and gone in 1.43"),
+              note="deprecated in 1.35; by KEP-5495 behind a gate from 1.37, off by default in 1.40 and gone in 1.43"),
     ModeEntry("nftables", "kpsim.modes.nftables:Nftables", "verdict maps, a new connection is flat to look up",
-              since=(1, 29), note="alpha in 1.29, beta in 1.31, general availability in 1.33"),
+              since=(1, 29),
+              note="alpha in 1.29, beta in 1.31, general availability in 1.33, planned as the default in 1.40"),
     ModeEntry("userspace", "kpsim.modes.userspace:Userspace", "every byte through kube-proxy, two connections for one",
               since=(1, 0), removed=(1, 26), deprecated=(1, 23), usual=False,
               note="the only mode in 1.0, the default in 1.1, deprecated in 1.23, removed in 1.26"),
@@ -74,6 +80,18 @@ _ENTRIES = (
 )  # fmt: skip
 
 MODES: dict[str, ModeEntry] = {entry.name: entry for entry in _ENTRIES}
+
+
+def beyond(version: Version, *, chosen: bool = True) -> Iterator[str]:
+    """Yield warnings about a ``version`` that is not out yet, and its default mode where none was ``chosen``."""
+    if version > LAST_KNOWN:
+        later, last = ("{}.{}".format(*each) for each in (version, LAST_KNOWN))
+        yield f"Kubernetes {later} is later than {last}, the last known here, and is taken to be like it"
+    if version >= OTHER_DEFAULT_SINCE and not chosen:
+        yield (
+            "no kube-proxy mode is given: taken for iptables, but nftables is planned as the default from 1.40 on "
+            "(KEP-5343); kubeProxy.mode says which"
+        )
 
 
 def create(params: ProxyParams, iptables_backend: str = "legacy") -> Mode:

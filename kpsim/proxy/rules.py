@@ -12,7 +12,9 @@ import ipaddress
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
+
+from kpsim.units import I64
 
 FILTER = " (filter)"
 ALIKE_SHOWN = 3  # of rules or chains of one kind, to people who look
@@ -128,6 +130,17 @@ def _address(option: str, address: str) -> str:
     return f"! {option} {bare}" if negated else f"{option} {bare}"
 
 
+Count = TypeVar("Count", int, I64)
+
+
+class Held(NamedTuple, Generic[Count]):
+    """What one Service has on a node beside rules, or many have, (n,) each; whatever its endpoints are."""
+
+    servers: Count  # virtual servers
+    entries: Count  # of ipsets, without those of endpoints
+    addresses: Count  # bound on the node's service device
+
+
 @dataclass(frozen=True, slots=True)
 class RuleSet:
     """Everything kube-proxy put on one node.
@@ -139,6 +152,7 @@ class RuleSet:
     dispatch: int = 0  # rules (or whatever a mode has in their place) that lead to a service port
     own: Mapping[int, int] = field(default_factory=dict)  # Service -> its other rules
     owner: Mapping[str, str] = field(default_factory=dict)  # chain -> the Service it belongs to, "namespace/name"
+    held: Mapping[int, Held[int]] | None = None  # by Service, where a mode has such things
 
     @property
     def present(self) -> int:

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kpsim.cluster.columns import Cluster, Hints, PodState, dotted
-from kpsim.proxy.node import LATEST, EndpointInfo, NodeConfig, PortInfo, PortState, some_pod
-from kpsim.proxy.params import PRIMARY, NodeSettings, ProxyParams
+from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, some_pod
+from kpsim.proxy.params import LATEST, PRIMARY, NodeSettings, ProxyParams
 from kpsim.proxy.rules import Packet
 from kpsim.units import I64, U32, Bools, Version
 

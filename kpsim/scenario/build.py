@@ -11,7 +11,9 @@ from kpsim.errors import did_you_mean
 from kpsim.history.events import Setting
 from kpsim.kube.reader import Reading
 from kpsim.kube.server import ApiServer
+from kpsim.measure.summary import MEASURES
 from kpsim.profiles.costs import profile_names
+from kpsim.proxy.registry import beyond
 from kpsim.scenario.complaints import Complaints
 from kpsim.scenario.keys.reading import Reader
 from kpsim.scenario.model import Scenario
@@ -91,6 +93,8 @@ def _assemble(
     objectives = thresholds(spec.thresholds, complaints)
     _check(written, complaints)
     version = spec.kubernetes.version
+    chosen = bool(spec.kube_proxy.mode) or spec.compare is not None
+    complaints.warnings += beyond(version, chosen=chosen)
     modes = spec.compare.modes if spec.compare else (proxy.mode,)
     check_modes(modes, proxy.mode, version, complaints, compared=spec.compare is not None)
     groups = groups_of(spec, complaints)
@@ -141,8 +145,8 @@ def _check(written: ScenarioDocument, complaints: Complaints) -> None:
             "the nft backend of iptables is designed, not built yet",
             "write legacy, or leave it out",
         )
-    for measure in ("dns_latency", "dns_latency_absolute", "connection_latency"):
-        if measure in spec.thresholds and not (spec.dns and spec.dns.clients_use_names):
+    for measure in spec.thresholds:
+        if measure in MEASURES and MEASURES[measure].of_names and not (spec.dns and spec.dns.clients_use_names):
             what, mend = "is measured only where clients use names", "write dns: {clientsUseNames: true}"
             complaints.problem(("spec", "thresholds", measure), what, mend, on_key=True)
     name, known = spec.profile.name, profile_names()

@@ -1,4 +1,4 @@
-"""What a reading has to say about a scenario: problems, each with its place, and warnings."""
+"""A reading of a scenario gathers complaints: problems, each with its place, and warnings."""
 
 from __future__ import annotations
 

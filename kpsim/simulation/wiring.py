@@ -84,7 +84,8 @@ def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
 
 def mode_of(scenario: Scenario, name: str) -> tuple[Mode, Costs]:
     """Return a mode by name, configured and priced as the scenario says."""
-    mode = create(scenario.kube_proxy.for_mode(name), scenario.cluster.iptables_backend)
+    params = replace(scenario.kube_proxy.for_mode(name), kubernetes_version=scenario.kubernetes_version)
+    mode = create(params, scenario.cluster.iptables_backend)
     profile = load_profile(scenario.profile.name)
     return mode, profile.costs(mode.family, scenario.profile.set, scenario.profile.cache_warmth)
 
@@ -101,6 +102,7 @@ def control_plane(replication: Replication, env: simpy.Environment) -> ControlPl
         (scenario.run.seed, replication.number),
         replication.horizon_ns,
         scenario.api_server,
+        version=scenario.kubernetes_version,
     )
     for event in scenario.events:
         server = event.restarted_api_server()

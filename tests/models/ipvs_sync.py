@@ -1,9 +1,9 @@
 """What one sync changes in the kernel, and how real servers that are no longer wanted go.
 
-A real server without connections, or of a UDP service, is deleted in the sync.  Any other gets weight 0 and waits in a
-queue that is looked at every minute, until its connections have ended; if its endpoint comes back meanwhile it is
-deleted and added anew, which ends what was left.  The first sync of a process gives wanted real servers their weight
-back, because the queue did not survive.  A deleted virtual server takes its real servers with it.
+A real server without connections, or of a UDP or SCTP service, is deleted in the sync.  Any other gets weight 0 and
+waits in a queue that is looked at every minute, until its connections have ended; if its endpoint comes back meanwhile
+it is deleted and added anew, which ends what was left.  The first sync of a process gives wanted real servers their
+weight back, because the queue did not survive.  A deleted virtual server takes its real servers with it.
 Source: pkg/proxy/ipvs/proxier.go (syncService, syncEndpoint, cleanLegacyService), graceful_termination.go.
 """
 
@@ -113,7 +113,7 @@ class _Servers:
 def _busy(place: Place, connections: Connections) -> bool:
     """Whether a real server must be waited for."""
     server, _ = place
-    return server.protocol != "UDP" and connections.get(place, 0) > 0
+    return server.protocol not in ("UDP", "SCTP") and connections.get(place, 0) > 0
 
 
 def sync(

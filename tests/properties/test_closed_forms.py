@@ -27,7 +27,7 @@ from kpsim.proxy.registry import MODES, create
 from kpsim.proxy.rules import DROPPED, REFUSED, RuleSet
 from kpsim.proxy.states import NodeView
 from kpsim.proxy.sync.lanes import Arrivals
-from kpsim.proxy.sync.prefix import PrefixSums
+from kpsim.proxy.sync.sums.prefix import PrefixSums
 from kpsim.proxy.sync.timeline import Timeline, usable_at_start
 from kpsim.traffic.connections import Connections, _turns
 from kpsim.units import I64, U32

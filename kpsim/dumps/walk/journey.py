@@ -92,30 +92,30 @@ class _Journey:
         stations = self.dumped.at("OUTPUT")
         early, late = ([s for s in stations if (s.priority <= -100) == first] for first in (True, False))
         gone: list[Way] = []
-        for at in self.hook("OUTPUT", [way], early):
-            server = self.server(at)
-            gone += self.hook("OUTPUT", self.served(server, at) if server else [at], late)
+        for each in self.hook("OUTPUT", [way], early):
+            server = self.server(each)
+            gone += self.hook("OUTPUT", self.served(server, each) if server else [each], late)
         arrived: list[Way] = []
-        for at in self.hook("POSTROUTING", gone):
-            if self.walk.node.has(at.packet.destination):
-                again = [replace(at, looped=True)]
+        for each in self.hook("POSTROUTING", gone):
+            if self.walk.node.has(each.packet.destination):
+                again = [replace(each, looped=True)]
                 for hook in ("PREROUTING", "INPUT"):
                     again = self.hook(hook, again, [s for s in self.dumped.at(hook) if not s.nat])
                 self.here = True
                 arrived += again
             else:
-                arrived.append(at)
+                arrived.append(each)
         return arrived
 
     def incoming(self, way: Way) -> list[Way]:
         """Return the ways of a packet that arrives from elsewhere, a Pod or another machine."""
         arrived: list[Way] = []
-        for at in self.hook("PREROUTING", [way]):
-            server = self.server(at)
-            if server is None and not self.walk.node.has(at.packet.destination):
-                arrived += self.hook("POSTROUTING", self.hook("FORWARD", [at]))
+        for each in self.hook("PREROUTING", [way]):
+            server = self.server(each)
+            if server is None and not self.walk.node.has(each.packet.destination):
+                arrived += self.hook("POSTROUTING", self.hook("FORWARD", [each]))
                 continue
-            let_in = self.hook("INPUT", [at])
+            let_in = self.hook("INPUT", [each])
             if server is None:
                 self.here = True
                 arrived += let_in
@@ -135,16 +135,16 @@ def follow(dumped: DumpedNode, packet: Packet, addresses: Sequence[str] = ()) ->
     journey = _Journey(dumped, walk)
     left = journey.outgoing(way) if node.has(packet.source) else journey.incoming(way)
     reached: dict[str, bool | None] = {}
-    for at in left:
-        if at.endpoint:
-            seen = _source_seen(dumped, at)
-            reached[at.endpoint] = seen if reached.get(at.endpoint, seen) == seen else None
-    stopped = dict.fromkeys(at.endpoint for at in journey.done if at.endpoint and at.endpoint not in reached)
+    for each in left:
+        if each.endpoint:
+            seen = _source_seen(dumped, each)
+            reached[each.endpoint] = seen if reached.get(each.endpoint, seen) == seen else None
+    stopped = dict.fromkeys(each.endpoint for each in journey.done if each.endpoint and each.endpoint not in reached)
     verdict = _verdict(left, journey.done)
     return Journey(
         verdict,
         tuple(reached) if verdict == "DNAT" else (),
-        any(at.masqueraded for at in left),
+        any(each.masqueraded for each in left),
         tuple(walk.met),
         sources=tuple(reached.values()),
         stopped=tuple(stopped) if verdict == "DNAT" else (),

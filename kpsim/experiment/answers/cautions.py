@@ -13,7 +13,7 @@ WORTH_SAYING = 0.005  # of connections or packets lost
 
 def cautions(scenario: Scenario, modes: Mapping[str, ModeResult], limits: Sequence[Limit]) -> list[str]:
     """Return the warnings that follow from a result, a sentence each."""
-    return [*_lost(modes), *_saturated(limits), *_deprecations(scenario)]
+    return [*_lost(modes), *_saturated(limits), *_race(scenario), *_deprecations(scenario)]
 
 
 def _lost(modes: Mapping[str, ModeResult]) -> list[str]:
@@ -41,6 +41,14 @@ def _saturated(limits: Sequence[Limit]) -> list[str]:
         for each in limits
         if each.name == "DNS queries" and each.share > 1
     ]
+
+
+def _race(scenario: Scenario) -> list[str]:
+    """Return a sentence about the kernel's race that lookups wait for, where a scenario turns it on."""
+    dns = scenario.dns
+    if not (dns.clients_use_names and dns.race):
+        return []
+    return [f"[A31] {dns.race:.2g} of all pairs of DNS queries lose an answer, as on kernels before 5.1: dns_latency"]
 
 
 def _deprecations(scenario: Scenario) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from kpsim.datapath.batch import lindley
 from kpsim.experiment.result import LoadPoint, PositionBin, SyncPoint
 from kpsim.profiles.costs import FACTOR_ONE, Costs
 from kpsim.profiles.defaults import load_defaults
-from kpsim.proxy.contract import Mode, PacketState, Stage, Steps, SyncCounts, SyncKind
+from kpsim.proxy.contract import Mode, Moved, PacketState, Stage, Steps, SyncCounts, SyncKind
 from kpsim.proxy.sync.timeline import start_counts
 from kpsim.rng import stream
 from kpsim.units import F64, I64
@@ -33,6 +34,7 @@ def _start_counts(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCount
     services = cluster.services.take(rows)
     counts = start_counts(cluster, mode)
     ports = services.ports * services.proxied
+    each = round(float(counts.dispatch.sum()) / max(n, 1))
     endpoints = int((np.diff(cluster.endpoint_offset)[:n] * ports).sum())
     return SyncCounts(
         service_ports=int(ports.sum()),
@@ -43,7 +45,8 @@ def _start_counts(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCount
         changed_own=round(changed_own),
         endpoint_changes=1,
         cleanup=int(endpoints <= load_defaults().value("kube_proxy.large_cluster_endpoints")),
-        changed_dispatch=round(float(counts.dispatch.sum()) / max(n, 1)),
+        changed_dispatch=each,
+        moved=Moved(real_servers=each if counts.held else 0),
     )
 
 
@@ -78,7 +81,7 @@ def sync_curve(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, p
 def _scale(counts: SyncCounts, share: float) -> SyncCounts:
     """Return the counts of a cluster with ``share`` of today's Services, of which as much changes as today."""
     sizes = ("service_ports", "endpoints", "dispatch", "own")
-    scaled = {name: round(int(getattr(counts, name)) * share) for name in sizes}
+    scaled: dict[str, Any] = {name: round(int(getattr(counts, name)) * share) for name in sizes}
     few = int(counts.endpoints) * share <= load_defaults().value("kube_proxy.large_cluster_endpoints")
     return replace(counts, **scaled, cleanup=int(few))
 

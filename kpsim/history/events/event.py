@@ -1,4 +1,4 @@
-"""What every event can be asked: when it is, what it is about, what is wrong with it, how it acts.
+"""Every event answers these questions: its time, its objects, its faults, its acts.
 
 A kind of event is a class in a module beside this one.  Its declared fields are its keys, below its own name
 (``Rollout`` is ``rollout``); nothing else has to be said about how it is written.
@@ -34,7 +34,7 @@ SERVICE = Form(
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What events are about: the cluster, its Services, and how many API servers it has."""
+    """Events refer to this setting: the cluster, its Services, and the number of API servers."""
 
     cluster: ClusterParams
     groups: Sequence[ServiceGroup]
@@ -64,7 +64,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """What is wrong with an event: at one of its keys, or "" for the whole; ``near`` is a word and those there are."""
+    """An event is faulty at one of its keys, or as a whole at ""; ``near`` is a word and the words that exist."""
 
     key: str
     what: str

@@ -28,9 +28,9 @@ def service_notices(service: Service, written: Fields) -> Iterator[Fault]:
     for fault in shape_faults(written.raw, SHAPES["Service"]):
         if fault.on_key:
             yield Fault(fault.key, "is no field that this version of Kubernetes knows", on_key=True)
-    for at in Fields(written.raw, (), []).part("status").part("loadBalancer").parts("ingress"):
-        if at.text("ip") and at.text("ipMode") == "Proxy":
-            yield Fault((*at.key, "ipMode"), "kube-proxy leaves an address with ipMode Proxy to the load balancer")
+    for ingress in Fields(written.raw, (), []).part("status").part("loadBalancer").parts("ingress"):
+        if ingress.text("ip") and ingress.text("ipMode") == "Proxy":
+            yield Fault((*ingress.key, "ipMode"), "kube-proxy leaves an address with ipMode Proxy to the load balancer")
 
 
 def _ignored_by_type(service: Service, spec: Fields) -> Iterator[Fault]:

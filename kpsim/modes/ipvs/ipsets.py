@@ -18,6 +18,9 @@ LONGEST_NAME = 31
 ADDRESS, SOCKET, SOCKET_ADDRESS, SOCKET_NET, PORT = (
     "hash:ip", "hash:ip,port", "hash:ip,port,ip", "hash:ip,port,net", "bitmap:port",
 )  # fmt: skip
+OF_ENDPOINTS_AND_NODES = (  # what entries of a Service depend on beside its columns
+    "KUBE-LOOP-BACK", "KUBE-LOAD-BALANCER-SOURCE-IP", "KUBE-HEALTH-CHECK-NODE-PORT",
+)  # fmt: skip
 LOCAL = "with externalTrafficPolicy=local"
 
 

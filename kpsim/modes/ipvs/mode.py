@@ -8,14 +8,19 @@ Schedulers: rr; wrr, which with all weights 1 is rr; sh, where the draw of a con
 new for each connection.  All others are accepted, written out, and modelled as rr: take what they say about
 balance with care, since lc, wlc, sed and nq look at connections, and dh, mh, lblc and lblcr at addresses.
 
-Left out of the counts the engines use: graceful termination, session affinity,
-topology hints, node addresses beyond those of the configuration given, one by default [A11], and, when a Service is
-created or deleted, the time of its addresses on kube-ipvs0 and of an ipset process for each of its entries.
+What comes or goes with a Service is an ipset process an entry, an address on kube-ipvs0, which takes longer the more
+there are, and a netlink call a virtual and a real server; with an endpoint of the node itself, an entry of
+KUBE-LOOP-BACK.  A real server that goes is one call whatever the protocol: a UDP or SCTP one is deleted, a TCP one gets
+weight 0 and is looked for every minute, outside any sync, until its connections have ended.
+
+Left out of the counts the engines use: real servers of weight 0 that are read meanwhile, session affinity,
+topology hints, node addresses beyond those of the configuration given, one by default [A11], and entries of health
+checks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -44,14 +49,36 @@ from kpsim.proxy.contract import (
 from kpsim.proxy.counts import EndpointCounts, port_kinds
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.params import ProxyParams
-from kpsim.proxy.rules import REFUSED, Packet, Trace, Walk, few
+from kpsim.proxy.rules import REFUSED, Held, Packet, Trace, Walk, few
 from kpsim.units import I64, Version
 
-IPTABLES_PROCESSES = len(CHAINS) + len(JUMPS)  # 11 chains and 9 jumps ensured one by one
-IPSET_PROCESSES = 2 * len(SETS)  # 17 sets created if missing, then listed
+PROCESSES: Mapping[Version, int] = {  # of a sync with nothing changed, but for its iptables-restore
+    (1, 29): len(CHAINS) + len(JUMPS) + 2 * len(SETS),  # 11 chains and 9 jumps ensured, 17 sets created, then listed
+    (1, 26): 10 + 8 + 2 * 17,
+    (1, 25): 9 + 7 + 2 * 16,
+    (1, 0): 8 + 5 + 1 + 2 * 16,
+}
 NETLINK_CALLS_A_SERVER = 3  # get, get again, list its real servers
 SOURCE_HASH = 0x61C88647  # the kernel's multiplicative hash of 32 bits, include/linux/hash.h
 SOURCE_HASH_BITS = 8  # buckets of net/netfilter/ipvs/ip_vs_sh.c, dealt out to the real servers in turn
+
+NEXT = "the next, round robin,"
+SCHEDULERS = {
+    "rr": NEXT,
+    "wrr": f"{NEXT} since all weights are 1,",
+    "lc": "the one with the fewest connections, active ones counting 256 times inactive ones,",
+    "wlc": "the one with the fewest connections for its weight, and all weights are 1: as under lc",
+    "lblc": "the one that this destination address went to before, unless it is overloaded, else the least loaded",
+    "lblcr": "one of those that this destination address went to before, the least loaded of them,",
+    "sh": "the one that a hash of the client's address says",
+    "dh": "the one that a hash of the destination address says, the same for every client,",
+    "mh": "the one that Maglev's table has for a hash of the client's address and port",
+    "sed": "the one with the shortest expected delay, (active connections + 1) / weight,",
+    "nq": "one that is idle, else the one with the shortest expected delay",
+    "fo": "the one of highest weight that is not overloaded, and all weights are 1: the first in the list",
+    "ovf": "the one of highest weight with fewer active connections than its weight, which is 1,",
+}
+COUNTED_SCHEDULERS = ("rr", "wrr", "sh")  # those that the engines know
 
 
 class Ipvs:
@@ -70,6 +97,7 @@ class Ipvs:
     def __init__(self, params: ProxyParams, backend: str = "legacy", node: NodeConfig | None = None) -> None:
         self._params = params
         self._node_addresses = len(node_port_addresses(node or NodeConfig()))
+        self._processes = next(count for at, count in PROCESSES.items() if params.kubernetes_version >= at)
 
     def runner(self, version: Version) -> RunnerSettings:
         """No minimum between syncs by default, and one every syncPeriod even when idle; every sync is full."""
@@ -100,22 +128,32 @@ class Ipvs:
             inside = np.where(kind.inside_local * kind.local > 0, kind.local, kind.cluster)
             servers = servers + kind.ports
             own = own + kind.ports * inside
-        return RuleCounts(dispatch=servers, own=own)
+        local, ports = reachable.outside_local, services.ports * services.proxied
+        guarded = (services.source_ranges > 0) * (1 + services.source_ranges)
+        balanced = services.load_balancer_ips * (1 + local + guarded)
+        addresses = (ports > 0) * (1 + (reachable.ports > 0) * outside_addresses)
+        entries = ports + reachable.ports * (services.external_ips + balanced) + addresses
+        entries = entries + services.proxied * services.node_ports * (1 + local)
+        return RuleCounts(dispatch=servers, own=own, held=Held(servers, entries, addresses))
 
     def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
         """Virtual and real servers."""
         return dispatch + own
 
     def sync_work(self, kind: SyncKind, counts: SyncCounts) -> Work:
-        """Processes for iptables and ipset, and netlink calls for every virtual server there is."""
+        """Processes for iptables and ipset, and netlink calls for every virtual server there is and whatever moves."""
+        moved = counts.moved
+        servers, addresses = moved.servers + moved.real_servers, moved.addresses
         return {
             "service_port_visited": counts.service_ports,
             "endpoint_visited": counts.endpoints,
-            "process_run": IPTABLES_PROCESSES + IPSET_PROCESSES,
+            "process_run": self._processes + moved.entries + moved.endpoints_here,
             "sync_restore": 1,
-            "netlink_call": NETLINK_CALLS_A_SERVER * counts.dispatch + 1,
+            "netlink_call": NETLINK_CALLS_A_SERVER * counts.dispatch + 1 + servers,
             "real_server_read": counts.own,
-            "real_server_changed": counts.endpoint_changes,
+            "server_changed": servers,
+            "address_changed": addresses,
+            "address_beside_address": addresses * moved.addresses_held - addresses * (addresses + 1) // 2,
             "ipset_entry_listed": counts.dispatch,
             "conntrack_listed": counts.conntrack_listed,
             "conntrack_run": counts.conntrack_runs,
@@ -179,7 +217,10 @@ class ProgrammedIpvs:
         if walk.pod < 0:
             yield "the virtual server has no real servers"
         else:
-            yield f"the scheduler, {server.scheduler}, takes the next of {len(server.real_servers):,} real servers"
+            how = SCHEDULERS[server.scheduler]
+            yield f"the scheduler, {server.scheduler}, takes {how} of {len(server.real_servers):,} real servers"
+            if server.scheduler not in COUNTED_SCHEDULERS:
+                yield "the engines take the next one instead, as under rr: what they say of balance is not this one's"
 
     def _server(self, packet: Packet) -> VirtualService:
         return self.rules.services[packet.key]

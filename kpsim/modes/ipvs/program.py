@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kpsim.modes.ipvs.chains import chains_for
-from kpsim.modes.ipvs.ipsets import SETS, entries_of
+from kpsim.modes.ipvs.ipsets import OF_ENDPOINTS_AND_NODES, SETS, entries_of
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, categorize, in_ranges, ip_port
 from kpsim.proxy.params import PRIMARY
-from kpsim.proxy.rules import PortKey, RuleSet
+from kpsim.proxy.rules import Held, PortKey, RuleSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,8 @@ def program(states: Iterable[PortState], config: NodeConfig) -> IpvsRules:
     claims: list[VirtualService] = []
     sets: dict[str, set[str]] = {name: set() for name in SETS}
     bound: dict[str, None] = {}
+    entries: dict[int, int] = {}
+    addresses_of: dict[int, set[str]] = {}
     barred: list[PortKey] = []
     for state in states:
         info = state.info
@@ -145,15 +147,23 @@ def program(states: Iterable[PortState], config: NodeConfig) -> IpvsRules:
         claims += virtual_services(state, config, addresses)
         for name, entry in entries_of(state, addresses, allowed):
             sets[name].add(entry)
-        bound[info.cluster_ip] = None
-        bound |= {ip: None for ip in (*info.external_ips, *info.load_balancer_vips) if ip not in own}
+            entries[state.row] = entries.get(state.row, 0) + (name not in OF_ENDPOINTS_AND_NODES)
+        doors = (info.cluster_ip, *info.external_ips, *info.load_balancer_vips)
+        addresses_of.setdefault(state.row, set()).update(doors)  # counted even where one is the node's own
+        bound |= {ip: None for ip in doors if ip == info.cluster_ip or ip not in own}
         if info.source_ranges and not allowed:
             barred += [PortKey(ip, info.protocol, info.port) for ip in info.load_balancer_vips]
     sets["KUBE-IPVS-IPS"] = set(bound)
     frozen = {name: frozenset(entries) for name, entries in sets.items()}
     served: dict[int, int] = {}
+    servers: dict[int, int] = {}
     for service in claims:  # as a sync visits them: two may claim one place
         served[service.row] = served.get(service.row, 0) + len(service.real_servers)
+        servers[service.row] = servers.get(service.row, 0) + 1
+    held = {
+        row: Held(count, entries[row] + len(addresses_of[row]), len(addresses_of[row]))
+        for row, count in servers.items()
+    }
     return IpvsRules(
         chains=chains_for(frozen, barred, config),
         dispatch=len(claims),
@@ -162,6 +172,7 @@ def program(states: Iterable[PortState], config: NodeConfig) -> IpvsRules:
         services={service.key: service for service in claims},
         sets=frozen,
         bound=tuple(bound),
+        held=held,
     )
 
 

@@ -47,7 +47,6 @@ from kpsim.proxy.params import ModePeriods, ProxyParams
 from kpsim.proxy.rules import DROPPED, Packet, Trace, Walk
 from kpsim.units import I64, Version
 
-NEW_RUNNER_SINCE = (1, 34)  # a sync is due after an hour without one, before after syncPeriod
 NEVER_FULL_S = 1_000_000_000.0  # thirty years: nothing ever makes a full sync due
 QUERIES = 4  # the network; the network again, for its endpoints; those; all load balancers
 QUERIES_A_VIP = 1  # on overlay networks the network once more for each remote endpoint
@@ -71,14 +70,14 @@ class Kernelspace:
         self._settings = params.settings.winkernel
 
     def runner(self, version: Version) -> RunnerSettings:
-        """Periods of iptables' section where this mode has none; until 1.33 a sync every syncPeriod even when idle."""
+        """Periods of iptables' section where this mode has none; a sync every syncPeriod even when idle."""
         defaults = load_defaults()
         lent = next((each for each in self._params.periods if each.mode == "iptables"), ModePeriods("iptables"))
         minimum = self._params.min_sync_period_s or lent.min_sync_period_s
         period = self._params.sync_period_s or lent.sync_period_s or defaults.value("kube_proxy.sync_period")
         return RunnerSettings(
             min_sync_s=minimum or defaults.value("kube_proxy.min_sync_period_iptables"),
-            idle_s=period if version < NEW_RUNNER_SINCE else defaults.value("kube_proxy.full_sync_period"),
+            idle_s=period,
             full_s=NEVER_FULL_S,
             cleanup_s=period,
         )

@@ -151,4 +151,5 @@ def _counts(
         conntrack_listed=listed,
         conntrack_runs=runs,
         changed_dispatch=dispatch,
+        moved=timeline.moved_between(before, after, node),
     )

@@ -18,13 +18,15 @@ from kpsim.clock import Rank, at
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.deliveries import Delivery
-from kpsim.proxy.contract import Programmed, SyncCounts
-from kpsim.proxy.rules import Walk
+from kpsim.proxy.contract import Moved, Programmed, SyncCounts
+from kpsim.proxy.rules import Held, RuleSet, Walk
 from kpsim.proxy.states import NodeView
 from kpsim.proxy.sync.loop import SyncLoop
 from kpsim.proxy.sync.pacing import RunnerState
 from kpsim.proxy.sync.timeline import leaving_at_start, usable_at_start
 from kpsim.units import I64, U32
+
+NOTHING: Held[int] = Held(0, 0, 0)
 
 
 class Sync(NamedTuple):
@@ -67,6 +69,8 @@ class KubeProxy:
         self.syncs: list[Sync] = []
         self._absorbed = 0
         self._programmed = self._program()
+        held = self._programmed.rules.held
+        self._beside = None if held is None else dict(held)
         env.process(self._loop())
 
     def receive(self, delivery: Delivery) -> None:
@@ -109,7 +113,7 @@ class KubeProxy:
 
     def _sync(self) -> Generator[simpy.Event, Any, None]:
         start = np.array([int(self._env.now)])
-        changed, endpoint_changes, udp_changes = self._check_out()
+        changed, endpoint_changes, udp_changes, moved = self._check_out()
         listed, runs = self._sync_loop.conntrack.counts(udp_changes)
         self._edition += 1
         programmed = self._program()
@@ -128,7 +132,8 @@ class KubeProxy:
             cleanup=int(cleans[0]),
             conntrack_listed=listed,
             conntrack_runs=runs,
-            changed_dispatch=self._dispatch_of(changed),
+            changed_dispatch=self._rules_of(changed).dispatch,
+            moved=moved,
         )
         here, ran = self._here, np.array([True])
         end, failed = self._sync_loop.end(self._state, start, counts, full, self._edition - 1, here)
@@ -140,29 +145,50 @@ class KubeProxy:
         if not (failed[0] or self._pacing.at_once):
             self._programmed = programmed
 
-    def _check_out(self) -> tuple[set[int], int, int]:
-        """Absorb what was delivered; the Services it changed, how many usable endpoints came or went, UDP ones too."""
+    def _check_out(self) -> tuple[set[int], int, int, Moved]:
+        """Absorb what was delivered.
+
+        Returns the Services it changed, how many usable endpoints came or went, how many of those are UDP's, and what
+        came or went beside rules.
+        """
         changed: set[int] = set()
-        moved = moved_udp = 0
+        endpoints = udp = 0
+        moved = np.zeros(5, np.int64)
         for _, delivery in self._inbox:
+            s, before = delivery.service, set(self._usable.get(delivery.service, ()))
             self._hold(delivery)
-            changed.add(delivery.service)
-            moved += delivery.changed
-            moved_udp += delivery.changed * bool(self._cluster.services.udp[delivery.service])
+            changed.add(s)
+            endpoints += delivery.changed
+            udp += delivery.changed * bool(self._cluster.services.udp[s])
+            moved += self._moved(delivery, before)
         self._absorbed += len(self._inbox)
         self._inbox.clear()
-        return changed, moved, moved_udp
+        held = sum(each.addresses for each in (self._beside or {}).values())
+        servers, entries, addresses, real_servers, here = moved.tolist()
+        return changed, endpoints, udp, Moved(servers, entries, addresses, real_servers, here, held)
+
+    def _moved(self, delivery: Delivery, before: set[int]) -> I64:
+        """Return what one delivery makes come and go beside rules, as in :class:`Moved`; its Service had ``before``."""
+        s = delivery.service
+        if self._beside is None:
+            return np.zeros(5, np.int64)
+        had, has = self._beside.get(s, NOTHING), (self._rules_of([s]).held or {}).get(s, NOTHING)
+        self._beside[s] = has
+        ports, here = int(self._cluster.services.ports[s]), self._view.here
+        assert here is not None
+        mine = sum(bool(here[pod]) for pod in before ^ set(delivery.usable))
+        return np.array([*np.abs(np.subtract(has, had)), delivery.changed * has.servers, ports * mine])
 
     def _hold(self, delivery: Delivery) -> None:
         self._usable[delivery.service] = delivery.usable
         self._leaving[delivery.service] = delivery.leaving
         self._held[delivery.service] = delivery.endpoints
 
-    def _dispatch_of(self, services: Collection[int]) -> int:
-        """Return the number of rules that lead to these Services."""
+    def _rules_of(self, services: Collection[int]) -> RuleSet:
+        """Return the rules of these Services alone."""
         usable = {s: self._usable[s] for s in services}
         view = replace(self._view, usable=usable)
-        return self._mode.program(view.port_states(), view.config).rules.dispatch
+        return self._mode.program(view.port_states(), view.config).rules
 
     def _program(self) -> Programmed:
         states, config = tuple(self._view.port_states()), self._view.config

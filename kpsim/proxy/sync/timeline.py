@@ -13,15 +13,14 @@ import numpy as np
 
 from kpsim.cluster.columns import Cluster, PodState
 from kpsim.controlplane.deliveries import DeliveryLog
-from kpsim.proxy.contract import Mode, RuleCounts
+from kpsim.proxy.contract import Mode, Moved, RuleCounts
 from kpsim.proxy.counts import EndpointCounts
+from kpsim.proxy.rules import Held
 from kpsim.proxy.sync import Nodes, Ports, Prefixes, Services, States
-from kpsim.proxy.sync.locality import LocalStates, NodePlaces, NodeSums
-from kpsim.proxy.sync.prefix import PrefixSums
+from kpsim.proxy.sync.sums.held import MovedSums, Ragged
+from kpsim.proxy.sync.sums.locality import LocalStates, NodePlaces, NodeSums
+from kpsim.proxy.sync.sums.prefix import PrefixSums
 from kpsim.units import I64, Bools
-
-Ragged = tuple[I64, I64]
-"""Lists of different lengths: offsets (n + 1,) and values."""
 
 
 def usable_at_start(cluster: Cluster) -> Ragged:
@@ -58,7 +57,8 @@ def start_counts(cluster: Cluster, mode: Mode) -> RuleCounts:
     usable = np.diff(usable_at_start(cluster)[0])
     counts = mode.rule_counts(cluster.services, EndpointCounts.elsewhere(usable))
     known = (np.arange(len(usable)) < cluster.initial) & cluster.services.proxied
-    return RuleCounts(counts.dispatch * known, counts.own * known)
+    held = counts.held and Held(*(column * known for column in counts.held))
+    return RuleCounts(counts.dispatch * known, counts.own * known, held)
 
 
 class Timeline:
@@ -98,6 +98,11 @@ class Timeline:
         self.changed_udp_total = np.concatenate([[0], np.cumsum(changed * services.udp[self.service])])
         self._rank_tables(order, n)
         self._correct_locally()
+        self._beside = None
+        if base.held is not None and after.held is not None:
+            both = Held(*(np.concatenate(columns) for columns in zip(base.held, after.held, strict=True)))
+            usable = self.usable_offset, pods
+            self._beside = MovedSums(both, self.replaces, usable, changed, services.ports[self.service], homes)
 
     def _correct_locally(self) -> None:
         """Compute the counts by which nodes with endpoints of their own differ from ``own`` and ``dispatch``."""
@@ -210,6 +215,10 @@ class Timeline:
         count = np.where(mine, self.local.count[here], everybody)
         first = np.where(mine, self._local_at + self.local.offset[here], self.usable_offset[state])
         return first, count, policy & (count == 0) & (self.usable[state] > 0)
+
+    def moved_between(self, before: Prefixes, after: Prefixes, node: Nodes) -> Moved:
+        """Return what came or went beside rules with rows ``before`` … ``after`` - 1, where the mode has such things."""
+        return Moved() if self._beside is None else self._beside.between(before, after, node)
 
     def changed_between(self, before: Prefixes, after: Prefixes, node: Nodes) -> tuple[I64, I64, I64]:
         """Distinct Services changed by rows ``before`` … ``after`` - 1, and the rules they then have; (lanes,) each.

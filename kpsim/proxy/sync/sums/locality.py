@@ -28,7 +28,7 @@ import numpy as np
 
 from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.sync import Nodes, Places, Prefixes, States
-from kpsim.proxy.sync.prefix import PrefixSums
+from kpsim.proxy.sync.sums.prefix import PrefixSums
 from kpsim.units import I64, Bools
 
 
