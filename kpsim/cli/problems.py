@@ -88,7 +88,7 @@ def _api(pairs: Sequence[tuple[str, str]]) -> ApiServer:
     """The API server's flags and version, from ``--set``."""
     from kpsim.cluster.params import ClusterParams
     from kpsim.kube.server import ApiServer
-    from kpsim.proxy.node import LATEST
+    from kpsim.proxy.params import LATEST
 
     said = dict(pairs)
     default = ClusterParams()

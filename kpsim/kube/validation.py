@@ -28,7 +28,7 @@ from kpsim.units import Version
 
 @dataclass(slots=True)
 class _Taken:
-    """Who has what already: indices of Services by name, address and port."""
+    """Names, addresses and ports taken already, with the index of the Service that has them."""
 
     names: dict[tuple[str, str], int] = field(default_factory=dict)
     ips: dict[str, int] = field(default_factory=dict)
