@@ -1,8 +1,8 @@
 """kube-proxy's sync loop: when it runs, how long it takes, and which rules are in force after it.
 
 ``process`` is one node as a SimPy process, ``lanes`` all nodes as arrays; ``loop`` (with ``pacing``, the
-bounded-frequency runner, ``faults`` and ``draws``) serves both.  ``timeline`` and what is in ``sums`` are closed forms of
-a node's knowledge, ``inforce`` says when it holds.  Left out: large-cluster mode beyond its rarer clean-up.
+bounded-frequency runner, ``faults`` and ``draws``) serves both.  ``timeline`` and ``sums`` are closed forms of a node's
+knowledge, ``inforce`` says when it holds.  Left out: large-cluster mode beyond its rarer clean-up.
 
 Indices, each from 0, and arrays of them:
 
