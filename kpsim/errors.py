@@ -72,13 +72,19 @@ class Place:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing that is wrong, where, and how to mend it."""
+    """One thing that is wrong, where, and how to mend it.
+
+    ``path`` and ``kind`` are the API server's words for the field of the object and for what is wrong with it, where
+    it is the API server that would refuse.
+    """
 
     place: Place
     key: str = ""
     what: str = ""
     mend: str = ""
     text: str = field(default="", compare=False)
+    path: str = field(default="", compare=False)
+    kind: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         where = f"{shown(str(self.place))}: " if str(self.place) else ""

@@ -136,36 +136,9 @@ def parse_count(text: object) -> int:
     return int(value)
 
 
-def format_count(count: int) -> str:
-    """Return a count the way :func:`parse_count` reads it, short where that loses nothing: 10000000 is ``10M``."""
-    for suffix in ("T", "G", "M", "k"):
-        size = _MULTIPLES[suffix]
-        if abs(count) >= size and count % size == 0:
-            return f"{count // size}{suffix}"
-    return str(count)
-
-
-def parse_percentage(text: object) -> float:
-    """Return a share as a fraction of one: ``"25%"`` is 0.25.
-
-    Raises
-    ------
-    UnitError
-        if it is not a percentage.
-    """
-    if isinstance(text, str) and (written := text.strip()).endswith("%"):
-        return parse_number(written[:-1]) / 100
-    raise UnitError(f"{_quoted(str(text))} is not a percentage", "write it with its sign, e.g. 25%")
-
-
 def to_ns(seconds: float) -> Nanoseconds:
     """Seconds as the whole nanoseconds the engines count in, rounded to the nearest."""
     return round(seconds * 1e9)
-
-
-def to_s(ns: Nanoseconds) -> float:
-    """Whole nanoseconds as seconds."""
-    return ns / 1e9
 
 
 def _decimal(text: str) -> Decimal:

@@ -22,6 +22,7 @@ def read_objects(paths: Sequence[Path]) -> KubeObjects:
     """
     reading = Reading()
     take(reading, identify(paths))
+    reading.problems += reading.check_alone((1, 36))
     if reading.problems:
         raise InputError(reading.problems)
     return reading.objects()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,7 @@ from kpsim.cli.options import (
     size_in_bytes,
     to_json,
 )
+from kpsim.cli.problems import Reported, check_update
 from kpsim.cli.run import refuse_wrong
 from kpsim.cli.tables import print_table, wrapped
 
@@ -26,16 +28,20 @@ if TYPE_CHECKING:
     from kpsim.scenario.kinds import Look
 
 
-@click.command()
+@click.command(cls=Reported)
 @file_argument
 @set_option
 @memory_option
+@click.option("--was", multiple=True, type=click.Path(path_type=Path), help="Judge FILE as an update of this.")
 @format_option
-def check(look: Look, output: str, **options: Any) -> None:
+def check(look: Look, output: str, was: tuple[Path, ...], **options: Any) -> None:
     """Read FILE, lay out its cluster, and list every hard and soft limit with its use; nothing is simulated.
 
     Several scenarios are checked one after another, several files that show a cluster as one.
     """
+    if was:
+        check_update(look, was, output, options)
+        return
     documents, looks = [], look.questions()
     if len(looks) > 1:
         refuse_wrong(looks, overrides(options))
@@ -72,9 +78,9 @@ def _check(look: Look, output: str, options: dict[str, Any]) -> dict[str, object
     facts = {
         "scenario": scenario.name,
         "nodes": cluster.nodes,
-        "services": cluster.initial,
+        "services": cluster.service_count,
         "service_ports": int(cluster.services.ports[: cluster.initial][proxied].sum()),
-        "endpoints": int(cluster.endpoint_offset[cluster.initial]),
+        "endpoints": cluster.endpoint_count,
         "engine": choose_engine(scenario)[0],
         "memory_bytes": round(memory),
     }
@@ -90,7 +96,7 @@ def _check(look: Look, output: str, options: dict[str, Any]) -> dict[str, object
         for note in notes:
             click.echo(wrapped(note))
     say([f"{m.name}: {m.used:,.0f} of {m.limit:,.0f} ({m.kind} limit)" for m in limits if m.share > 1])
-    return facts | {"warnings": list(warnings), **_rows(limits, waits), "notes": list(notes)}
+    return facts | {"problems": [], "warnings": list(warnings), **_rows(limits, waits), "notes": list(notes)}
 
 
 def _rows(limits: tuple[Limit, ...], waits: tuple[Wait, ...]) -> dict[str, object]:

@@ -40,7 +40,7 @@ def modes(version: str | None, output: str) -> None:
         click.echo(to_json([_as_json(entry, wanted) for entry in MODES.values()]))
         return
     columns = [wanted] if wanted else _turning_points()
-    rows = [[m.name, *(m.status(at) for at in columns), m.summary] for m in MODES.values()]
+    rows = [[m.name, *(m.status(column) for column in columns), m.summary] for m in MODES.values()]
     print_table(["mode", *map(_text, columns), "about"], rows)
     for entry in MODES.values():
         _describe(entry, wanted)
@@ -48,7 +48,7 @@ def modes(version: str | None, output: str) -> None:
 
 def _turning_points() -> list[Version]:
     """Return the releases in which a mode came, was deprecated or went, from the first shown on."""
-    turns = {at for m in MODES.values() for at in (m.since, m.deprecated, m.removed) if at and at > FIRST_SHOWN}
+    turns = {turn for m in MODES.values() for turn in (m.since, m.deprecated, m.removed) if turn and turn > FIRST_SHOWN}
     return sorted({FIRST_SHOWN, *turns})
 
 
@@ -58,9 +58,9 @@ def _describe(entry: ModeEntry, wanted: Version | None) -> None:
     about = entry.about()
     if entry.since and entry.since not in dict(about.history):
         _line(_text(entry.since), "added")
-    for at, what in about.history:
-        if wanted is None or at <= wanted:
-            _line(_text(at), what)
+    for since, what in about.history:
+        if wanted is None or since <= wanted:
+            _line(_text(since), what)
     _line("modelled", about.modelled)
     _line("left out", about.left_out)
 
@@ -80,7 +80,7 @@ def _as_json(entry: ModeEntry, wanted: Version | None) -> dict[str, object]:
         **({"status": entry.status(wanted)} if wanted else {}),
         "about": entry.summary,
         "note": entry.note,
-        "history": [{"version": _text(at), "change": what} for at, what in about.history],
+        "history": [{"version": _text(since), "change": what} for since, what in about.history],
         "modelled": about.modelled,
         "not_modelled": about.left_out,
     }

@@ -23,6 +23,9 @@ class ChangeKind(IntEnum):
     POD_GONE = 3  # the object is deleted
     SERVICE_CREATED = 4
     POD_UNREADY = 5  # its Ready condition is false again
+    POD_CREATED = 6  # the object is there, without an address
+    POD_POSTED = 8  # its kubelet posts a first status: not ready, no address yet
+    POD_EXITED = 7  # its kubelet posts that all its containers have ended: a terminal phase, Ready false
 
 
 @dataclass(frozen=True, slots=True)

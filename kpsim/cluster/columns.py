@@ -45,6 +45,7 @@ class ServiceColumns:
     external_local: Bools  # externalTrafficPolicy: Local
     udp: Bools  # has a UDP port
     dual_stack: Bools  # has a ClusterIP and EndpointSlices of each IP family
+    continued: Bools  # a further part of the Service in the row above, with its ClusterIP: ports of other endpoints
 
     def take(self, rows: I64) -> ServiceColumns:
         """Return the same columns for some ``rows`` only."""
@@ -67,7 +68,7 @@ class Names:
         """Return the row called ``name``, or ``None``."""
         for start, prefix, numbered, end in zip(
             self.starts, self.prefixes, self.numbered, [*self.starts[1:], 1 << 62], strict=False
-        ):
+        ):  # one end too many where there are no names
             tail = name.removeprefix(prefix + "-")
             if numbered and tail != name and tail.isdigit() and start + int(tail) < end:
                 return start + int(tail)
@@ -93,7 +94,7 @@ class Cluster:
     nodes: int
     cores: int
     zones: int
-    initial: int  # Services that exist at time zero
+    initial: int  # rows of Services that exist at time zero
     names: Names
     services: ServiceColumns
     port_offset: I64  # (n + 1,) first service port of each Service
@@ -120,6 +121,30 @@ class Cluster:
     def pods(self) -> int:
         """Return the number of Pods behind any endpoint."""
         return len(self.pod_ip)
+
+    @property
+    def service_count(self) -> int:
+        """Services that exist at time zero."""
+        return self.initial - int(self.services.continued[: self.initial].sum())
+
+    @property
+    def endpoint_count(self) -> int:
+        """Endpoints of the Services that exist at time zero."""
+        again = 0
+        for row in np.flatnonzero(self.services.continued[: self.initial]).tolist():
+            above = [self.endpoints(other) for other in self.rows_of(self.names[row]) if other < row]
+            again += int(np.isin(self.endpoints(row), np.concatenate(above)).sum())
+        return int(self.endpoint_offset[self.initial]) - again
+
+    def rows_of(self, name: str) -> range:
+        """The rows of the Service ``namespace/name`` at time zero; none if there is none."""
+        row = self.names.index(name)
+        if row is None or row >= self.initial:
+            return range(0)
+        end = row + 1
+        while end < self.initial and self.services.continued[end]:
+            end += 1
+        return range(row, end)
 
     def second_family(self) -> Cluster:
         """Return the cluster as the IPv6 half of kube-proxy sees it: dual-stack Services alone."""

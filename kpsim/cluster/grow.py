@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, count
 
 import numpy as np
@@ -158,6 +158,7 @@ def _add_group(
         external_local=np.full(n, group.external_traffic_policy == "Local"),
         udp=np.full(n, group.protocol == "UDP"),
         dual_stack=np.full(n, has_ip and params.dual_stack and group.ip_family_policy != "SingleStack"),
+        continued=none,
         cluster_ip=ips.allocate_many(n) if has_ip else none,
         endpoints=endpoints,
         port_number=np.tile(FIRST_PORT + np.arange(ports), n),
@@ -181,7 +182,7 @@ def _add_objects(rows: _Rows, resolved: Sequence[ResolvedService], pod_range: ip
     known: dict[str, int] = {}
     first_pod = int(pod_range.network_address)
     columns: defaultdict[str, list[int]] = defaultdict(list)  # one array a column, not one a Service
-    for item in resolved:
+    for item, again in ((part, bool(k)) for one in resolved for k, part in enumerate(_by_endpoints(one))):
         service = item.service
         has_ip = service.proxied and ":" not in service.cluster_ip
         if service.proxied and not has_ip:
@@ -208,6 +209,7 @@ def _add_objects(rows: _Rows, resolved: Sequence[ResolvedService], pod_range: ip
         rows.read[rows.services] = service
         for name, value in _service_row(service, has_ip=has_ip, ports=ports).items():
             columns[name].append(value)
+        columns["continued"].append(again)
         columns["endpoints"].append(len(pods))
         columns["endpoint_pod"] += pods
         columns["port_number"] += [p.port for p in service.ports][:ports]
@@ -219,6 +221,24 @@ def _add_objects(rows: _Rows, resolved: Sequence[ResolvedService], pod_range: ip
         rows.port_names += [p.name for p in service.ports][:ports]
         rows.services += 1
     rows.add(**columns)
+
+
+def _by_endpoints(item: ResolvedService) -> list[ResolvedService]:
+    """A Service by its ports: those with the same endpoints together, which is one part unless its slices differ."""
+    ports: dict[tuple[int, ...], list[int]] = {}
+    for index, mine in enumerate(item.of_ports):
+        ports.setdefault(mine, []).append(index)
+    if not ports:
+        return [item]
+    service, targets = item.service, item.target_ports
+    return [
+        ResolvedService(
+            replace(service, ports=tuple(service.ports[i] for i in indices)),
+            tuple(item.endpoints[i] for i in mine),
+            tuple(targets[i] for i in indices),
+        )
+        for mine, indices in ports.items()
+    ]
 
 
 def _service_row(service: Service, *, has_ip: bool, ports: int) -> dict[str, int]:
@@ -290,6 +310,7 @@ def _assemble(params: ClusterParams, rows: _Rows, initial: int) -> Cluster:
             external_local=flags("external_local"),
             udp=flags("udp"),
             dual_stack=flags("dual_stack"),
+            continued=flags("continued"),
         ),
         port_offset=_offsets(ports),
         port_service=np.asarray(freeze(np.repeat(np.arange(rows.services), ports))),

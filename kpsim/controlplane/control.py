@@ -19,15 +19,17 @@ from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.api.watches import Reconnection, Relist
 from kpsim.controlplane.apiserver import ApiServer, fanout
 from kpsim.controlplane.controller import ControllerSettings, EndpointSliceController
-from kpsim.controlplane.deliveries import Delivery, Fanout, Notice, Outage
+from kpsim.controlplane.deliveries import Delivery, Fanout, Notice, WatchOutage
 from kpsim.controlplane.endpoints import EndpointsController, EndpointsSettings
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
 from kpsim.controlplane.services import ServiceStates
+from kpsim.controlplane.statuses import informer_lags
 from kpsim.profiles.defaults import Defaults
 from kpsim.rng import stream
 from kpsim.units import I64
 
 DEFAULT = ApiServerParams()
+LISTS_BY_SIZE_SINCE = (1, 34)
 
 
 class ControlPlane:
@@ -60,12 +62,14 @@ class ControlPlane:
         key: tuple[int, int],
         horizon_ns: int,
         api: ApiServerParams = DEFAULT,
+        lags: I64 | None = None,
+        version: tuple[int, int] = LISTS_BY_SIZE_SINCE,
     ) -> None:
         seed, replication = key
         settings = ControllerSettings.of(params, defaults)
         self._env = env
         self._cluster, self._defaults, self._key = cluster, defaults, key
-        self._settings = settings
+        self._settings, self._version = settings, version
         self._horizon_ns = horizon_ns
         self._states = {4: ServiceStates(cluster, changes)}
         if cluster.services.dual_stack.any():  # EndpointSlices hold addresses of one family
@@ -76,13 +80,15 @@ class ControlPlane:
         self.endpoints: EndpointsController | None = None
         if params.endpoints_controller:
             older = EndpointsSettings.of(settings.qps, settings.burst, defaults)
-            self.endpoints = EndpointsController(older, self.api.sizes, self._states[4], self.api.log, horizon_ns)
+            rng = stream(seed, "endpoints-writes", replication)
+            self.endpoints = EndpointsController(older, self.api.sizes, self._states[4], self.api.log, horizon_ns, rng)
         self.fanout: Fanout
         self.fanout, self._server = fanout(
             cluster.nodes, defaults, stream(seed, "watch-lags", replication), api.replicas
         )
         self._cut_until_ns = 0  # kube-controller-manager's own watches
-        lags = _informer_lags(changes, defaults, stream(seed, "status-lags", replication))
+        if lags is None:
+            lags = informer_lags(cluster, changes, defaults, stream(seed, "status-lags", replication))
         env.process(self._feed(changes, lags))
 
     def subscribe(self, subscriber: Callable[[Delivery], None]) -> None:
@@ -96,7 +102,9 @@ class ControlPlane:
     def _restart(self, server: int) -> None:
         """Break the watches of one API server, and find out when each of its clients is back."""
         now, outages = int(self._env.now), self.fanout.outages
-        relist = Relist.of(self._listing(), self.api.byte_ns, self._defaults)
+        size, objects = self._listing()
+        counted = None if self._version >= LISTS_BY_SIZE_SINCE else objects
+        relist = Relist.of(size, self.api.byte_ns, self._defaults, counted)
         again = Reconnection.of(self.api.level, relist, self._defaults)
         elsewhere = self.api.replicas > 1
         from_ns = self.api.stop(now + again.restart_ns)
@@ -104,18 +112,19 @@ class ControlPlane:
         lost = np.flatnonzero(self._server == server)
         back_ns = np.zeros(self._cluster.nodes, np.int64)
         back_ns[lost] = again.back_ns(len(lost), now, rng, elsewhere=elsewhere)
-        self.fanout = replace(self.fanout, outages=(*outages, Outage(from_ns, back_ns)))
+        self.fanout = replace(self.fanout, outages=(*outages, WatchOutage(from_ns, back_ns)))
         if server == 0:
             self._cut_until_ns = int(again.back_ns(1, now, rng, elsewhere=elsewhere)[0])
         if elsewhere:  # nothing calls clients back once they are with the others
             other = np.arange(len(lost)) % (self.api.replicas - 1)
             self._server[lost] = (server + 1 + other) % self.api.replicas
 
-    def _listing(self) -> int:
-        """Return the size of a kube-proxy's lists [bytes]; churn leaves it about the same."""
+    def _listing(self) -> tuple[int, int]:
+        """Return (the size of a kube-proxy's lists [bytes], the number of slices); churn leaves both about the same."""
         initial = self._cluster.initial
         endpoints = np.diff(self._cluster.endpoint_offset)[:initial][self._cluster.services.proxied[:initial]]
-        return self.api.sizes.listing(endpoints, self._settings.endpoints_per_slice)
+        most = self._settings.endpoints_per_slice
+        return self.api.sizes.listing(endpoints, most), int(np.maximum(-(-endpoints // most), 1).sum())
 
     def _feed(self, changes: Changes, lags: I64) -> Generator[simpy.Event, Any, None]:
         seen = _in_order(changes, changes.at_ns + lags)
@@ -171,13 +180,3 @@ def _in_order(changes: Changes, seen_ns: I64) -> I64:
         key = (kind == ChangeKind.SERVICE_CREATED, subject)
         ordered[i] = latest[key] = max(ordered[i], latest.get(key, 0))
     return np.array(ordered, np.int64)
-
-
-def _informer_lags(changes: Changes, defaults: Defaults, rng: np.random.Generator) -> I64:
-    """From a change on a node or in the API to the controller's informer [ns], (c,)."""
-    n = len(changes)
-    from_kubelet = np.isin(changes.kind, [ChangeKind.POD_APPEARED, ChangeKind.POD_READY, ChangeKind.POD_UNREADY])
-    patch = defaults.lag("pod.status_patch").draw(rng, n)
-    write = defaults.lag("api_server.write").draw(rng, n)
-    watch = defaults.lag("api_server.watch").draw(rng, n)
-    return np.where(from_kubelet, patch, write) + watch

@@ -1,4 +1,4 @@
-"""Knobs of the control plane that a scenario may turn; everything else comes from the control-plane profile."""
+"""Knobs of the control plane that a scenario may turn; all else comes from ``profiles/kubernetes-defaults.yaml``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ObjectSizesName = Literal["fields", "fields-aws", "fields-short", "fields-hints"
 
 _MOST_API_SERVERS = 100
 _MOST_IN_A_SLICE = 1000  # pkg/controller/endpointslice/config
-_Flag = partial(Declared, otherwise="Kubernetes' own, as the control-plane profile has it")
+_Flag = partial(Declared, otherwise="Kubernetes' own (kubernetes-defaults.yaml)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +45,5 @@ class ApiServerParams:
     egress_bytes_per_s: Annotated[float | None, _Flag("Bytes that each server can send", more_than=0)] = None
     object_sizes: Annotated[ObjectSizesName, Declared("How large EndpointSlices are taken to be")] = "fields"
     priority_and_fairness: Annotated[bool, Declared("Seats are shared by API Priority and Fairness")] = True
+    cores: Annotated[int | None, _Flag("Cores of each server that are free to send events", at_least=1)] = None
+    borrow_seats: Annotated[bool, Declared("Seats are borrowed of priority levels that are idle")] = True

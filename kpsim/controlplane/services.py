@@ -18,6 +18,8 @@ from kpsim.controlplane.slices import Slice
 
 READY, SERVING, TERMINATING = int(PodState.READY), int(PodState.SERVING), int(PodState.TERMINATING)
 SECOND_NS = 1_000_000_000  # API times have a resolution of one second
+ABSENT = -1  # the state of a Pod that is not there at time zero, though it has a place
+_ITSELF = -1  # the Service among its Pods
 
 
 @dataclass(slots=True)
@@ -27,8 +29,16 @@ class _Service:
     pieces: dict[int, dict[int, int]]  # slice -> its endpoints as committed
     ready: list[int]  # committed and ready, in kube-proxy's order
     usable: tuple[int, ...]
-    trigger_ns: int = -1
+    moved: dict[int, int] = field(default_factory=dict)  # Pod or _ITSELF -> its new transition time [whole s]
+    taken: dict[int, int] = field(default_factory=dict)  # the same as of the last sync that looked
     pending: dict[int, list[tuple[int, bool]]] = field(default_factory=dict)  # Pod -> (when, to ready or not)
+
+
+def _move(state: _Service, pod: int, at_ns: int) -> None:
+    """A Pod's Ready condition has another transition time, which counts if that is a later second than before."""
+    second = at_ns // SECOND_NS
+    if second > state.taken.get(pod, -1):
+        state.moved[pod] = second
 
 
 def _note(state: _Service, pod: int, at_ns: int, *, to_ready: bool) -> None:
@@ -113,7 +123,8 @@ class ServiceStates:
 
     def at_start(self, service: int) -> dict[int, int]:
         """Return the endpoints a Service had at time zero, with their bits."""
-        return {pod: self._state[pod] for pod in self._cluster.endpoints(service).tolist()}
+        pods = self._cluster.endpoints(service).tolist()
+        return {pod: self._state[pod] for pod in pods if self._state[pod] != ABSENT}
 
     def endpoints(self, service: int) -> dict[int, int]:
         """Return the endpoints its slices should hold, as the informer sees the Pods."""
@@ -127,21 +138,22 @@ class ServiceStates:
         """Let a Service come into being: what its Pods did before is no change of its."""
         self._created.add(service)
         state = self._get(service)
-        state.trigger_ns = -1
         state.pending.clear()
-        self.touch(service, at_ns)
+        state.moved = {_ITSELF: at_ns // SECOND_NS}  # a first sync counts nothing else
 
     def take_trigger(self, service: int) -> int:
-        """The earliest trigger time since the last call [ns, whole seconds], or -1: the next writes' annotation."""
-        state = self._get(service)
-        trigger, state.trigger_ns = state.trigger_ns, -1
-        return trigger
+        """The earliest transition since the last call [ns, whole seconds], or -1: the next writes' annotation.
 
-    def touch(self, service: int, at_ns: int) -> None:
-        """Note a trigger time; the earliest counts.  Source: endpointslice/util/trigger_time_tracker.go."""
+        Source: endpointslice/util/trigger_time_tracker.go: of each Pod it selects, the Ready condition's transition
+        time, if that is a later second than at the last sync.
+        """
         state = self._get(service)
-        whole = at_ns // SECOND_NS * SECOND_NS
-        state.trigger_ns = whole if state.trigger_ns < 0 else min(whole, state.trigger_ns)
+        if not state.moved:
+            return -1
+        first_s = state.moved[_ITSELF] if _ITSELF in state.moved else min(state.moved.values())
+        state.taken.update(state.moved)
+        state.moved.clear()
+        return first_s * SECOND_NS
 
     def apply(self, kind: ChangeKind, pod: int, at_ns: int) -> list[int]:
         """Let the informer see a Pod change that happened at ``at_ns``; the Services that became dirty."""
@@ -156,45 +168,73 @@ class ServiceStates:
         return owners
 
     def _apply(self, state: _Service, service: int, kind: ChangeKind, pod: int, at_ns: int) -> bool:
+        """Change what is wanted; whether the Service is queued for it."""
         before = state.wanted.get(pod)
-        if kind == ChangeKind.POD_APPEARED:
-            if before is not None:
+        match kind:
+            case ChangeKind.POD_CREATED:
+                return True
+            case ChangeKind.POD_POSTED:  # a first transition time, which queues nothing
+                _move(state, pod, at_ns)
                 return False
-            state.wanted[pod] = READY if service in self._published else 0
-            if service in self._published:
-                _note(state, pod, at_ns, to_ready=True)
-            self.touch(service, at_ns)
-        elif kind == ChangeKind.POD_READY:
-            if before is not None and before & TERMINATING:
-                return False
-            state.wanted[pod] = READY | SERVING
-            if before is None or not before & READY:
-                _note(state, pod, at_ns, to_ready=True)
-            self.touch(service, at_ns)
-        elif kind == ChangeKind.POD_UNREADY:
-            return self._unready(state, service, pod, at_ns)
-        elif kind == ChangeKind.POD_TERMINATING:
-            if before is None:
-                return False
-            published = READY if service in self._published else 0
-            state.wanted[pod] = before & SERVING | TERMINATING | published
-            if before & READY and not published:
-                _note(state, pod, at_ns, to_ready=False)
-        else:
-            if before is not None and before & READY and before & TERMINATING:
-                _note(state, pod, at_ns, to_ready=False)
-            return state.wanted.pop(pod, None) is not None
+            case ChangeKind.POD_APPEARED:
+                if before is not None:
+                    return False
+                if pod not in state.moved and pod not in state.taken:
+                    _move(state, pod, at_ns)
+                self._want(state, pod, READY if service in self._published else 0, at_ns)
+            case ChangeKind.POD_READY:
+                return self._ready(state, service, pod, at_ns)
+            case ChangeKind.POD_UNREADY:
+                return self._unready(state, service, pod, at_ns)
+            case ChangeKind.POD_TERMINATING:
+                if before is None:
+                    return False
+                published = READY if service in self._published else 0
+                self._want(state, pod, before & SERVING | TERMINATING | published, at_ns)
+            case ChangeKind.POD_EXITED:
+                return self._exit(state, pod, at_ns)
+            case _:  # who is no more in the list has no time to look at
+                self._want(state, pod, None, at_ns)
+                state.moved.pop(pod, None)
+                state.taken.pop(pod, None)
+        return True
+
+    def _exit(self, state: _Service, pod: int, at_ns: int) -> bool:
+        before = state.wanted.get(pod)
+        if before is None:
+            return False
+        if before & SERVING:
+            _move(state, pod, at_ns)
+        self._want(state, pod, None, at_ns)
+        return True
+
+    def _ready(self, state: _Service, service: int, pod: int, at_ns: int) -> bool:
+        before = state.wanted.get(pod, 0)
+        if before & SERVING:
+            return bool(before & TERMINATING)
+        _move(state, pod, at_ns)
+        bits = READY | SERVING if not before & TERMINATING or service in self._published else SERVING
+        self._want(state, pod, before & TERMINATING | bits, at_ns)
         return True
 
     def _unready(self, state: _Service, service: int, pod: int, at_ns: int) -> bool:
         before = state.wanted.get(pod, 0)
         if not before & SERVING:
-            return False
-        state.wanted[pod] = before & ~SERVING if service in self._published else before & TERMINATING
-        if (before ^ state.wanted[pod]) & READY:
-            _note(state, pod, at_ns, to_ready=False)
-        self.touch(service, at_ns)
+            return bool(before & TERMINATING)  # every update of a Pod that is terminating queues its Services
+        _move(state, pod, at_ns)
+        left = before & ~SERVING if service in self._published else before & TERMINATING
+        self._want(state, pod, left, at_ns)
         return True
+
+    def _want(self, state: _Service, pod: int, bits: int | None, at_ns: int) -> None:
+        """Set the condition bits that the slices should hold for ``pod``; ``None`` takes it out."""
+        before = state.wanted.get(pod, 0)
+        if (before ^ (bits or 0)) & READY:
+            _note(state, pod, at_ns, to_ready=not before & READY)
+        if bits is None:
+            state.wanted.pop(pod, None)
+        else:
+            state.wanted[pod] = bits
 
     def commit(self, service: int, piece: int, endpoints: dict[int, int]) -> Commit:
         """Commit one slice."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from kpsim.cluster.changes import NEVER, NOWHERE, Spells
 from kpsim.proxy.rules import DROPPED
-from kpsim.units import I64, Bools
+from kpsim.units import I64
 
 
 class Verdict(IntEnum):
@@ -43,10 +43,6 @@ class Outcomes:
     def latency_ns(self) -> I64:
         """Queue and service of each packet."""
         return self.finish_ns - self.arrival_ns
-
-    def identical(self, other: Outcomes) -> Bools:
-        """Return one bool a column: True if it is the same in ``other``, to the nanosecond."""
-        return np.array([np.array_equal(getattr(self, n), getattr(other, n)) for n in self.__dataclass_fields__])
 
 
 def verdicts(

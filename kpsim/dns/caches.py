@@ -34,23 +34,6 @@ class CacheTimes:
         success, denial = defaults.value("dns.node_local_success"), defaults.value("dns.node_local_denial")
         return CacheTimes(record, min(record, success), min(record, denial))
 
-    def worst_staleness_s(self, programming_s: float, application_s: float = 0.0) -> float:
-        """Return the longest after a change that a client may still be given the old record [s].
-
-        The node's cache hands on what is left of the time to live, so it adds nothing to a client that honours it; a
-        client that asks each time waits for the node's cache alone.
-        """
-        return programming_s + max(self.success_s, application_s)
-
-    def denied_until_s(self, asked_s: float, created_s: float, seen_after_s: float = 0.0) -> float:
-        """Return when a name is found that was asked for at ``asked_s``, before its Service was made [s].
-
-        The denial is kept as long as its time to live; without a cache the name is found once CoreDNS has seen the
-        Service, ``seen_after_s`` after it was made.
-        """
-        seen = created_s + seen_after_s
-        return max(seen, asked_s + self.denial_s) if asked_s < seen else seen
-
 
 def miss_share(rate_per_s: F64, kept_s: float) -> F64:
     """Return the share of lookups that find nothing kept, for names asked at ``rate_per_s`` each by a Poisson stream.

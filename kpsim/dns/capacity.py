@@ -38,14 +38,5 @@ def saturation_per_s(cores: int = 1, *, node_local: bool = False) -> Estimate:
     return Estimate(cores / cost.value, cores / cost.high, cores / cost.low)
 
 
-def external_lookups_per_s(tries: int, cores: int = 1, *, queries_per_try: int = 2) -> Estimate:
-    """Lookups a second that saturate ``cores`` when each is ``tries`` tries: what walking the search path leaves."""
-    most = saturation_per_s(cores)
-    asked = tries * queries_per_try
-    assert most.low is not None
-    assert most.high is not None
-    return Estimate(most.value / asked, most.low / asked, most.high / asked)
-
-
 def _number(name: str) -> Coefficient:
     return load_defaults().coefficients[f"dns.{name}"]

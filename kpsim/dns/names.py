@@ -71,9 +71,9 @@ class Zone:
         spaces = {namespace for namespace, _ in known}
         owners: dict[str, tuple[str, str, Endpoint | None]] = {}
         for (namespace, name), found in known.items():
-            for at in filter(lambda at: at.ready, found.endpoints):
-                if at.ip:
-                    owners.setdefault(at.ip, (namespace, name, at))
+            for endpoint in filter(lambda endpoint: endpoint.ready, found.endpoints):
+                if endpoint.ip:
+                    owners.setdefault(endpoint.ip, (namespace, name, endpoint))
         for (namespace, name), found in known.items():
             if _has_ip(found.service):
                 owners[found.service.cluster_ip] = (namespace, name, None)
@@ -119,10 +119,12 @@ class Zone:
         if not service.ports and not front and service.headless:
             ports = [ServicePort(0)]  # a headless Service may do without ports: its addresses are answered all the same
         if service.headless or len(front) == 1:
-            for at in (at for at in found.endpoints if at.ready):
-                host = host_of(at)
+            for endpoint in (endpoint for endpoint in found.endpoints if endpoint.ready):
+                host = host_of(endpoint)
                 if len(front) != 1 or front[0] == host:
-                    yield from (_Target(host, at.ip, _number(found, p), p.name, _families(service)) for p in ports)
+                    yield from (
+                        _Target(host, endpoint.ip, _number(found, p), p.name, _families(service)) for p in ports
+                    )
         else:
             yield from (_Target("", service.cluster_ip, p.port, p.name, _families(service)) for p in ports)
 
@@ -154,16 +156,16 @@ class _Target:
 def _records(name: str, kind: Kind, targets: list[_Target], service_name: str) -> Iterator[Record]:
     """Yield the records of one kind, each once, in the order of the targets."""
     found: dict[Record, None] = {}
-    weight = max(SRV_WEIGHT // max(sum(bool(at.port_name) for at in targets), 1), 1)
-    for at in targets:
+    weight = max(SRV_WEIGHT // max(sum(bool(each.port_name) for each in targets), 1), 1)
+    for each in targets:
         if kind == "SRV":
-            if at.port_name:
-                target = f"{at.host}.{service_name}" if at.host else service_name
-                found[Record(name, "SRV", f"0 {weight} {at.port} {target}")] = None
-        elif kind == "A" and "IPv4" in at.families and ":" not in at.ip:
-            found[Record(name, "A", at.ip or f"(the address of {at.host})")] = None
-        elif kind == "AAAA" and "IPv6" in at.families:
-            value = at.ip if ":" in at.ip else SOME_IPV6 + (f" of {at.host}" if at.host else "")
+            if each.port_name:
+                target = f"{each.host}.{service_name}" if each.host else service_name
+                found[Record(name, "SRV", f"0 {weight} {each.port} {target}")] = None
+        elif kind == "A" and "IPv4" in each.families and ":" not in each.ip:
+            found[Record(name, "A", each.ip or f"(the address of {each.host})")] = None
+        elif kind == "AAAA" and "IPv6" in each.families:
+            value = each.ip if ":" in each.ip else SOME_IPV6 + (f" of {each.host}" if each.host else "")
             found[Record(name, "AAAA", value)] = None
     yield from found
 

@@ -52,7 +52,7 @@ def pod_ranges(tables: Tables) -> tuple[str, ...]:
 
 
 def releases_of(tables: Tables) -> Releases:
-    """Which releases of Kubernetes lay chains out like these, by what was new in one or last in another."""
+    """Return the releases of Kubernetes that lay chains out like these, by what was new in one or last in another."""
     nat, filtered = tables.chains.get("nat", {}), tables.chains.get("filter", {})
     if not any(SERVICE_CHAIN.fullmatch(name) for name in nat) and "KUBE-EXTERNAL-SERVICES" not in filtered:
         return Releases()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from kpsim.dumps import chains, ipvs, nft, verdicts
 from kpsim.dumps.evidence.releases import Releases, agreed
-from kpsim.dumps.findings import Address, Findings, Key, canonical
+from kpsim.dumps.findings import Address, Findings, ServicePortName, canonical
 from kpsim.dumps.hooks import Hook, hooks_in
 from kpsim.dumps.listing import read_listing
 from kpsim.dumps.saved import Tables, read_saved
@@ -133,13 +133,13 @@ def merged(findings: Iterator[Findings] | Sequence[Findings], services: Sequence
     """Return all findings together; nameless addresses get names from the others, or from ``services``."""
     named = Findings()
     several = list(findings)
-    names: dict[Address, Key] = {}
+    names: dict[Address, ServicePortName] = {}
     for service in services:
         for port in service.ports:
             at = (canonical(service.cluster_ip), port.port, port.protocol)
             names[at] = (service.namespace, service.name, port.name, port.protocol)
     for found in several:
-        names |= {at: key for at, key in found.names().items() if not found.nameless(key)}
+        names |= {address: key for address, key in found.names().items() if not found.nameless(key)}
     for found in several:
         named.take(found, names)
     return named

@@ -163,7 +163,11 @@ def services_in(found: VirtualServers) -> Findings:
 def _outside(findings: Findings, server: Server, partners: Sequence[Server]) -> None:
     """A virtual server at an address that is no ClusterIP."""
     node_port = server.port in NODE_PORTS
-    same = [at for at in partners if (node_port or at.port == server.port) and (":" in at.ip) == (":" in server.ip)]
+    same = [
+        partner
+        for partner in partners
+        if (node_port or partner.port == server.port) and (":" in partner.ip) == (":" in server.ip)
+    ]
     if len(same) == 1 and server.real:
         name, number = _name(same[0].ip), same[0].port
     else:

@@ -59,7 +59,7 @@ def pod_ranges(ruleset: Ruleset) -> tuple[str, ...]:
 
 
 def service_ranges(ruleset: Ruleset) -> tuple[str, ...]:
-    """The ranges ClusterIPs come from, by what kube-proxy drops because it is not allocated."""
+    """Return the ranges ClusterIPs come from, by what kube-proxy drops because it is not allocated."""
     rules = [
         rule
         for table in filter(is_kube_proxys, ruleset.tables)
@@ -70,7 +70,7 @@ def service_ranges(ruleset: Ruleset) -> tuple[str, ...]:
 
 
 def releases_of(ruleset: Ruleset) -> Releases:
-    """Which releases of Kubernetes lay tables out like these."""
+    """Return the releases of Kubernetes that lay tables out like these."""
     mine = [table for table in ruleset.tables if is_kube_proxys(table)]
     if not mine:
         return Releases()
@@ -90,33 +90,34 @@ class _Reader:
         self._table = table
         self._findings = findings
         self._node = node
-        self._cluster_ips = {canonical(at.key[0]) for at in self._elements("cluster-ips")}
-        self._here = {(canonical(at.key[0]), at.key[3]) for at in self._elements("hairpin-connections") if at.key[3:]}
+        self._cluster_ips = {canonical(element.key[0]) for element in self._elements("cluster-ips")}
+        hairpins = [element.key for element in self._elements("hairpin-connections")]
+        self._here = {(canonical(key[0]), key[3]) for key in hairpins if key[3:]}
 
     def _elements(self, name: str) -> list[Element]:
         return self._table.elements.get(name, [])
 
     def read(self) -> None:
         """NodePorts first: whether there is one says what other addresses are."""
-        for at in self._elements("service-nodeports"):
-            found = self._of_chain(at)
+        for element in self._elements("service-nodeports"):
+            found = self._of_chain(element)
             if found:
-                found.node_port = _number(at, 1)
-        for at in self._elements("no-endpoint-nodeports"):
-            found = self._of_comment(at, at.key[0])
+                found.node_port = _number(element, 1)
+        for element in self._elements("no-endpoint-nodeports"):
+            found = self._of_comment(element, element.key[0])
             if found:
-                found.node_port = _number(at, 1)
-                found.external_local |= at.value == "drop"
-        for at in self._elements("service-ips"):
-            self._address(at, self._of_chain(at), at.value.removeprefix("goto "))
-        for at in self._elements("no-endpoint-services"):
-            self._address(at, self._of_comment(at, at.key[1] if len(at.key) == 3 else ""), "")
-        for at in self._elements("firewall-ips"):
-            found = self._of_chain(at)
-            if found and len(at.key) == 3:
-                found.external_ips.pop(canonical(at.key[0]), None)
-                found.load_balancer_ips[canonical(at.key[0])] = None
-                found.source_ranges.update(dict.fromkeys(self._ranges(at.value.removeprefix("goto "))))
+                found.node_port = _number(element, 1)
+                found.external_local |= element.value == "drop"
+        for element in self._elements("service-ips"):
+            self._address(element, self._of_chain(element), element.value.removeprefix("goto "))
+        for element in self._elements("no-endpoint-services"):
+            self._address(element, self._of_comment(element, element.key[1] if len(element.key) == 3 else ""), "")
+        for element in self._elements("firewall-ips"):
+            found = self._of_chain(element)
+            if found and len(element.key) == 3:
+                found.external_ips.pop(canonical(element.key[0]), None)
+                found.load_balancer_ips[canonical(element.key[0])] = None
+                found.source_ranges.update(dict.fromkeys(self._ranges(element.value.removeprefix("goto "))))
         for name in self._table.chains:
             self._read_chain(name)
 
@@ -172,7 +173,7 @@ class _Reader:
         for chain in _LEADS.findall(rule):
             if not chain.startswith("endpoint-"):
                 continue
-            found = [at for inner in self._table.chains.get(chain, Chain()).rules for at in _destinations(inner)]
+            found = [to for inner in self._table.chains.get(chain, Chain()).rules for to in _destinations(inner)]
             named = _ENDPOINT.fullmatch(chain)
             yield from found or ([(named[1], int(named[2]))] if named else [])
 

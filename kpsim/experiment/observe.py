@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, field
 
 import numpy as np
@@ -17,7 +17,6 @@ from kpsim.simulation import ModeRun, Replication
 from kpsim.traffic.connections import Connections
 from kpsim.units import F64, I64, to_ns
 
-LOOKUPS = ("dns_latency", "dns_latency_absolute", "connection_latency")
 PAIRS_KEPT = 20_000  # (position, cost) pairs kept of one replication, for the figure
 FOLD_AT = 400_000  # latencies gathered before they are counted
 
@@ -72,7 +71,7 @@ class Observations:
 
 
 @dataclass(frozen=True, slots=True)
-class _Batches:
+class Batches:
     """The measured time cut into stretches; one stretch where replications give the intervals."""
 
     from_ns: int
@@ -100,14 +99,13 @@ class _Batches:
 def observe(replication: Replication, run: ModeRun, batches: int) -> Observations:
     """Return everything the summaries are made of; the warm-up is cut here."""
     scenario, log = replication.scenario, run.sent
-    measured = _Batches(to_ns(scenario.run.warmup_s), replication.horizon_ns, batches)
-    seen = Observations(run.mode.name, {})
+    measured = Batches(to_ns(scenario.run.warmup_s), replication.horizon_ns, batches)
+    seen = Observations(run.mode.name, {name: measured.empty(name) for name in MEASURES})
     seen.events = [EventSeen(trace) for trace in replication.traces]
     seen.sampled = not replication.windows.whole
-    _observe_packets(seen, replication, run, measured)
+    for observer in OBSERVERS:
+        observer(seen, replication, run, measured)
     measure_propagation(seen.events, replication.cluster, replication.changes, run)
-    _observe_syncs(seen, run, measured)
-    _observe_programming(seen, run, measured)
     seconds = scenario.run.duration_s
     watched = sum(row.size for row in log.rows) * replication.cluster.nodes
     seen.rates |= {
@@ -123,9 +121,7 @@ def observe(replication: Replication, run: ModeRun, batches: int) -> Observation
     return seen
 
 
-def _observe_packets(seen: Observations, replication: Replication, run: ModeRun, measured: _Batches) -> None:
-    for name in ("first_packet_latency", "later_packet_latency", *LOOKUPS):
-        seen.tallies[name] = measured.empty(name)
+def _observe_packets(seen: Observations, replication: Replication, run: ModeRun, measured: Batches) -> None:
     busy_ns = 0
     looked_up = 0  # connections whose lookups were counted
     kept: list[tuple[I64, I64, I64]] = []
@@ -145,7 +141,7 @@ def _observe_packets(seen: Observations, replication: Replication, run: ModeRun,
 
 
 def _observe_piece(
-    seen: Observations, replication: Replication, connections: Connections, outcomes: Outcomes, measured: _Batches
+    seen: Observations, replication: Replication, connections: Connections, outcomes: Outcomes, measured: Batches
 ) -> int:
     """Count some nodes' packets; the time they took their cores [ns]."""
     windows = replication.windows
@@ -183,7 +179,7 @@ def _observe_lookups(
     connections: Connections,
     outcomes: Outcomes,
     rows: slice,
-    measured: _Batches,
+    measured: Batches,
 ) -> None:
     """Count the lookups in ``rows``, and what it takes from a name to the first packet's delivery."""
     if replication.lookups_ns is None:
@@ -195,8 +191,11 @@ def _observe_lookups(
     recorded = (arrival >= begin) & (arrival < np.minimum(begin + windows.length_ns, replication.horizon_ns))
     served = recorded & (outcomes.pod >= 0)
     whole_ns = lookups_ns + outcomes.latency_ns[:, 0]
-    chosen_of = (recorded, recorded & (replication.absolute_ns is not None), served)
-    for name, values, chosen in zip(LOOKUPS, (lookups_ns, absolute_ns, whole_ns), chosen_of, strict=True):
+    for name, values, chosen in (
+        ("dns_latency", lookups_ns, recorded),
+        ("dns_latency_absolute", absolute_ns, recorded & (replication.absolute_ns is not None)),
+        ("connection_latency", whole_ns, served),
+    ):
         seen.count(name, measured.tallies(name, values[chosen], arrival[chosen]))
 
 
@@ -207,7 +206,7 @@ def _place(replication: Replication) -> I64:
     return place
 
 
-def _observe_syncs(seen: Observations, run: ModeRun, measured: _Batches) -> None:
+def _observe_syncs(seen: Observations, _: Replication, run: ModeRun, measured: Batches) -> None:
     """Syncs of all nodes, and of both proxiers where there are two."""
     tables = [proxier.syncs for proxier in run.proxiers]
     start, end, full, failed, ran = (
@@ -221,7 +220,7 @@ def _observe_syncs(seen: Observations, run: ModeRun, measured: _Batches) -> None
         ("sync_duration_full", chosen & full),
         ("sync_duration_partial", chosen & ~full),
     ):
-        seen.tallies[name] = measured.tallies(name, duration[which], start[which])
+        seen.count(name, measured.tallies(name, duration[which], start[which]))
     seconds = run.proxiers[0].syncs.start.shape[1] * (measured.until_ns - measured.from_ns) / 1e9
     seen.counts.syncs = int(chosen.sum())
     seen.counts.syncs_failed = int((chosen & failed).sum())
@@ -235,11 +234,9 @@ def _observe_syncs(seen: Observations, run: ModeRun, measured: _Batches) -> None
     seen.sync_changed = float(changed.mean()) if len(changed) else 0.0
 
 
-def _observe_programming(seen: Observations, run: ModeRun, measured: _Batches) -> None:
+def _observe_programming(seen: Observations, _: Replication, run: ModeRun, measured: Batches) -> None:
     """Latency from a change to rules in force on every node, true and as the annotation has it; a sample a family."""
     names = ("network_programming_true", "network_programming_reported")
-    for name in names:
-        seen.tallies[name] = measured.empty(name)
     for proxier in run.proxiers:
         offset, effect_ns = proxier.log.ragged("effects_ns")
         effect_row = np.repeat(np.arange(len(proxier.log.rows)), np.diff(offset))
@@ -258,10 +255,17 @@ def _observe_programming(seen: Observations, run: ModeRun, measured: _Batches) -
         seen.counts.node_changes_pending += true.pending
 
 
+OBSERVERS: tuple[Callable[[Observations, Replication, ModeRun, Batches], None], ...] = (
+    _observe_packets,
+    _observe_syncs,
+    _observe_programming,
+)
+
+
 class _Folded:
     """Gathers latencies over nodes and counts them a million at a time."""
 
-    def __init__(self, measured: _Batches, row: I64, since_ns: I64) -> None:
+    def __init__(self, measured: Batches, row: I64, since_ns: I64) -> None:
         self._measured = measured
         index = measured.index(since_ns)
         self._parts = [(row[index == b], since_ns[index == b]) for b in range(measured.count)]

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from kpsim.dumps.detection import RuleDump, gaps
-from kpsim.dumps.findings import Key, PortFindings
+from kpsim.dumps.findings import PortFindings, ServicePortName
 from kpsim.dumps.walk.journey import Journey, follow
 from kpsim.dumps.walk.node import DumpedNode, node_of
 from kpsim.errors import InputError, Place, Problem, did_you_mean
@@ -140,7 +140,7 @@ def _addresses(found: PortFindings) -> list[str]:
     return [*found.cluster_ips, *found.load_balancer_ips, *found.external_ips] if found.port else []
 
 
-def _port_name(key: Key, found: PortFindings) -> str:
+def _port_name(key: ServicePortName, found: PortFindings) -> str:
     return f"{found.port}{f' ({key[2]})' if key[2] else ''}"
 
 

@@ -80,7 +80,7 @@ def explain_service(scenario: Scenario, name: str, node: str = "") -> Explanatio
     if not cluster.services.proxied[subject.row]:
         return Explanation(headline, facts, (), (), about_it)
     total = int(start_counts(cluster, mode).dispatch.sum())
-    ports = tuple(_explain_port(scenario, subject, mode, costs, q, total) for q in subject.ports)
+    ports = tuple(_explain_port(scenario, subject.of_port(q), mode, costs, q, total) for q in subject.ports)
     footnotes = _footnotes(scenario, subject, mode, costs, total)
     if any("[A" in fact for fact in (*facts, *(fact for port in ports for fact in port.facts))):
         footnotes += ("[A…]: an assumption of the model; kpsim sources lists them.",)
@@ -100,17 +100,14 @@ def _explain_port(
     name = f" {cluster.port_name[q]}" if cluster.port_name[q] else ""
     served, local = walk.pod >= 0, _is_local(subject, mode)
     unserved = "" if served else _unserved(subject, mode)
+    to = view.address(q, walk.pod) if served else ""  # there may be no Pod at all
     return PortExplanation(
         headline=f"port{name} {subject.ip}:{cluster.port_number[q]}/{cluster.port_protocol[q]}",
         facts=(*entrances(subject, q, _local_way(mode), words.outside), *_ways_in(subject, mode, q)),
         where=subject.node or ("a node without endpoints of it" if local else "every node"),
         rules=tuple(programmed.listing(subject.name)),
         path=tuple(f"{number}. {line}" for number, line in enumerate(programmed.path(packet, walk, total), 1)),
-        verdict=(
-            f"it goes to {view.address(q, walk.pod)}, and so does the rest of the connection"
-            if served
-            else _nobody(subject, mode, words)
-        ),
+        verdict=f"it goes to {to}, and so does the rest of the connection" if served else _nobody(subject, mode, words),
         costs=_cost_lines(mode, costs, total, _choices(subject, served=served), unserved=unserved),
         later=words.later if served else "",
     )

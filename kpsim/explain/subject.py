@@ -55,7 +55,12 @@ class Subject:
     @property
     def endpoints(self) -> int:
         """Return the number of its endpoints, ready or not."""
-        return len(self.cluster.endpoints(self.row))
+        return len({pod for row in self.cluster.rows_of(self.name) for pod in self.cluster.endpoints(row).tolist()})
+
+    def of_port(self, q: int) -> Subject:
+        """Return the part of the Service that has this port: its Pods may be other ones than another port's."""
+        row = int(self.cluster.port_service[q])
+        return self if row == self.row else replace(self, row=row, pods=_pods(self.cluster, range(row, row + 1)))
 
     def view(self, q: int) -> NodeView:
         """Return a node's view of service port ``q`` alone."""
@@ -97,9 +102,10 @@ def find_service(scenario: Scenario, cluster: Cluster, name: str, node: str = ""
     """Return the Service ``namespace/name``.  Raises :class:`InputError`, with the nearest name, if there is none."""
     if node:
         check_node(cluster, node)
-    row = cluster.names.index(name)
-    if row is None or row >= cluster.initial:
+    rows = cluster.rows_of(name)
+    if not rows:
         raise InputError([_no_such(cluster, name)])
+    row, end = rows.start, rows.stop
     params = scenario.cluster
     found = None
     for service in scenario.objects.services:
@@ -110,20 +116,25 @@ def find_service(scenario: Scenario, cluster: Cluster, name: str, node: str = ""
                 r for r in resolved if (r.service.namespace, r.service.name) == (service.namespace, service.name)
             )
     grown = {f"{g.namespace}/{g.name}": g for g in scenario.groups}.get(name.rpartition("-")[0])
-    offset, pods = usable_at_start(cluster)
     return Subject(
         name=name,
         row=row,
         type=found.service.type if found else grown.type if grown else "ClusterIP",
         cluster=cluster,
         found=found,
-        pods=tuple(pods[offset[row] : offset[row + 1]].tolist()),
-        ports=range(int(cluster.port_offset[row]), int(cluster.port_offset[row + 1])),
+        pods=_pods(cluster, rows),
+        ports=range(int(cluster.port_offset[row]), int(cluster.port_offset[end])),
         pod_cidr=scenario.cluster.pod_cidr,
         kube_proxy=scenario.kube_proxy,
         kubernetes_version=scenario.kubernetes_version,
         node=node,
     )
+
+
+def _pods(cluster: Cluster, rows: range) -> tuple[int, ...]:
+    """The Pods that can serve a Service or a part of it at time zero."""
+    offset, pods = usable_at_start(cluster)
+    return tuple(dict.fromkeys(pods[offset[rows.start] : offset[rows.stop]].tolist()))
 
 
 def _no_such(cluster: Cluster, name: str) -> Problem:

@@ -1,4 +1,4 @@
-"""What a controller's API calls and its informer take."""
+"""A controller's client spends time on API calls, and its informer on news."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ class Client:
         """Send a write; ``done`` when it is committed."""
         wait = self._bucket.take(int(self._env.now))
         after(self._env, wait + self._write.one(self._rng), done)
+
+    def post(self) -> None:
+        """Send an event, which nobody waits for, through the same bucket."""
+        self._bucket.take(int(self._env.now))
 
     def hear(self, action: Action) -> None:
         """Do ``action`` when the informer has what was committed now."""

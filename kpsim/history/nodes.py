@@ -2,10 +2,11 @@
 
 A lost node renews its Lease no more.  The node lifecycle controller looks at all nodes every few seconds and takes one
 for lost when its last renewal is older than the grace period; it then patches the node's Pods not ready one after
-another, eight nodes at a time, through its own token bucket, before it looks again.  Endpoints leave there.  The node
-is then tainted, so many nodes of a zone a second, and its Pods are deleted when they no longer tolerate that; they stay
-in the API until the node is back.  Left out: Pods that are behind no Service, shutdown that a kubelet announces,
-PodDisruptionBudgets, and that the scheduler goes on binding Pods to a lost node until it is noticed.
+another, eight nodes at a time, and tells an event for each, all through its own token bucket, before it looks again.
+Endpoints leave there.  The node is then tainted, so many nodes of a zone a second, and its Pods are deleted when they
+no longer tolerate that; they stay in the API until the node is back.  Left out: Pods that are behind no Service,
+shutdown that a kubelet announces, PodDisruptionBudgets, and that the scheduler goes on binding Pods to a lost node
+until it is noticed.
 
 Sources: pkg/controller/nodelifecycle/node_lifecycle_controller.go (monitorNodeHealth, ComputeZoneState,
 handleDisruption), pkg/controller/tainteviction, pkg/kubelet/nodelease, kubectl's drain.
@@ -34,7 +35,7 @@ LONGER_GRACE_SINCE = (1, 32)
 
 @dataclass(frozen=True, slots=True)
 class NodeTimings:
-    """What the node lifecycle controller goes by; times in ns."""
+    """The node lifecycle controller goes by these numbers; times in ns."""
 
     renewal_ns: int
     monitor_ns: int
@@ -79,7 +80,7 @@ class _Lost:
 
 
 class Nodes:
-    """Which nodes are there to take Pods, and what becomes of the others."""
+    """Nodes take Pods, or are cordoned, drained or lost."""
 
     def __init__(
         self,
@@ -193,6 +194,7 @@ class Nodes:
                 return
 
             def patched() -> None:
+                self._monitor.post()
                 if pods[0].stranded:
                     self._book.lose_readiness(pods[0], lost.event, pods[0].life)
                 mark(lost, pods[1:])

@@ -1,4 +1,4 @@
-"""What happens in a run: churn and the scenario's events together, played out before any engine starts.
+"""A run's churn and the scenario's events are played together, before any engine starts.
 
 Pods that events have to do with are left out of the random churn, so that the two never meet.  A Pod belongs to the
 workload of the first event that names one of its Services, else of the first Service that selects it.
@@ -34,7 +34,7 @@ from kpsim.units import I64, Version, to_ns
 
 @dataclass(frozen=True, slots=True)
 class HistorySettings:
-    """What is known about kubelets and controllers in one Kubernetes version, and their clients' token buckets."""
+    """Timings of kubelets and controllers in one Kubernetes version, and their clients' token buckets."""
 
     pods: PodTimings
     nodes: NodeTimings
@@ -56,7 +56,7 @@ class HistorySettings:
             ready=defaults.lag("pod.ready"),
         )
         return HistorySettings(
-            pods=PodTimings.of(defaults, lags, churn.pre_stop_s or 0.0),
+            pods=PodTimings.of(defaults, lags, churn.pre_stop_s or 0.0, version),
             nodes=NodeTimings.of(defaults, version),
             write=defaults.lag("api_server.write"),
             watch=defaults.lag("api_server.watch"),
@@ -91,7 +91,8 @@ def draw_history(
     nodes_rng = stream(seed, "event-nodes", number)
     chosen = [event.nodes_of(cluster, nodes_rng) for event in events]
     spared = _touched(cluster, events, chosen) if events else None
-    drawn = Churn(churn.pod_replacements_per_s, ends_ns, spared)
+    leaves = pods.status_patch if pods.exits else pods.removal
+    drawn = Churn(churn.pod_replacements_per_s, ends_ns, spared, pods.exits, leaves)
     changes = draw_changes(cluster, drawn, pods.lags, duration_s, stream(seed, "changes", number))
     if not events:
         return changes, ()
@@ -103,7 +104,8 @@ def _service(cluster: Cluster, event: Event) -> int:
     name = event.service_named()
     if not name:
         return -1
-    row = cluster.names.index(name)
+    parts = cluster.rows_of(name)
+    row = max(parts, key=lambda at: len(cluster.endpoints(at))) if parts else cluster.names.index(name)
     if row is None or not len(cluster.endpoints(row)):
         raise InputError(f"spec.changes.events: there are no Pods behind a Service called {name}")
     return row
@@ -257,7 +259,7 @@ def _written(
     horizon_ns: int,
 ) -> Changes:
     """Churn and events as one table of changes."""
-    told = np.array([(at, int(kind), pod) for at, kind, pod in book.told], np.int64).reshape(-1, 3)
+    told = np.array([(time_ns, int(kind), pod) for time_ns, kind, pod in book.told], np.int64).reshape(-1, 3)
     at = np.concatenate([churn.at_ns, told[:, 0]])
     kind = np.concatenate([churn.kind, told[:, 1]])
     subject = np.concatenate([churn.subject, told[:, 2]])

@@ -25,10 +25,12 @@ from kpsim.history.terms import Ending
 from kpsim.profiles.defaults import Defaults, Lag
 from kpsim.units import to_ns
 
+TERMINAL_PHASE_SINCE = (1, 27)
+
 
 @dataclass(frozen=True, slots=True)
 class PodTimings:
-    """What a kubelet and a scheduler take for a Pod; times in ns."""
+    """A kubelet and a scheduler take these times for a Pod; times in ns."""
 
     lags: PodLags
     scheduling: Lag
@@ -41,10 +43,13 @@ class PodTimings:
     grace_ns: int
     least_grace_ns: int
     pre_stop_ns: int  # of Pods about which no event says anything
+    exits: bool  # the kubelet posts a terminal phase and deletes the object at once
+    status_patch: Lag
+    removal: Lag  # of what is left of a Pod whose phase is never terminal
 
     @staticmethod
-    def of(defaults: Defaults, lags: PodLags, pre_stop_s: float) -> PodTimings:
-        """Kubernetes' defaults."""
+    def of(defaults: Defaults, lags: PodLags, pre_stop_s: float, version: tuple[int, int]) -> PodTimings:
+        """Kubernetes' defaults in a version."""
 
         def ns(name: str) -> int:
             return to_ns(defaults.value(f"pod.{name}"))
@@ -61,6 +66,9 @@ class PodTimings:
             grace_ns=ns("grace_period"),
             least_grace_ns=ns("least_grace"),
             pre_stop_ns=to_ns(pre_stop_s),
+            exits=version >= TERMINAL_PHASE_SINCE,
+            status_patch=defaults.lag("pod.status_patch"),
+            removal=defaults.lag("pod.removal"),
         )
 
 
@@ -71,7 +79,7 @@ def termination_ns(pre_stop_ns: int, shutdown_ns: int, grace_ns: int, least_grac
 
 
 @dataclass(slots=True, eq=False)
-class Outage:
+class PodOutage:
     """A stretch of time in which a Pod's process does not answer, and the event that is to blame."""
 
     pod: int
@@ -95,7 +103,7 @@ class Pod:
     stranded: bool = False  # its node is lost
     life: int = 0  # of its container; what was planned for an earlier one is void
     probe_ns: int = -1  # when in a period its readiness probe runs; -1 until somebody asks
-    down: Outage | None = None
+    down: PodOutage | None = None
 
 
 class PodBook:
@@ -113,7 +121,7 @@ class PodBook:
         self.pods: dict[int, Pod] = {}
         self.made: list[Pod] = []
         self.told: list[tuple[int, ChangeKind, int]] = []
-        self.outages: list[Outage] = []
+        self.outages: list[PodOutage] = []
         self.removals: list[tuple[int, int, int]] = []  # event, Pod, when it was deleted while ready, or not ready
         self.listeners: list[Callable[[Pod], None]] = []
         self._first = first
@@ -129,6 +137,7 @@ class PodBook:
         pod = Pod(self._first + len(self.made), slot, workload)
         self.made.append(pod)
         self.pods[pod.number] = pod
+        self._tell(ChangeKind.POD_CREATED, pod)
         after(self._env, self._timings.scheduling.one(self._rng), lambda: self._bound(pod, warm_up_ns))
         return pod
 
@@ -213,6 +222,7 @@ class PodBook:
         pod.node = self._bind(pod.number)
         if pod.node >= 0:  # else no node takes it
             life = pod.life
+            self._tell(ChangeKind.POD_POSTED, pod)
             after(self._env, self._timings.lags.address.one(self._rng), lambda: self._addressed(pod, life, warm_up_ns))
 
     def _addressed(self, pod: Pod, life: int, warm_up_ns: int) -> None:
@@ -251,11 +261,24 @@ class PodBook:
         after(self._env, self._next_probe(pod, now) - now, lambda: self._become_ready(pod, life))
 
     def _end(self, pod: Pod, event: int) -> None:
-        """The process is gone and the object with it; on a lost node nobody can tell, and the object stays."""
+        """The process is gone, its kubelet says so and deletes the object; on a lost node nobody does."""
+        if pod.gone or pod.stranded:
+            return
+        if not pod.appeared:
+            self._disappear(pod)
+            return
+        self._stop(pod, event)
+        pod.ready = False
+        timings = self._timings
+        self._tell(ChangeKind.POD_EXITED if timings.exits else ChangeKind.POD_UNREADY, pod)
+        left = (timings.status_patch if timings.exits else timings.removal).one(self._rng)
+        after(self._env, left, lambda: self._disappear(pod))
+
+    def _disappear(self, pod: Pod) -> None:
+        """The object is deleted."""
         if pod.gone or pod.stranded:
             return
         if pod.appeared:
-            self._stop(pod, event)
             self._tell(ChangeKind.POD_GONE, pod)
         pod.gone = True
         self._heard(pod)
@@ -266,7 +289,7 @@ class PodBook:
 
     def _fall(self, pod: Pod, event: int) -> None:
         if pod.down is None and (pod.ready or pod.deleted):
-            pod.down = Outage(pod.number, int(self._env.now), event)
+            pod.down = PodOutage(pod.number, int(self._env.now), event)
             self.outages.append(pod.down)
 
     def _answer(self, pod: Pod) -> None:

@@ -14,7 +14,7 @@ from kpsim.history.workloads import Workload
 
 @dataclass(slots=True, eq=False)
 class Scene:
-    """Where one event acts; ``number`` is the event's place among all, which everything it causes is put down to."""
+    """One event acts here; everything it causes is put down to ``number``, its place among all events."""
 
     number: int
     book: PodBook

@@ -45,7 +45,7 @@ QUARTER = IntOrPercent(25, percent=True)  # pkg/apis/apps/v1/defaults.go
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How Pods end: preStop hook and terminationGracePeriodSeconds; ``None`` leaves it as it was."""
+    """Pods end by a preStop hook and terminationGracePeriodSeconds; ``None`` leaves either as it was."""
 
     pre_stop_s: Annotated[float | None, Declared("A preStop hook that sleeps", otherwise="as it was")] = None
     grace_s: Annotated[

@@ -29,7 +29,7 @@ FIRST_BATCH = 1  # pkg/controller/controller_utils.go, SlowStartInitialBatchSize
 
 
 def fenceposts(replicas: int, surge: IntOrPercent, unavailable: IntOrPercent) -> tuple[int, int]:
-    """How many Pods there may be too many, and too few; if rounding leaves neither, one may be missing."""
+    """Return (Pods allowed above, Pods allowed below) ``replicas``; (0, 1) if rounding leaves neither."""
     most, least = surge.of(replicas, up=True), unavailable.of(replicas, up=False)
     return (most, least) if most or least else (0, 1)
 
@@ -245,7 +245,7 @@ class Deployment(Workload):
 
 
 def _cuts(old: Sequence[ReplicaSet], least: int, most_down: int, available: int) -> list[tuple[ReplicaSet, int]]:
-    """Which older ReplicaSets shrink to what: first by what is not available, then by what may be missing."""
+    """Return (ReplicaSet, new size) for older sets that shrink: first by unavailable Pods, then by those to spare."""
     wanted = [each.wanted for each in old]
     for i, each in enumerate(old):
         unhealthy = min(most_down, max(wanted[i] - each.available, 0))

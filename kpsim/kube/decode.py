@@ -41,7 +41,7 @@ def _identity(fields: Fields) -> tuple[str, str]:
             name = generated.rstrip("-")
         else:
             what = "Required value: name or generateName is required"
-            fields.faults.append(Fault((*metadata.key, "name"), what))
+            fields.faults.append(Fault((*metadata.key, "name"), what, kind="FieldValueRequired"))
     return metadata.text("namespace") or "default", name
 
 
@@ -64,7 +64,7 @@ def service(fields: Fields, place: Place) -> Service:
             external_ips=spec.texts("externalIPs"),
             external_name=spec.text("externalName"),
             load_balancer_ips=tuple(
-                at.text("ip") for at in ingress if at.text("ip") and at.text("ipMode", "VIP") == "VIP"
+                entry.text("ip") for entry in ingress if entry.text("ip") and entry.text("ipMode", "VIP") == "VIP"
             ),
             load_balancer_source_ranges=_source_ranges(spec, annotations),
             session_affinity=spec.text("sessionAffinity", "None"),
@@ -109,8 +109,6 @@ def _ip_families(spec: Fields) -> tuple[str, ...]:
 
 def _service_port(port: Fields) -> ServicePort:
     target = port.raw.get("targetPort")
-    if isinstance(target, str) and re.fullmatch(r"\d{1,5}", target):
-        target = int(target)  # IntOrString: a digit string is a number to kubectl too
     if target is None or isinstance(target, bool) or not isinstance(target, int | str):
         target = port.number("targetPort")
     return ServicePort(
@@ -126,7 +124,7 @@ def pod(fields: Fields) -> Pod:
     """Return a ``v1.Pod``; one without any status (a manifest) counts as running and ready."""
     namespace, name = _identity(fields)
     metadata, spec, status = fields.part("metadata"), fields.part("spec"), fields.part("status")
-    conditions = {at.text("type"): at.text("status") for at in status.parts("conditions")}
+    conditions = {condition.text("type"): condition.text("status") for condition in status.parts("conditions")}
     phase = status.text("phase", "Pending" if status.raw else "Running")
     return Pod(
         namespace=namespace,
@@ -161,10 +159,20 @@ def workload(fields: Fields, kind: str) -> Workload:
     replicas = None if kind == "DaemonSet" else spec.number(wanted, 1)
     if replicas is not None and replicas < 0:
         what = f"Invalid value: {replicas}: must be greater than or equal to 0"
-        fields.faults.append(Fault((*spec.key, wanted), what))
+        fields.faults.append(Fault((*spec.key, wanted), what, kind="FieldValueInvalid"))
     labels = template.part("metadata").labels("labels")
     ports = _container_ports(template.part("spec"))
-    return Workload(kind, namespace, name, replicas, labels, ports, spec.text("serviceName"))
+    return Workload(
+        kind,
+        namespace,
+        name,
+        replicas,
+        labels,
+        ports,
+        spec.text("serviceName"),
+        spec.part("ordinals").number("start") if kind == "StatefulSet" else 0,
+        kind == "Job" and spec.text("completionMode") == "Indexed",
+    )
 
 
 def owner(fields: Fields) -> tuple[str, str]:
@@ -185,12 +193,14 @@ def endpoint_slice(fields: Fields) -> EndpointSlice:
         service=labels.get(SERVICE_NAME, ""),
         address_type=fields.text("addressType", "IPv4"),
         ports=_slice_ports(fields),
-        endpoints=tuple(made for at in fields.parts("endpoints") for made in _endpoints(at, namespace)),
+        endpoints=tuple(made for endpoint in fields.parts("endpoints") for made in _endpoints(endpoint, namespace)),
     )
 
 
 def _slice_ports(fields: Fields) -> Ports:
-    return tuple((at.text("name"), at.number("port"), at.text("protocol", "TCP")) for at in fields.parts("ports"))
+    return tuple(
+        (port.text("name"), port.number("port"), port.text("protocol", "TCP")) for port in fields.parts("ports")
+    )
 
 
 def _endpoints(at: Fields, namespace: str) -> list[Endpoint]:
@@ -229,17 +239,17 @@ def endpoints_object(fields: Fields) -> list[EndpointSlice]:
     for subset in fields.parts("subsets"):
         found = [
             Endpoint(
-                at.text("ip"),
+                address.text("ip"),
                 ready,
                 ready,
                 False,
-                at.text("nodeName"),
+                address.text("nodeName"),
                 "",
-                _target(at, namespace),
-                hostname=at.text("hostname"),
+                _target(address, namespace),
+                hostname=address.text("hostname"),
             )
             for key, ready in (("addresses", True), ("notReadyAddresses", False))
-            for at in subset.parts(key)
+            for address in subset.parts(key)
         ]
         kind = "IPv6" if found and ":" in found[0].ip else "IPv4"
         slices.append(EndpointSlice(namespace, name, name, kind, _slice_ports(subset), tuple(found)))
@@ -250,7 +260,7 @@ def node(fields: Fields) -> Node:
     """A ``v1.Node``: its name, zone, whole cores, and what topology hints look at; without conditions it is ready."""
     metadata, spec, status = fields.part("metadata"), fields.part("spec"), fields.part("status")
     labels = dict(metadata.labels("labels"))
-    conditions = {at.text("type"): at.text("status") for at in status.parts("conditions")}
+    conditions = {condition.text("type"): condition.text("status") for condition in status.parts("conditions")}
     capacity = _milli(status.part("capacity").raw.get("cpu"))
     return Node(
         name=metadata.text("name"),

@@ -10,17 +10,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from kpsim.documents import Key
+from kpsim.documents import Key, dotted
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault of an object: the key from the document's top, the fault, and the mend."""
+    """A fault of an object: the key from the document's top, the fault, and the mend.
+
+    ``kind`` is the API server's word for it (``FieldValueInvalid``); ``path`` the field as the server calls it, where
+    that is not the key as it was written.
+    """
 
     key: Key
     what: str
     mend: str = ""
     on_key: bool = False
+    kind: str = ""
+    path: str = ""
+
+    @property
+    def field(self) -> str:
+        """The field as the API server calls it."""
+        return self.path or dotted(self.key)
 
 
 class Fields:
@@ -35,7 +46,7 @@ class Fields:
         if isinstance(raw, dict):
             self.raw = raw
         elif raw is not None:
-            faults.append(Fault(key, f"must be a mapping, not {_kind(raw)}"))
+            faults.append(Fault(key, f"must be a mapping, not {_kind(raw)}", kind="BadRequest"))
 
     def __contains__(self, name: str) -> bool:
         return self.raw.get(name) is not None
@@ -86,7 +97,8 @@ class Fields:
         values = self._list(name)
         for index, value in enumerate(values):
             if not isinstance(value, str):
-                self.faults.append(Fault((*self.key, name, index), f"must be text, not {_kind(value)}"))
+                what = f"must be text, not {_kind(value)}"
+                self.faults.append(Fault((*self.key, name, index), what, kind="BadRequest"))
         return tuple(value for value in values if isinstance(value, str))
 
     def labels(self, name: str) -> tuple[tuple[str, str], ...]:
@@ -104,7 +116,7 @@ class Fields:
         return []
 
     def _wrong(self, name: str, what: str, mend: str = "") -> None:
-        self.faults.append(Fault((*self.key, name), what, mend))
+        self.faults.append(Fault((*self.key, name), what, mend, kind="BadRequest"))
 
 
 def _kind(value: object) -> str:

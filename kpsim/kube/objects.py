@@ -100,6 +100,8 @@ class Workload:
     pod_labels: Labels = ()
     container_ports: tuple[tuple[str, int, str], ...] = ()
     service_name: str = ""
+    first_ordinal: int = 0  # of a StatefulSet's Pods: spec.ordinals.start
+    indexed: bool = False  # a Job whose Pods have completion indices
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +172,11 @@ class ResolvedService:
     """A Service after the API server and the EndpointSlice controller had their turn.
 
     ``service`` has its ClusterIP and NodePorts; ``endpoints`` is what its selector (or its own slices) gives, and
-    ``target_ports`` the number each service port resolves to (0 where no Pod names it).
+    ``target_ports`` the number each service port resolves to (0 where no Pod names it).  Where its slices do not all
+    have all of its ports, ``of_ports`` has for each port the indices of its endpoints; else it is empty.
     """
 
     service: Service
     endpoints: tuple[Endpoint, ...] = ()
     target_ports: tuple[int, ...] = ()
+    of_ports: tuple[tuple[int, ...], ...] = ()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from kpsim.documents import Document, Key, dotted
 from kpsim.errors import InputError, Problem
@@ -22,9 +23,11 @@ from kpsim.kube.components.configurations import (
 )
 from kpsim.kube.fields import Fault, Fields
 from kpsim.kube.objects import EndpointSlice, KubeObjects, Node, Pod, Service, Workload
-from kpsim.kube.service.checks import service_faults
+from kpsim.kube.server import ApiServer
+from kpsim.kube.server.others import node_faults_as_read, old_endpoint_faults, pod_address_faults, slice_faults_as_read
 from kpsim.kube.service.notices import service_notices
-from kpsim.kube.validation import ApiServer, allocation_faults
+from kpsim.kube.validation import all_faults, alone_faults, as_written, held, unknown_faults
+from kpsim.units import Version
 
 LARGE_YAML = 5_000_000  # characters from which the slow reading of YAML is worth a word
 
@@ -38,7 +41,8 @@ class Origin:
 
     def problem(self, fault: Fault) -> Problem:
         """Return the fault of this object with its place."""
-        return self.document.problem((*self.key, *fault.key), fault.what, fault.mend, on_key=fault.on_key)
+        found = self.document.problem((*self.key, *fault.key), fault.what, fault.mend, on_key=fault.on_key)
+        return replace(found, path=fault.field, kind=fault.kind)
 
 
 @dataclass(slots=True)
@@ -47,8 +51,9 @@ class Reading:
 
     services: list[Service] = field(default_factory=list)
     origins: list[Origin] = field(default_factory=list)
+    written: list[Fields] = field(default_factory=list)
+    made: list[dict[str, Any]] = field(default_factory=list)
     names: dict[tuple[str, str], Service] = field(default_factory=dict)
-    notices: dict[tuple[Key, str], list[tuple[Origin, Fault, Service]]] = field(default_factory=dict)
     pods: list[Pod] = field(default_factory=list)
     workloads: dict[tuple[str, str, str], Workload] = field(default_factory=dict)
     owners: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
@@ -87,6 +92,7 @@ class Reading:
             self._take_service(origin, fields)
         elif kind == "Pod":
             self.pods.append(decoding.pod(fields))
+            fields.faults += () if fields.faults else pod_address_faults(fields.raw)
             self.commands += commands_in(fields.raw)
         elif kind in decoding.WORKLOAD_KINDS:
             made = decoding.workload(fields, kind)
@@ -95,10 +101,13 @@ class Reading:
             self.commands += commands_in(fields.raw)
         elif kind == "EndpointSlice":
             self.slices.append(decoding.endpoint_slice(fields))
+            fields.faults += () if fields.faults else slice_faults_as_read(fields.raw)
         elif kind == "Endpoints":
             self.endpoints += decoding.endpoints_object(fields)
+            fields.faults += () if fields.faults else old_endpoint_faults(fields.raw)
         elif kind == "Node":
             self.nodes.append(decoding.node(fields))
+            fields.faults += () if fields.faults else node_faults_as_read(fields.raw)
             self.commands += commands_in(fields.raw)
         elif kind:
             if not self._take_configuration(origin, fields, kind):
@@ -108,18 +117,15 @@ class Reading:
 
     def _take_service(self, origin: Origin, fields: Fields) -> None:
         made = decoding.service(fields, origin.document.cheap_place(origin.key))
-        faulty = {fault.key for fault in fields.faults}
-        faults = [fault for fault in service_faults(made, fields) if fault.key not in faulty]
-        fields.faults += faults
+        fields.faults += unknown_faults(fields.raw)
         identity = (made.namespace, made.name)
         if self.names.get(identity) == made:  # the same object in two files of a directory
             return
         self.names.setdefault(identity, made)
-        for notice in () if faulty or faults else service_notices(made, fields):
-            alike = tuple(part for part in notice.key if isinstance(part, str)), notice.what
-            self.notices.setdefault(alike, []).append((origin, notice, made))
         self.services.append(made)
         self.origins.append(origin)
+        self.written.append(fields)
+        self.made.append(held(fields.raw))
 
     def _take_configuration(self, origin: Origin, fields: Fields, kind: str) -> bool:
         """Take what says how the cluster is set up, and return whether the object was of such a kind."""
@@ -152,19 +158,34 @@ class Reading:
         return bool(found)
 
     def check(self, api: ApiServer) -> list[Problem]:
-        """Problems of all Services together: names, ClusterIPs and NodePorts asked for twice or out of range."""
-        return [self.origins[index].problem(fault) for index, fault in allocation_faults(self.services, api)]
+        """Problems of all Services, each by itself and together, as this API server has them."""
+        return list(self._problems(all_faults(self.services, self.made, api)))
+
+    def check_alone(self, version: Version) -> list[Problem]:
+        """Problems of each Service by itself: what can be told without knowing the cluster."""
+        found = ((index, fault) for index, made in enumerate(self.made) for fault in alone_faults(made, version))
+        return list(self._problems(found))
+
+    def _problems(self, found: Iterable[tuple[int, Fault]]) -> Iterator[Problem]:
+        shapeless = [{fault.key for fault in fields.faults} for fields in self.written]
+        for index, fault in found:
+            at = as_written(fault, self.written[index].raw)
+            from_port = (*at.key[:-1], "port") if at.key[-1:] == ("targetPort",) else at.key
+            if not any(at.key[: len(key)] == key or from_port == key for key in shapeless[index]):
+                yield self.origins[index].problem(at)
 
     def objects(self) -> KubeObjects:
         """Everything taken, frozen; slices win over the Endpoints of the same Service, owners over what they own."""
-        sliced = {(at.namespace, at.service) for at in self.slices}
-        old = [at for at in self.endpoints if (at.namespace, at.service) not in sliced]
+        sliced = {(each.namespace, each.service) for each in self.slices}
+        old = [each for each in self.endpoints if (each.namespace, each.service) not in sliced]
         kept = [made for key, made in self.workloads.items() if not self._owned(key)]
         return KubeObjects(
             services=tuple(self.services),
             pods=tuple({(pod.namespace, pod.name): pod for pod in self.pods}.values()),
             workloads=tuple(kept),
-            slices=tuple({(at.namespace, at.name, at.ports, at.service): at for at in [*self.slices, *old]}.values()),
+            slices=tuple(
+                {(each.namespace, each.name, each.ports, each.service): each for each in [*self.slices, *old]}.values()
+            ),
             nodes=tuple({node.name: node for node in self.nodes}.values()),
             proxy_configuration=tuple((self.proxy or {}).items()),
             warnings=(*self.warnings, *self._noticed(), *self._ignored()),
@@ -176,7 +197,12 @@ class Reading:
 
     def _noticed(self) -> Iterator[str]:
         """Yield a warning for each kind of field without effect, with the place of the first."""
-        for seen in self.notices.values():
+        notices: dict[tuple[Key, str], list[tuple[Origin, Fault, Service]]] = {}
+        for origin, service, fields in zip(self.origins, self.services, self.written, strict=True):
+            for notice in service_notices(service, fields):
+                alike = tuple(part for part in notice.key if isinstance(part, str)), notice.what
+                notices.setdefault(alike, []).append((origin, notice, service))
+        for seen in notices.values():
             origin, notice, service = seen[0]
             others = f" (so has {len(seen) - 1:,} more)" if len(seen) > 1 else ""
             place = origin.document.place((*origin.key, *notice.key), on_key=True)

@@ -92,6 +92,10 @@ def _workload(made: Workload) -> Document:
     )
     if made.service_name:
         spec["serviceName"] = made.service_name
+    if made.first_ordinal:
+        spec["ordinals"] = {"start": made.first_ordinal}
+    if made.indexed:
+        spec["completionMode"] = "Indexed"
     if made.replicas is not None:
         spec["parallelism" if made.kind == "Job" else "replicas"] = made.replicas
     return _object(_API.get(made.kind, "apps/v1"), made.kind, made.namespace, made.name, spec=spec)
@@ -123,7 +127,7 @@ def _slice(made: EndpointSlice) -> Document:
     if made.service:
         metadata["labels"] = {"kubernetes.io/service-name": made.service}
     ports = [_given(name=name, port=number, protocol=kind) for name, number, kind in made.ports]
-    endpoints = [_endpoint(at) for at in made.endpoints]
+    endpoints = [_endpoint(endpoint) for endpoint in made.endpoints]
     return {**written, "metadata": metadata, "addressType": made.address_type, "ports": ports, "endpoints": endpoints}
 
 

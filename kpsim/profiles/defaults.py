@@ -43,6 +43,13 @@ class Defaults:
         """Return the value of ``key`` in SI units."""
         return self.coefficients[key].value
 
+    def instead(self, family: str, other: str) -> Defaults:
+        """Return the same with what ``other`` says of ``family``: the same names on another machine."""
+        families, there = self.text.families, self.text.families[other]
+        text = self.text.model_copy(update={"families": {**families, family: {**families[family], **there}}})
+        moved = {f"{family}.{name}": self.coefficients[f"{other}.{name}"] for name in there}
+        return Defaults(text, {**self.coefficients, **moved})
+
     def lag(self, key: str) -> Lag:
         """Return the delay called ``key``."""
         family, _, name = key.partition(".")

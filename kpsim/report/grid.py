@@ -22,7 +22,6 @@ from kpsim.report.wording.quantity import (
 )
 
 _OUTCOMES = ("delivered", "refused", "dropped", "stale", "in_flight")
-_REPORTED = {"network_programming_true": "network_programming_reported"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,8 @@ def objectives(result: Result) -> list[Objective]:
     for v in result.verdicts:
         threshold, unit = v.threshold, unit_of(v.threshold.measure)
         summaries = result.modes[v.mode].summaries if v.mode in result.modes else {}
-        metric = summaries.get(_REPORTED.get(threshold.measure, ""))
+        measure = MEASURES.get(threshold.measure)
+        metric = summaries.get(measure.reported_as) if measure else None
         reported = estimate(metric.statistic(threshold.statistic), metric.unit) if metric is not None else EMPTY
         rows.append(
             Objective(standing(v), v.mode, threshold.measure, bound_text(threshold), estimate(v.found, unit), reported)

@@ -10,7 +10,8 @@ from kpsim.documents import Document, Key
 from kpsim.errors import did_you_mean
 from kpsim.history.events import Setting
 from kpsim.kube.reader import Reading
-from kpsim.kube.validation import ApiServer
+from kpsim.kube.server import ApiServer
+from kpsim.measure.summary import MEASURES
 from kpsim.profiles.costs import profile_names
 from kpsim.proxy.registry import beyond
 from kpsim.scenario.complaints import Complaints
@@ -100,6 +101,7 @@ def _assemble(
     objects = reading.objects()
     cluster = cluster_params(spec.cluster, objects, imported, complaints)
     if cluster is None:
+        complaints.problems += reading.check_alone(version)
         return None
     families = ("IPv4", "IPv6") if cluster.dual_stack else ("IPv4",)
     api = ApiServer(cluster.service_cluster_ip_range, cluster.service_node_port_range, families, version)
@@ -143,8 +145,8 @@ def _check(written: ScenarioDocument, complaints: Complaints) -> None:
             "the nft backend of iptables is designed, not built yet",
             "write legacy, or leave it out",
         )
-    for measure in ("dns_latency", "dns_latency_absolute", "connection_latency"):
-        if measure in spec.thresholds and not (spec.dns and spec.dns.clients_use_names):
+    for measure in spec.thresholds:
+        if measure in MEASURES and MEASURES[measure].of_names and not (spec.dns and spec.dns.clients_use_names):
             what, mend = "is measured only where clients use names", "write dns: {clientsUseNames: true}"
             complaints.problem(("spec", "thresholds", measure), what, mend, on_key=True)
     name, known = spec.profile.name, profile_names()

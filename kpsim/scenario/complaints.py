@@ -1,4 +1,4 @@
-"""What a reading has to say about a scenario: problems, each with its place, and warnings."""
+"""A reading of a scenario gathers complaints: problems, each with its place, and warnings."""
 
 from __future__ import annotations
 
@@ -31,5 +31,6 @@ class Complaints:
         """Return all problems as one error, without those that only follow from an earlier one at the same place."""
         first: dict[object, Problem] = {}
         for problem in self.problems:
-            first.setdefault((problem.place, problem.place.line or problem.what), problem)
+            again = problem.what if problem.kind else problem.place.line or problem.what
+            first.setdefault((problem.place, again), problem)  # the API server may have several causes at one place
         return InputError(first.values())

@@ -1,4 +1,4 @@
-"""What each file is that was given: it is opened and parsed here, once, and handed on as one of the types below."""
+"""Each given file is opened and parsed here, once, and handed on as one of the types below."""
 
 from __future__ import annotations
 
@@ -103,24 +103,24 @@ class Look:
 
     @property
     def is_sweep(self) -> bool:
-        """Whether a sweep was given."""
+        """Return True if a sweep was given."""
         return isinstance(self.scenario, SweepFile)
 
     @property
     def dumps(self) -> tuple[RuleDump, ...]:
-        """What every file with a node's rules shows."""
+        """Return the dump of every file with a node's rules."""
         return tuple(file.dump for file in self.files if isinstance(file, RulesFile))
 
     @property
     def only_rules(self) -> bool:
-        """Whether nothing but a node's rules was given."""
+        """Return True if nothing but a node's rules was given."""
         return bool(self.dumps) and all(
             isinstance(file, RulesFile) or (isinstance(file, OtherFile) and file.beside) for file in self.files
         )
 
     @property
     def name(self) -> str:
-        """What was given, for a message."""
+        """Return the given paths, for a message."""
         return " ".join(map(str, self.paths))
 
     def questions(self) -> tuple[Look, ...]:
@@ -148,7 +148,7 @@ def identify(paths: Sequence[str | Path]) -> Look:
 
 
 def holds_results(place: Path) -> bool:
-    """Whether ``place`` is a directory kpsim wrote results into: its manifest says so, not its name alone."""
+    """Return True if ``place`` holds results of kpsim: its manifest says so, not its name alone."""
     try:
         manifest = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -185,7 +185,7 @@ def _files(path: Path) -> Iterator[File]:
 
 
 def _file(path: Path, raw: bytes) -> File:
-    """What a file is that was given by its name."""
+    """Return the kind of a file that was given by its name, with its contents."""
     head = _head(raw)
     try:
         if formats_of(head):
@@ -198,7 +198,7 @@ def _file(path: Path, raw: bytes) -> File:
             return _other(path, kind, raw)
         if path.name.endswith(SUFFIXES):
             return OtherFile(path, error.problems)
-        return OtherFile(path, tuple(replace(at, mend=at.mend or EXPECTED) for at in error.problems[:1]))
+        return OtherFile(path, tuple(replace(problem, mend=problem.mend or EXPECTED) for problem in error.problems[:1]))
     kinds = [
         document.data["kind"] for document in documents if isinstance(document.data, dict) and "kind" in document.data
     ]
@@ -255,7 +255,7 @@ def _raise(error: OSError) -> None:
 
 
 def _beside(path: Path, folder: Path) -> File:
-    """What a file is that stands in a folder: only one that is named like a document must be one."""
+    """Return the kind of a file in a given folder: only one that is named like a document must be one."""
     try:
         with path.open("rb") as stream:
             raw = stream.read(LOOKED_AT_BYTES)
@@ -285,7 +285,7 @@ def _head(raw: bytes) -> str:
 
 
 def _is_scenario(data: object) -> bool:
-    """Whether a document is a scenario, or was meant to be one: it has a spec of ours, and no kind of Kubernetes'."""
+    """Return True if a document is, or was meant to be, a scenario: a spec of ours, no kind of Kubernetes'."""
     if not isinstance(data, dict):
         return False
     if data.get("kind") in KINDS or str(data.get("apiVersion")).startswith("kpsim"):

@@ -18,7 +18,7 @@ from kpsim.units import Version
 
 @dataclass(frozen=True, slots=True)
 class ProfileChoice:
-    """Which measured costs to use: profile name, ``quiet`` or ``typical`` set, caches cold (0) to warm (1)."""
+    """The measured costs to use: profile name, ``quiet`` or ``typical`` set, caches cold (0) to warm (1)."""
 
     name: Annotated[str, Declared("Measured costs by their name, or a file's path")] = "measured-linux-6.18"
     set: Annotated[Literal["quiet", "typical"], Declared("Costs of a quiet machine, or of a usual one")] = "typical"
@@ -27,7 +27,7 @@ class ProfileChoice:
 
 @dataclass(frozen=True, slots=True)
 class RunParams:
-    """How long to simulate, how often, with which seed and engine, and how many packets a mode at most, in all runs."""
+    """A run's length, repetitions, seed and engine, and the most packets for a mode in all its runs."""
 
     duration_s: Annotated[float, Declared("Simulated time, the warm-up included", more_than=0)] = 60.0
     warmup_s: Annotated[float, Declared("Simulated time at the beginning that is not measured")] = 10.0

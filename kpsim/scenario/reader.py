@@ -105,7 +105,7 @@ def _values(name: str, value: object, document: Document | None, problems: list[
 def _read_scenario(file: ScenarioFile, overrides: Sequence[tuple[str, str]]) -> Scenario:
     documents, document = file.documents, file.documents[0]
     if len(documents) > 1:
-        other = next(at for at in documents[::-1] if at is not document)
+        other = next(each for each in documents[::-1] if each is not document)
         what = "a scenario file holds one document"
         mend = "put Kubernetes objects under spec.objects, or name their file in spec.importFrom"
         raise InputError([other.problem((), what, mend)])

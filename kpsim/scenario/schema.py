@@ -48,7 +48,7 @@ VERSION = Form(str, _read_version, lambda version: "{}.{}".format(*version), 'a 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What the scenario is called, and the question it asks."""
+    """The scenario's name, and the question it asks."""
 
     name: Annotated[str, Declared("What the scenario, and the directory of its results, is called")] = ""
     description: Annotated[str, Declared("The question it asks")] = ""
@@ -56,7 +56,7 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class Kubernetes:
-    """Which Kubernetes."""
+    """The version of Kubernetes."""
 
     version: Annotated[Version, Declared("Decides which modes exist and what they do", form=VERSION)] = (1, 34)
 
@@ -179,14 +179,14 @@ class KubeProxySection:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """Which modes meet the same arrivals and changes."""
+    """The modes that meet the same arrivals and changes."""
 
     modes: Annotated[tuple[str, ...], Declared("Modes to compare, in this order", at_least=1)]
 
 
 @dataclass(frozen=True, slots=True)
 class ChangesSection:
-    """What changes while traffic flows."""
+    """Things change while traffic flows: churn at random, events at given moments."""
 
     churn: Annotated[ChurnParams, Declared("Pods replaced and Services created, at random")] = ChurnParams()
     events: Annotated[tuple[EventItem, ...] | None, Declared("What happens at a given moment")] = None

@@ -54,11 +54,11 @@ class Tree:
         self._mounts[key] = (document, at)
 
     def given(self, key: Key) -> bool:
-        """Whether anything but ``null`` stands under ``key``."""
+        """Return True if anything but ``null`` stands under ``key``."""
         return self.at(key) is not None
 
     def at(self, key: Key) -> object:
-        """What stands under ``key``; ``None`` if nothing does."""
+        """Return the value under ``key``; ``None`` without one."""
         value: object = self.data
         for part in key:
             if isinstance(value, dict) and isinstance(part, str):

@@ -71,6 +71,7 @@ def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
         params.service_node_port_range,
         params.nodes,
         dual_stack=params.dual_stack,
+        version=scenario.kubernetes_version,
     )
     created = round(scenario.churn.services_created_per_s * scenario.run.duration_s)
     cluster = grow(params, scenario.groups, resolved, created, scenario.run.seed)
@@ -102,6 +103,7 @@ def control_plane(replication: Replication, env: simpy.Environment) -> ControlPl
         (scenario.run.seed, replication.number),
         replication.horizon_ns,
         scenario.api_server,
+        version=scenario.kubernetes_version,
     )
     for event in scenario.events:
         server = event.restarted_api_server()

@@ -420,7 +420,7 @@ COLUMNS = ServiceColumns(
     proxied=ONE > 0, headless=NONE > 0, ports=ONE, external_ips=np.array([0, 0, 1]),
     load_balancer_ips=np.array([0, 1, 0]), source_ranges=NONE, node_ports=np.array([1, 1, 0]), affinity=NONE > 0,
     cluster_ip=np.arange(3, dtype=np.uint32), internal_local=NONE > 0, external_local=NONE > 0, udp=NONE > 0,
-    dual_stack=NONE > 0,
+    dual_stack=NONE > 0, continued=NONE > 0,
 )  # fmt: skip
 
 

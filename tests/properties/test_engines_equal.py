@@ -73,6 +73,8 @@ OBJECTS = KubeObjects(
         Service("shop", "front", type="LoadBalancer", ports=(ServicePort(443),), load_balancer_ips=("192.0.2.9",),
                 load_balancer_source_ranges=("198.51.100.0/24", "203.0.113.0/24"), session_affinity="ClientIP"),
         Service("shop", "nobody", ports=(ServicePort(80),)),
+        Service("shop", "parts", type="NodePort", external_ips=("192.0.2.3",), ports=(
+            ServicePort(80, "both"), ServicePort(81, "one", "UDP"), ServicePort(82, "none"))),
         Service("shop", "bare", cluster_ip="None", ports=(ServicePort(80),), selector=(("app", "a"),)),
     ),
     pods=tuple(
@@ -85,6 +87,13 @@ OBJECTS = KubeObjects(
             Endpoint("10.201.0.1", ready=False, terminating=True),
             Endpoint("10.201.0.2", ready=False, serving=False),
         )),
+        EndpointSlice("shop", "parts-1", "parts", ports=(("both", 8080, "TCP"), ("one", 8081, "UDP")), endpoints=(
+            Endpoint("10.201.1.1"), Endpoint("10.201.1.11"),
+        )),
+        EndpointSlice("shop", "parts-2", "parts", ports=(("both", 8080, "TCP"), ("none", 0, "TCP")), endpoints=(
+            Endpoint("10.201.1.2"), Endpoint("10.201.1.1", ready=False),
+        )),
+        EndpointSlice("shop", "parts-3", "parts", "FQDN", (("none", 80, "TCP"),), (Endpoint("a.example"),)),
     ),
 )  # fmt: skip
 
@@ -407,7 +416,7 @@ def test_engines_count_the_same_stale_retries(seed: int) -> None:
         name="retries",
         cluster=ClusterParams(nodes=1, cores=1),
         groups=(ServiceGroup("g", 9),),
-        objects=OBJECTS,
+        objects=replace(OBJECTS, services=tuple(at for at in OBJECTS.services if at.name != "parts")),
         traffic=TrafficParams(0.0),
         churn=ChurnParams(8.0, 1.3),
         run=RunParams(3.0, 0.0, seed=seed, replications=1),

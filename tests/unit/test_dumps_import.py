@@ -10,7 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from kpsim.cli.imports import imports
+from kpsim.cli import _kpsim
 from kpsim.errors import InputError
 from kpsim.scenario.imported import scenario_document
 from kpsim.scenario.kinds import identify
@@ -143,10 +143,10 @@ def test_a_dump_that_is_cut_off_still_makes_a_scenario(here: Path) -> None:
 
 
 def test_the_command_takes_several_files(here: Path) -> None:
-    answer = CliRunner().invoke(imports, [str(here / "nat.txt"), str(here / "filter.txt")])
+    answer = CliRunner().invoke(_kpsim, ["import", str(here / "nat.txt"), str(here / "filter.txt")])
     assert answer.exit_code == 0
     assert answer.output == scenario_document(identify([here / "nat.txt", here / "filter.txt"]))
-    assert CliRunner().invoke(imports, []).exit_code == 2
+    assert CliRunner().invoke(_kpsim, ["import"]).exit_code == 2
 
 
 def importing(here: Path, files: str, spec: str = "") -> Path:

@@ -15,7 +15,7 @@ import pytest
 
 from kpsim.kube.objects import Endpoint, EndpointSlice, KubeObjects, Service, ServicePort
 from kpsim.modes.ebpf.mode import Ebpf, ProgrammedEbpf
-from kpsim.modes.ebpf.rules import SERVICES, EbpfRules, Key, map_name
+from kpsim.modes.ebpf.rules import SERVICES, EbpfRules, FrontendKey, map_name
 from kpsim.modes.ebpf.tracer import EbpfTrace, trace
 from kpsim.profiles.costs import load_profile
 from kpsim.profiles.defaults import load_defaults
@@ -107,9 +107,9 @@ def test_equal_policies_have_one_scope_and_unequal_ones_two() -> None:
         "192.0.2.1:30781/TCP": [HERE, THERE], "192.0.2.1:30781/TCP/i": [HERE],
         "198.51.100.1:80/TCP": [HERE, THERE], "198.51.100.1:80/TCP/i": [HERE],
     }  # fmt: skip
-    at = mixed.services[Key("198.51.100.1", 80, "TCP")]
+    at = mixed.services[FrontendKey("198.51.100.1", 80, "TCP")]
     assert at.flags == ("LoadBalancer", "InternalLocal", "two-scopes")
-    assert mixed.services[Key("10.96.0.1", 80, "TCP")].flags == ("ClusterIP", "InternalLocal", "non-routable")
+    assert mixed.services[FrontendKey("10.96.0.1", 80, "TCP")].flags == ("ClusterIP", "InternalLocal", "non-routable")
     other_way = slots(rules_of([replace(FRONT, external_traffic_policy="Local")]))
     assert other_way["198.51.100.1:80/TCP"] == [HERE]
     assert other_way["198.51.100.1:80/TCP/i"] == other_way["10.96.0.1:80/TCP"] == [HERE, THERE]
@@ -127,12 +127,10 @@ def test_source_ranges_stand_beside_every_frontend_and_guard_two_kinds() -> None
     assert {at.kind for at in rules.services.values() if at.checks_source} == {"LoadBalancer", "ExternalIPs"}
 
 
-def test_session_affinity_is_a_flag_and_a_match_for_each_slot() -> None:
+def test_session_affinity_is_a_flag() -> None:
     rules = rules_of([replace(PLAIN, session_affinity="ClientIP", session_affinity_timeout_s=600)])
-    assert list(rules.affinity_matches) == [(1, 1), (1, 2)]
     (frontend,) = rules.services.values()
     assert frontend.flags == ("ClusterIP", "sessionAffinity", "non-routable")
-    assert not list(rules_of([PLAIN]).affinity_matches)
 
 
 def test_nobody_leaves_the_master_alone() -> None:
@@ -167,7 +165,7 @@ def test_topology_hints_are_not_looked_at() -> None:
 def test_who_claims_an_address_first_keeps_it() -> None:
     rules = rules_of([replace(PLAIN, name=n, cluster_ip=f"10.96.0.{i}", external_ips=("198.51.100.9",))
                       for i, n in enumerate(("a", "b"), 1)])  # fmt: skip
-    assert rules.services[Key("198.51.100.9", 80, "TCP")].service == "test/a"
+    assert rules.services[FrontendKey("198.51.100.9", 80, "TCP")].service == "test/a"
     assert rules.dispatch == 4  # both are asked for, as the closed forms count
 
 

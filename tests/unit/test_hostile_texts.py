@@ -102,6 +102,6 @@ def test_stories_without_pods_or_services_end_well(tmp_path: Path) -> None:
     (tmp_path / "pod.yaml").write_text("kind: Pod\nmetadata: {name: a}\nspec: {containers: []}\n")
     for mode in usual_modes((1, 34)):
         found = explain_service(read(tmp_path / "service.yaml", [("kubeProxy.mode", mode)]), "default/a")
-        assert "nobody" in found.ports[0].verdict
+        assert "can serve it" in found.ports[0].verdict
     with pytest.raises(InputError, match="there is no Service default/x"):
         explain_service(read(tmp_path / "pod.yaml"), "default/x")

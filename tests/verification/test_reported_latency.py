@@ -30,7 +30,7 @@ from kpsim.units import F64
 S = 1_000_000_000
 NODES, SERVICES, PODS = 20, 12, 5  # Pods of each Service
 REPLICATIONS = 40
-TERMINATING, APPEARED, READY, GONE, _, UNREADY = ChangeKind
+TERMINATING, APPEARED, READY, GONE, _, UNREADY = tuple(ChangeKind)[:6]
 QUIET = Scenario(
     name="told",
     cluster=ClusterParams(nodes=NODES, cores=1),

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kpsim.controlplane.api.seats import PriorityLevel
+from kpsim.controlplane.api.seats import PriorityLevel, RetryAfter
 from kpsim.profiles.defaults import Defaults
 from kpsim.units import I64, to_ns
 
@@ -54,11 +54,12 @@ class Relist:
     size: int  # bytes a client
     egress_byte_ns: float  # of the server
     stream_byte_ns: float  # of one list alone
+    objects: int | None = None  # a client, where lists are priced by them
 
     @staticmethod
-    def of(size: int, egress_byte_ns: float, defaults: Defaults) -> Relist:
+    def of(size: int, egress_byte_ns: float, defaults: Defaults, objects: int | None = None) -> Relist:
         """With the profile's speed of a single stream."""
-        return Relist(size, egress_byte_ns, 1e9 / defaults.value("api_server.list_stream"))
+        return Relist(size, egress_byte_ns, 1e9 / defaults.value("api_server.list_stream"), objects)
 
     def takes_ns(self, at_once: int) -> int:
         """Return the time that one list takes when ``at_once`` of them share the egress [ns]."""
@@ -69,12 +70,13 @@ class ListingServer:
     """One API server answering lists, as many at once as its level has seats for, the others in a bounded queue."""
 
     def __init__(self, level: PriorityLevel, relist: Relist) -> None:
-        self._at_once = max(level.seats // level.list_seats(relist.size), 1)
+        self._at_once = max(level.seats // level.list_seats(relist.size, relist.objects), 1)
         self._places = level.hand_size * level.queue_length  # all come from one flow, which is dealt a hand of queues
         self._most_wait_ns = level.most_wait_ns
         self._relist = relist
         self._busy: list[int] = []  # when each place is free again, those in the queue included; a heap
         self._waiting: deque[int] = deque()  # when those in the queue will start
+        self.retry_after = RetryAfter()
         self.rejected = 0
 
     def answer(self, now_ns: int) -> tuple[int, bool]:
@@ -137,7 +139,7 @@ class Reconnection:
                 back[client] = at_ns
             elif now >= up_ns and told_again[client] < self.backoff.retries:
                 told_again[client] += 1
-                heapq.heappush(tries, (at_ns + self.level.retry_after_ns, client))
+                heapq.heappush(tries, (at_ns + server.retry_after.dropped(at_ns), client))
             else:
                 failures[client] += 1
                 told_again[client] = 0

@@ -17,6 +17,7 @@ from kpsim.dumps.evidence.releases import Release, agreed, release_of
 from kpsim.kube.components.commands import Command
 from kpsim.kube.components.configurations import proxy_configuration
 from kpsim.kube.objects import Node
+from kpsim.kube.server.addresses import network_of
 
 USUAL_PREFIXES = (16, 14, 12, 11, 10, 9, 8)  # of ranges of Pods, the smallest that holds all is taken
 SMALLEST_PREFIX = 30  # of a part of a range in which Pods could be
@@ -141,7 +142,8 @@ def _ipv4(setting: Setting) -> Setting | None:
 
 def _cover(nodes: Sequence[Node]) -> Setting | None:
     """The smallest usual range that holds the ranges of all Nodes."""
-    parts = [ipaddress.IPv4Network(at) for node in nodes for at in node.pod_cidrs if re.fullmatch(r"[\d.]+/\d+", at)]
+    found = [network_of(cidr) for node in nodes for cidr in node.pod_cidrs]  # what is none is refused elsewhere
+    parts = [at[1] for at in found if at and isinstance(at[1], ipaddress.IPv4Network)]
     for prefix in USUAL_PREFIXES if parts else ():
         if prefix <= min(part.prefixlen for part in parts):
             whole = parts[0].supernet(new_prefix=prefix)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from kpsim.dumps.ipvs import Server
-from kpsim.dumps.walk.engine import Walk
+from kpsim.dumps.walk.engine import Walker
 from kpsim.dumps.walk.node import DumpedNode, Station
 from kpsim.dumps.walk.way import Node, Way
 from kpsim.proxy.node import ip_port
@@ -41,7 +41,7 @@ class Journey(Trace):
 @dataclass(slots=True)
 class _Journey:
     dumped: DumpedNode
-    walk: Walk
+    walk: Walker
     done: list[Way] = field(default_factory=list)
     here: bool = False
 
@@ -92,30 +92,30 @@ class _Journey:
         stations = self.dumped.at("OUTPUT")
         early, late = ([s for s in stations if (s.priority <= -100) == first] for first in (True, False))
         gone: list[Way] = []
-        for at in self.hook("OUTPUT", [way], early):
-            server = self.server(at)
-            gone += self.hook("OUTPUT", self.served(server, at) if server else [at], late)
+        for each in self.hook("OUTPUT", [way], early):
+            server = self.server(each)
+            gone += self.hook("OUTPUT", self.served(server, each) if server else [each], late)
         arrived: list[Way] = []
-        for at in self.hook("POSTROUTING", gone):
-            if self.walk.node.has(at.packet.destination):
-                again = [replace(at, looped=True)]
+        for each in self.hook("POSTROUTING", gone):
+            if self.walk.node.has(each.packet.destination):
+                again = [replace(each, looped=True)]
                 for hook in ("PREROUTING", "INPUT"):
                     again = self.hook(hook, again, [s for s in self.dumped.at(hook) if not s.nat])
                 self.here = True
                 arrived += again
             else:
-                arrived.append(at)
+                arrived.append(each)
         return arrived
 
     def incoming(self, way: Way) -> list[Way]:
         """Return the ways of a packet that arrives from elsewhere, a Pod or another machine."""
         arrived: list[Way] = []
-        for at in self.hook("PREROUTING", [way]):
-            server = self.server(at)
-            if server is None and not self.walk.node.has(at.packet.destination):
-                arrived += self.hook("POSTROUTING", self.hook("FORWARD", [at]))
+        for each in self.hook("PREROUTING", [way]):
+            server = self.server(each)
+            if server is None and not self.walk.node.has(each.packet.destination):
+                arrived += self.hook("POSTROUTING", self.hook("FORWARD", [each]))
                 continue
-            let_in = self.hook("INPUT", [at])
+            let_in = self.hook("INPUT", [each])
             if server is None:
                 self.here = True
                 arrived += let_in
@@ -130,21 +130,21 @@ def follow(dumped: DumpedNode, packet: Packet, addresses: Sequence[str] = ()) ->
     """Follow the first packet of a connection; ``addresses`` are the node's own beside those that rules show."""
     bound = (server.ip for server in dumped.servers.values())  # to kube-ipvs0
     node = Node({*addresses, *dumped.addresses, *bound})
-    walk = Walk(dumped.chains, node, " and ".join(dump.file for dump in dumped.dumps))
+    walk = Walker(dumped.chains, node, " and ".join(dump.file for dump in dumped.dumps))
     way = Way(packet, packet, vague=dumped.others_bits)
     journey = _Journey(dumped, walk)
     left = journey.outgoing(way) if node.has(packet.source) else journey.incoming(way)
     reached: dict[str, bool | None] = {}
-    for at in left:
-        if at.endpoint:
-            seen = _source_seen(dumped, at)
-            reached[at.endpoint] = seen if reached.get(at.endpoint, seen) == seen else None
-    stopped = dict.fromkeys(at.endpoint for at in journey.done if at.endpoint and at.endpoint not in reached)
+    for each in left:
+        if each.endpoint:
+            seen = _source_seen(dumped, each)
+            reached[each.endpoint] = seen if reached.get(each.endpoint, seen) == seen else None
+    stopped = dict.fromkeys(each.endpoint for each in journey.done if each.endpoint and each.endpoint not in reached)
     verdict = _verdict(left, journey.done)
     return Journey(
         verdict,
         tuple(reached) if verdict == "DNAT" else (),
-        any(at.masqueraded for at in left),
+        any(each.masqueraded for each in left),
         tuple(walk.met),
         sources=tuple(reached.values()),
         stopped=tuple(stopped) if verdict == "DNAT" else (),
@@ -168,7 +168,7 @@ def _verdict(left: Sequence[Way], done: Sequence[Way]) -> str:
     return done[0].end.upper() if done else "none"
 
 
-def _unjudged(walk: Walk) -> list[str]:
+def _unjudged(walk: Walker) -> list[str]:
     """Return one sentence about rules that were passed over, by what could not be judged."""
     if not walk.passed_over:
         return []

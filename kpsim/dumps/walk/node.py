@@ -79,7 +79,7 @@ class DumpedNode:
         self.dumps.append(dump)
         for shown in dump.shown:
             if isinstance(shown, VirtualServers):
-                self.servers |= {(at.protocol, at.ip, at.port): at for at in shown.servers}
+                self.servers |= {(server.protocol, server.ip, server.port): server for server in shown.servers}
             elif isinstance(shown, Ruleset):
                 self._add_ruleset(shown)
             else:

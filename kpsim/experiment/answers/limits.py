@@ -80,7 +80,7 @@ def _thresholds(table: _Table) -> Iterator[Limit]:
     rows = [
         ("nodes", "nodes", cluster.nodes, "nodes"),
         ("namespaces", "namespaces", len(census.services_in), "namespaces"),
-        ("Services", "services", cluster.initial, "Services"),
+        ("Services", "services", cluster.service_count, "Services"),
         ("Services in a namespace", "services_per_namespace", max(census.services_in.values(), default=0), "Services"),
         ("endpoints of a Service", "endpoints_per_service", int(census.endpoints.max(initial=0)), "endpoints"),
         ("Pods behind Services", "pods", cluster.pods, "Pods"),
@@ -150,8 +150,10 @@ def _rates(table: _Table) -> Iterator[Limit]:
                 )  # fmt: skip
     if scenario.api_server.priority_and_fairness:
         most = seat_limited_writes_per_s(scenario)
-        source = table.source("priority_and_fairness.workload_high_shares")
-        yield Limit("EndpointSlice writes, by seats", "hard", used, most, "writes a second", source)
+        level = PriorityLevel.of(scenario.api_server, load_defaults())
+        source = f"{level.seats} seats, {level.least_seats} to {level.most_seats} by what other levels lend"
+        source = f"{source}; {table.source('priority_and_fairness.all_shares')}"
+        yield Limit("EndpointSlice writes, by seats", "soft", used, most, "writes a second", source)
 
 
 def controller_settings(scenario: Scenario) -> ControllerSettings:

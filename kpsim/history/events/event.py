@@ -1,7 +1,8 @@
-"""What every event can be asked: when it is, what it is about, what is wrong with it, how it acts.
+"""The base class of events: its time, the objects it is about, objections to its keys, and its acts.
 
 A kind of event is a class in a module beside this one.  Its declared fields are its keys, below its own name
-(``Rollout`` is ``rollout``); nothing else has to be said about how it is written.
+(``Rollout`` is ``rollout``); how it is read and written follows.  An event that acts on anything but Pods and nodes (as
+``ApiServerRestart``) needs a method here and a reader of it in :mod:`kpsim.simulation.wiring`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ SERVICE = Form(
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What events are about: the cluster, its Services, and how many API servers it has."""
+    """Events refer to this setting: the cluster, its Services, and the number of API servers."""
 
     cluster: ClusterParams
     groups: Sequence[ServiceGroup]
@@ -64,7 +65,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """What is wrong with an event: at one of its keys, or "" for the whole; ``near`` is a word and those there are."""
+    """An event is faulty at one of its keys, or as a whole at ""; ``near`` is a word and the words that exist."""
 
     key: str
     what: str

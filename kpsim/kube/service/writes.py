@@ -46,22 +46,6 @@ def shared_writes(addresses: Count, node_ports: Count, version: Version) -> Coun
     return ("bitmap" in allocators_of(version)) * addresses + node_ports
 
 
-def bitmap_attempts(api_servers: int) -> int:
-    """Return the tries for a bit when all API servers allocate without a pause.
-
-    An API server asks one at a time; of those that read the same state one succeeds, and the others begin again.
-    """
-    return max(1, api_servers)
-
-
-def ip_address_attempts(in_flight: float, free: float) -> float:
-    """Return the mean tries for an IPAddress at ``free`` addresses and ``in_flight`` others not yet in an informer.
-
-    Each try begins at a random place, so it meets one of the others with probability ``in_flight / free``.
-    """
-    return 1 / (1 - in_flight / free) if in_flight < free else float("inf")
-
-
 def provisioning_s(load_balancers: int, each_s: float, workers: int = SERVICE_WORKERS) -> float:
     """Return the time until the last of several load balancers made at once is there [s]."""
     return -(-load_balancers // workers) * each_s

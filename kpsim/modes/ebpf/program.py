@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from kpsim.modes.ebpf.rules import ANY, Backend, EbpfRules, Frontend, Key
+from kpsim.modes.ebpf.rules import ANY, Backend, EbpfRules, Frontend, FrontendKey
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState
 
 NODE_PORT_FRONTENDS = 2  # the wildcard, and the address of the node's one device
@@ -31,7 +31,7 @@ def program(states: Iterable[PortState], config: NodeConfig) -> EbpfRules:
             made = _frontend(state, kind, key, 1 + len(frontends), backends)
             frontends.append(made)
             own[state.row] = own.get(state.row, 0) + made.entries
-    found: dict[Key, Frontend] = {}
+    found: dict[FrontendKey, Frontend] = {}
     for frontend in frontends:
         found.setdefault(frontend.key, frontend)
     return EbpfRules(
@@ -44,20 +44,20 @@ def program(states: Iterable[PortState], config: NodeConfig) -> EbpfRules:
     )
 
 
-def _wanted(state: PortState, config: NodeConfig) -> Iterator[tuple[str, Key, Sequence[EndpointInfo]]]:
+def _wanted(state: PortState, config: NodeConfig) -> Iterator[tuple[str, FrontendKey, Sequence[EndpointInfo]]]:
     """Yield every frontend of a service port: its kind, its key, and the endpoints that take its connections."""
     info = state.info
     everybody, mine = _able(state.endpoints), _able([e for e in state.endpoints if e.local])
     inside = mine if info.internal_local else everybody
     outside = mine if info.external_policy_local else everybody
     two_scopes = info.internal_local != info.external_policy_local
-    yield "ClusterIP", Key(info.cluster_ip, info.port, info.protocol), inside
+    yield "ClusterIP", FrontendKey(info.cluster_ip, info.port, info.protocol), inside
     for kind, ip, port in _entrances(info, config):
-        yield kind, Key(ip, port, info.protocol), outside
+        yield kind, FrontendKey(ip, port, info.protocol), outside
         if two_scopes:
-            yield kind, Key(ip, port, info.protocol, internal=True), inside
+            yield kind, FrontendKey(ip, port, info.protocol, internal=True), inside
     for ip in info.external_ips:
-        yield "ExternalIPs", Key(ip, info.port, info.protocol), outside
+        yield "ExternalIPs", FrontendKey(ip, info.port, info.protocol), outside
 
 
 def _entrances(info: PortInfo, config: NodeConfig) -> Iterator[tuple[str, str, int]]:
@@ -80,7 +80,7 @@ def _backend(numbers: dict[tuple[str, int, str], Backend], endpoint: EndpointInf
     return numbers[key]
 
 
-def _frontend(state: PortState, kind: str, key: Key, number: int, backends: tuple[Backend, ...]) -> Frontend:
+def _frontend(state: PortState, kind: str, key: FrontendKey, number: int, backends: tuple[Backend, ...]) -> Frontend:
     info = state.info
     return Frontend(
         key=key,

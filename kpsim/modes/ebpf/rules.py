@@ -39,7 +39,7 @@ def map_name(name: str, family: str) -> str:
     return name if family == "IPv4" else re.sub("_(lb|ct|v)4_", r"_\g<1>6_", name)
 
 
-class Key(NamedTuple):
+class FrontendKey(NamedTuple):
     """A master entry is found by this key; ``internal`` is the scope of clients inside, where there are two scopes."""
 
     ip: str
@@ -72,7 +72,7 @@ class Backend:
 class Frontend:
     """One address, port, protocol and scope of a service port, with its backends: slot 1, slot 2 and so on."""
 
-    key: Key
+    key: FrontendKey
     kind: str  # ClusterIP, NodePort, LoadBalancer or ExternalIPs
     number: int  # reverse-NAT identifier
     backends: tuple[Backend, ...]
@@ -129,7 +129,7 @@ class EbpfRules(RuleSet):
 
     config: NodeConfig = NodeConfig()
     frontends: tuple[Frontend, ...] = ()
-    services: Mapping[Key, Frontend] = field(default_factory=dict)
+    services: Mapping[FrontendKey, Frontend] = field(default_factory=dict)
 
     @property
     def present(self) -> int:
@@ -155,10 +155,3 @@ class EbpfRules(RuleSet):
     def source_ranges(self) -> Iterator[tuple[int, str]]:
         """Yield the prefix tree of source ranges: each frontend of a Service that has any, checked or not."""
         return ((front.number, cidr) for front in self.services.values() for cidr in front.source_ranges)
-
-    @property
-    def affinity_matches(self) -> Iterator[tuple[int, int]]:
-        """Yield (frontend, backend) numbers of clients that session affinity may keep there."""
-        return (
-            (front.number, b.number) for front in self.services.values() if front.affinity_s for b in front.backends
-        )

@@ -27,7 +27,7 @@ from kpsim.modes.ebpf.rules import (
     Backend,
     EbpfRules,
     Frontend,
-    Key,
+    FrontendKey,
     map_name,
 )
 from kpsim.proxy.node import in_ranges, ip_port, network
@@ -68,7 +68,7 @@ class _Walk:
     def _note(self, name: str, key: object, what: str) -> None:
         self.met.append(f"{self.hook}: {map_name(name, self.rules.config.ip_family)}, {key} {what}")
 
-    def master(self, key: Key) -> Frontend | None:
+    def master(self, key: FrontendKey) -> Frontend | None:
         """Look up slot 0 of a frontend."""
         found = self.rules.services.get(key)
         self.looked_up(SERVICES, f"{key} slot 0", _described(found) if found else ABSENT)
@@ -125,12 +125,12 @@ def _connected(walk: _Walk, client: str) -> EbpfTrace:
     """A socket of this node connects (or, UDP without connect(), sends)."""
     walk.hook = f"connect() of {client}"
     packet, config = walk.packet, walk.rules.config
-    frontend = walk.master(Key(packet.destination, packet.port, packet.protocol))
+    frontend = walk.master(FrontendKey(packet.destination, packet.port, packet.protocol))
     if frontend and frontend.two_scopes:
         frontend = walk.master(frontend.key._replace(internal=True))
     elif frontend is None and _at_this_node(walk, client) and FIRST_NODE_PORT <= packet.port <= LAST_NODE_PORT:
         any_address = ANY[config.ip_family == "IPv6"]
-        frontend = walk.master(Key(any_address, packet.port, packet.protocol))
+        frontend = walk.master(FrontendKey(any_address, packet.port, packet.protocol))
         if frontend and frontend.two_scopes:
             frontend = walk.master(frontend.key._replace(internal=True))
     if frontend is None:
@@ -162,7 +162,7 @@ def _arrived(walk: _Walk) -> EbpfTrace:
     """A packet comes in at the node's device."""
     walk.hook = "tc at the node's device"
     packet = walk.packet
-    frontend = walk.master(Key(packet.destination, packet.port, packet.protocol))
+    frontend = walk.master(FrontendKey(packet.destination, packet.port, packet.protocol))
     if frontend is None:
         return walk.ended("none", "no Service: on to the kernel's own routing")
     if frontend.checks_source:

@@ -92,7 +92,11 @@ class Nftables:
         both = reachable.served * (1 - reachable.outside)
         proxied = services.proxied.astype(np.int64)
         entrances = reachable.ports * addresses + services.node_ports * proxied
-        elements = proxied + entrances * (1 + both) + reachable.ports * guarded * services.load_balancer_ips
+        elements = (
+            proxied * (1 - services.continued)
+            + entrances * (1 + both)
+            + reachable.ports * guarded * services.load_balancer_ips
+        )
         own = reachable.ports * (reachable.served * external + guarded)
         for kind in kinds:
             choices = (kind.cluster > 0) * 1 + (kind.local > 0) + services.affinity * (kind.cluster + kind.local)

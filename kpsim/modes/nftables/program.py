@@ -11,7 +11,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from kpsim.modes.nftables.rules import CONTAINERS, Element, Key, NftRule, NftRules, chain_base, hooks_of
+from kpsim.modes.nftables.rules import CONTAINERS, Element, ElementKey, NftRule, NftRules, chain_base, hooks_of
 from kpsim.proxy.node import Categories, EndpointInfo, NodeConfig, PortState, categorize, in_ranges
 from kpsim.proxy.params import PRIMARY
 
@@ -26,7 +26,7 @@ class _Table:
     config: NodeConfig
     ip: str
     chains: dict[str, list[NftRule]] = field(default_factory=dict)
-    elements: dict[str, dict[Key, Element]] = field(default_factory=dict)
+    elements: dict[str, dict[ElementKey, Element]] = field(default_factory=dict)
     affinity: dict[str, int] = field(default_factory=dict)
     owner: dict[str, str] = field(default_factory=dict)
     own: dict[int, int] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class _Table:
         """Add a rule to ``chain``, which is made if it is new."""
         self.chains.setdefault(chain, []).append(NftRule(target, comment, verb=verb, ip=self.ip, **matches))  # type: ignore[arg-type]  # fields of NftRule by name
 
-    def element(self, container: str, key: Key, verdict: str = "", comment: str = "") -> None:
+    def element(self, container: str, key: ElementKey, verdict: str = "", comment: str = "") -> None:
         """Add a Service's element; each claim on an address counts, also where Services claim the same one."""
         self.dispatch += bool(verdict) or key not in self.elements[container]
         self.elements[container][key] = Element(verdict, comment)
@@ -148,7 +148,7 @@ class _ServicePort:
         protocol, port = info.protocol.lower(), str(info.port)
         nobody = "drop" if chosen.has_endpoints else "goto reject-chain"
         add("cluster-ips", (info.cluster_ip,))
-        key: Key = (info.cluster_ip, protocol, port)
+        key: ElementKey = (info.cluster_ip, protocol, port)
         if chosen.has_internal(info):
             add("service-ips", key, f"goto {self.local if info.internal_local else self.service}")
         else:

@@ -19,7 +19,7 @@ from kpsim.units import Version
 TABLE = "kube-proxy"
 LONGEST_BASE = 240  # of a chain's name, without its kind
 
-Key = tuple[str, ...]
+ElementKey = tuple[str, ...]
 
 
 class Hook(NamedTuple):
@@ -101,7 +101,7 @@ class Element(NamedTuple):
     verdict: str = ""  # "goto …", "drop"
     comment: str = ""
 
-    def render(self, key: Key) -> str:
+    def render(self, key: ElementKey) -> str:
         """Return the element in its braces."""
         text = " . ".join(key)
         text += f' comment "{self.comment}"' if self.comment else ""
@@ -180,7 +180,7 @@ class NftRules(RuleSet):
 
     chains: Mapping[str, Sequence[NftRule]] = field(default_factory=dict)
     ip: str = "ip"
-    elements: Mapping[str, Mapping[Key, Element]] = field(default_factory=dict)
+    elements: Mapping[str, Mapping[ElementKey, Element]] = field(default_factory=dict)
     affinity: Mapping[str, int] = field(default_factory=dict)  # set -> how long it remembers a client [s]
     hooks: Mapping[str, Hook] = field(default_factory=lambda: HOOKS)
 

@@ -1,4 +1,4 @@
-"""Deliveries come into force at some time on each node: packets meet them, programming latencies are made of them.
+"""The rules in force on each node by time, and the time at which each delivery came into force.
 
 Deliveries come into force with the end of the first sync that took them up and did not fail; in modes that take
 endpoints as they come, when they arrive.
@@ -24,7 +24,7 @@ class InForce:
         self._made = self._last_good() if syncs.failed.any() else None
 
     def edition(self, node: Nodes, time_ns: I64) -> tuple[Editions, I64, I64]:
-        """Edition in force at ``time_ns`` on each node, since when, and until when (NEVER for the last)."""
+        """Return (edition in force, since [ns], until [ns] or NEVER) for each (node, time) pair."""
         if self.at_once:
             known = self.arrivals.count(time_ns, node, inclusive=True)
             since = np.where(known > 0, self.arrivals.at(known - 1, node), -NEVER)

@@ -218,7 +218,7 @@ class Timeline:
         return first, count, policy & (count == 0) & (self.usable[state] > 0)
 
     def moved_between(self, before: Prefixes, after: Prefixes, node: Nodes) -> Moved:
-        """Return what came or went beside rules with rows ``before`` … ``after`` - 1."""
+        """Return what came or went beside rules in rows ``before`` … ``after`` - 1, where the mode has such things."""
         return Moved() if self._beside is None else self._beside.between(before, after, node)
 
     def removals(self) -> Mapping[tuple[int, int], Sequence[int]]:

@@ -1,12 +1,13 @@
 """The figures of one result: each says its message in its title, and one with nothing to say is not drawn.
 
 A figure is one module, named as the SVG it writes, with ``headline(result)``, the sentence computed from the data, and
-``picture(result)``.
+``picture(result)``.  The distribution of a measure is drawn by ``latency``, for each that says how its file is called.
 """
 
 from __future__ import annotations
 
 from kpsim.experiment.result import Result
+from kpsim.measure.summary import MEASURES
 from kpsim.report.figures import dns, event, latency, load, network_programming, position, sync
 from kpsim.report.figures.canvas import Picture, drawing
 from kpsim.report.figures.control import control_plane, stages
@@ -14,7 +15,6 @@ from kpsim.report.figures.control import control_plane, stages
 __all__ = ["Picture", "pictures"]
 
 _FIGURES = (
-    latency.picture,
     dns.picture,
     position.picture,
     network_programming.picture,
@@ -29,5 +29,6 @@ _FIGURES = (
 def pictures(result: Result) -> tuple[Picture, ...]:
     """Draw every figure that has something to say, in the order of a report."""
     with drawing():
-        drawn = [draw(result) for draw in _FIGURES]
+        distributions = [latency.picture(result, measure) for measure in MEASURES.values() if measure.drawn]
+        drawn = [*distributions, *(draw(result) for draw in _FIGURES)]
     return tuple(picture for picture in drawn if picture is not None)

@@ -14,11 +14,8 @@ from kpsim.report.wording.quantity import compact, count, factor, quantity, unit
 from kpsim.report.wording.ranking import listed
 from kpsim.scenario.model import Threshold
 
-SCALED = ("first_packet_latency", "sync_duration", "network_programming_true")
-
 _STATISTICS = ("p50", "p99")
 _FLAT = 0.1
-_SHORT = {"network_programming_true": "network programming latency", "first_packet_latency": "first-packet latency"}
 _COUNTED = re.compile(r"services\..+\.count|cluster\.nodes|services\..+\.endpoints")
 _NOUNS = {"count": "Services", "nodes": "nodes", "endpoints": "endpoints a Service"}
 
@@ -116,7 +113,7 @@ def _draw(
     if today:
         sheet.mark_x(axes, today, f"today: {count(today)}")
     axes.set_xlabel(f"{name} (log scale)")
-    axes.set_ylabel(_SHORT.get(measure, measure.replace("_", " ")))
+    axes.set_ylabel(MEASURES[measure].noun.removesuffix(", true") if measure in MEASURES else measure.replace("_", " "))
     return sheet.picture("; ".join(said), "Points: simulated, with bars over their 95 % intervals.")
 
 
@@ -130,5 +127,5 @@ def scale_pictures(frame: pd.DataFrame, axes: Sequence[str]) -> list[Picture]:
         if other != axis:
             frame = frame[frame[other] == frame[other].iloc[0]]
     noun = _NOUNS[axis.rpartition(".")[2]] if _COUNTED.fullmatch(axis) else axis
-    drawn = [scale_picture(frame, axis, measure, name=noun) for measure in SCALED]
+    drawn = [scale_picture(frame, axis, measure.name, name=noun) for measure in MEASURES.values() if measure.compared]
     return [picture for picture in drawn if picture]

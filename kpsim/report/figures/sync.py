@@ -79,7 +79,7 @@ def _passing(passes: list[tuple[str, float, bool]], limit: str) -> str:
         return f"{mode} full sync passes {limit} at {_two_digits(at)} Services{_if_guess(guess)}"
     ordered = sorted(passes, key=lambda each: each[1])
     named = ordered if len(ordered) <= _MOST_NAMED else [ordered[0], ordered[-1]]
-    where = listed(f"{_two_digits(at)} with {mode}{_if_guess(guess)}" for mode, at, guess in named)
+    where = listed(f"{_two_digits(size)} with {mode}{_if_guess(guess)}" for mode, size, guess in named)
     return f"A full sync passes {limit} at {where.replace(' with', ' Services with', 1)}"
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import yaml
 
 from kpsim.experiment.result import Result
-from kpsim.measure.summary import Estimate
+from kpsim.measure.summary import MEASURES, Estimate
 from kpsim.report.wording.quantity import ratio
 from kpsim.report.wording.ranking import listed
 from kpsim.scenario.model import Scenario
@@ -20,13 +20,6 @@ from kpsim.scenario.sections.kubeproxy import kube_proxy_document
 # Sections of kubeproxy.config.k8s.io/v1alpha1 with sync periods.  A mode without one is not set in a
 # KubeProxyConfiguration alone, and there is nothing to paste.
 _SECTIONS = frozenset({"iptables", "ipvs", "nftables"})
-_JUDGED_BY = ("first_packet_latency", "network_programming_true", "sync_duration_full", "sync_duration")
-_WORDS = {
-    "first_packet_latency": "first packets",
-    "network_programming_true": "changes in force",
-    "sync_duration_full": "full syncs",
-    "sync_duration": "syncs",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +47,12 @@ def gains(result: Result, mode: str, current: str) -> list[Gain]:
     """Paired ratios of ``mode`` to ``current``, whichever way round they were compared; one statistic a measure."""
     found: dict[str, Gain] = {}
     for each in result.comparisons:
-        if {each.mode, each.against} != {mode, current} or each.measure not in _JUDGED_BY:
+        if {each.mode, each.against} != {mode, current}:
             continue
         ratio = each.ratio if each.mode == mode else _inverse(each.ratio)
         if ratio is not None and (each.measure not in found or each.statistic == "p99"):
             found[each.measure] = Gain(each.measure, each.statistic, ratio)
-    return [found[measure] for measure in _JUDGED_BY if measure in found]
+    return [found[measure] for measure in MEASURES if measure in found]
 
 
 def _inverse(ratio: Estimate) -> Estimate | None:
@@ -71,7 +64,7 @@ def _inverse(ratio: Estimate) -> Estimate | None:
 
 def phrase(gain: Gain) -> str:
     """Return a ratio in words with its interval: "first packets 0.371x [0.366, 0.376] (p99)"."""
-    return f"{_WORDS[gain.measure]} {ratio(gain.ratio)} ({gain.statistic})"
+    return f"{MEASURES[gain.measure].told} {ratio(gain.ratio)} ({gain.statistic})"
 
 
 def suggestion(result: Result, current: str, met: Mapping[str, str]) -> tuple[str | None, str]:
@@ -115,7 +108,7 @@ def _by_gain(result: Result, current: str, candidates: list[str]) -> tuple[str |
 def _slower(result: Result, mode: str, current: str) -> list[str]:
     """Return the measures that take clearly longer with ``mode``: "1.57x [1.56, 1.59] (p99) for first packets"."""
     clear = [gain for gain in gains(result, mode, current) if gain.clear and gain.ratio.value > 1]
-    return [f"{ratio(gain.ratio)} ({gain.statistic}) for {_WORDS[gain.measure]}" for gain in clear]
+    return [f"{ratio(gain.ratio)} ({gain.statistic}) for {MEASURES[gain.measure].told}" for gain in clear]
 
 
 def _score(result: Result, mode: str, current: str) -> float:

@@ -81,7 +81,7 @@ def _network(text: str, name: str, complaints: Complaints) -> ipaddress.IPv4Netw
 
 
 def node_count(objects: KubeObjects) -> int:
-    """How many nodes: the Node objects, else the nodes that Pods and endpoints name, else the default."""
+    """Return the number of nodes: Node objects, else the nodes that Pods and endpoints name, else the default."""
     if objects.nodes:
         return len(objects.nodes)
     named = {pod.node for pod in objects.pods} | {each.node for made in objects.slices for each in made.endpoints}
@@ -95,7 +95,7 @@ def _cores_of(objects: KubeObjects) -> int:
 
 
 def _zone_count(objects: KubeObjects) -> int:
-    """How many zones the Node objects name."""
+    """Return the number of zones that the Node objects name, else the default."""
     return len({node.zone for node in objects.nodes} - {""}) or DEFAULT.zones
 
 

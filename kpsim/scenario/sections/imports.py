@@ -1,4 +1,4 @@
-"""What a scenario is given of a real cluster: its objects, and the rules of its nodes.
+"""A scenario takes a real cluster's objects and the rules of its nodes.
 
 Objects say more than rules do: rules add the Services and endpoints that no object was read of, and where nothing else
 says it, kube-proxy's mode.
@@ -69,7 +69,7 @@ def take(reading: Reading, look: Look, *, beside: bool = False) -> tuple[RuleDum
         if isinstance(file, ObjectsFile):
             reading.add_all(file.documents)
         elif isinstance(file, ScenarioFile):
-            reading.problems.append(file.documents[0].problem((), "is a scenario, not what a cluster gives"))
+            reading.problems.append(file.documents[0].problem((), "is a scenario, not an object of a cluster"))
         elif isinstance(file, LogFile) and file.mode and beside:
             where = f'"{file.said}" in {file.path.name}'
             reading.commands.append(Command("log", (("proxy-mode", file.mode),), file.version, where))
@@ -94,11 +94,11 @@ def add_rules(reading: Reading, dumps: Sequence[RuleDump]) -> None:
     reading.problems += [problem for dump in dumps for problem in dump.problems]
     found = merged([dump.findings for dump in dumps], reading.services).objects(reading.pods)
     known = {(service.namespace, service.name) for service in reading.services}
-    sliced = {(at.namespace, at.service) for at in (*reading.slices, *reading.endpoints)}
+    sliced = {(made.namespace, made.service) for made in (*reading.slices, *reading.endpoints)}
     new = replace(
         found,
-        services=tuple(at for at in found.services if (at.namespace, at.name) not in known),
-        slices=tuple(at for at in found.slices if (at.namespace, at.service) not in sliced),
+        services=tuple(made for made in found.services if (made.namespace, made.name) not in known),
+        slices=tuple(made for made in found.slices if (made.namespace, made.service) not in sliced),
     )
     data = {"kind": "List", "items": list(documents_of(new))}
     reading.add(Document(Source(" + ".join(dump.file for dump in dumps), ""), data, None), (), data)

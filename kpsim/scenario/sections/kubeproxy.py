@@ -91,7 +91,7 @@ def check_keys(complaints: Complaints) -> None:
 
 
 def proxy_params(part: KubeProxySection, reader: Reader, complaints: Complaints) -> ProxyParams:
-    """What the model takes from the configuration: mode, periods of each mode, conntrack limits, what rules show."""
+    """Return the model's part of the configuration: mode, periods, conntrack limits, settings that rules show."""
     sections = _sections(part, reader, complaints)
     _check(part, complaints)
     # A period of zero is "not set" to kube-proxy, and takes the mode's default.
@@ -115,7 +115,7 @@ def proxy_params(part: KubeProxySection, reader: Reader, complaints: Complaints)
 
 
 def _settings(part: KubeProxySection, sections: dict[str, ModeSection]) -> NodeSettings:
-    """What of the configuration shows in rules; where nothing is written, Kubernetes' defaults."""
+    """Return the settings that show in rules; where nothing is written, Kubernetes' defaults."""
     iptables, ipvs = part.iptables or IptablesSection(), part.ipvs or IpvsSection()
     detect = part.detect_local or DetectLocalSection()
     default = NodeSettings()
@@ -209,7 +209,7 @@ def _check_detector(part: KubeProxySection, complaints: Complaints) -> None:
 
 
 def _is_interface(name: str) -> bool:
-    """Whether the kernel takes ``name`` for an interface, and the tools of rules take it for one and no pattern."""
+    """Return True if the kernel takes ``name`` for an interface, and the tools of rules for one and no pattern."""
     return len(name) <= LONGEST_INTERFACE and name.isprintable() and not set(name) & set(" /+*\"'!")
 
 

@@ -1,4 +1,4 @@
-"""Whether the modes a scenario names exist, are built, and are in its Kubernetes version."""
+"""The modes that a scenario names must exist, be built, and be in its Kubernetes version."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check_modes(modes: Sequence[str], mode: str, version: Version, complaints: C
 
 
 def _wrong(name: str, version: Version) -> tuple[str, str] | None:
-    """What is wrong with one mode's name, and the mend."""
+    """Return (problem, mend) for a mode's name, or None if it is right."""
     from kpsim.proxy.registry import MODES
 
     known = f"there are {', '.join(MODES)}"

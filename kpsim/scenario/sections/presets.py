@@ -93,7 +93,7 @@ def _cluster_density(part: Preset, nodes: int) -> Groups:
 
 @dataclass(frozen=True, slots=True)
 class _LoadTest:
-    """How a load test becomes groups, and which fields say how large it is."""
+    """A load test becomes groups, sized by these fields."""
 
     groups: Callable[[Preset, int], Groups]
     sized_by: tuple[str, ...]

@@ -131,10 +131,12 @@ def _free_place(axes: Axes, drawn: list[F64], limit: float, others: Sequence[flo
     """Half of the panel and height at which a limit's name covers neither a curve nor another limit."""
     low, high = axes.get_ylim()
     tall = math.exp(_NAME_HEIGHT * math.log(high / low))
-    for at in (limit, limit / tall):  # above its line, or just below it
+    for level in (limit, limit / tall):  # above its line, or just below it
         for side in (first, 1 - first):
-            if not any(at < other < at * tall for other in others) and not _crossed(drawn, side, at, at * tall):
-                return side, at
+            if not any(level < other < level * tall for other in others) and not _crossed(
+                drawn, side, level, level * tall
+            ):
+                return side, level
     tops = [max(float(_half(values, side).max()) for values in drawn) for side in (0, 1)]
     side = int(tops[1] < tops[0])
     return side, max(limit, tops[side])
