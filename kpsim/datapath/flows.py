@@ -25,7 +25,7 @@ from kpsim.units import I64, Bools, Version
 
 @dataclass(frozen=True, slots=True)
 class UdpFlows:
-    """When a node's kube-proxy deletes the entries of UDP flows whose endpoint serves no more."""
+    """Entries of UDP flows whose endpoint serves no more, until a node's kube-proxy deletes them."""
 
     cluster: Cluster
     timeline: Timeline

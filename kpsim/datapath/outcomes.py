@@ -9,7 +9,7 @@ import numpy as np
 
 from kpsim.cluster.changes import NEVER, NOWHERE, Spells
 from kpsim.proxy.rules import DROPPED
-from kpsim.units import I64
+from kpsim.units import I64, Bools
 
 
 class Verdict(IntEnum):
