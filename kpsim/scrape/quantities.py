@@ -60,7 +60,7 @@ def _programming(proxier: Proxier) -> Readings:
 
 
 def _after(first_ns: int | None, others_ns: I64) -> Readings:
-    """What was observed, after the first sync of a process that was started right before the run."""
+    """Return all observations, the first sync of a process that was started right before the run before them."""
     first = [] if first_ns is None else [first_ns]
     return _observed(np.concatenate([np.array(first, np.int64), others_ns]))
 

@@ -27,7 +27,7 @@ NO_LOCK = np.zeros(1, np.int64)
 
 
 class Takes(NamedTuple):
-    """How long syncs take [ns], (lanes,) each: in all, under the xtables lock, and after their rules are in force."""
+    """Durations of syncs [ns], (lanes,) each: in all, under the xtables lock, and after their rules are in force."""
 
     whole: I64
     locked: I64
@@ -35,7 +35,7 @@ class Takes(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """How syncs end, (lanes,) each: when rules are in force and all is done [ns], failures, when the lock is free."""
+    """Ends of syncs, (lanes,) each: when rules are in force and all is done [ns], failures, when the lock is free."""
 
     switch: I64
     end: I64
