@@ -134,7 +134,7 @@ Count = TypeVar("Count", int, I64)
 
 
 class Held(NamedTuple, Generic[Count]):
-    """What one Service has on a node beside rules, or many have, (n,) each; whatever its endpoints are."""
+    """A Service has things on a node beside rules, or many have, (n,) each, independent of their endpoints."""
 
     servers: Count  # virtual servers
     entries: Count  # of ipsets, without those of endpoints

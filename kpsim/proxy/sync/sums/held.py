@@ -1,4 +1,4 @@
-"""What came and went with the first deliveries of the log beside rules: ipset entries, addresses, real servers.
+"""Things beside rules come and go with the log's first deliveries: ipset entries, addresses, real servers.
 
 Only modes that have such things ask.  Every delivery counts by itself, so that totals are differences of prefix sums:
 a Pod that came and went between two syncs counts twice, where a kube-proxy would see nothing of it.
