@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class Replication:
     log: DeliveryLog | None = None
     fanout: Fanout | None = None
     stale_retries: int = 0
+    unwritten_ns: dict[int, I64] = field(default_factory=dict)  # by IP family: changes that no delivery carries
     lookups_ns: I64 | None = None  # how long each connection's client looks its Service's name up, where it does
     absolute_ns: I64 | None = None  # the same with absolute names, where clients search for theirs
 

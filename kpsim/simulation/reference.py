@@ -19,6 +19,7 @@ from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.process import KubeProxy, Sync
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.simulation.draws import Replication
+from kpsim.simulation.unfinished import unwritten_ns
 from kpsim.simulation.wiring import ModeRun, ProxierRun, control_plane, seen_by, sync_loop
 
 
@@ -55,11 +56,12 @@ def run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pa
     whole = [(replication.connections, outcomes)]
     proxiers = []
     for family, nodes in proxies.items():
-        log, syncs = control.api.log.of(family), _table(nodes)
-        timeline = Timeline(seen_by(cluster, family), log, mode, replication.order)
+        log, syncs, seen = control.api.log.of(family), _table(nodes), seen_by(cluster, family)
+        timeline = Timeline(seen, log, mode, replication.order)
         arrivals = Arrivals(log.column("sent_ns"), log.column("spread_ns"), control.fanout)
         in_force = InForce(syncs, arrivals, pacing.at_once, horizon)
-        proxiers.append(ProxierRun(log, timeline, arrivals, syncs, in_force))
+        unwritten = unwritten_ns(seen, replication.changes, log)
+        proxiers.append(ProxierRun(log, timeline, arrivals, syncs, in_force, unwritten))
     retries = control.controller.stale_retries
     return ModeRun(mode, costs, control.api.log, retries, tuple(proxiers), prices, lambda: iter(whole))
 
