@@ -36,7 +36,8 @@ class Counts:
     packets_simulated: int = 0  # measured or not
     syncs: int = 0
     syncs_failed: int = 0
-    changes: int = 0  # of the measured time
+    changes: int = 0  # of the measured time, without those overtaken
+    changes_overtaken: int = 0  # taken back before the control plane had written them
     changes_in_control_plane: int = 0  # of those: not sent to kube-proxies when the run was over
     node_changes_pending: int = 0  # not in force on a node then, a node; here or in any of these places
     node_changes_in_watch: int = 0
@@ -266,13 +267,15 @@ def _observe_programming(seen: Observations, run: ModeRun, measured: _Batches) -
                 reported.add(proxier.in_force.reported_ns(node, trigger_ns))
         seen.count(names[0], true.finish(open_too=True))
         seen.count(names[1], reported.finish())
-        unwritten_ns = proxier.unwritten_ns[proxier.unwritten_ns >= measured.from_ns]
+        left = proxier.unwritten
+        unwritten_ns = left.waiting_ns[left.waiting_ns >= measured.from_ns]
         for tally, since_ns in zip(seen.tallies[names[0]], measured.parts(unwritten_ns), strict=True):
             tally.add_open(measured.until_ns - since_ns, nodes)
         every, horizon_ns = np.arange(nodes), np.full(nodes, measured.until_ns)
         arrived = proxier.arrivals.count(horizon_ns, every, inclusive=True)
         in_watch = int((int(warm.sum()) - np.searchsorted(effect_row[warm], arrived)).sum())
         seen.counts.changes += int(warm.sum()) + len(unwritten_ns)
+        seen.counts.changes_overtaken += int((left.overtaken_ns >= measured.from_ns).sum())
         seen.counts.changes_in_control_plane += len(unwritten_ns)
         seen.counts.node_changes_pending += true.pending + nodes * len(unwritten_ns)
         seen.counts.node_changes_in_watch += in_watch

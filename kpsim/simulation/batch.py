@@ -17,7 +17,7 @@ from kpsim.proxy.sync.lanes import Arrivals, run_lanes
 from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.simulation.draws import Replication
-from kpsim.simulation.unfinished import unwritten_ns
+from kpsim.simulation.unfinished import find_unwritten
 from kpsim.simulation.wiring import ModeRun, ProxierRun, control_plane, price_table, seen_by, sync_loop
 from kpsim.traffic.connections import Connections
 
@@ -63,7 +63,7 @@ def _lanes(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing, f
         creates = log.column("creates") > 0
         asks = Arrivals(log.column("sent_ns")[creates], log.column("spread_ns")[creates], fanout)
     syncs = run_lanes(sync_loop(replication, mode, costs, pacing, family), timeline, arrivals, asks)
-    if family not in replication.unwritten_ns:  # the same under every mode
-        replication.unwritten_ns[family] = unwritten_ns(cluster, replication.changes, log)
+    if family not in replication.unwritten:  # the same under every mode
+        replication.unwritten[family] = find_unwritten(cluster, replication.changes, log)
     in_force = InForce(syncs, arrivals, pacing.at_once, horizon)
-    return ProxierRun(log, timeline, arrivals, syncs, in_force, replication.unwritten_ns[family])
+    return ProxierRun(log, timeline, arrivals, syncs, in_force, replication.unwritten[family])

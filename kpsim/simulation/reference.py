@@ -19,7 +19,7 @@ from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.process import KubeProxy, Sync
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.simulation.draws import Replication
-from kpsim.simulation.unfinished import unwritten_ns
+from kpsim.simulation.unfinished import find_unwritten
 from kpsim.simulation.wiring import ModeRun, ProxierRun, control_plane, seen_by, sync_loop
 
 
@@ -60,7 +60,7 @@ def run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pa
         timeline = Timeline(seen, log, mode, replication.order)
         arrivals = Arrivals(log.column("sent_ns"), log.column("spread_ns"), control.fanout)
         in_force = InForce(syncs, arrivals, pacing.at_once, horizon)
-        unwritten = unwritten_ns(seen, replication.changes, log)
+        unwritten = find_unwritten(seen, replication.changes, log)
         proxiers.append(ProxierRun(log, timeline, arrivals, syncs, in_force, unwritten))
     retries = control.controller.stale_retries
     return ModeRun(mode, costs, control.api.log, retries, tuple(proxiers), prices, lambda: iter(whole))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,8 +19,16 @@ from kpsim.controlplane.deliveries import DeliveryLog
 from kpsim.units import I64
 
 
-def unwritten_ns(cluster: Cluster, changes: Changes, log: DeliveryLog) -> I64:
-    """When each change happened that waits in the control plane at the end [ns], in order of time."""
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """When those changes happened that no delivery carries [ns], in order of time."""
+
+    waiting_ns: I64
+    overtaken_ns: I64  # taken back before anything said so, so that they have no effect
+
+
+def find_unwritten(cluster: Cluster, changes: Changes, log: DeliveryLog) -> Unwritten:
+    """Compare the history with what was sent."""
     told = Counter((row.service, at_ns) for row in log.rows for at_ns in row.effects_ns)
     known = dict.fromkeys(range(cluster.initial), -1)  # Service -> changes up to here are no changes of its
     known |= {row.service: row.stages[-1] for row in log.rows if row.creates}
@@ -29,6 +38,7 @@ def unwritten_ns(cluster: Cluster, changes: Changes, log: DeliveryLog) -> I64:
     )
     owners = _Owners(cluster, changes)
     waiting: dict[tuple[int, int], int] = {}
+    overtaken: list[int] = []
     for at_ns, kind, subject, ready, there in _readiness(cluster, changes):
         if kind == ChangeKind.SERVICE_CREATED:
             if proxied[subject] and subject not in known:
@@ -42,9 +52,11 @@ def unwritten_ns(cluster: Cluster, changes: Changes, log: DeliveryLog) -> I64:
             if told[service, at_ns]:
                 told[service, at_ns] -= 1
                 waiting.pop(key, None)
-            elif waiting.pop(key, None) is None and at_ns > known[service]:
+            elif key in waiting:
+                overtaken += [waiting.pop(key), at_ns]
+            elif at_ns > known[service]:
                 waiting[key] = at_ns
-    return np.array(sorted(waiting.values()), np.int64)
+    return Unwritten(*(np.array(sorted(times), np.int64) for times in (waiting.values(), overtaken)))
 
 
 class _Owners:

@@ -28,15 +28,16 @@ from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.scenario.model import Scenario
 from kpsim.simulation.draws import Replication
+from kpsim.simulation.unfinished import Unwritten
 from kpsim.traffic.connections import Connections
-from kpsim.units import I64, to_ns
+from kpsim.units import to_ns
 
 
 @dataclass(frozen=True, slots=True)
 class ProxierRun:
     """The sync loops of one IP family on all nodes: what they were sent, when they ran, what was in force.
 
-    ``unwritten_ns`` says when those changes happened that they were not sent before the run was over, (u,).
+    ``unwritten`` are the changes that they were not sent before the run was over.
     """
 
     log: DeliveryLog
@@ -44,7 +45,7 @@ class ProxierRun:
     arrivals: Arrivals
     syncs: SyncTable
     in_force: InForce
-    unwritten_ns: I64
+    unwritten: Unwritten
 
 
 @dataclass(frozen=True, slots=True)

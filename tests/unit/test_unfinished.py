@@ -20,7 +20,7 @@ from kpsim.report.wording.quantity import estimate
 from kpsim.scenario.model import Threshold
 from kpsim.scenario.reader import read
 from kpsim.simulation import build_cluster, prepare
-from kpsim.simulation.unfinished import unwritten_ns
+from kpsim.simulation.unfinished import find_unwritten
 from kpsim.simulation.wiring import control_plane
 
 S = 1_000_000_000
@@ -69,7 +69,7 @@ def test_what_is_unwritten_is_what_the_control_plane_still_holds(path: Path, qps
     env = simpy.Environment(initial_time=0)
     plane = control_plane(replication, env)
     env.run(until=replication.horizon_ns)
-    found = unwritten_ns(cluster, replication.changes, plane.api.log)
+    found = find_unwritten(cluster, replication.changes, plane.api.log).waiting_ns
     written = {at_ns for row in plane.api.log.rows for at_ns in row.effects_ns}
     assert not written & set(found.tolist())
     held = plane._states[4]._services.values()

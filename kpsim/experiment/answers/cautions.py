@@ -42,7 +42,8 @@ def _unfinished(modes: Mapping[str, ModeResult]) -> list[str]:
         waiting, changes = counts["changes_in_control_plane"], counts["changes"]
         if waiting > MOST_UNKNOWN * changes:
             found.append(
-                f"{name}: {waiting:,} of {changes:,} changes had not left the control plane when the run was over: an "
+                f"{name}: {waiting:,} of {changes:,} changes had not left the control plane when the run was over, and "
+                f"{counts['changes_overtaken']:,} more were overtaken by later ones there: an "
                 "overloaded control plane has no steady state, and latencies are longer the longer one looks"
             )
         summary = mode.summaries.get("network_programming_true")
