@@ -132,7 +132,7 @@ def draw(groups: Sequence[Tally]) -> Mapping[str, Drawn]:
 
 
 def _quantiles(groups: Sequence[Tally], times: F64, shares: F64) -> F64:
-    """Return quantiles at ``shares`` by bucket, (shares, draws); ``times`` (draws, groups) says how often each counts."""
+    """Return quantiles at ``shares`` by bucket, (shares, draws); ``times`` (draws, groups) weighs the groups."""
     counts = np.array([g.counts for g in groups], np.float64)
     ages = np.array([g.open.counts if g.open else np.zeros_like(g.counts) for g in groups], np.float64)
     held = np.flatnonzero(counts.any(axis=0) | ages.any(axis=0))
