@@ -4,8 +4,8 @@ Packets wait in the same queue, and every node sees the same write: an interval 
 observations.  A group is a replication, or a stretch of one's time where there are few; groups are drawn again with
 replacement, and an interval is what the statistic does over the draws.  It is wide enough for few groups: the draws'
 standard deviation times Student's t, and where the draws are skewed as far as their own percentiles, both widened for
-what drawing from few groups takes away.  Durations and ratios are looked at on the logarithmic scale.  A percentile is
-given only where at least ten observations lie beyond it.
+what drawing from few groups takes away, and for what neighbouring stretches of time have in common.  Durations and
+ratios are looked at on the logarithmic scale.  A percentile is given only where at least ten observations lie beyond.
 
 Source: Hesterberg, "What teachers should know about the bootstrap", American Statistician 2015, on widened percentiles.
 How often such intervals hold the truth is measured by ``make coverage``.
@@ -30,6 +30,7 @@ QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 BEYOND = 10  # observations that must lie beyond a percentile
 GROUPS = 20  # at least so many, of one replication or of all
 DRAWS = 400
+MOST_ALIKE = 0.7  # correlation of neighbouring groups
 
 # Two-sided 95 % points of Student's t for 1 … 30 degrees of freedom (any table), and the normal's beyond.
 _T95 = (
@@ -67,36 +68,52 @@ class Drawn:
 
     value: float
     draws: F64
-    groups: int
+    means: F64  # of each group, in order; NaN where it holds nothing
     at_least: bool = False
 
     def estimate(self) -> Estimate:
         """Return the statistic with its interval; without one where it is only known to be at least so large."""
         if self.at_least:
             return Estimate(self.value, at_least=True)
-        return _estimate(self.value, self.draws, self.groups)
+        return _estimate(self.value, self.draws, self.means)
 
     def less(self, other: Drawn) -> Estimate:
         """Return the difference to the same statistic of another mode, which saw the same draws."""
-        groups = min(self.groups, other.groups)
-        return _estimate(self.value - other.value, self.draws - other.draws, groups, logarithmic=False)
+        means = self.means - other.means
+        return _estimate(self.value - other.value, self.draws - other.draws, means, logarithmic=False)
 
     def over(self, other: Drawn) -> Estimate:
         """Return the ratio to the same statistic of another mode, which saw the same draws."""
-        return _estimate(self.value / other.value, self.draws / other.draws, min(self.groups, other.groups))
+        with np.errstate(divide="ignore", invalid="ignore"):  # what is not finite is left out
+            draws, means = self.draws / other.draws, self.means / other.means
+        return _estimate(self.value / other.value, draws, means)
 
 
-def _estimate(value: float, draws: F64, groups: int, *, logarithmic: bool = True) -> Estimate:
+def _estimate(value: float, draws: F64, means: F64, *, logarithmic: bool = True) -> Estimate:
+    means, draws = means[np.isfinite(means)], draws[np.isfinite(draws)]
+    groups = len(means)
     if groups < 2:
         return Estimate(value)
-    draws = draws[np.isfinite(draws)]
+    least = 0.0 if logarithmic else -math.inf  # of the quantity
     logarithmic = logarithmic and value > 0 and float(draws.min()) > 0
     centre, seen = (math.log(value), np.log(draws)) if logarithmic else (value, draws)
-    widened = student_t95(groups - 1) * (groups / (groups - 1)) ** 0.5
+    times = _memory(means)
+    widened = student_t95(max(int(groups / times) - 1, 1)) * (times * groups / (groups - 1)) ** 0.5
     half, tail = widened * float(np.std(seen)), NormalDist().cdf(-widened)
     ends = np.quantile(seen, [tail, 1 - tail])
     low, high = min(float(ends[0]), centre - half), max(float(ends[1]), centre + half)
-    return Estimate(value, math.exp(low), math.exp(high)) if logarithmic else Estimate(value, low, high)
+    return Estimate(value, math.exp(low), math.exp(high)) if logarithmic else Estimate(value, max(low, least), high)
+
+
+def _memory(means: F64) -> float:
+    """How many times larger the variance of a mean is than if neighbouring groups had nothing to do with each other."""
+    away = means - means.mean()
+    spread = float(away @ away)
+    if not spread:
+        return 1.0
+    alike = float(away[1:] @ away[:-1]) / spread + 1 / len(means)  # a short series seems less alike than it is
+    alike = min(max(alike, 0.0), MOST_ALIKE)
+    return (1 + alike) / (1 - alike)
 
 
 def draw(groups: Sequence[Tally]) -> Mapping[str, Drawn]:
@@ -116,18 +133,18 @@ def draw(groups: Sequence[Tally]) -> Mapping[str, Drawn]:
     found["mean"] = total / np.maximum(n, 1)
     values = dict(zip(shares, whole.at(np.array(list(shares.values()))).tolist(), strict=True))
     values["mean"] = whole.mean() if pooled.n else math.nan
-    held, sure = sum(1 for g in groups if g.n), pooled.bounds()
+    means, sure = np.array([g.mean() if g.n else math.nan for g in groups]), pooled.bounds()
     drawn = {}
     for name, value in values.items():
         age = float(pooled.most) if name == "mean" else value * pooled.per_unit
         if math.isnan(value) or whole.unknown(np.array([age]))[0] > MOST_UNKNOWN:
             least = sure.mean() if name == "mean" else sure.quantile(shares[name])
-            drawn[name] = Drawn(least, np.zeros(0), held, at_least=True)
+            drawn[name] = Drawn(least, np.zeros(0), means, at_least=True)
             continue
         one, *_ = found[name]
         seen = np.where(n > 0, found[name], np.nan)[1:]  # a draw of nothing but empty groups says nothing
         scale = value / one if value > 0 and one > 0 else 1 / pooled.per_unit  # from within a bucket to the value
-        drawn[name] = Drawn(value, seen * scale, held)
+        drawn[name] = Drawn(value, seen * scale, means)
     return drawn
 
 

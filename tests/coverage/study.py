@@ -70,8 +70,8 @@ def study(seeds: int, jobs: int) -> tuple[Found, dict[str, Estimate]]:
         end = min(begin + AT_ONCE, seeds)
         seen = list(runs(begin * TOGETHER, end * TOGETHER, jobs))
         for i, one in enumerate(seen):
+            add(found, 1, one)
             if i % TOGETHER == 0:
-                add(found, 1, one)
                 five = {mode: [t for run in seen[i : i + TOGETHER] for t in longer(run[mode])] for mode in one}
                 add(found, TOGETHER, five)
             for mode, groups in one.items():
