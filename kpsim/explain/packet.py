@@ -40,7 +40,7 @@ class NodeRules:
         check_node(cluster, node)
         mode, costs = mode_of(scenario, scenario.kube_proxy.mode)
         config = node_config(cluster, node, scenario.cluster.pod_cidr, scenario.kube_proxy, scenario.kubernetes_version)
-        states = tuple(exact_states(cluster, node))
+        states = tuple(exact_states(cluster, config))
         return NodeRules(scenario, cluster, mode, costs, config, states, mode.exact(states, config), warnings)
 
     def text(self, changed: Collection[str] | None = None) -> Iterator[str]:

@@ -12,6 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kpsim.kube.objects import EndpointSlice, KubeObjects, Service
+from kpsim.proxy.byversion import (
+    LAST_ADDRESS_WINS_SINCE,
+    NODE_HINTS_SINCE,
+    TERMINATING_SERVE_SINCE,
+    as_programmed,
+    wants_hints,
+)
 from kpsim.proxy.params import PRIMARY, IpvsSettings
 
 LATEST = (1, 34)  # the Kubernetes whose structure is modelled where nothing is said of a version
@@ -139,6 +146,7 @@ class PortInfo:
     internal_local: bool = False  # internalTrafficPolicy: Local
     external_policy_local: bool = False  # externalTrafficPolicy: Local, as set
     health_check_node_port: int = 0
+    hints_annotation: str = ""
 
     @property
     def service(self) -> str:
@@ -206,10 +214,12 @@ def categorize(info: PortInfo, endpoints: Sequence[EndpointInfo], config: NodeCo
     The Local list is the same for this node's endpoints, without hints.  Source: pkg/proxy/topology.go.
     """
     ready = [e for e in endpoints if e.ready]
-    fallback = [e for e in endpoints if e.serving and e.terminating]
+    serve = config.kubernetes_version >= TERMINATING_SERVE_SINCE
+    fallback = [e for e in endpoints if serve and e.serving and e.terminating]
     cluster: list[EndpointInfo] = []
     if info.uses_cluster:
-        wanted = _topology_filter(ready, config)
+        hinted = wants_hints(info.hints_annotation, config.kubernetes_version)
+        wanted = _topology_filter(ready if hinted else [], config)
         cluster = [e for e in ready if wanted(e)] or fallback
     local: list[EndpointInfo] = []
     if info.uses_local:
@@ -222,7 +232,8 @@ def categorize(info: PortInfo, endpoints: Sequence[EndpointInfo], config: NodeCo
 
 def _topology_filter(ready: Sequence[EndpointInfo], config: NodeConfig) -> Callable[[EndpointInfo], bool]:
     """Which ready endpoints topology hints leave on this node: same node, same zone, or all."""
-    if ready and all(e.node_hints for e in ready) and any(config.name in e.node_hints for e in ready):
+    by_node = bool(ready) and config.kubernetes_version >= NODE_HINTS_SINCE and all(e.node_hints for e in ready)
+    if by_node and any(config.name in e.node_hints for e in ready):
         return lambda e: config.name in e.node_hints
     if ready and config.zone and all(e.zone_hints for e in ready) and any(config.zone in e.zone_hints for e in ready):
         return lambda e: config.zone in e.zone_hints
@@ -232,18 +243,16 @@ def _topology_filter(ready: Sequence[EndpointInfo], config: NodeConfig) -> Calla
 def port_states(objects: KubeObjects, config: NodeConfig) -> tuple[PortState, ...]:
     """What kube-proxy on this node makes of Services and EndpointSlices, in the order of the Services.
 
-    Services that kube-proxy does not watch and those of another IP family are left out.  Only the first address of an
-    endpoint counts; the same address in two slices counts once, and the local one wins.
+    Services that kube-proxy does not watch and those of another IP family are left out.
     """
     slices: dict[tuple[str, str], list[EndpointSlice]] = {}
     for piece in objects.slices:
-        if piece.address_type == config.ip_family:
-            slices.setdefault((piece.namespace, piece.service), []).append(piece)
+        slices.setdefault((piece.namespace, piece.service), []).append(piece)
     return tuple(
-        PortState(info, _endpoints(slices.get((service.namespace, service.name), ()), info, config))
+        PortState(info, endpoints_of(slices.get((service.namespace, service.name), ()), info, config))
         for service in objects.services
-        if service.watched and _family(service.cluster_ip) == config.ip_family
-        for info in _port_infos(service, config.ip_family)
+        if service.watched and _cluster_ip(service, config.ip_family)
+        for info in port_infos(as_programmed(service, config.kubernetes_version), config.ip_family)
     )
 
 
@@ -251,7 +260,14 @@ def _family(ip: str) -> str:
     return "IPv6" if ":" in ip else "IPv4"
 
 
-def _port_infos(service: Service, family: str) -> Iterator[PortInfo]:
+def _cluster_ip(service: Service, family: str) -> str:
+    """The ClusterIP of one IP family, "" where there is none."""
+    return next((ip for ip in (service.cluster_ip, service.cluster_ip6) if ip and _family(ip) == family), "")
+
+
+def port_infos(service: Service, family: str) -> Iterator[PortInfo]:
+    """The ports of a Service that has a ClusterIP of one IP ``family``."""
+
     def mine(addresses: Sequence[str]) -> tuple[str, ...]:
         return tuple(a for a in addresses if _family(a) == family)
 
@@ -261,7 +277,7 @@ def _port_infos(service: Service, family: str) -> Iterator[PortInfo]:
             name=service.name,
             port_name=port.name,
             protocol=port.protocol,
-            cluster_ip=service.cluster_ip,
+            cluster_ip=_cluster_ip(service, family),
             port=port.port,
             type=service.type,
             node_port=port.node_port,
@@ -272,12 +288,21 @@ def _port_infos(service: Service, family: str) -> Iterator[PortInfo]:
             internal_local=service.internal_traffic_policy == "Local",
             external_policy_local=service.external_traffic_policy == "Local",
             health_check_node_port=service.health_check_node_port,
+            hints_annotation=service.topology_mode,
         )
 
 
-def _endpoints(slices: Sequence[EndpointSlice], info: PortInfo, config: NodeConfig) -> tuple[EndpointInfo, ...]:
+def endpoints_of(slices: Sequence[EndpointSlice], info: PortInfo, config: NodeConfig) -> tuple[EndpointInfo, ...]:
+    """The endpoints of one service port, merged from a Service's slices, sorted by their strings.
+
+    Only the first address of an endpoint counts, and only slices that have a port of this name and protocol.  The same
+    address in two slices counts once: the one on this node wins, since 1.36 the last that does not terminate.
+    """
     found: dict[str, EndpointInfo] = {}
+    last_wins = config.kubernetes_version >= LAST_ADDRESS_WINS_SINCE
     for piece in slices:
+        if piece.address_type != config.ip_family:
+            continue
         number = next((n for name, n, p in piece.ports if (name, p) == (info.port_name, info.protocol) and n), 0)
         for endpoint in piece.endpoints if number else ():
             made = EndpointInfo(
@@ -290,6 +315,6 @@ def _endpoints(slices: Sequence[EndpointSlice], info: PortInfo, config: NodeConf
                 zone_hints=endpoint.zone_hints,
                 node_hints=endpoint.node_hints,
             )
-            if made.address not in found or made.local:
+            if made.address not in found or (not made.terminating if last_wins else made.local):
                 found[made.address] = made
     return tuple(sorted(found.values(), key=lambda e: e.address))

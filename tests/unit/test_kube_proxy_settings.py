@@ -87,7 +87,8 @@ def test_what_is_written_back_reads_the_same_and_says_everything(tmp_path: Path,
 def test_defaults_are_kubernetes_s(tmp_path: Path) -> None:
     config = node(tmp_path).config
     assert config == NodeConfig(
-        name="node-0", node_ips=("172.16.0.1",), conntrack_max=131072, pod_cidr="10.128.0.0/10"
+        name="node-0", node_ips=("172.16.0.1",), conntrack_max=131072, pod_cidr="10.128.0.0/10",
+        service_cidrs=("10.96.0.0/12",),
     )  # fmt: skip
     assert config.detector
     assert config.detector.source() == "10.128.0.0/10"

@@ -60,7 +60,7 @@ class RuleWriter:
             deleted = sorted(stale)
             self._last_cleanup_s = now_s
         chosen = None if full else changed
-        lines = tuple(restore_lines(wanted, chosen, deleted, large=large))
+        lines = tuple(restore_lines(wanted, chosen, deleted))
         written = {name: len(wanted.chains[name]) for name in written_chains(wanted, chosen)}
         report = SyncReport(
             full=full,

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from kpsim.modes.nftables.rules import CONTAINERS, TABLE, Element, NftRules
+from kpsim.modes.nftables.rules import TABLE, Element, NftRules
 
 NOTHING = NftRules()
 
@@ -91,7 +91,7 @@ def _kept(name: str, kernel: NftRules, wanted: NftRules) -> bool:
 
 def _elements(known: NftRules, wanted: NftRules, *, removed: bool) -> Iterator[Operation]:
     """Elements that are new or say something else, or with ``removed`` those that are gone."""
-    for name in CONTAINERS:
+    for name in wanted.layout.containers:
         before, after = known.elements.get(name, {}), wanted.elements.get(name, {})
         if name == "nodeport-ips":  # filled by the set-up, from the node's addresses
             continue
@@ -108,15 +108,15 @@ def _elements(known: NftRules, wanted: NftRules, *, removed: bool) -> Iterator[O
 
 def _setup(wanted: NftRules, start: bool) -> Iterator[Operation]:
     """What every full sync sends first: the base chains with their rules, sets and maps."""
-    yield Operation("add", "table", text='{ comment "written by kube-proxy" ; }')
-    for name in wanted.hooks if start else ():  # a base chain made by another version may have another priority
+    yield Operation("add", "table", text='{ comment "rules for kube-proxy" ; }')
+    for name in wanted.layout.hooks if start else ():  # a base chain made by another version may have another priority
         yield Operation("add", "chain", name)
         yield Operation("delete", "chain", name)
     constant = [name for name in wanted.chains if name not in wanted.owner]
     for name in constant:
-        yield Operation("add", "chain", name, wanted.hooks[name].render() if name in wanted.hooks else "")
+        yield Operation("add", "chain", name, wanted.layout.hooks[name].render() if name in wanted.layout.hooks else "")
         yield Operation("flush", "chain", name)
-    for name, container in CONTAINERS.items():
+    for name, container in wanted.layout.containers.items():
         yield Operation("add", container.kind, name, container.render(wanted.ip))
         if name not in wanted.elements:  # NodePorts answer at every address
             yield Operation("delete", container.kind, name)

@@ -1,0 +1,48 @@
+"""What a kube-proxy of one Kubernetes version makes of a Service, where another version makes something else of it.
+
+Sources: pkg/proxy/serviceport.go (service.go up to 1.29), pkg/api/v1/service/util.go, pkg/proxy/util/utils.go and
+pkg/proxy/topology.go at these versions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kpsim.kube.objects import Service
+
+Version = tuple[int, int]
+
+TERMINATING_SERVE_SINCE: Version = (1, 26)  # KEP-1669: the gate ProxyTerminatingEndpoints is off before
+LOCAL_BEHIND_EXTERNAL_IPS_SINCE: Version = (1, 29)  # externalTrafficPolicy of a ClusterIP Service with externalIPs
+IP_MODE_SINCE: Version = (1, 30)  # KEP-1860: the gate LoadBalancerIPMode is off before
+ANY_RANGE_SINCE: Version = (1, 34)  # a source range of all addresses means none at all
+NODE_HINTS_SINCE: Version = (1, 34)  # KEP-3015
+NODE_ADDRESS_SINCE: Version = (1, 28)  # source ranges are compared with the Node's address; before, bindAddress
+HINTS_UNASKED_SINCE: Version = (1, 31)  # topology hints count without the Service's annotation
+ANY_MODE_SINCE: Version = (1, 27)  # any annotation but "disabled" asks for them, not only "auto"
+LAST_ADDRESS_WINS_SINCE: Version = (1, 36)  # of the same address in two slices; before, the one on this node
+
+AUTO = ("Auto", "auto")
+DISABLED = ("", "Disabled", "disabled")
+
+
+def as_programmed(service: Service, version: Version) -> Service:
+    """The Service as kube-proxy of ``version`` takes it."""
+    if version < IP_MODE_SINCE and service.load_balancer_proxy_ips:
+        every = (*service.load_balancer_ips, *service.load_balancer_proxy_ips)
+        service = replace(service, load_balancer_ips=every, load_balancer_proxy_ips=())
+    if version < LOCAL_BEHIND_EXTERNAL_IPS_SINCE and service.type == "ClusterIP":
+        service = replace(service, external_traffic_policy="Cluster")
+    ranges = service.load_balancer_source_ranges
+    if version >= ANY_RANGE_SINCE and any(cidr.endswith("/0") for cidr in ranges):
+        open_to = {":" in cidr for cidr in ranges if cidr.endswith("/0")}
+        kept = tuple(cidr for cidr in ranges if (":" in cidr) not in open_to)
+        service = replace(service, load_balancer_source_ranges=kept)
+    return service
+
+
+def wants_hints(annotation: str, version: Version) -> bool:
+    """Whether topology hints count for a Service with this ``service.kubernetes.io/topology-mode``."""
+    if version >= HINTS_UNASKED_SINCE:
+        return True
+    return annotation in AUTO if version < ANY_MODE_SINCE else annotation not in DISABLED
