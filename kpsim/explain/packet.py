@@ -13,7 +13,7 @@ from kpsim.explain.story import OUTSIDE, VERDICTS, PacketStory, address, named, 
 from kpsim.explain.subject import check_node
 from kpsim.profiles.costs import Costs
 from kpsim.proxy.contract import Mode, PacketState
-from kpsim.proxy.node import NodeConfig, PortState
+from kpsim.proxy.node import NodeConfig, PortState, port_states
 from kpsim.proxy.rules import Packet, RuleSet, Trace
 from kpsim.proxy.states import exact_states, node_config
 from kpsim.scenario.model import Scenario
@@ -34,13 +34,17 @@ class NodeRules:
     warnings: tuple[str, ...]
 
     @staticmethod
-    def of(scenario: Scenario, node: str) -> NodeRules:
-        """Build the cluster and program ``node``.  Raises :class:`InputError` for a node that is not there."""
+    def of(scenario: Scenario, node: str, family: str = "IPv4") -> NodeRules:
+        """Build the cluster and program ``node`` for one IP family, of IPv6 what objects show.
+
+        Raises :class:`InputError` for a node that is not there.
+        """
         cluster, warnings = build_cluster(scenario)
         check_node(cluster, node)
         mode, costs = mode_of(scenario, scenario.kube_proxy.mode)
-        config = node_config(cluster, node, scenario.cluster.pod_cidr, scenario.kube_proxy, scenario.kubernetes_version)
-        states = tuple(exact_states(cluster, config))
+        version = scenario.kubernetes_version
+        config = node_config(cluster, node, scenario.cluster.pod_cidr, scenario.kube_proxy, version, family)
+        states = tuple(exact_states(cluster, config)) if family == "IPv4" else port_states(scenario.objects, config)
         return NodeRules(scenario, cluster, mode, costs, config, states, mode.exact(states, config), warnings)
 
     def text(self, changed: Collection[str] | None = None) -> Iterator[str]:

@@ -70,7 +70,7 @@ class NftRule(Rule):
             parts.append(f"{self.protocol} dport {self.port}" if self.port else f"meta l4proto {self.protocol}")
         if self.interface:
             name = self.interface.removeprefix("!").replace("+", "*")
-            parts.append(f'{self.interface_by} {"!= " if self.interface[0] == "!" else ""}"{name}"')
+            parts.append(f"{self.interface_by} {'!= ' if self.interface[0] == '!' else ''}{name}")
         elif self.source:
             parts.append(self._address("saddr", self.source))
         parts += [self.match] if self.match else []

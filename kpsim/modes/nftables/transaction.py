@@ -49,16 +49,16 @@ def operations(
     if full:
         yield from _setup(wanted, start)
     written = [n for n in wanted.chains if n in wanted.owner and (changed is None or wanted.owner[n] in changed)]
-    if start:
+    if start and wanted.layout.keeps_chains:
         written = [name for name in written if not _kept(name, kernel, wanted)]
     for name in written:
         yield Operation("add", "chain", name)
         yield Operation("flush", "chain", name)
     for name, timeout_s in wanted.affinity.items():
-        if f"endpoint-{name.removeprefix('affinity-')}" in written or name not in kernel.affinity:
+        if changed is None or wanted.owner[name] in changed:
             kind = "ipv6_addr" if wanted.ip == "ip6" else "ipv4_addr"
             yield Operation("add", "set", name, f"{{ type {kind} ; flags dynamic,timeout ; timeout {timeout_s}s ; }}")
-    known = kernel if start or not full else NOTHING
+    known = kernel if wanted.layout.keeps or not full else NOTHING
     yield from _elements(known, wanted, removed=False)
     for name in written:
         for rule in wanted.chains[name]:
@@ -109,20 +109,27 @@ def _elements(known: NftRules, wanted: NftRules, *, removed: bool) -> Iterator[O
 def _setup(wanted: NftRules, start: bool) -> Iterator[Operation]:
     """What every full sync sends first: the base chains with their rules, sets and maps."""
     yield Operation("add", "table", text='{ comment "rules for kube-proxy" ; }')
-    for name in wanted.layout.hooks if start else ():  # a base chain made by another version may have another priority
+    for name in wanted.layout.hooks if start and wanted.layout.checks_cluster_ips else ():  # a base chain made by another version may have another priority
         yield Operation("add", "chain", name)
         yield Operation("delete", "chain", name)
     constant = [name for name in wanted.chains if name not in wanted.owner]
     for name in constant:
-        yield Operation("add", "chain", name, wanted.layout.hooks[name].render() if name in wanted.layout.hooks else "")
+        yield Operation("add", "chain", name, _declared(name, wanted))
         yield Operation("flush", "chain", name)
     for name, container in wanted.layout.containers.items():
         yield Operation("add", container.kind, name, container.render(wanted.ip))
         if name not in wanted.elements:  # NodePorts answer at every address
             yield Operation("delete", container.kind, name)
-        elif name == "nodeport-ips" or not start:
+        elif name == "nodeport-ips" or not wanted.layout.keeps:
             yield Operation("flush", container.kind, name)
     for key, element in wanted.elements.get("nodeport-ips", {}).items():
         yield Operation("add", "element", "nodeport-ips", element.render(key))
     for name in constant:
         yield from (Operation("add", "rule", name, rule.text()) for rule in wanted.chains[name])
+
+
+def _declared(name: str, wanted: NftRules) -> str:
+    """What stands in the braces of a chain that is always there."""
+    if name == "reject-chain":
+        return '{ comment "helper for @no-endpoint-services / @no-endpoint-nodeports" ; }'
+    return wanted.layout.hooks[name].render() if name in wanted.layout.hooks else ""
