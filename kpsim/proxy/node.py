@@ -19,9 +19,7 @@ from kpsim.proxy.byversion import (
     as_programmed,
     wants_hints,
 )
-from kpsim.proxy.params import PRIMARY, IpvsSettings
-
-LATEST = (1, 34)  # the Kubernetes whose structure is modelled where nothing is said of a version
+from kpsim.proxy.params import LATEST, PRIMARY, IpvsSettings
 
 
 @dataclass(frozen=True, slots=True)

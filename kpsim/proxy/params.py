@@ -13,6 +13,7 @@ DETECT_LOCAL_MODES = ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNa
 IPVS_SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh", "dh", "sed", "nq", "fo", "ovf")
 PRIMARY = "primary"  # of nodePortAddresses: the node's first address
 
+LATEST = (1, 34)  # the Kubernetes whose structure is modelled where nothing is said of a version
 LENT = {"ipvs": "iptables"}  # IPVS has no masqueradeAll and masqueradeBit of its own; it takes those of iptables
 
 
@@ -108,6 +109,7 @@ class ProxyParams:
     conntrack_min: int = 131072
     periods: tuple[ModePeriods, ...] = ()
     settings: NodeSettings = NodeSettings()
+    kubernetes_version: tuple[int, int] = LATEST
 
     @property
     def masquerade_all(self) -> bool:

@@ -14,12 +14,21 @@ from functools import lru_cache
 
 from kpsim.cluster.columns import Cluster, dotted
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortState
+from kpsim.proxy.params import LATEST
 from kpsim.proxy.states import port_info
 from kpsim.units import I64, U32, Bools
 
 FILTER = " (filter)"
 REFUSED = -1  # instead of a Pod: nobody can serve it
 DROPPED = -2  # a Local policy leaves nobody on this node
+
+
+COUNTED_SINCE = (1, 26)  # layouts before are not counted in closed form: the engines take them for this one's
+
+
+def as_counted(version: tuple[int, int] = LATEST) -> NodeConfig:
+    """The node that closed forms count rules of: of its own address, and of ranges of ClusterIPs, they know nothing."""
+    return NodeConfig(node_through_firewall=False, kubernetes_version=max(version, COUNTED_SINCE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +39,7 @@ class NodeView:
     usable: Mapping[int, Sequence[int]]  # Service -> Pods that can serve it; Services it does not know are absent
     order: I64  # service ports in the order in which they are visited
     pod_ip: U32  # of every Pod of the run
-    config: NodeConfig = NodeConfig(node_through_firewall=False)  # the closed forms know no node's own address
+    config: NodeConfig = field(default_factory=as_counted)
     leaving: Mapping[int, Sequence[int]] = field(default_factory=dict)  # Pods that a Local policy may fall back to
     here: Bools | None = None  # which Pods of the run are on this node; ``None``: none of them
 

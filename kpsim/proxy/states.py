@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from kpsim.cluster.columns import Cluster, Hints, PodState, dotted
 from kpsim.kube.objects import EndpointSlice
-from kpsim.proxy.node import LATEST, EndpointInfo, NodeConfig, PortInfo, PortState, endpoints_of, port_infos
-from kpsim.proxy.params import PRIMARY, NodeSettings, ProxyParams
+from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, endpoints_of, port_infos
+from kpsim.proxy.params import LATEST, PRIMARY, NodeSettings, ProxyParams
 
 SHARED_RANGE = int(ipaddress.IPv4Address("100.64.0.0"))  # 16 addresses a Service
 NODE_RANGE = int(ipaddress.IPv4Address("172.16.0.0"))

@@ -92,7 +92,8 @@ def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
 
 def mode_of(scenario: Scenario, name: str) -> tuple[Mode, Costs]:
     """A mode by name, configured and priced as the scenario says."""
-    mode = create(scenario.kube_proxy.for_mode(name), scenario.cluster.iptables_backend)
+    params = replace(scenario.kube_proxy.for_mode(name), kubernetes_version=scenario.kubernetes_version)
+    mode = create(params, scenario.cluster.iptables_backend)
     profile = load_profile(scenario.profile.name)
     return mode, profile.costs(mode.family, scenario.profile.set, scenario.profile.cache_warmth)
 

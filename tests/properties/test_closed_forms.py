@@ -22,9 +22,9 @@ from kpsim.datapath.batch import lindley
 from kpsim.profiles.costs import load_profile
 from kpsim.proxy.contract import Mode, PacketState, Steps, SyncCounts, SyncKind
 from kpsim.proxy.counts import EndpointCounts
-from kpsim.proxy.params import ProxyParams
+from kpsim.proxy.params import LATEST, ProxyParams
 from kpsim.proxy.registry import MODES, create
-from kpsim.proxy.rules import DROPPED, REFUSED, NodeView, RuleSet
+from kpsim.proxy.rules import DROPPED, REFUSED, NodeView, RuleSet, as_counted
 from kpsim.proxy.sync.lanes import Arrivals
 from kpsim.proxy.sync.prefix import PrefixSums
 from kpsim.proxy.sync.timeline import Timeline, usable_at_start
@@ -32,6 +32,7 @@ from kpsim.traffic.connections import Connections, _turns
 from kpsim.units import I64, U32
 
 READY = int(PodState.READY | PodState.SERVING)
+VERSIONS = [(1, 26), (1, 29), (1, 30), (1, 33), (1, 34), (1, 36)]  # what is counted is different in each
 STATES = [READY, 0, int(PodState.SERVING | PodState.TERMINATING), int(PodState.TERMINATING), READY, READY]
 
 
@@ -44,6 +45,7 @@ class Case:
     order: I64
     mode: Mode
     node: int = 0
+    version: tuple[int, int] = LATEST
 
     @property
     def timeline(self) -> Timeline:
@@ -131,7 +133,9 @@ def cases(draw: st.DrawFn, mode: str) -> Case:
             )
         )
     order = numbers(draw(st.permutations(range(len(cluster.port_service)))))
-    return Case(cluster, log, order, create(ProxyParams(mode=mode)), draw(st.integers(0, cluster.nodes - 1)))
+    version = draw(st.sampled_from(VERSIONS))
+    made = create(ProxyParams(mode=mode, kubernetes_version=version))
+    return Case(cluster, log, order, made, draw(st.integers(0, cluster.nodes - 1)), version)
 
 
 def walk_log(case: Case, prefix: int) -> tuple[dict[int, tuple[int, ...]], dict[int, int]]:
@@ -169,7 +173,7 @@ def view_of(case: Case, prefix: int) -> NodeView:
     cluster = case.cluster
     usable, _, leaving = walk_all(case, prefix)
     here = np.arange(cluster.pods) % cluster.nodes == case.node
-    return NodeView(cluster, usable, case.order, cluster.pod_ip, leaving=leaving, here=here)
+    return NodeView(cluster, usable, case.order, cluster.pod_ip, as_counted(case.version), leaving, here)
 
 
 def programmed(case: Case, prefix: int, rotation: int = 0) -> RuleSet:

@@ -107,9 +107,9 @@ DETECTORS = [
     ({"detectLocalMode": "NodeCIDR"}, "! -s 10.128.0.0/10", "ip saddr != 10.128.0.0/10"),
     ({"clusterCIDR": "fd00::/48, 10.244.0.0/16"}, "! -s 10.244.0.0/16", "ip saddr != 10.244.0.0/16"),
     ({"detectLocalMode": "BridgeInterface", "detectLocal": {"bridgeInterface": "cni0"}},
-     "! -i cni0", 'iifname != cni0'),
+     "! -i cni0", "iifname != cni0"),
     ({"detectLocalMode": "InterfaceNamePrefix", "detectLocal": {"interfaceNamePrefix": "cali"}},
-     "! -i cali+", 'iifname != cali*'),
+     "! -i cali+", "iifname != cali*"),
 ]  # fmt: skip
 
 

@@ -193,7 +193,7 @@ def test_iptables_total(at: Path, tmp_path: Path) -> None:
     metrics = text(at / "metrics.txt")
     family = "" if "iptables_total{table" in metrics else 'ip_family="IPv4",'
     pattern = rf'^kubeproxy_sync_proxy_rules_iptables_total\{{{family}table="(\w+)"\}} (\d+)'
-    said = dict(re.findall(pattern, metrics, re.M))
+    said = dict(re.findall(pattern, metrics, re.MULTILINE))
     rules = node_rules(at, tmp_path, family="IPv4" if family else "IPv6").rules  # without a label, the last that wrote
     assert {table: str(rules.count(table)) for table in said} == said
 
@@ -293,4 +293,7 @@ def test_what_nft_is_sent_after_the_change(at: Path, tmp_path: Path) -> None:
     if not found.rules.chains:
         pytest.skip("nft refuses it")
     ours = operations(before.rules, found.rules, None if full else changed_services(at))
-    assert Counter(statements(transaction_lines(ours, "ip"))) == Counter(statements(sent))
+    lines, real = Counter(statements(transaction_lines(ours, "ip"))), Counter(statements(sent))
+    if not found.rules.layout.keeps:  # a ClusterIP is added once for each of its ports
+        real = Counter(dict.fromkeys(real, 1))
+    assert lines == real

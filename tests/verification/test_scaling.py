@@ -17,8 +17,7 @@ from kpsim.experiment.answers.curves import position_line, sync_curve
 from kpsim.profiles.costs import FACTOR_ONE, Costs, load_profile
 from kpsim.profiles.format import Coefficient
 from kpsim.proxy.contract import SyncCounts, SyncKind
-from kpsim.proxy.node import LATEST
-from kpsim.proxy.params import ProxyParams
+from kpsim.proxy.params import LATEST, ProxyParams
 from kpsim.proxy.registry import MODES, create
 from kpsim.scenario.model import ProfileChoice, RunParams, Scenario
 from kpsim.simulation import build_cluster, prepare, run_mode

@@ -17,12 +17,14 @@ import numpy as np
 
 from kpsim.cluster.columns import ServiceColumns
 from kpsim.modes.iptables.about import ABOUT
+from kpsim.modes.iptables.layout import Layout
 from kpsim.modes.iptables.program import program
 from kpsim.modes.iptables.text import restore_lines
 from kpsim.modes.iptables.tracer import trace
 from kpsim.modes.iptables.walk import path, walk
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.contract import (
+    NEVER_FULL_S,
     ModeWords,
     PacketState,
     Resource,
@@ -38,15 +40,17 @@ from kpsim.proxy.counts import EndpointCounts, port_kinds
 from kpsim.proxy.listing import rendered
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.params import ProxyParams
-from kpsim.proxy.rules import NodeView, Packet, RuleSet, Trace, Walk
+from kpsim.proxy.rules import NodeView, Packet, RuleSet, Trace, Walk, as_counted
 from kpsim.units import I64
 
 PARTIAL_SYNC_SINCE = (1, 27)  # KEP-3453: alpha and off in 1.26, on in 1.27, always in 1.28
+HOURLY_FULL_SINCE = (1, 33)
+SPARES_LARGE_SINCE = (1, 34)  # and in patch releases of 1.34 to 1.36 (kubernetes/kubernetes 138571)
 CONSTANT_RULES = 5  # KUBE-POSTROUTING 3, KUBE-MARK-MASQ 1, the last rule of KUBE-SERVICES 1
 EXTERNAL_CHAIN_RULES = 2  # KUBE-EXT: mark, jump; under Local one more for Pods, and one where there is a local endpoint
 ENDPOINT_CHAIN_RULES = 2  # KUBE-SEP: hairpin mark, DNAT
-NODE_PORT_RULES = 2  # in KUBE-NODEPORTS: the 127/8 counting rule and the jump
 ENSURED_JUMPS = 14  # each an "ensure chain" and an "ensure rule" process in a full sync
+ENSURED_JUMPS_BEFORE_1_27 = 12  # without kubelet's KUBE-FIREWALL
 ENSURED_JUMPS_NAT = 3  # of those, the ones in the nat table, whose rules each process reads back
 
 
@@ -76,7 +80,11 @@ class Iptables:
         self.family = f"iptables-{backend}"
 
     def runner(self, version: tuple[int, int]) -> RunnerSettings:
-        """Every change asks for a sync; an hour without a full one makes the next one full, before 1.27 each is."""
+        """Every change asks for a sync.
+
+        Before 1.27 each is a full one; since 1.33 an hour without one makes the next full, since 1.34 not in large
+        clusters.
+        """
         defaults = load_defaults()
         minimum = self._params.min_sync_period_s
         period = self._params.sync_period(defaults.value("kube_proxy.sync_period"))
@@ -85,7 +93,8 @@ class Iptables:
             # a configured 0 is defaulted too: pkg/proxy/apis/config/v1alpha1/defaults.go
             min_sync_s=minimum or defaults.value("kube_proxy.min_sync_period_iptables"),
             idle_s=full,
-            full_s=full if version >= PARTIAL_SYNC_SINCE else None,
+            full_s=None if version < PARTIAL_SYNC_SINCE else full if version >= HOURLY_FULL_SINCE else NEVER_FULL_S,
+            spares_large=version >= SPARES_LARGE_SINCE,
             cleanup_s=period,
             retry_s=period,
             canary_s=period,
@@ -100,11 +109,12 @@ class Iptables:
         """Rules of each Service in the nat table, by the counts of its ports and endpoints."""
         addresses = services.external_ips + services.load_balancer_ips
         guarded = ((services.load_balancer_ips > 0) & (services.source_ranges > 0)).astype(np.int64)
-        firewall = guarded * (services.source_ranges + 1)  # a rule a range, and one for the rest
+        layout = Layout.of(as_counted(self._params.kubernetes_version))
+        firewall = guarded * (services.source_ranges + layout.explains_firewall)  # a rule a range, and one for the rest
         choice = 1 + services.affinity  # rules of an endpoint in each chain that chooses among them
         reachable, _ = kinds = port_kinds(services, endpoints)
         external = EXTERNAL_CHAIN_RULES + reachable.outside_local * (1 + reachable.outside)
-        node_ports = NODE_PORT_RULES * services.node_ports * services.proxied
+        node_ports = (1 + layout.counts_localhost) * services.node_ports * services.proxied
         dispatch = reachable.ports * reachable.served * addresses
         own = reachable.served * (reachable.ports * (external + firewall) + node_ports)
         for kind in kinds:
@@ -129,6 +139,7 @@ class Iptables:
             "conntrack_listed": counts.conntrack_listed,
             "conntrack_run": counts.conntrack_runs,
         }
+        partial = self._params.kubernetes_version >= PARTIAL_SYNC_SINCE
         if kind == SyncKind.PARTIAL:
             work |= {
                 "rule_present": rules,
@@ -139,7 +150,7 @@ class Iptables:
             work |= {
                 "rule_rewritten": rules,
                 "rule_rewritten_squared": rules * rules,
-                "iptables_run": 2 * ENSURED_JUMPS,
+                "iptables_run": 2 * (ENSURED_JUMPS if partial else ENSURED_JUMPS_BEFORE_1_27),
                 "rule_read_back": 2 * ENSURED_JUMPS_NAT * rules,
             }
         return work

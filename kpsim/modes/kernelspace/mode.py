@@ -29,6 +29,7 @@ from kpsim.modes.kernelspace.text import document_lines, listing_lines
 from kpsim.modes.kernelspace.tracer import trace
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.contract import (
+    NEVER_FULL_S,
     ModeWords,
     PacketState,
     Resource,
@@ -45,8 +46,6 @@ from kpsim.proxy.params import ModePeriods, ProxyParams
 from kpsim.proxy.rules import DROPPED, NodeView, Packet, RuleSet, Trace, Walk
 from kpsim.units import I64
 
-NEW_RUNNER_SINCE = (1, 34)  # a sync is due after an hour without one, before after syncPeriod
-NEVER_FULL_S = 1_000_000_000.0  # thirty years: nothing ever makes a full sync due
 QUERIES = 4  # the network; the network again, for its endpoints; those; all load balancers
 QUERIES_A_VIP = 1  # on overlay networks the network once more for each remote endpoint
 
@@ -81,14 +80,14 @@ class Kernelspace:
         self._settings = params.settings.winkernel
 
     def runner(self, version: tuple[int, int]) -> RunnerSettings:
-        """Periods of iptables' section where this mode has none; until 1.33 a sync every syncPeriod even when idle."""
+        """Periods of iptables' section where this mode has none; a sync every syncPeriod even when idle."""
         defaults = load_defaults()
         lent = next((at for at in self._params.periods if at.mode == "iptables"), ModePeriods("iptables"))
         minimum = self._params.min_sync_period_s or lent.min_sync_period_s
         period = self._params.sync_period_s or lent.sync_period_s or defaults.value("kube_proxy.sync_period")
         return RunnerSettings(
             min_sync_s=minimum or defaults.value("kube_proxy.min_sync_period_iptables"),
-            idle_s=period if version < NEW_RUNNER_SINCE else defaults.value("kube_proxy.full_sync_period"),
+            idle_s=period,
             full_s=NEVER_FULL_S,
             cleanup_s=period,
         )

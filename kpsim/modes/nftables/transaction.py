@@ -109,7 +109,9 @@ def _elements(known: NftRules, wanted: NftRules, *, removed: bool) -> Iterator[O
 def _setup(wanted: NftRules, start: bool) -> Iterator[Operation]:
     """What every full sync sends first: the base chains with their rules, sets and maps."""
     yield Operation("add", "table", text='{ comment "rules for kube-proxy" ; }')
-    for name in wanted.layout.hooks if start and wanted.layout.checks_cluster_ips else ():  # a base chain made by another version may have another priority
+    for name in (
+        wanted.layout.hooks if start and wanted.layout.checks_cluster_ips else ()
+    ):  # a base chain made by another version may have another priority
         yield Operation("add", "chain", name)
         yield Operation("delete", "chain", name)
     constant = [name for name in wanted.chains if name not in wanted.owner]

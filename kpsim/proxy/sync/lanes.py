@@ -71,7 +71,7 @@ def run_lanes(loop: SyncLoop, timeline: Timeline, arrivals: Arrivals, asks: Arri
     """All syncs that start before the horizon; ``asks`` are the arrivals that ask for one."""
     pacing, faults, nodes = loop.pacing, loop.faults, loop.draws.nodes
     node = np.arange(nodes)
-    state = RunnerState.at_start(loop.draws.phase, pacing)
+    state = RunnerState.at_start(loop.draws.phase, pacing, large=bool(timeline.endpoints_total[0] > loop.large_above))
     absorbed, answered = np.zeros(nodes, np.int64), np.zeros(nodes, np.int64)
     rows: list[tuple[I64 | Bools, ...]] = []
     while True:
@@ -82,11 +82,12 @@ def run_lanes(loop: SyncLoop, timeline: Timeline, arrivals: Arrivals, asks: Arri
             break
         prefix = np.where(runs, arrivals.count(start, node, inclusive=True), absorbed)
         full = pacing.is_full(state, start) | forced
-        cleans = pacing.cleans(state, start, timeline.endpoints_total[prefix] > loop.large_above)
+        large = timeline.endpoints_total[prefix] > loop.large_above
+        cleans = pacing.cleans(state, start, large)
         counts = _counts(timeline, absorbed, prefix, node, cleans, loop.conntrack)
         end, failed = loop.end(state, start, counts, full, len(rows), node)
         faults.ran(state, runs, start, node)
-        pacing.ran(state, runs, start, end, full, cleans, failed)
+        pacing.ran(state, runs, start, end, full, cleans, failed, large)
         beyond = ~runs
         times = (np.where(beyond, NEVER, start), np.where(beyond, NEVER, end))
         rows.append((*times, prefix, full & runs, failed & runs, state.process_since))

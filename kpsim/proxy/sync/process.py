@@ -19,7 +19,7 @@ from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.deliveries import Delivery
 from kpsim.proxy.contract import SyncCounts
-from kpsim.proxy.rules import NodeView, RuleSet
+from kpsim.proxy.rules import NodeView, RuleSet, as_counted
 from kpsim.proxy.sync.loop import SyncLoop
 from kpsim.proxy.sync.pacing import RunnerState
 from kpsim.proxy.sync.timeline import leaving_at_start, usable_at_start
@@ -41,14 +41,16 @@ class KubeProxy:
         self._env, self._node, self._cluster, self._sync_loop = env, node, cluster, loop
         self._mode, self._pacing, self._faults = loop.mode, loop.pacing, loop.faults
         self._here = np.array([node])
-        self._state = RunnerState.at_start(loop.draws.phase[:, node : node + 1], loop.pacing)
         offset, pods = usable_at_start(cluster)
         known = np.flatnonzero((np.arange(len(offset) - 1) < cluster.initial) & cluster.services.proxied).tolist()
         self._usable: dict[int, Sequence[int]] = {s: tuple(pods[offset[s] : offset[s + 1]].tolist()) for s in known}
         self._held: dict[int, int] = {s: len(cluster.endpoints(s)) for s in known}
+        large = self._endpoints() > loop.large_above
+        self._state = RunnerState.at_start(loop.draws.phase[:, node : node + 1], loop.pacing, large=large)
         self._leaving: dict[int, Sequence[int]] = leaving_at_start(cluster)
         here = cluster.homes(len(pod_ip)) == node
-        self._view = NodeView(cluster, self._usable, order, pod_ip, leaving=self._leaving, here=here)
+        config = as_counted(loop.conntrack.version)
+        self._view = NodeView(cluster, self._usable, order, pod_ip, config, self._leaving, here)
         self._inbox: list[tuple[int, Delivery]] = []
         self._wake = env.event()
         self.versions = 0
@@ -97,9 +99,10 @@ class KubeProxy:
         listed, runs = self._sync_loop.conntrack.counts(udp_changes)
         self.versions += 1
         rules = self._program()
-        endpoints = sum(n * int(self._cluster.services.ports[s]) for s, n in self._held.items())
+        endpoints = self._endpoints()
         full = self._pacing.is_full(self._state, start) | self._faults.begin(self._state, start, self._here)[1]
-        cleans = self._pacing.cleans(self._state, start, np.array([endpoints > self._sync_loop.large_above]))
+        large = np.array([endpoints > self._sync_loop.large_above])
+        cleans = self._pacing.cleans(self._state, start, large)
         counts = SyncCounts(
             service_ports=len(self._view.known_ports()),
             endpoints=endpoints,
@@ -116,12 +119,16 @@ class KubeProxy:
         here, ran = self._here, np.array([True])
         end, failed = self._sync_loop.end(self._state, start, counts, full, self.versions - 1, here)
         self._faults.ran(self._state, ran, start, here)
-        self._pacing.ran(self._state, ran, start, end, full, cleans, failed)
+        self._pacing.ran(self._state, ran, start, end, full, cleans, failed, large)
         since = int(self._state.process_since[0])
         self.syncs.append((int(start[0]), int(end[0]), self._absorbed, bool(full[0]), bool(failed[0]), since))
         yield at(self._env, int(end[0]), Rank.SWITCH)
         if not (failed[0] or self._pacing.at_once):
             self.rules = rules
+
+    def _endpoints(self) -> int:
+        """Endpoints of service ports, ready or not."""
+        return sum(n * int(self._cluster.services.ports[s]) for s, n in self._held.items())
 
     def _check_out(self) -> tuple[set[int], int, int]:
         """Absorb what was delivered; the Services it changed, how many usable endpoints came or went, UDP ones too."""
