@@ -174,12 +174,6 @@ def _oddities(parsed: ScenarioDocument, tree: Tree) -> Iterator[Problem]:
         yield tree.problem(("metadata", "name"), f"{parsed.metadata.name!r} is not a name", mend)
     if parsed.kind == "Scenario" and parsed.sweep is not None:
         yield tree.problem(("sweep",), "a Scenario has no sweep", "write kind: Sweep", on_key=True)
-    if spec.cluster.iptables_backend == "nft":
-        yield tree.problem(
-            (*CLUSTER, "iptablesBackend"),
-            "the nft backend of iptables is designed, not built yet",
-            "write legacy, or leave it out",
-        )
     for measure in ("dns_latency", "dns_latency_absolute", "connection_latency"):
         if measure in spec.thresholds and not spec.dns.clients_use_names:
             what, mend = "is measured only where clients use names", "write dns: {clientsUseNames: true}"

@@ -22,6 +22,7 @@ from kpsim.modes.iptables.program import program
 from kpsim.modes.iptables.text import restore_lines
 from kpsim.modes.iptables.tracer import trace
 from kpsim.modes.iptables.walk import path, walk
+from kpsim.modes.iptables.writer import sync_work
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.contract import (
     NEVER_FULL_S,
@@ -49,13 +50,10 @@ SPARES_LARGE_SINCE = (1, 34)  # and in patch releases of 1.34 to 1.36 (kubernete
 CONSTANT_RULES = 5  # KUBE-POSTROUTING 3, KUBE-MARK-MASQ 1, the last rule of KUBE-SERVICES 1
 EXTERNAL_CHAIN_RULES = 2  # KUBE-EXT: mark, jump; under Local one more for Pods, and one where there is a local endpoint
 ENDPOINT_CHAIN_RULES = 2  # KUBE-SEP: hairpin mark, DNAT
-ENSURED_JUMPS = 14  # each an "ensure chain" and an "ensure rule" process in a full sync
-ENSURED_JUMPS_BEFORE_1_27 = 12  # without kubelet's KUBE-FIREWALL
-ENSURED_JUMPS_NAT = 3  # of those, the ones in the nat table, whose rules each process reads back
 
 
 class Iptables:
-    """The mode behind ``--proxy-mode=iptables`` on the legacy tables."""
+    """The mode behind ``--proxy-mode=iptables``, on the legacy tables or on nf_tables."""
 
     name = "iptables"
     about = ABOUT
@@ -77,6 +75,7 @@ class Iptables:
 
     def __init__(self, params: ProxyParams, backend: str = "legacy") -> None:
         self._params = params
+        self._backend = backend
         self.family = f"iptables-{backend}"
 
     def runner(self, version: tuple[int, int]) -> RunnerSettings:
@@ -98,7 +97,7 @@ class Iptables:
             cleanup_s=period,
             retry_s=period,
             canary_s=period,
-            locks=True,
+            locks=self._backend == "legacy",
         )
 
     def resources(self) -> Sequence[Resource]:
@@ -130,30 +129,7 @@ class Iptables:
     def sync_work(self, kind: SyncKind, counts: SyncCounts) -> Work:
         """Go time over everything held, one restore, and iptables-save where stale chains are looked for."""
         rules = self.rules_present(counts.dispatch, counts.own)
-        work: dict[str, int | I64] = {
-            "service_port_visited": counts.service_ports,
-            "endpoint_visited": counts.endpoints,
-            "sync_restore": 1,
-            "save_run": counts.cleanup,
-            "rule_saved": counts.cleanup * rules,
-            "conntrack_listed": counts.conntrack_listed,
-            "conntrack_run": counts.conntrack_runs,
-        }
-        partial = self._params.kubernetes_version >= PARTIAL_SYNC_SINCE
-        if kind == SyncKind.PARTIAL:
-            work |= {
-                "rule_present": rules,
-                "dispatch_rule_written": counts.dispatch,
-                "own_rule_written": counts.changed_own,
-            }
-        else:
-            work |= {
-                "rule_rewritten": rules,
-                "rule_rewritten_squared": rules * rules,
-                "iptables_run": 2 * (ENSURED_JUMPS if partial else ENSURED_JUMPS_BEFORE_1_27),
-                "rule_read_back": 2 * ENSURED_JUMPS_NAT * rules,
-            }
-        return work
+        return sync_work(kind, counts, rules, self._params.kubernetes_version, self._backend)
 
     def stages(self, state: PacketState) -> Sequence[Stage]:
         """The scan, the endpoint rules and the rest; conntrack spares later packets the nat table."""

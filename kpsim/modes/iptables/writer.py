@@ -1,9 +1,12 @@
 """A node's tables over time: which sync is full, what each writes, and which chains linger.
 
-The exact counterpart of :meth:`Iptables.sync_work` for one node, rule by rule.  Structure from
+Rule by rule for one node, and at the end in counts, which for the engines are the same.  Structure from
 pkg/proxy/iptables/proxier.go (syncProxyRules): a failed restore leaves the nat table as it was (tables commit one by
 one, and filter comes first) and makes the next sync full; chains nobody wants any more are deleted in the next sync
 that looks for them, which in a large cluster is at most one a syncPeriod.
+
+The legacy back end reads and swaps a whole table however little is written.  On nf_tables iptables' commands send what
+is written, read back what is there, and in a full sync compare every chain with all others; the rules are the same.
 """
 
 from __future__ import annotations
@@ -13,8 +16,15 @@ from dataclasses import dataclass, field
 
 from kpsim.modes.iptables.program import program
 from kpsim.modes.iptables.text import restore_lines, stale_chains, written_chains
+from kpsim.proxy.contract import SyncCounts, SyncKind, Work
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.rules import FILTER, RuleSet
+from kpsim.units import I64
+
+ENSURED_JUMPS = 14  # each an "ensure chain" and an "ensure rule" process in a full sync
+ENSURED_JUMPS_BEFORE_1_27 = 12  # without kubelet's KUBE-FIREWALL
+ENSURED_JUMPS_NAT = 3  # of those, the ones in the nat table, whose rules each process reads back
+JUMPS_SINCE = (1, 27)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +96,38 @@ class RuleWriter:
         self.need_full = False
         self._kernel = wanted
         self._lingering = {name for name in lingering if not name.endswith(FILTER)}
+
+
+def sync_work(kind: SyncKind, counts: SyncCounts, rules: int | I64, version: tuple[int, int], backend: str) -> Work:
+    """Go time over everything held, one restore, and iptables-save where stale chains are looked for.
+
+    ``rules`` are all that the nat table has.
+    """
+    work: dict[str, int | I64] = {
+        "service_port_visited": counts.service_ports,
+        "endpoint_visited": counts.endpoints,
+        "sync_restore": 1,
+        "save_run": counts.cleanup,
+        "rule_saved": counts.cleanup * rules,
+        "conntrack_listed": counts.conntrack_listed,
+        "conntrack_run": counts.conntrack_runs,
+    }
+    if kind == SyncKind.PARTIAL:
+        work |= {
+            "rule_present": rules,
+            "dispatch_rule_written": counts.dispatch,
+            "own_rule_written": counts.changed_own,
+        }
+        if backend == "nft":
+            work |= {"partial_restore": 1, "dispatch_rule_written_squared": counts.dispatch * counts.dispatch}
+        return work
+    jumps = ENSURED_JUMPS if version >= JUMPS_SINCE else ENSURED_JUMPS_BEFORE_1_27
+    work |= {
+        "rule_rewritten": rules,
+        "iptables_run": 2 * jumps,
+        "rule_read_back": 2 * ENSURED_JUMPS_NAT * rules,
+    }
+    if backend == "nft":  # a ClusterIP port of e endpoints has 3 e + 1 rules of its own, in e + 1 chains
+        chains = (counts.own + 2 * counts.dispatch) // 3
+        return work | {"chain_rewritten_squared": chains * chains}
+    return work | {"rule_rewritten_squared": rules * rules}
