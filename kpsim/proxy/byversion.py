@@ -6,14 +6,18 @@ pkg/proxy/topology.go at these versions.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from kpsim.kube.objects import Service
+from kpsim.proxy.params import NodeSettings
 
 Version = tuple[int, int]
 
 TERMINATING_SERVE_SINCE: Version = (1, 26)  # KEP-1669: the gate ProxyTerminatingEndpoints is off before
 LOCAL_BEHIND_EXTERNAL_IPS_SINCE: Version = (1, 29)  # externalTrafficPolicy of a ClusterIP Service with externalIPs
+LOCALHOST_OPTION_SINCE: Version = (1, 26)
+INTERFACE_BY_NAME_SINCE: Version = (1, 31)  # in nftables rules; before, by number, which a prefix has not
 IP_MODE_SINCE: Version = (1, 30)  # KEP-1860: the gate LoadBalancerIPMode is off before
 ANY_RANGE_SINCE: Version = (1, 34)  # a source range of all addresses means none at all
 NODE_HINTS_SINCE: Version = (1, 34)  # KEP-3015
@@ -39,6 +43,22 @@ def as_programmed(service: Service, version: Version) -> Service:
         kept = tuple(cidr for cidr in ranges if (":" in cidr) not in open_to)
         service = replace(service, load_balancer_source_ranges=kept)
     return service
+
+
+def quirks(settings: NodeSettings, modes: Collection[str], version: Version) -> Iterator[str]:
+    """What this release makes of the configuration that nobody would expect."""
+    at = "{}.{}".format(*version)
+    if (
+        "nftables" in modes
+        and version < INTERFACE_BY_NAME_SINCE
+        and settings.detect_local_mode == "InterfaceNamePrefix"
+    ):
+        yield (
+            f"nftables in Kubernetes {at} with detectLocalMode InterfaceNamePrefix fails in every sync (nft: Interface "
+            "does not exist): no rule is ever in force; take ClusterCIDR, or 1.31 and later"
+        )
+    if "iptables" in modes and version < LOCALHOST_OPTION_SINCE and not settings.localhost_node_ports:
+        yield f"iptables.localhostNodePorts came with Kubernetes 1.26; in {at} it does nothing"
 
 
 def wants_hints(annotation: str, version: Version) -> bool:

@@ -67,7 +67,7 @@ def exact_states(cluster: Cluster, config: NodeConfig) -> Iterator[PortState]:
         if not cluster.services.proxied[s]:
             continue
         if slices := cluster.slices.get(cluster.names[s], ()):
-            yield from _sliced(cluster, s, slices, config)
+            yield from sliced_states(cluster, s, slices, config)
             continue
         pods = [(int(p), int(cluster.pod_state[p])) for p in cluster.endpoints(s)]
         for q in range(int(cluster.port_offset[s]), int(cluster.port_offset[s + 1])):
@@ -88,7 +88,7 @@ def exact_states(cluster: Cluster, config: NodeConfig) -> Iterator[PortState]:
             yield PortState(port_info(cluster, q), endpoints, s, q)
 
 
-def _sliced(cluster: Cluster, s: int, slices: Sequence[EndpointSlice], config: NodeConfig) -> Iterator[PortState]:
+def sliced_states(cluster: Cluster, s: int, slices: Sequence[EndpointSlice], config: NodeConfig) -> Iterator[PortState]:
     """The service ports of one Service whose EndpointSlices were read."""
     rows = {dotted(int(cluster.pod_ip[p])): int(p) for p in cluster.endpoints(s)}
     for q in range(int(cluster.port_offset[s]), int(cluster.port_offset[s + 1])):

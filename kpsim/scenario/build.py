@@ -16,6 +16,7 @@ from kpsim.kube.defaults import NODE_PORT_TYPES
 from kpsim.kube.reader import Reading
 from kpsim.kube.validation import ApiServer
 from kpsim.profiles.costs import profile_names
+from kpsim.proxy.byversion import quirks
 from kpsim.proxy.params import FaultParams
 from kpsim.scenario.model import ProfileChoice, RunParams, Scenario
 from kpsim.scenario.schema import DrawnPart, PresetPart, ScenarioDocument, ServicePart, SpecPart
@@ -132,6 +133,7 @@ def _assemble(
     version = _version(spec, tree, problems)
     modes = tuple(spec.compare.modes) if spec.compare else (proxy.mode,)
     problems += mode_problems(modes, proxy.mode, version, tree, compared=spec.compare is not None)
+    warnings += quirks(proxy.settings, modes, version)
     groups = _groups(spec, tree, problems)
     objects = reading.objects()
     cluster = cluster_params(spec.cluster, tree, objects, imported, problems, warnings)

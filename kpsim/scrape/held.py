@@ -6,14 +6,14 @@ making all rules of a node.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from kpsim.proxy.node import NodeConfig, PortState, categorize
 from kpsim.proxy.rules import NodeView
-from kpsim.proxy.states import node_config
+from kpsim.proxy.states import node_config, sliced_states
 from kpsim.proxy.sync.timeline import leaving_at_start, usable_at_start
 from kpsim.scrape.proxier import Proxier
 
@@ -37,7 +37,18 @@ def _ports(proxier: Proxier, prefix: int) -> Sequence[PortState]:
         usable[delivery.service], leaving[delivery.service] = delivery.usable, delivery.leaving
     here = cluster.homes(len(pod_ip)) == proxier.node
     view = NodeView(cluster, usable, proxier.replication.order, pod_ip, leaving=leaving, here=here)
-    return tuple(view.port_states())
+    return tuple(_exact(proxier, view, {row.service for row in proxier.run.log.rows[:prefix]}))
+
+
+def _exact(proxier: Proxier, view: NodeView, touched: Collection[int]) -> Iterator[PortState]:
+    """Service ports, with what EndpointSlices that were read say of each where nothing has changed since."""
+    cluster, config = proxier.cluster, _config(proxier)
+    read: dict[int, PortState] = {}
+    for s in range(cluster.initial) if cluster.slices and proxier.family == 4 else ():
+        slices = cluster.slices.get(cluster.names[s], ())
+        if slices and s not in touched:
+            read |= {state.port: state for state in sliced_states(cluster, s, slices, config)}
+    yield from (read.get(state.port, state) for state in view.port_states())
 
 
 def rules_by_table(proxier: Proxier, prefix: int, changed: frozenset[str] | None = None) -> dict[str, int]:

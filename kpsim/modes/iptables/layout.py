@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kpsim.proxy.byversion import LOCALHOST_OPTION_SINCE
 from kpsim.proxy.node import NodeConfig
 
 Version = tuple[int, int]
@@ -24,7 +25,6 @@ Version = tuple[int, int]
 EXTERNAL_CHAINS_SINCE: Version = (1, 24)
 DROPS_IN_FILTER_SINCE: Version = (1, 25)
 OWN_FIREWALL_SINCE: Version = (1, 27)
-SPARES_LOCALHOST_SINCE: Version = (1, 26)
 BE_LIBERAL_SINCE: Version = (1, 29)
 COUNTS_SINCE: Version = (1, 31)  # kubernetes/kubernetes 125015
 
@@ -58,6 +58,6 @@ class Layout:
             drops_invalid=version < BE_LIBERAL_SINCE or not config.conntrack_tcp_be_liberal,
             counts=version >= COUNTS_SINCE and config.nfacct,
             counts_localhost=version >= COUNTS_SINCE and config.nfacct and localhost,
-            spares_localhost=version >= SPARES_LOCALHOST_SINCE and not localhost,
+            spares_localhost=version >= LOCALHOST_OPTION_SINCE and not localhost,
             needs_node_address=version < OWN_FIREWALL_SINCE,
         )

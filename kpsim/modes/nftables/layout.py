@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from kpsim.proxy.byversion import INTERFACE_BY_NAME_SINCE
+
 Version = tuple[int, int]
 CHECKS_CLUSTER_IPS_SINCE: Version = (1, 30)
 PRIMARY_ADDRESS_SINCE: Version = (1, 30)  # NodePorts answer at the node's first address if nobody says where
 PARTIAL_SYNC_SINCE: Version = (1, 31)
-BY_NAME_SINCE: Version = (1, 31)  # interfaces are matched by name; before, by number, which a prefix has not
 LATE_FILTERS_SINCE: Version = (1, 33)
 KNOWS_RANGES_SINCE: Version = (1, 33)  # of ClusterIPs, by the gate MultiCIDRServiceAllocator
 READS_ELEMENTS_SINCE: Version = (1, 33)  # in a full sync, and keeps what agrees; before, it flushes them
@@ -147,7 +148,7 @@ class Layout:
             knows_ranges=version >= KNOWS_RANGES_SINCE,
             matches_port=version < WITHOUT_PORT_SINCE,
             one_rule=one_rule,
-            interface_by="iifname" if version >= BY_NAME_SINCE else "iif",
+            interface_by="iifname" if version >= INTERFACE_BY_NAME_SINCE else "iif",
             keeps=version >= READS_ELEMENTS_SINCE,
             keeps_chains=READS_ELEMENTS_SINCE <= version < ONE_RULE_SINCE,
         )
@@ -155,7 +156,7 @@ class Layout:
 
 def refused(version: Version, interface: str) -> bool:
     """Whether nft refuses every transaction: it is asked for the number of interfaces with a common prefix."""
-    return version < BY_NAME_SINCE and interface.endswith("+")
+    return version < INTERFACE_BY_NAME_SINCE and interface.endswith("+")
 
 
 LATEST = Layout.of((1, 34))
