@@ -19,6 +19,13 @@ _HOOK = re.compile(r"type (\w+) hook (\w+)(?: device\S* \S+)? priority ([^;]+);(
 _ELEMENTS = re.compile(r"elements = \{(.*)\}", re.DOTALL)
 _PIECES = re.compile(r'(?:"[^"]*"|\{[^}]*\}|[^,"{])+')
 _ITEM = re.compile(r'(?P<key>.*?)(?: (?:timeout|expires) \S+)*(?: comment "(?P<comment>[^"]*)")?(?: : (?P<value>.*))?')
+_PROTOCOLS = {"6": "tcp", "17": "udp", "132": "sctp"}
+_NUMERIC = (  # what ``nft -n`` prints for names
+    (re.compile(r"\bl4proto (6|17|132)\b"), lambda found: f"l4proto {_PROTOCOLS[found[1]]}"),
+    (re.compile(r"\bct state 0x0*8\b"), lambda _: "ct state new"),
+    (re.compile(r"\bct status 0x0*20\b"), lambda _: "ct status dnat"),
+    (re.compile(r"\b(fib [sd]addr type) 2\b"), lambda found: f"{found[1]} local"),
+)
 _PRIORITIES = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100}
 
 
@@ -119,7 +126,7 @@ def _fill_block(table: NftTable, kind: str, name: str, lines: Iterator[str]) -> 
             chain.kind, chain.hook, chain.priority = hook[1], hook[2], _priority(hook[3])
             chain.policy = hook[4] or ""
         elif kind == "chain" and line and not line.startswith(("comment ", "policy ", "#")):
-            chain.rules.append(line)
+            chain.rules.append(_named(line))
         elif kind == "set" and line.startswith("timeout "):
             table.timeouts_s[name] = _seconds(line.split()[1])
     return False
@@ -132,7 +139,17 @@ def _elements(line: str) -> Iterator[Element]:
     for piece in _PIECES.findall(inner):
         item = _ITEM.fullmatch(piece.strip())
         if item and item["key"]:
-            yield Element(tuple(item["key"].split(" . ")), item["value"] or "", item["comment"] or "")
+            *front, last = item["key"].split(" . ")
+            if front and last.isdigit():  # a port, with a protocol before it
+                front[-1] = _PROTOCOLS.get(front[-1], front[-1])
+            yield Element((*front, last), item["value"] or "", item["comment"] or "")
+
+
+def _named(rule: str) -> str:
+    """A rule with names where it was printed with numbers."""
+    for pattern, name in _NUMERIC:
+        rule = pattern.sub(name, rule)
+    return rule
 
 
 def _priority(text: str) -> int:

@@ -28,6 +28,8 @@ _PATTERNS = {
     "state": rf"ct state {_NOT}(?P<value>\{{[^}}]*\}}|[a-z]+(?:, ?[a-z]+)*)",
     "choice": rf"numgen \w+ mod \d+(?: offset \d+)? vmap {_WHERE}",
     "lookup": rf"(?P<key>{_FIELD}(?: \. {_FIELD})*) vmap (?:@(?P<map>\S+)|{_WHERE})",
+    "member": rf"(?P<key>{_FIELD}(?: \. {_FIELD})+) (?P<not>!= )?@(?P<set>\S+)",
+    "status": r"ct status (?P<not>!= )?(?P<value>[a-z]+)",
     "field": rf"(?P<key>{_FIELD}) {_NOT}{_VALUE}",
     "local": r"fib (?P<key>[sd]addr) type (?P<not>!= )?local",
     "set mark": _SET,
@@ -166,6 +168,18 @@ def _state(_: NftStep, said: Said, way: Way, __: Node) -> bool | None:
     return _either(bool(states_of(way) - {"DNAT"} & wanted), said)
 
 
+def _status(_: NftStep, said: Said, way: Way, __: Node) -> bool | None:
+    """Whether conntrack has given it another destination; of other states nothing is known."""
+    return _either(bool(way.endpoint) if said["value"] == "dnat" else None, said)
+
+
+def _member(step: NftStep, said: Said, way: Way, _: Node) -> bool | None:
+    """Whether a set of several fields has the packet as it is by now."""
+    members = step.members(said["set"])
+    key = tuple(_value(name, way) for name in said["key"].split(" . "))
+    return None if members is None else _either(key in members, said)
+
+
 def _marks(_: NftStep, said: Said, way: Way, __: Node) -> bool | None:
     mask = number(said["mask"]) if said.get("mask") else EVERY_BIT
     return _either(way.has_mark(number(said["value"]), mask), said)
@@ -182,6 +196,7 @@ def _either(holds: bool | None, said: Said) -> bool | None:
 
 _JUDGES: dict[str, Callable[[NftStep, Said, Way, Node], bool | None]] = {
     "field": _field, "local": _local, "state": _state, "masked": _marks, "marked": _marks, "interface": _interface,
+    "status": _status, "member": _member,
 }  # fmt: skip
 
 
