@@ -17,20 +17,24 @@ if TYPE_CHECKING:
 @file_argument
 @click.option("--mode", help="Proxy mode; the scenario's by default.")
 @click.option("--node", default="node-0", show_default=True, help="Whose rules: what is local differs.")
+@click.option("--family", type=click.Choice(["IPv4", "IPv6"]), default="IPv4", help="Of IPv6, what objects show.")
 @click.option("--changed", multiple=True, metavar="NAMESPACE/NAME", help="Only what is written when this changes.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value below spec.")
-def rules(file: Path, mode: str | None, node: str, changed: tuple[str, ...], sets: tuple[str, ...]) -> None:
+def rules(
+    file: Path, mode: str | None, node: str, family: str, changed: tuple[str, ...], sets: tuple[str, ...]
+) -> None:
     """Print what kube-proxy writes on --node for the Services of FILE, at the start of a run.
 
     The text is what iptables-restore, nft -f or ipvsadm -R take; load it in a network namespace of your own. With
-    --changed, which may be given several times, it is what a partial sync writes after those Services have changed.
+    --changed, which may be given several times, it is what a partial sync writes after those Services have changed,
+    without what depends on the state before: chains that are deleted, elements that are new or gone.
     """
     from kpsim.explain.packet import NodeRules
     from kpsim.scenario.reader import read
 
     pairs = overrides({"sets": sets})
     scenario = read(file, [*pairs, ("kubeProxy.mode", mode)] if mode else pairs)
-    found = NodeRules.of(scenario, node)
+    found = NodeRules.of(scenario, node, family)
     say(found.warnings)
     for line in found.text(_changed(found, changed)):
         click.echo(line)
