@@ -82,6 +82,7 @@ class SyncCounts:
     changed_dispatch: int | I64 = 0  # ``dispatch`` of the changed Services
     conntrack_listed: int | I64 = 0  # entries read to find UDP flows to endpoints that are gone
     conntrack_runs: int | I64 = 0  # or processes run to delete them, one an endpoint
+    fresh: int | I64 = 0  # 1 where nothing leads to kube-proxy's chains yet: each jump is inserted too
 
 
 @dataclass(frozen=True, slots=True)

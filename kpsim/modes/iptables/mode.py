@@ -22,7 +22,7 @@ from kpsim.modes.iptables.program import program
 from kpsim.modes.iptables.text import restore_lines
 from kpsim.modes.iptables.tracer import trace
 from kpsim.modes.iptables.walk import path, walk
-from kpsim.modes.iptables.writer import sync_work
+from kpsim.modes.iptables.writer import PARTIAL_SYNC_SINCE, sync_work
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.contract import (
     NEVER_FULL_S,
@@ -44,7 +44,6 @@ from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.rules import NodeView, Packet, RuleSet, Trace, Walk, as_counted
 from kpsim.units import I64
 
-PARTIAL_SYNC_SINCE = (1, 27)  # KEP-3453: alpha and off in 1.26, on in 1.27, always in 1.28
 HOURLY_FULL_SINCE = (1, 33)
 SPARES_LARGE_SINCE = (1, 34)  # and in patch releases of 1.34 to 1.36 (kubernetes/kubernetes 138571)
 CONSTANT_RULES = 5  # KUBE-POSTROUTING 3, KUBE-MARK-MASQ 1, the last rule of KUBE-SERVICES 1

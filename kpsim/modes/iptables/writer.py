@@ -21,10 +21,10 @@ from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.rules import FILTER, RuleSet
 from kpsim.units import I64
 
+PARTIAL_SYNC_SINCE = (1, 27)  # KEP-3453: alpha and off in 1.26, on in 1.27, always in 1.28
 ENSURED_JUMPS = 14  # each an "ensure chain" and an "ensure rule" process in a full sync
 ENSURED_JUMPS_BEFORE_1_27 = 12  # without kubelet's KUBE-FIREWALL
 ENSURED_JUMPS_NAT = 3  # of those, the ones in the nat table, whose rules each process reads back
-JUMPS_SINCE = (1, 27)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class RuleWriter:
         self, states: Sequence[PortState], changed: Collection[str], now_s: float, *, fails: bool = False
     ) -> SyncReport:
         """Write what ``states`` ask for, the chains of ``changed`` Services at least; ``fails``: the restore does."""
-        full = self.need_full
+        full = self.need_full or self.config.kubernetes_version < PARTIAL_SYNC_SINCE
         wanted = program(states, self.config)
         endpoints = sum(len(state.endpoints) for state in states)
         large = endpoints > self.config.large_cluster_endpoints
@@ -121,10 +121,10 @@ def sync_work(kind: SyncKind, counts: SyncCounts, rules: int | I64, version: tup
         if backend == "nft":
             work |= {"partial_restore": 1, "dispatch_rule_written_squared": counts.dispatch * counts.dispatch}
         return work
-    jumps = ENSURED_JUMPS if version >= JUMPS_SINCE else ENSURED_JUMPS_BEFORE_1_27
+    jumps = ENSURED_JUMPS if version >= PARTIAL_SYNC_SINCE else ENSURED_JUMPS_BEFORE_1_27
     work |= {
         "rule_rewritten": rules,
-        "iptables_run": 2 * jumps,
+        "iptables_run": (2 + counts.fresh) * jumps,
         "rule_read_back": 2 * ENSURED_JUMPS_NAT * rules,
     }
     if backend == "nft":  # a ClusterIP port of e endpoints has 3 e + 1 rules of its own, in e + 1 chains
