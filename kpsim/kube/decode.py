@@ -262,6 +262,7 @@ def node(fields: Fields) -> Node:
     conditions = {at.text("type"): at.text("status") for at in status.parts("conditions")}
     capacity = _milli(status.part("capacity").raw.get("cpu"))
     addresses = [(at.text("type"), at.text("address")) for at in status.parts("addresses")]
+    mine = [[ip for kind, ip in addresses if kind == wanted and ip] for wanted in ("InternalIP", "ExternalIP")]
     return Node(
         name=metadata.text("name"),
         zone=labels.get(ZONE) or labels.get(ZONE_BEFORE_1_17, ""),
@@ -269,7 +270,7 @@ def node(fields: Fields) -> Node:
         cpu_milli=_milli(status.part("allocatable").raw.get("cpu")) or capacity,
         ready=conditions.get("Ready", "True") == "True",
         control_plane=any(label in labels for label in CONTROL_PLANE),
-        addresses=tuple(ip for kind in ("InternalIP", "ExternalIP") for at, ip in addresses if at == kind and ip),
+        addresses=tuple(mine[0] or mine[1]),
     )
 
 

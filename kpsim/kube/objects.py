@@ -145,7 +145,7 @@ class Node:
     cpu_milli: int = 0  # allocatable, in thousandths of a core; 0: not known
     ready: bool = True
     control_plane: bool = False
-    addresses: tuple[str, ...] = ()  # internal ones first, then external ones
+    addresses: tuple[str, ...] = ()  # internal ones; external ones where there is none
 
 
 @dataclass(frozen=True, slots=True)

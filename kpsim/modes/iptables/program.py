@@ -137,7 +137,7 @@ def _filter_rules(tables: Tables, info: PortInfo, chosen: Categories) -> None:
         tables.filter["KUBE-PROXY-FIREWALL"] += [
             Rule("DROP", blocked, ip, info.protocol.lower(), info.port) for ip in info.load_balancer_vips
         ]
-    if info.type == "LoadBalancer" and info.external_local and info.health_check_node_port:
+    if info.type == "LoadBalancer" and info.external_policy_local and info.health_check_node_port:
         comment = f"{info.label} health check node port"
         tables.filter["KUBE-NODEPORTS"].append(
             Rule("ACCEPT", comment, protocol="tcp", port=info.health_check_node_port)
