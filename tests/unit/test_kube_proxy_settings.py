@@ -232,5 +232,5 @@ def test_a_detector_of_interfaces_guards_the_short_cut_of_pods() -> None:
     by_iptables = [r.render(name) for name, rules in iptables_program(states, config).chains.items() for r in rules]
     by_nft = [rule.text() for rules in nftables_program(states, config).chains.values() for rule in rules]
     assert sum(" -i veth+ " in line and "pod traffic" in line for line in by_iptables) == 1
-    assert sum(line.startswith('iifname "veth*" goto service-') for line in by_nft) == 1
+    assert sum(line.startswith("iifname veth* goto service-") for line in by_nft) == 1
     assert not any("10.0.0.0/8" in line for line in (*by_iptables, *by_nft))
