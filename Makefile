@@ -12,10 +12,10 @@ STAMP := $(VENV)/.set-up
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-kernel check format bench results clean
+.PHONY: help setup run test test-kernel check format bench results results-check clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## the environment in .venv, pinned by requirements.lock; done once, again when the lock changes
 
@@ -64,6 +64,9 @@ results: $(STAMP) ## build results/ anew from the scenarios: summary, manifest, 
 	  find $(CURATED) -maxdepth 1 -name '*.svg' -exec sh -c 'mkdir -p "$$1/figures" && cp "$$2" "$$1/figures/"' _ $$kept {} \; ; \
 	  rm -rf $(CURATED); \
 	done
+
+results-check: $(STAMP) ## run every scenario, the large ones too, and compare with results/; minutes
+	@$(BIN)/python -m pytest -p no:xdist --durations=10 tests/golden tests/golden/large $(ARGS)
 
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -16,7 +16,7 @@ from simpy.events import EventPriority
 
 
 class Rank(IntEnum):
-    """Who goes first at one instant (SimPy's own events are 0 and 1)."""
+    """The order of events at one instant (SimPy's own events have ranks 0 and 1)."""
 
     SWITCH = -4
     DELIVERY = -3
@@ -25,7 +25,7 @@ class Rank(IntEnum):
 
 
 def at(env: simpy.Environment, time_ns: int, rank: Rank) -> simpy.Event:
-    """An event that happens at ``time_ns`` [ns], not before now, in the order of ``rank``."""
+    """Return an event that happens at ``time_ns`` [ns], not before now, in the order of ``rank``."""
     event = simpy.Event(env)
     event._ok = True  # noqa: SLF001 - what simpy.Timeout does; SimPy has no public way to give a priority
     event._value = None  # noqa: SLF001
@@ -38,3 +38,8 @@ def call_at(env: simpy.Environment, time_ns: int, rank: Rank, action: Callable[[
     event = at(env, time_ns, rank)
     assert event.callbacks is not None
     event.callbacks.append(lambda _event: action(argument))
+
+
+def after(env: simpy.Environment, delay_ns: int, action: Callable[[], None]) -> None:
+    """Call ``action()`` in ``delay_ns``; at one instant, actions come in the order in which they were planned."""
+    env.timeout(delay_ns).callbacks.append(lambda _event: action())

@@ -50,16 +50,16 @@ class Document:
 
     @property
     def file(self) -> str:
-        """The name the text was read under."""
+        """Return the name the text was read under."""
         return self.source.file
 
     @property
     def is_yaml(self) -> bool:
-        """Whether it was read as YAML, which knows all its places and takes its time."""
+        """True if the document was read as YAML, which knows all its places and takes its time."""
         return self._node is not None
 
     def place(self, key: Key = (), *, on_key: bool = False) -> Place:
-        """Where the value under ``key`` stands (or the key itself); the nearest part above it if it is not there."""
+        """Return the place of the value under ``key`` (or of the key); without one, that of the nearest part above."""
         if self._node is not None:
             return place_of(self._node, key, self.source, on_key=on_key)
         if self._find is not None:
@@ -71,16 +71,16 @@ class Document:
         return self.place(key) if self._node is not None else Place(self.file)
 
     def problem(self, key: Key, what: str, mend: str = "", *, on_key: bool = False) -> Problem:
-        """A :class:`Problem` with the value under ``key``, showing its line."""
+        """Return a :class:`Problem` with the value under ``key``, showing its line."""
         place = self.place(key, on_key=on_key)
         return Problem(place, dotted(key), what, mend, self.source.excerpt(place))
 
     def written(self, key: Key) -> str | None:
-        """The scalar under ``key`` as it was typed, before it became a number or a truth value; ``None`` for JSON."""
-        return raw_text(self._node, key) if self._node is not None else None
+        """Return the scalar under ``key`` as it was typed, not as a number or a truth value; ``None`` for JSON."""
+        return raw_text(self._node, key, self.source) if self._node is not None else None
 
     def traps(self) -> list[Problem]:
-        """Every place where YAML 1.1 would read something else than was meant: sexagesimals, octals, on/off, aliases.
+        """Return every place where YAML 1.1 reads a surprise: sexagesimals, octals, on/off, aliases.
 
         Objects with an ``apiVersion`` and a ``kind`` of their own below the top are left alone.
         """
@@ -88,7 +88,7 @@ class Document:
 
 
 def dotted(key: Key) -> str:
-    """A key as people write it: ``spec.services[0].count``."""
+    """Return a key as people write it: ``spec.services[0].count``."""
     text = ""
     for part in key:
         text += f"[{part}]" if isinstance(part, int) or "/" in part else f".{part}" if text else part
@@ -117,7 +117,7 @@ def decode(raw: bytes, file: str) -> str:
 
 
 def load(text: str, file: str) -> tuple[Document, ...]:
-    """Every document of a text, in order; empty ones (only comments) are left out.
+    """Return every document of a text, in order; empty ones (only comments) are left out.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def _constant(name: str) -> NoReturn:
 
 
 def _load_json(source: Source) -> tuple[Document, ...] | None:
-    """The JSON documents of a text (one or several after each other); ``None`` if it should be tried as YAML."""
+    """Return the JSON documents of a text (one or several after each other); ``None`` if it should be tried as YAML."""
     decoder = json.JSONDecoder(object_pairs_hook=_mapping, parse_constant=_constant)
     text, at, documents = source.text, _skip(source.text, 0), []
     try:

@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree, and the shape every message takes.
+"""The errors that kpsim raises, as a tree, and the shape of every message.
 
     KpsimError
     ├── InputError      a file or an option says something kpsim cannot take      exit 3
@@ -11,8 +11,42 @@ time and runs again each time is a user we have made wait.  This module must not
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+
+LONGEST_TEXT = 2000  # characters of one part of a message
+MOST_SHOWN = 200  # problems in one message
+
+
+def nearest(word: str, words: Collection[str], cutoff: float = 0.6) -> str:
+    """Return the one of ``words`` that is spelt most like ``word``, upper or lower case; "" if none is near.
+
+    >>> nearest("iptabels", ["iptables", "ipvs"])
+    'iptables'
+    """
+    from difflib import get_close_matches  # not needed until something is wrong
+
+    folded = {known.lower(): known for known in words}
+    return next((folded[found] for found in get_close_matches(word.lower(), folded, 1, cutoff)), "")
+
+
+def did_you_mean(word: str, words: Collection[str], otherwise: str = "") -> str:
+    """Return the question whether the nearest of ``words`` was meant, or ``otherwise`` if none is near."""
+    near = nearest(word, words)
+    return f"did you mean {near}?" if near else otherwise
+
+
+def shown(text: str) -> str:
+    """Return text that is safe on a terminal: control characters as escapes, what is longer than a page cut.
+
+    >>> shown("one" + chr(7)) == "one" + chr(92) + "x07"
+    True
+    """
+    if len(text) > LONGEST_TEXT:
+        text = f"{text[:LONGEST_TEXT]}… ({len(text):,} characters)"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 class KpsimError(Exception):
@@ -23,7 +57,7 @@ class KpsimError(Exception):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """Where in a text something stands: ``file:line:col``, lines and columns counted from 1 (0 means unknown)."""
+    """A position in a text: ``file:line:col``, lines and columns counted from 1 (0 means unknown)."""
 
     file: str = ""
     line: int = 0
@@ -38,27 +72,33 @@ class Place:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing that is wrong, where, and how to mend it."""
+    """One thing that is wrong, where, and how to mend it.
+
+    ``path`` and ``kind`` are the API server's words for the field of the object and for what is wrong with it, where
+    it is the API server that would refuse.
+    """
 
     place: Place
     key: str = ""
     what: str = ""
     mend: str = ""
     text: str = field(default="", compare=False)
+    path: str = field(default="", compare=False)
+    kind: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        where = f"{self.place}: " if str(self.place) else ""
-        key = f"{self.key}: " if self.key else ""
-        lines = [f"{where}{key}{self.what}"]
+        where = f"{shown(str(self.place))}: " if str(self.place) else ""
+        key = f"{shown(self.key)}: " if self.key else ""
+        lines = [f"{where}{key}{shown(self.what)}"]
         if self.text:
             lines += [f"    {self.text}", "    " + " " * (self.place.col - 1) + "^"]
         if self.mend:
-            lines.append(f"    {self.mend}")
+            lines.append(f"    {shown(self.mend)}")
         return "\n".join(lines)
 
 
 class InputError(KpsimError):
-    """Everything that is wrong with what the user gave, in one pass, sorted by place."""
+    """All faults in the user's input, found in one pass, sorted by place."""
 
     exit_code = 3
 
@@ -66,7 +106,10 @@ class InputError(KpsimError):
         if isinstance(problems, str):
             problems = [Problem(Place(), what=problems)]
         self.problems = tuple(sorted(problems))
-        super().__init__("\n".join(str(p) for p in self.problems))
+        lines = [str(problem) for problem in self.problems[:MOST_SHOWN]]
+        if len(self.problems) > MOST_SHOWN:
+            lines.append(f"and {len(self.problems) - MOST_SHOWN:,} problems more")
+        super().__init__("\n".join(lines))
 
     def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
         return (type(self), (self.problems,))
@@ -79,6 +122,6 @@ class GuardError(KpsimError):
 
 
 class MissingExtra(KpsimError):
-    """An optional dependency is needed and not installed; the message says what to install."""
+    """An optional dependency is needed and not installed; the message names it."""
 
     exit_code = 2

@@ -22,7 +22,7 @@ class TokenBucket:
 
 
 class RetryLimiter:
-    """When a key that failed is tried again: its own doubling delay or the bucket of all keys, whichever is longer."""
+    """A key that failed is tried again after its own doubling delay or the bucket of all keys, if that is longer."""
 
     def __init__(self, first_ns: int, most_ns: int, bucket: TokenBucket, most_retries: int) -> None:
         self._first_ns, self._most_ns = first_ns, most_ns
@@ -31,7 +31,7 @@ class RetryLimiter:
         self._failures: dict[int, int] = {}
 
     def failed(self, key: int, now_ns: int) -> int | None:
-        """How long ``key`` waits [ns]; ``None`` once it has failed too often in a row and is dropped."""
+        """Return the wait of ``key`` [ns]; ``None`` once it has failed too often in a row and is dropped."""
         failures = self._failures.get(key, 0)
         if failures >= self._most_retries:
             del self._failures[key]

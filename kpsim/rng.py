@@ -1,4 +1,4 @@
-"""Named random streams: the same name gives the same numbers, whoever else draws.
+"""Named random streams: the same name gives the same numbers, whatever other draws are made.
 
 A stream is keyed by the scenario's seed and a name such as ``("arrivals", replication, node_block)``.  The key goes
 through BLAKE2b, never through Python's salted ``hash``, so a draw does not depend on the process, on the engine, on
@@ -14,7 +14,7 @@ import numpy as np
 
 
 def stream(seed: int, *name: str | int) -> np.random.Generator:
-    """A generator of its own for ``name`` under ``seed``."""
+    """Return a generator of its own for ``name`` under ``seed``."""
     digest = hashlib.blake2b(repr(name).encode(), digest_size=16).digest()
     words = np.frombuffer(digest, dtype="<u4").tolist()
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *words])))

@@ -1,4 +1,4 @@
-"""Closed forms a simulation must agree with: queues, a paced sync loop, and the arithmetic of EndpointSlices.
+"""Closed forms a simulation must agree with: queues, a paced sync loop, and a token bucket.
 
 Used as thin lines over simulated points and as the truth in ``tests/verification``.  This module knows formulas and
 nothing of kpsim: no cluster, no mode, no profile.  Every function is exact for the process its docstring states, and
@@ -22,21 +22,18 @@ References
 .. [1] L. Kleinrock, *Queueing Systems, Volume 1: Theory*, Wiley 1975.
 .. [2] M. Harchol-Balter, *Performance Modeling and Design of Computer Systems*, Cambridge 2013.
 .. [3] S. M. Ross, *Introduction to Probability Models*, Academic Press: chapter 7, renewal reward processes.
-.. [4] KEP-752, EndpointSlice API: kubernetes/enhancements, keps/sig-network/0752-endpointslices/README.md.
-.. [5] Token bucket of client-go: k8s.io/client-go/util/flowcontrol.
-.. [6] clusterloader2's load test: kubernetes/perf-tests, clusterloader2/testing/load/config.yaml.
+.. [4] Token bucket of client-go: k8s.io/client-go/util/flowcontrol.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 # ── Queues ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def utilisation(lam: float, es: float, c: int = 1) -> float:
-    """The share of time a server is busy, ρ = λ E[S] / c, while ρ < 1 [1]_.
+    """Return the share of time a server is busy, ρ = λ E[S] / c, while ρ < 1 [1]_.
 
     Parameters
     ----------
@@ -58,7 +55,7 @@ def utilisation(lam: float, es: float, c: int = 1) -> float:
 
 
 def mg1_mean_wait(lam: float, es: float, cs2: float) -> float:
-    """How long a customer waits before service in M/G/1 [s]; infinite where ρ >= 1.
+    """Return the mean wait before service in M/G/1 [s]; infinite where ρ >= 1.
 
     Pollaczek and Khinchine's mean value formula, ``W = ρ E[S] (1 + cs2) / (2 (1 - ρ))`` ([1]_ section 5.6, [2]_
     chapter 23).
@@ -70,28 +67,17 @@ def mg1_mean_wait(lam: float, es: float, cs2: float) -> float:
 
 
 def mm1_mean_wait(lam: float, es: float) -> float:
-    """How long a customer waits before service in M/M/1 [s]: ``ρ E[S] / (1 - ρ)`` ([1]_ section 3.2)."""
+    """Return the mean wait before service in M/M/1 [s]: ``ρ E[S] / (1 - ρ)`` ([1]_ section 3.2)."""
     return mg1_mean_wait(lam, es, cs2=1.0)
 
 
 def md1_mean_wait(lam: float, es: float) -> float:
-    """How long a customer waits before service in M/D/1 [s]: half of M/M/1's ([1]_ section 5.6)."""
+    """Return the mean wait before service in M/D/1 [s]: half of M/M/1's ([1]_ section 5.6)."""
     return mg1_mean_wait(lam, es, cs2=0.0)
 
 
-def mm1_sojourn_quantile(lam: float, es: float, q: float) -> float:
-    """The time in system, wait and service, that a share ``q`` of M/M/1's customers does not exceed [s].
-
-    The sojourn is exponential with rate ``1/E[S] - λ`` when served in order of arrival ([1]_ section 5.8), so the
-    quantile is ``-E[S] ln(1 - q) / (1 - ρ)``; infinite where ρ >= 1.
-    """
-    _check_share(q)
-    rho = utilisation(lam, es)
-    return math.inf if rho >= 1 else -es * math.log1p(-q) / (1 - rho)
-
-
 def erlang_c(lam: float, es: float, c: int) -> float:
-    """The share of customers that must wait in M/M/c; 1 where ρ >= 1.
+    """Return the share of customers that must wait in M/M/c; 1 where ρ >= 1.
 
     Erlang's C formula ([1]_ section 3.5, [2]_ chapter 14), by way of the recursion for Erlang's B, which stays exact
     for many servers where factorials overflow: ``B(0) = 1``, ``B(k) = a B(k-1) / (k + a B(k-1))``,
@@ -108,7 +94,7 @@ def erlang_c(lam: float, es: float, c: int) -> float:
 
 
 def mmc_mean_wait(lam: float, es: float, c: int) -> float:
-    """How long a customer waits before service in M/M/c [s]: ``C(c, a) E[S] / (c (1 - ρ))`` ([2]_ chapter 14).
+    """Return the mean wait before service in M/M/c [s]: ``C(c, a) E[S] / (c (1 - ρ))`` ([2]_ chapter 14).
 
     Infinite where ρ >= 1.
     """
@@ -131,7 +117,7 @@ def mmc_mean_wait(lam: float, es: float, c: int) -> float:
 
 
 def runner_mean_cycle(lam: float, m: float, d: float) -> float:
-    """How far apart the starts of syncs are on average [s], under Poisson changes of rate ``lam``.
+    """Return the mean distance between starts of syncs [s], under Poisson changes of rate ``lam``.
 
     ``E[C] = b + exp(-λ b) / λ`` with ``b = m + d``; never less than ``b``, infinite without changes [3]_.
     """
@@ -140,13 +126,13 @@ def runner_mean_cycle(lam: float, m: float, d: float) -> float:
 
 
 def runner_mean_batch(lam: float, m: float, d: float) -> float:
-    """How many changes one sync takes on average: ``λ E[C] = λ b + exp(-λ b)``; 1 when changes are rare [3]_."""
+    """Return the mean number of changes a sync takes: ``λ E[C] = λ b + exp(-λ b)``; 1 when changes are rare [3]_."""
     b = _blocked(lam, m, d)
     return lam * b + math.exp(-lam * b)
 
 
 def runner_mean_latency(lam: float, m: float, d: float) -> float:
-    """How long after a change its rules are in force on average [s]: the wait for the next start, then the sync.
+    """Return the mean time from a change to its rules in force [s]: the wait for the next start, then the sync.
 
     ``d + λ b² / (2 (λ b + exp(-λ b)))`` by renewal reward [3]_: ``d`` when changes are rare, ``d + b/2`` when they
     never cease.
@@ -156,7 +142,7 @@ def runner_mean_latency(lam: float, m: float, d: float) -> float:
 
 
 def runner_latency_quantile(lam: float, m: float, d: float, q: float) -> float:
-    """The latency from change to rules in force that a share ``q`` of the changes does not exceed [s].
+    """Return the latency from change to rules in force that a share ``q`` of the changes does not exceed [s].
 
     A change finds the loop idle with probability ``p0 = exp(-λ b) / (λ b + exp(-λ b))`` and then waits for nothing;
     otherwise its wait is uniform over ``(0, b)``.
@@ -167,104 +153,18 @@ def runner_latency_quantile(lam: float, m: float, d: float, q: float) -> float:
     return d if q <= idle else d + b * (q - idle) / (1 - idle)
 
 
-# ── EndpointSlices ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class FanOut:
-    """What writing one Service's endpoints costs the API server: writes, watch events and bytes sent to watchers."""
-
-    objects: int
-    """Objects that hold the endpoints, each written once to create them all."""
-    create_events: int
-    """Watch events, one an object and watcher."""
-    create_bytes: int
-    """Bytes sent to all watchers when the endpoints are created, each object full when first written."""
-    update_bytes: int
-    """Bytes sent to all watchers when one endpoint of a full object changes."""
-    rolling_update_bytes: int
-    """Bytes sent to all watchers when every endpoint changes once, one write each."""
-
-
-def slices_for(endpoints: int, slice_size: int) -> int:
-    """How many EndpointSlices hold ``endpoints`` packed without gaps; a Service without endpoints keeps one."""
-    if endpoints < 0 or slice_size < 1:
-        raise ValueError(f"need endpoints >= 0 and slice_size >= 1, got {endpoints} and {slice_size}")
-    return max(1, -(-endpoints // slice_size))
-
-
-def endpointslice_fan_out(
-    endpoints: int, watchers: int, endpoint_bytes: int, slice_size: int | None, object_bytes: int = 0
-) -> FanOut:
-    """The arithmetic of KEP-752's comparison table for one Service [4]_.
-
-    Parameters
-    ----------
-    endpoints
-        Endpoints of the Service.
-    watchers
-        Clients that receive every object: kube-proxy on each node.
-    endpoint_bytes
-        Encoded size of one endpoint [bytes]; the KEP takes 100.
-    slice_size
-        Most endpoints in a slice; ``None`` for the Endpoints API, which keeps all in one object.
-    object_bytes
-        The least an object takes, however empty [bytes]; the KEP counts an update of a tiny slice as 1,000.
-    """
-    size = max(1, endpoints) if slice_size is None else slice_size
-    objects = slices_for(endpoints, size)
-    full_bytes = max(object_bytes, min(size, endpoints) * endpoint_bytes)
-    last_bytes = max(object_bytes, (endpoints - (objects - 1) * size) * endpoint_bytes)
-    return FanOut(
-        objects=objects,
-        create_events=objects * watchers,
-        create_bytes=((objects - 1) * full_bytes + last_bytes) * watchers,
-        update_bytes=full_bytes * watchers,
-        rolling_update_bytes=endpoints * full_bytes * watchers,
-    )
-
-
-def expected_slices_written(changes: int, slices: int) -> float:
-    """How many of ``slices`` equal EndpointSlices ``changes`` simultaneous changes touch on average.
-
-    Which endpoint stands in which slice is as good as random (a map's order), so this is the number of occupied boxes,
-    ``n (1 - (1 - 1/n)^k)``, with the draws taken as independent: good while changes are few beside endpoints.
-    """
-    if changes < 0 or slices < 1:
-        raise ValueError(f"need changes >= 0 and slices >= 1, got {changes} and {slices}")
-    return slices * (1 - (1 - 1 / slices) ** changes)
+# ── A token bucket ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def token_bucket_drain(writes: int, qps: float, burst: int, write_latency_s: float = 0.0, workers: int = 1) -> float:
-    """How long a controller with a full bucket takes for a backlog of ``writes`` requests [s].
+    """Return the time a controller with a full bucket takes for a backlog of ``writes`` requests [s].
 
-    Whichever binds: the bucket, which lets request ``k`` go at ``(k - burst) / qps`` [5]_, or the workers, each with
+    Whichever binds: the bucket, which lets request ``k`` go at ``(k - burst) / qps`` [4]_, or the workers, each with
     one request of ``write_latency_s`` under way.
     """
     if qps <= 0 or workers < 1:
         raise ValueError(f"need qps > 0 and workers >= 1, got qps={qps}, workers={workers}")
     return max(0.0, (writes - burst) / qps, writes * write_latency_s / workers)
-
-
-def load_test_size(nodes: int) -> tuple[int, int]:
-    """Services and their endpoints in the upstream load test on ``nodes`` nodes [6]_.
-
-    Thirty Pods a node, in namespaces of at most a hundred nodes.  A quarter of the Pods stand in groups of 250, a
-    quarter in groups of 30, half in groups of 5.  StatefulSets (one medium, one small, headless Services) and Jobs (one
-    of each size, no Service) take groups away from Deployments, and every other Deployment, rounded up, has a Service.
-    """
-    nodes_per_namespace = min(nodes, 100)
-    if nodes_per_namespace < 1:
-        raise ValueError(f"need a node, got nodes={nodes}")
-    pods = 30 * nodes_per_namespace
-    services = endpoints = 0
-    for size, share, stateful in ((250, 4, 0), (30, 4, 1), (5, 2, 1)):
-        deployments = max(0, pods // share // size - stateful - 1)
-        exposed = (deployments + 1) // 2
-        services += exposed + stateful
-        endpoints += (exposed + stateful) * size
-    namespaces = nodes // nodes_per_namespace
-    return namespaces * services, namespaces * endpoints
 
 
 def _check_share(q: float) -> None:

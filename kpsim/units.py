@@ -1,4 +1,4 @@
-"""Quantities as people write them, and the aliases for arrays of them.
+"""Quantities as people write them, and the aliases for arrays of them and for a release.
 
 A duration needs its unit (``30s``, ``250ms``, Go's ``1m30s``), because a bare 30 has been read as seconds, milliseconds
 and nanoseconds by different programs; counts may be short (``100k``, ``10M``, ``1e6``).  Everything here takes text and
@@ -21,6 +21,9 @@ U32 = NDArray[np.uint32]
 Bools = NDArray[np.bool_]
 Nanoseconds = int
 
+Version = tuple[int, int]
+"""A release of Kubernetes, major and minor number."""
+
 LONGEST_S = 9.2e9  # nanoseconds are counted in 64 bits: 292 years
 
 _SECONDS = {
@@ -41,7 +44,7 @@ _COUNT = re.compile(r"([+-]?)(\d[\d_]{0,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE]([+
 
 
 class UnitError(ValueError):
-    """A quantity that cannot be read: what is wrong with it, and how to mend it."""
+    """A quantity that cannot be read: the fault, and its mend."""
 
     def __init__(self, what: str, mend: str = "") -> None:
         super().__init__(what)
@@ -50,7 +53,7 @@ class UnitError(ValueError):
 
 
 def parse_duration(text: object) -> float:
-    """How long ``text`` says something takes [s]: ``"30s"``, ``"250ms"``, ``"1m30s"``, ``"15m0s"``, ``"0"``.
+    """Return the duration that ``text`` says [s]: ``"30s"``, ``"250ms"``, ``"1m30s"``, ``"15m0s"``, ``"0"``.
 
     Raises
     ------
@@ -75,7 +78,7 @@ def parse_duration(text: object) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest usual writing of a duration [s] that :func:`parse_duration` reads back to the same number."""
+    """Return the shortest usual writing of a duration [s] that :func:`parse_duration` reads back to the same number."""
     exact = Decimal(repr(float(seconds)))
     if exact >= 60 and exact == exact.to_integral_value():
         hours, rest = divmod(int(exact), 3600)
@@ -90,7 +93,7 @@ def format_duration(seconds: float) -> str:
 
 
 def parse_number(text: object) -> float:
-    """A plain quantity without a unit: ``12``, ``0.5``, ``"10k"``, ``"1e6"``.
+    """Return a plain quantity without a unit: ``12``, ``0.5``, ``"10k"``, ``"1e6"``.
 
     Raises
     ------
@@ -112,7 +115,7 @@ def parse_number(text: object) -> float:
 
 
 def parse_count(text: object) -> int:
-    """How many: ``12``, ``"100k"``, ``"10M"``, ``"1e6"``, ``"1_000"``; whole, and exact however large.
+    """Return the count that ``text`` says: ``12``, ``"100k"``, ``"10M"``, ``"1e6"``, ``"1_000"``; whole and exact.
 
     Raises
     ------
@@ -133,36 +136,9 @@ def parse_count(text: object) -> int:
     return int(value)
 
 
-def format_count(count: int) -> str:
-    """A count the way :func:`parse_count` reads it, short where that loses nothing: 10000000 is ``10M``."""
-    for suffix in ("T", "G", "M", "k"):
-        size = _MULTIPLES[suffix]
-        if abs(count) >= size and count % size == 0:
-            return f"{count // size}{suffix}"
-    return str(count)
-
-
-def parse_percentage(text: object) -> float:
-    """A share as a fraction of one: ``"25%"`` is 0.25.
-
-    Raises
-    ------
-    UnitError
-        if it is not a percentage.
-    """
-    if isinstance(text, str) and (written := text.strip()).endswith("%"):
-        return parse_number(written[:-1]) / 100
-    raise UnitError(f"{_quoted(str(text))} is not a percentage", "write it with its sign, e.g. 25%")
-
-
 def to_ns(seconds: float) -> Nanoseconds:
     """Seconds as the whole nanoseconds the engines count in, rounded to the nearest."""
     return round(seconds * 1e9)
-
-
-def to_s(ns: Nanoseconds) -> float:
-    """Whole nanoseconds as seconds."""
-    return ns / 1e9
 
 
 def _decimal(text: str) -> Decimal:

@@ -15,6 +15,7 @@ import yaml
 from kpsim.errors import Place, Problem
 
 MAX_DEPTH = 200  # levels; real objects have about fifteen
+MOST_COPIED = 100_000  # values that aliases may stand for; charts that use them have some hundred
 LONGEST_EXCERPT = 160  # characters; a longer line is not shown
 
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
@@ -25,7 +26,7 @@ _MAYBE_NUMBER = frozenset("0123456789+-.")
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9_]*)")
 _OCTAL = re.compile(r"[-+]?0[0-7_]+")
 _OTHER_INT = re.compile(r"[-+]?(?:0x[0-9a-fA-F_]+|0o[0-7_]+|0b[01_]+)")
-_FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _ENDLESS = re.compile(r"[-+]?\.(?:inf|Inf|INF|nan|NaN|NAN)")
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?")
 _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{t}" for t in ("str", "seq", "map", "int", "float", "bool", "null"))
@@ -36,12 +37,13 @@ Key = tuple[str | int, ...]
 class Source:
     """A text under the name it was read with; gives line and column of an offset, and a line to show."""
 
-    __slots__ = ("_starts", "file", "text")
+    __slots__ = ("_starts", "file", "inside", "text")
 
     def __init__(self, file: str, text: str) -> None:
         self.file = file
         self.text = text
         self._starts: list[int] | None = None
+        self.inside: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]] = {}  # mappings that were looked into, by id
 
     def _lines(self) -> list[int]:
         if self._starts is None:
@@ -54,7 +56,7 @@ class Source:
         return Place(self.file, line, offset - self._lines()[line - 1] + 1)
 
     def at(self, place: Place) -> str:
-        """The character at a place; "" beyond the end of the text."""
+        """Return the character at a place; "" beyond the end of the text."""
         starts = self._lines()
         if not 0 < place.line <= len(starts):
             return ""
@@ -62,7 +64,7 @@ class Source:
         return self.text[offset : offset + 1]
 
     def excerpt(self, place: Place) -> str:
-        """The line of ``place``, safe to print; "" if it is too long to show."""
+        """Return the line of ``place``, safe to print; "" if it is too long to show."""
         starts = self._lines()
         if not 0 < place.line <= len(starts):
             return ""
@@ -80,24 +82,38 @@ class Builder:
         self.problems: list[Problem] = []
         self._source = source
         self._made: dict[int, object] = {}
+        self._sizes: dict[int, int] = {}  # values in what was made, those of its aliases counted each time
+        self._values = 0
+        self._copied = 0
         self._open: set[int] = set()
 
     def build(self, node: yaml.Node, depth: int = 0) -> object:
         """Mappings, lists, text, numbers, truth values and ``None``."""
+        self._values += 1
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         known = id(node)
         if known in self._made:  # an alias: the same object again, so that a bomb of aliases stays small
-            return self._made[known]
+            return self._copy(node)
         if known in self._open or depth > MAX_DEPTH:
             deep = f"is nested more than {MAX_DEPTH} levels deep"
             self._add(node, "contains itself" if known in self._open else deep)
             return None
         self._open.add(known)
+        before = self._values
         made = self._mapping(node, depth) if isinstance(node, yaml.MappingNode) else self._sequence(node, depth)
         self._open.discard(known)
-        self._made[known] = made
+        self._made[known], self._sizes[known] = made, self._values - before
         return made
+
+    def _copy(self, node: yaml.Node) -> object:
+        """What an alias stands for; nothing where all of them together stand for more than anybody writes."""
+        size = self._sizes[id(node)]
+        self._values += size
+        if self._copied <= MOST_COPIED < self._copied + size:
+            self._add(node, f"aliases stand for more than {MOST_COPIED:,} values", "write it out where it is meant")
+        self._copied += size
+        return self._made[id(node)] if self._copied <= MOST_COPIED else None
 
     def _add(self, node: yaml.Node, what: str, mend: str = "") -> None:
         place = _place(node, self._source)
@@ -176,22 +192,23 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
-def _step(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
-    """The node under one part of a key, and the node of the key itself."""
+def _step(node: yaml.Node, part: str | int, source: Source) -> tuple[yaml.Node, yaml.Node] | None:
+    """Return the node under one part of a key, and the node of the key itself."""
     if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value == part:
-                return key, value
-    elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        if id(node) not in source.inside:
+            pairs = (at for at in reversed(node.value) if isinstance(at[0], yaml.ScalarNode))
+            source.inside[id(node)] = {key.value: (key, value) for key, value in pairs}
+        return source.inside[id(node)].get(str(part)) if isinstance(part, str) else None
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
         return node.value[part], node.value[part]
     return None
 
 
 def place_of(node: yaml.Node, key: Key, source: Source, *, on_key: bool) -> Place:
-    """Where the value under ``key`` (or the key itself) stands; the nearest part above it if it is not there."""
+    """Return the place of the value under ``key`` (or of the key); without one, that of the nearest part above."""
     on = node
     for index, part in enumerate(key):
-        step = _step(node, part)
+        step = _step(node, part, source)
         if step is None:
             return _place(on if index else node, source)
         on, node = step
@@ -200,10 +217,10 @@ def place_of(node: yaml.Node, key: Key, source: Source, *, on_key: bool) -> Plac
     return _place(node, source)
 
 
-def raw_text(node: yaml.Node, key: Key) -> str | None:
-    """The scalar under ``key`` as it was typed."""
+def raw_text(node: yaml.Node, key: Key, source: Source) -> str | None:
+    """Return the scalar under ``key`` as it was typed."""
     for part in key:
-        step = _step(node, part)
+        step = _step(node, part, source)
         if step is None:
             return None
         node = step[1]
@@ -229,7 +246,7 @@ def traps_in(root: yaml.Node, source: Source) -> list[Problem]:
 
 
 def _inside(node: yaml.Node, name: str, *, top: bool) -> Iterator[tuple[yaml.Node, yaml.Node, str]]:
-    """What a collection holds: the key's node, the value's node, and the value's name."""
+    """Yield (key's node, value's node, value's name) for each entry of a collection."""
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             yield item, item, f"{name}[{index}]"

@@ -26,7 +26,12 @@ TOP_FOLDERS = {"kpsim", "scenarios", "notebooks", "results", "tests"}
 BANNED_NAMES = {"base", "common", "handler", "handlers", "helper", "helpers", "manager", "managers", "util", "utils"}
 KUBERNETES_NOUNS = re.compile("ControllerManager|controller_manager")  # Kubernetes' own names stay as they are spelt
 
-FILE_ROOMS = ("scenario", "kube.reader", "documents", "profiles", "experiment", "calibration", "report", "cli")
+RIDDLES = re.compile(
+    r"^(?:What|Who|Whose|Whether|Where|How|Those|That|When|Which)\b|\b(?:somebody|someone|who comes|what is said)\b",
+    re.IGNORECASE,
+)
+
+FILE_ROOMS = ("scenario", "documents", "profiles", "experiment", "calibration", "report", "cli")
 FILE_CALLS = {"open", "read_text", "read_bytes", "write_text", "write_bytes"}
 
 TIME_WORDS = {"delay", "duration", "interval", "latency", "period", "time", "timeout", "wait"}
@@ -109,6 +114,19 @@ def docstrings(module: Module) -> Iterator[Finding]:
     for node in module.tree.body:
         if isinstance(node, DEFINITIONS) and not node.name.startswith("_") and not ast.get_docstring(node):
             yield node.lineno, f"{node.name} without a docstring is banned, use a sentence about the world"
+
+
+def first_lines(module: Module) -> Iterator[Finding]:
+    """A first line states a fact and names what is returned: it does not open as a question or a riddle does."""
+    for node in ast.walk(module.tree):
+        if not isinstance(node, (ast.Module, *DEFINITIONS)):
+            continue
+        found = RIDDLES.search((ast.get_docstring(node) or "").partition("\n")[0])
+        if found:
+            yield (
+                getattr(node, "lineno", 1),
+                f"a first line with {found[0]!r} is banned, use a subject, a verb and what is returned",
+            )
 
 
 def defined(module: Module) -> set[str]:
@@ -205,7 +223,7 @@ def numbers(module: Module) -> Iterator[Finding]:
 def units(module: Module) -> Iterator[Finding]:
     """A field or an argument that holds a bare number of time has its unit last in its name."""
     for node in ast.walk(module.tree):
-        if isinstance(node, ast.ClassDef) and not node.bases:  # pydantic's models have the names users type
+        if isinstance(node, ast.ClassDef) and not node.bases:  # pydantic's models have the names profiles use
             held = [(n.lineno, ast.unparse(n.target), n.annotation) for n in node.body if isinstance(n, ast.AnnAssign)]
         elif isinstance(node, FUNCTIONS):
             arguments = (*node.args.args, *node.args.kwonlyargs)
@@ -213,7 +231,8 @@ def units(module: Module) -> Iterator[Finding]:
         else:
             continue
         for line, name, annotation in held:
-            number = ast.unparse(annotation).removesuffix(" | None") in ("float", "int")
+            written = re.sub(r"^Annotated\[(.*?), .*", r"\1", ast.unparse(annotation), flags=re.DOTALL)
+            number = written.removesuffix(" | None") in ("float", "int")
             parts = set(name.lower().split("_"))
             if number and TIME_WORDS & parts and not TIME_UNITS & parts:
                 yield line, f"{name} without its unit is banned, use {name}_s (or _ns)"
@@ -222,7 +241,7 @@ def units(module: Module) -> Iterator[Finding]:
 RULES: dict[str, Rule] = {
     rule.__name__: rule
     for rule in (
-        module_size, function_size, names, docstrings, exports, imports, printing, files, numbers, units,
+        module_size, function_size, names, docstrings, first_lines, exports, imports, printing, files, numbers, units,
     )
 }  # fmt: skip
 
@@ -231,6 +250,7 @@ BREACHES = {
     "function_size": "def f():\n" + "    x = 1\n" * FUNCTION_LINES,
     "names": "class PodManager: ...\n",
     "docstrings": "def f():\n    return 1\n",
+    "first_lines": 'def f():\n    """Whether it is so, or what is said of it."""\n',
     "exports": '__all__ = ["f"]\ndef f(): ...\n',
     "imports": "from kpsim.theory import _blocked\n",
     "printing": "print(1)\n",

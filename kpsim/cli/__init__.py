@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from kpsim import __version__
-from kpsim.errors import KpsimError
+from kpsim.errors import KpsimError, nearest
 
 __all__ = ["main"]
 
@@ -58,12 +58,8 @@ class _Lazy(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            from difflib import get_close_matches
-
-            near = get_close_matches(args[0], _COMMANDS, n=1)
-            raise click.UsageError(
-                f"{error.message}" + (f" Did you mean {near[0]}?" if near else ""), ctx=ctx
-            ) from None
+            near = nearest(args[0], _COMMANDS)
+            raise click.UsageError(f"{error.message}{f' Did you mean {near}?' if near else ''}", ctx=ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -7,35 +7,68 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kpsim.cli.options import file_argument, format_option, overrides, say, size_in_bytes, to_json
+from kpsim.cli.options import (
+    file_argument,
+    format_option,
+    memory_option,
+    overrides,
+    say,
+    scenario_of,
+    set_option,
+    size_in_bytes,
+    to_json,
+)
+from kpsim.cli.problems import Reported, check_update
+from kpsim.cli.run import refuse_wrong
 from kpsim.cli.tables import print_table, wrapped
 
 if TYPE_CHECKING:
     from kpsim.experiment.answers.waits import Wait
     from kpsim.experiment.result import Limit
+    from kpsim.scenario.kinds import Look
 
 
-@click.command()
+@click.command(cls=Reported)
 @file_argument
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value below spec.")
-@click.option("--max-memory", metavar="SIZE", help="Refuse runs estimated above it, e.g. 4G.")
+@set_option
+@memory_option
+@click.option("--was", multiple=True, type=click.Path(path_type=Path), help="Judge FILE as an update of this.")
 @format_option
-def check(file: Path, output: str, max_memory: str | None, **options: Any) -> None:
-    """Read FILE, lay out its cluster, and list every hard and soft limit with its use; nothing is simulated."""
+def check(look: Look, output: str, was: tuple[Path, ...], **options: Any) -> None:
+    """Read FILE, lay out its cluster, and list every hard and soft limit with its use; nothing is simulated.
+
+    Several scenarios are checked one after another, several files that show a cluster as one.
+    """
+    if was:
+        check_update(look, was, output, options)
+        return
+    documents, looks = [], look.questions()
+    if len(looks) > 1:
+        refuse_wrong(looks, overrides(options))
+    for number, one in enumerate(looks):
+        if number and output != "json":
+            click.echo()
+        documents.append(_check(one, output, options))
+    if output == "json":
+        click.echo(to_json(documents[0] if len(documents) == 1 else documents))
+
+
+def _check(look: Look, output: str, options: dict[str, Any]) -> dict[str, object]:
+    """Show the limits of one scenario, and return them as a JSON document."""
     from kpsim.experiment.answers.limits import limits_of
     from kpsim.experiment.answers.waits import notes_of, waits_of
     from kpsim.experiment.guard import check_memory, memory_bytes
     from kpsim.experiment.replications import choose_engine
-    from kpsim.scenario.kinds import is_sweep
-    from kpsim.scenario.reader import read, read_sweep
+    from kpsim.scenario.reader import read_sweep
     from kpsim.simulation import build_cluster
 
-    if is_sweep(file):
-        axes = read_sweep(file).axes
+    sets = options["sets"]
+    if look.is_sweep:
+        axes = read_sweep(look).axes
         say([f"a sweep over {', '.join(name for name, _ in axes)}: checked at its last point"])
-        options["sets"] = (*(f"{name}={values[-1]}" for name, values in axes), *options["sets"])
-    scenario = read(file, overrides(options))
-    check_memory(scenario, size_in_bytes(max_memory))
+        sets = (*(f"{name}={values[-1]}" for name, values in axes), *sets)
+    scenario = scenario_of(look, {"sets": sets})
+    check_memory(scenario, size_in_bytes(options["max_memory"]))
     cluster, warnings = build_cluster(scenario)
     say(warnings)
     limits, waits = limits_of(scenario, cluster), waits_of(scenario, cluster)
@@ -45,22 +78,13 @@ def check(file: Path, output: str, max_memory: str | None, **options: Any) -> No
     facts = {
         "scenario": scenario.name,
         "nodes": cluster.nodes,
-        "services": cluster.initial,
+        "services": cluster.service_count,
         "service_ports": int(cluster.services.ports[: cluster.initial][proxied].sum()),
-        "endpoints": int(cluster.endpoint_offset[cluster.initial]),
+        "endpoints": cluster.endpoint_count,
         "engine": choose_engine(scenario)[0],
         "memory_bytes": round(memory),
     }
-    if output == "json":
-        rows = [
-            {"name": m.name, "kind": m.kind, "used": m.used, "limit": m.limit, "share": m.share, "unit": m.unit,
-             "source": m.source}
-            for m in limits
-        ]  # fmt: skip
-        took = [{"name": w.name, "seconds": w.seconds, "low_seconds": w.low_s, "high_seconds": w.high_s,
-                 "why": w.why, "source": w.source} for w in waits]  # fmt: skip
-        click.echo(to_json(facts | {"warnings": list(warnings), "limits": rows, "waits": took, "notes": list(notes)}))
-    else:
+    if output != "json":
         said = (
             f"{scenario.name}: {_many(facts['services'], 'Service')} with "
             f"{_many(facts['service_ports'], 'service port')} and {_many(facts['endpoints'], 'endpoint')} on "
@@ -72,6 +96,20 @@ def check(file: Path, output: str, max_memory: str | None, **options: Any) -> No
         for note in notes:
             click.echo(wrapped(note))
     say([f"{m.name}: {m.used:,.0f} of {m.limit:,.0f} ({m.kind} limit)" for m in limits if m.share > 1])
+    return facts | {"problems": [], "warnings": list(warnings), **_rows(limits, waits), "notes": list(notes)}
+
+
+def _rows(limits: tuple[Limit, ...], waits: tuple[Wait, ...]) -> dict[str, object]:
+    return {
+        "limits": [
+            {"name": m.name, "kind": m.kind, "used": m.used, "limit": m.limit, "share": m.share, "unit": m.unit,
+             "source": m.source} for m in limits
+        ],
+        "waits": [
+            {"name": w.name, "seconds": w.seconds, "low_seconds": w.low_s, "high_seconds": w.high_s, "why": w.why,
+             "source": w.source} for w in waits
+        ],
+    }  # fmt: skip
 
 
 def _many(count: object, noun: str) -> str:
@@ -79,7 +117,7 @@ def _many(count: object, noun: str) -> str:
 
 
 def _show(limits: tuple[Limit, ...], waits: tuple[Wait, ...]) -> None:
-    """Limits, the nearest first, then what takes time to be there; who says so stands below them, once."""
+    """Limits, the nearest first, then the waits; their sources stand below them, once."""
     from kpsim.report.wording.quantity import percent
 
     sources = list(dict.fromkeys([*(m.source for m in limits), *(w.source for w in waits)]))
@@ -109,7 +147,7 @@ def _show(limits: tuple[Limit, ...], waits: tuple[Wait, ...]) -> None:
 
 
 def _long(seconds: float) -> str:
-    """A time as people say it who wait for it."""
+    """Return a time in words for people who wait for it."""
     if seconds < 100:
         return f"{seconds:.2g} s"
     return f"{seconds / 60:.3g} min" if seconds < 6000 else f"{seconds / 3600:.3g} h"

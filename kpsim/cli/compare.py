@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kpsim.cli.options import file_argument, format_option, overrides, run_options, to_json
 from kpsim.cli.run import simulate
+
+if TYPE_CHECKING:
+    from kpsim.scenario.kinds import Look
 
 
 @click.command()
@@ -16,21 +18,20 @@ from kpsim.cli.run import simulate
 @click.option("--modes", metavar="A,B,…", help="Modes to compare, the first being what the others are compared with.")
 @run_options
 @format_option
-def compare(file: Path, modes: str | None, output: str, **options: Any) -> None:
+def compare(look: Look, modes: str | None, output: str, **options: Any) -> None:
     """Simulate FILE under --modes (by default those a Linux cluster of its version has), paired by replication."""
     from kpsim.errors import InputError
-    from kpsim.scenario.kinds import is_sweep
     from kpsim.scenario.reader import read
     from kpsim.scenario.sections.modes import usual_modes
 
     if modes is not None and len(modes.split(",")) < 2:
         raise click.BadParameter(f"{modes!r} is not two modes or more, e.g. iptables,ipvs", param_hint="--modes")
-    if is_sweep(file):
-        raise InputError(f"{file}: is a Sweep; kpsim run {file} compares the modes it names at every point")
+    if look.is_sweep:
+        raise InputError(f"{look.name}: is a Sweep; kpsim run {look.name} compares the modes it names at every point")
     pairs = overrides(options)
     if modes is None:
-        modes = ",".join(usual_modes(read(file, pairs).kubernetes_version))
-    code, document = simulate(file, [*pairs, ("compare.modes", modes)], output, options)
+        modes = ",".join(usual_modes(read(look, pairs).kubernetes_version))
+    code, document = simulate(look, [*pairs, ("compare.modes", modes)], output, options)
     if output == "json":
         click.echo(to_json(document))
     raise SystemExit(code)

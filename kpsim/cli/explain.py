@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kpsim.cli.lookup import dns
-from kpsim.cli.options import format_option, overrides, say, styled, to_json
+from kpsim.cli.options import file_option, format_option, node_options, say, scenario_of, styled, to_json
 from kpsim.cli.tables import print_table, wrapped
 from kpsim.errors import InputError, Place, Problem
 
 if TYPE_CHECKING:
     from kpsim.explain.service import PortExplanation
-    from kpsim.scenario.model import Scenario
+    from kpsim.scenario.kinds import Look
 
 MOST_LINES = 40
 
@@ -31,22 +29,18 @@ explain.add_command(dns)
 
 @explain.command("service", short_help="The rules of one Service, and what its packets meet and pay.")
 @click.argument("name")
-@click.option("-f", "--file", "file", type=click.Path(path_type=Path), required=True, help="Scenario or dump.")
-@click.option("--mode", help="Proxy mode; the scenario's by default.")
-@click.option("--node", default="", help="On which node, where that matters; by default one without its endpoints.")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value below spec.")
+@file_option
+@node_options("On which node, where that matters; by default one without its endpoints.", "")
 @format_option
-def _service(name: str, file: Path, mode: str | None, node: str, sets: tuple[str, ...], output: str) -> None:
+def _service(name: str, look: Look, node: str, output: str, **options: Any) -> None:
     """Explain Service NAME: its rules, and what its packets meet and pay.
 
     NAME is "namespace/name", or "name" in the namespace default. Rules are in the mode's own syntax; the way of a new
     connection's first packet is told step by step, with the cost of each and what later packets pay.
     """
     from kpsim.explain.service import explain_service
-    from kpsim.scenario.reader import read
 
-    pairs = overrides({"sets": sets})
-    scenario = read(file, [*pairs, ("kubeProxy.mode", mode)] if mode else pairs)
+    scenario = scenario_of(look, options)
     found = explain_service(scenario, name if "/" in name else f"default/{name}", node)
     say(found.warnings)
     if output == "json":
@@ -96,18 +90,13 @@ def _lines(title: str, lines: tuple[str, ...]) -> None:
 @click.option("--from", "source", default="pod", show_default=True, help="pod, node, outside, or an address.")
 @click.option("--to", "destination", required=True, help="namespace/name[:port], or ip:port.")
 @click.option("--protocol", type=click.Choice(["tcp", "udp", "sctp"]), default="tcp", help="For ip:port.")
-@click.option("--node", help="On which node: node-0 of a scenario, unless said; a rule dump is of one node.")
 @click.option("--node-ip", "node_ips", multiple=True, metavar="IP", help="An address of a rule dump's node.")
-@click.option(
-    "-f", "--file", "files", type=click.Path(path_type=Path), required=True, multiple=True,
-    help="Scenario or dump; of one node's rules, several files if they came so.",
-)  # fmt: skip
-@click.option("--mode", help="Proxy mode; the scenario's by default.")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value below spec.")
+@file_option
+@node_options("On which node: a scenario's first, unless said; a rule dump is of one node.", None)
 @format_option
 def _packet(
-    source: str, destination: str, protocol: str, node: str | None, node_ips: tuple[str, ...], files: tuple[Path, ...],
-    mode: str | None, sets: tuple[str, ...], output: str,
+    source: str, destination: str, protocol: str, look: Look, node: str | None, node_ips: tuple[str, ...],
+    output: str, **options: Any,
 ) -> None:  # fmt: skip
     """Trace the first packet of a connection through one node's rules, in the order in which it meets them.
 
@@ -118,12 +107,13 @@ def _packet(
     from kpsim.explain.dumped import explain_dumped_packet
     from kpsim.explain.packet import explain_packet
 
-    texts = _texts(files, mode) if not sets else None
-    if texts is not None:
-        found = explain_dumped_packet(texts, source, destination, protocol, node=node or "", node_ips=node_ips)
+    if _as_they_stand(look, options):
+        found = explain_dumped_packet(look.dumps, source, destination, protocol, node=node or "", node_ips=node_ips)
+    elif node_ips:
+        what, mend = "is for a rule dump's own rules", "leave it out; kpsim gives its nodes addresses itself"
+        raise InputError([Problem(Place(), key="--node-ip", what=what, mend=mend)])
     else:
-        scenario = _scenario(files, mode, sets, node_ips)
-        found = explain_packet(scenario, source, destination, protocol, node or "node-0")
+        found = explain_packet(scenario_of(look, options), source, destination, protocol, node or "")
     say(found.warnings)
     if output == "json":
         click.echo(to_json(asdict(found)))
@@ -138,24 +128,7 @@ def _packet(
         click.echo(wrapped(note))
 
 
-def _texts(files: Sequence[Path], mode: str | None) -> list[tuple[str, str]] | None:
-    """The texts of rule dumps with their names, where it is their own rules that are asked for."""
-    from kpsim.explain.dumped import mode_of_dumps
-    from kpsim.scenario.kinds import rule_text
-
-    texts = [(text, path.name) for path in files if (text := rule_text(path)) is not None]
-    if len(texts) < len(files) or (mode is not None and mode != mode_of_dumps(texts)):
-        return None
-    return texts
-
-
-def _scenario(files: Sequence[Path], mode: str | None, sets: tuple[str, ...], node_ips: Sequence[str]) -> Scenario:
-    """The scenario in a file, or the one around what several files show of a cluster."""
-    from kpsim.scenario.reader import read, read_around
-
-    pairs = overrides({"sets": sets})
-    pairs += [("kubeProxy.mode", mode)] if mode else []
-    if node_ips:
-        what, mend = "is for a rule dump's own rules", "leave it out; kpsim gives its nodes addresses itself"
-        raise InputError([Problem(Place(), key="--node-ip", what=what, mend=mend)])
-    return read(files[0], pairs) if len(files) == 1 else read_around(files, pairs)[0]
+def _as_they_stand(look: Look, options: dict[str, Any]) -> bool:
+    """Return True if rule dumps were given and no option asks for other rules than their own."""
+    shown = next((dump.mode for dump in look.dumps if dump.mode), "")
+    return look.only_rules and not options["sets"] and options["mode"] in (None, shown)

@@ -1,26 +1,32 @@
-"""``kpsim import``: a scenario from what users have."""
+"""``kpsim import``: a scenario from a cluster's own objects and rules."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from kpsim.cli.options import file_argument
+
+if TYPE_CHECKING:
+    from kpsim.scenario.kinds import Look
+
 
 @click.command(name="import")
-@click.argument("dumps", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="DUMP…")
+@file_argument
 @click.option("--out", type=click.Path(path_type=Path), help="Write the scenario there instead of to stdout.")
-def imports(dumps: tuple[Path, ...], out: Path | None) -> None:
+def imports(look: Look, out: Path | None) -> None:
     """Write a commented scenario around what one cluster gave.
 
-    DUMP is what kubectl get -o json|yaml printed, manifests, or the rules of a node as iptables-save, iptables -nvL,
+    FILE is what kubectl get -o json|yaml printed, manifests, or the rules of a node as iptables-save, iptables -nvL,
     ipvsadm -Ln, /proc/net/ip_vs or nft list ruleset print them, or a directory of those; which one is detected.
     Several are merged: objects say more than rules, rules fill in what no object was given for.
     """
     from kpsim.errors import InputError
     from kpsim.scenario.imported import scenario_document
 
-    text = scenario_document(*dumps)
+    text = scenario_document(look)
     if out is None:
         click.echo(text, nl=False)
         return

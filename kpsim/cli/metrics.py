@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from kpsim.cli.options import file_argument, overrides
+from kpsim.cli.options import file_argument, node_options, say, scenario_of
+
+if TYPE_CHECKING:
+    from kpsim.scenario.kinds import Look
 
 
 @click.command()
 @file_argument
-@click.option("--mode", help="Proxy mode; the scenario's by default.")
-@click.option("--node", default="node-0", show_default=True, help="Whose kube-proxy.")
+@node_options("Whose kube-proxy.")
 @click.option("--at", metavar="DURATION", help="When, since the run began, e.g. 120s; its end by default.")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value below spec.")
-def metrics(file: Path, mode: str | None, node: str, at: str | None, sets: tuple[str, ...]) -> None:
+def metrics(look: Look, node: str, at: str | None, **options: Any) -> None:
     """Print what GET /metrics of kube-proxy on --node would show, as OpenMetrics text.
 
     Runs the first replication of FILE without its packets. Names, labels, types and buckets are those of the
     scenario's Kubernetes version; counters begin with the run, or with kube-proxy where that restarts, and times are
     seconds since the run began. What is not simulated is named on standard error.
     """
-    from kpsim.cli.options import say
     from kpsim.report.openmetrics import openmetrics
-    from kpsim.scenario.reader import read
     from kpsim.scrape import scrape
 
-    pairs = overrides({"sets": sets})
-    scenario = read(file, [*pairs, ("kubeProxy.mode", mode)] if mode else pairs)
-    found = scrape(scenario, node, _seconds(at))
+    found = scrape(scenario_of(look, options), node, _seconds(at))
     say(found.warnings)
     for line in openmetrics(found.families):
         click.echo(line)

@@ -1,4 +1,4 @@
-"""What several commands share: options, the progress bar, colours, and how a result is shown."""
+"""Commands share these options, the progress bar, the colours, and one way to show a result."""
 
 from __future__ import annotations
 
@@ -10,15 +10,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from kpsim.errors import InputError, Place, Problem
+from kpsim.errors import InputError, Place, Problem, shown
+
+if TYPE_CHECKING:
+    from kpsim.scenario.kinds import Look
+    from kpsim.scenario.model import Scenario
 
 THRESHOLD_FAILED = 99
 INTERRUPTED = 130
-LINE_EVERY_S = 10.0
+LINE_EVERY_S, DRAWN_EVERY_S = 10.0, 0.2
+BAR_COLUMNS = 40
+CLEARED = "\r\x1b[K"  # to the line's beginning, and nothing on it
 _COLORS = {
     "title": {"bold": True},
     "met": {"fg": "green"},
@@ -32,48 +38,79 @@ _COLORS = {
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-file_argument = click.argument("file", type=click.Path(path_type=Path))
+
+def _identify(_context: click.Context, _parameter: click.Parameter, files: tuple[Path, ...]) -> Look:
+    from kpsim.scenario.kinds import identify
+
+    return identify(files)
+
+
+_FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "required": True, "callback": _identify}
+file_argument = click.argument("look", nargs=-1, metavar="FILE|DIR…", **_FILE)
+file_option = click.option(
+    "-f", "--file", "look", multiple=True, help="Scenario or dump; several files if they show one cluster.", **_FILE
+)
 format_option = click.option(
     "-o", "--output", "output", type=click.Choice(["table", "json"]), default="table", help="Format on stdout."
 )
+set_option = click.option(
+    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value below spec, e.g. run.duration=60s."
+)
+memory_option = click.option("--max-memory", metavar="SIZE", help="Refuse runs estimated above it, e.g. 4G.")
 
 
-def run_options(function: Command) -> Command:
-    """The options of every command that simulates."""
-    for option in reversed(
-        [
-            click.option(
-                "--set",
-                "sets",
-                multiple=True,
-                metavar="KEY=VALUE",
-                help="Override a value below spec, e.g. run.duration=60s.",
-            ),
-            click.option("--seed", type=click.IntRange(0), help="Seed of all random streams."),
-            click.option("--replications", type=click.IntRange(1), help="How often to repeat under other draws."),
-            click.option(
-                "--engine",
-                type=click.Choice(["auto", "reference", "batch"]),
-                help="reference simulates each packet as a process, batch all at once; the answers are the same.",
-            ),
-            click.option("--jobs", type=click.IntRange(1), help="Processes; as many as cores by default."),
-            click.option("--max-memory", metavar="SIZE", help="Refuse runs estimated above it, e.g. 4G."),
-            click.option("--out", type=click.Path(path_type=Path), help="Where to write, instead of results/runs."),
-            click.option("-q", "--quiet", is_flag=True, help="No progress."),
-        ]
-    ):
-        function = option(function)
-    return function
+def _with(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Decorate a command with several options, in the order of its help."""
+
+    def decorate(function: Command) -> Command:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def node_options(whose: str, default: str | None = "node-0") -> Callable[[Command], Command]:
+    """Return the options of every command that looks at one node of a scenario; ``whose`` is the node's part."""
+    return _with(
+        click.option("--mode", help="Proxy mode; the scenario's by default."),
+        click.option("--node", default=default, show_default=bool(default), help=whose),
+        set_option,
+    )
+
+
+run_options = _with(
+    set_option,
+    click.option("--seed", type=click.IntRange(0), help="Seed of all random streams."),
+    click.option("--replications", type=click.IntRange(1), help="How often to repeat under other draws."),
+    click.option(
+        "--engine",
+        type=click.Choice(["auto", "reference", "batch"]),
+        help="reference simulates each packet as a process, batch all at once; the answers are the same.",
+    ),
+    click.option("--jobs", type=click.IntRange(1), help="Processes; as many as cores by default."),
+    memory_option,
+    click.option("--out", type=click.Path(path_type=Path), help="Where to write, instead of results/runs."),
+    click.option("-q", "--quiet", is_flag=True, help="No progress."),
+)
+
+
+def scenario_of(look: Look, options: dict[str, Any]) -> Scenario:
+    """Return the scenario that was given, with ``--set`` and ``--mode`` set into it."""
+    from kpsim.scenario.reader import read
+
+    return read(look, overrides(options))
 
 
 def overrides(options: dict[str, Any]) -> list[tuple[str, str]]:
-    """``--set`` and its shorthands as (key, value) pairs.  Raises ``click.BadParameter`` without an ``=``."""
+    """``--set``, ``--mode`` and their like as (key, value) pairs.  Raises ``click.BadParameter`` without an ``=``."""
     pairs = []
     for text in options.get("sets") or ():
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise click.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--set")
         pairs.append((key, value))
+    pairs += [("kubeProxy.mode", options["mode"])] if options.get("mode") else []
     short = ("seed", "replications", "engine")
     return pairs + [(f"run.{name}", str(options[name])) for name in short if options.get(name) is not None]
 
@@ -100,44 +137,23 @@ def size_in_bytes(text: str | None) -> float | None:
 
 @contextmanager
 def progress_bar(what: str, quiet: bool, noun: str = "runs") -> Iterator[Callable[[int, int], None] | None]:
-    """Progress on stderr: a bar with rate and time left on a terminal, a line every ten seconds elsewhere."""
+    """Progress on stderr: a line that is drawn again on a terminal, one every ten seconds elsewhere.
+
+    It is drawn by a thread of its own: one run alone may take longer than that.
+    """
     if quiet:
         yield None
-    else:
-        with (_bar if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else _lines)(what, noun) as tell:
-            yield tell
-
-
-@contextmanager
-def _bar(what: str, noun: str) -> Iterator[Callable[[int, int], None]]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    done_of = (MofNCompleteColumn(), TextColumn(noun))
-    columns = (TextColumn("{task.description}"), BarColumn(), *done_of, TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:  # rich honours NO_COLOR itself
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-@contextmanager
-def _lines(what: str, noun: str) -> Iterator[Callable[[int, int], None]]:
-    """A line every ten seconds, from a thread of its own: one run alone may take longer than that."""
-    began, over = time.monotonic(), threading.Event()
-    seen = [0, 0]
+        return
+    drawn = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    began, over, seen = time.monotonic(), threading.Event(), [0, 0]
 
     def speak() -> None:
-        while not over.wait(LINE_EVERY_S):
-            (done, total), spent = seen, time.monotonic() - began
-            left = f", about {spent / done * (total - done):.0f} s left" if done else ""
-            click.echo(f"{what}: {done} of {total or '?'} {noun}, {spent:.0f} s{left}", err=True)
+        while not over.wait(DRAWN_EVERY_S if drawn else LINE_EVERY_S):
+            (done, total), spent_s = seen, time.monotonic() - began
+            left = f", about {spent_s / done * (total - done):.0f} s left" if done else ""
+            bar = f" {'━' * (BAR_COLUMNS * done // total):{BAR_COLUMNS}}" if drawn and total else ""
+            said = f"{what}:{bar} {done} of {total or '?'} {noun}, {spent_s:.0f} s{left}"
+            click.echo(f"{CLEARED}{said}" if drawn else said, err=True, nl=not drawn)
 
     def tell(done: int, total: int) -> None:
         seen[:] = done, total
@@ -149,6 +165,8 @@ def _lines(what: str, noun: str) -> Iterator[Callable[[int, int], None]]:
     finally:
         over.set()
         speaker.join()
+        if drawn:
+            click.echo(CLEARED, err=True, nl=False)
 
 
 def styled(kind: str, text: str) -> str:
@@ -161,9 +179,9 @@ def styled(kind: str, text: str) -> str:
 def say(problems: Sequence[str]) -> None:
     """Warnings on stderr."""
     for text in problems:
-        click.echo(f"warning: {text}", err=True)
+        click.echo(f"warning: {shown(text)}", err=True)
 
 
 def to_json(document: object) -> str:
-    """A document as JSON for stdout."""
+    """Return a document as JSON for stdout."""
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)

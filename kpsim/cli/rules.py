@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from kpsim.cli.options import file_argument, overrides, say
+from kpsim.cli.options import file_argument, node_options, say, scenario_of
 
 if TYPE_CHECKING:
     from kpsim.explain.packet import NodeRules
+    from kpsim.scenario.kinds import Look
 
 
 @click.command()
 @file_argument
-@click.option("--mode", help="Proxy mode; the scenario's by default.")
-@click.option("--node", default="node-0", show_default=True, help="Whose rules: what is local differs.")
+@node_options("Whose rules: what is local differs.")
 @click.option("--family", type=click.Choice(["IPv4", "IPv6"]), default="IPv4", help="Of IPv6, what objects show.")
 @click.option("--changed", multiple=True, metavar="NAMESPACE/NAME", help="Only what is written when this changes.")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value below spec.")
-def rules(
-    file: Path, mode: str | None, node: str, family: str, changed: tuple[str, ...], sets: tuple[str, ...]
-) -> None:
+def rules(look: Look, node: str, family: str, changed: tuple[str, ...], **options: Any) -> None:
     """Print what kube-proxy writes on --node for the Services of FILE, at the start of a run.
 
     The text is what iptables-restore, nft -f or ipvsadm -R take; load it in a network namespace of your own. With
@@ -30,18 +26,15 @@ def rules(
     without what depends on the state before: chains that are deleted, elements that are new or gone.
     """
     from kpsim.explain.packet import NodeRules
-    from kpsim.scenario.reader import read
 
-    pairs = overrides({"sets": sets})
-    scenario = read(file, [*pairs, ("kubeProxy.mode", mode)] if mode else pairs)
-    found = NodeRules.of(scenario, node, family)
+    found = NodeRules.of(scenario_of(look, options), node, family)
     say(found.warnings)
     for line in found.text(_changed(found, changed)):
         click.echo(line)
 
 
 def _changed(found: NodeRules, names: tuple[str, ...]) -> frozenset[str] | None:
-    """The Services to write; ``None`` for all.  Raises :class:`InputError` for one that is not there."""
+    """Return the Services to write; ``None`` for all.  Raises :class:`InputError` for one that is not there."""
     from kpsim.explain.subject import find_service
 
     full = [name if "/" in name else f"default/{name}" for name in names]

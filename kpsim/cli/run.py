@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kpsim.cli.options import (
     INTERRUPTED,
     THRESHOLD_FAILED,
+    file_argument,
     format_option,
     jobs_of,
     overrides,
@@ -22,75 +22,72 @@ from kpsim.cli.options import (
     to_json,
 )
 
+if TYPE_CHECKING:
+    from kpsim.scenario.kinds import Look
+
 Pairs = Sequence[tuple[str, str]]
 
 
 @click.command()
-@click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="FILE|DIR…")
+@file_argument
 @run_options
 @format_option
-def run(files: tuple[Path, ...], output: str, **options: Any) -> None:
+def run(look: Look, output: str, **options: Any) -> None:
     """Simulate FILE: a scenario, or a default one around a dump or manifests of real Kubernetes objects.
 
     Results go to stdout; a run directory with report and figures to results/runs, or to --out.
-    Several files are run one after another, once all of them are known to be right.
+    Several scenarios are run one after another, once all of them are known to be right; several files that show a
+    cluster are run as one.
     """
-    pairs = overrides(options)
-    if len(files) > 1:
+    pairs, looks = overrides(options), look.questions()
+    if len(looks) > 1:
         if options["out"]:
             raise click.UsageError("--out is the place of one run; leave it out, or give one file")
-        _check_all(files, pairs)
+        refuse_wrong(looks, pairs)
     code, documents = 0, []
-    for number, file in enumerate(files):
+    for number, one in enumerate(looks):
         if number and output != "json":
             click.echo()
-        status, document = simulate(file, pairs, output, options)
+        status, document = simulate(one, pairs, output, options)
         code = max(code, status)
         documents.append(document)
         if status == INTERRUPTED:
             break
     if output == "json":
-        click.echo(to_json(documents[0] if len(files) == 1 else documents))
+        click.echo(to_json(documents[0] if len(looks) == 1 else documents))
     raise SystemExit(code)
 
 
-def _check_all(files: Sequence[Path], pairs: Pairs) -> None:
-    """Everything that is wrong in any of several files, before the first of them is run."""
+def refuse_wrong(looks: Sequence[Look], pairs: Pairs) -> None:
+    """Raise :class:`InputError` with everything that is wrong in any of several files, before the first is run."""
     from kpsim.errors import InputError, Problem
-    from kpsim.scenario.kinds import is_sweep
     from kpsim.scenario.reader import read, read_sweep
 
     problems: list[Problem] = []
-    for file in files:
+    for look in looks:
         try:
-            if is_sweep(file):
-                read_sweep(file)
+            if look.is_sweep:
+                read_sweep(look)
             else:
-                read(file, pairs)
+                read(look, pairs)
         except InputError as error:
             problems += error.problems
     if problems:
         raise InputError(problems)
 
 
-def simulate(file: Path, pairs: Pairs, output: str, options: dict[str, Any]) -> tuple[int, object]:
-    """Run one file, keep its results and show them; the exit code, and the results as a JSON document."""
-    from kpsim.errors import InputError
-    from kpsim.experiment.directory import default_place, holds_results, staged, write_manifest
+def simulate(look: Look, pairs: Pairs, output: str, options: dict[str, Any]) -> tuple[int, object]:
+    """Run what was given, keep its results and show them; the exit code, and the results as a JSON document."""
+    from kpsim.experiment.directory import default_place, staged, write_manifest
     from kpsim.experiment.replications import run_scenario
-    from kpsim.scenario.kinds import is_sweep
     from kpsim.scenario.reader import read
 
-    if holds_results(file):
-        raise InputError(
-            f"{file}: holds the results of a run; to run it again: kpsim run {file}/scenario.resolved.yaml"
-        )
-    if is_sweep(file):
-        from kpsim.cli.sweep import sweep_file
+    if look.is_sweep:
+        from kpsim.cli.sweep import sweep_files
 
-        return sweep_file(file, [], pairs, output, options)
+        return sweep_files(look, [], pairs, output, options)
     most_bytes = size_in_bytes(options["max_memory"])
-    scenario = read(file, pairs)
+    scenario = read(look, pairs)
     say(scenario.warnings)
     place = options["out"] or default_place(scenario.name)
     with staged(place) as directory:

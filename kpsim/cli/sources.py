@@ -1,4 +1,4 @@
-"""``kpsim sources``: every number, with its interval and who says so."""
+"""``kpsim sources``: every number, with its interval and its source."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LARGE = 1000
 @click.option("--set", "which", type=click.Choice(["quiet", "typical"]), default="typical", help="Set of coefficients.")
 @format_option
 def sources(profile: str, which: str, output: str) -> None:
-    """List every number the model uses, and who says so.
+    """List every number the model uses, with its source.
 
     Measured or read ones come first, then the assumed ones, then what is taken for granted.
     """

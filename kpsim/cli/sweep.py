@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,9 @@ from kpsim.cli.options import (
 )
 from kpsim.cli.tables import print_table
 
+if TYPE_CHECKING:
+    from kpsim.scenario.kinds import Look
+
 SHOWN = (("first_packet_latency", "p50"), ("first_packet_latency", "p99"), ("sync_duration", "p50"),
          ("network_programming_true", "p99"))  # fmt: skip
 SHOWN_TOO = (("dns_latency", "p50"), ("dns_latency", "p99"))  # where clients use names
@@ -34,7 +37,7 @@ Progress = Callable[[int, int], None]
 @file_argument
 @run_options
 @format_option
-def sweep(file: Path, output: str, **options: Any) -> None:
+def sweep(look: Look, output: str, **options: Any) -> None:
     """Simulate FILE at every combination of --set KEY=RANGE, or of its own sweep.
 
     A range is A..B:log:N, A..B:lin:N or A,B,C. Points are kept in results/sweeps/points, and those already computed
@@ -43,26 +46,26 @@ def sweep(file: Path, output: str, **options: Any) -> None:
     given = overrides(options)
     ranges = [(key, value) for key, value in given if ".." in value or "," in value]
     fixed = [pair for pair in given if pair not in ranges]
-    code, document = sweep_file(file, ranges, fixed, output, options)
+    code, document = sweep_files(look, ranges, fixed, output, options)
     if output == "json":
         click.echo(to_json(document))
     raise SystemExit(code)
 
 
-def sweep_file(file: Path, ranges: Pairs, fixed: Pairs, output: str, options: dict[str, Any]) -> tuple[int, object]:
+def sweep_files(look: Look, ranges: Pairs, fixed: Pairs, output: str, options: dict[str, Any]) -> tuple[int, object]:
     """Run the grid, write its table and figures, show the main columns; the exit code, and the rows."""
     from kpsim.experiment.directory import default_place, staged
     from kpsim.experiment.sweeps import COLUMNS
     from kpsim.experiment.sweeps import sweep as run_sweep
 
-    most_bytes = size_in_bytes(options["max_memory"])
-    place = options["out"] or default_place(file.stem, Path("results/sweeps"))
+    most_bytes, name = size_in_bytes(options["max_memory"]), look.paths[0].stem
+    place = options["out"] or default_place(name, Path("results/sweeps"))
     done = [0, 0]
     try:
         with staged(place) as directory:
-            with progress_bar(file.stem, options["quiet"], "points") as tell:
+            with progress_bar(name, options["quiet"], "points") as tell:
                 table = run_sweep(
-                    file, ranges, fixed, jobs=jobs_of(options), progress=_counting(done, tell), cache=KEPT,
+                    look, ranges, fixed, jobs=jobs_of(options), progress=_counting(done, tell), cache=KEPT,
                     most_bytes=most_bytes,
                 )  # fmt: skip
             axes = [c for c in table.columns if c not in COLUMNS]
@@ -92,8 +95,8 @@ def _counting(done: list[int], tell: Progress | None) -> Progress:
 
 
 def _write(table: Any, directory: Path, axes: list[str]) -> None:
-    from kpsim.experiment.directory import MANIFEST
     from kpsim.report.figures.scale import scale_pictures
+    from kpsim.scenario.kinds import MANIFEST
     from kpsim.scenario.schema import API_VERSION
 
     table.to_csv(directory / "sweep.csv", index=False)

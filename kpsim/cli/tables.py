@@ -19,7 +19,7 @@ def _width() -> int:
 
 
 def wrapped(text: str, indent: str = "", hanging: int = 0) -> str:
-    """A sentence on as many lines as the terminal's width takes; on one where nobody looks."""
+    """Return a sentence on as many lines as the terminal's width takes; on one if output is no terminal."""
     later = indent + " " * hanging
     return textwrap.fill(
         text, _width(), initial_indent=indent, subsequent_indent=later, break_on_hyphens=False, break_long_words=False
@@ -41,7 +41,7 @@ def print_table(
 
 
 def _fitted(cells: Sequence[str], indent: str) -> list[str]:
-    """One row as lines: its last cell wrapped beside the others if there is room for it, else below what fits."""
+    """Return one row as lines: its last cell wrapped beside the others if it fits there, else below."""
     width, line = _width(), indent + "  ".join(cells).rstrip()
     if len(line) <= width:
         return [line]

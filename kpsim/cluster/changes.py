@@ -15,7 +15,7 @@ NEVER = 1 << 62  # a time [ns] after every other
 
 
 class ChangeKind(IntEnum):
-    """What happened."""
+    """The kinds of change of a Pod or a Service."""
 
     POD_TERMINATING = 0
     POD_APPEARED = 1  # has an address, is not ready
@@ -23,6 +23,9 @@ class ChangeKind(IntEnum):
     POD_GONE = 3  # the object is deleted
     SERVICE_CREATED = 4
     POD_UNREADY = 5  # its Ready condition is false again
+    POD_CREATED = 6  # the object is there, without an address
+    POD_POSTED = 8  # its kubelet posts a first status: not ready, no address yet
+    POD_EXITED = 7  # its kubelet posts that all its containers have ended: a terminal phase, Ready false
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Spells:
         return len(self.of)
 
     def cover(self, which: I64, time_ns: I64) -> Bools:
-        """Whether it is the case with each of ``which`` at ``time_ns``; broadcast."""
+        """Return a mask: the spell of ``which`` holds at ``time_ns``; the arguments broadcast."""
         which, time_ns = np.broadcast_arrays(which, time_ns)
         if not len(self):
             return np.zeros(which.shape, np.bool_)

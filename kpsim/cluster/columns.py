@@ -45,9 +45,10 @@ class ServiceColumns:
     external_local: Bools  # externalTrafficPolicy: Local
     udp: Bools  # has a UDP port
     dual_stack: Bools  # has a ClusterIP and EndpointSlices of each IP family
+    continued: Bools  # a further part of the Service in the row above, with its ClusterIP: ports of other endpoints
 
     def take(self, rows: I64) -> ServiceColumns:
-        """The same columns for some ``rows`` only."""
+        """Return the same columns for some ``rows`` only."""
         return ServiceColumns(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
 
@@ -64,10 +65,10 @@ class Names:
         return f"{self.prefixes[run]}-{row - self.starts[run]}" if self.numbered[run] else self.prefixes[run]
 
     def index(self, name: str) -> int | None:
-        """The row called ``name``, or ``None``."""
+        """Return the row called ``name``, or ``None``."""
         for start, prefix, numbered, end in zip(
-            self.starts, self.prefixes, self.numbered, [*self.starts[1:], 1 << 62], strict=True
-        ):
+            self.starts, self.prefixes, self.numbered, [*self.starts[1:], 1 << 62], strict=False
+        ):  # one end too many where there are no names
             tail = name.removeprefix(prefix + "-")
             if numbered and tail != name and tail.isdigit() and start + int(tail) < end:
                 return start + int(tail)
@@ -78,12 +79,22 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Everything that exists at time zero, and the Services that will be created later (rows from ``initial`` on)."""
+    """Everything that exists at time zero, and the Services that will be created later (rows from ``initial`` on).
+
+    >>> from kpsim.cluster.grow import grow
+    >>> from kpsim.cluster.params import ClusterParams, EndpointCount, ServiceGroup
+    >>> web = ServiceGroup("web", count=3, endpoints=EndpointCount(mean=2))
+    >>> cluster = grow(ClusterParams(nodes=2), [web], (), created=0, seed=1)
+    >>> cluster.names[2], cluster.pods
+    ('default/web-2', 6)
+    >>> cluster.endpoints(2), cluster.homes(cluster.pods)  # Pods of the last Service; the node of every Pod
+    (array([4, 5]), array([0, 1, 0, 1, 0, 1]))
+    """
 
     nodes: int
     cores: int
     zones: int
-    initial: int  # Services that exist at time zero
+    initial: int  # rows of Services that exist at time zero
     names: Names
     services: ServiceColumns
     port_offset: I64  # (n + 1,) first service port of each Service
@@ -111,19 +122,43 @@ class Cluster:
 
     @property
     def pods(self) -> int:
-        """Pods behind any endpoint."""
+        """Return the number of Pods behind any endpoint."""
         return len(self.pod_ip)
 
+    @property
+    def service_count(self) -> int:
+        """Services that exist at time zero."""
+        return self.initial - int(self.services.continued[: self.initial].sum())
+
+    @property
+    def endpoint_count(self) -> int:
+        """Endpoints of the Services that exist at time zero."""
+        again = 0
+        for row in np.flatnonzero(self.services.continued[: self.initial]).tolist():
+            above = [self.endpoints(other) for other in self.rows_of(self.names[row]) if other < row]
+            again += int(np.isin(self.endpoints(row), np.concatenate(above)).sum())
+        return int(self.endpoint_offset[self.initial]) - again
+
+    def rows_of(self, name: str) -> range:
+        """The rows of the Service ``namespace/name`` at time zero; none if there is none."""
+        row = self.names.index(name)
+        if row is None or row >= self.initial:
+            return range(0)
+        end = row + 1
+        while end < self.initial and self.services.continued[end]:
+            end += 1
+        return range(row, end)
+
     def second_family(self) -> Cluster:
-        """The same cluster as the IPv6 half of kube-proxy sees it: dual-stack Services are all there are."""
+        """Return the cluster as the IPv6 half of kube-proxy sees it: dual-stack Services alone."""
         return replace(self, services=replace(self.services, proxied=self.services.proxied & self.services.dual_stack))
 
     def endpoints(self, service: int) -> I64:
-        """Pods behind the endpoints of one Service, in kube-proxy's order; read-only, (e,)."""
+        """Return the Pods behind the endpoints of one Service, in kube-proxy's order; read-only, (e,)."""
         return self.endpoint_pod[self.endpoint_offset[service] : self.endpoint_offset[service + 1]]
 
     def homes(self, pods: int) -> I64:
-        """The node that each of the first ``pods`` Pods of a run is on, (pods,): as read, the others dealt in turn."""
+        """Return each of the first ``pods`` Pods' node, (pods,): as read, the others dealt in turn."""
         if self.pod_home is not None and pods <= len(self.pod_home):
             return self.pod_home[:pods]
         home = np.arange(pods) % self.nodes
@@ -132,7 +167,7 @@ class Cluster:
         return home
 
     def node_name(self, node: int) -> str:
-        """What node number ``node`` is called."""
+        """Return the name of node number ``node``."""
         return self.node_names[node] if node < len(self.node_names) else f"node-{node}"
 
     def label(self, port: int) -> str:
@@ -142,7 +177,7 @@ class Cluster:
 
 
 def freeze(array: np.ndarray) -> np.ndarray:
-    """The same array, read-only from now on."""
+    """Return the same array, read-only from now on."""
     array.flags.writeable = False
     return array
 
@@ -175,5 +210,5 @@ def string_order(ip: U32) -> I64:
 
 
 def dotted(ip: int) -> str:
-    """An IPv4 address as people write it."""
+    """Return an IPv4 address as people write it."""
     return f"{ip >> 24 & 255}.{ip >> 16 & 255}.{ip >> 8 & 255}.{ip & 255}"

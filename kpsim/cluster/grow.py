@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, count
 
 import numpy as np
@@ -52,7 +52,7 @@ class _Rows:
 
 
 def endpoint_counts(group: ServiceGroup, seed: int) -> I64:
-    """How many endpoints each Service of ``group`` has, (count,); drawn from a stream of the group's own."""
+    """Return the number of endpoints of each Service of ``group``, (count,), from the group's own random stream."""
     wanted: EndpointCount = group.endpoints
     if group.type == "ExternalName":
         return np.zeros(group.count, np.int64)  # no selector, no endpoints
@@ -158,6 +158,7 @@ def _add_group(
         external_local=np.full(n, group.external_traffic_policy == "Local"),
         udp=np.full(n, group.protocol == "UDP"),
         dual_stack=np.full(n, has_ip and params.dual_stack and group.ip_family_policy != "SingleStack"),
+        continued=none,
         cluster_ip=ips.allocate_many(n) if has_ip else none,
         endpoints=endpoints,
         port_number=np.tile(FIRST_PORT + np.arange(ports), n),
@@ -181,7 +182,7 @@ def _add_objects(rows: _Rows, resolved: Sequence[ResolvedService], pod_range: ip
     known: dict[str, int] = {}
     first_pod = int(pod_range.network_address)
     columns: defaultdict[str, list[int]] = defaultdict(list)  # one array a column, not one a Service
-    for item in resolved:
+    for item, again in ((part, bool(k)) for one in resolved for k, part in enumerate(_by_endpoints(one))):
         service = item.service
         has_ip = service.proxied and ":" not in service.cluster_ip
         if service.proxied and not has_ip:
@@ -208,6 +209,7 @@ def _add_objects(rows: _Rows, resolved: Sequence[ResolvedService], pod_range: ip
         rows.read[rows.services] = service
         for name, value in _service_row(service, has_ip=has_ip, ports=ports).items():
             columns[name].append(value)
+        columns["continued"].append(again)
         columns["endpoints"].append(len(pods))
         columns["endpoint_pod"] += pods
         columns["port_number"] += [p.port for p in service.ports][:ports]
@@ -221,8 +223,26 @@ def _add_objects(rows: _Rows, resolved: Sequence[ResolvedService], pod_range: ip
     rows.add(**columns)
 
 
+def _by_endpoints(item: ResolvedService) -> list[ResolvedService]:
+    """A Service by its ports: those with the same endpoints together, which is one part unless its slices differ."""
+    ports: dict[tuple[int, ...], list[int]] = {}
+    for index, mine in enumerate(item.of_ports):
+        ports.setdefault(mine, []).append(index)
+    if not ports:
+        return [item]
+    service, targets = item.service, item.target_ports
+    return [
+        ResolvedService(
+            replace(service, ports=tuple(service.ports[i] for i in indices)),
+            tuple(item.endpoints[i] for i in mine),
+            tuple(targets[i] for i in indices),
+        )
+        for mine, indices in ports.items()
+    ]
+
+
 def _service_row(service: Service, *, has_ip: bool, ports: int) -> dict[str, int]:
-    """What there is one of for each Service."""
+    """Return one Service's values for all columns that have one value a Service."""
     return {
         "proxied": has_ip and service.watched,
         "headless": service.headless,
@@ -241,7 +261,7 @@ def _service_row(service: Service, *, has_ip: bool, ports: int) -> dict[str, int
 
 
 def _number(ip: str) -> int:
-    """A dotted address as a number, much faster than the standard library, which also says what is wrong with it."""
+    """Return a dotted address as a number, much faster than the standard library, and without its checks."""
     parts = ip.split(".")
     if len(parts) != 4 or not all(part.isdecimal() and len(part) < 4 and int(part) < 256 for part in parts):
         return int(ipaddress.IPv4Address(ip))
@@ -250,7 +270,7 @@ def _number(ip: str) -> int:
 
 
 def _ipv4(addresses: Sequence[str]) -> int:
-    """How many are of the IP family that is modelled."""
+    """Return the number of IPv4 addresses among ``addresses``."""
     return sum(":" not in address for address in addresses)
 
 
@@ -290,6 +310,7 @@ def _assemble(params: ClusterParams, rows: _Rows, initial: int) -> Cluster:
             external_local=flags("external_local"),
             udp=flags("udp"),
             dual_stack=flags("dual_stack"),
+            continued=flags("continued"),
         ),
         port_offset=_offsets(ports),
         port_service=np.asarray(freeze(np.repeat(np.arange(rows.services), ports))),

@@ -1,34 +1,82 @@
-"""What a cluster is made of, as a scenario asks for it: nodes, groups of Services, churn."""
+"""The parameters of a cluster in a scenario: nodes, groups of Services, churn."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from kpsim.declared import Declared, Form
+from kpsim.units import UnitError
+
+_MOST_PORTS = 65_456  # they are numbered from 80 on
+
+Policy = Literal["Cluster", "Local"]
+FamilyPolicy = Literal["SingleStack", "PreferDualStack", "RequireDualStack"]
+
+
+def _read_ports(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"\s*(\d{1,5})\s*-\s*(\d{1,5})\s*", text)
+    if match and 1 <= int(match[1]) <= int(match[2]) <= 65535:
+        return int(match[1]), int(match[2])
+    raise UnitError(f"{text[:60]!r} is not a range of ports", "write e.g. 30000-32767")
+
+
+def _read_families(families: tuple[str, ...]) -> bool:
+    if "IPv4" not in families or len(set(families)) != len(families):
+        raise UnitError("must be [IPv4], or [IPv4, IPv6]", "clusters without IPv4 are designed, not built yet")
+    return "IPv6" in families
+
+
+PORTS = Form(str, _read_ports, lambda ports: "{}-{}".format(*ports), "a range of ports, e.g. 30000-32767")
+FAMILIES = Form(
+    tuple[Literal["IPv4", "IPv6"], ...],
+    _read_families,
+    lambda dual: ["IPv4", "IPv6"] if dual else ["IPv4"],
+    "a list: [IPv4], or [IPv4, IPv6]",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterParams:
     """Nodes and address ranges."""
 
-    nodes: int = 3
-    zones: int = 1
-    cores: int = 4
-    iptables_backend: Literal["legacy", "nft"] = "legacy"
-    service_cluster_ip_range: str = "10.96.0.0/12"
-    pod_cidr: str = "10.128.0.0/10"
-    service_node_port_range: tuple[int, int] = (30000, 32767)
-    dual_stack: bool = False  # Services may have both IP families, and every node has a proxier for each
+    nodes: Annotated[int, Declared("Nodes that run kube-proxy", at_least=1)] = 3
+    zones: Annotated[int, Declared("Zones; node number n is in zone n modulo this", at_least=1)] = 1
+    cores: Annotated[int, Declared("CPU cores of each node", at_least=1)] = 4
+    iptables_backend: Annotated[Literal["legacy", "nft"], Declared("What iptables writes rules with")] = "legacy"
+    service_cluster_ip_range: Annotated[str, Declared("Where ClusterIPs come from, e.g. 10.96.0.0/12")] = "10.96.0.0/12"
+    pod_cidr: Annotated[str, Declared("Where Pods' addresses come from, e.g. 10.128.0.0/10")] = "10.128.0.0/10"
+    service_node_port_range: Annotated[tuple[int, int], Declared("Where NodePorts come from", form=PORTS)] = (
+        30000,
+        32767,
+    )
+    # Services may have both IP families, and every node has a proxier for each
+    dual_stack: Annotated[bool, Declared("IP families of the cluster", key="ipFamilies", form=FAMILIES)] = False
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointCount:
-    """How many endpoints each Service of a group has: always ``mean``, or drawn around it and capped at ``max``."""
+    """The number of endpoints of each Service of a group: always ``mean``, or drawn around it, at most ``max``."""
 
-    distribution: Literal["constant", "lognormal", "uniform"] = "constant"
-    mean: float = 1.0
-    sigma: float = 0.0
-    min: int = 0
-    max: int | None = None
+    distribution: Annotated[
+        Literal["constant", "lognormal", "uniform"], Declared("How numbers of endpoints are spread", required=True)
+    ] = "constant"
+    mean: Annotated[float, Declared("Mean number of endpoints; of a uniform one, halfway from min to max")] = 1.0
+    sigma: Annotated[float, Declared("Standard deviation of the logarithm, of a lognormal number")] = 0.0
+    min: Annotated[int, Declared("Fewest endpoints")] = 0
+    max: Annotated[int | None, Declared("Most endpoints", otherwise="no limit")] = None
+
+    def as_count(self) -> int | None:
+        """Return the number that a file may write instead, ``None`` if it is drawn."""
+        alike = self == EndpointCount(mean=self.mean) and self.mean.is_integer()
+        return int(self.mean) if alike else None
+
+
+ENDPOINTS = Form(
+    int, lambda n: EndpointCount(mean=float(n)), EndpointCount.as_count, "a whole number, or a mapping that draws one"
+)
+HEADLESS = Form(Literal["None"], bool, lambda headless: "None" if headless else None, "None, for headless Services")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +86,22 @@ class ServiceGroup:
     ``ports`` is the number of service ports each has (80, 81, …); ``headless`` ones have ``clusterIP: None``.
     """
 
-    name: str
-    count: int
-    endpoints: EndpointCount = EndpointCount()
-    namespace: str = "default"
-    type: Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"] = "ClusterIP"
-    headless: bool = False
-    ports: int = 1
-    protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
-    session_affinity: Literal["None", "ClientIP"] = "None"
-    internal_traffic_policy: Literal["Cluster", "Local"] = "Cluster"
-    external_traffic_policy: Literal["Cluster", "Local"] = "Cluster"
-    ip_family_policy: Literal["SingleStack", "PreferDualStack", "RequireDualStack"] = "SingleStack"
+    name: Annotated[str, Declared("What the Services are called, before their number")]
+    count: Annotated[int, Declared("Services in the group")] = 1
+    endpoints: Annotated[EndpointCount, Declared("Endpoints of each Service", form=ENDPOINTS)] = EndpointCount()
+    namespace: Annotated[str, Declared("Their namespace")] = "default"
+    type: Annotated[
+        Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"], Declared("Type of the Services")
+    ] = "ClusterIP"
+    headless: Annotated[bool, Declared("None makes them headless", key="clusterIP", form=HEADLESS)] = False
+    ports: Annotated[int, Declared("Service ports of each", at_least=1, at_most=_MOST_PORTS)] = 1
+    protocol: Annotated[Literal["TCP", "UDP", "SCTP"], Declared("Protocol of the ports")] = "TCP"
+    session_affinity: Annotated[
+        Literal["None", "ClientIP"], Declared("ClientIP sends a client to the same endpoint again")
+    ] = "None"
+    internal_traffic_policy: Annotated[Policy, Declared("Local sends Pods to endpoints of their own node")] = "Cluster"
+    external_traffic_policy: Annotated[Policy, Declared("Local sends outside traffic to the node's own")] = "Cluster"
+    ip_family_policy: Annotated[FamilyPolicy, Declared("Whether they have addresses of both families")] = "SingleStack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +111,11 @@ class ChurnParams:
     A Pod replacement is a delete and a create in the same workload: up to four EndpointSlice writes.
     """
 
-    pod_replacements_per_s: float = 0.0
-    services_created_per_s: float = 0.0
-    pod_shutdown_s: float | None = None  # from SIGTERM to the process gone; None: the control-plane profile's
-    pre_stop_s: float | None = None  # a preStop hook that sleeps so long before SIGTERM
+    pod_replacements_per_s: Annotated[float, Declared("Pods deleted and made anew, in the cluster")] = 0.0
+    services_created_per_s: Annotated[float, Declared("Services created, in the cluster")] = 0.0
+    pod_shutdown_s: Annotated[
+        float | None, Declared("From SIGTERM until the process is gone", otherwise="the control-plane profile's")
+    ] = None
+    pre_stop_s: Annotated[
+        float | None, Declared("A preStop hook sleeps so long before SIGTERM", otherwise="no hook")
+    ] = None

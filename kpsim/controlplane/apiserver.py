@@ -11,21 +11,44 @@ share one order, [A4]).
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kpsim.controlplane.api.seats import PriorityLevel, SeatPool
 from kpsim.controlplane.api.sizes import ObjectSizes
-from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout
+from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout, Notice
 from kpsim.controlplane.params import ApiServerParams
-from kpsim.profiles.defaults import Defaults
+from kpsim.profiles.defaults import Defaults, Lag
 from kpsim.units import I64
 
 if TYPE_CHECKING:
     import simpy
 
 DEFAULT = ApiServerParams()
+
+
+@dataclass(frozen=True, slots=True)
+class FanoutCpu:
+    """What an event costs for each client that gets it: filter, copy, TLS and a system call, over the free cores."""
+
+    cores: int
+    client_ns: float
+    byte_ns: float
+    filter_ns: float  # all that is done for a client whose selector leaves the object out
+
+    @staticmethod
+    def of(params: ApiServerParams, defaults: Defaults) -> FanoutCpu:
+        """The measured prices, on as many cores as a scenario says."""
+        client, byte, look = (
+            defaults.value(f"api_server.watcher_{name}") * 1e9 for name in ("event", "byte", "filter")
+        )
+        return FanoutCpu(params.cores or round(defaults.value("api_server.cores")), client, byte, look)
+
+    def event_ns(self, size: int) -> float:
+        """What one client's copy of ``size`` bytes adds to the time until the last has it [ns]."""
+        return (self.client_ns + self.byte_ns * size) / self.cores
 
 
 class ApiServer:
@@ -47,13 +70,16 @@ class ApiServer:
         self._write_lag = defaults.lag("api_server.write")
         egress = params.egress_bytes_per_s or defaults.value("api_server.egress")
         self.byte_ns = 1e9 / egress
-        self._watcher_ns = defaults.value("api_server.watcher_event") * 1e9
+        self._fanout = FanoutCpu.of(params, defaults)
+        self._write_byte_ns = defaults.value("api_server.write_byte") * 1e9
+        self._answer = defaults.lag("api_server.answer")
+        self._watch_lag = defaults.lag("api_server.watch")
         self._rng = rng
-        self._lags: list[int] = []
+        self._drawn: dict[str, list[int]] = {}
         self._free_ns = 0
         self._down_ns = self._up_ns = 0
         self.level = PriorityLevel.of(params, defaults)
-        self.seats = SeatPool(self.level.seats, self.level.most_wait_ns) if params.priority_and_fairness else None
+        self.seats = SeatPool(self.level, borrows=params.borrow_seats) if params.priority_and_fairness else None
         self.sizes = ObjectSizes.of(params.object_sizes, defaults)
         self._serve(params.replicas)
         self.log = DeliveryLog()
@@ -66,29 +92,45 @@ class ApiServer:
 
     @property
     def over(self) -> bool:
-        """Whether the run has ended; what is still queued drains without effect."""
+        """Return True if the run has ended; requests still queued drain without effect."""
         return bool(self._env.now >= self._horizon_ns)
 
-    def write_lag_ns(self) -> int:
-        """How long the next write takes from its dispatch until it is committed and answered [ns]."""
-        if not self._lags:
-            self._lags = self._write_lag.draw(self._rng, 1024).tolist()[::-1]
-        return self._lags.pop()
+    def write_lag_ns(self, size: int) -> int:
+        """Return the time from the next write's dispatch until its ``size`` bytes are committed [ns]."""
+        return self._draw("write", self._write_lag) + round(self._write_byte_ns * size)
+
+    def answer_ns(self) -> int:
+        """Return the time from the next write's commit to its answer [ns]."""
+        return self._draw("answer", self._answer)
+
+    def heard_ns(self) -> int:
+        """Return the time from a commit to its event in the writer's own informer [ns]."""
+        return self._draw("watch", self._watch_lag)
+
+    def _draw(self, name: str, lag: Lag) -> int:
+        if not self._drawn.get(name):
+            self._drawn[name] = lag.draw(self._rng, 1024).tolist()[::-1]
+        return self._drawn[name].pop()
 
     def admit(self, arrives_ns: int, runs_ns: int) -> int | None:
-        """When a write on what kube-proxies watch gets its seats; ``None`` if it is told to come again."""
+        """Return the dispatch [ns] of a write that kube-proxies watch; ``None`` if it is told to come again."""
         arrives_ns = max(arrives_ns, self._up_ns)
         if self.seats is None:
             return arrives_ns
         return self.seats.admit(arrives_ns, self._cost.seats, runs_ns, self._cost.hold_ns)
 
     def lost(self, dispatched_ns: int) -> bool:
-        """Whether a write that was to be dispatched then found the only server down after all."""
+        """Return True if a write that was to be dispatched then found the only server down after all."""
         return self._down_ns <= dispatched_ns < self._up_ns
 
     def told_again_ns(self) -> int:
-        """How long a client that is told to come again has waited and will wait [ns]."""
-        return self.level.most_wait_ns + self.level.retry_after_ns
+        """Return the wait [ns] of a client that is told to come again, before and after it is told."""
+        waited = self.level.most_wait_ns
+        return waited + (self.seats.retry_after.dropped(int(self._env.now) + waited) if self.seats else 0)
+
+    def stall(self, until_ns: int) -> None:
+        """Begin no write before ``until_ns``, and keep all watches."""
+        self._up_ns = max(self._up_ns, until_ns)
 
     def stop(self, until_ns: int) -> int:
         """Let a server go down at once; what is committed from the time given back [ns] on meets the broken watches.
@@ -101,8 +143,8 @@ class ApiServer:
             self._serve(self.replicas - 1)
         return max(int(self._env.now), self._free_ns)
 
-    def commit(self, size: int, watched: bool, **row: object) -> None:
-        """Record a committed write of ``size`` bytes and, if kube-proxies watch it, send it to every one of them."""
+    def commit(self, size: int, watched: bool, notice: Notice) -> None:
+        """Record a committed write of ``size`` bytes and, if kube-proxies watch it, send them ``notice``."""
         if self.over:
             return
         now = int(self._env.now)
@@ -110,19 +152,19 @@ class ApiServer:
         self.log.written_bytes += size
         self.log.written_ns.append(now)
         sent = max(now, self._free_ns)
-        copy_ns = max(size * self.byte_ns, self._watcher_ns) if watched else self._watcher_ns
+        copy_ns = max(size * self.byte_ns, self._fanout.event_ns(size)) if watched else self._fanout.filter_ns
         spread = round(self._watchers * copy_ns)
         self._free_ns = sent + spread
         if not watched:
             return
-        delivery = Delivery(len(self.log.rows), sent, spread, size=size, **row)  # type: ignore[arg-type]  # keywords of Delivery
+        delivery = Delivery.of(notice, index=len(self.log.rows), sent_ns=sent, spread_ns=spread, size=size)
         self.log.rows.append(delivery)
         for subscriber in self.subscribers:
             subscriber(delivery)
 
 
 def fanout(nodes: int, defaults: Defaults, rng: np.random.Generator, replicas: int = 1) -> tuple[Fanout, I64]:
-    """The nodes' places in their server's sending order and their lags, one watcher a node, kept for a run [A5].
+    """Return the nodes' places in their server's sending order and their lags, one watcher a node, kept for a run [A5].
 
     Also which of the API servers each node watches, (nodes,).
     """

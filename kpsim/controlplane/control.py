@@ -19,21 +19,37 @@ from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.api.watches import Reconnection, Relist
 from kpsim.controlplane.apiserver import ApiServer, fanout
 from kpsim.controlplane.controller import ControllerSettings, EndpointSliceController
-from kpsim.controlplane.deliveries import Delivery, Fanout, Outage
+from kpsim.controlplane.deliveries import Delivery, Fanout, Notice, Outage
 from kpsim.controlplane.endpoints import EndpointsController, EndpointsSettings
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
 from kpsim.controlplane.services import ServiceStates
+from kpsim.controlplane.statuses import informer_lags
 from kpsim.profiles.defaults import Defaults
 from kpsim.rng import stream
 from kpsim.units import I64
 
 DEFAULT = ApiServerParams()
+LISTS_BY_SIZE_SINCE = (1, 34)
 
 
 class ControlPlane:
     """kubelets, the EndpointSlice controller and the API server, as SimPy processes on ``env``.
 
-    Draws come from streams of its own, so the deliveries do not depend on who else lives on ``env``.
+    Draws come from streams of its own, so the deliveries do not depend on other processes on ``env``.
+
+    >>> import kpsim
+    >>> from kpsim.profiles.defaults import load_defaults
+    >>> from kpsim.simulation import build_cluster, prepare
+    >>> scenario = kpsim.read("scenarios/hello.yaml")
+    >>> drawn = prepare(scenario, build_cluster(scenario)[0], 0)
+    >>> env = simpy.Environment(initial_time=0)
+    >>> given = drawn.cluster, drawn.changes, ControllerManagerParams(), load_defaults(), (1, 0), drawn.horizon_ns
+    >>> plane = ControlPlane(env, *given)
+    >>> sent: list[Delivery] = []
+    >>> plane.subscribe(sent.append)
+    >>> env.run(until=drawn.horizon_ns)
+    >>> len(sent) == plane.api.log.writes, sent[0].service, sent[0].usable
+    (True, 2, (5,))
     """
 
     def __init__(
@@ -46,12 +62,14 @@ class ControlPlane:
         key: tuple[int, int],
         horizon_ns: int,
         api: ApiServerParams = DEFAULT,
+        lags: I64 | None = None,
+        version: tuple[int, int] = LISTS_BY_SIZE_SINCE,
     ) -> None:
         seed, replication = key
         settings = ControllerSettings.of(params, defaults)
         self._env = env
         self._cluster, self._defaults, self._key = cluster, defaults, key
-        self._settings = settings
+        self._settings, self._version = settings, version
         self._horizon_ns = horizon_ns
         self._states = {4: ServiceStates(cluster, changes)}
         if cluster.services.dual_stack.any():  # EndpointSlices hold addresses of one family
@@ -62,13 +80,15 @@ class ControlPlane:
         self.endpoints: EndpointsController | None = None
         if params.endpoints_controller:
             older = EndpointsSettings.of(settings.qps, settings.burst, defaults)
-            self.endpoints = EndpointsController(older, self.api.sizes, self._states[4], self.api.log, horizon_ns)
+            rng = stream(seed, "endpoints-writes", replication)
+            self.endpoints = EndpointsController(older, self.api.sizes, self._states[4], self.api.log, horizon_ns, rng)
         self.fanout: Fanout
         self.fanout, self._server = fanout(
             cluster.nodes, defaults, stream(seed, "watch-lags", replication), api.replicas
         )
         self._cut_until_ns = 0  # kube-controller-manager's own watches
-        lags = _informer_lags(changes, defaults, stream(seed, "status-lags", replication))
+        if lags is None:
+            lags = informer_lags(cluster, changes, defaults, stream(seed, "status-lags", replication))
         env.process(self._feed(changes, lags))
 
     def subscribe(self, subscriber: Callable[[Delivery], None]) -> None:
@@ -82,7 +102,9 @@ class ControlPlane:
     def _restart(self, server: int) -> None:
         """Break the watches of one API server, and find out when each of its clients is back."""
         now, outages = int(self._env.now), self.fanout.outages
-        relist = Relist.of(self._listing(), self.api.byte_ns, self._defaults)
+        size, objects = self._listing()
+        counted = None if self._version >= LISTS_BY_SIZE_SINCE else objects
+        relist = Relist.of(size, self.api.byte_ns, self._defaults, counted)
         again = Reconnection.of(self.api.level, relist, self._defaults)
         elsewhere = self.api.replicas > 1
         from_ns = self.api.stop(now + again.restart_ns)
@@ -97,11 +119,12 @@ class ControlPlane:
             other = np.arange(len(lost)) % (self.api.replicas - 1)
             self._server[lost] = (server + 1 + other) % self.api.replicas
 
-    def _listing(self) -> int:
-        """How much a kube-proxy lists [B]; churn leaves it about the same."""
+    def _listing(self) -> tuple[int, int]:
+        """Return (the size of a kube-proxy's lists [bytes], the number of slices); churn leaves both about the same."""
         initial = self._cluster.initial
         endpoints = np.diff(self._cluster.endpoint_offset)[:initial][self._cluster.services.proxied[:initial]]
-        return self.api.sizes.listing(endpoints, self._settings.endpoints_per_slice)
+        most = self._settings.endpoints_per_slice
+        return self.api.sizes.listing(endpoints, most), int(np.maximum(-(-endpoints // most), 1).sum())
 
     def _feed(self, changes: Changes, lags: I64) -> Generator[simpy.Event, Any, None]:
         seen = _in_order(changes, changes.at_ns + lags)
@@ -131,9 +154,7 @@ class ControlPlane:
         """The Service object goes to every kube-proxy at once, and its slices follow when the controller gets to it."""
         for states in self._states.values():
             states.create(service, at_ns)
-        self.api.commit(
-            self.api.sizes.service_bytes,
-            watched=self._states[4].proxied(service),
+        notice = Notice(
             service=service,
             usable=(),
             endpoints=0,
@@ -144,6 +165,7 @@ class ControlPlane:
             families=(4, 6) if self._dual_stack[service] else (4,),
             stages=(at_ns, at_ns, at_ns, at_ns, at_ns, int(self._env.now)),
         )
+        self.api.commit(self.api.sizes.service_bytes, self._states[4].proxied(service), notice)
         seen_ns = int(self._env.now) + self._settings.informer_ns
         call_at(self._env, seen_ns, Rank.CHANGE, self.controller.add, service)
         if self.endpoints:
@@ -151,20 +173,10 @@ class ControlPlane:
 
 
 def _in_order(changes: Changes, seen_ns: I64) -> I64:
-    """The informer sees one object's changes in the order in which they happened, whatever each took, (c,)."""
+    """Return the times with each object's changes in the order in which they happened, as informers see them, (c,)."""
     latest: dict[tuple[bool, int], int] = {}
     ordered = seen_ns.tolist()
     for i, (kind, subject) in enumerate(zip(changes.kind.tolist(), changes.subject.tolist(), strict=True)):
         key = (kind == ChangeKind.SERVICE_CREATED, subject)
         ordered[i] = latest[key] = max(ordered[i], latest.get(key, 0))
     return np.array(ordered, np.int64)
-
-
-def _informer_lags(changes: Changes, defaults: Defaults, rng: np.random.Generator) -> I64:
-    """From a change on a node or in the API to the controller's informer [ns], (c,)."""
-    n = len(changes)
-    from_kubelet = np.isin(changes.kind, [ChangeKind.POD_APPEARED, ChangeKind.POD_READY, ChangeKind.POD_UNREADY])
-    patch = defaults.lag("pod.status_patch").draw(rng, n)
-    write = defaults.lag("api_server.write").draw(rng, n)
-    watch = defaults.lag("api_server.watch").draw(rng, n)
-    return np.where(from_kubelet, patch, write) + watch

@@ -18,6 +18,7 @@ import simpy
 
 from kpsim.cluster.changes import NEVER
 from kpsim.controlplane.apiserver import ApiServer
+from kpsim.controlplane.deliveries import Notice
 from kpsim.controlplane.params import ControllerManagerParams
 from kpsim.controlplane.services import ServiceStates
 from kpsim.controlplane.slices import Slice, pack, reconcile
@@ -36,6 +37,7 @@ class ControllerSettings:
     endpoints_per_slice: int
     batch_ns: int
     sync_ns: int
+    sync_pod_ns: float
     stale_retry_ns: int
     stale_retry_most_ns: int
     retry_qps: float
@@ -46,7 +48,7 @@ class ControllerSettings:
 
     @staticmethod
     def of(params: ControllerManagerParams, defaults: Defaults) -> ControllerSettings:
-        """The scenario's flags over Kubernetes' defaults."""
+        """Return the scenario's flags over Kubernetes' defaults."""
 
         def pick(given: float | None, key: str) -> float:
             return defaults.value(key) if given is None else given
@@ -61,6 +63,7 @@ class ControllerSettings:
             endpoints_per_slice=int(pick(params.max_endpoints_per_slice, endpointslice + "max_endpoints_per_slice")),
             batch_ns=to_ns(pick(params.endpointslice_updates_batch_period_s, endpointslice + "updates_batch_period")),
             sync_ns=to_ns(defaults.value(endpointslice + "sync")),
+            sync_pod_ns=defaults.value(endpointslice + "sync_pod") * 1e9,
             stale_retry_ns=to_ns(defaults.value(endpointslice + "stale_retry")),
             stale_retry_most_ns=to_ns(defaults.value(endpointslice + "stale_retry_most")),
             retry_qps=defaults.value(endpointslice + "retry_qps"),
@@ -98,8 +101,11 @@ class EndpointSliceController:
             env.process(self._work())
 
     def add(self, service: int, delay_ns: int = 0) -> None:
-        """Queue ``service`` now, or after ``delay_ns``; a second add of a waiting key does nothing."""
+        """Queue a Service that changed, now or after ``delay_ns``; a second add of a waiting key does nothing."""
         self._since.setdefault(service, int(self._env.now))
+        self._add(service, delay_ns)
+
+    def _add(self, service: int, delay_ns: int = 0) -> None:
         if delay_ns:
             deadline = int(self._env.now) + delay_ns
             if deadline < self._delayed.get(service, NEVER):
@@ -115,14 +121,14 @@ class EndpointSliceController:
                 self._idle.popleft().succeed()
 
     def changed_by_others(self, service: int) -> None:
-        """Queue a Service whose slices somebody else changed: after a second, or the batch period if that is longer."""
-        self.add(service, max(self._settings.foreign_change_ns, self._settings.batch_ns))
+        """Queue a Service whose slices another client changed: after a second, or the batch period if longer."""
+        self._add(service, max(self._settings.foreign_change_ns, self._settings.batch_ns))
 
     def _add_later(self, service: int, deadline: int) -> Generator[simpy.Event, Any, None]:
         yield self._env.timeout(deadline - self._env.now)
         if self._delayed.get(service) == deadline:  # else an earlier one came in between
             del self._delayed[service]
-            self.add(service)
+            self._add(service)
 
     def _work(self) -> Generator[simpy.Event, Any, None]:
         while True:
@@ -137,7 +143,7 @@ class EndpointSliceController:
             self._working.discard(service)
             if service in self._dirty:
                 self._dirty.discard(service)
-                self.add(service)
+                self._add(service)
 
     def _sync(self, service: int) -> Generator[simpy.Event, Any, None]:
         taken_ns = int(self._env.now)
@@ -161,14 +167,15 @@ class EndpointSliceController:
         self.stale_retries += 1
         wait_ns = self._retries.failed(service, int(self._env.now))
         if wait_ns is not None:
-            self.add(service, wait_ns)
+            self._add(service, wait_ns)
 
     def _sync_family(
         self, service: int, family: int, trigger_ns: int, begun: tuple[int, int]
     ) -> Generator[simpy.Event, Any, None]:
         """The slices of one address type: creations, updates, deletions, one after another."""
         states, most = self._states[family], self._settings.endpoints_per_slice
-        wanted = states.endpoints(service)
+        wanted = dict(states.endpoints(service))  # as they were listed
+        yield self._env.timeout(round(self._settings.sync_pod_ns * len(wanted)))
         slices = self._slices.get((service, family))
         if slices is None and states.had_slices(service):
             slices = self._slices[service, family] = pack(states.at_start(service), most)
@@ -183,21 +190,37 @@ class EndpointSliceController:
             writes += [(s, {}) for s in done.deleted]
         for piece, endpoints in writes:
             written = dict(endpoints)
-            stages = yield from self._request(begun)
-            self._commit(service, family, id(piece), written, trigger_ns, stages)
+            size = self._api.sizes.endpoint_slice(len(written), hinted=states.hinted(service))
+            stages = yield from self._request(begun, size)
+            self._commit(service, family, id(piece), written, size, trigger_ns, stages)
+            yield from self._answer(service)
 
-    def _request(self, begun: tuple[int, int]) -> Generator[simpy.Event, Any, tuple[int, ...]]:
+    def _answer(self, service: int) -> Generator[simpy.Event, Any, None]:
+        """Wait for the answer to a write; its event may come to the informer before or after that.
+
+        An event that comes first is of a generation that the tracker does not know yet, so it counts as somebody
+        else's change.  Source: endpointslice/util/endpointslice_tracker.go (ShouldSync, StaleSlices).
+        """
+        event_ns, answer_ns = self._api.heard_ns(), self._api.answer_ns()
+        self._seen_ns[service] = max(self._seen_ns.get(service, 0), int(self._env.now) + event_ns)
+        if event_ns < answer_ns:
+            yield self._env.timeout(event_ns)
+            self.changed_by_others(service)
+            answer_ns -= event_ns
+        yield self._env.timeout(answer_ns)
+
+    def _request(self, begun: tuple[int, int], size: int) -> Generator[simpy.Event, Any, tuple[int, ...]]:
         """Wait for a token, for seats and for the commit; when each stage of the write ended."""
         asked = int(self._env.now)
-        runs = self._api.write_lag_ns()
+        runs = self._api.write_lag_ns(size)
         while True:
-            now = int(self._env.now)
-            granted = now + self._bucket.take(now)
+            yield self._env.timeout(self._bucket.take(int(self._env.now)))
+            granted = int(self._env.now)
             start = self._api.admit(granted, runs)
             if start is None:  # 429: come again
-                yield self._env.timeout(granted + self._api.told_again_ns() - now)
+                yield self._env.timeout(self._api.told_again_ns())
                 continue
-            yield self._env.timeout(start + runs - now)
+            yield self._env.timeout(start + runs - granted)
             if not self._api.lost(start):
                 return (*begun, asked, granted, start, start + runs)
 
@@ -207,14 +230,13 @@ class EndpointSliceController:
         family: int,
         piece: int,
         endpoints: dict[int, int],
+        size: int,
         trigger_ns: int,
         stages: tuple[int, ...],
     ) -> None:
-        self._seen_ns[service] = int(self._env.now) + self._settings.informer_ns
-        done = self._states[family].commit(service, piece, endpoints)
-        self._api.commit(
-            self._api.sizes.endpoint_slice(len(endpoints), hinted=self._states[family].hinted(service)),
-            watched=self._states[family].proxied(service),
+        states = self._states[family]
+        done = states.commit(service, piece, endpoints)
+        notice = Notice(
             service=service,
             usable=done.usable,
             leaving=done.leaving,
@@ -226,3 +248,4 @@ class EndpointSliceController:
             families=(family,),
             stages=stages,
         )
+        self._api.commit(size, states.proxied(service), notice)

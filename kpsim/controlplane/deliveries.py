@@ -26,14 +26,10 @@ STAGES = (  # of a write, in order, up to its commit
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """One object on its way to every watcher."""
+class Notice:
+    """One write as kube-proxies see it: a Service, its usable Pods after this, the changes that came into effect."""
 
-    index: int
-    sent_ns: int  # the first byte leaves the API server
-    spread_ns: int  # until the last watcher's copy has left
     service: int
-    size: int  # bytes a watcher
     usable: tuple[int, ...]  # Pods that can serve the Service after this, in kube-proxy's order
     endpoints: int  # endpoints of the Service the tracker holds after this, ready or not
     changed: int  # endpoints that came or went among the usable ones
@@ -43,6 +39,22 @@ class Delivery:
     families: tuple[int, ...] = (4,)  # whose proxiers it concerns
     leaving: tuple[int, ...] = ()  # Pods that serve while they terminate beside usable ones, for Local policies
     stages: tuple[int, ...] = (0, 0, 0, 0, 0, 0)  # when it came to the end of each of STAGES [ns]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery(Notice):
+    """A notice on its way to every watcher."""
+
+    index: int
+    sent_ns: int  # the first byte leaves the API server
+    spread_ns: int  # until the last watcher's copy has left
+    size: int  # bytes a watcher
+
+    @staticmethod
+    def of(notice: Notice, *, index: int, sent_ns: int, spread_ns: int, size: int) -> Delivery:
+        """Return ``notice`` as row ``index`` of the log."""
+        told = {name: getattr(notice, name) for name in Notice.__dataclass_fields__}
+        return Delivery(**told, index=index, sent_ns=sent_ns, spread_ns=spread_ns, size=size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +67,7 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Fanout:
-    """When a row reaches each node: rank in its server's sending order and a lag of its own, (nodes,) each."""
+    """A row reaches each node by its rank in its server's sending order and a lag of its own, (nodes,) each."""
 
     rank: I64  # 0 … watchers - 1
     lag_ns: I64
@@ -84,7 +96,7 @@ class DeliveryLog:
     _made: dict[tuple[str, int], tuple[I64, I64]] = field(default_factory=dict, repr=False)  # every mode asks again
 
     def of(self, family: int) -> DeliveryLog:
-        """What concerns the proxiers of one IP family; the log itself if that is everything."""
+        """Return the log of one IP family's proxiers; the log itself if that is everything."""
         mine = [row for row in self.rows if family in row.families]
         if len(mine) == len(self.rows):
             return self
@@ -92,11 +104,11 @@ class DeliveryLog:
         return DeliveryLog(mine, self.writes, self.written_bytes, *others)
 
     def column(self, name: str) -> I64:
-        """One property of all rows, (d,), read-only."""
+        """Return one property of all rows, (d,), read-only."""
         return np.asarray(freeze(np.array([getattr(row, name) for row in self.rows], np.int64)))
 
     def ragged(self, name: str) -> tuple[I64, I64]:
-        """A list-valued property of all rows: offsets (d + 1,) and values."""
+        """Return a list-valued property of all rows: offsets (d + 1,) and values."""
         key = (name, len(self.rows))
         if key not in self._made:
             lists = [getattr(row, name) for row in self.rows]

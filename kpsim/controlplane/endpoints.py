@@ -14,11 +14,13 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 
+import numpy as np
+
 from kpsim.cluster.columns import PodState
 from kpsim.controlplane.api.sizes import ObjectSizes
 from kpsim.controlplane.deliveries import DeliveryLog
 from kpsim.controlplane.services import ServiceStates
-from kpsim.profiles.defaults import Defaults
+from kpsim.profiles.defaults import Defaults, Lag
 from kpsim.ratelimits import TokenBucket
 from kpsim.units import to_ns
 
@@ -34,7 +36,9 @@ class EndpointsSettings:
     workers: int
     most_addresses: int
     sync_ns: int
-    write_ns: int
+    sync_pod_ns: float
+    write: Lag
+    write_byte_ns: float
 
     @staticmethod
     def of(qps: float, burst: int, defaults: Defaults) -> EndpointsSettings:
@@ -45,7 +49,9 @@ class EndpointsSettings:
             workers=round(defaults.value("endpoints_controller.concurrent_endpoint_syncs")),
             most_addresses=round(defaults.value("endpoints_controller.most_addresses")),
             sync_ns=to_ns(defaults.value("endpointslice.sync")),
-            write_ns=to_ns(defaults.value("api_server.write")),
+            sync_pod_ns=defaults.value("endpoints_controller.sync_pod") * 1e9,
+            write=defaults.lag("api_server.write"),
+            write_byte_ns=defaults.value("api_server.write_byte") * 1e9,
         )
 
 
@@ -53,7 +59,13 @@ class EndpointsController:
     """Counts the writes of Endpoints objects in ``log``."""
 
     def __init__(
-        self, settings: EndpointsSettings, sizes: ObjectSizes, states: ServiceStates, log: DeliveryLog, horizon_ns: int
+        self,
+        settings: EndpointsSettings,
+        sizes: ObjectSizes,
+        states: ServiceStates,
+        log: DeliveryLog,
+        horizon_ns: int,
+        rng: np.random.Generator,
     ) -> None:
         self._settings = settings
         self._sizes = sizes
@@ -65,6 +77,8 @@ class EndpointsController:
         self._busy_until: dict[int, int] = {}
         self._written: dict[int, dict[int, int]] = {}  # addresses in each object -> whether ready
         self._added = 0
+        self._rng = rng
+        self._lags: list[int] = []
         self._log = log
         self._horizon_ns = horizon_ns
 
@@ -92,15 +106,19 @@ class EndpointsController:
 
     def _sync(self, service: int, start_ns: int) -> int:
         """Write the object if it changed; when the worker is free again."""
-        done = start_ns + self._settings.sync_ns
-        addresses = self._addresses(self._states.endpoints(service))
+        settings, endpoints = self._settings, self._states.endpoints(service)
+        done = start_ns + settings.sync_ns + round(settings.sync_pod_ns * len(endpoints))
+        addresses = self._addresses(endpoints)
         if addresses == self._written.get(service):
             return done
         self._written[service] = addresses
-        done += self._bucket.take(done) + self._settings.write_ns
+        size = self._sizes.endpoints_object(len(addresses))
+        if not self._lags:
+            self._lags = settings.write.draw(self._rng, 1024).tolist()[::-1]
+        done += self._bucket.take(done) + self._lags.pop() + round(settings.write_byte_ns * size)
         if done < self._horizon_ns:
             self._log.endpoints_ns.append(done)
-            self._log.endpoints_bytes += self._sizes.endpoints_object(len(addresses))
+            self._log.endpoints_bytes += size
         return done
 
     def _addresses(self, endpoints: dict[int, int]) -> dict[int, int]:

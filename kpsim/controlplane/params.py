@@ -3,30 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Annotated, Literal
+
+from kpsim.declared import Declared
 
 ObjectSizesName = Literal["fields", "fields-aws", "fields-short", "fields-hints", "kep-752"]
+
+_MOST_API_SERVERS = 100
+_MOST_IN_A_SLICE = 1000  # pkg/controller/endpointslice/config
+_Flag = partial(Declared, otherwise="Kubernetes' own, as the control-plane profile has it")
 
 
 @dataclass(frozen=True, slots=True)
 class ControllerManagerParams:
     """kube-controller-manager flags as they bear on EndpointSlices; ``None`` takes the profile's Kubernetes default."""
 
-    qps: float | None = None
-    burst: int | None = None
-    concurrent_service_endpoint_syncs: int | None = None
-    max_endpoints_per_slice: int | None = None
-    endpointslice_updates_batch_period_s: float | None = None
-    endpoints_controller: bool = True  # the older one, which writes Endpoints objects beside the slices
+    qps: Annotated[float | None, _Flag("Writes that each controller's client may send a second", more_than=0)] = None
+    burst: Annotated[int | None, _Flag("Writes that may be sent at once before qps limits them", at_least=1)] = None
+    concurrent_service_endpoint_syncs: Annotated[
+        int | None, _Flag("Workers of the EndpointSlice controller", at_least=1)
+    ] = None
+    max_endpoints_per_slice: Annotated[
+        int | None, _Flag("Endpoints that one EndpointSlice holds", at_least=1, at_most=_MOST_IN_A_SLICE)
+    ] = None
+    endpointslice_updates_batch_period_s: Annotated[
+        float | None, _Flag("Changes of Pods wait so long for others", key="endpointSliceUpdatesBatchPeriod")
+    ] = None
+    endpoints_controller: Annotated[bool, Declared("Endpoints objects are written beside the slices")] = True
 
 
 @dataclass(frozen=True, slots=True)
 class ApiServerParams:
-    """How many API servers, and kube-apiserver's flags; ``None`` takes the profile's Kubernetes default."""
+    """The number of API servers, and kube-apiserver's flags; ``None`` takes the profile's Kubernetes default."""
 
-    replicas: int = 1
-    max_requests_inflight: int | None = None
-    max_mutating_requests_inflight: int | None = None
-    egress_bytes_per_s: float | None = None  # of each
-    object_sizes: ObjectSizesName = "fields"
-    priority_and_fairness: bool = True
+    replicas: Annotated[int, Declared("API servers", at_least=1, at_most=_MOST_API_SERVERS)] = 1
+    max_requests_inflight: Annotated[int | None, _Flag("Reads that each server works on at once", at_least=1)] = None
+    max_mutating_requests_inflight: Annotated[
+        int | None, _Flag("Writes that each server works on at once", at_least=1)
+    ] = None
+    egress_bytes_per_s: Annotated[float | None, _Flag("Bytes that each server can send", more_than=0)] = None
+    object_sizes: Annotated[ObjectSizesName, Declared("How large EndpointSlices are taken to be")] = "fields"
+    priority_and_fairness: Annotated[bool, Declared("Seats are shared by API Priority and Fairness")] = True
+    cores: Annotated[int | None, _Flag("Cores of each server that are free to send events", at_least=1)] = None
+    borrow_seats: Annotated[bool, Declared("Seats are borrowed of priority levels that are idle")] = True

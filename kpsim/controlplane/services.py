@@ -1,4 +1,4 @@
-"""What the controllers know of each Service, and what of it is committed: the two sides of an EndpointSlice write.
+"""An EndpointSlice write has two sides: the controllers' knowledge of a Service, and the committed part of it.
 
 ``wanted`` is the informer's view of the Pods a Service selects; ``committed`` is what its slices hold in the API, which
 is what every kube-proxy will come to know.  Only Services that change are ever unfolded from the columns.
@@ -18,6 +18,8 @@ from kpsim.controlplane.slices import Slice
 
 READY, SERVING, TERMINATING = int(PodState.READY), int(PodState.SERVING), int(PodState.TERMINATING)
 SECOND_NS = 1_000_000_000  # API times have a resolution of one second
+ABSENT = -1  # the state of a Pod that is not there at time zero, though it has a place
+_ITSELF = -1  # the Service among its Pods
 
 
 @dataclass(slots=True)
@@ -27,8 +29,16 @@ class _Service:
     pieces: dict[int, dict[int, int]]  # slice -> its endpoints as committed
     ready: list[int]  # committed and ready, in kube-proxy's order
     usable: tuple[int, ...]
-    trigger_ns: int = -1
+    moved: dict[int, int] = field(default_factory=dict)  # Pod or _ITSELF -> its new transition time [whole s]
+    taken: dict[int, int] = field(default_factory=dict)  # the same as of the last sync that looked
     pending: dict[int, list[tuple[int, bool]]] = field(default_factory=dict)  # Pod -> (when, to ready or not)
+
+
+def _move(state: _Service, pod: int, at_ns: int) -> None:
+    """A Pod's Ready condition has another transition time, which counts if that is a later second than before."""
+    second = at_ns // SECOND_NS
+    if second > state.taken.get(pod, -1):
+        state.moved[pod] = second
 
 
 def _note(state: _Service, pod: int, at_ns: int, *, to_ready: bool) -> None:
@@ -41,7 +51,7 @@ def _note(state: _Service, pod: int, at_ns: int, *, to_ready: bool) -> None:
 
 
 def _take_effects(state: _Service) -> list[int]:
-    """When those changes happened that are in the committed slices now and were not before.
+    """Return the times [ns] of changes that are in the committed slices now and were not before.
 
     A Pod that became ready and was deleted before any write said so has no effect at all; one whose write was already
     under way was in force for a moment, and both its changes count.
@@ -62,7 +72,7 @@ def _take_effects(state: _Service) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What a write leaves behind: who can serve the Service, how many endpoints it has, and what came into effect."""
+    """A write leaves this behind: the Service's usable Pods, its number of endpoints, and the changes it brought."""
 
     usable: tuple[int, ...]
     leaving: tuple[int, ...]  # under a Local policy: terminating Pods that serve while others are ready
@@ -72,7 +82,7 @@ class Commit:
 
 
 def usable_first(endpoints: dict[int, int], ready: Sequence[int], keys: Sequence[int]) -> tuple[int, ...]:
-    """Endpoints that get traffic: the ready ones, or if there is none those still serving while they terminate.
+    """Return the endpoints that get traffic: the ready ones, or else those still serving while they terminate.
 
     Source: pkg/proxy/topology.go (CategorizeEndpoints); traffic policies and hints are not looked at.
     """
@@ -100,23 +110,24 @@ class ServiceStates:
         self._sorted_pods = cluster.endpoint_pod[self._by_pod]
 
     def proxied(self, service: int) -> bool:
-        """Whether kube-proxies watch this Service's slices (headless ones are filtered out)."""
+        """Return True if kube-proxies watch this Service's slices (headless ones are filtered out)."""
         return bool(self._cluster.services.proxied[service])
 
     def hinted(self, service: int) -> bool:
-        """Whether its slices name zones or nodes for each endpoint; hints only make them larger here."""
+        """Return True if its slices name zones or nodes for each endpoint; hints only make them larger here."""
         return service in self._hinted
 
     def had_slices(self, service: int) -> bool:
-        """Whether the Service existed, with its slices, before time zero."""
+        """Return True if the Service existed, with its slices, before time zero."""
         return service < self._cluster.initial
 
     def at_start(self, service: int) -> dict[int, int]:
-        """The endpoints a Service had at time zero, with their bits."""
-        return {pod: self._state[pod] for pod in self._cluster.endpoints(service).tolist()}
+        """Return the endpoints a Service had at time zero, with their bits."""
+        pods = self._cluster.endpoints(service).tolist()
+        return {pod: self._state[pod] for pod in pods if self._state[pod] != ABSENT}
 
     def endpoints(self, service: int) -> dict[int, int]:
-        """The endpoints its slices should hold, as the informer sees the Pods."""
+        """Return the endpoints its slices should hold, as the informer sees the Pods."""
         return self._get(service).wanted
 
     def adopt(self, service: int, slices: list[Slice]) -> None:
@@ -127,21 +138,22 @@ class ServiceStates:
         """Let a Service come into being: what its Pods did before is no change of its."""
         self._created.add(service)
         state = self._get(service)
-        state.trigger_ns = -1
         state.pending.clear()
-        self.touch(service, at_ns)
+        state.moved = {_ITSELF: at_ns // SECOND_NS}  # a first sync counts nothing else
 
     def take_trigger(self, service: int) -> int:
-        """The earliest trigger time since the last call [ns, whole seconds], or -1: the next writes' annotation."""
-        state = self._get(service)
-        trigger, state.trigger_ns = state.trigger_ns, -1
-        return trigger
+        """The earliest transition since the last call [ns, whole seconds], or -1: the next writes' annotation.
 
-    def touch(self, service: int, at_ns: int) -> None:
-        """Note a trigger time; the earliest counts.  Source: endpointslice/util/trigger_time_tracker.go."""
+        Source: endpointslice/util/trigger_time_tracker.go: of each Pod it selects, the Ready condition's transition
+        time, if that is a later second than at the last sync.
+        """
         state = self._get(service)
-        whole = at_ns // SECOND_NS * SECOND_NS
-        state.trigger_ns = whole if state.trigger_ns < 0 else min(whole, state.trigger_ns)
+        if not state.moved:
+            return -1
+        first_s = state.moved[_ITSELF] if _ITSELF in state.moved else min(state.moved.values())
+        state.taken.update(state.moved)
+        state.moved.clear()
+        return first_s * SECOND_NS
 
     def apply(self, kind: ChangeKind, pod: int, at_ns: int) -> list[int]:
         """Let the informer see a Pod change that happened at ``at_ns``; the Services that became dirty."""
@@ -149,52 +161,80 @@ class ServiceStates:
         return [s for s in dirty if self.had_slices(s) or s in self._created]
 
     def _owners(self, slot: int) -> list[int]:
-        """The Services whose selectors match the Pods in a slot."""
+        """Return the Services whose selectors match the Pods in a slot."""
         lo, hi = np.searchsorted(self._sorted_pods, [slot, slot + 1])
         rows = self._by_pod[lo:hi]
         owners: list[int] = (np.searchsorted(self._cluster.endpoint_offset, rows, side="right") - 1).tolist()
         return owners
 
     def _apply(self, state: _Service, service: int, kind: ChangeKind, pod: int, at_ns: int) -> bool:
+        """Change what is wanted; whether the Service is queued for it."""
         before = state.wanted.get(pod)
-        if kind == ChangeKind.POD_APPEARED:
-            if before is not None:
+        match kind:
+            case ChangeKind.POD_CREATED:
+                return True
+            case ChangeKind.POD_POSTED:  # a first transition time, which queues nothing
+                _move(state, pod, at_ns)
                 return False
-            state.wanted[pod] = READY if service in self._published else 0
-            if service in self._published:
-                _note(state, pod, at_ns, to_ready=True)
-            self.touch(service, at_ns)
-        elif kind == ChangeKind.POD_READY:
-            if before is not None and before & TERMINATING:
-                return False
-            state.wanted[pod] = READY | SERVING
-            if before is None or not before & READY:
-                _note(state, pod, at_ns, to_ready=True)
-            self.touch(service, at_ns)
-        elif kind == ChangeKind.POD_UNREADY:
-            return self._unready(state, service, pod, at_ns)
-        elif kind == ChangeKind.POD_TERMINATING:
-            if before is None:
-                return False
-            published = READY if service in self._published else 0
-            state.wanted[pod] = before & SERVING | TERMINATING | published
-            if before & READY and not published:
-                _note(state, pod, at_ns, to_ready=False)
-        else:
-            if before is not None and before & READY and before & TERMINATING:
-                _note(state, pod, at_ns, to_ready=False)
-            return state.wanted.pop(pod, None) is not None
+            case ChangeKind.POD_APPEARED:
+                if before is not None:
+                    return False
+                if pod not in state.moved and pod not in state.taken:
+                    _move(state, pod, at_ns)
+                self._want(state, pod, READY if service in self._published else 0, at_ns)
+            case ChangeKind.POD_READY:
+                return self._ready(state, service, pod, at_ns)
+            case ChangeKind.POD_UNREADY:
+                return self._unready(state, service, pod, at_ns)
+            case ChangeKind.POD_TERMINATING:
+                if before is None:
+                    return False
+                published = READY if service in self._published else 0
+                self._want(state, pod, before & SERVING | TERMINATING | published, at_ns)
+            case ChangeKind.POD_EXITED:
+                return self._exit(state, pod, at_ns)
+            case _:  # who is no more in the list has no time to look at
+                self._want(state, pod, None, at_ns)
+                state.moved.pop(pod, None)
+                state.taken.pop(pod, None)
+        return True
+
+    def _exit(self, state: _Service, pod: int, at_ns: int) -> bool:
+        before = state.wanted.get(pod)
+        if before is None:
+            return False
+        if before & SERVING:
+            _move(state, pod, at_ns)
+        self._want(state, pod, None, at_ns)
+        return True
+
+    def _ready(self, state: _Service, service: int, pod: int, at_ns: int) -> bool:
+        before = state.wanted.get(pod, 0)
+        if before & SERVING:
+            return bool(before & TERMINATING)
+        _move(state, pod, at_ns)
+        bits = READY | SERVING if not before & TERMINATING or service in self._published else SERVING
+        self._want(state, pod, before & TERMINATING | bits, at_ns)
         return True
 
     def _unready(self, state: _Service, service: int, pod: int, at_ns: int) -> bool:
         before = state.wanted.get(pod, 0)
         if not before & SERVING:
-            return False
-        state.wanted[pod] = before & ~SERVING if service in self._published else before & TERMINATING
-        if (before ^ state.wanted[pod]) & READY:
-            _note(state, pod, at_ns, to_ready=False)
-        self.touch(service, at_ns)
+            return bool(before & TERMINATING)  # every update of a Pod that is terminating queues its Services
+        _move(state, pod, at_ns)
+        left = before & ~SERVING if service in self._published else before & TERMINATING
+        self._want(state, pod, left, at_ns)
         return True
+
+    def _want(self, state: _Service, pod: int, bits: int | None, at_ns: int) -> None:
+        """Let the slices be to hold ``pod`` with these bits, or not at all."""
+        before = state.wanted.get(pod, 0)
+        if (before ^ (bits or 0)) & READY:
+            _note(state, pod, at_ns, to_ready=not before & READY)
+        if bits is None:
+            state.wanted.pop(pod, None)
+        else:
+            state.wanted[pod] = bits
 
     def commit(self, service: int, piece: int, endpoints: dict[int, int]) -> Commit:
         """Commit one slice."""

@@ -1,4 +1,4 @@
-"""How the EndpointSlice controller packs endpoints into slices: it fills, and never merges.
+"""The EndpointSlice controller packs endpoints into slices by filling them, and never merges.
 
 Structure from kubernetes/endpointslice reconciler.go: (1) endpoints already in a slice are kept, refreshed or dropped
 there; (2) newcomers top up slices that are being written anyway, fullest first; (3) what remains goes to the one
@@ -65,7 +65,7 @@ def reconcile(slices: list[Slice], wanted: Mapping[int, int], most: int) -> Slic
 
 
 def _refresh(slices: list[Slice], wanted: Mapping[int, int]) -> tuple[set[int], set[int], set[int]]:
-    """Drop and refresh in place; which slices changed, which lost everything (by ``id``), and who is placed."""
+    """Drop and refresh in place; return (ids of changed slices, ids of emptied ones, endpoints placed)."""
     dirty: set[int] = set()
     emptied: set[int] = set()
     placed: set[int] = set()

@@ -1,1 +1,1 @@
-"""What a packet pays on its node: prices, queues and verdicts, in two forms (arrays and SimPy processes)."""
+"""A packet pays on its node by prices, queues and verdicts, in two forms (arrays and SimPy processes)."""

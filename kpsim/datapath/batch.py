@@ -6,6 +6,26 @@ until every price fits its start.  The earliest wrong price of a queue is put ri
 before it is right, so the rounds end, and with the one answer the recursion has.  Time is integer nanoseconds, so it
 equals :mod:`kpsim.datapath.packets` exactly.
 Source: Lindley, "The theory of queues with a single server", 1952.
+
+Three packets come to one core at 0, 3 and 6 ns, where a first packet costs 10 ns.  At 15 ns new rules come into force
+under which it costs 4 ns.  All three are priced for their arrival; the third starts after the switch and is priced
+again:
+
+>>> from types import SimpleNamespace as Some
+>>> zeros, switch_ns = np.zeros(3, np.int64), 15
+>>> rules = Some(
+...     cluster=Some(cores=1),
+...     prices=Some(later_ns=lambda draw: 0 * draw.astype(np.int64), most_ns=lambda: 10),
+...     edition=lambda node, t: (t >= 15, np.where(t < 15, -NEVER, 15), np.where(t < 15, 15, NEVER)),
+...     first_packets=lambda node, edition, of, which: (np.where(edition, 4, 10), *3 * [0 * node]),
+... )
+>>> drawn = Connections(zeros, zeros, np.array([0, 3, 6]), *4 * [zeros], np.zeros((3, 1), np.uint32), 1, 0)
+>>> packets = run_batch(rules, drawn, Windows(zeros[:1], zeros[:1], 100, 0, True), gone_ns=np.array([NEVER]))
+>>> for row in zip(packets.arrival_ns.flat, packets.start_ns.flat, packets.cost_ns.flat):
+...     print(*row)
+0 0 10
+3 10 10
+6 20 4
 """
 
 from __future__ import annotations
@@ -20,6 +40,7 @@ from kpsim.datapath.outcomes import Outcomes, verdicts
 from kpsim.datapath.prices import PacketPrices
 from kpsim.proxy.contract import Mode
 from kpsim.proxy.rules import DROPPED, REFUSED
+from kpsim.proxy.sync import Editions, Nodes
 from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.proxy.sync.inforce import InForce
 from kpsim.proxy.sync.timeline import Timeline
@@ -29,7 +50,7 @@ from kpsim.units import I64
 
 @dataclass(frozen=True, slots=True)
 class RulesInForce:
-    """Which rules hold where and when: everything the price of a first packet depends on."""
+    """Everything that the price of a first packet depends on: the rules in force by node and time, and their costs."""
 
     cluster: Cluster
     mode: Mode
@@ -38,13 +59,15 @@ class RulesInForce:
     draws: SyncDraws
     prices: PacketPrices
 
-    def version(self, node: I64, time_ns: I64) -> tuple[I64, I64, I64]:
-        """Version in force at ``time_ns`` on each node, since when, and until when (NEVER for the last)."""
-        return self.in_force.version(node, time_ns)
+    def edition(self, node: Nodes, time_ns: I64) -> tuple[Editions, I64, I64]:
+        """Edition in force at ``time_ns`` on each node, since when, and until when (NEVER for the last)."""
+        return self.in_force.edition(node, time_ns)
 
-    def first_packets(self, node: I64, version: I64, connections: Connections, which: I64) -> tuple[I64, I64, I64, I64]:
+    def first_packets(
+        self, node: Nodes, edition: Editions, connections: Connections, which: I64
+    ) -> tuple[I64, I64, I64, I64]:
         """Cost [ns], Pod (or REFUSED, DROPPED), rules scanned and endpoint rules tried of connections ``which``."""
-        prefix, rule_set = self.in_force.known(version, node)
+        prefix, rule_set = self.in_force.known(edition, node)
         port = connections.port[which]
         timeline = self.timeline
         first, choices, policy = timeline.choices(port, prefix, node)
@@ -70,11 +93,11 @@ class RulesInForce:
         )
         return cost, pod, scanned, tried
 
-    def _rotation(self, version: I64, node: I64) -> I64:
-        draws = np.empty(len(version), np.int64)
-        for v in np.unique(version).tolist():
-            here = version == v
-            draws[here] = self.draws.rotation(v)[node[here]]
+    def _rotation(self, edition: Editions, node: Nodes) -> I64:
+        draws = np.empty(len(edition), np.int64)
+        for e in np.unique(edition).tolist():
+            here = edition == e
+            draws[here] = self.draws.rotation(e)[node[here]]
         return draws
 
 
@@ -100,8 +123,8 @@ def run_batch(
     number = np.arange(k)[:, None]
     arrival = connections.arrival_ns + connections.interval_ns * number  # (k, c)
 
-    version, since, until = rules.version(node, connections.arrival_ns)
-    first_cost, pod, scanned, tried = rules.first_packets(node, version, connections, np.arange(c))
+    edition, since, until = rules.edition(node, connections.arrival_ns)
+    first_cost, pod, scanned, tried = rules.first_packets(node, edition, connections, np.arange(c))
     later = rules.prices.later_ns(connections.cost_draw.T)
     cost = np.where(pod < 0, 0, later)
     cost[0] = first_cost
@@ -120,9 +143,9 @@ def run_batch(
         wrong = np.flatnonzero((start[0] >= until) | (start[0] < since))
         if not len(wrong):
             break
-        version, since[wrong], until[wrong] = rules.version(node[wrong], start[0, wrong])
+        edition, since[wrong], until[wrong] = rules.edition(node[wrong], start[0, wrong])
         cost[0, wrong], pod[wrong], scanned[wrong], tried[wrong] = rules.first_packets(
-            node[wrong], version, connections, wrong
+            node[wrong], edition, connections, wrong
         )
         cost[1:, wrong] = np.where(pod[wrong] < 0, 0, later[1:, wrong])
     else:

@@ -1,4 +1,4 @@
-"""What happened to every packet, as columns: the record both engines leave."""
+"""Both engines leave this record of every packet, in columns: its times, cost, Pod and verdict."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 from kpsim.cluster.changes import NEVER, NOWHERE, Spells
 from kpsim.proxy.rules import DROPPED
-from kpsim.units import I64, Bools
+from kpsim.units import I64
 
 
 class Verdict(IntEnum):
-    """How a packet ended."""
+    """A packet ends in one of these ways."""
 
     DELIVERED = 0
     REFUSED = 1  # nobody can serve the Service: rejected at once
@@ -36,17 +36,13 @@ class Outcomes:
 
     @property
     def finish_ns(self) -> I64:
-        """When each packet left the node."""
+        """Return the time at which each packet left the node [ns], one an entry."""
         return self.start_ns + self.cost_ns
 
     @property
     def latency_ns(self) -> I64:
         """Queue and service of each packet."""
         return self.finish_ns - self.arrival_ns
-
-    def identical(self, other: Outcomes) -> Bools:
-        """Whether every column is the same, to the nanosecond, by column."""
-        return np.array([np.array_equal(getattr(self, n), getattr(other, n)) for n in self.__dataclass_fields__])
 
 
 def verdicts(start_ns: I64, pod: I64, gone_ns: I64, outages: Spells = NOWHERE) -> I64:
@@ -57,5 +53,5 @@ def verdicts(start_ns: I64, pod: I64, gone_ns: I64, outages: Spells = NOWHERE) -
         stale |= outages.cover(pod[:, None], start_ns)
     later = np.arange(start_ns.shape[1])[None, :] > 0
     out = np.where(stale, int(Verdict.STALE), int(Verdict.DELIVERED))
-    answer = np.where(pod == DROPPED, int(Verdict.DROPPED), int(Verdict.REFUSED))[:, None]
-    return np.where(nobody, np.where(later, int(Verdict.UNSENT), answer), out)
+    first = np.where(pod == DROPPED, int(Verdict.DROPPED), int(Verdict.REFUSED))[:, None]
+    return np.where(nobody, np.where(later, int(Verdict.UNSENT), first), out)

@@ -13,10 +13,8 @@ import numpy as np
 import simpy
 
 from kpsim.cluster.changes import NOWHERE, Spells
-from kpsim.cluster.columns import Cluster
 from kpsim.datapath.outcomes import Outcomes, verdicts
 from kpsim.datapath.prices import PacketPrices
-from kpsim.proxy.contract import Mode
 from kpsim.proxy.sync.process import KubeProxy
 from kpsim.traffic.connections import Connections, Windows
 from kpsim.units import I64
@@ -28,14 +26,12 @@ class PacketProcesses:
     def __init__(
         self,
         env: simpy.Environment,
-        cluster: Cluster,
-        mode: Mode,
         prices: PacketPrices,
         proxies: Sequence[KubeProxy],
         connections: Connections,
         windows: Windows,
     ) -> None:
-        self._env, self._cluster, self._mode, self._prices = env, cluster, mode, prices
+        self._env, self._prices = env, prices
         self._proxies, self._connections, self._windows = proxies, connections, windows
         shape = (len(connections), connections.packets)
         self._arrival = np.zeros(shape, np.int64)
@@ -64,9 +60,7 @@ class PacketProcesses:
     def _first_packet(self, c: int) -> int:
         connections = self._connections
         proxy = self._proxies[int(self._windows.nodes[connections.node[c]])]
-        walk = self._mode.walk(
-            proxy.rules, int(connections.port[c]), int(connections.draw[c]), int(connections.turn[c])
-        )
+        walk = proxy.walk(int(connections.port[c]), int(connections.draw[c]), int(connections.turn[c]))
         self._pod[c], self._scanned[c], self._tried[c] = walk.pod, walk.scanned, walk.tried
         scanned, tried = np.array([walk.scanned]), np.array([walk.tried])
         draw = connections.cost_draw[c, :1]
@@ -80,6 +74,6 @@ class PacketProcesses:
         return int(self._prices.later_ns(self._connections.cost_draw[c, number]))
 
     def outcomes(self, gone_ns: I64, outages: Spells = NOWHERE) -> Outcomes:
-        """What happened, once ``env`` has run."""
+        """Return every packet's ``Outcomes``, once ``env`` has run."""
         found = verdicts(self._start, self._pod, gone_ns, outages)
         return Outcomes(self._arrival, self._start, self._cost, found, self._pod, self._scanned, self._tried)

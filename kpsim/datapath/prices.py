@@ -17,7 +17,7 @@ from kpsim.units import I64
 
 @dataclass(frozen=True, slots=True)
 class PacketPrices:
-    """Price of a packet in each state [ns]: a constant, and a table by number of steps for what is stepped through."""
+    """Price of a packet in each state [ns]: a constant, and a table by number of steps for scans and choices."""
 
     constant: Mapping[PacketState, int]
     tables: Mapping[tuple[PacketState, Steps], I64]
@@ -41,7 +41,7 @@ class PacketPrices:
         return PacketPrices(constant, tables, costs)
 
     def first_ns(self, scanned: I64, tried: I64, draw: np.ndarray) -> I64:
-        """A first packet that passed ``scanned`` rules and tried ``tried`` endpoint rules [ns]; arguments broadcast."""
+        """Return the cost of a first packet past ``scanned`` rules and ``tried`` endpoint rules [ns]; broadcast."""
         price = self.constant[PacketState.FIRST] + np.zeros_like(scanned)
         for steps, count in ((Steps.DISPATCH, scanned), (Steps.ENDPOINT, tried)):
             table = self.tables.get((PacketState.FIRST, steps))
@@ -50,7 +50,7 @@ class PacketPrices:
         return (price * self.costs.factor("packet_first", draw)) >> 10
 
     def refused_ns(self, scanned: I64, draw: np.ndarray) -> I64:
-        """A first packet that nobody can serve, past ``scanned`` rules [ns]."""
+        """Return the cost of a first packet without an endpoint, past ``scanned`` rules [ns]."""
         price = self.constant[PacketState.REFUSED] + np.zeros_like(scanned)
         for steps in (Steps.DISPATCH, Steps.EVERY_DISPATCH):
             table = self.tables.get((PacketState.REFUSED, steps))
@@ -59,7 +59,7 @@ class PacketPrices:
         return (price * self.costs.factor("packet_first", draw)) >> 10
 
     def later_ns(self, draw: np.ndarray) -> I64:
-        """A packet of a known connection [ns]."""
+        """Return the cost of a packet of a known connection [ns]."""
         return (self.constant[PacketState.LATER] * self.costs.factor("packet_later", draw)) >> 10
 
     def most_ns(self) -> int:
@@ -69,9 +69,9 @@ class PacketPrices:
         return ((max(self.constant.values()) + steps) * factor >> 10) + 1
 
     def scans(self) -> bool:
-        """Whether a first packet's cost depends on the place of its service port."""
+        """Return True if a first packet's cost depends on the place of its service port."""
         return (PacketState.FIRST, Steps.DISPATCH) in self.tables
 
     def finds_refused(self) -> bool:
-        """Whether a packet that nobody can serve finds its service port all the same, instead of passing every rule."""
+        """Return True if a packet without an endpoint finds its service port, instead of passing every rule."""
         return (PacketState.REFUSED, Steps.DISPATCH) in self.tables

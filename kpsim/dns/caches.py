@@ -18,7 +18,7 @@ from kpsim.units import F64, I64, Bools, to_ns
 
 @dataclass(frozen=True, slots=True)
 class CacheTimes:
-    """How long what is kept where, from the cluster's own domain [s]; 0 is not at all."""
+    """The times that answers are kept by each cache, for names of the cluster's own domain [s]; 0 keeps nothing."""
 
     record_s: float  # time to live that CoreDNS gives records and denials
     success_s: float  # kept on the node
@@ -34,26 +34,9 @@ class CacheTimes:
         success, denial = defaults.value("dns.node_local_success"), defaults.value("dns.node_local_denial")
         return CacheTimes(record, min(record, success), min(record, denial))
 
-    def worst_staleness_s(self, programming_s: float, application_s: float = 0.0) -> float:
-        """The longest after a change that a client may still be given the old record [s].
-
-        The node's cache hands on what is left of the time to live, so it adds nothing to a client that honours it; a
-        client that asks each time waits for the node's cache alone.
-        """
-        return programming_s + max(self.success_s, application_s)
-
-    def denied_until_s(self, asked_s: float, created_s: float, seen_after_s: float = 0.0) -> float:
-        """When a name that was asked for at ``asked_s``, before its Service was made, is found [s].
-
-        The denial is kept as long as its time to live; without a cache the name is found once CoreDNS has seen the
-        Service, ``seen_after_s`` after it was made.
-        """
-        seen = created_s + seen_after_s
-        return max(seen, asked_s + self.denial_s) if asked_s < seen else seen
-
 
 def miss_share(rate_per_s: F64, kept_s: float) -> F64:
-    """The share of lookups that find nothing kept, for names asked at ``rate_per_s`` each by a Poisson stream.
+    """Return the share of lookups that find nothing kept, for names asked at ``rate_per_s`` each by a Poisson stream.
 
     A miss starts ``kept_s`` of hits, then the next lookup misses: one miss a cycle of ``kept_s + 1 / rate``.
     """
@@ -61,7 +44,7 @@ def miss_share(rate_per_s: F64, kept_s: float) -> F64:
 
 
 def misses(time_ns: I64, entry: I64, rate_per_s: F64, kept_s: float, rng: np.random.Generator) -> Bools:
-    """Which lookups find nothing kept, (n,).
+    """Return a mask (n,) of the lookups that find no kept answer.
 
     Parameters
     ----------

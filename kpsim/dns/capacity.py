@@ -1,4 +1,4 @@
-"""How much CoreDNS holds and takes: closed forms with the coefficients of ``kubernetes-defaults.yaml``.
+"""CoreDNS' memory and throughput in closed form, with the coefficients of ``kubernetes-defaults.yaml``.
 
 Sources: coredns/deployment kubernetes/Scaling_CoreDNS.md; kubernetes/kubernetes
 cluster/addons/dns-horizontal-autoscaler.
@@ -36,15 +36,6 @@ def saturation_per_s(cores: int = 1, *, node_local: bool = False) -> Estimate:
     """Queries a second at which ``cores`` have no time left."""
     cost = _number("node_local_query" if node_local else "query")
     return Estimate(cores / cost.value, cores / cost.high, cores / cost.low)
-
-
-def external_lookups_per_s(tries: int, cores: int = 1, *, queries_per_try: int = 2) -> Estimate:
-    """Lookups a second that saturate ``cores`` when each is ``tries`` tries: what walking the search path leaves."""
-    most = saturation_per_s(cores)
-    asked = tries * queries_per_try
-    assert most.low is not None
-    assert most.high is not None
-    return Estimate(most.value / asked, most.low / asked, most.high / asked)
 
 
 def _number(name: str) -> Coefficient:

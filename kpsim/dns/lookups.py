@@ -29,7 +29,7 @@ HOPELESS = 3  # times what CoreDNS can answer: its queues only grow, and nothing
 
 @dataclass(frozen=True, slots=True)
 class Callers:
-    """Who looks a name up, and when: lookups (n,) of some of the cluster's nodes, in some stretches of time."""
+    """The clients' lookups (n,) on some of the cluster's nodes, in some stretches of time."""
 
     arrival_ns: I64
     node: I64  # number among the nodes looked at
@@ -46,7 +46,7 @@ class Callers:
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """Queries to the same replicas from everybody else: groups in queue ``queue`` (b,)."""
+    """Queries of all other clients to the same replicas: groups in queue ``queue`` (b,)."""
 
     arrival_ns: I64
     queue: I64
@@ -83,7 +83,7 @@ def exchanges_of(params: DnsParams, *, truncated: bool = False) -> tuple[tuple[i
 
 
 def draw_lookups(params: DnsParams, callers: Callers, rng: np.random.Generator, *, truncated: bool = False) -> Lookups:
-    """Everything about the callers' lookups that chance decides.
+    """Draw everything that is random about the callers' lookups, and return it.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def draw_lookups(params: DnsParams, callers: Callers, rng: np.random.Generator, 
     replicas = params.replicas or autoscaled_replicas(callers.nodes, callers.cores)
     asked = _asked(params, callers, exchanges, rng)
     simulated, others_per_s = _share_of_replicas(params, callers, replicas)
-    race = defaults.value("dns.udp_race") if params.race is None else params.race
+    race = params.race or 0.0
     timeout_s = defaults.value("dns.timeout") / (defaults.value("dns.attempts") if params.library == "musl" else 1)
     lost = np.zeros(shape, np.bool_)
     if replicas > 1 and not params.node_local:  # one replica is always the same choice, and TCP asks again itself
@@ -123,7 +123,7 @@ def _trips(lag: Lag, shape: tuple[int, int], rng: np.random.Generator) -> I64:
 
 
 def _kept(params: DnsParams, number: int, of: int) -> tuple[float, ...]:
-    """How long the node keeps each answer of try ``number`` [s]: A, then AAAA."""
+    """Return how long the node keeps the answers of try ``number`` [s]: A, then AAAA."""
     times = CacheTimes.of(params.ttl_s, node_local=params.node_local)
     if number < of - 1:
         return times.denial_s, times.denial_s
@@ -135,7 +135,7 @@ def _kept(params: DnsParams, number: int, of: int) -> tuple[float, ...]:
 def _asked(
     params: DnsParams, callers: Callers, exchanges: tuple[tuple[int, int], ...], rng: np.random.Generator
 ) -> I64:
-    """How many queries of each exchange reach CoreDNS, (m, n): all, or those that the node has not kept."""
+    """Return the queries of each exchange that reach CoreDNS, (m, n): those whose answers the node has not kept."""
     n, of = len(callers.arrival_ns), len(params.tries())
     every = np.repeat(np.array([queries for _, queries in exchanges])[:, None], n, axis=1)
     if not params.node_local:
@@ -152,7 +152,7 @@ def _asked(
 
 
 def offered_per_s(params: DnsParams, nodes: int, lookups_per_s: float, share: F64) -> float:
-    """Queries a second that reach CoreDNS from ``nodes`` of ``lookups_per_s`` each, and from everybody else.
+    """Queries a second that reach CoreDNS from ``nodes`` of ``lookups_per_s`` each, and from all other clients.
 
     ``share`` (names,) of the lookups is what each name has; caches on the nodes answer the more, the less even it is.
     """
@@ -169,7 +169,7 @@ def _asked_on_average(params: DnsParams, lookups_per_s: float, share: F64) -> fl
 
 
 def _share_of_replicas(params: DnsParams, callers: Callers, replicas: int) -> tuple[int, float]:
-    """How many replicas are simulated, and the pairs a second that each of them gets from everybody else."""
+    """Return how many replicas are simulated, and the pairs a second that other nodes send to each of them."""
     total = offered_per_s(params, callers.nodes, callers.lookups_per_s, callers.share)
     most = saturation_per_s(params.cores_per_replica * replicas).value
     if total > HOPELESS * most:
@@ -196,7 +196,7 @@ def _background(callers: Callers, simulated: int, pairs_per_s: float, rng: np.ra
 def _upstream(
     params: DnsParams, callers: Callers, shape: tuple[int, int], replicas: int, rng: np.random.Generator
 ) -> I64:
-    """What CoreDNS waits for others in each exchange [ns], (m, n): names outside the cluster that it has not kept."""
+    """Return CoreDNS' waits for its upstream [ns], (m, n): names outside the cluster that it has not kept."""
     waited = np.zeros(shape, np.int64)
     if not params.outside:
         return waited

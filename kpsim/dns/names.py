@@ -1,4 +1,4 @@
-"""What CoreDNS answers for the names of Services, from the Services and endpoints themselves.
+"""CoreDNS' answers for the names of Services, from the Services and endpoints themselves.
 
 A ClusterIP's record is there as soon as the Service is seen, endpoints or not.  A headless Service has one address for
 each *ready* endpoint, and its name does not exist while there is none; an endpoint that is terminating is not ready,
@@ -38,7 +38,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to one question: what was found, and whose name it was.
+    """The answer to one question: its outcome, its records, and the Service it is about.
 
     "no data": the name exists, but not this kind of record.  "forwarded": outside the cluster's domain, so CoreDNS asks
     its upstream.  ``service`` is "namespace/name" where the question was about one.
@@ -66,21 +66,21 @@ class Zone:
 
     @staticmethod
     def of(services: tuple[ResolvedService, ...], domain: str = CLUSTER_DOMAIN) -> Zone:
-        """The zone of these Services alone."""
+        """Return the zone of these Services alone."""
         known = {(r.service.namespace, r.service.name): r for r in services}
         spaces = {namespace for namespace, _ in known}
         owners: dict[str, tuple[str, str, Endpoint | None]] = {}
         for (namespace, name), found in known.items():
-            for at in filter(lambda at: at.ready, found.endpoints):
-                if at.ip:
-                    owners.setdefault(at.ip, (namespace, name, at))
+            for endpoint in filter(lambda endpoint: endpoint.ready, found.endpoints):
+                if endpoint.ip:
+                    owners.setdefault(endpoint.ip, (namespace, name, endpoint))
         for (namespace, name), found in known.items():
             if _has_ip(found.service):
                 owners[found.service.cluster_ip] = (namespace, name, None)
         return Zone(lambda ns, name: known.get((ns, name)), spaces.__contains__, owners.get, domain)
 
     def answer(self, name: str, kind: Kind) -> Answer:
-        """What CoreDNS answers to a question for the absolute name ``name``."""
+        """Return CoreDNS' answer to a question for the absolute name ``name``."""
         lower = name.rstrip(".").lower()
         if lower.endswith(tuple(REVERSE)):
             return self._reverse(lower, kind)
@@ -90,7 +90,7 @@ class Zone:
         return self._own(lower, kind, [label for label in labels if label])
 
     def _own(self, name: str, kind: Kind, labels: list[str]) -> Answer:
-        """An answer from the cluster's own domain; ``labels`` stand before it."""
+        """Return an answer from the cluster's own domain; ``labels`` stand before it."""
         if not labels or labels == ["svc"]:
             return Answer(name, kind, "no data")  # names above Services: there, and empty
         if labels[-1] != "svc" or not self.namespaces(labels[-2]):
@@ -112,17 +112,19 @@ class Zone:
         return Answer(name, kind, "found" if records else "no data" if targets else "NXDOMAIN", records, whose)
 
     def _targets(self, found: ResolvedService, front: list[str]) -> Iterator[_Target]:
-        """Every address, with each port, that a name stands for; ``front`` is a host name or ``_port._protocol``."""
+        """Yield every address, with each port, that a name stands for; ``front`` is a host or ``_port._protocol``."""
         service = found.service
         port, protocol = (label.removeprefix("_") for label in front) if len(front) == 2 else ("", "")
         ports = [p for p in service.ports if port in ("", p.name) and protocol in ("", p.protocol.lower())]
         if not service.ports and not front and service.headless:
             ports = [ServicePort(0)]  # a headless Service may do without ports: its addresses are answered all the same
         if service.headless or len(front) == 1:
-            for at in (at for at in found.endpoints if at.ready):
-                host = host_of(at)
+            for endpoint in (endpoint for endpoint in found.endpoints if endpoint.ready):
+                host = host_of(endpoint)
                 if len(front) != 1 or front[0] == host:
-                    yield from (_Target(host, at.ip, _number(found, p), p.name, _families(service)) for p in ports)
+                    yield from (
+                        _Target(host, endpoint.ip, _number(found, p), p.name, _families(service)) for p in ports
+                    )
         else:
             yield from (_Target("", service.cluster_ip, p.port, p.name, _families(service)) for p in ports)
 
@@ -152,31 +154,31 @@ class _Target:
 
 
 def _records(name: str, kind: Kind, targets: list[_Target], service_name: str) -> Iterator[Record]:
-    """The records of one kind, each once, in the order of the targets."""
+    """Yield the records of one kind, each once, in the order of the targets."""
     found: dict[Record, None] = {}
-    weight = max(SRV_WEIGHT // max(sum(bool(at.port_name) for at in targets), 1), 1)
-    for at in targets:
+    weight = max(SRV_WEIGHT // max(sum(bool(each.port_name) for each in targets), 1), 1)
+    for each in targets:
         if kind == "SRV":
-            if at.port_name:
-                target = f"{at.host}.{service_name}" if at.host else service_name
-                found[Record(name, "SRV", f"0 {weight} {at.port} {target}")] = None
-        elif kind == "A" and "IPv4" in at.families and ":" not in at.ip:
-            found[Record(name, "A", at.ip or f"(the address of {at.host})")] = None
-        elif kind == "AAAA" and "IPv6" in at.families:
-            value = at.ip if ":" in at.ip else SOME_IPV6 + (f" of {at.host}" if at.host else "")
+            if each.port_name:
+                target = f"{each.host}.{service_name}" if each.host else service_name
+                found[Record(name, "SRV", f"0 {weight} {each.port} {target}")] = None
+        elif kind == "A" and "IPv4" in each.families and ":" not in each.ip:
+            found[Record(name, "A", each.ip or f"(the address of {each.host})")] = None
+        elif kind == "AAAA" and "IPv6" in each.families:
+            value = each.ip if ":" in each.ip else SOME_IPV6 + (f" of {each.host}" if each.host else "")
             found[Record(name, "AAAA", value)] = None
     yield from found
 
 
 def host_of(at: Endpoint) -> str:
-    """What DNS calls an endpoint below its Service: its own host name, else its address with dashes."""
+    """Return the name of an endpoint below its Service: its own host name, else its address with dashes."""
     if at.hostname:
         return at.hostname.lower()
     return at.ip.replace(".", "-").replace(":", "-") or at.pod.rpartition("/")[2]
 
 
 def asked_for(name: str) -> tuple[str, tuple[Kind, ...]]:
-    """The name that a user's text stands for, and what is asked about it.
+    """Return (the DNS name that a user's text stands for, the kinds of record to ask for).
 
     An address is asked backwards (PTR), ``_port._protocol.…`` for SRV, anything else for A and AAAA.
     """
@@ -190,7 +192,7 @@ def asked_for(name: str) -> tuple[str, tuple[Kind, ...]]:
 
 
 def _number(found: ResolvedService, port: ServicePort) -> int:
-    """The port an endpoint listens at."""
+    """Return the port an endpoint listens at."""
     at = found.service.ports.index(port) if port in found.service.ports else -1
     return found.target_ports[at] if 0 <= at < len(found.target_ports) else port.port
 

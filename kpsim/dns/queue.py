@@ -17,7 +17,7 @@ LONG_AGO = -(1 << 62)
 
 
 def last_starts(arrival_ns: I64, queue: I64, size: I64, servers: int, service_ns: int) -> I64:
-    """When the last customer of each group starts to be served [ns], (n,); its arrival, where it has none.
+    """Return the start of service of each group's last customer [ns], (n,); its arrival, where it has none.
 
     Parameters
     ----------

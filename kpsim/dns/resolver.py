@@ -1,8 +1,8 @@
-"""How long each lookup takes, for all lookups at once.
+"""The latencies of all lookups at once, as arrays.
 
 A try begins when the one before it is answered, so when it arrives depends on every queue before.  Lookups of one try
 are one pass of arrays (:mod:`kpsim.dns.queue`); others are served in order of time, by Kiefer and Wolfowitz' recursion
-on when each core is free.  Time is integer nanoseconds, and :mod:`kpsim.dns.process` finds the same.
+on when each core is free.  Time is integer nanoseconds, and SimPy processes (a test's) find the same.
 Source: Kiefer and Wolfowitz, "On the theory of queues with many servers", 1955.
 """
 
@@ -34,7 +34,7 @@ def lookup_latencies(params: DnsParams, callers: Callers, seed: int, replication
 
 
 def latencies(lookups: Lookups) -> I64:
-    """How long each of ``lookups`` takes [ns], (n,)."""
+    """Return the latency of each of ``lookups`` [ns], (n,)."""
     if len(lookups.trips) == 1 and lookups.node_queue is None:
         return _one_try(lookups)
     return in_order(lookups)
@@ -62,14 +62,14 @@ def _direct_ways(lookups: Lookups) -> tuple[I64, I64]:
 
 
 class _Cores:
-    """When each core of each server is free [ns]."""
+    """The times at which each core of each server is free [ns]."""
 
     def __init__(self, queues: int, cores: int, query_ns: int) -> None:
         self._free = [[0] * cores for _ in range(queues)]
         self._query_ns = query_ns
 
     def last_start(self, queue: int, now_ns: int, queries: int) -> int:
-        """When the last of ``queries`` that arrive now has its turn."""
+        """Return when the last of ``queries`` that arrive now starts to be served."""
         free, start = self._free[queue], now_ns
         for _ in range(queries):
             start = max(now_ns, free[0])
@@ -92,7 +92,7 @@ class _NodeCaches:
         self._cores = _Cores(int(queue.max(initial=0)) + 1, 1, lookups.node_query_ns)
 
     def answered(self, number: int, now_ns: int) -> int:
-        """When the node has looked for all queries of an exchange that reach it now."""
+        """Return when the node has looked for every query of an exchange that reaches it now."""
         return self._cores.last_start(self._queue[number], now_ns, self._queries[number]) + self._query_ns
 
 
@@ -139,7 +139,7 @@ def in_order(lookups: Lookups) -> I64:
 
 
 def unloaded_s(exchanges: Sequence[tuple[int, int]], *, upstream: int = 0, node_local: bool = False) -> Estimate:
-    """What a lookup of these (round trips, queries) takes when nobody else asks [s], typical distances.
+    """Return the latency of one lookup (round trips, queries) that meets no other [s], at typical distances.
 
     ``upstream`` of its exchanges wait for a name outside the cluster; with ``node_local`` the node has all answers.
     """

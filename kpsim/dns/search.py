@@ -1,4 +1,4 @@
-"""Which names a Pod's lookup of one name tries, in which order: search path, ndots, and the two C libraries.
+"""The names that a Pod's lookup of one name tries, in order: search path, ndots, and the two C libraries.
 
 A Pod's ``resolv.conf`` (dnsPolicy ClusterFirst) lists its namespace's domain, the cluster's two, and the node's own,
 with ``ndots:5``: a name with fewer dots walks the list before it is tried as it stands.  Each try asks for A and AAAA.
@@ -21,7 +21,7 @@ MOST_NDOTS = 15  # RES_MAXNDOTS of glibc, and musl's own cap
 
 @dataclass(frozen=True, slots=True)
 class ResolvConf:
-    """What stands in a Pod's ``/etc/resolv.conf``, and which C library reads it."""
+    """The contents of a Pod's ``/etc/resolv.conf``, and the C library that reads it."""
 
     search: tuple[str, ...]
     ndots: int = NDOTS
@@ -36,12 +36,12 @@ class ResolvConf:
         library: Library = "glibc",
         domain: str = CLUSTER_DOMAIN,
     ) -> ResolvConf:
-        """The file the kubelet writes for a Pod in ``namespace``, each domain listed once."""
+        """Return the file the kubelet writes for a Pod in ``namespace``, each domain listed once."""
         own = (f"{namespace}.svc.{domain}", f"svc.{domain}", domain)
         return ResolvConf(tuple(dict.fromkeys((*own, *node_domains))), ndots, library)
 
     def tries(self, name: str) -> tuple[str, ...]:
-        """The names asked for, one after another, while none is found; absolute, written without the last dot.
+        """Return the names asked for, one after another, while none is found; absolute, written without the last dot.
 
         glibc tries a name with enough dots first as it stands and then in every domain; musl never goes back to the
         list for such a name.
@@ -55,5 +55,5 @@ class ResolvConf:
         return (bare,) if self.library == "musl" else (bare, *listed)
 
     def stops_without_address(self) -> bool:
-        """Whether a name that exists without an address (NODATA) ends the search: with musl it does, glibc goes on."""
+        """True if a name that exists without an address (NODATA) ends the search, as with musl; glibc goes on."""
         return self.library == "musl"

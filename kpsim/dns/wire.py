@@ -1,4 +1,4 @@
-"""How large an answer is on the wire, and when it does not fit into one UDP packet.
+"""The size of an answer on the wire, and the size from which UDP truncates it.
 
 An answer that is larger than the client takes comes back truncated, and the client asks again over TCP.  Compression is
 CoreDNS' own: a record's owner is a pointer of two bytes, targets of SRV records are written out.
@@ -29,12 +29,12 @@ def answer_bytes(answer: Answer, *, edns: bool = False) -> int:
 
 
 def truncated(answer: Answer, *, edns: bool = False) -> bool:
-    """Whether the answer does not fit into one UDP packet."""
+    """True if the answer does not fit into one UDP packet."""
     return answer_bytes(answer, edns=edns) > (EDNS_BYTES if edns else PLAIN_BYTES)
 
 
 def most_addresses(name: str, *, edns: bool = False) -> int:
-    """How many IPv4 addresses of ``name`` fit into one UDP packet."""
+    """Return the largest number of IPv4 addresses of ``name`` that fit into one UDP packet."""
     room = (EDNS_BYTES - OPT if edns else PLAIN_BYTES) - HEADER - _name_bytes(name) - QUESTION
     return room // (FIXED + 4)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from kpsim.dumps.evidence.releases import Releases, agreed
 from kpsim.dumps.findings import NAMELESS, Findings, PortFindings, canonical
 from kpsim.dumps.saved import SERVICE_CHAIN, Tables
 from kpsim.proxy.rules import Rule
@@ -23,7 +24,7 @@ PortName = tuple[str, str, str, str]
 
 
 def services_in(tables: Tables, node: str = "") -> Findings:
-    """Every service port that the nat and filter tables show; ``node`` is where Local traffic policies keep traffic."""
+    """Return every service port in the nat and filter tables; Local policies keep traffic on ``node``."""
     findings = Findings()
     nat, filtered = tables.chains.get("nat", {}), tables.chains.get("filter", {})
     for suffix, name in _names(nat).items():
@@ -37,18 +38,42 @@ def services_in(tables: Tables, node: str = "") -> Findings:
     return findings
 
 
-def pod_range(tables: Tables) -> str:
-    """The range of Pods that kube-proxy was told, by what it does not masquerade; "" if it does not show."""
+def pod_ranges(tables: Tables) -> tuple[str, ...]:
+    """Return the ranges of Pods that kube-proxy was told, by what it does not masquerade; none if it does not show."""
+    found: dict[str, None] = {}
     for chain, rules in tables.chains.get("nat", {}).items():
-        if chain == "KUBE-SERVICES" or chain.startswith(("KUBE-SVC-", "KUBE-SVL-")):
+        if chain == "KUBE-SERVICES" or SERVICE_CHAIN.fullmatch(chain):
             for rule in rules:
                 if rule.target == "KUBE-MARK-MASQ" and rule.source.startswith("!"):
-                    return rule.source[1:]
-    return ""
+                    found[rule.source[1:]] = None
+                elif rule.source and "pod traffic" in rule.comment and "/" in rule.source.strip("!"):
+                    found[rule.source] = None
+    return tuple(found)
+
+
+def releases_of(tables: Tables) -> Releases:
+    """Return the releases of Kubernetes that lay chains out like these, by what was new in one or last in another."""
+    nat, filtered = tables.chains.get("nat", {}), tables.chains.get("filter", {})
+    if not any(SERVICE_CHAIN.fullmatch(name) for name in nat) and "KUBE-EXTERNAL-SERVICES" not in filtered:
+        return Releases()
+    counted = any("nfacct" in rule.counts for here in (nat, filtered) for rules in here.values() for rule in rules)
+    old = any(name.startswith("KUBE-XLB-") and rules for name, rules in nat.items())
+    split = any(name.startswith(("KUBE-EXT-", "KUBE-SVL-")) for name in nat)
+    walled = "KUBE-PROXY-FIREWALL" in filtered
+    signs = (
+        Releases(last=(1, 23), said="KUBE-XLB") if old else Releases(),
+        Releases((1, 24), said="KUBE-EXT or KUBE-SVL") if split else Releases(),
+        Releases((1, 25), said="KUBE-PROXY-FIREWALL") if walled else Releases(),
+        Releases(last=(1, 24), said="no KUBE-PROXY-FIREWALL")
+        if "KUBE-FORWARD" in filtered and not walled
+        else Releases(),
+        Releases((1, 31), said="rules that count with nfacct") if counted else Releases(),
+    )
+    return agreed(signs)
 
 
 def _label(rule: Rule) -> tuple[PortName, str] | None:
-    """The service port that a rule's comment names, and what it says beside."""
+    """Return (service port, the words beside it) that a rule's comment names."""
     said = LABEL.fullmatch(rule.comment)
     if not said:
         return None
@@ -61,7 +86,7 @@ def _named(rule: Rule, suffix: str) -> PortName:
 
 
 def _names(nat: Chains) -> dict[str, PortName]:
-    """The service port of each set of chains: they share the last 16 characters of their names."""
+    """Return the service port of each set of chains: they share the last 16 characters of their names."""
     found: dict[str, PortName] = {}
     for chain in ("KUBE-SERVICES", "KUBE-NODEPORTS"):
         for rule in nat.get(chain, ()):
@@ -101,7 +126,7 @@ def _range(source: str) -> str:
 
 
 def _read_chains(found: PortFindings, nat: Chains, suffix: str, node: str) -> None:
-    """A service port's own chains: who takes its traffic, and under which policies."""
+    """Read a service port's own chains: the endpoints that take its traffic, and its policies."""
     for kind, where in (("SVC", ""), ("SVL", node), ("XLB", node)):
         rules = nat.get(f"KUBE-{kind}-{suffix}", ())
         for ip, port in _endpoints(nat, rules):
@@ -158,6 +183,6 @@ def _read_refusal(findings: Findings, chain: str, rule: Rule) -> None:
 
 
 def _port_of(findings: Findings, name: PortName) -> PortFindings:
-    """A health-check rule is of protocol TCP, whatever its service port's protocol is."""
+    """Return the findings on a health check's port: its rule is of TCP, whatever the service port's protocol is."""
     same = [key for key in findings.ports if key[:3] == name[:3]]
     return findings.ports[same[0]] if same else findings.at(*name)

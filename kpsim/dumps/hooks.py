@@ -1,4 +1,4 @@
-"""Who else's rules a packet meets beside kube-proxy's: network plugins, firewalls, container runtimes.
+"""A packet meets rules of others beside kube-proxy's: network plugins, firewalls, container runtimes.
 
 kube-proxy hooks its chains into netfilter's built-in ones with a jump.  Rules of others that stand there before its
 first jump or after it are met by every packet of that hook, and so are the rules of chains they jump to without any
@@ -19,6 +19,7 @@ _OWN = re.compile(
     r"|EXTERNAL-SERVICES|PROXY-FIREWALL|PROXY-CANARY|KUBELET-CANARY|IPTABLES-HINT|LOAD-BALANCER|NODE-PORT|IPVS-FILTER"
     r"|IPVS-OUT-FILTER|SOURCE-RANGES-FIREWALL|PORTALS-(?:CONTAINER|HOST)|NODEPORT-(?:CONTAINER|HOST|NON-LOCAL))"
 )
+DEEPEST = 200  # chains leading to each other that are followed
 _BUILT_IN = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 _FINAL = ("ACCEPT", "DROP", "REJECT", "RETURN", "DNAT", "SNAT", "MASQUERADE")
 
@@ -37,12 +38,12 @@ class Hook:
 
 
 def own(chain: str) -> bool:
-    """Whether a chain is kube-proxy's (or kubelet's)."""
+    """Return True if a chain is kube-proxy's (or kubelet's)."""
     return bool(_OWN.fullmatch(chain))
 
 
 def hooks_in(tables: Tables) -> tuple[Hook, ...]:
-    """Every hook at which others have rules."""
+    """Return every hook at which others have rules."""
     found = [
         Hook(table, chain, *_beside(chains, chains[chain]))
         for table, chains in tables.chains.items()
@@ -53,16 +54,22 @@ def hooks_in(tables: Tables) -> tuple[Hook, ...]:
 
 
 def _beside(chains: Mapping[str, Sequence[Rule]], rules: Sequence[Rule]) -> tuple[int, int]:
-    """Rules of others before kube-proxy's first jump, and after it."""
+    """Return the counts of others' rules (before, after) kube-proxy's first jump."""
     jumps = [index for index, rule in enumerate(rules) if own(rule.target)]
     first = jumps[0] if jumps else len(rules)
-    before, over = _met(chains, rules[:first], frozenset())
-    after = 0 if over else _met(chains, rules[first:], frozenset())[0]
+    known: dict[str, tuple[int, bool]] = {}
+    before, over = _met(chains, rules[:first], known)
+    after = 0 if over else _met(chains, rules[first:], known)[0]
     return before, after
 
 
-def _met(chains: Mapping[str, Sequence[Rule]], rules: Sequence[Rule], above: frozenset[str]) -> tuple[int, bool]:
-    """How many rules of others every packet meets among these, and whether none goes on behind them."""
+def _met(
+    chains: Mapping[str, Sequence[Rule]], rules: Sequence[Rule], known: dict[str, tuple[int, bool]], depth: int = 0
+) -> tuple[int, bool]:
+    """Return (rules of others that every packet meets among these, True if no packet goes on behind them).
+
+    A chain is counted once, and then ``known``: chains that lead to each other twice would take for ever.
+    """
     count = 0
     for rule in rules:
         if own(rule.target):
@@ -72,8 +79,11 @@ def _met(chains: Mapping[str, Sequence[Rule]], rules: Sequence[Rule], above: fro
             continue
         if rule.target in _FINAL:
             return count, rule.target != "RETURN"
-        if rule.target in chains and rule.target not in above:
-            inner, over = _met(chains, chains[rule.target], above | {rule.target})
+        if rule.target in chains and depth < DEEPEST:
+            if rule.target not in known:
+                known[rule.target] = (0, False)  # what leads back to itself counts no more
+                known[rule.target] = _met(chains, chains[rule.target], known, depth + 1)
+            inner, over = known[rule.target]
             count += inner
             if over:
                 return count, True

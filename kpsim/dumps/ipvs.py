@@ -1,4 +1,4 @@
-"""IPVS's virtual servers, as ``ipvsadm -Ln`` or ``/proc/net/ip_vs`` print them, as Services.
+"""IPVS's virtual servers, as ``ipvsadm -Ln``, ``ipvsadm -Sn`` or ``/proc/net/ip_vs`` print them, as Services.
 
 IPVS knows addresses and no names.  The addresses most virtual servers share a range with are ClusterIPs; one with a
 port of the NodePort range and the real servers of a ClusterIP is its NodePort; another with the same port and the same
@@ -25,6 +25,13 @@ _HEX4 = re.compile(r"([0-9A-F]{8}):([0-9A-F]{4})")
 _HEX6 = re.compile(r"\[((?:[0-9a-f]{4}:){7}[0-9a-f]{4})\]:([0-9A-F]{4})")
 _PLAIN = re.compile(r"\[?([0-9a-fA-F.:]+?)\]?:(\d{1,5})")
 
+_SAVED = re.compile(
+    r"-(?P<verb>[Aa]) (?:-(?P<letter>[tuf])|--(?P<word>\w+)-service) (?P<server>\S+)"
+    r"(?: -s (?P<scheduler>\S+))?(?: -r (?P<real>\S+))?(?P<rest>.*)"
+)
+_PROTOCOLS = {"t": "TCP", "u": "UDP", "f": "FWM"}
+_FORWARDED = {"m": "Masq", "g": "Route", "i": "Tunnel"}
+
 Address = tuple[str, int]
 
 
@@ -41,26 +48,26 @@ class Server:
 
     @property
     def taking(self) -> frozenset[Address]:
-        """Its real servers, in no order."""
+        """Return its real servers, in no order."""
         return frozenset(self.real)
 
 
 @dataclass(frozen=True, slots=True)
 class VirtualServers:
-    """Everything of kube-proxy's in one node's IPVS, and what was worth a warning."""
+    """Everything of kube-proxy's in one node's IPVS, with warnings."""
 
     servers: tuple[Server, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
     def scheduler(self) -> str:
-        """The scheduler most of them have."""
+        """Return the scheduler most of them have."""
         found = Counter(server.scheduler for server in self.servers)
         return found.most_common(1)[0][0] if found else "rr"
 
 
 def read_virtual_servers(text: str) -> VirtualServers:
-    """All virtual servers of a text; numbers in hexadecimal are told by their length."""
+    """Return all virtual servers of a text; numbers in hexadecimal are told by their length."""
     servers: list[Server] = []
     taking: Server | None = None
     odd = marks = weightless = foreign = 0
@@ -86,6 +93,24 @@ def read_virtual_servers(text: str) -> VirtualServers:
         "real servers not reached by masquerading, as kube-proxy's would be": foreign,
     }
     return VirtualServers(tuple(servers), tuple(f"{what}: {count:,}" for what, count in warnings.items() if count))
+
+
+def listed(saved: str) -> str:
+    """Return the lines of ``ipvsadm -Ln`` for what ``ipvsadm -Sn`` printed: each server, then its real ones."""
+    lines: dict[str, list[str]] = {}
+    for found in map(_SAVED.match, map(str.strip, saved.splitlines())):
+        if found is None:
+            continue
+        protocol = _PROTOCOLS.get(found["letter"] or "", (found["word"] or "").upper())
+        options = dict(re.findall(r"-([a-zA-Z])(?: (\d+))?(?= |$)", found["rest"]))
+        server = lines.setdefault(f"{protocol} {found['server']}", [])
+        if found["verb"] == "A":
+            timeout = f" persistent {options['p'] or 300}" if "p" in options else ""
+            server.insert(0, f"{protocol} {found['server']} {found['scheduler'] or 'wlc'}{timeout}")
+        elif found["real"]:
+            way = next((name for letter, name in _FORWARDED.items() if letter in options), "Route")
+            server.append(f"-> {found['real']} {way} {options.get('w') or 1} 0 0")
+    return "\n".join(line for server in lines.values() for line in server)
 
 
 def _server(line: str) -> Server | None:
@@ -138,7 +163,11 @@ def services_in(found: VirtualServers) -> Findings:
 def _outside(findings: Findings, server: Server, partners: Sequence[Server]) -> None:
     """A virtual server at an address that is no ClusterIP."""
     node_port = server.port in NODE_PORTS
-    same = [at for at in partners if (node_port or at.port == server.port) and (":" in at.ip) == (":" in server.ip)]
+    same = [
+        partner
+        for partner in partners
+        if (node_port or partner.port == server.port) and (":" in partner.ip) == (":" in server.ip)
+    ]
     if len(same) == 1 and server.real:
         name, number = _name(same[0].ip), same[0].port
     else:
@@ -155,7 +184,7 @@ def _outside(findings: Findings, server: Server, partners: Sequence[Server]) -> 
 
 
 def _cluster_range(servers: Iterable[Server]) -> list[str]:
-    """The first two bytes that most addresses share, for each family; port 443 of a first address counts for more."""
+    """Return the first two bytes that most addresses share, for each family; a first address' port 443 counts more."""
     found: dict[bool, Counter[str]] = {}
     for server in servers:
         if server.port not in NODE_PORTS:
@@ -169,5 +198,5 @@ def _block(ip: str) -> str:
 
 
 def _name(ip: str) -> str:
-    """A Service's name that says its address."""
+    """Return a Service's name that says its address."""
     return "ip-" + re.sub(r"[.:]", "-", ip) + ("0" if ip.endswith(":") else "")

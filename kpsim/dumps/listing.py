@@ -1,4 +1,4 @@
-"""What ``iptables -nvL`` and its kin print for people, read back as the rules that ``iptables-save`` would print.
+"""``iptables -nvL`` and its kin print for people; this reads it back as the rules of ``iptables-save``.
 
 Tables are not named in a listing; their built-in chains tell them apart, and a file may hold several in a row.  With
 packet counters or without, with line numbers or without, protocols as names or (since 1.8.9) as numbers.
@@ -44,7 +44,7 @@ _OPTIONS: tuple[tuple[str, str], ...] = (
 
 
 def read_listing(text: str) -> Tables:
-    """Every table of a listing; what is cut off at the end is left out."""
+    """Return every table of a listing; what is cut off at the end is left out."""
     tables: dict[str, dict[str, list[Rule]]] = {}
     sections: list[dict[str, list[Rule]]] = []
     dropping: list[tuple[dict[str, list[Rule]], str]] = []
@@ -84,7 +84,7 @@ def _section(sections: list[dict[str, list[Rule]]], chain: str) -> dict[str, lis
 
 
 def _parser(*, counters: bool, numbers: bool, interfaces: bool) -> Callable[[str], Rule | None]:
-    """A reader of one line, for the columns there are."""
+    """Return a reader of one line, for the columns there are."""
     pattern = r"\s*" + (r"\d+\s+" if numbers else "") + (r"\d+[KMGTP]?\s+\d+[KMGTP]?\s+" if counters else "")
     pattern += _COLUMNS + (r"(?P<inside>\S+)\s+(?P<outside>\S+)\s+" if interfaces else "") + _ADDRESSES
     columns = re.compile(pattern)
@@ -120,7 +120,7 @@ def _rule(columns: dict[str, str | None]) -> Rule:
 
 
 def _with_rest(parts: Parts, target: str, rest: str) -> Rule:
-    """What stands behind the addresses: matches that decide a way, matches kept as text, options of the target."""
+    """Return the rule with the text behind its addresses: matches that decide, those kept as text, options."""
     options: list[str] = []
     steps: tuple[tuple[str, Callable[[re.Match[str]], None]], ...] = (
         (r" (?:tcp|udp|sctp) dpt:(\d+)(?= )", lambda found: setattr(parts, "port", int(found[1]))),

@@ -19,12 +19,15 @@ _HOOK = re.compile(r"type (\w+) hook (\w+)(?: device\S* \S+)? priority ([^;]+);(
 _ELEMENTS = re.compile(r"elements = \{(.*)\}", re.DOTALL)
 _PIECES = re.compile(r'(?:"[^"]*"|\{[^}]*\}|[^,"{])+')
 _ITEM = re.compile(r'(?P<key>.*?)(?: (?:timeout|expires) \S+)*(?: comment "(?P<comment>[^"]*)")?(?: : (?P<value>.*))?')
-_PROTOCOLS = {"6": "tcp", "17": "udp", "132": "sctp"}
-_NUMERIC = (  # what ``nft -n`` prints for names
-    (re.compile(r"\bl4proto (6|17|132)\b"), lambda found: f"l4proto {_PROTOCOLS[found[1]]}"),
-    (re.compile(r"\bct state 0x0*8\b"), lambda _: "ct state new"),
-    (re.compile(r"\bct status 0x0*20\b"), lambda _: "ct status dnat"),
-    (re.compile(r"\b(fib [sd]addr type) 2\b"), lambda found: f"{found[1]} local"),
+PROTOCOLS = {"6": "tcp", "17": "udp", "132": "sctp"}
+_WORDED = {  # what nft -nn writes as numbers
+    "meta": PROTOCOLS,
+    "ct": {"1": "invalid", "2": "established", "4": "related", "8": "new", "32": "dnat", "64": "untracked"},
+    "fib": {"2": "local"},
+}
+_NUMBERS = re.compile(
+    r"(?P<before>meta l4proto |ct (?:state|status) (?:!= )?|fib [sd]addr type (?:!= )?)"
+    r"(?P<number>0x[0-9a-f]+|\d+)(?![\w/])"
 )
 _PRIORITIES = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100}
 
@@ -72,7 +75,7 @@ class Ruleset:
 
 
 def read_ruleset(text: str) -> Ruleset:
-    """The tables of ``nft list ruleset`` (or ``list table``), with handles or without."""
+    """Return the tables of ``nft list ruleset`` (or ``list table``), with handles or without."""
     tables: list[NftTable] = []
     lines = _logical_lines(text)
     whole = True
@@ -126,30 +129,33 @@ def _fill_block(table: NftTable, kind: str, name: str, lines: Iterator[str]) -> 
             chain.kind, chain.hook, chain.priority = hook[1], hook[2], _priority(hook[3])
             chain.policy = hook[4] or ""
         elif kind == "chain" and line and not line.startswith(("comment ", "policy ", "#")):
-            chain.rules.append(_named(line))
+            chain.rules.append(_NUMBERS.sub(_in_words, line))
         elif kind == "set" and line.startswith("timeout "):
             table.timeouts_s[name] = _seconds(line.split()[1])
     return False
 
 
 def _elements(line: str) -> Iterator[Element]:
-    """The elements of a list; one that is cut off is left out."""
+    """Yield the elements of a list; one that is cut off is left out."""
     whole = _ELEMENTS.search(line)
     inner = whole[1] if whole else line.partition("{")[2].rpartition(",")[0]
     for piece in _PIECES.findall(inner):
         item = _ITEM.fullmatch(piece.strip())
         if item and item["key"]:
-            *front, last = item["key"].split(" . ")
-            if front and last.isdigit():  # a port, with a protocol before it
-                front[-1] = _PROTOCOLS.get(front[-1], front[-1])
-            yield Element((*front, last), item["value"] or "", item["comment"] or "")
+            yield Element(_named(item["key"].split(" . ")), item["value"] or "", item["comment"] or "")
 
 
-def _named(rule: str) -> str:
-    """A rule with names where it was printed with numbers."""
-    for pattern, name in _NUMERIC:
-        rule = pattern.sub(name, rule)
-    return rule
+def _named(parts: list[str]) -> tuple[str, ...]:
+    """A key in which a protocol has its name; it stands before the port."""
+    if len(parts) > 1 and parts[-2] in PROTOCOLS:
+        parts[-2] = PROTOCOLS[parts[-2]]
+    return tuple(parts)
+
+
+def _in_words(found: re.Match[str]) -> str:
+    """A number as ``nft`` words it without ``-nn``; as it stands where it is none of those."""
+    number = str(int(found["number"], 0))
+    return found["before"] + _WORDED[found["before"].split()[0]].get(number, found["number"])
 
 
 def _priority(text: str) -> int:
@@ -166,7 +172,7 @@ def _seconds(text: str) -> int:
 
 
 def read_json(text: str) -> Ruleset:
-    """The tables of ``nft -j list ruleset``, object by object, so that what was cut off costs only itself."""
+    """Return the tables of ``nft -j list ruleset``, object by object, so that what was cut off costs only itself."""
     tables: dict[tuple[str, str], NftTable] = {}
     whole = True
     try:
@@ -225,7 +231,7 @@ def _element(item: object) -> Element:
 
 
 def _expression(made: object) -> str:
-    """An expression in nft's own words, as far as they are looked at; others by their name."""
+    """Return an expression in nft's own words, as far as they are looked at; others by their name."""
     if isinstance(made, list):
         return ", ".join(map(_expression, made))
     if not isinstance(made, dict) or not made:

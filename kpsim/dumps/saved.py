@@ -53,12 +53,12 @@ class Tables:
 
 
 def rule_set(text: str) -> RuleSet:
-    """What ``iptables-save`` printed, as rules that a packet can be traced through."""
+    """Return the rules in ``iptables-save``'s output, as a set that a packet can be traced through."""
     return as_rule_set(read_saved(text))
 
 
 def read_saved(text: str) -> Tables:
-    """Every table of an ``iptables-save``, or the one table of an ``iptables -S``; a torn end is left out."""
+    """Return every table of an ``iptables-save``, or the one table of an ``iptables -S``; a torn end is left out."""
     lines = _lines(text)
     tables: dict[str, dict[str, list[Rule]]] = {}
     nameless: list[dict[str, list[Rule]]] = []  # iptables -S names no table
@@ -92,7 +92,7 @@ def read_saved(text: str) -> Tables:
 
 
 def _lines(text: str) -> list[str]:
-    """The lines there once were; a last one that was cut off is left out."""
+    """Return the lines of the original; a last one that was cut off is left out."""
     lines = [line.strip() for line in text.splitlines()]
     if any(line.count("-A ") > 1 for line in lines):
         text = text.replace("\\n", "\n")
@@ -111,7 +111,7 @@ def _backend(text: str) -> str:
 
 
 def table_of(chains: Mapping[str, object]) -> str:
-    """Which table has these chains, where nobody says: the built-in ones tell."""
+    """Return the table that has these chains, where the text does not name it: the built-in ones tell."""
     if "FORWARD" in chains:
         return "mangle" if "PREROUTING" in chains else "filter"
     if "POSTROUTING" in chains or any(SERVICE_CHAIN.match(name) for name in chains):
@@ -120,7 +120,7 @@ def table_of(chains: Mapping[str, object]) -> str:
 
 
 def _saved_rule(line: str) -> tuple[str, Rule] | None:
-    """The chain and the rule of a ``-A`` line; ``None`` for a line that cannot be one."""
+    """Return the chain and the rule of a ``-A`` line; ``None`` for a line that cannot be one."""
     if usual := _USUAL.fullmatch(line):
         return usual["chain"], _usual_rule(usual)
     words = [found[2] or found[1] for found in _TOKEN.finditer(line)]
@@ -133,7 +133,7 @@ def _saved_rule(line: str) -> tuple[str, Rule] | None:
 
 
 def protocol_name(text: str) -> str:
-    """A protocol as iptables-save names it, "" for all."""
+    """Return a protocol as iptables-save names it, "" for all."""
     return PROTOCOLS.get(text, text)
 
 
@@ -151,13 +151,13 @@ def _usual_rule(said: re.Match[str]) -> Rule:
 
 
 def _bare(address: str) -> str:
-    """An address without the length that says it is one address."""
+    """Return an address without the length that says it is one address."""
     return address.removesuffix("/128") if ":" in address else address.removesuffix("/32")
 
 
 @dataclass(slots=True)
 class Parts:
-    """What was read of a rule so far, in either of iptables' two ways to print it."""
+    """A rule's parts read so far, in either of iptables' two ways to print it."""
 
     comment: str = ""
     destination: str = ""
@@ -235,12 +235,12 @@ def _rule(words: Sequence[str]) -> Rule:
 
 
 def _begins(words: Sequence[str], at: int) -> bool:
-    """Whether something new begins here, negated or not."""
+    """Return True if a new option begins here, negated or not."""
     return words[at] in _STARTS or (words[at] == "!" and at + 1 < len(words) and words[at + 1] in _STARTS)
 
 
 def made_rule(parts: Parts, target: str, options: Sequence[str]) -> Rule:
-    """A rule with its target; a destination that is not one address and port is kept as text that never matches."""
+    """Return a rule with its target; a destination other than one address and port is text that never matches."""
     rest, to = list(options), ""
     if target == "DNAT":
         at = rest.index("--to-destination") if "--to-destination" in rest else -1
@@ -268,7 +268,7 @@ def made_rule(parts: Parts, target: str, options: Sequence[str]) -> Rule:
 
 
 def as_rule_set(tables: Tables) -> RuleSet:
-    """The nat and filter tables as the tracer walks them, third-party chains and all.
+    """Return the nat and filter tables as the tracer walks them, third-party chains and all.
 
     Before 1.26 kube-proxy marked what was to be dropped and kubelet's KUBE-FIREWALL dropped it; here the mark drops.
     """
@@ -296,11 +296,21 @@ def _owners(nat: Mapping[str, Sequence[Rule]]) -> Iterator[tuple[str, str]]:
 
 
 def _without_loops(chains: dict[str, list[Rule]]) -> dict[str, list[Rule]]:
-    """The chains with every way round in circles closed; a kernel has none, a text may."""
+    """Return the chains with every circle of jumps cut; a kernel has none, a text may."""
     inside = {name: {rule.target for rule in rules} & chains.keys() for name, rules in chains.items()}
-    while done := {name for name, targets in inside.items() if not targets & inside.keys()}:
-        inside = {name: targets for name, targets in inside.items() if name not in done}
+    leading: dict[str, list[str]] = {}
+    for name, targets in inside.items():
+        for target in targets:
+            leading.setdefault(target, []).append(name)
+    left = {name: len(targets) for name, targets in inside.items()}
+    done = [name for name, targets in left.items() if not targets]
+    for name in done:  # grows: a chain is done when everything it leads to is
+        for before in leading.get(name, ()):
+            left[before] -= 1
+            if not left[before]:
+                done.append(before)
+    circles = chains.keys() - set(done)
     return {
-        name: [replace(r, match=r.match or "-m loop") if name in inside and r.target in inside else r for r in rules]
+        name: [replace(r, match=r.match or "-m loop") if name in circles and r.target in circles else r for r in rules]
         for name, rules in chains.items()
     }

@@ -1,7 +1,8 @@
 """Services and endpoints in kube-proxy's nftables tables: maps from addresses to chains, chains to endpoints.
 
 Names stand in the names of chains and in the comments of elements.  Layouts: one chain an endpoint until 1.35; since
-then endpoints may stand in the Service's own chain.  A map does not tell an external IP from a load balancer's: an
+then only for session affinity, and endpoints stand in the Service's own chain; those of the node itself are in the set
+hairpin-connections.  A map does not tell an external IP from a load balancer's: an
 address that is no ClusterIP counts as a load balancer's where the Service has a NodePort.
 """
 
@@ -10,43 +11,76 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from kpsim.dumps.evidence.releases import Releases
 from kpsim.dumps.findings import NAMELESS, Findings, PortFindings, canonical
-from kpsim.dumps.hooks import Hook
+from kpsim.dumps.hooks import DEEPEST, Hook
 from kpsim.dumps.nft import Chain, Element, NftTable, Ruleset
+
+BEFORE_1_30 = -101  # the priority of filter chains that run before addresses are translated
 
 _CHAIN = re.compile(r"(service|local|external|firewall)-([A-Z2-7]{8})-([^/]+)/([^/]+)/(tcp|udp|sctp)/(.*)")
 _LABEL = re.compile(r"([^/\s]+)/([^:\s]+)(?::(\S*))?")
 _LEADS = re.compile(r"(?:goto|jump) (\S+?)(?=[,\s}]|$)")
-_DNAT = re.compile(r"dnat (?:ip6? )?to \[?([0-9a-fA-F.:]+?)\]?:(\d+)")
+_DNAT = re.compile(r"dnat (?:ip6? )?to (?:\[(?P<ip6>[0-9a-fA-F.:]+)\]|(?P<ip>[0-9.]+)):(?P<port>\d+)")
 _PAIRS = re.compile(r": ([0-9a-fA-F.:]+) \. (\d+)")
 _ENDPOINT = re.compile(r"endpoint-.*__\[?([0-9a-fA-F.:]+?)\]?/(\d+)")
-_OTHERS = re.compile(r"ip6? saddr != (?:\{([^}]*)\}|(\S+)) (drop|jump mark-for-masquerade)")
+_OTHERS = re.compile(r"ip6? saddr != (?:\{([^}]*)\}|(\S+)) (drop|jump mark-for-masquerade|meta mark set)")
+_PODS = re.compile(r"ip6? saddr ([0-9a-fA-F.:]+/\d+) goto service-")
+_UNALLOCATED = re.compile(r"^ip6? daddr (?:\{([^}]*)\}|([0-9a-fA-F.:]+/\d+)) drop")
 _KNOWN = re.compile(r"ip6? saddr @(\S+) goto")
 
 
 def is_kube_proxys(table: NftTable) -> bool:
-    """Whether a table is kube-proxy's own."""
+    """Return True if a table is kube-proxy's own."""
     return table.name == "kube-proxy"
 
 
 def services_in(ruleset: Ruleset, node: str = "") -> Findings:
-    """Every service port of kube-proxy's tables; ``node`` is where Local traffic policies keep traffic."""
+    """Return every service port of kube-proxy's tables; ``node`` is where Local traffic policies keep traffic."""
     findings = Findings()
     for table in filter(is_kube_proxys, ruleset.tables):
         _Reader(table, findings, node).read()
     return findings
 
 
-def pod_range(ruleset: Ruleset) -> str:
-    """The range of Pods that kube-proxy was told, by what it does not masquerade; "" if it does not show."""
+def pod_ranges(ruleset: Ruleset) -> tuple[str, ...]:
+    """Return the ranges of Pods that kube-proxy was told, of each family, by what it does not masquerade."""
+    found: dict[str, None] = {}
     for table in filter(is_kube_proxys, ruleset.tables):
         for name, chain in table.chains.items():
-            if name.startswith(("service-", "local-")):
+            if name == "services" or name.startswith(("service-", "local-", "external-")):
                 for rule in chain.rules:
-                    found = _OTHERS.search(rule)
-                    if found and found[3] != "drop" and found[2]:
-                        return found[2]
-    return ""
+                    others, pods = _OTHERS.search(rule), _PODS.search(rule)
+                    if others and others[3] != "drop" and others[2]:
+                        found[others[2]] = None
+                    elif pods:
+                        found[pods[1]] = None
+    return tuple(found)
+
+
+def service_ranges(ruleset: Ruleset) -> tuple[str, ...]:
+    """Return the ranges ClusterIPs come from, by what kube-proxy drops because it is not allocated."""
+    rules = [
+        rule
+        for table in filter(is_kube_proxys, ruleset.tables)
+        for rule in table.chains.get("cluster-ips-check", Chain()).rules
+    ]
+    found = [match[1] or match[2] for match in map(_UNALLOCATED.match, rules) if match]
+    return tuple(dict.fromkeys(cidr.strip() for listed in found for cidr in listed.split(",")))
+
+
+def releases_of(ruleset: Ruleset) -> Releases:
+    """Return the releases of Kubernetes that lay tables out like these."""
+    mine = [table for table in ruleset.tables if is_kube_proxys(table)]
+    if not mine:
+        return Releases()
+    if any("hairpin-connections" in table.elements for table in mine):
+        return Releases((1, 36), said="a set hairpin-connections")
+    if any("cluster-ips" in table.elements for table in mine):
+        return Releases((1, 30), (1, 35), "a set cluster-ips and no set hairpin-connections")
+    if any(chain.hook and chain.priority == BEFORE_1_30 for table in mine for chain in table.chains.values()):
+        return Releases((1, 29), (1, 29), "hooks right before dstnat")
+    return Releases()
 
 
 class _Reader:
@@ -56,37 +90,39 @@ class _Reader:
         self._table = table
         self._findings = findings
         self._node = node
-        self._cluster_ips = {canonical(at.key[0]) for at in self._elements("cluster-ips")}
+        self._cluster_ips = {canonical(element.key[0]) for element in self._elements("cluster-ips")}
+        hairpins = [element.key for element in self._elements("hairpin-connections")]
+        self._here = {(canonical(key[0]), key[3]) for key in hairpins if key[3:]}
 
     def _elements(self, name: str) -> list[Element]:
         return self._table.elements.get(name, [])
 
     def read(self) -> None:
         """NodePorts first: whether there is one says what other addresses are."""
-        for at in self._elements("service-nodeports"):
-            found = self._of_chain(at)
+        for element in self._elements("service-nodeports"):
+            found = self._of_chain(element)
             if found:
-                found.node_port = _number(at, 1)
-        for at in self._elements("no-endpoint-nodeports"):
-            found = self._of_comment(at, at.key[0])
+                found.node_port = _number(element, 1)
+        for element in self._elements("no-endpoint-nodeports"):
+            found = self._of_comment(element, element.key[0])
             if found:
-                found.node_port = _number(at, 1)
-                found.external_local |= at.value == "drop"
-        for at in self._elements("service-ips"):
-            self._address(at, self._of_chain(at), at.value.removeprefix("goto "))
-        for at in self._elements("no-endpoint-services"):
-            self._address(at, self._of_comment(at, at.key[1] if len(at.key) == 3 else ""), "")
-        for at in self._elements("firewall-ips"):
-            found = self._of_chain(at)
-            if found and len(at.key) == 3:
-                found.external_ips.pop(canonical(at.key[0]), None)
-                found.load_balancer_ips[canonical(at.key[0])] = None
-                found.source_ranges.update(dict.fromkeys(self._ranges(at.value.removeprefix("goto "))))
+                found.node_port = _number(element, 1)
+                found.external_local |= element.value == "drop"
+        for element in self._elements("service-ips"):
+            self._address(element, self._of_chain(element), element.value.removeprefix("goto "))
+        for element in self._elements("no-endpoint-services"):
+            self._address(element, self._of_comment(element, element.key[1] if len(element.key) == 3 else ""), "")
+        for element in self._elements("firewall-ips"):
+            found = self._of_chain(element)
+            if found and len(element.key) == 3:
+                found.external_ips.pop(canonical(element.key[0]), None)
+                found.load_balancer_ips[canonical(element.key[0])] = None
+                found.source_ranges.update(dict.fromkeys(self._ranges(element.value.removeprefix("goto "))))
         for name in self._table.chains:
             self._read_chain(name)
 
     def _of_chain(self, at: Element) -> PortFindings | None:
-        """The service port of the chain an element leads to."""
+        """Return the service port of the chain an element leads to."""
         said = _CHAIN.fullmatch(at.value.removeprefix("goto "))
         if said:
             return self._findings.at(said[3], said[4], said[6], said[5])
@@ -127,16 +163,17 @@ class _Reader:
             if known:
                 found.affinity_s = self._table.timeouts_s.get(known[1], 10800)
             for ip, port in self._endpoints(rule):
-                found.add_endpoint(ip, port, self._node if said[1] == "local" else "")
+                here = said[1] == "local" or (canonical(ip), str(port)) in self._here
+                found.add_endpoint(ip, port, self._node if here else "")
 
     def _endpoints(self, rule: str) -> Iterator[tuple[str, int]]:
-        """Where a rule of a Service's chain leads: itself, or by way of endpoints' chains."""
+        """Yield the endpoints (ip, port) that a rule of a Service's chain leads to: itself, or by endpoints' chains."""
         if "dnat" in rule:
             yield from _destinations(rule)
         for chain in _LEADS.findall(rule):
             if not chain.startswith("endpoint-"):
                 continue
-            found = [at for inner in self._table.chains.get(chain, Chain()).rules for at in _destinations(inner)]
+            found = [to for inner in self._table.chains.get(chain, Chain()).rules for to in _destinations(inner)]
             named = _ENDPOINT.fullmatch(chain)
             yield from found or ([(named[1], int(named[2]))] if named else [])
 
@@ -150,7 +187,7 @@ class _Reader:
 
 
 def _number(at: Element, place: int) -> int:
-    """The port in an element's key, 0 if there is none."""
+    """Return the port in an element's key, 0 if there is none."""
     text = at.key[place] if place < len(at.key) else ""
     return int(text) if re.fullmatch(r"\d{1,5}", text) else 0
 
@@ -158,13 +195,13 @@ def _number(at: Element, place: int) -> int:
 def _destinations(rule: str) -> Iterator[tuple[str, int]]:
     found = _DNAT.search(rule)
     if found:
-        yield found[1], int(found[2])
+        yield found["ip6"] or found["ip"], int(found["port"])
     elif "dnat" in rule:
         yield from ((ip, int(port)) for ip, port in _PAIRS.findall(rule))
 
 
 def hooks_in(ruleset: Ruleset) -> tuple[Hook, ...]:
-    """Every hook at which others have rules, before and after kube-proxy's by priority."""
+    """Return every hook at which others have rules, before and after kube-proxy's by priority."""
     mine: dict[tuple[str, str], int] = {}
     for table in filter(is_kube_proxys, ruleset.tables):
         for chain in table.chains.values():
@@ -177,18 +214,21 @@ def hooks_in(ruleset: Ruleset) -> tuple[Hook, ...]:
             if chain.hook:
                 late = chain.priority >= mine.get((chain.kind, chain.hook), chain.priority + 1)
                 counts = found.setdefault((chain.kind, chain.hook), [0, 0])
-                counts[late] += _met(table, chain, frozenset())
+                counts[late] += _met(table, chain, {})
     return tuple(Hook(kind, hook, *counts) for (kind, hook), counts in found.items() if any(counts))
 
 
-def _met(table: NftTable, chain: Chain, above: frozenset[str]) -> int:
-    """How many rules of a chain every packet meets, with those of chains it jumps to without a condition."""
+def _met(table: NftTable, chain: Chain, known: dict[str, int], depth: int = 0) -> int:
+    """Return the number of a chain's rules that every packet meets, those behind unconditional jumps included."""
     count = 0
     for rule in chain.rules:
         count += 1
         bare = re.sub(r'counter( packets \d+ bytes \d+)?|comment "[^"]*"', "", rule).split()
-        if len(bare) == 2 and bare[0] in ("jump", "goto") and bare[1] in table.chains and bare[1] not in above:
-            count += _met(table, table.chains[bare[1]], above | {bare[1]})
+        if len(bare) == 2 and bare[0] in ("jump", "goto") and bare[1] in table.chains and depth < DEEPEST:
+            if bare[1] not in known:
+                known[bare[1]] = 0  # what leads back to itself counts no more
+                known[bare[1]] = _met(table, table.chains[bare[1]], known, depth + 1)
+            count += known[bare[1]]
         if bare in (["accept"], ["drop"], ["return"]) or bare[:1] == ["goto"]:
             break
     return count

@@ -1,4 +1,4 @@
-"""What the control plane did over time, and through which stages a change went until its rules were in force."""
+"""The control plane's work over time and the stages of a change, up to rules in force, are measured here."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def writes_over_time(log: DeliveryLog, nodes: int, horizon_ns: int) -> F64:
 
 
 def control_load(scenario: Scenario, seen: Sequence[F64]) -> ControlLoad:
-    """The mean of all replications, with the limits that hold for it."""
+    """Return the mean of all replications, with the limits that hold for it."""
     defaults, params = load_defaults(), scenario.api_server
     watchers = -(-scenario.cluster.nodes // params.replicas)
     level = PriorityLevel.of(params, defaults)
@@ -56,9 +56,9 @@ def control_load(scenario: Scenario, seen: Sequence[F64]) -> ControlLoad:
 
 
 def stage_ends(run: ModeRun, from_ns: int) -> dict[str, Tally]:
-    """How long after a change each stage of it had ended, on a few nodes: from the kubelet to rules in force."""
+    """Return by stage the times from a change to its end, on a few nodes: from the kubelet to rules in force."""
     proxier = run.proxiers[0]
-    log, nodes = proxier.log, proxier.trace.start.shape[1]
+    log, nodes = proxier.log, proxier.syncs.start.shape[1]
     offset, effect_ns = log.ragged("effects_ns")
     row = np.repeat(np.arange(len(log.rows)), np.diff(offset))
     row, effect_ns = row[effect_ns >= from_ns], effect_ns[effect_ns >= from_ns]
@@ -78,8 +78,8 @@ def stage_ends(run: ModeRun, from_ns: int) -> dict[str, Tally]:
 
 
 def _sync_starts(run: ModeRun, node: int, rows: I64, arrived: I64) -> I64:
-    """When the first sync that took each row up began; modes without syncs begin when it arrives."""
-    trace = run.proxiers[0].trace
+    """Return the start of the first sync that took each row up [ns]; in modes without syncs, the row's arrival."""
+    trace = run.proxiers[0].syncs
     if run.proxiers[0].in_force.at_once:
         return arrived
     ran = trace.ran[:, node]
@@ -88,12 +88,10 @@ def _sync_starts(run: ModeRun, node: int, rows: I64, arrived: I64) -> I64:
 
 
 def stages_of(seen: Sequence[dict[str, Tally]]) -> tuple[Stage, ...]:
-    """All replications together: when half of the changes had each stage behind them."""
+    """Return each stage with the median and p99 time of changes to its end, in all replications together."""
     found = []
     for name in seen[0]:
-        pooled = Tally()
-        for tallies in seen:
-            pooled.merge(tallies[name])
+        pooled = Tally.pooled([tallies[name] for tallies in seen])
         if pooled.n:
-            found.append(Stage(name, pooled.quantile_s(0.5), pooled.quantile_s(0.99)))
+            found.append(Stage(name, pooled.quantile(0.5), pooled.quantile(0.99)))
     return tuple(found)

@@ -1,4 +1,4 @@
-"""Where a run's files live: written beside their place under a temporary name, and moved there when whole."""
+"""A run's files are written beside their place under a temporary name, and moved there when whole."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from pathlib import Path
 
 from kpsim.errors import InputError
 from kpsim.experiment.result import Result
+from kpsim.scenario.kinds import MANIFEST, holds_results
 from kpsim.scenario.resolved import write_resolved
 from kpsim.scenario.schema import API_VERSION
 
-MANIFEST = "manifest.json"
-
 
 def default_place(name: str, root: Path = Path("results/runs")) -> Path:
-    """``results/runs/<name>-<time>``, not there yet and nobody's at the moment."""
+    """Return a free path ``results/runs/<name>-<time>``."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")  # noqa: DTZ005 - a name for people, in their time
     place = root / f"{name}-{stamp}"
     twice = 2
@@ -27,15 +26,6 @@ def default_place(name: str, root: Path = Path("results/runs")) -> Path:
         place = root / f"{name}-{stamp}-{twice}"
         twice += 1
     return place
-
-
-def holds_results(place: Path) -> bool:
-    """Whether ``place`` is a directory kpsim wrote results into: its manifest says so, not its name alone."""
-    try:
-        manifest = json.loads((place / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(manifest, dict) and str(manifest.get("apiVersion")).startswith("kpsim/")
 
 
 @contextmanager

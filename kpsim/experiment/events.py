@@ -1,4 +1,4 @@
-"""What each event of a scenario did to traffic: the error window, and whether Pods ended before the rules knew.
+"""Each event of a scenario is measured by its traffic: the error window, and Pods that ended before the rules knew.
 
 A packet is an error of an event if it went to a Pod whose process the event had ended or stopped.  A Pod is *withdrawn*
 on a node when rules without it come into force there; how long that takes from its deletion, or from its Ready
@@ -18,7 +18,6 @@ from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.deliveries import Delivery
 from kpsim.datapath.outcomes import Outcomes
 from kpsim.experiment.result import EventCourse, EventOutcome
-from kpsim.history.events import described
 from kpsim.history.traces import EventTrace
 from kpsim.measure.intervals import estimate
 from kpsim.simulation import ModeRun
@@ -54,7 +53,7 @@ class EventSeen:
 
 
 def measure_propagation(seen: Sequence[EventSeen], cluster: Cluster, changes: Changes, run: ModeRun) -> None:
-    """How long it took until the rules of every node left out each Pod that an event took away."""
+    """Record in ``seen`` the longest time until every node's rules left out each Pod that an event took away."""
     wanted = {pod for each in seen for pod in each.trace.removed_pod.tolist()}
     if not wanted:
         return
@@ -100,9 +99,9 @@ def _withdrawals(
 
 
 def _slowest(rows: I64, changes: Changes, run: ModeRun) -> I64:
-    """When each of these deliveries was in force on the last node, NEVER for not at all; lost nodes do not count."""
+    """Return the time [ns] at which each delivery was in force on the last node (lost ones aside), or NEVER."""
     latest = np.full(len(rows), -NEVER)
-    for node in range(run.proxiers[0].trace.start.shape[1]):
+    for node in range(run.proxiers[0].syncs.start.shape[1]):
         if node in changes.lost.of:
             continue
         times = run.proxiers[0].in_force.true_ns(node)
@@ -112,13 +111,13 @@ def _slowest(rows: I64, changes: Changes, run: ModeRun) -> I64:
 
 
 def outcome_of(seen: Sequence[EventSeen], *, sampled: bool) -> EventOutcome:
-    """One event over all replications; its course is that of the first."""
+    """Return one event over all replications; its course is that of the first."""
     trace = seen[0].trace
     at_ns = to_ns(trace.event.at_s)
     hit = [each for each in seen if each.packets]
     took = [each.propagation_ns / 1e9 for each in seen if each.propagation_ns >= 0]
     return EventOutcome(
-        event=described(trace.event),
+        event=trace.event.described(),
         at_s=trace.event.at_s,
         replications=len(seen),
         with_errors=len(hit),

@@ -1,4 +1,4 @@
-"""How much memory a run will take, asked before it starts: a typing mistake must not take a laptop down."""
+"""A run's memory is estimated before it starts: a typing mistake must not take a laptop down."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def memory_bytes(scenario: Scenario) -> float:
 
 
 def physical_memory_bytes() -> float:
-    """What the machine has, where it says so; eight gigabytes elsewhere."""
+    """Return the machine's memory [bytes] where it tells; eight gigabytes elsewhere."""
     try:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (ValueError, OSError, AttributeError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import astuple, dataclass, field
 
 import numpy as np
 
@@ -10,14 +11,39 @@ from kpsim.cluster.changes import NEVER
 from kpsim.datapath.outcomes import Outcomes, Verdict
 from kpsim.experiment.control import stage_ends, writes_over_time
 from kpsim.experiment.events import EventSeen, measure_propagation
+from kpsim.measure.summary import MEASURES
 from kpsim.measure.tally import Tally
 from kpsim.simulation import ModeRun, Replication
 from kpsim.traffic.connections import Connections
 from kpsim.units import F64, I64, to_ns
 
-LOOKUPS = ("dns_latency", "dns_latency_absolute", "connection_latency")
 PAIRS_KEPT = 20_000  # (position, cost) pairs kept of one replication, for the figure
 FOLD_AT = 400_000  # latencies gathered before they are counted
+
+
+@dataclass(slots=True)
+class Counts:
+    """Counts of events in the measured time; the names are those of ``summary.json``."""
+
+    packets: int = 0
+    delivered: int = 0
+    refused: int = 0
+    dropped: int = 0
+    stale: int = 0
+    in_flight: int = 0
+    connections: int = 0
+    packets_simulated: int = 0  # measured or not
+    syncs: int = 0
+    syncs_failed: int = 0
+    changes: int = 0
+    node_changes_pending: int = 0
+    deliveries: int = 0  # of the whole run, as the retries
+    stale_retries: int = 0
+
+    @staticmethod
+    def total(every: Iterable[Counts]) -> Counts:
+        """Return the sums, name by name."""
+        return Counts(*map(sum, zip(*map(astuple, every), strict=True)))
 
 
 @dataclass(slots=True)
@@ -26,7 +52,7 @@ class Observations:
 
     mode: str
     tallies: dict[str, list[Tally]]
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: Counts = field(default_factory=Counts)
     rates: dict[str, float] = field(default_factory=dict)
     position: I64 = field(default_factory=lambda: np.zeros(0, np.int64))  # rules passed (or would be) by first packets
     cost_ns: I64 = field(default_factory=lambda: np.zeros(0, np.int64))  # what each of those cost
@@ -38,9 +64,14 @@ class Observations:
     stages: dict[str, Tally] = field(default_factory=dict)
     sampled: bool = False  # packets, on some nodes and in some stretches of time
 
+    def count(self, measure: str, more: Sequence[Tally]) -> None:
+        """Add tallies of a measure, one a batch, to those there are."""
+        for tally, other in zip(self.tallies[measure], more, strict=True):
+            tally.merge(other)
+
 
 @dataclass(frozen=True, slots=True)
-class _Batches:
+class Batches:
     """The measured time cut into stretches; one stretch where replications give the intervals."""
 
     from_ns: int
@@ -48,30 +79,33 @@ class _Batches:
     count: int
 
     def index(self, time_ns: I64) -> I64:
-        """Which stretch each time lies in."""
+        """Return the index of the stretch in which each time lies."""
         share = (time_ns - self.from_ns) * self.count // max(self.until_ns - self.from_ns, 1)
         return np.clip(share, 0, self.count - 1)
 
-    def tallies(self, values_ns: I64, time_ns: I64) -> list[Tally]:
-        """Values counted by the stretch their time lies in."""
-        out = [Tally() for _ in range(self.count)]
+    def empty(self, measure: str) -> list[Tally]:
+        """Return a tally of the measure for each stretch."""
+        return [Tally(MEASURES[measure].unit) for _ in range(self.count)]
+
+    def tallies(self, measure: str, values: I64, time_ns: I64) -> list[Tally]:
+        """Return a tally for each stretch of the values whose time lies in it."""
+        out = self.empty(measure)
         index = self.index(time_ns)
         for b, tally in enumerate(out):
-            tally.add(values_ns if self.count == 1 else values_ns[index == b])
+            tally.add(values if self.count == 1 else values[index == b])
         return out
 
 
 def observe(replication: Replication, run: ModeRun, batches: int) -> Observations:
-    """Everything the summaries are made of; the warm-up is cut here."""
+    """Return everything the summaries are made of; the warm-up is cut here."""
     scenario, log = replication.scenario, run.sent
-    measured = _Batches(to_ns(scenario.run.warmup_s), replication.horizon_ns, batches)
-    seen = Observations(run.mode.name, {})
+    measured = Batches(to_ns(scenario.run.warmup_s), replication.horizon_ns, batches)
+    seen = Observations(run.mode.name, {name: measured.empty(name) for name in MEASURES})
     seen.events = [EventSeen(trace) for trace in replication.traces]
     seen.sampled = not replication.windows.whole
-    _observe_packets(seen, replication, run, measured)
+    for observer in OBSERVERS:
+        observer(seen, replication, run, measured)
     measure_propagation(seen.events, replication.cluster, replication.changes, run)
-    _observe_syncs(seen, run, measured)
-    _observe_programming(seen, run, measured)
     seconds = scenario.run.duration_s
     watched = sum(row.size for row in log.rows) * replication.cluster.nodes
     seen.rates |= {
@@ -79,7 +113,7 @@ def observe(replication: Replication, run: ModeRun, batches: int) -> Observation
         "api_bytes_per_s": watched / seconds,
         "deliveries_per_node_per_s": len(log.rows) / seconds,
     }
-    seen.counts |= {"deliveries": len(log.rows), "stale_retries": run.stale_retries}
+    seen.counts.deliveries, seen.counts.stale_retries = len(log.rows), run.stale_retries
     seen.control = writes_over_time(log, replication.cluster.nodes, replication.horizon_ns)
     seen.stages = stage_ends(run, measured.from_ns)
     dispatch, own = int(run.proxiers[0].timeline.dispatch_total[0]), int(run.proxiers[0].timeline.own_total[0])
@@ -87,11 +121,7 @@ def observe(replication: Replication, run: ModeRun, batches: int) -> Observation
     return seen
 
 
-def _observe_packets(seen: Observations, replication: Replication, run: ModeRun, measured: _Batches) -> None:
-    names = ("packets", "delivered", "refused", "dropped", "stale", "in_flight", "connections", "packets_simulated")
-    seen.counts |= dict.fromkeys(names, 0)
-    for name in ("first_packet_latency", "later_packet_latency", *LOOKUPS):
-        seen.tallies[name] = [Tally() for _ in range(measured.count)]
+def _observe_packets(seen: Observations, replication: Replication, run: ModeRun, measured: Batches) -> None:
     busy_ns = 0
     looked_up = 0  # connections whose lookups were counted
     kept: list[tuple[I64, I64, I64]] = []
@@ -111,7 +141,7 @@ def _observe_packets(seen: Observations, replication: Replication, run: ModeRun,
 
 
 def _observe_piece(
-    seen: Observations, replication: Replication, connections: Connections, outcomes: Outcomes, measured: _Batches
+    seen: Observations, replication: Replication, connections: Connections, outcomes: Outcomes, measured: Batches
 ) -> int:
     """Count some nodes' packets; the time they took their cores [ns]."""
     windows = replication.windows
@@ -123,24 +153,23 @@ def _observe_piece(
     latency = outcomes.latency_ns
     for name, numbers in (("first_packet_latency", slice(0, 1)), ("later_packet_latency", slice(1, None))):
         chosen = served[:, numbers]
-        found = measured.tallies(latency[:, numbers][chosen], outcomes.arrival_ns[:, numbers][chosen])
-        for tally, more in zip(seen.tallies[name], found, strict=True):
-            tally.merge(more)
+        arrival_ns = outcomes.arrival_ns[:, numbers][chosen]
+        seen.count(name, measured.tallies(name, latency[:, numbers][chosen], arrival_ns))
     done = recorded & ~in_flight
-    counts = {
-        "packets": recorded,
-        "delivered": done & (outcomes.verdict == Verdict.DELIVERED),
-        "refused": done & (outcomes.verdict == Verdict.REFUSED),
-        "dropped": done & (outcomes.verdict == Verdict.DROPPED),
-        "stale": done & (outcomes.verdict == Verdict.STALE),
-        "in_flight": in_flight,
-        "connections": recorded[:, 0],
-    }
-    for name, which in counts.items():
-        seen.counts[name] += int(which.sum())
+    stale = done & (outcomes.verdict == Verdict.STALE)
+    here = Counts(
+        packets=int(recorded.sum()),
+        delivered=int((done & (outcomes.verdict == Verdict.DELIVERED)).sum()),
+        refused=int((done & (outcomes.verdict == Verdict.REFUSED)).sum()),
+        dropped=int((done & (outcomes.verdict == Verdict.DROPPED)).sum()),
+        stale=int(stale.sum()),
+        in_flight=int(in_flight.sum()),
+        connections=int(recorded[:, 0].sum()),
+        packets_simulated=recorded.size,
+    )
+    seen.counts = Counts.total((seen.counts, here))
     for event in seen.events:
-        event.add(outcomes, counts["stale"])
-    seen.counts["packets_simulated"] += recorded.size
+        event.add(outcomes, stale)
     return int(outcomes.cost_ns[recorded].sum())
 
 
@@ -150,7 +179,7 @@ def _observe_lookups(
     connections: Connections,
     outcomes: Outcomes,
     rows: slice,
-    measured: _Batches,
+    measured: Batches,
 ) -> None:
     """Count the lookups in ``rows``, and what it takes from a name to the first packet's delivery."""
     if replication.lookups_ns is None:
@@ -162,25 +191,26 @@ def _observe_lookups(
     recorded = (arrival >= begin) & (arrival < np.minimum(begin + windows.length_ns, replication.horizon_ns))
     served = recorded & (outcomes.pod >= 0)
     whole_ns = lookups_ns + outcomes.latency_ns[:, 0]
-    chosen_of = (recorded, recorded & (replication.absolute_ns is not None), served)
-    for name, values, chosen in zip(LOOKUPS, (lookups_ns, absolute_ns, whole_ns), chosen_of, strict=True):
-        found = measured.tallies(values[chosen], arrival[chosen])
-        for tally, more in zip(seen.tallies[name], found, strict=True):
-            tally.merge(more)
+    for name, values, chosen in (
+        ("dns_latency", lookups_ns, recorded),
+        ("dns_latency_absolute", absolute_ns, recorded & (replication.absolute_ns is not None)),
+        ("connection_latency", whole_ns, served),
+    ):
+        seen.count(name, measured.tallies(name, values[chosen], arrival[chosen]))
 
 
 def _place(replication: Replication) -> I64:
-    """Where a list would have each service port, for modes that have none."""
+    """Return each service port's place in a list, for modes that have none."""
     place = np.empty(len(replication.order), np.int64)
     place[replication.order] = np.arange(len(replication.order))
     return place
 
 
-def _observe_syncs(seen: Observations, run: ModeRun, measured: _Batches) -> None:
+def _observe_syncs(seen: Observations, _: Replication, run: ModeRun, measured: Batches) -> None:
     """Syncs of all nodes, and of both proxiers where there are two."""
-    traces = [proxier.trace for proxier in run.proxiers]
+    tables = [proxier.syncs for proxier in run.proxiers]
     start, end, full, failed, ran = (
-        np.concatenate([getattr(trace, name).ravel() for trace in traces])
+        np.concatenate([getattr(table, name).ravel() for table in tables])
         for name in ("start", "end", "full", "failed", "ran")
     )
     chosen = ran & (start >= measured.from_ns)
@@ -190,10 +220,10 @@ def _observe_syncs(seen: Observations, run: ModeRun, measured: _Batches) -> None
         ("sync_duration_full", chosen & full),
         ("sync_duration_partial", chosen & ~full),
     ):
-        seen.tallies[name] = measured.tallies(duration[which], start[which])
-    seconds = run.proxiers[0].trace.start.shape[1] * (measured.until_ns - measured.from_ns) / 1e9
-    seen.counts["syncs"] = int(chosen.sum())
-    seen.counts["syncs_failed"] = int((chosen & failed).sum())
+        seen.count(name, measured.tallies(name, duration[which], start[which]))
+    seconds = run.proxiers[0].syncs.start.shape[1] * (measured.until_ns - measured.from_ns) / 1e9
+    seen.counts.syncs = int(chosen.sum())
+    seen.counts.syncs_failed = int((chosen & failed).sum())
     seen.rates["syncs_per_node_per_s"] = int(chosen.sum()) / seconds if seconds else 0.0
     seen.rates["cpu_proxy_cores"] = float(duration[chosen].sum()) / 1e9 / seconds if seconds else 0.0
     changed = (
@@ -204,12 +234,9 @@ def _observe_syncs(seen: Observations, run: ModeRun, measured: _Batches) -> None
     seen.sync_changed = float(changed.mean()) if len(changed) else 0.0
 
 
-def _observe_programming(seen: Observations, run: ModeRun, measured: _Batches) -> None:
+def _observe_programming(seen: Observations, _: Replication, run: ModeRun, measured: Batches) -> None:
     """Latency from a change to rules in force on every node, true and as the annotation has it; a sample a family."""
     names = ("network_programming_true", "network_programming_reported")
-    for name in names:
-        seen.tallies[name] = [Tally() for _ in range(measured.count)]
-    seen.counts |= {"changes": 0, "node_changes_pending": 0}
     for proxier in run.proxiers:
         offset, effect_ns = proxier.log.ragged("effects_ns")
         effect_row = np.repeat(np.arange(len(proxier.log.rows)), np.diff(offset))
@@ -218,21 +245,27 @@ def _observe_programming(seen: Observations, run: ModeRun, measured: _Batches) -
         warm = effect_ns >= measured.from_ns
         true = _Folded(measured, effect_row[warm], effect_ns[warm])
         reported = _Folded(measured, report_row, trigger_ns[report_row])
-        for node in range(proxier.trace.start.shape[1]):
+        for node in range(proxier.syncs.start.shape[1]):
             true.add(proxier.in_force.true_ns(node))
             if run.mode.reports_programming:
                 reported.add(proxier.in_force.reported_ns(node, trigger_ns))
         for name, folded in zip(names, (true, reported), strict=True):
-            for tally, more in zip(seen.tallies[name], folded.finish(), strict=True):
-                tally.merge(more)
-        seen.counts["changes"] += int(warm.sum())
-        seen.counts["node_changes_pending"] += true.pending
+            seen.count(name, folded.finish())
+        seen.counts.changes += int(warm.sum())
+        seen.counts.node_changes_pending += true.pending
+
+
+OBSERVERS: tuple[Callable[[Observations, Replication, ModeRun, Batches], None], ...] = (
+    _observe_packets,
+    _observe_syncs,
+    _observe_programming,
+)
 
 
 class _Folded:
     """Gathers latencies over nodes and counts them a million at a time."""
 
-    def __init__(self, measured: _Batches, row: I64, since_ns: I64) -> None:
+    def __init__(self, measured: Batches, row: I64, since_ns: I64) -> None:
         self._measured = measured
         index = measured.index(since_ns)
         self._parts = [(row[index == b], since_ns[index == b]) for b in range(measured.count)]
@@ -254,7 +287,7 @@ class _Folded:
             self.finish()
 
     def finish(self) -> list[Tally]:
-        """Count what was gathered; all tallies so far."""
+        """Add the values that wait; return all tallies so far."""
         for tally, waiting in zip(self._tallies, self._waiting, strict=True):
             if waiting:
                 tally.add(np.concatenate(waiting))

@@ -1,4 +1,4 @@
-"""What an experiment found, whole and frozen: the only thing reports, commands and notebooks look at."""
+"""A result is all that an experiment found, frozen: reports, commands and notebooks look at nothing else."""
 
 from __future__ import annotations
 
@@ -6,19 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from kpsim.measure.summary import Estimate, Summary
 from kpsim.scenario.model import Scenario, Threshold
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
+from kpsim.units import F64, I64
 
 
 @dataclass(frozen=True, slots=True)
 class Cdf:
-    """A cumulative distribution: ``share[i]`` of what was observed is at most ``value[i]``; both (n,) and rising."""
+    """A cumulative distribution: ``share[i]`` of the observations are at most ``value[i]``; both (n,) and rising."""
 
     value: F64
     share: F64
@@ -37,7 +32,7 @@ class PositionBin:
 
 @dataclass(frozen=True, slots=True)
 class SyncPoint:
-    """What one sync costs at a size: from the model (``kind`` full or partial) at ``services`` Services of this mix."""
+    """One sync's cost at a size: from the model (``kind`` full or partial) at ``services`` Services of this mix."""
 
     kind: Literal["full", "partial"]
     services: int
@@ -50,7 +45,7 @@ class SyncPoint:
 
 @dataclass(frozen=True, slots=True)
 class LoadPoint:
-    """One node's core under an offered load of new connections: what came out, and the utilisation."""
+    """One node's core under an offered load of new connections: connections served, and utilisation."""
 
     offered_per_s: float
     delivered_per_s: float
@@ -60,7 +55,7 @@ class LoadPoint:
 
 @dataclass(frozen=True, slots=True)
 class EventCourse:
-    """How the Pods an event is about stood over the time of one replication, in steps, (t,) each; and its errors."""
+    """An event's Pods by state over the time of one replication, in steps, (t,) each; and its errors."""
 
     time_s: F64
     old_ready: I64  # Pods that were there when it began
@@ -72,7 +67,7 @@ class EventCourse:
 
 @dataclass(frozen=True, slots=True)
 class EventOutcome:
-    """What one event did to traffic under one mode; seconds count from the event."""
+    """One event's effect on traffic under one mode; seconds count from the event."""
 
     event: str
     at_s: float
@@ -101,7 +96,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class ControlLoad:
-    """What the control plane wrote and sent over time, (t,) each, and what limits it; ``None`` where nothing does."""
+    """The control plane's writes and sent bytes over time, (t,) each, and its limits; ``None`` where nothing limits."""
 
     time_s: F64
     writes_per_s: F64  # of EndpointSlices and Services
@@ -149,7 +144,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A hard or soft limit, how much of it is used, and who says so."""
+    """A hard or soft limit, the used part of it, and its source."""
 
     name: str
     kind: Literal["hard", "soft"]
@@ -166,7 +161,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdVerdict:
-    """An objective and what was found; ``passed`` is ``None`` where the run could not say."""
+    """An objective and the value found; ``passed`` is ``None`` where the run could not say."""
 
     threshold: Threshold
     mode: str
@@ -176,7 +171,16 @@ class ThresholdVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One scenario, answered."""
+    """One scenario, answered.
+
+    >>> import kpsim
+    >>> result = kpsim.run("scenarios/hello.yaml")
+    >>> result.passed, list(result.modes), result.services
+    (True, ['iptables', 'ipvs'], 3)
+    >>> latency = result.modes["iptables"].summaries["first_packet_latency"]
+    >>> latency.quantiles["p50"].value < latency.quantiles["p99"].value
+    True
+    """
 
     scenario: Scenario
     modes: Mapping[str, ModeResult]  # in the scenario's order
@@ -197,5 +201,5 @@ class Result:
 
     @property
     def passed(self) -> bool:
-        """Whether no objective failed."""
+        """Return True if no objective failed."""
         return all(v.passed is not False for v in self.verdicts)

@@ -23,6 +23,7 @@ from kpsim.experiment.guard import check_memory
 from kpsim.experiment.replications import run_scenario
 from kpsim.experiment.result import Result
 from kpsim.experiment.workers import working
+from kpsim.scenario.kinds import Look, identify
 from kpsim.scenario.model import Scenario, Sweep
 from kpsim.scenario.reader import read, read_sweep
 from kpsim.scenario.resolved import write_resolved
@@ -33,13 +34,13 @@ Row = dict[str, object]
 
 
 def grid(plan: Sweep) -> list[Point]:
-    """Every combination of the axes' values, last axis fastest."""
+    """Return every combination of the axes' values, last axis fastest."""
     names = [name for name, _ in plan.axes]
     return [tuple(zip(names, values, strict=True)) for values in product(*(values for _, values in plan.axes))]
 
 
 def tidy(result: Result) -> list[Row]:
-    """One row a mode, measure and statistic."""
+    """Return one row a mode, measure and statistic."""
     rows: list[Row] = []
     for mode, found in result.modes.items():
         for name, summary in found.summaries.items():
@@ -52,7 +53,7 @@ def tidy(result: Result) -> list[Row]:
 
 
 def sweep(
-    path: str | Path,
+    given: str | Path | Look,
     sets: Sequence[tuple[str, str]] = (),
     overrides: Sequence[tuple[str, str]] = (),
     *,
@@ -68,11 +69,14 @@ def sweep(
     interrupted goes on where it was.
     Raises :class:`InputError` if any point is wrong, before the first is run.
     """
-    plan = read_sweep(Path(path), sets)
+    look = given if isinstance(given, Look) else identify([given])
+    plan = read_sweep(look, sets)
     if not plan.axes:
-        raise InputError(f"{path}: nothing to sweep over; name an axis, e.g. --set services.small.count=100..10k:log:5")
+        raise InputError(
+            f"{look.name}: nothing to sweep over; name an axis, e.g. --set services.small.count=100..10k:log:5"
+        )
     points = grid(plan)
-    scenarios = [read(Path(path), [*overrides, *point]) for point in points]
+    scenarios = [read(look, [*overrides, *point]) for point in points]
     for scenario in scenarios:
         check_memory(scenario, most_bytes)
     tell = progress or (lambda _done, _total: None)
@@ -89,7 +93,7 @@ def sweep(
 
 
 def _kept(cache: Path | None, scenarios: Sequence[Scenario]) -> dict[int, list[Row]]:
-    """The points that were computed before; one that cannot be read is computed again."""
+    """Return the points that were computed before; one that cannot be read is computed again."""
     found: dict[int, list[Row]] = {}
     for i, scenario in enumerate(scenarios if cache else ()):
         assert cache is not None
@@ -134,7 +138,7 @@ def _key(scenario: Scenario) -> str:
 
 @lru_cache(maxsize=1)
 def _model_digest() -> str:
-    """The model as it stands, code and profiles: a point computed by another is no answer of this one."""
+    """Return the model as it stands, code and profiles: a point computed by another is no answer of this one."""
     digest = hashlib.sha256(version("kpsim").encode())
     root = Path(__file__).parents[1]
     for path in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".yaml")):

@@ -1,18 +1,17 @@
-"""What a Pod's lookup of a name does, step by step: each name tried, what is asked, what is answered, what it costs."""
+"""A Pod's lookup of a name is told step by step: each name tried, its question, its answer, its cost."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from kpsim.dns.caches import CacheTimes
 from kpsim.dns.names import Answer, Zone, asked_for
 from kpsim.dns.resolver import unloaded_s
 from kpsim.dns.search import MOST_NDOTS, ResolvConf
 from kpsim.dns.wire import PLAIN_BYTES, answer_bytes, truncated
-from kpsim.errors import InputError, Place, Problem
+from kpsim.errors import InputError, Place, Problem, nearest
 from kpsim.explain.zone import Known, known_names
 from kpsim.measure.summary import Estimate
 from kpsim.profiles.defaults import load_defaults
@@ -25,8 +24,8 @@ SHOWN = 4  # records of one answer
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One name tried: what was asked about it, and what each question was answered."""
+class NameTried:
+    """One name tried: its questions, and their answers."""
 
     name: str
     queries: int
@@ -40,7 +39,7 @@ class LookupStory:
 
     headline: str
     resolv_conf: tuple[str, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[NameTried, ...]
     verdict: str
     outcome: str  # found, "no data", NXDOMAIN or forwarded
     tries: int
@@ -73,7 +72,7 @@ def explain_lookup(scenario: Scenario, name: str, namespace: str, ndots: int | N
         last = tuple(known.zone.answer(tried, kind) for kind in kinds)
         every += last
         found = any(_final(answer, asked) for answer in last)
-        steps.append(Step(tried, len(kinds), tuple(_said(answer, times, asked) for answer in last), found))
+        steps.append(NameTried(tried, len(kinds), tuple(_said(answer, times, asked) for answer in last), found))
         exchanges.append((1, len(kinds)))
         exchanges += [(2, 1) for answer in last if truncated(answer)]
         upstream += any(answer.outcome == "forwarded" for answer in last)
@@ -112,13 +111,13 @@ def _check(name: str, namespace: str, ndots: int) -> None:
 
 
 def _final(answer: Answer, asked: str) -> bool:
-    """Whether the search ends here: something was found, or the name as it was asked for went to the upstream."""
+    """Return True if the search ends here: an answer was found, or the name as asked went to the upstream."""
     as_asked = answer.name == asked.rstrip(".") and "." in answer.name
     return answer.outcome == "found" or (answer.outcome == "forwarded" and as_asked)
 
 
 def _said(answer: Answer, times: CacheTimes, asked: str) -> str:
-    """One question and its answer in a line."""
+    """Return one question and its answer in a line."""
     kept = "" if not times.success_s else f"; the node keeps it {times.success_s:g} s"
     denied = "" if not times.denial_s else f"; the node keeps that {times.denial_s:g} s"
     match answer.outcome:
@@ -159,15 +158,15 @@ def _verdict(last: Sequence[Answer], asked: str, known: Known) -> str:
 
 
 def _near(asked: str, known: Known) -> str:
-    """A Service whose name is nearly the one asked for; "" if none is, or there is a good reason not to say."""
+    """Return a Service whose name is nearly the one asked for; "" if none is, or there is a good reason not to say."""
     labels = asked.rstrip(".").removesuffix(".cluster.local").removesuffix(".svc").split(".")
     here, space = labels[0], labels[1] if len(labels) > 1 else known.namespace
     names = known.services()
-    near = get_close_matches(f"{space}/{here}", names, n=1, cutoff=0.75)
-    found = near or [name for name in names if name.rpartition("/")[2] == here and len(labels) < 3]
-    if not found or (found[0] == f"{space}/{here}" and not asked.endswith(".")):
+    elsewhere = (name for name in names if name.rpartition("/")[2] == here and len(labels) < 3)
+    found = nearest(f"{space}/{here}", names, 0.75) or next(elsewhere, "")
+    if not found or (found == f"{space}/{here}" and not asked.endswith(".")):
         return ""
-    namespace, _, service = found[0].partition("/")
+    namespace, _, service = found.partition("/")
     if asked.endswith("."):
         return f"{service}.{namespace}.svc.cluster.local."
     return service if namespace == known.namespace else f"{service}.{namespace}"
@@ -189,7 +188,8 @@ def _costs(exchanges: Sequence[tuple[int, int]], upstream: int, expected: Estima
         if pairs:
             value, low, high = (f"{100 * pairs * share:.2g}" for share in (race.value, race.low, race.high))
             share = f"{value} % of lookups [{low}, {high}]"
-            yield f"{share} wait {load_defaults().value('dns.timeout'):g} s more, where conntrack drops one of a pair"
+            wait = f"wait {load_defaults().value('dns.timeout'):g} s more"
+            yield f"on kernels before 5.1 {share} {wait}, because conntrack drops one of a pair [A31]"
 
 
 def _ms(found: Estimate) -> str:
@@ -198,7 +198,7 @@ def _ms(found: Estimate) -> str:
     return f"{found.value * 1e3:.3g} ms [{found.low * 1e3:.3g}, {found.high * 1e3:.3g}] without load"
 
 
-def _notes(steps: Sequence[Step], every: Sequence[Answer], times: CacheTimes, zone: Zone) -> Iterator[str]:
+def _notes(steps: Sequence[NameTried], every: Sequence[Answer], times: CacheTimes, zone: Zone) -> Iterator[str]:
     if steps[-1].found and len(steps) > 1:
         saved = sum(step.queries for step in steps[:-1])
         yield f"Written {steps[-1].name}. with its last dot, it is the first name tried: {saved} queries fewer."
@@ -213,14 +213,14 @@ def _notes(steps: Sequence[Step], every: Sequence[Answer], times: CacheTimes, zo
 
 
 def _about(every: Sequence[Answer], zone: Zone) -> str:
-    """What is worth knowing of the Service that was found, or whose endpoints were not."""
+    """Return a note on the Service found, if its endpoints are not ready; "" otherwise."""
     name = next((answer.service for answer in every if answer.service), "")
     namespace, _, bare = name.partition("/")
     found = zone.find(namespace, bare) if name else None
     kinds = {answer.kind for answer in every}
     if found is None or found.service.type == "ExternalName" or "PTR" in kinds:
         return ""
-    ready = sum(at.ready for at in found.endpoints)
+    ready = sum(endpoint.ready for endpoint in found.endpoints)
     if found.service.headless and not ready:
         return f"Service {name} is headless, and while none of its endpoints is ready its name is not there."
     if not found.service.headless and not ready:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 
-from kpsim.dumps.detection import gaps
-from kpsim.dumps.findings import Key, PortFindings
+from kpsim.dumps.detection import RuleDump, gaps
+from kpsim.dumps.findings import PortFindings, ServicePortName
 from kpsim.dumps.walk.journey import Journey, follow
-from kpsim.dumps.walk.node import DumpedNode, read_node
-from kpsim.errors import InputError, Place, Problem
+from kpsim.dumps.walk.node import DumpedNode, node_of
+from kpsim.errors import InputError, Place, Problem, did_you_mean
 from kpsim.explain.story import OUTSIDE, VERDICTS, PacketStory, address, named, sent, socket
-from kpsim.proxy.node import ip_port
+from kpsim.proxy.node import ip_port, some_pod
 from kpsim.proxy.rules import Packet
 
 UNKNOWN = {4: "192.0.2.1", 6: "2001:db8::1"}  # documentation's addresses, for a node whose own nobody told
@@ -22,13 +21,8 @@ PODS = {4: "10.0.0.0/8", 6: "fd00::/8"}
 NEIGHBOURS = {4: 24, 6: 64}  # length of the range in which a Pod beside a known one is looked for
 
 
-def mode_of_dumps(texts: Sequence[tuple[str, str]]) -> str:
-    """kube-proxy's mode as the rules in (text, file name) pairs tell it; "" where they show none of its rules."""
-    return read_node(texts).mode
-
-
 def explain_dumped_packet(
-    texts: Sequence[tuple[str, str]],
+    dumps: Sequence[RuleDump],
     source: str,
     destination: str,
     protocol: str = "tcp",
@@ -36,12 +30,12 @@ def explain_dumped_packet(
     node: str = "",
     node_ips: Sequence[str] = (),
 ) -> PacketStory:
-    """Trace the first packet of a connection through the rules in ``texts``.
+    """Trace the first packet of a connection through the rules in ``dumps``.
 
     Parameters
     ----------
-    texts
-        (text, file name) pairs, all of one node.
+    dumps
+        all of one node.
     source
         "pod", "node", "outside" or an address.
     destination
@@ -56,9 +50,9 @@ def explain_dumped_packet(
     Raises
     ------
     InputError
-        if one of these cannot be read, or the texts show nothing that a packet could meet.
+        if one of these cannot be read, or the dumps show nothing that a packet could meet.
     """
-    dumped = read_node(texts)
+    dumped = node_of(dumps)
     _whole(dumped)
     own = [address(ip, "--node-ip") for ip in node_ips]
     to, port, protocol = _destination(dumped, destination, protocol.upper())
@@ -71,7 +65,7 @@ def explain_dumped_packet(
     files = " and ".join(dump.file for dump in dumped.dumps)
     mode = f"kube-proxy mode {dumped.mode}" if dumped.mode else "no Service of kube-proxy's in them"
     where = f"{f' on {node}' if node else ''}, the rules of {files} as they stand, {mode}"
-    asked = [] if own else [at for at in (destination, source) if "/" not in at]
+    asked = [] if own else [text for text in (destination, source) if "/" not in text]
     return PacketStory(
         headline=f"{packet.protocol} {packet.source} -> {ip_port(packet.destination, packet.port)}{where}",
         met=found.met,
@@ -95,7 +89,7 @@ def _whole(dumped: DumpedNode) -> None:
 
 
 def _source(dumped: DumpedNode, text: str, family: int, mine: Sequence[str], said: list[str]) -> str:
-    """The sender's address; what stands in for one that rules do not show is ``said``."""
+    """Return the sender's address; what stands in for one that rules do not show is ``said``."""
     if text == "outside":
         return CLIENT[family]
     if text == "node":
@@ -104,8 +98,9 @@ def _source(dumped: DumpedNode, text: str, family: int, mine: Sequence[str], sai
         return next(iter(mine), UNKNOWN[family])
     if text != "pod":
         return address(text, "--from")
-    if dumped.pod_range and ipaddress.ip_network(dumped.pod_range, strict=False).version == family:
-        return str(ipaddress.ip_network(dumped.pod_range, strict=False)[-2])
+    for cidr in dumped.pod_ranges:
+        if ipaddress.ip_network(cidr, strict=False).version == family:
+            return some_pod(cidr)
     taken = {ip for found in dumped.findings.ports.values() for ip, _ in found.endpoints}
     pod = _neighbour([ip for ip in taken if ipaddress.ip_address(ip).version == family], family)
     said.append(f"The range of Pods is not in the dump: {pod} stands for a Pod (--from takes an address).")
@@ -113,11 +108,11 @@ def _source(dumped: DumpedNode, text: str, family: int, mine: Sequence[str], sai
 
 
 def _neighbour(endpoints: Sequence[str], family: int) -> str:
-    """An address that could be a Pod's, in the range most endpoints are in, and is no endpoint's."""
+    """Return an address that could be a Pod's, in the range most endpoints are in, and is no endpoint's."""
     ranges = Counter(str(ipaddress.ip_network(f"{ip}/{NEIGHBOURS[family]}", strict=False)) for ip in endpoints)
     most = max(ranges, key=lambda cidr: (ranges[cidr], cidr)) if ranges else PODS[family]
     network = ipaddress.ip_network(most)
-    return next(str(network[-at]) for at in range(2, len(endpoints) + 3) if str(network[-at]) not in endpoints)
+    return next(str(network[-i]) for i in range(2, len(endpoints) + 3) if str(network[-i]) not in endpoints)
 
 
 def _destination(dumped: DumpedNode, text: str, protocol: str) -> tuple[str, int, str]:
@@ -129,8 +124,7 @@ def _destination(dumped: DumpedNode, text: str, protocol: str) -> tuple[str, int
     ports = {key: found for key, found in dumped.findings.ports.items() if _addresses(found)}
     mine = {key: found for key, found in ports.items() if f"{key[0]}/{key[1]}" == name}
     if not mine:
-        near = get_close_matches(name, {f"{key[0]}/{key[1]}" for key in ports}, n=1)
-        mend = f"did you mean {near[0]}?" if near else "give its ip:port if you know it"
+        mend = did_you_mean(name, {f"{key[0]}/{key[1]}" for key in ports}, "give its ip:port if you know it")
         what = f"no rule in the dump names a Service {name}"
         raise InputError([Problem(Place(), key="--to", what=what, mend=mend)])
     chosen = [item for item in mine.items() if port in ("", str(item[1].port), item[0][2])]
@@ -142,11 +136,11 @@ def _destination(dumped: DumpedNode, text: str, protocol: str) -> tuple[str, int
 
 
 def _addresses(found: PortFindings) -> list[str]:
-    """Where a service port is reached, its ClusterIP first."""
+    """Return the addresses that a service port is reached at, its ClusterIP first."""
     return [*found.cluster_ips, *found.load_balancer_ips, *found.external_ips] if found.port else []
 
 
-def _port_name(key: Key, found: PortFindings) -> str:
+def _port_name(key: ServicePortName, found: PortFindings) -> str:
     return f"{found.port}{f' ({key[2]})' if key[2] else ''}"
 
 
@@ -162,7 +156,7 @@ def _verdict(found: Journey, packet: Packet) -> str:
 
 
 def _sent(found: Journey) -> str:
-    """Every endpoint, and whom it takes for the sender."""
+    """Return every endpoint in words, and the sender it sees."""
     alike = set(found.sources)
     if alike == {None}:
         ways = " or ".join(found.endpoints)
@@ -182,8 +176,9 @@ def _count(found: Journey) -> Iterator[str]:
 
 
 def _not_local(dumped: DumpedNode, found: Journey, asked: Sequence[str]) -> Iterator[str]:
-    """Addresses a user wrote that rules asked about: they may be the node's own, and nobody said so."""
-    known = {ip for at in dumped.findings.ports.values() for ip in (*_addresses(at), *(e[0] for e in at.endpoints))}
+    """Yield a hint for each address the user wrote that rules asked about and that is not known as the node's."""
+    ports = dumped.findings.ports.values()
+    known = {ip for port in ports for ip in (*_addresses(port), *(e[0] for e in port.endpoints))}
     for text in asked:
         for ip in found.asked - known - set(CLIENT.values()):
             if ip in (text.strip("[]"), text.rpartition(":")[0].strip("[]")):

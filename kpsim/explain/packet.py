@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from kpsim.cluster.columns import Cluster
-from kpsim.errors import InputError, Place, Problem
+from kpsim.errors import InputError, Place, Problem, did_you_mean
 from kpsim.explain.story import OUTSIDE, VERDICTS, PacketStory, address, named, sent, socket
 from kpsim.explain.subject import check_node
 from kpsim.profiles.costs import Costs
-from kpsim.proxy.contract import Mode, PacketState
-from kpsim.proxy.node import NodeConfig, PortState, port_states
-from kpsim.proxy.rules import Packet, RuleSet, Trace
+from kpsim.proxy.contract import Mode, ModeWords, PacketState, Stories, stories
+from kpsim.proxy.node import NodeConfig, PortState, port_states, some_pod
+from kpsim.proxy.rules import Packet, Trace
 from kpsim.proxy.states import exact_states, node_config
 from kpsim.scenario.model import Scenario
 from kpsim.simulation import build_cluster, mode_of
@@ -30,54 +28,57 @@ class NodeRules:
     costs: Costs
     config: NodeConfig
     states: tuple[PortState, ...]
-    rules: RuleSet
+    programmed: Stories
     warnings: tuple[str, ...]
 
     @staticmethod
     def of(scenario: Scenario, node: str, family: str = "IPv4") -> NodeRules:
-        """Build the cluster and program ``node`` for one IP family, of IPv6 what objects show.
+        """Build the cluster and program ``node``, "" for its first, for one IP family: of IPv6 what objects show.
 
         Raises :class:`InputError` for a node that is not there.
         """
         cluster, warnings = build_cluster(scenario)
+        node = node or cluster.node_name(0)
         check_node(cluster, node)
         mode, costs = mode_of(scenario, scenario.kube_proxy.mode)
         version = scenario.kubernetes_version
         config = node_config(cluster, node, scenario.cluster.pod_cidr, scenario.kube_proxy, version, family)
         states = tuple(exact_states(cluster, config)) if family == "IPv4" else port_states(scenario.objects, config)
-        return NodeRules(scenario, cluster, mode, costs, config, states, mode.exact(states, config), warnings)
+        programmed = stories(mode, mode.program(states, config))
+        return NodeRules(scenario, cluster, mode, costs, config, states, programmed, warnings)
 
     def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
-        """The rules as the real tools take them; or what is written after the Services in ``changed`` have."""
-        return self.mode.text(self.rules, changed)
+        """Yield the rules as the real tools take them; or what is written after the Services in ``changed`` have."""
+        return self.programmed.text(changed)
 
 
 def explain_packet(scenario: Scenario, source: str, destination: str, protocol: str, node: str) -> PacketStory:
-    """Trace the first packet of a connection on ``node``.
+    """Trace the first packet of a connection on ``node``, or without one on the first there is.
 
     ``source`` is "pod", "node", "outside" or an address; ``destination`` is ``ip:port``, or a Service as
     ``namespace/name`` with an optional ``:port`` (number or name).  Raises :class:`InputError` if it cannot be read.
     """
     found = NodeRules.of(scenario, node)
-    packet = Packet(_source(found, source), *_destination(found, destination, protocol.upper()))
+    packet = Packet(_source(found, source), *_destination(found, destination, protocol.upper(), source == "outside"))
     if (":" in packet.source) != (":" in packet.destination):
         what = f"{packet.source} cannot send to {packet.destination}, an address of the other IP family"
         raise InputError([Problem(Place(), key="--from", what=what, mend="give two addresses of one family")])
-    trace = found.mode.trace(found.rules, found.config, packet)
+    trace, words = found.programmed.trace(packet), found.programmed.words
+    total = found.programmed.rules.dispatch
     first = sum(
         float(found.costs.seconds(s.work)) for s in found.mode.stages(PacketState.FIRST) if s.steps.value == "once"
     )
     later = sum(float(found.costs.seconds(s.work)) for s in found.mode.stages(PacketState.LATER))
     return PacketStory(
         headline=(
-            f"{packet.protocol} {packet.source} -> {packet.destination}:{packet.port} on {node}, "
+            f"{packet.protocol} {packet.source} -> {packet.destination}:{packet.port} on {found.config.name}, "
             f"kube-proxy mode {found.mode.name}"
         ),
         met=trace.met,
-        verdict=_verdict(trace, found.mode, outside=source == "outside"),
+        verdict=_verdict(trace, words, outside=source == "outside"),
         notes=(
-            f"{found.rules.dispatch:,} rules lead to service ports here; `kpsim explain service` prices the way.",
-            _price(scenario, found.mode.words.later, first, later),
+            f"{total:,} rules lead to service ports here; `kpsim explain service` prices the way.",
+            _price(scenario, words.later, first, later),
         ),
         warnings=found.warnings,
     )
@@ -90,33 +91,36 @@ def _price(scenario: Scenario, later: str, first_s: float, later_s: float) -> st
     )
 
 
-def _verdict(trace: Trace, mode: Mode, *, outside: bool) -> str:
+def _verdict(trace: Trace, words: ModeWords, *, outside: bool) -> str:
     if trace.verdict == "DNAT":
         return sent(trace.endpoints, trace.masqueraded)
     if trace.verdict == "REJECT" and outside:
         return VERDICTS["REJECT"]  # the words of a mode are those to a client on the node
-    return mode.words.refused if trace.verdict in ("REJECT", "CLOSED") else VERDICTS[trace.verdict]
+    return words.refused if trace.verdict in ("REJECT", "CLOSED") else VERDICTS[trace.verdict]
 
 
 def _source(found: NodeRules, text: str) -> str:
-    words = {"pod": str(ipaddress.ip_network(found.config.pod_cidr or "10.0.0.0/8")[-2]),
-             "node": found.config.node_ips[0], "outside": OUTSIDE}  # fmt: skip
+    words = {"pod": some_pod(found.config.pod_cidr), "node": found.config.node_ips[0], "outside": OUTSIDE}
     return words.get(text) or address(text, "--from")
 
 
-def _destination(found: NodeRules, text: str, protocol: str) -> tuple[str, int, str]:
-    """Address, port and protocol of ``--to``."""
+def _destination(found: NodeRules, text: str, protocol: str, outside: bool) -> tuple[str, int, str]:
+    """Address, port and protocol of ``--to``; a client ``outside`` takes the Service's own way in, where it has one."""
     service = named(text)
     if service is None:
         return (*socket(text), protocol)
     name, port = service
     mine = [s.info for s in found.states if s.info.service == name]
     if not mine:
-        near = get_close_matches(name, {s.info.service for s in found.states}, n=1)
-        mend = f"did you mean {near[0]}?" if near else "write namespace/name[:port] or ip:port"
+        mend = did_you_mean(name, {s.info.service for s in found.states}, "write namespace/name[:port] or ip:port")
         raise InputError([Problem(Place(), key="--to", what=f"no rules are written for a Service {name}", mend=mend)])
     chosen = [i for i in mine if port in ("", str(i.port), i.port_name)]
     if not chosen:
         ports = ", ".join(f"{i.port}{f' ({i.port_name})' if i.port_name else ''}" for i in mine)
         raise InputError([Problem(Place(), key="--to", what=f"{name} has no port {port}", mend=f"it has {ports}")])
-    return chosen[0].cluster_ip, chosen[0].port, chosen[0].protocol
+    info = chosen[0]
+    if outside and (addresses := (*info.load_balancer_vips, *info.external_ips)):
+        return addresses[0], info.port, info.protocol
+    if outside and info.node_port:
+        return found.config.node_ips[0], info.node_port, info.protocol
+    return info.cluster_ip, info.port, info.protocol

@@ -7,23 +7,32 @@ from outside the cluster [A16].
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kpsim.explain.story import VERDICTS
+from kpsim.explain.story import OUTSIDE, VERDICTS, sent
 from kpsim.explain.subject import Subject, entrances, facts_of, find_service
 from kpsim.profiles.costs import Costs
-from kpsim.proxy.contract import Mode, PacketState, Stage, Steps
+from kpsim.proxy.contract import Mode, ModeWords, PacketState, Stage, Steps, stories
+from kpsim.proxy.rules import Packet
+from kpsim.proxy.states import port_info
 from kpsim.proxy.sync.timeline import start_counts
 from kpsim.rng import stream
 from kpsim.scenario.model import Scenario
 from kpsim.simulation import build_cluster, mode_of
 
+LOCAL_WAY = (
+    "externalTrafficPolicy: Local keeps the source: such a packet from outside is not masqueraded, and goes to "
+    "endpoints of the node it came to alone"
+)
+FALLS_BACK = ", or where there are none to any, whose answers go to the client from a Pod it never called"
+
 
 @dataclass(frozen=True, slots=True)
 class CostLine:
-    """What one stage costs one kind of packet; ``steps`` as text, because a range may stand there."""
+    """One stage's cost for one kind of packet; ``steps`` is text, because a range may stand there."""
 
     packet: str
     stage: str
@@ -71,7 +80,7 @@ def explain_service(scenario: Scenario, name: str, node: str = "") -> Explanatio
     if not cluster.services.proxied[subject.row]:
         return Explanation(headline, facts, (), (), about_it)
     total = int(start_counts(cluster, mode).dispatch.sum())
-    ports = tuple(_explain_port(scenario, subject, mode, costs, q, total) for q in subject.ports)
+    ports = tuple(_explain_port(scenario, subject.of_port(q), mode, costs, q, total) for q in subject.ports)
     footnotes = _footnotes(scenario, subject, mode, costs, total)
     if any("[A" in fact for fact in (*facts, *(fact for port in ports for fact in port.facts))):
         footnotes += ("[A…]: an assumption of the model; kpsim sources lists them.",)
@@ -83,23 +92,49 @@ def _explain_port(
 ) -> PortExplanation:
     cluster = subject.cluster
     view = subject.view(q)
-    rules = mode.program(view, 0)
+    packet = view.packet(q)
+    programmed = stories(mode, mode.program(view.port_states(), view.config))
+    words = programmed.words
     draw = int(stream(scenario.run.seed, "explain", q).integers(0, 1 << 32))
-    walk = mode.walk(rules, q, draw, q)
+    walk = programmed.walk(packet, draw, q)
     name = f" {cluster.port_name[q]}" if cluster.port_name[q] else ""
     served, local = walk.pod >= 0, _is_local(subject, mode)
     unserved = "" if served else _unserved(subject, mode)
-    verdict = f"it goes to {view.address(q, walk.pod)}, and so does the rest of the connection"
+    to = view.address(q, walk.pod) if served else ""  # there may be no Pod at all
     return PortExplanation(
         headline=f"port{name} {subject.ip}:{cluster.port_number[q]}/{cluster.port_protocol[q]}",
-        facts=tuple(entrances(subject, q, mode.words.outside)),
+        facts=(*entrances(subject, q, _local_way(mode), words.outside), *_ways_in(subject, mode, q)),
         where=subject.node or ("a node without endpoints of it" if local else "every node"),
-        rules=tuple(mode.listing(rules, subject.name)),
-        path=tuple(f"{number}. {line}" for number, line in enumerate(mode.path(rules, q, walk, total), 1)),
-        verdict=verdict if served else _nobody(subject, mode),
+        rules=tuple(programmed.listing(subject.name)),
+        path=tuple(f"{number}. {line}" for number, line in enumerate(programmed.path(packet, walk, total), 1)),
+        verdict=f"it goes to {to}, and so does the rest of the connection" if served else _nobody(subject, mode, words),
         costs=_cost_lines(mode, costs, total, _choices(subject, served=served), unserved=unserved),
-        later=mode.words.later if served else "",
+        later=words.later if served else "",
     )
+
+
+def _local_way(mode: Mode) -> str:
+    """Return what externalTrafficPolicy: Local does with a packet from outside, nothing where the mode ignores it."""
+    return "" if mode.ignores_policies else LOCAL_WAY + FALLS_BACK * mode.falls_back
+
+
+def _ways_in(subject: Subject, mode: Mode, q: int) -> Iterator[str]:
+    """Yield what a client outside meets at each address but the ClusterIP; under Local also where endpoints are."""
+    info = port_info(subject.cluster, q)
+    told = [subject]
+    if info.external_local and not subject.node and subject.pods and not mode.ignores_policies:
+        home = int(subject.cluster.homes(subject.cluster.pods)[subject.pods[0]])
+        told.append(replace(subject, node=subject.cluster.node_name(home)))
+    for each in told:
+        view = each.view(q)
+        programmed = stories(mode, mode.program(view.port_states(), view.config))
+        doors = [(view.config.node_ips[0], info.node_port)] if info.node_port else []
+        doors += [(ip, info.port) for ip in (*info.external_ips, *info.load_balancer_vips)]
+        where = f" on {each.node}" if each.node else " on a node without endpoints of it" if len(told) > 1 else ""
+        for ip, port in doors:
+            trace = programmed.trace(Packet(OUTSIDE, ip, port, info.protocol))
+            found = sent(trace.endpoints, trace.masqueraded) if trace.verdict == "DNAT" else VERDICTS.get(trace.verdict)
+            yield f"from outside to {ip}:{port}{where}: {found or programmed.words.refused}"
 
 
 def _choices(subject: Subject, *, served: bool) -> int:
@@ -110,28 +145,28 @@ def _choices(subject: Subject, *, served: bool) -> int:
 
 
 def _is_local(subject: Subject, mode: Mode) -> bool:
-    """Whether some of its traffic stays on its node, so that nodes with its endpoints have other rules."""
+    """Return True if some of its traffic stays on its node, so that nodes with its endpoints have other rules."""
     policy = subject.local("internal") or subject.local("external")
     return bool(subject.pods) and policy and not mode.ignores_policies
 
 
-def _nobody(subject: Subject, mode: Mode) -> str:
-    """What becomes of a packet that finds no endpoint, because there is none or because of a Local policy."""
+def _nobody(subject: Subject, mode: Mode, words: ModeWords) -> str:
+    """Return the fate of a packet that finds no endpoint, because there is none or because of a Local policy."""
     if not _is_local(subject, mode):
-        return f"nobody can serve it: {mode.words.refused}"
+        return f"no endpoint can serve it: {words.refused}"
     drops = mode.refuses and _unserved(subject, mode) == "dropped"
-    where, why = subject.node or "such a node", VERDICTS["DROP"] if drops else mode.words.refused
-    return f"nobody on {where} may serve it: {why}"
+    where, why = subject.node or "such a node", VERDICTS["DROP"] if drops else words.refused
+    return f"no endpoint on {where} may serve it: {why}"
 
 
 def _unserved(subject: Subject, mode: Mode) -> str:
-    """What a packet is called that finds no endpoint."""
+    """Return "dropped" or "refused", as a packet is called that finds no endpoint."""
     drops = not mode.refuses or (mode.drops_without_local and _is_local(subject, mode))
     return "dropped" if drops else PacketState.REFUSED.value
 
 
 def _cost_lines(mode: Mode, costs: Costs, total: int, usable: int, *, unserved: str) -> tuple[CostLine, ...]:
-    """Stages of a first packet and of a later one, and of one nobody serves; scans at the middle of the list."""
+    """Return the cost lines of a first packet, a later one, and one without an endpoint; scans at half the list."""
     states = (PacketState.FIRST, PacketState.LATER) if usable else ()
     lines = []
     for state in (*states, PacketState.REFUSED) if unserved else states:
@@ -149,7 +184,7 @@ def _cost_lines(mode: Mode, costs: Costs, total: int, usable: int, *, unserved: 
 
 
 def _steps(mode: Mode, stage: Stage, total: int, usable: int) -> tuple[float, int]:
-    """How many times a stage's work is done: the mean and the most."""
+    """Return (mean, most) of the times that a stage's work is done."""
     if stage.steps is Steps.DISPATCH:
         return max(total - 1, 0) / 2, max(total - 1, 0)
     if stage.steps is Steps.EVERY_DISPATCH:

@@ -1,4 +1,4 @@
-"""What is told of a packet, whoever traced it: its shape, the words for a verdict, and how addresses are asked for."""
+"""Every packet's story has this shape, these words for a verdict, and these questions for addresses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VERDICTS = {
 
 @dataclass(frozen=True, slots=True)
 class PacketStory:
-    """What happens to a packet, in sentences."""
+    """A packet's way through a node, in sentences."""
 
     headline: str
     met: tuple[str, ...]
@@ -30,13 +30,13 @@ class PacketStory:
 
 
 def sent(endpoints: tuple[str, ...], masqueraded: bool) -> str:
-    """Where a packet goes and whom the endpoint takes for its sender."""
+    """Return a packet's destination and the sender that its endpoint sees, in words."""
     how = "masqueraded: the endpoint sees the node's address" if masqueraded else "the endpoint sees the client"
     return f"sent to {' or '.join(endpoints)}, {how}"
 
 
 def address(text: str, option: str) -> str:
-    """An address as Kubernetes writes it.  Raises :class:`InputError` if it is none."""
+    """Return an address as Kubernetes writes it.  Raises :class:`InputError` if it is none."""
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
@@ -46,7 +46,7 @@ def address(text: str, option: str) -> str:
 
 
 def named(text: str) -> tuple[str, str] | None:
-    """A Service of ``--to`` as ``namespace/name``, and its port; ``None`` where ``text`` is ``ip:port``.
+    """Return a Service of ``--to`` as ``namespace/name``, and its port; ``None`` where ``text`` is ``ip:port``.
 
     A name alone is one in the namespace default.
     """

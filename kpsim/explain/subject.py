@@ -1,24 +1,22 @@
-"""The Service that is explained, found among the others, and what is to say about it before any rule."""
+"""The Service that is explained, found among the others, and the facts about it before any rule."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kpsim.cluster.columns import Cluster, dotted
-from kpsim.errors import InputError, Place, Problem
+from kpsim.errors import InputError, Place, Problem, did_you_mean, nearest
 from kpsim.kube.objects import ResolvedService, Service
 from kpsim.kube.resolve import resolve
 from kpsim.kube.service.hints import AUTOMATIC
 from kpsim.proxy.params import ProxyParams
-from kpsim.proxy.rules import NodeView
-from kpsim.proxy.states import node_config, port_info
+from kpsim.proxy.states import NodeView, node_config, port_info
 from kpsim.proxy.sync.timeline import leaving_at_start, usable_at_start
 from kpsim.scenario.model import Scenario
-from kpsim.units import Bools
+from kpsim.units import Bools, Version
 
 NAMES_LOOKED_AT = 20_000
 SHOWN = 5
@@ -37,50 +35,56 @@ class Subject:
     ports: range
     pod_cidr: str
     kube_proxy: ProxyParams
-    kubernetes_version: tuple[int, int]
+    kubernetes_version: Version
     node: str = ""  # whose rules are told; "": those of a node without endpoints of it
 
     @property
     def service(self) -> Service | None:
-        """The object that was read, with its addresses; ``None`` for a grown Service."""
+        """Return the object that was read, with its addresses; ``None`` for a grown Service."""
         return self.found.service if self.found else None
 
     @property
     def ip(self) -> str:
-        """Its ClusterIP."""
+        """Return its ClusterIP."""
         return dotted(int(self.cluster.services.cluster_ip[self.row]))
 
     def local(self, policy: str) -> bool:
-        """Whether its ``internal`` or ``external`` traffic policy is Local."""
+        """Return True if its ``internal`` or ``external`` traffic policy is Local."""
         return bool(getattr(self.cluster.services, f"{policy}_local")[self.row])
 
     @property
     def endpoints(self) -> int:
-        """How many endpoints it has, ready or not."""
-        return len(self.cluster.endpoints(self.row))
+        """Return the number of its endpoints, ready or not."""
+        return len({pod for row in self.cluster.rows_of(self.name) for pod in self.cluster.endpoints(row).tolist()})
+
+    def of_port(self, q: int) -> Subject:
+        """Return the part of the Service that has this port: its Pods may be other ones than another port's."""
+        row = int(self.cluster.port_service[q])
+        return self if row == self.row else replace(self, row=row, pods=_pods(self.cluster, range(row, row + 1)))
 
     def view(self, q: int) -> NodeView:
-        """What a node holds for service port ``q`` alone."""
+        """Return a node's view of service port ``q`` alone."""
         cluster, node = self.cluster, self.node or self.cluster.node_name(0)
         config = node_config(cluster, node, self.pod_cidr, self.kube_proxy, self.kubernetes_version)
+        config = replace(config, as_counted=True)
         leaving = {self.row: leaving_at_start(cluster).get(self.row, ())}
         usable = {self.row: self.pods}
         return NodeView(cluster, usable, np.array([q]), cluster.pod_ip, config, leaving=leaving, here=self._here())
 
     def pods_here(self) -> tuple[int, ...]:
-        """Those of its Pods that can serve and are on the node that is told of."""
+        """Return its Pods that can serve and are on the subject's node."""
         here = self._here()
         return () if here is None else tuple(pod for pod in self.pods if here[pod])
 
     def _here(self) -> Bools | None:
-        """Which Pods are on the node that is told of."""
+        """Return (pods,) True for Pods on the subject's node; None without a node."""
         if not self.node:
             return None
         names = [self.cluster.node_name(i) for i in range(self.cluster.nodes)]
         return np.asarray(self.cluster.homes(self.cluster.pods) == names.index(self.node))
 
     def addresses(self, q: int) -> str:
-        """The first few of its endpoints, as ``ip:port``."""
+        """Return the first few of its endpoints, as ``ip:port``."""
         shown = [self.view(q).address(q, pod) for pod in self.pods[:SHOWN]]
         more = len(self.pods) - len(shown)
         return ", ".join(shown) + (f" and {more:,} more" if more else "")
@@ -90,18 +94,18 @@ def check_node(cluster: Cluster, node: str) -> None:
     """Raise :class:`InputError`, with the nearest name, for a node that is not there."""
     known = {*cluster.node_names, *(cluster.node_name(i) for i in range(cluster.nodes))}
     if node not in known:
-        near = get_close_matches(node, known, n=1)
-        mend = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known)[:5])}"
+        mend = did_you_mean(node, known, f"there are {', '.join(sorted(known)[:5])}")
         raise InputError([Problem(Place(), what=f"there is no node {node}", mend=mend)])
 
 
 def find_service(scenario: Scenario, cluster: Cluster, name: str, node: str = "") -> Subject:
-    """The Service ``namespace/name``.  Raises :class:`InputError`, with the nearest name, if there is none."""
+    """Return the Service ``namespace/name``.  Raises :class:`InputError`, with the nearest name, if there is none."""
     if node:
         check_node(cluster, node)
-    row = cluster.names.index(name)
-    if row is None or row >= cluster.initial:
+    rows = cluster.rows_of(name)
+    if not rows:
         raise InputError([_no_such(cluster, name)])
+    row, end = rows.start, rows.stop
     params = scenario.cluster
     found = None
     for service in scenario.objects.services:
@@ -112,15 +116,14 @@ def find_service(scenario: Scenario, cluster: Cluster, name: str, node: str = ""
                 r for r in resolved if (r.service.namespace, r.service.name) == (service.namespace, service.name)
             )
     grown = {f"{g.namespace}/{g.name}": g for g in scenario.groups}.get(name.rpartition("-")[0])
-    offset, pods = usable_at_start(cluster)
     return Subject(
         name=name,
         row=row,
         type=found.service.type if found else grown.type if grown else "ClusterIP",
         cluster=cluster,
         found=found,
-        pods=tuple(pods[offset[row] : offset[row + 1]].tolist()),
-        ports=range(int(cluster.port_offset[row]), int(cluster.port_offset[row + 1])),
+        pods=_pods(cluster, rows),
+        ports=range(int(cluster.port_offset[row]), int(cluster.port_offset[end])),
         pod_cidr=scenario.cluster.pod_cidr,
         kube_proxy=scenario.kube_proxy,
         kubernetes_version=scenario.kubernetes_version,
@@ -128,20 +131,26 @@ def find_service(scenario: Scenario, cluster: Cluster, name: str, node: str = ""
     )
 
 
+def _pods(cluster: Cluster, rows: range) -> tuple[int, ...]:
+    """The Pods that can serve a Service or a part of it at time zero."""
+    offset, pods = usable_at_start(cluster)
+    return tuple(dict.fromkeys(pods[offset[rows.start] : offset[rows.stop]].tolist()))
+
+
 def _no_such(cluster: Cluster, name: str) -> Problem:
     names = [cluster.names[i] for i in range(min(cluster.initial, NAMES_LOOKED_AT))]
     bare = name.rpartition("/")[2]
     elsewhere = [known for known in names if known.rpartition("/")[2] == bare]
     numbered = [known for known in names if known == f"{name}-0"]
-    near = [*elsewhere, *numbered, *get_close_matches(name, names, n=1)][:1]
+    near = [*elsewhere, *numbered, nearest(name, names)]
     shown = ", ".join(names[:SHOWN])
     more = f" and {cluster.initial - SHOWN:,} more" if cluster.initial > SHOWN else ""
-    mend = f"did you mean {near[0]}?" if near else f"there are {shown}{more}" if names else "there are none at all"
+    mend = f"did you mean {near[0]}?" if near[0] else f"there are {shown}{more}" if names else "there are none at all"
     return Problem(Place(), what=f"there is no Service {name}", mend=mend)
 
 
 def facts_of(subject: Subject, *, ignores_policies: bool = False, falls_back: bool = False) -> Iterator[str]:
-    """What it is and who serves it, before any rule."""
+    """Yield sentences about the Service and its endpoints, before any rule."""
     namespace, _, bare = subject.name.partition("/")
     dns = f"{bare}.{namespace}.svc.cluster.local"
     service = subject.service
@@ -181,7 +190,7 @@ def facts_of(subject: Subject, *, ignores_policies: bool = False, falls_back: bo
 
 
 def _topology(subject: Subject, service: Service) -> str:
-    """What it wishes about distance, and whether that comes to anything."""
+    """Return a sentence on the Service's wish about distance, and whether kube-proxy follows it."""
     automatic = service.topology_mode in AUTOMATIC
     name = "topology-mode" if automatic else "trafficDistribution"
     wish = service.topology_mode if automatic else service.traffic_distribution
@@ -202,8 +211,8 @@ def _why_nobody(subject: Subject, selector: str) -> Iterator[str]:
     yield f"what kube-proxy sees: kubectl -n {namespace} get endpointslices -l kubernetes.io/service-name={bare}"
 
 
-def entrances(subject: Subject, q: int, how: str) -> Iterator[str]:
-    """Where else the port is reached, and ``how`` such a packet's way differs."""
+def entrances(subject: Subject, q: int, local: str, how: str) -> Iterator[str]:
+    """Yield the port's other addresses, and ``how`` a packet's way to them differs; ``local`` under a Local policy."""
     service, info = subject.service, port_info(subject.cluster, q)
     if subject.pods:
         yield f"endpoints: {subject.addresses(q)}"
@@ -216,4 +225,4 @@ def entrances(subject: Subject, q: int, how: str) -> Iterator[str]:
     elif subject.type == "LoadBalancer":
         yield "its load balancer has no address yet (EXTERNAL-IP <pending>); the cloud's would send to the NodePort"
     if node_port or outside:
-        yield f"{how} [A16]"
+        yield f"{local if info.external_local and local else how} [A16]"

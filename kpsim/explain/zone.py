@@ -24,12 +24,12 @@ class Known:
     cluster: Cluster
 
     def services(self) -> list[str]:
-        """Names of Services, "namespace/name", the first many of them."""
+        """Return the names of the first Services, "namespace/name"."""
         return [self.cluster.names[row] for row in range(min(self.cluster.initial, NAMES_LOOKED_AT))]
 
 
 def known_names(scenario: Scenario, namespace: str) -> Known:
-    """The names of the scenario's cluster, as a Pod in ``namespace`` can ask for them."""
+    """Return the names of the scenario's cluster, as a Pod in ``namespace`` can ask for them."""
     cluster, _ = build_cluster(scenario)
     params, objects = scenario.cluster, scenario.objects
     ranges = (params.service_cluster_ip_range, params.service_node_port_range)
@@ -54,7 +54,7 @@ def known_names(scenario: Scenario, namespace: str) -> Known:
 
 
 def _grown(cluster: Cluster, row: int, kind: str) -> ResolvedService:
-    """A Service of a group as the object it would be."""
+    """Return a Service of a group as the object it would be."""
     namespace, _, name = cluster.names[row].partition("/")
     services = cluster.services
     ports = tuple(
@@ -72,7 +72,7 @@ def _grown(cluster: Cluster, row: int, kind: str) -> ResolvedService:
 
 
 def _owner(cluster: Cluster, ip: str) -> tuple[str, str, Endpoint | None] | None:
-    """Whose ClusterIP an address is, among the Services of groups."""
+    """Return (namespace, name, None) of the Service of a group that has this ClusterIP; None without one."""
     for row in range(cluster.initial):
         if cluster.services.proxied[row] and dotted(int(cluster.services.cluster_ip[row])) == ip:
             namespace, _, name = cluster.names[row].partition("/")

@@ -1,8 +1,10 @@
 """Random churn: single Pods are replaced, Services are created.
 
 A replacement is what a Deployment does when a Pod is deleted: the old Pod gets its deletionTimestamp (endpoint
-terminating), a new one gets an address (endpoint not ready), becomes ready, and the old one's object goes.  Each is
-one change, and each may cost an EndpointSlice write.
+terminating), a new one gets an address (endpoint not ready), becomes ready, and the old one ends: its kubelet posts a
+terminal phase (from 1.27 on; not ready before), and deletes the object.  Each is a change, and most cost an
+EndpointSlice write.  A new Pod's creation falls together with the old one's deletion, so it is no change of its own;
+its kubelet posts a first status at once, which is the transition time that its endpoint comes with.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kpsim.cluster.changes import NEVER, Changes
+from kpsim.cluster.changes import NEVER, ChangeKind, Changes
 from kpsim.cluster.columns import Cluster, freeze
 from kpsim.profiles.defaults import Lag
 from kpsim.units import I64, to_ns
@@ -20,7 +22,7 @@ from kpsim.units import I64, to_ns
 
 @dataclass(frozen=True, slots=True)
 class PodLags:
-    """How long a Pod takes: deletion to its process gone, creation to its address, address to ready."""
+    """A Pod takes these times: deletion to its process gone, creation to its address, address to ready."""
 
     shutdown: Lag
     address: Lag
@@ -34,6 +36,8 @@ class Churn:
     replacements_per_s: float
     ends_ns: Callable[[I64], I64] = lambda shutdown_ns: shutdown_ns  # deletion to gone, given what SIGTERM takes
     spared: I64 | None = None  # Pods
+    exits: bool = True  # the end of a Pod is a terminal phase, else only that it is not ready
+    leaves: Lag = Lag(0.0)  # from its end to its object's deletion
 
 
 def draw_changes(
@@ -68,11 +72,13 @@ def draw_changes(
     lives = ready < next_start
     appears = appeared < next_start
 
-    at = np.concatenate([start, appeared[appears], ready[lives], gone, born])
-    kind = np.repeat(np.arange(5), [n, int(appears.sum()), int(lives.sum()), n, len(born)])
-    subject = np.concatenate(
-        [old_pod, new_pod[appears], new_pod[lives], old_pod, cluster.initial + np.arange(len(born))]
-    )
+    deleted = gone + np.maximum(churn.leaves.draw(rng, n), 1)
+    at = np.concatenate([start, appeared[appears], ready[lives], deleted, born, gone, start + 1])
+    end = ChangeKind.POD_EXITED if churn.exits else ChangeKind.POD_UNREADY
+    kinds = [*range(5), end, ChangeKind.POD_POSTED]
+    kind = np.repeat(kinds, [n, int(appears.sum()), int(lives.sum()), n, len(born), n, n])
+    services = cluster.initial + np.arange(len(born))
+    subject = np.concatenate([old_pod, new_pod[appears], new_pod[lives], old_pod, services, old_pod, new_pod])
     order = np.lexsort((kind, at))
     within = order[at[order] < horizon]
     pod_gone = np.full(cluster.pods + n, NEVER)
@@ -89,7 +95,7 @@ def draw_changes(
 
 
 def _previous_holder(slot: I64, new_pod: I64) -> I64:
-    """Who held each slot before, (n,): the Pod of time zero, or the replacement before this one."""
+    """Return the Pod that held each slot before, (n,): the Pod of time zero, or the replacement before this one."""
     order = np.argsort(slot, kind="stable")
     sorted_slot = slot[order]
     previous = slot.copy()

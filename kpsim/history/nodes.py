@@ -2,10 +2,11 @@
 
 A lost node renews its Lease no more.  The node lifecycle controller looks at all nodes every few seconds and takes one
 for lost when its last renewal is older than the grace period; it then patches the node's Pods not ready one after
-another, eight nodes at a time, through its own token bucket, before it looks again.  Endpoints leave there.  The node
-is then tainted, so many nodes of a zone a second, and its Pods are deleted when they no longer tolerate that; they stay
-in the API until the node is back.  Left out: Pods that are behind no Service, shutdown that a kubelet announces,
-PodDisruptionBudgets, and that the scheduler goes on binding Pods to a lost node until it is noticed.
+another, eight nodes at a time, and tells an event for each, all through its own token bucket, before it looks again.
+Endpoints leave there.  The node is then tainted, so many nodes of a zone a second, and its Pods are deleted when they
+no longer tolerate that; they stay in the API until the node is back.  Left out: Pods that are behind no Service,
+shutdown that a kubelet announces, PodDisruptionBudgets, and that the scheduler goes on binding Pods to a lost node
+until it is noticed.
 
 Sources: pkg/controller/nodelifecycle/node_lifecycle_controller.go (monitorNodeHealth, ComputeZoneState,
 handleDisruption), pkg/controller/tainteviction, pkg/kubelet/nodelease, kubectl's drain.
@@ -18,12 +19,14 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import simpy
 
+from kpsim.clock import after
 from kpsim.cluster.changes import NEVER
-from kpsim.history.agenda import Agenda, Client
+from kpsim.history.client import Client
 from kpsim.history.pods import Pod, PodBook
 from kpsim.profiles.defaults import Defaults
-from kpsim.units import to_ns
+from kpsim.units import Version, to_ns
 
 NODE_UPDATE_WORKERS = 8  # nodeUpdateWorkerSize
 FEW_NODES = 2  # ComputeZoneState: a zone with so few lost nodes is normal
@@ -32,7 +35,7 @@ LONGER_GRACE_SINCE = (1, 32)
 
 @dataclass(frozen=True, slots=True)
 class NodeTimings:
-    """What the node lifecycle controller goes by; times in ns."""
+    """The node lifecycle controller goes by these numbers; times in ns."""
 
     renewal_ns: int
     monitor_ns: int
@@ -44,7 +47,7 @@ class NodeTimings:
     toleration_ns: int
 
     @staticmethod
-    def of(defaults: Defaults, version: tuple[int, int]) -> NodeTimings:
+    def of(defaults: Defaults, version: Version) -> NodeTimings:
         """Kubernetes' defaults in a version."""
 
         def value(name: str) -> float:
@@ -77,11 +80,11 @@ class _Lost:
 
 
 class Nodes:
-    """Which nodes are there to take Pods, and what becomes of the others."""
+    """Nodes take Pods, or are cordoned, drained or lost."""
 
     def __init__(
         self,
-        agenda: Agenda,
+        env: simpy.Environment,
         book: PodBook,
         count: int,
         zones: int,
@@ -90,7 +93,7 @@ class Nodes:
         eviction: Client,
         rng: np.random.Generator,
     ) -> None:
-        self._agenda, self._book, self._count, self._zones, self._timings = agenda, book, count, zones, timings
+        self._env, self._book, self._count, self._zones, self._timings = env, book, count, zones, timings
         self._monitor, self._eviction, self._rng = monitor, eviction, rng
         self._lost: dict[int, _Lost] = {}
         self._cordoned: set[int] = set()
@@ -107,7 +110,7 @@ class Nodes:
 
     def lose(self, nodes: Sequence[int], event: int, for_ns: int | None) -> None:
         """These nodes stop at once; with ``for_ns`` they come back."""
-        now = self._agenda.now_ns
+        now = int(self._env.now)
         for node in nodes:
             if node in self._lost:
                 continue
@@ -116,10 +119,10 @@ class Nodes:
             for pod in self.pods_on(node):
                 self._book.strand(pod, event)
             if for_ns is not None:
-                self._agenda.after(for_ns, partial(self._return, node))
+                after(self._env, for_ns, partial(self._return, node))
         if not self._looking:
             self._looking = True
-            self._agenda.after(int(self._rng.integers(0, self._timings.monitor_ns)), self._look)
+            after(self._env, int(self._rng.integers(0, self._timings.monitor_ns)), self._look)
 
     def drain(self, nodes: Sequence[int], event: int) -> None:
         """Cordon the first, evict all its Pods, wait until they are gone, and go on with the next."""
@@ -133,7 +136,7 @@ class Nodes:
         def once_gone(_pod: Pod) -> None:
             if once_gone in self._book.listeners and all(pod.gone for pod in waiting):
                 self._book.listeners.remove(once_gone)
-                self._agenda.after(0, lambda: self.drain(nodes[1:], event))
+                after(self._env, 0, lambda: self.drain(nodes[1:], event))
 
         self._book.listeners.append(once_gone)
         if not waiting:
@@ -146,14 +149,14 @@ class Nodes:
 
     def _return(self, node: int) -> None:
         lost = self._lost.pop(node)
-        self.spells.append((node, lost.since_ns, self._agenda.now_ns))
+        self.spells.append((node, lost.since_ns, int(self._env.now)))
         for pod in self.pods_on(node):
             if pod.stranded:
                 self._book.bring_back(pod, lost.event)
 
     def _look(self) -> None:
         """One pass of the node lifecycle controller; the next begins a period after this one has ended."""
-        now = self._agenda.now_ns
+        now = int(self._env.now)
         self._queue_taints()
         late = now - self._timings.grace_ns
         due = [lost for lost in self._lost.values() if not lost.noticed and lost.renewed_ns < late]
@@ -164,7 +167,7 @@ class Nodes:
 
     def _look_again(self) -> None:
         if any(not lost.tainted for lost in self._lost.values()):
-            self._agenda.after(self._timings.monitor_ns, self._look)
+            after(self._env, self._timings.monitor_ns, self._look)
         else:
             self._looking = False
 
@@ -191,6 +194,7 @@ class Nodes:
                 return
 
             def patched() -> None:
+                self._monitor.post()
                 if pods[0].stranded:
                     self._book.lose_readiness(pods[0], lost.event, pods[0].life)
                 mark(lost, pods[1:])
@@ -202,7 +206,7 @@ class Nodes:
 
     def _queue_taints(self) -> None:
         """Let nodes that were noticed before be tainted at the rate of their zone, and evicted when Pods had enough."""
-        now = self._agenda.now_ns
+        now = int(self._env.now)
         if (
             sum(lost.noticed for lost in self._lost.values()) == self._count
         ):  # rather it is the controller that is cut off
@@ -216,7 +220,7 @@ class Nodes:
                 lost.tainted = True
                 at_ns = max(now, self._zone_free_ns[zone])
                 self._zone_free_ns[zone] = at_ns + to_ns(1 / rate)
-                self._agenda.at(at_ns + self._timings.toleration_ns, partial(self._evict, lost, lost.taints))
+                after(self._env, at_ns - now + self._timings.toleration_ns, partial(self._evict, lost, lost.taints))
 
     def _rate(self, zone: int) -> float:
         """Nodes a second that may be tainted in a zone, by how many of it are lost."""

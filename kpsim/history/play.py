@@ -1,4 +1,4 @@
-"""What happens in a run: churn and the scenario's events together, played out before any engine starts.
+"""A run's churn and the scenario's events are played together, before any engine starts.
 
 Pods that events have to do with are left out of the random churn, so that the two never meet.  A Pod belongs to the
 workload of the first event that names one of its Services, else of the first Service that selects it.
@@ -6,45 +6,35 @@ workload of the first event that names one of its Services, else of the first Se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import simpy
 
+from kpsim.clock import after
 from kpsim.cluster.changes import NEVER, Changes, Spells
 from kpsim.cluster.columns import Cluster, PodState, freeze
 from kpsim.cluster.params import ChurnParams
 from kpsim.errors import InputError
-from kpsim.history.agenda import Agenda, Client
 from kpsim.history.churn import Churn, PodLags, draw_changes
-from kpsim.history.events import (
-    ApiServerRestart,
-    ClusterEvent,
-    Crash,
-    Drain,
-    Event,
-    NodeEvent,
-    NodeLoss,
-    ReadinessFailure,
-    Rollout,
-    Scale,
-    StatefulSetRollout,
-    ZoneLoss,
-)
+from kpsim.history.client import Client
+from kpsim.history.events import Event
 from kpsim.history.nodes import Nodes, NodeTimings
 from kpsim.history.pods import Pod, PodBook, PodTimings, termination_ns
+from kpsim.history.scene import Scene
 from kpsim.history.traces import Course, EventTrace
 from kpsim.history.workloads import Deployment, StatefulSet, Workload
 from kpsim.profiles.defaults import Defaults, Lag
 from kpsim.ratelimits import TokenBucket
 from kpsim.rng import stream
-from kpsim.units import I64, to_ns
+from kpsim.units import I64, Version, to_ns
 
 
 @dataclass(frozen=True, slots=True)
 class HistorySettings:
-    """What is known about kubelets and controllers in one Kubernetes version, and their clients' token buckets."""
+    """Timings of kubelets and controllers in one Kubernetes version, and their clients' token buckets."""
 
     pods: PodTimings
     nodes: NodeTimings
@@ -56,7 +46,7 @@ class HistorySettings:
 
     @staticmethod
     def of(
-        defaults: Defaults, churn: ChurnParams, version: tuple[int, int], qps: float | None, burst: int | None
+        defaults: Defaults, churn: ChurnParams, version: Version, qps: float | None, burst: int | None
     ) -> HistorySettings:
         """Kubernetes' defaults under what the scenario says."""
         shutdown = churn.pod_shutdown_s
@@ -66,7 +56,7 @@ class HistorySettings:
             ready=defaults.lag("pod.ready"),
         )
         return HistorySettings(
-            pods=PodTimings.of(defaults, lags, churn.pre_stop_s or 0.0),
+            pods=PodTimings.of(defaults, lags, churn.pre_stop_s or 0.0, version),
             nodes=NodeTimings.of(defaults, version),
             write=defaults.lag("api_server.write"),
             watch=defaults.lag("api_server.watch"),
@@ -98,41 +88,26 @@ def draw_history(
         grace = (pods.grace_ns, pods.least_grace_ns)
         return np.array([termination_ns(pods.pre_stop_ns, ns, *grace) for ns in shutdown_ns.tolist()], np.int64)
 
-    chosen = _choose_nodes(cluster, events, stream(seed, "event-nodes", number))
+    nodes_rng = stream(seed, "event-nodes", number)
+    chosen = [event.nodes_of(cluster, nodes_rng) for event in events]
     spared = _touched(cluster, events, chosen) if events else None
-    drawn = Churn(churn.pod_replacements_per_s, ends_ns, spared)
+    leaves = pods.status_patch if pods.exits else pods.removal
+    drawn = Churn(churn.pod_replacements_per_s, ends_ns, spared, pods.exits, leaves)
     changes = draw_changes(cluster, drawn, pods.lags, duration_s, stream(seed, "changes", number))
     if not events:
         return changes, ()
     return _Play(cluster, changes, events, chosen, settings, stream(seed, "events", number)).run(to_ns(duration_s))
 
 
-def _choose_nodes(cluster: Cluster, events: Sequence[Event], rng: np.random.Generator) -> list[list[int]]:
-    """The nodes each event is about."""
-    names = {cluster.node_name(node): node for node in range(cluster.nodes)}
-    chosen: list[list[int]] = []
-    for event in events:
-        if isinstance(event, ZoneLoss):
-            chosen.append(list(range(event.zone, cluster.nodes, cluster.zones)))
-        elif isinstance(event, NodeLoss | Drain) and event.node:
-            if event.node not in names:
-                raise InputError(f"spec.changes.events: no Pod behind a Service is on a node called {event.node!r}")
-            chosen.append([names[event.node]])
-        elif isinstance(event, NodeLoss | Drain):
-            count = event.count if isinstance(event, NodeLoss) else event.nodes
-            chosen.append(rng.permutation(cluster.nodes)[:count].tolist())
-        else:
-            chosen.append([])
-    return chosen
-
-
 def _service(cluster: Cluster, event: Event) -> int:
     """The row of the Service an event names, -1 if it is about nodes."""
-    if isinstance(event, ClusterEvent):
+    name = event.service_named()
+    if not name:
         return -1
-    row = cluster.names.index(event.service)
+    parts = cluster.rows_of(name)
+    row = max(parts, key=lambda at: len(cluster.endpoints(at))) if parts else cluster.names.index(name)
     if row is None or not len(cluster.endpoints(row)):
-        raise InputError(f"spec.changes.events: there are no Pods behind a Service called {event.service}")
+        raise InputError(f"spec.changes.events: there are no Pods behind a Service called {name}")
     return row
 
 
@@ -157,30 +132,32 @@ class _Play:
         settings: HistorySettings,
         rng: np.random.Generator,
     ) -> None:
-        self._cluster, self._churn, self._events, self._chosen = cluster, churn, events, chosen
+        self._cluster, self._churn, self._events = cluster, churn, events
         self._settings, self._rng = settings, rng
         self._home = cluster.homes(cluster.pods)
-        self._agenda = Agenda()
+        self._env = simpy.Environment()
         self._clients = {name: self._client() for name in ("deployment", "replicaset", "statefulset")}
-        self._book = PodBook(self._agenda, settings.pods, rng, self._place, len(churn.pod_ip))
+        self._book = PodBook(self._env, settings.pods, rng, self._place, len(churn.pod_ip))
         self._book.listeners.append(self._heard)
         self._nodes = Nodes(
-            self._agenda, self._book, cluster.nodes, cluster.zones, settings.nodes, self._client(), self._client(), rng
+            self._env, self._book, cluster.nodes, cluster.zones, settings.nodes, self._client(), self._client(), rng
         )
         self._nodes.pods_on, self._nodes.evict = self._pods_on, self._evict
         self._rows = [_service(cluster, event) for event in events]
         self._owner = self._owners()
         self._stateful = {
-            row for row, event in zip(self._rows, events, strict=True) if isinstance(event, StatefulSetRollout)
+            row for row, event in zip(self._rows, events, strict=True) if event.controller == "StatefulSet"
         }
         self._workloads: dict[int, Workload] = {}
-        self._cast: list[list[Pod]] = []  # Pods of time zero and before that each event is about
-        self._scenes: list[list[Workload]] = []
+        self._scenes = [
+            Scene(i, self._book, self._nodes, rng, row, nodes)
+            for i, (row, nodes) in enumerate(zip(self._rows, chosen, strict=True))
+        ]
 
-    def _client(self, *, limited: bool = True) -> Client:
+    def _client(self) -> Client:
         settings = self._settings
-        bucket = TokenBucket(settings.qps, settings.burst) if limited else None
-        return Client(self._agenda, bucket, settings.write, settings.watch, self._rng)
+        bucket = TokenBucket(settings.qps, settings.burst)
+        return Client(self._env, bucket, settings.write, settings.watch, self._rng)
 
     def _place(self, number: int) -> int:
         return self._nodes.place(number)
@@ -198,10 +175,8 @@ class _Play:
     def run(self, horizon_ns: int) -> tuple[Changes, tuple[EventTrace, ...]]:
         """Play everything, and write it down."""
         for i, event in enumerate(self._events):
-            self._cast.append([])
-            self._scenes.append([])
-            self._agenda.at(to_ns(event.at_s), partial(self._begin, i))
-        self._agenda.run(horizon_ns)
+            after(self._env, to_ns(event.at_s), partial(self._begin, i))
+        self._env.run(horizon_ns)
         self._nodes.finish()
         return _written(self._cluster, self._churn, self._book, self._nodes.spells, horizon_ns), self._traces()
 
@@ -227,64 +202,15 @@ class _Play:
         return self._book.adopt(pod, self._owner[pod], int(self._home[pod]), ready=ready)
 
     def _begin(self, i: int) -> None:
-        event = self._events[i]
-        if isinstance(event, ApiServerRestart):
-            return  # of no concern to Pods
-        if isinstance(event, NodeEvent):
-            self._on_nodes(i, event)
-            return
-        workload = self._workload(self._rows[i])
-        self._scenes[i].append(workload)
-        self._cast[i] = [pod for pod in workload.every if not pod.deleted]
-        acts: dict[type, Callable[[], None]] = {
-            Rollout: lambda: self._roll(i, workload),
-            StatefulSetRollout: lambda: self._roll(i, workload),
-            Scale: lambda: self._scale(i, workload),
-            Crash: lambda: self._crash(i),
-            ReadinessFailure: lambda: self._hang(i),
-        }
-        acts[type(event)]()
-
-    def _roll(self, i: int, workload: Workload) -> None:
-        event = self._events[i]
-        assert isinstance(event, Rollout | StatefulSetRollout)
-        workload.touch(i, event.ending, to_ns(event.warm_up_s))
-        if isinstance(event, Rollout) and isinstance(workload, Deployment):
-            workload.roll(event.max_surge, event.max_unavailable)
-        elif isinstance(workload, StatefulSet):
-            workload.roll()
-
-    def _scale(self, i: int, workload: Workload) -> None:
-        event = self._events[i]
-        assert isinstance(event, Scale)
-        workload.touch(i, event.ending, to_ns(event.warm_up_s))
-        if isinstance(workload, Deployment | StatefulSet):
-            workload.scale(event.replicas)
-
-    def _some(self, i: int, count: int) -> list[Pod]:
-        ready = [pod for pod in self._cast[i] if pod.ready and not pod.stranded]
-        return [ready[n] for n in self._rng.permutation(len(ready))[:count].tolist()]
-
-    def _crash(self, i: int) -> None:
-        event = self._events[i]
-        assert isinstance(event, Crash)
-        for pod in self._some(i, event.pods):
-            self._book.crash(pod, i, event.times, to_ns(event.warm_up_s))
-
-    def _hang(self, i: int) -> None:
-        event = self._events[i]
-        assert isinstance(event, ReadinessFailure)
-        for pod in self._some(i, event.pods):
-            self._book.hang(pod, i, to_ns(event.for_s))
-
-    def _on_nodes(self, i: int, event: NodeEvent) -> None:
-        self._cast[i] = [pod for node in self._chosen[i] for pod in self._pods_on(node)]
-        for row in dict.fromkeys(pod.workload for pod in self._cast[i]):
-            self._scenes[i].append(self._workload(row))
-        if isinstance(event, Drain):
-            self._nodes.drain(self._chosen[i], i)
+        scene = self._scenes[i]
+        if scene.row >= 0:
+            workload = self._workload(scene.row)
+            scene.workloads.append(workload)
+            scene.pods = [pod for pod in workload.every if not pod.deleted]
         else:
-            self._nodes.lose(self._chosen[i], i, None if event.for_s is None else to_ns(event.for_s))
+            scene.pods = [pod for node in scene.nodes for pod in self._pods_on(node)]
+            scene.workloads += [self._workload(row) for row in dict.fromkeys(pod.workload for pod in scene.pods)]
+        self._events[i].act(scene)
 
     def _pods_on(self, node: int) -> list[Pod]:
         """Pods on a node, those of time zero first; what churn put there is not its business."""
@@ -295,23 +221,23 @@ class _Play:
 
     def _evict(self, pod: Pod, i: int) -> None:
         """Delete a Pod for its node's sake."""
-        event = self._events[i]
         workload = self._workload(pod.workload)
         workload.touch(i)
-        workload.delete(pod, event.ending if isinstance(event, Drain) else None)
+        workload.delete(pod, self._events[i].ending_of_evicted())
 
     def _heard(self, pod: Pod) -> None:
         """Let the Pod's controller know, once its informer does."""
         workload = self._workloads.get(pod.workload)
         if workload is not None:
-            lag = int(self._settings.status_patch.draw(self._rng, 1)[0] + self._settings.watch.draw(self._rng, 1)[0])
-            self._agenda.after(lag, lambda: workload.heard(pod))
+            lag = self._settings.status_patch.one(self._rng) + self._settings.watch.one(self._rng)
+            after(self._env, lag, lambda: workload.heard(pod))
 
     def _traces(self) -> tuple[EventTrace, ...]:
         found = []
         for i, event in enumerate(self._events):
-            old = {pod.number for pod in self._cast[i]}
-            new = {pod.number for scene in self._scenes[i] for pod in scene.every} - old
+            scene = self._scenes[i]
+            old = {pod.number for pod in scene.pods}
+            new = {pod.number for workload in scene.workloads for pod in workload.every} - old
             new = {number for number in new if number >= len(self._churn.pod_ip)}
             removed = [(pod, at_ns) for e, pod, at_ns in self._book.removals if e == i]
             table = np.array(removed, np.int64).reshape(-1, 2)
@@ -333,7 +259,7 @@ def _written(
     horizon_ns: int,
 ) -> Changes:
     """Churn and events as one table of changes."""
-    told = np.array([(at, int(kind), pod) for at, kind, pod in book.told], np.int64).reshape(-1, 3)
+    told = np.array([(time_ns, int(kind), pod) for time_ns, kind, pod in book.told], np.int64).reshape(-1, 3)
     at = np.concatenate([churn.at_ns, told[:, 0]])
     kind = np.concatenate([churn.kind, told[:, 1]])
     subject = np.concatenate([churn.subject, told[:, 2]])

@@ -16,18 +16,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import simpy
 
+from kpsim.clock import after
 from kpsim.cluster.changes import NEVER, ChangeKind
-from kpsim.history.agenda import Agenda
 from kpsim.history.churn import PodLags
-from kpsim.history.events import Ending
+from kpsim.history.terms import Ending
 from kpsim.profiles.defaults import Defaults, Lag
 from kpsim.units import to_ns
+
+TERMINAL_PHASE_SINCE = (1, 27)
 
 
 @dataclass(frozen=True, slots=True)
 class PodTimings:
-    """What a kubelet and a scheduler take for a Pod; times in ns."""
+    """A kubelet and a scheduler take these times for a Pod; times in ns."""
 
     lags: PodLags
     scheduling: Lag
@@ -40,10 +43,13 @@ class PodTimings:
     grace_ns: int
     least_grace_ns: int
     pre_stop_ns: int  # of Pods about which no event says anything
+    exits: bool  # the kubelet posts a terminal phase and deletes the object at once
+    status_patch: Lag
+    removal: Lag  # of what is left of a Pod whose phase is never terminal
 
     @staticmethod
-    def of(defaults: Defaults, lags: PodLags, pre_stop_s: float) -> PodTimings:
-        """Kubernetes' defaults."""
+    def of(defaults: Defaults, lags: PodLags, pre_stop_s: float, version: tuple[int, int]) -> PodTimings:
+        """Kubernetes' defaults in a version."""
 
         def ns(name: str) -> int:
             return to_ns(defaults.value(f"pod.{name}"))
@@ -60,6 +66,9 @@ class PodTimings:
             grace_ns=ns("grace_period"),
             least_grace_ns=ns("least_grace"),
             pre_stop_ns=to_ns(pre_stop_s),
+            exits=version >= TERMINAL_PHASE_SINCE,
+            status_patch=defaults.lag("pod.status_patch"),
+            removal=defaults.lag("pod.removal"),
         )
 
 
@@ -102,13 +111,13 @@ class PodBook:
 
     def __init__(
         self,
-        agenda: Agenda,
+        env: simpy.Environment,
         timings: PodTimings,
         rng: np.random.Generator,
         bind: Callable[[int], int],
         first: int,
     ) -> None:
-        self._agenda, self._timings, self._rng, self._bind = agenda, timings, rng, bind
+        self._env, self._timings, self._rng, self._bind = env, timings, rng, bind
         self.pods: dict[int, Pod] = {}
         self.made: list[Pod] = []
         self.told: list[tuple[int, ChangeKind, int]] = []
@@ -128,7 +137,8 @@ class PodBook:
         pod = Pod(self._first + len(self.made), slot, workload)
         self.made.append(pod)
         self.pods[pod.number] = pod
-        self._agenda.after(self._draw(self._timings.scheduling), lambda: self._bound(pod, warm_up_ns))
+        self._tell(ChangeKind.POD_CREATED, pod)
+        after(self._env, self._timings.scheduling.one(self._rng), lambda: self._bound(pod, warm_up_ns))
         return pod
 
     def delete(self, pod: Pod, event: int, ending: Ending) -> None:
@@ -137,15 +147,15 @@ class PodBook:
             return
         pod.deleted = True
         if pod.ready:
-            self.removals.append((event, pod.number, self._agenda.now_ns))
+            self.removals.append((event, pod.number, int(self._env.now)))
         if pod.appeared:
             self._tell(ChangeKind.POD_TERMINATING, pod)
         timings = self._timings
         pre_stop = timings.pre_stop_ns if ending.pre_stop_s is None else to_ns(ending.pre_stop_s)
         grace = timings.grace_ns if ending.grace_s is None else to_ns(ending.grace_s)
-        shutdown = self._draw(timings.lags.shutdown)
+        shutdown = timings.lags.shutdown.one(self._rng)
         left = termination_ns(pre_stop, shutdown, grace, timings.least_grace_ns) if pod.appeared else 0
-        self._agenda.after(left, lambda: self._end(pod, event))
+        after(self._env, left, lambda: self._end(pod, event))
         self._heard(pod)
 
     def crash(self, pod: Pod, event: int, times: int, warm_up_ns: int) -> None:
@@ -155,26 +165,26 @@ class PodBook:
         timings = self._timings
         self._stop(pod, event)
         life, noticed = pod.life, self._uniform(timings.pleg_ns)
-        self._agenda.after(noticed, lambda: self.lose_readiness(pod, event, life))
+        after(self._env, noticed, lambda: self.lose_readiness(pod, event, life))
         wait = noticed
         for n in range(times - 1):
             backoff = min(timings.backoff_ns << min(n, 30), timings.backoff_most_ns)
-            wait += self._draw(timings.lags.ready) + self._uniform(timings.pleg_ns) + backoff
-        self._agenda.after(wait, lambda: self._start(pod, life, warm_up_ns))
+            wait += timings.lags.ready.one(self._rng) + self._uniform(timings.pleg_ns) + backoff
+        after(self._env, wait, lambda: self._start(pod, life, warm_up_ns))
 
     def hang(self, pod: Pod, event: int, for_ns: int) -> None:
         """The process answers nobody for a while; its readiness probes find out."""
         if not pod.ready or pod.deleted or pod.stranded or pod.down:
             return
-        now, timings, life = self._agenda.now_ns, self._timings, pod.life
+        now, timings, life = int(self._env.now), self._timings, pod.life
         self._fall(pod, event)
         if pod.probe_ns < 0:
             pod.probe_ns = self._uniform(timings.probe_ns)
         last = self._next_probe(pod, now) + (timings.probe_failures - 1) * timings.probe_ns
         if last < now + for_ns:
             found = last + self._uniform(timings.probe_timeout_ns)
-            self._agenda.at(found, lambda: self.lose_readiness(pod, event, life))
-        self._agenda.at(now + for_ns, lambda: self._recover(pod, life))
+            after(self._env, found - now, lambda: self.lose_readiness(pod, event, life))
+        after(self._env, for_ns, lambda: self._recover(pod, life))
 
     def strand(self, pod: Pod, event: int) -> None:
         """Its node is lost: the process is gone, and nobody is left to say so."""
@@ -194,7 +204,7 @@ class PodBook:
             return
         self.lose_readiness(pod, event, pod.life)
         life = pod.life
-        self._agenda.after(self._draw(self._timings.lags.address), lambda: self._addressed(pod, life, 0))
+        after(self._env, self._timings.lags.address.one(self._rng), lambda: self._addressed(pod, life, 0))
 
     def lose_readiness(self, pod: Pod, event: int, life: int) -> None:
         """The Ready condition becomes false, unless that container is not the one that runs."""
@@ -202,7 +212,7 @@ class PodBook:
             return
         pod.ready = False
         if not pod.deleted:
-            self.removals.append((event, pod.number, self._agenda.now_ns))
+            self.removals.append((event, pod.number, int(self._env.now)))
         self._tell(ChangeKind.POD_UNREADY, pod)
         self._heard(pod)
 
@@ -212,7 +222,8 @@ class PodBook:
         pod.node = self._bind(pod.number)
         if pod.node >= 0:  # else no node takes it
             life = pod.life
-            self._agenda.after(self._draw(self._timings.lags.address), lambda: self._addressed(pod, life, warm_up_ns))
+            self._tell(ChangeKind.POD_POSTED, pod)
+            after(self._env, self._timings.lags.address.one(self._rng), lambda: self._addressed(pod, life, warm_up_ns))
 
     def _addressed(self, pod: Pod, life: int, warm_up_ns: int) -> None:
         if pod.life != life or pod.deleted:
@@ -227,9 +238,11 @@ class PodBook:
         if pod.life != life or pod.deleted:
             return
         period = self._timings.probe_ns
-        started = self._agenda.now_ns + self._draw(self._timings.lags.ready)
+        now = int(self._env.now)
+        started = now + self._timings.lags.ready.one(self._rng)
         pod.probe_ns = started % period
-        self._agenda.at(started + -(-warm_up_ns // period) * period, lambda: self._become_ready(pod, life))
+        ready = started + -(-warm_up_ns // period) * period
+        after(self._env, ready - now, lambda: self._become_ready(pod, life))
 
     def _become_ready(self, pod: Pod, life: int) -> None:
         if pod.life != life or pod.deleted or pod.ready:
@@ -244,14 +257,28 @@ class PodBook:
         if pod.life != life or pod.gone:
             return
         self._answer(pod)
-        self._agenda.at(self._next_probe(pod, self._agenda.now_ns), lambda: self._become_ready(pod, life))
+        now = int(self._env.now)
+        after(self._env, self._next_probe(pod, now) - now, lambda: self._become_ready(pod, life))
 
     def _end(self, pod: Pod, event: int) -> None:
-        """The process is gone and the object with it; on a lost node nobody can tell, and the object stays."""
+        """The process is gone, its kubelet says so and deletes the object; on a lost node nobody does."""
+        if pod.gone or pod.stranded:
+            return
+        if not pod.appeared:
+            self._disappear(pod)
+            return
+        self._stop(pod, event)
+        pod.ready = False
+        timings = self._timings
+        self._tell(ChangeKind.POD_EXITED if timings.exits else ChangeKind.POD_UNREADY, pod)
+        left = (timings.status_patch if timings.exits else timings.removal).one(self._rng)
+        after(self._env, left, lambda: self._disappear(pod))
+
+    def _disappear(self, pod: Pod) -> None:
+        """The object is deleted."""
         if pod.gone or pod.stranded:
             return
         if pod.appeared:
-            self._stop(pod, event)
             self._tell(ChangeKind.POD_GONE, pod)
         pod.gone = True
         self._heard(pod)
@@ -262,12 +289,12 @@ class PodBook:
 
     def _fall(self, pod: Pod, event: int) -> None:
         if pod.down is None and (pod.ready or pod.deleted):
-            pod.down = Outage(pod.number, self._agenda.now_ns, event)
+            pod.down = Outage(pod.number, int(self._env.now), event)
             self.outages.append(pod.down)
 
     def _answer(self, pod: Pod) -> None:
         if pod.down is not None:
-            pod.down.until_ns = self._agenda.now_ns
+            pod.down.until_ns = int(self._env.now)
             pod.down = None
 
     def _next_probe(self, pod: Pod, time_ns: int) -> int:
@@ -275,14 +302,11 @@ class PodBook:
         return time_ns + (pod.probe_ns - time_ns) % period
 
     def _tell(self, kind: ChangeKind, pod: Pod) -> None:
-        self.told.append((self._agenda.now_ns, kind, pod.number))
+        self.told.append((int(self._env.now), kind, pod.number))
 
     def _heard(self, pod: Pod) -> None:
         for listener in self.listeners:
             listener(pod)
-
-    def _draw(self, lag: Lag) -> int:
-        return int(lag.draw(self._rng, 1)[0])
 
     def _uniform(self, below_ns: int) -> int:
         return int(self._rng.integers(0, max(below_ns, 1)))

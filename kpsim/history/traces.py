@@ -1,4 +1,4 @@
-"""What came of each event of a scenario: the Pods it took away, when, and how the others stood."""
+"""Each event of a scenario leaves a trace: the Pods it took away, the times, and the state of the others."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from kpsim.cluster.changes import ChangeKind, Spells
 from kpsim.history.events import Event
 from kpsim.units import I64
 
+_UNSEEN = (ChangeKind.POD_CREATED, ChangeKind.POD_POSTED)  # a Pod without an address
+
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How the Pods concerned stood after each change of an event's course, (t,) each; times since the run began."""
+    """Counts of an event's Pods by state after each change of its course, (t,) each; times since the run began."""
 
     time_ns: I64
     old_ready: I64  # there when the event began
@@ -34,12 +36,13 @@ class Course:
             ChangeKind.POD_READY: "ready",
             ChangeKind.POD_UNREADY: "starting",
             ChangeKind.POD_TERMINATING: "terminating",
+            ChangeKind.POD_EXITED: "terminating",
             ChangeKind.POD_GONE: "",
         }
         rows = [(from_ns, *counts.values())]
         for at_ns, kind, pod in told:
             late = kind is ChangeKind.POD_UNREADY and state.get(pod) == "terminating"
-            if late or (pod not in old and pod not in new):
+            if late or kind in _UNSEEN or (pod not in old and pod not in new):
                 continue
             age = "old " if pod in old else "new "
             for name, step in ((state.get(pod, ""), -1), (after[kind], 1)):
@@ -55,7 +58,7 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class EventTrace:
-    """What came of one event: outages of Pods, readiness taken from Pods (r,), and its course."""
+    """One event leaves outages of Pods, readiness taken from Pods (r,), and its course."""
 
     event: Event
     outages: Spells  # of Pods; each Pod at most once

@@ -20,16 +20,16 @@ from functools import partial
 
 import numpy as np
 
-from kpsim.history.agenda import Client
-from kpsim.history.events import Ending, IntOrPercent
+from kpsim.history.client import Client
 from kpsim.history.pods import Pod, PodBook
+from kpsim.history.terms import QUARTER, Ending, IntOrPercent
 
 BURST_REPLICAS = 500  # pkg/controller/replicaset/replica_set.go: most Pods made or deleted in one sync
 FIRST_BATCH = 1  # pkg/controller/controller_utils.go, SlowStartInitialBatchSize
 
 
 def fenceposts(replicas: int, surge: IntOrPercent, unavailable: IntOrPercent) -> tuple[int, int]:
-    """How many Pods there may be too many, and too few; if rounding leaves neither, one may be missing."""
+    """Return (Pods allowed above, Pods allowed below) ``replicas``; (0, 1) if rounding leaves neither."""
     most, least = surge.of(replicas, up=True), unavailable.of(replicas, up=False)
     return (most, least) if most or least else (0, 1)
 
@@ -78,6 +78,14 @@ class Workload:
 
     def heard(self, pod: Pod) -> None:
         """A Pod of it has changed, and the informer has seen it."""
+        raise NotImplementedError
+
+    def roll(self, surge: IntOrPercent = QUARTER, unavailable: IntOrPercent = QUARTER) -> None:
+        """Take a new Pod template."""
+        raise NotImplementedError
+
+    def scale(self, replicas: int) -> None:
+        """Take another number of replicas."""
         raise NotImplementedError
 
 
@@ -175,10 +183,10 @@ class Deployment(Workload):
         self._client, self._sets_client, self._rng = client, sets, rng
         self.sets = [ReplicaSet(self, sets, pods, rng, self.sync)]
         self.replicas = len(pods)
-        self._surge, self._unavailable = IntOrPercent(25, percent=True), IntOrPercent(25, percent=True)
+        self._surge = self._unavailable = QUARTER
         self._busy = False
 
-    def roll(self, surge: IntOrPercent, unavailable: IntOrPercent) -> None:
+    def roll(self, surge: IntOrPercent = QUARTER, unavailable: IntOrPercent = QUARTER) -> None:
         """Take a new Pod template."""
         self._surge, self._unavailable = surge, unavailable
         self.sets = [each for each in self.sets if each.wanted or each.active()]
@@ -237,7 +245,7 @@ class Deployment(Workload):
 
 
 def _cuts(old: Sequence[ReplicaSet], least: int, most_down: int, available: int) -> list[tuple[ReplicaSet, int]]:
-    """Which older ReplicaSets shrink to what: first by what is not available, then by what may be missing."""
+    """Return (ReplicaSet, new size) for older sets that shrink: first by unavailable Pods, then by those to spare."""
     wanted = [each.wanted for each in old]
     for i, each in enumerate(old):
         unhealthy = min(most_down, max(wanted[i] - each.available, 0))
@@ -262,8 +270,8 @@ class StatefulSet(Workload):
         self._outdated: set[int] = set()
         self._busy = False
 
-    def roll(self) -> None:
-        """Take a new Pod template."""
+    def roll(self, surge: IntOrPercent = QUARTER, unavailable: IntOrPercent = QUARTER) -> None:  # noqa: ARG002
+        """Take a new Pod template; there is one Pod too few at a time, whatever a Deployment would do."""
         self._outdated = {pod.number for pod in self.members.values()}
         self._client.hear(self.reconcile)
 

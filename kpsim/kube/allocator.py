@@ -20,7 +20,7 @@ from kpsim.units import I64, U32
 
 
 def parse_range(text: str) -> ipaddress.IPv4Network:
-    """An IPv4 range in CIDR notation, with or without host bits set.
+    """Return an IPv4 range in CIDR notation, with or without host bits set.
 
     Raises
     ------
@@ -47,11 +47,11 @@ class _Range:
 
     @property
     def free(self) -> int:
-        """How many are left."""
+        """Return the count of numbers left."""
         return self.usable - len(self._taken)
 
     def holds(self, number: int) -> bool:
-        """Whether ``number`` is one that can be given out."""
+        """Return True if ``number`` is one that can be given out."""
         return 0 <= number - self.first < self.usable
 
     def take(self, number: int) -> bool:
@@ -62,12 +62,12 @@ class _Range:
         return True
 
     def take_many(self, n: int) -> I64:
-        """The next ``n`` free numbers, (n,), dynamic band first."""
+        """Return the next ``n`` free numbers, (n,), dynamic band first."""
         if n > self.free:
             asked = len(self._taken) + n
             raise InputError(f"the {self._called} is too small: it has {self.usable:,} and {asked:,} are asked for")
         if n == 1:
-            return np.array([self._take_next()], np.int64)
+            return np.array([self.take_next()], np.int64)
         found: list[I64] = []
         missing = n
         taken = np.fromiter(self._taken, np.int64, len(self._taken))
@@ -82,7 +82,12 @@ class _Range:
         self._taken.update(numbers.tolist())
         return numbers
 
-    def _take_next(self) -> int:
+    def take_next(self) -> int:
+        """The next free number, dynamic band first.  Raises ``InputError`` when there is none."""
+        if not self.free:
+            raise InputError(
+                f"the {self._called} is too small: it has {self.usable:,} and {self.usable + 1:,} are asked for"
+            )
         while self.first + self._cursor in self._taken:
             self._cursor = (self._cursor + 1) % self.usable
         number = self.first + self._cursor
@@ -91,56 +96,66 @@ class _Range:
 
 
 class _Allocator:
-    """What is the same for addresses and ports."""
+    """Addresses and ports are both given out of a range with a static band."""
 
     _range: _Range
 
     @property
     def usable(self) -> int:
-        """How many there are to give out."""
+        """Return the count of numbers that can be given out."""
         return self._range.usable
 
     @property
     def static_band_size(self) -> int:
-        """How many at the start are given out last."""
+        """Return the count of numbers at the start that are given out last."""
         return self._range.static_band_size
 
     @property
     def free(self) -> int:
-        """How many are left."""
+        """Return the count of numbers left."""
         return self._range.free
 
 
 class ClusterIPAllocator(_Allocator):
-    """The Service range, e.g. ``10.96.0.0/12``: every address but the first and the last can be a ClusterIP."""
+    """The Service range, e.g. ``10.96.0.0/12``: every address but the first and the last can be a ClusterIP.
+
+    Of an IPv6 range the last address can be one too.
+    """
 
     def __init__(self, cidr: str) -> None:
-        network = parse_range(cidr)
+        network = ipaddress.ip_network(cidr, strict=False) if ":" in cidr else parse_range(cidr)
         size = network.num_addresses
         band = 0 if size <= 16 else min(max(16, size // 16), 256)
         self.cidr = str(network)
         called = f"service range {self.cidr}"
-        self._range = _Range(int(network.network_address) + 1, max(0, size - 2), band, called)
+        unusable = 2 if network.version == 4 else 1
+        self._address = ipaddress.IPv4Address if network.version == 4 else ipaddress.IPv6Address
+        self._range = _Range(int(network.network_address) + 1, max(0, size - unusable), band, called)
+
+    @property
+    def first_address(self) -> str:
+        """The first address it can give out, which the API server's own Service has."""
+        return str(self._address(self._range.first))
 
     def holds(self, ip: str) -> bool:
-        """Whether ``ip`` is an address this range can give out."""
-        return self._range.holds(int(ipaddress.IPv4Address(ip)))
+        """Return True if ``ip`` is an address that this range can give out."""
+        return self._range.holds(int(self._address(ip)))
 
     def in_static_band(self, numbers: I64) -> int:
-        """How many of these addresses are of the static band."""
+        """Return the count of these addresses that are in the static band."""
         offsets = numbers - self._range.first
         return int(((offsets >= 0) & (offsets < self.static_band_size)).sum())
 
     def reserve(self, ip: str) -> bool:
         """Take the address a Service asked for; whether it was free and in the range."""
-        return self._range.take(int(ipaddress.IPv4Address(ip)))
+        return self._range.take(int(self._address(ip)))
 
     def allocate(self) -> str:
-        """The next free address.  Raises ``InputError`` when there is none."""
-        return str(ipaddress.IPv4Address(int(self._range.take_many(1)[0])))
+        """Return the next free address.  Raises ``InputError`` when there is none."""
+        return str(self._address(self._range.take_next()))
 
     def allocate_many(self, n: int) -> U32:
-        """The next ``n`` free addresses as numbers, (n,).
+        """Return the next ``n`` free addresses as numbers, (n,).
 
         Raises
         ------
@@ -163,9 +178,9 @@ class NodePortAllocator(_Allocator):
         return self._range.take(port)
 
     def allocate(self) -> int:
-        """The next free port.  Raises ``InputError`` when there is none."""
-        return int(self._range.take_many(1)[0])
+        """Return the next free port.  Raises ``InputError`` when there is none."""
+        return self._range.take_next()
 
     def allocate_many(self, n: int) -> I64:
-        """The next ``n`` free ports, (n,).  Raises ``InputError`` when there are not so many."""
+        """Return the next ``n`` free ports, (n,).  Raises ``InputError`` when there are not so many."""
         return self._range.take_many(n)

@@ -41,12 +41,12 @@ def _identity(fields: Fields) -> tuple[str, str]:
             name = generated.rstrip("-")
         else:
             what = "Required value: name or generateName is required"
-            fields.faults.append(Fault((*metadata.key, "name"), what))
+            fields.faults.append(Fault((*metadata.key, "name"), what, kind="FieldValueRequired"))
     return metadata.text("namespace") or "default", name
 
 
 def service(fields: Fields, place: Place) -> Service:
-    """A ``v1.Service`` with its defaults."""
+    """Return a ``v1.Service`` with its defaults."""
     namespace, name = _identity(fields)
     spec = fields.part("spec")
     annotations = dict(fields.part("metadata").labels("annotations"))
@@ -64,7 +64,7 @@ def service(fields: Fields, place: Place) -> Service:
             external_ips=spec.texts("externalIPs"),
             external_name=spec.text("externalName"),
             load_balancer_ips=tuple(
-                at.text("ip") for at in ingress if at.text("ip") and at.text("ipMode", "VIP") == "VIP"
+                entry.text("ip") for entry in ingress if entry.text("ip") and entry.text("ipMode", "VIP") == "VIP"
             ),
             load_balancer_proxy_ips=tuple(
                 at.text("ip") for at in ingress if at.text("ipMode") == "Proxy" and at.text("ip")
@@ -89,13 +89,13 @@ def service(fields: Fields, place: Place) -> Service:
 
 
 def _source_ranges(spec: Fields, annotations: Mapping[str, str]) -> tuple[str, ...]:
-    """Who may use the load balancer: the field's ranges, without a field the old annotation's."""
+    """Return the ranges that may use the load balancer: the field's, or without a field the old annotation's."""
     ranges = spec.texts("loadBalancerSourceRanges") or annotations.get(SOURCE_RANGES, "").split(",")
     return tuple(cidr.strip() for cidr in ranges if cidr.strip())
 
 
 def _cluster_ip(spec: Fields) -> str:
-    """The virtual IP as written; of a dual-stack pair, the IPv4 one, which is the one modelled."""
+    """Return the virtual IP as written; of a dual-stack pair, the IPv4 one, which is the one modelled."""
     first = spec.text("clusterIP")
     several = spec.texts("clusterIPs")
     if first == "None" or "None" in several:
@@ -104,12 +104,12 @@ def _cluster_ip(spec: Fields) -> str:
 
 
 def _cluster_ip6(spec: Fields) -> str:
-    """The IPv6 address beside the IPv4 one, or ""."""
+    """Return the IPv6 address beside the IPv4 one, or ""."""
     return next((ip for ip in spec.texts("clusterIPs") if ":" in ip), "") if ":" not in _cluster_ip(spec) else ""
 
 
 def _ip_families(spec: Fields) -> tuple[str, ...]:
-    """The families the API server gave it; where it has not yet, those of its addresses."""
+    """Return the families the API server gave it; where it has not yet, those of its addresses."""
     written = spec.texts("ipFamilies")
     addresses = spec.texts("clusterIPs") or (spec.text("clusterIP"),)
     found = ("IPv6" if ":" in ip else "IPv4" for ip in addresses if ip not in ("", "None"))
@@ -118,8 +118,6 @@ def _ip_families(spec: Fields) -> tuple[str, ...]:
 
 def _service_port(port: Fields) -> ServicePort:
     target = port.raw.get("targetPort")
-    if isinstance(target, str) and re.fullmatch(r"\d{1,5}", target):
-        target = int(target)  # IntOrString: a digit string is a number to kubectl too
     if target is None or isinstance(target, bool) or not isinstance(target, int | str):
         target = port.number("targetPort")
     return ServicePort(
@@ -132,10 +130,10 @@ def _service_port(port: Fields) -> ServicePort:
 
 
 def pod(fields: Fields) -> Pod:
-    """A ``v1.Pod``; one without any status (a manifest) counts as running and ready."""
+    """Return a ``v1.Pod``; one without any status (a manifest) counts as running and ready."""
     namespace, name = _identity(fields)
     metadata, spec, status = fields.part("metadata"), fields.part("spec"), fields.part("status")
-    conditions = {at.text("type"): at.text("status") for at in status.parts("conditions")}
+    conditions = {condition.text("type"): condition.text("status") for condition in status.parts("conditions")}
     phase = status.text("phase", "Pending" if status.raw else "Running")
     return Pod(
         namespace=namespace,
@@ -162,7 +160,7 @@ def _container_ports(spec: Fields) -> Ports:
 
 
 def workload(fields: Fields, kind: str) -> Workload:
-    """A Deployment, StatefulSet, DaemonSet, …: its replicas and what its Pods look like."""
+    """Return a Deployment, StatefulSet, DaemonSet, …: its replicas and what its Pods look like."""
     namespace, name = _identity(fields)
     spec = fields.part("spec")
     template = spec.part("template")
@@ -170,10 +168,20 @@ def workload(fields: Fields, kind: str) -> Workload:
     replicas = None if kind == "DaemonSet" else spec.number(wanted, 1)
     if replicas is not None and replicas < 0:
         what = f"Invalid value: {replicas}: must be greater than or equal to 0"
-        fields.faults.append(Fault((*spec.key, wanted), what))
+        fields.faults.append(Fault((*spec.key, wanted), what, kind="FieldValueInvalid"))
     labels = template.part("metadata").labels("labels")
     ports = _container_ports(template.part("spec"))
-    return Workload(kind, namespace, name, replicas, labels, ports, spec.text("serviceName"))
+    return Workload(
+        kind,
+        namespace,
+        name,
+        replicas,
+        labels,
+        ports,
+        spec.text("serviceName"),
+        spec.part("ordinals").number("start") if kind == "StatefulSet" else 0,
+        kind == "Job" and spec.text("completionMode") == "Indexed",
+    )
 
 
 def owner(fields: Fields) -> tuple[str, str]:
@@ -185,7 +193,7 @@ def owner(fields: Fields) -> tuple[str, str]:
 
 
 def endpoint_slice(fields: Fields) -> EndpointSlice:
-    """A ``discovery.k8s.io`` EndpointSlice (v1 or v1beta1); a condition that is not given counts as usual."""
+    """Return a ``discovery.k8s.io`` EndpointSlice (v1 or v1beta1); a condition that is not given counts as usual."""
     namespace, name = _identity(fields)
     labels = dict(fields.part("metadata").labels("labels"))
     return EndpointSlice(
@@ -194,12 +202,14 @@ def endpoint_slice(fields: Fields) -> EndpointSlice:
         service=labels.get(SERVICE_NAME, ""),
         address_type=fields.text("addressType", "IPv4"),
         ports=_slice_ports(fields),
-        endpoints=tuple(made for at in fields.parts("endpoints") for made in _endpoints(at, namespace)),
+        endpoints=tuple(made for endpoint in fields.parts("endpoints") for made in _endpoints(endpoint, namespace)),
     )
 
 
 def _slice_ports(fields: Fields) -> Ports:
-    return tuple((at.text("name"), at.number("port"), at.text("protocol", "TCP")) for at in fields.parts("ports"))
+    return tuple(
+        (port.text("name"), port.number("port"), port.text("protocol", "TCP")) for port in fields.parts("ports")
+    )
 
 
 def _endpoints(at: Fields, namespace: str) -> list[Endpoint]:
@@ -232,23 +242,23 @@ def _target(at: Fields, namespace: str) -> str:
 
 
 def endpoints_object(fields: Fields) -> list[EndpointSlice]:
-    """An old ``v1.Endpoints`` as slices, one a subset."""
+    """Return an old ``v1.Endpoints`` as slices, one a subset."""
     namespace, name = _identity(fields)
     slices = []
     for subset in fields.parts("subsets"):
         found = [
             Endpoint(
-                at.text("ip"),
+                address.text("ip"),
                 ready,
                 ready,
                 False,
-                at.text("nodeName"),
+                address.text("nodeName"),
                 "",
-                _target(at, namespace),
-                hostname=at.text("hostname"),
+                _target(address, namespace),
+                hostname=address.text("hostname"),
             )
             for key, ready in (("addresses", True), ("notReadyAddresses", False))
-            for at in subset.parts(key)
+            for address in subset.parts(key)
         ]
         kind = "IPv6" if found and ":" in found[0].ip else "IPv4"
         slices.append(EndpointSlice(namespace, name, name, kind, _slice_ports(subset), tuple(found)))
@@ -257,9 +267,9 @@ def endpoints_object(fields: Fields) -> list[EndpointSlice]:
 
 def node(fields: Fields) -> Node:
     """A ``v1.Node``: its name, zone, whole cores, and what topology hints look at; without conditions it is ready."""
-    metadata, status = fields.part("metadata"), fields.part("status")
+    metadata, spec, status = fields.part("metadata"), fields.part("spec"), fields.part("status")
     labels = dict(metadata.labels("labels"))
-    conditions = {at.text("type"): at.text("status") for at in status.parts("conditions")}
+    conditions = {condition.text("type"): condition.text("status") for condition in status.parts("conditions")}
     capacity = _milli(status.part("capacity").raw.get("cpu"))
     addresses = [(at.text("type"), at.text("address")) for at in status.parts("addresses")]
     mine = [[ip for kind, ip in addresses if kind == wanted and ip] for wanted in ("InternalIP", "ExternalIP")]
@@ -271,6 +281,8 @@ def node(fields: Fields) -> Node:
         ready=conditions.get("Ready", "True") == "True",
         control_plane=any(label in labels for label in CONTROL_PLANE),
         addresses=tuple(mine[0] or mine[1]),
+        pod_cidrs=spec.texts("podCIDRs") or tuple(filter(None, [spec.text("podCIDR")])),
+        version=status.part("nodeInfo").text("kubeletVersion"),
     )
 
 

@@ -1,4 +1,4 @@
-"""What the API server fills in when a Service leaves a field out.
+"""The API server fills in these values when a Service leaves a field out.
 
 Most defaults are the defaults of the dataclasses in :mod:`kpsim.kube.objects`; here are those that depend on other
 fields.  Source: pkg/apis/core/v1/defaults.go, SetDefaults_Service.
@@ -27,24 +27,24 @@ def with_defaults(service: Service) -> Service:
 
 
 def needs_cluster_ip(service: Service) -> bool:
-    """Whether the API server gives the Service a virtual IP: neither headless nor ExternalName."""
+    """Return True if the API server gives the Service a virtual IP: neither headless nor ExternalName."""
     return service.proxied
 
 
 def needs_node_ports(service: Service) -> bool:
-    """Whether each port gets a NodePort: type NodePort, or LoadBalancer unless it was told not to."""
+    """Return True if each port gets a NodePort: type NodePort, or LoadBalancer unless it was told not to."""
     if service.type == "LoadBalancer":
         return service.allocate_load_balancer_node_ports
     return service.type == "NodePort"
 
 
 def needs_health_check_port(service: Service) -> bool:
-    """Whether it gets one more port of the NodePort range, at which its load balancer asks each node."""
+    """Return True if it gets one more port of the NodePort range, at which its load balancer asks each node."""
     return service.type == "LoadBalancer" and service.external_traffic_policy == "Local"
 
 
 def node_ports_wanted(service: Service) -> int:
-    """How many ports of the NodePort range it takes: service ports that differ in protocol only share one."""
+    """Return the count of NodePorts it takes: service ports that differ in protocol only share one."""
     if service.type not in NODE_PORT_TYPES:
         return 0
     requested = {port.node_port for port in service.ports if port.node_port}
@@ -54,7 +54,7 @@ def node_ports_wanted(service: Service) -> int:
 
 
 def families_of(service: Service, cluster: tuple[str, ...]) -> tuple[str, ...]:
-    """The IP families a Service has in a cluster that has ``cluster``, the default one first.
+    """Return the IP families a Service has in a cluster that has ``cluster``, the default one first.
 
     SingleStack unless it says otherwise; headless without a selector, both whatever the cluster has, because its
     endpoints may come from anywhere.  Source: pkg/registry/core/service/storage/alloc.go (initIPFamilyFields).

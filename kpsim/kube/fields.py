@@ -10,17 +10,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from kpsim.documents import Key
+from kpsim.documents import Key, dotted
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something wrong with an object: the key from the document's top, what, and the mend."""
+    """A fault of an object: the key from the document's top, the fault, and the mend.
+
+    ``kind`` is the API server's word for it (``FieldValueInvalid``); ``path`` the field as the server calls it, where
+    that is not the key as it was written.
+    """
 
     key: Key
     what: str
     mend: str = ""
     on_key: bool = False
+    kind: str = ""
+    path: str = ""
+
+    @property
+    def field(self) -> str:
+        """The field as the API server calls it."""
+        return self.path or dotted(self.key)
 
 
 class Fields:
@@ -35,13 +46,13 @@ class Fields:
         if isinstance(raw, dict):
             self.raw = raw
         elif raw is not None:
-            faults.append(Fault(key, f"must be a mapping, not {_kind(raw)}"))
+            faults.append(Fault(key, f"must be a mapping, not {_kind(raw)}", kind="BadRequest"))
 
     def __contains__(self, name: str) -> bool:
         return self.raw.get(name) is not None
 
     def text(self, name: str, default: str = "") -> str:
-        """A string field."""
+        """Return a string field."""
         value = self.raw.get(name)
         if value is None:
             return default
@@ -52,7 +63,7 @@ class Fields:
         return default
 
     def number(self, name: str, default: int = 0) -> int:
-        """A whole-number field."""
+        """Return a whole-number field."""
         value = self.raw.get(name)
         if value is None:
             return default
@@ -63,7 +74,7 @@ class Fields:
         return default
 
     def truth(self, name: str, default: bool) -> bool:
-        """A boolean field."""
+        """Return a boolean field."""
         value = self.raw.get(name)
         if value is None:
             return default
@@ -73,24 +84,25 @@ class Fields:
         return default
 
     def part(self, name: str) -> Fields:
-        """A mapping field; an empty one if it is not there."""
+        """Return a mapping field; an empty one if it is not there."""
         return Fields(self.raw.get(name), (*self.key, name), self.faults)
 
     def parts(self, name: str) -> Iterator[Fields]:
-        """The mappings of a list field."""
+        """Yield the mappings of a list field."""
         for index, value in enumerate(self._list(name)):
             yield Fields(value, (*self.key, name, index), self.faults)
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """The strings of a list field."""
+        """Return the strings of a list field."""
         values = self._list(name)
         for index, value in enumerate(values):
             if not isinstance(value, str):
-                self.faults.append(Fault((*self.key, name, index), f"must be text, not {_kind(value)}"))
+                what = f"must be text, not {_kind(value)}"
+                self.faults.append(Fault((*self.key, name, index), what, kind="BadRequest"))
         return tuple(value for value in values if isinstance(value, str))
 
     def labels(self, name: str) -> tuple[tuple[str, str], ...]:
-        """A mapping of text to text, in order of its keys."""
+        """Return a mapping of text to text, in order of its keys."""
         part = self.part(name)
         return tuple(sorted((key, part.text(key)) for key in part.raw))
 
@@ -104,7 +116,7 @@ class Fields:
         return []
 
     def _wrong(self, name: str, what: str, mend: str = "") -> None:
-        self.faults.append(Fault((*self.key, name), what, mend))
+        self.faults.append(Fault((*self.key, name), what, mend, kind="BadRequest"))
 
 
 def _kind(value: object) -> str:

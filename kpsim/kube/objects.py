@@ -56,17 +56,17 @@ class Service:
 
     @property
     def headless(self) -> bool:
-        """Whether the Service has no virtual IP by request."""
+        """Return True if the Service has no virtual IP by request."""
         return self.cluster_ip == "None"
 
     @property
     def proxied(self) -> bool:
-        """Whether it has a virtual IP for a proxy to serve: neither headless nor ExternalName."""
+        """Return True if it has a virtual IP for a proxy to serve: neither headless nor ExternalName."""
         return self.type != "ExternalName" and not self.headless
 
     @property
     def watched(self) -> bool:
-        """Whether kube-proxies watch it: it has a virtual IP, and no label leaves it to another proxy."""
+        """Return True if kube-proxies watch it: it has a virtual IP, and no label leaves it to another proxy."""
         return self.proxied and not self.proxy_name
 
 
@@ -102,6 +102,8 @@ class Workload:
     pod_labels: Labels = ()
     container_ports: tuple[tuple[str, int, str], ...] = ()
     service_name: str = ""
+    first_ordinal: int = 0  # of a StatefulSet's Pods: spec.ordinals.start
+    indexed: bool = False  # a Job whose Pods have completion indices
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +148,13 @@ class Node:
     ready: bool = True
     control_plane: bool = False
     addresses: tuple[str, ...] = ()  # internal ones; external ones where there is none
+    pod_cidrs: tuple[str, ...] = ()  # of its own Pods
+    version: str = ""  # its kubelet's
 
 
 @dataclass(frozen=True, slots=True)
 class KubeObjects:
-    """Everything read from manifests and dumps, in file order, with what was worth a warning."""
+    """Everything read from manifests and dumps, in file order, with warnings."""
 
     services: tuple[Service, ...] = ()
     pods: tuple[Pod, ...] = ()
@@ -171,9 +175,11 @@ class ResolvedService:
     """A Service after the API server and the EndpointSlice controller had their turn.
 
     ``service`` has its ClusterIP and NodePorts; ``endpoints`` is what its selector (or its own slices) gives, and
-    ``target_ports`` the number each service port resolves to (0 where no Pod names it).
+    ``target_ports`` the number each service port resolves to (0 where no Pod names it).  Where its slices do not all
+    have all of its ports, ``of_ports`` has for each port the indices of its endpoints; else it is empty.
     """
 
     service: Service
     endpoints: tuple[Endpoint, ...] = ()
     target_ports: tuple[int, ...] = ()
+    of_ports: tuple[tuple[int, ...], ...] = ()

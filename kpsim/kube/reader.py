@@ -1,52 +1,59 @@
-"""Kubernetes objects out of files and directories: manifests, and what ``kubectl get -o json|yaml`` prints.
+"""Kubernetes objects out of documents: manifests, and what ``kubectl get -o json|yaml`` prints.
 
 Lists of any kind are opened (``List``, ``ServiceList``, ``items: null``), kinds that Service networking does not look
-at are counted and left.  This is where files are opened; the scenario room reads its documents through here too.
+at are counted and left.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from kpsim.documents import Document, Key, decode, dotted, load
-from kpsim.errors import InputError, Place, Problem
+from kpsim.documents import Document, Key, dotted
+from kpsim.errors import InputError, Problem
 from kpsim.kube import decode as decoding
+from kpsim.kube.components.commands import Command, commands_in
+from kpsim.kube.components.configurations import (
+    CLUSTER_CONFIGURATION,
+    PROXY_CONFIGURATION,
+    commands_of,
+    documents_in,
+)
 from kpsim.kube.fields import Fault, Fields
 from kpsim.kube.objects import EndpointSlice, KubeObjects, Node, Pod, Service, Workload
-from kpsim.kube.service.checks import service_faults
+from kpsim.kube.server import ApiServer
+from kpsim.kube.server.others import node_faults_as_read, old_endpoint_faults, pod_address_faults, slice_faults_as_read
 from kpsim.kube.service.notices import service_notices
-from kpsim.kube.validation import ApiServer, allocation_faults
+from kpsim.kube.validation import all_faults, alone_faults, as_written, held, unknown_faults
+from kpsim.units import Version
 
-SUFFIXES = (".yaml", ".yml", ".json", ".yaml.gz", ".yml.gz", ".json.gz")
-PROXY_CONFIGURATION = "KubeProxyConfiguration"
-DUMP = "kubectl get svc,endpointslices,nodes -A -o json"
 LARGE_YAML = 5_000_000  # characters from which the slow reading of YAML is worth a word
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Which part of which document an object came from."""
+    """An object comes from this part of this document."""
 
     document: Document
     key: Key = ()
 
     def problem(self, fault: Fault) -> Problem:
-        """The fault of this object with its place."""
-        return self.document.problem((*self.key, *fault.key), fault.what, fault.mend, on_key=fault.on_key)
+        """Return the fault of this object with its place."""
+        found = self.document.problem((*self.key, *fault.key), fault.what, fault.mend, on_key=fault.on_key)
+        return replace(found, path=fault.field, kind=fault.kind)
 
 
 @dataclass(slots=True)
 class Reading:
-    """Objects in the making: what was read so far, where each Service came from, what was wrong."""
+    """Objects in the making: those read so far, the places of Services, and all problems."""
 
     services: list[Service] = field(default_factory=list)
     origins: list[Origin] = field(default_factory=list)
+    written: list[Fields] = field(default_factory=list)
+    made: list[dict[str, Any]] = field(default_factory=list)
     names: dict[tuple[str, str], Service] = field(default_factory=dict)
-    notices: dict[tuple[Key, str], list[tuple[Origin, Fault, Service]]] = field(default_factory=dict)
     pods: list[Pod] = field(default_factory=list)
     workloads: dict[tuple[str, str, str], Workload] = field(default_factory=dict)
     owners: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
@@ -55,6 +62,7 @@ class Reading:
     nodes: list[Node] = field(default_factory=list)
     proxy: dict[str, object] | None = None
     proxy_origin: Origin | None = None
+    commands: list[Command] = field(default_factory=list)  # of Kubernetes' own components
     ignored: Counter[str] = field(default_factory=Counter)
     warnings: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -84,60 +92,100 @@ class Reading:
             self._take_service(origin, fields)
         elif kind == "Pod":
             self.pods.append(decoding.pod(fields))
+            fields.faults += () if fields.faults else pod_address_faults(fields.raw)
+            self.commands += commands_in(fields.raw)
         elif kind in decoding.WORKLOAD_KINDS:
             made = decoding.workload(fields, kind)
             self.workloads[kind, made.namespace, made.name] = made
             self.owners[kind, made.namespace, made.name] = decoding.owner(fields)
+            self.commands += commands_in(fields.raw)
         elif kind == "EndpointSlice":
             self.slices.append(decoding.endpoint_slice(fields))
+            fields.faults += () if fields.faults else slice_faults_as_read(fields.raw)
         elif kind == "Endpoints":
             self.endpoints += decoding.endpoints_object(fields)
+            fields.faults += () if fields.faults else old_endpoint_faults(fields.raw)
         elif kind == "Node":
             self.nodes.append(decoding.node(fields))
-        elif kind == PROXY_CONFIGURATION:
-            self.proxy, self.proxy_origin = dict(fields.raw), origin
-        elif kind == "ConfigMap" and PROXY_CONFIGURATION in str(fields.part("data").raw.get("config.conf")):
-            self._take_config_map(origin, fields.part("data").text("config.conf"))
+            fields.faults += () if fields.faults else node_faults_as_read(fields.raw)
+            self.commands += commands_in(fields.raw)
         elif kind:
-            self.ignored[kind] += 1
+            if not self._take_configuration(origin, fields, kind):
+                self.ignored[kind] += 1
         elif fields.raw:
             self.problems.append(origin.problem(Fault((), "is not a Kubernetes object: it has no kind")))
 
     def _take_service(self, origin: Origin, fields: Fields) -> None:
         made = decoding.service(fields, origin.document.cheap_place(origin.key))
-        faulty = {fault.key for fault in fields.faults}
-        faults = [fault for fault in service_faults(made, fields) if fault.key not in faulty]
-        fields.faults += faults
+        fields.faults += unknown_faults(fields.raw)
         identity = (made.namespace, made.name)
         if self.names.get(identity) == made:  # the same object in two files of a directory
             return
         self.names.setdefault(identity, made)
-        for notice in () if faulty or faults else service_notices(made, fields):
-            alike = tuple(part for part in notice.key if isinstance(part, str)), notice.what
-            self.notices.setdefault(alike, []).append((origin, notice, made))
         self.services.append(made)
         self.origins.append(origin)
+        self.written.append(fields)
+        self.made.append(held(fields.raw))
 
-    def _take_config_map(self, origin: Origin, text: str) -> None:
-        """kube-proxy's ConfigMap holds its configuration as text in a text."""
-        document = load(text, f"{origin.document.file} (config.conf)")[0]
-        if isinstance(document.data, dict) and document.data.get("kind") == PROXY_CONFIGURATION:
-            self.proxy, self.proxy_origin = dict(document.data), Origin(document)
+    def _take_configuration(self, origin: Origin, fields: Fields, kind: str) -> bool:
+        """Take what says how the cluster is set up, and return whether the object was of such a kind."""
+        if kind == PROXY_CONFIGURATION:
+            self.proxy, self.proxy_origin = dict(fields.raw), origin
+        elif kind == CLUSTER_CONFIGURATION:
+            self.commands += commands_of(fields.raw, f"{kind} of {origin.document.file}")
+        elif kind == "ServiceCIDR":
+            cidrs = ",".join(fields.part("spec").texts("cidrs"))
+            self.commands.append(Command(kind, (("service-cluster-ip-range", cidrs),), "", f"the {kind} objects"))
+        else:
+            return kind == "ConfigMap" and self._take_config_map(origin, fields)
+        return True
+
+    def _take_config_map(self, origin: Origin, fields: Fields) -> bool:
+        """Take the configurations that a ConfigMap holds as text, and return whether it held any."""
+        data, name = fields.raw.get("data"), fields.part("metadata").text("name")
+        try:
+            found = list(documents_in(data, origin.document.file)) if isinstance(data, dict) else []
+        except InputError as error:
+            self.problems += error.problems
+            return True
+        for document in found:
+            made = document.data
+            assert isinstance(made, dict)
+            if made.get("kind") == PROXY_CONFIGURATION:
+                self.proxy, self.proxy_origin = dict(made), Origin(document)
+            else:
+                self.commands += commands_of(made, f"ConfigMap {name}")
+        return bool(found)
 
     def check(self, api: ApiServer) -> list[Problem]:
-        """Problems of all Services together: names, ClusterIPs and NodePorts asked for twice or out of range."""
-        return [self.origins[index].problem(fault) for index, fault in allocation_faults(self.services, api)]
+        """Problems of all Services, each by itself and together, as this API server has them."""
+        return list(self._problems(all_faults(self.services, self.made, api)))
+
+    def check_alone(self, version: Version) -> list[Problem]:
+        """Problems of each Service by itself: what can be told without knowing the cluster."""
+        found = ((index, fault) for index, made in enumerate(self.made) for fault in alone_faults(made, version))
+        return list(self._problems(found))
+
+    def _problems(self, found: Iterable[tuple[int, Fault]]) -> Iterator[Problem]:
+        shapeless = [{fault.key for fault in fields.faults} for fields in self.written]
+        for index, fault in found:
+            at = as_written(fault, self.written[index].raw)
+            from_port = (*at.key[:-1], "port") if at.key[-1:] == ("targetPort",) else at.key
+            if not any(at.key[: len(key)] == key or from_port == key for key in shapeless[index]):
+                yield self.origins[index].problem(at)
 
     def objects(self) -> KubeObjects:
         """Everything taken, frozen; slices win over the Endpoints of the same Service, owners over what they own."""
-        sliced = {(at.namespace, at.service) for at in self.slices}
-        old = [at for at in self.endpoints if (at.namespace, at.service) not in sliced]
+        sliced = {(each.namespace, each.service) for each in self.slices}
+        old = [each for each in self.endpoints if (each.namespace, each.service) not in sliced]
         kept = [made for key, made in self.workloads.items() if not self._owned(key)]
         return KubeObjects(
             services=tuple(self.services),
             pods=tuple({(pod.namespace, pod.name): pod for pod in self.pods}.values()),
             workloads=tuple(kept),
-            slices=tuple({(at.namespace, at.name, at.ports, at.service): at for at in [*self.slices, *old]}.values()),
+            slices=tuple(
+                {(each.namespace, each.name, each.ports, each.service): each for each in [*self.slices, *old]}.values()
+            ),
             nodes=tuple({node.name: node for node in self.nodes}.values()),
             proxy_configuration=tuple((self.proxy or {}).items()),
             warnings=(*self.warnings, *self._noticed(), *self._ignored()),
@@ -148,8 +196,13 @@ class Reading:
         return (kind, key[1], name) in self.workloads
 
     def _noticed(self) -> Iterator[str]:
-        """What has no effect, once a kind, with the place of the first."""
-        for seen in self.notices.values():
+        """Yield a warning for each kind of field without effect, with the place of the first."""
+        notices: dict[tuple[Key, str], list[tuple[Origin, Fault, Service]]] = {}
+        for origin, service, fields in zip(self.origins, self.services, self.written, strict=True):
+            for notice in service_notices(service, fields):
+                alike = tuple(part for part in notice.key if isinstance(part, str)), notice.what
+                notices.setdefault(alike, []).append((origin, notice, service))
+        for seen in notices.values():
             origin, notice, service = seen[0]
             others = f" (so has {len(seen) - 1:,} more)" if len(seen) > 1 else ""
             place = origin.document.place((*origin.key, *notice.key), on_key=True)
@@ -172,88 +225,7 @@ def _items(fields: Fields) -> list[object]:
 
 
 def _with_kind(item: object, kind: str) -> object:
-    """An item of a ``ServiceList``: ``kubectl get --raw`` leaves out the kind of the items."""
+    """Return an item of a ``ServiceList``: ``kubectl get --raw`` leaves out the kind of the items."""
     if kind and isinstance(item, dict) and "kind" not in item:
         return {**item, "kind": kind}
     return item
-
-
-def read_raw(path: Path) -> tuple[Document, ...]:
-    """The documents of one file.
-
-    Raises
-    ------
-    InputError
-        if there is no such file, it cannot be read, or it is not YAML or JSON.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InputError([Problem(Place(str(path)), what=_why(error), mend=_near(path))]) from None
-    except ValueError:  # a NUL in the name
-        raise InputError(f"{str(path)!r} is not the name of a file") from None
-    return load(decode(raw, str(path)), str(path))
-
-
-def _why(error: OSError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file or directory"
-    if isinstance(error, IsADirectoryError):
-        return "is a directory"
-    return f"cannot be read: {(error.strerror or type(error).__name__).lower()}"
-
-
-def _near(path: Path) -> str:
-    try:
-        there = [entry.name for entry in path.parent.iterdir()] if not path.exists() else []
-    except OSError:
-        return ""
-    near = difflib.get_close_matches(path.name, there, 1)
-    return f"did you mean {path.parent / near[0]}?" if near else ""
-
-
-def documents_in(path: Path) -> Iterator[Document]:
-    """Every document of a file, or of every ``*.yaml``, ``*.yml`` and ``*.json`` of a directory, in order of names."""
-    if not path.is_dir():
-        yield from read_raw(path)
-        return
-    try:
-        files = sorted(at for at in path.iterdir() if at.name.endswith(SUFFIXES) and not at.is_dir())
-        hidden = not files and any(path.iterdir())
-    except OSError as error:
-        raise InputError([Problem(Place(str(path)), what=_why(error))]) from None
-    if not files:
-        what = "holds no *.yaml, *.yml or *.json file" if hidden else "is an empty directory"
-        raise InputError([Problem(Place(str(path)), what=what, mend=f"fill it: {DUMP}")])
-    problems: list[Problem] = []
-    for file in files:
-        try:
-            yield from read_raw(file)
-        except InputError as error:
-            problems += error.problems
-    if problems:
-        raise InputError(problems)
-
-
-def read_into(reading: Reading, paths: Sequence[Path]) -> None:
-    """Take everything of several files and directories; what cannot be read becomes a problem of the reading."""
-    for path in paths:
-        try:
-            reading.add_all(documents_in(path))
-        except InputError as error:
-            reading.problems += error.problems
-
-
-def read_objects(paths: Sequence[Path]) -> KubeObjects:
-    """The objects of several files and directories, each Service checked by itself.
-
-    Raises
-    ------
-    InputError
-        with everything the API server would refuse.
-    """
-    reading = Reading()
-    read_into(reading, paths)
-    if reading.problems:
-        raise InputError(reading.problems)
-    return reading.objects()

@@ -27,9 +27,17 @@ from kpsim.kube.objects import (
     Workload,
 )
 from kpsim.kube.service.hints import hinted
+from kpsim.units import Version
 
 TERMINAL_PHASES = ("Succeeded", "Failed")
 NAMES_SHOWN = 3
+# What controllers label Pods with.  Source: pkg/controller/statefulset, pkg/controller/job.
+POD_NAME, POD_INDEX = "statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index"
+COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
+OF_ONE_POD = (POD_NAME, POD_INDEX, COMPLETION_INDEX)
+JOB_NAMES = ("job-name", "batch.kubernetes.io/job-name")
+LATEST = (1, 34)
+LAST_ADDRESS_WINS_SINCE = (1, 36)  # an address in two slices; before, the first seen.  Source: endpointslicecache.go
 IPV6_RANGE = ipaddress.IPv6Network("fd00:10:96::/112")  # nobody routes it; IPv6 addresses are names, not modelled
 
 ContainerPorts = tuple[tuple[str, int, str], ...]
@@ -42,8 +50,9 @@ def resolve(
     nodes: int,
     *,
     dual_stack: bool = False,
+    version: Version = LATEST,
 ) -> tuple[tuple[ResolvedService, ...], tuple[str, ...]]:
-    """Every Service with its ClusterIP, NodePorts and endpoints, in file order, and what is worth a warning.
+    """Return (Services with their ClusterIPs, NodePorts and endpoints, in file order; warnings).
 
     Parameters
     ----------
@@ -55,24 +64,31 @@ def resolve(
         how many Pods a DaemonSet has.
     dual_stack
         whether the cluster has both IP families, so that a Service that prefers both gets them.
+    version
+        of kube-proxy, which decides what an address in two slices counts for.
 
     Raises
     ------
     InputError
         if a range is too small for the Services.
     """
-    both = dual_stack or any(len(at.ip_families) > 1 and at.cluster_ip for at in objects.services)
+    both = dual_stack or any(len(service.ip_families) > 1 and service.cluster_ip for service in objects.services)
     cluster = ("IPv4", "IPv6") if both else ("IPv4",)
     written = [_with_families(service, cluster) for service in objects.services]
     services = _allocate(written, service_cluster_ip_range, node_port_range)
-    finder = _Finder(objects, nodes)
+    finder = _Finder(objects, nodes, version)
     resolved = tuple(finder.resolve(service) for service in services)
     return resolved, tuple(finder.warnings())
 
 
 def node_zones(objects: KubeObjects) -> dict[str, str]:
-    """The zone of each node, as its object says; without one, as the endpoints on it do."""
-    endpoints = {at.node: at.zone for made in objects.slices for at in made.endpoints if at.node and at.zone}
+    """Return the zone of each node, as its object says; without one, as the endpoints on it do."""
+    endpoints = {
+        endpoint.node: endpoint.zone
+        for made in objects.slices
+        for endpoint in made.endpoints
+        if endpoint.node and endpoint.zone
+    }
     return endpoints | {node.name: node.zone for node in objects.nodes if node.zone}
 
 
@@ -82,7 +98,7 @@ def _with_families(service: Service, cluster: tuple[str, ...]) -> Service:
 
 
 def _allocate(services: Sequence[Service], cidr: str, node_port_range: tuple[int, int]) -> list[Service]:
-    """The Services with the addresses they asked for, and free ones where they asked for none."""
+    """Return the Services with the addresses they asked for, and free ones where they asked for none."""
     ips, ports = ClusterIPAllocator(cidr), NodePortAllocator(*node_port_range)
     only_v6 = iter(range(1, 1 << 16))
     wanting_ip = [
@@ -146,34 +162,41 @@ class _ByLabel:
 class _Finder:
     """Finds the endpoints of Services among slices, Pods and workloads."""
 
-    def __init__(self, objects: KubeObjects, nodes: int) -> None:
+    def __init__(self, objects: KubeObjects, nodes: int, version: Version) -> None:
         self._objects = objects
+        self._last_wins = version >= LAST_ADDRESS_WINS_SINCE
         self._nodes = nodes
         self._zones = node_zones(objects)
         self._slices: dict[tuple[str, str], list[EndpointSlice]] = defaultdict(list)
-        for at in objects.slices:
-            self._slices[at.namespace, at.service].append(at)
+        for each in objects.slices:
+            if each.address_type != "FQDN":  # kube-proxy knows addresses only
+                self._slices[each.namespace, each.service].append(each)
         self._pods, self._workloads = _ByLabel(), _ByLabel()
         for index, pod in enumerate(objects.pods):
             self._pods.add(index, pod.namespace, pod.labels)
         for index, made in enumerate(objects.workloads):
-            self._workloads.add(index, made.namespace, made.pod_labels)
+            given = [(label, made.name) for label in JOB_NAMES if made.kind == "Job"]
+            self._workloads.add(index, made.namespace, (*made.pod_labels, *given, ("", "")))
         self._kinds: dict[tuple[str, str], int] = defaultdict(int)
         for made in objects.workloads:
             self._kinds[made.namespace, made.name] += 1
         self._matched_nothing: list[str] = []
         self._not_selecting: list[str] = []
         self._unnamed: list[str] = []
+        self._unmatched: list[str] = []
+        self._named = {(at.namespace, at.service) for at in objects.slices if at.address_type == "FQDN"}
         self._unhinted: dict[str, list[str]] = defaultdict(list)
 
     def resolve(self, service: Service) -> ResolvedService:
-        """One Service with its endpoints and the numbers of its target ports."""
+        """Return one Service with its endpoints and the numbers of its target ports."""
         if service.type == "ExternalName":
             return ResolvedService(service)
         name = f"{service.namespace}/{service.name}"
         slices = self._slices.get((service.namespace, service.name), [])
         if slices:
             return self._from_slices(service, slices)
+        if (service.namespace, service.name) in self._named:
+            return ResolvedService(service, target_ports=(0,) * len(service.ports))
         endpoints, containers = self._from_pods(service)
         if not endpoints and not containers:
             endpoints, containers = self._from_workloads(service)
@@ -190,15 +213,23 @@ class _Finder:
         return ResolvedService(service, endpoints, targets)
 
     def _from_slices(self, service: Service, slices: list[EndpointSlice]) -> ResolvedService:
-        kinds = {at.address_type for at in slices}
-        modelled = [at for at in slices if at.address_type == "IPv4"] if "IPv4" in kinds else slices
-        endpoints = {endpoint.ip: endpoint for at in modelled for endpoint in at.endpoints}
-        numbers = {port[0]: port[1] for at in modelled for port in at.ports}
-        targets = tuple(
-            numbers.get(port.name) or (port.target_port if isinstance(port.target_port, int) else 0)
-            for port in service.ports
-        )
-        return ResolvedService(service, tuple(endpoints.values()), targets)
+        kinds = {each.address_type for each in slices}
+        modelled = [each for each in slices if each.address_type == "IPv4"] if "IPv4" in kinds else slices
+        endpoints: dict[str, Endpoint] = {}
+        for endpoint in (endpoint for each in modelled for endpoint in each.endpoints):
+            again = endpoint.ip in endpoints
+            if not again or (self._last_wins and not endpoint.terminating):
+                endpoints[endpoint.ip] = endpoint
+        row = {ip: index for index, ip in enumerate(endpoints)}
+        targets, of_ports = [], []
+        for port in service.ports:
+            having = [(each, number) for each in modelled if (number := _number(each, port))]
+            targets.append(having[0][1] if having else 0)
+            of_ports.append(tuple(sorted({row[endpoint.ip] for each, _ in having for endpoint in each.endpoints})))
+        if endpoints and not all(of_ports):
+            self._unmatched.append(f"{service.namespace}/{service.name}")
+        alike = all(len(mine) == len(row) for mine in of_ports)
+        return ResolvedService(service, tuple(endpoints.values()), tuple(targets), () if alike else tuple(of_ports))
 
     def _from_pods(self, service: Service) -> tuple[tuple[Endpoint, ...], list[ContainerPorts]]:
         matching = [self._objects.pods[i] for i in self._pods.matching(service.namespace, service.selector)]
@@ -208,29 +239,35 @@ class _Finder:
         return endpoints, [pod.container_ports for pod in matching]
 
     def _from_workloads(self, service: Service) -> tuple[tuple[Endpoint, ...], list[ContainerPorts]]:
-        indices = self._workloads.matching(service.namespace, service.selector)
+        of_all = tuple(label for label in service.selector if label[0] not in OF_ONE_POD)
+        of_one = {label for label in service.selector if label[0] in OF_ONE_POD}
+        indices = self._workloads.matching(service.namespace, of_all or (("", ""),)) if service.selector else ()
         matching = [self._objects.workloads[i] for i in indices]
         endpoints = tuple(
             Endpoint(ip="", pod=name, hostname=_hostname(made, name, service))
             for made in matching
-            for name in self._pod_names(made)
+            for ordinal, name in enumerate(self._pod_names(made), made.first_ordinal)
+            if of_one <= _of_one_pod(made, ordinal)
         )
         return endpoints, [made.container_ports for made in matching]
 
     def _pod_names(self, made: Workload) -> Iterable[str]:
-        """Names for Pods that do not exist yet, the same whichever Service asks."""
+        """Yield names for Pods that do not exist yet, the same whichever Service asks."""
         alone = self._kinds[made.namespace, made.name] == 1
         stem = f"{made.namespace}/{made.name}" + ("" if alone else f"-{made.kind.lower()}")
         replicas = self._nodes if made.replicas is None else made.replicas
-        return (f"{stem}-{i}" for i in range(replicas))
+        return (f"{stem}-{i}" for i in range(made.first_ordinal, made.first_ordinal + replicas))
 
     def warnings(self) -> Iterable[str]:
-        """What a user would want to know: Services whose connections are refused."""
+        """Return warnings for the user: Services whose connections are refused, hints that are not followed."""
         refused = "connections to it are refused"
         if self._matched_nothing:
             yield _about(self._matched_nothing, "the selector matches no Pod or workload that was read", refused)
         if self._not_selecting:
             yield _about(self._not_selecting, "no selector, and no EndpointSlice that was read", refused)
+        if self._unmatched:
+            what = "a port whose name and protocol none of its EndpointSlices has"
+            yield _about(self._unmatched, what, "that port has no endpoints")
         if self._unnamed:
             what = "a named target port that no container of its Pods has"
             yield _about(self._unnamed, what, "that port has no endpoints")
@@ -238,8 +275,15 @@ class _Finder:
             yield _about(names, f"topology hints: {why_not}", "kube-proxy uses endpoints anywhere")
 
 
+def _of_one_pod(made: Workload, ordinal: int) -> set[tuple[str, str]]:
+    """The labels that a controller gives one Pod of a workload, and no other."""
+    if made.kind == "StatefulSet":
+        return {(POD_NAME, f"{made.name}-{ordinal}"), (POD_INDEX, str(ordinal))}
+    return {(COMPLETION_INDEX, str(ordinal))} if made.indexed else set()
+
+
 def _hostname(made: Workload, pod: str, service: Service) -> str:
-    """What DNS calls a Pod below the Service that its StatefulSet names: its own name."""
+    """Return a Pod's name in DNS below the Service that its StatefulSet names: its own name, or "" elsewhere."""
     return pod.rpartition("/")[2] if made.kind == "StatefulSet" and made.service_name == service.name else ""
 
 
@@ -258,8 +302,13 @@ def _endpoint(pod: Pod, service: Service, zone: str) -> Endpoint:
     )
 
 
+def _number(at: EndpointSlice, port: ServicePort) -> int:
+    """The number a slice has for a service port, by its name and protocol; 0 if it has none."""
+    return next((number for name, number, spoken in at.ports if (name, spoken) == (port.name, port.protocol)), 0)
+
+
 def _target(port: ServicePort, containers: Sequence[ContainerPorts]) -> int:
-    """The number a service port's target resolves to; 0 if no container names it."""
+    """Return the number a service port's target resolves to; 0 if no container names it."""
     if isinstance(port.target_port, int):
         return port.target_port
     named: Mapping[tuple[str, str], int] = {

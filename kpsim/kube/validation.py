@@ -1,78 +1,127 @@
-"""What the API server would refuse about Services together, and in this cluster: ranges, families, versions.
+"""What the API server would refuse about the Services of manifests and dumps: each by itself, and all together.
 
-:func:`allocation_faults` looks at all of them with the ranges their ClusterIPs and NodePorts come from.  What is wrong
-with one by itself is asked in :mod:`kpsim.kube.service.checks`.
+One problem does not hide another here: what the server finds at a later stage is told too, except about a field that
+an earlier stage has refused.
 
-Source: pkg/registry/core/service/storage/alloc.go; pkg/features/kube_features.go (PreferSameTrafficDistribution: beta
-in 1.34; ServiceTrafficDistribution: beta in 1.31; MixedProtocolLBService: beta in 1.24).
+Source: pkg/registry/core/service/storage/alloc.go; the stages are in :mod:`kpsim.kube.server`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from kpsim.documents import Key
 from kpsim.kube.allocator import ClusterIPAllocator
 from kpsim.kube.defaults import NODE_PORT_TYPES, needs_health_check_port
 from kpsim.kube.fields import Fault
 from kpsim.kube.objects import Service
-from kpsim.kube.service.hints import SAME_NODE, SAME_ZONE
-from kpsim.kube.service.wording import choice_faults, invalid, is_ip, is_v6
-
-DISTRIBUTIONS = (*SAME_ZONE, SAME_NODE)
-BOTH_FAMILIES = "write ipFamilies: [IPv4, IPv6] below cluster"
-
-
-@dataclass(frozen=True, slots=True)
-class ApiServer:
-    """What of an API server's flags and version decides about Services."""
-
-    service_cluster_ip_range: str
-    node_port_range: tuple[int, int]
-    ip_families: tuple[str, ...] = ("IPv4",)
-    version: tuple[int, int] = (1, 34)
+from kpsim.kube.server.addresses import address_of, family_of, is_v6
+from kpsim.kube.server.allocation import ApiServer, settle_ips
+from kpsim.kube.server.families import fill_in_families
+from kpsim.kube.server.refusals import invalid
+from kpsim.kube.server.service import fill_in, ingress_faults, service_faults, strict_addresses
+from kpsim.kube.server.shapes import SHAPES, shape_faults, well_shaped
+from kpsim.units import Version
 
 
 @dataclass(slots=True)
 class _Taken:
-    """Who has what already: indices of Services by name, address and port."""
+    """Names, addresses and ports taken already, with the index of the Service that has them."""
 
     names: dict[tuple[str, str], int] = field(default_factory=dict)
     ips: dict[str, int] = field(default_factory=dict)
     node_ports: dict[int, int] = field(default_factory=dict)
 
 
-def allocation_faults(services: Sequence[Service], api: ApiServer) -> Iterator[tuple[int, Fault]]:
-    """What Services ask for that this API server cannot give, or another has: (index of the Service, fault)."""
+def held(written: Mapping[str, Any]) -> dict[str, Any]:
+    """A Service as the server holds it before it allocates anything; what has the wrong type is left out."""
+    made: dict[str, Any] = well_shaped(written, SHAPES["Service"])
+    for part in ("metadata", "spec"):
+        made.setdefault(part, {})
+    fill_in(made)
+    settle_ips(made["spec"], None)
+    return made
+
+
+def unknown_faults(written: Mapping[str, Any]) -> list[Fault]:
+    """What the server does not know of a Service in a manifest: a version, or fields.
+
+    A server's own objects may come from a newer one, so nothing of them is refused for that.
+    """
+    metadata = written.get("metadata")
+    if isinstance(metadata, dict) and any(name in metadata for name in ("uid", "resourceVersion", "creationTimestamp")):
+        return []
+    version = str(written.get("apiVersion") or "v1")
+    if version != "v1" and "/" not in version:
+        what = f'no matches for kind "Service" in version "{version}"'
+        return [Fault(("apiVersion",), what, "write v1", kind="NotFound")]
+    return [fault for fault in shape_faults(written, SHAPES["Service"]) if fault.on_key]
+
+
+def alone_faults(made: Mapping[str, Any], version: Version) -> Iterator[Fault]:
+    """Everything wrong with one Service by itself, as this version has it."""
+    yield from service_faults(made, version)
+    yield from ingress_faults(made, strict=strict_addresses(version))
+
+
+def all_faults(
+    services: Sequence[Service], made: Sequence[Mapping[str, Any]], api: ApiServer
+) -> Iterator[tuple[int, Fault]]:
+    """What this API server refuses of Services, alone or for what another has: (index of the Service, fault)."""
     ips = ClusterIPAllocator(api.service_cluster_ip_range)
     taken = _Taken()
-    seen = {"IPv6" if is_v6(service.cluster_ip) else "IPv4" for service in services if is_ip(service.cluster_ip)}
-    both = any(len(service.ip_families) > 1 and is_ip(service.cluster_ip) for service in services)
+    seen = {family_of(service.cluster_ip) for service in services if address_of(service.cluster_ip) is not None}
+    both = any(len(service.ip_families) > 1 and service.proxied and service.cluster_ip for service in services)
     families = ("IPv4", "IPv6") if both else tuple(dict.fromkeys((*api.ip_families, *sorted(seen))))
+    strict = strict_addresses(api.version)
     for index, service in enumerate(services):
         identity = (service.namespace, service.name)
         if service.name and taken.names.setdefault(identity, index) != index:
             what = f'services "{service.name}" already exists in namespace {service.namespace}'
-            yield index, Fault(("metadata", "name"), what, _other(services[taken.names[identity]]))
-        if service.proxied and is_ip(service.cluster_ip) and not is_v6(service.cluster_ip):
-            yield from ((index, fault) for fault in _cluster_ip(services, index, ips, taken.ips))
+            other = _other(services[taken.names[identity]])
+            yield index, Fault(("metadata", "name"), what, other, kind="AlreadyExists")
+        spec = dict(made[index]["spec"])
+        stages: list[Iterable[Fault]] = [fill_in_families(spec, None, families, strict=strict)]
+        if service.proxied and address_of(service.cluster_ip) is not None and not is_v6(service.cluster_ip):
+            stages.append(_cluster_ip(services, index, ips, taken.ips))
         if service.type in NODE_PORT_TYPES:
-            yield from ((index, fault) for fault in _node_ports(services, index, api.node_port_range, taken))
-        yield from ((index, fault) for fault in (*_families(service, families), *_by_version(service, api.version)))
+            stages.append(_node_ports(services, index, api.node_port_range, taken))
+        stages.append(alone_faults(made[index], api.version))
+        yield from ((index, fault) for fault in first_of_each(stages))
+
+
+def first_of_each(stages: Iterable[Iterable[Fault]]) -> Iterator[Fault]:
+    """The faults of stages that follow each other, without those of fields that an earlier one refused."""
+    refused: set[Key] = set()
+    for stage in stages:
+        found = [fault for fault in stage if fault.key not in refused]
+        yield from found
+        refused.update(fault.key for fault in found)
+        refused.update(("spec", "clusterIPs", 0) for fault in found if fault.key[:2] == ("spec", "clusterIPs"))
+
+
+def as_written(fault: Fault, written: Mapping[str, Any]) -> Fault:
+    """A fault at the field that was written: ``clusterIP``, where ``clusterIPs`` follows from it."""
+    spec = written.get("spec")
+    if fault.key[:2] == ("spec", "clusterIPs") and isinstance(spec, dict) and "clusterIPs" not in spec:
+        return replace(fault, key=("spec", "clusterIP"), path=fault.field)
+    return fault
 
 
 def _cluster_ip(
     services: Sequence[Service], index: int, ips: ClusterIPAllocator, by_ip: dict[str, int]
 ) -> Iterator[Fault]:
     ip = services[index].cluster_ip
-    key = ("spec", "clusterIP")
-    if not ips.holds(ip):
-        why = f"the provided IP is not in the valid range. The range of valid IPs is {ips.cidr}"
+    key, found = ("spec", "clusterIPs"), str(address_of(ip))
+    if not ips.holds(found):
+        why = f"failed to allocate IP {ip}: the provided IP ({found}) is not in the valid range. "
         mend = "leave clusterIP out, or set cluster.serviceClusterIPRange to the cluster's"
-        yield invalid(key, ip, why, mend)
-    elif by_ip.setdefault(ip, index) != index:
-        yield invalid(key, ip, "provided IP is already allocated", _other(services[by_ip[ip]]))
+        yield invalid(key, ip, f"{why}The range of valid IPs is {ips.cidr}", mend)
+    elif by_ip.setdefault(found, index) != index:
+        why = f"failed to allocate IP {ip}: provided IP is already allocated"
+        yield invalid(key, ip, why, _other(services[by_ip[found]]))
 
 
 def _node_ports(
@@ -80,50 +129,27 @@ def _node_ports(
 ) -> Iterator[Fault]:
     first, last = node_port_range
     service = services[index]
-    asked: list[tuple[Key, int]] = [
-        (("spec", "ports", at, "nodePort"), port.node_port) for at, port in enumerate(service.ports)
+    asked: list[tuple[Key, int, int]] = [
+        (("spec", "ports", index, "nodePort"), port.node_port, port.port) for index, port in enumerate(service.ports)
     ]
     if needs_health_check_port(service):
-        asked.append((("spec", "healthCheckNodePort"), service.health_check_node_port))
-    mine: set[int] = set()
-    for key, number in asked:
-        health = key[-1] == "healthCheckNodePort"
-        said = f"failed to allocate requested HealthCheck NodePort {number}: " if health else ""
+        asked.append((("spec", "healthCheckNodePort"), service.health_check_node_port, 0))
+    mine: dict[int, int] = {}
+    for key, number, port in asked:
         if not number:
             continue
+        why, mend = "", ""
         if not first <= number <= last:
             why = f"provided port is not in the valid range. The range of valid ports is {first}-{last}"
-            yield invalid(key, number, said + why)
         elif taken.node_ports.setdefault(number, index) != index:
-            other = _other(services[taken.node_ports[number]])
-            yield invalid(key, number, f"{said}provided port is already allocated", other)
-        elif health and number in mine:
-            yield invalid(key, number, f"{said}provided port is already allocated", "a port of the Service has it")
-        mine.add(number)
-
-
-def _families(service: Service, cluster: Sequence[str]) -> Iterator[Fault]:
-    """Families that this cluster does not have; a headless Service without a selector may name any."""
-    if service.type == "ExternalName" or (service.headless and not service.selector):
-        return
-    if service.ip_family_policy == "RequireDualStack" and len(cluster) < 2:
-        why = "this cluster is not configured for dual-stack services"
-        yield invalid(("spec", "ipFamilyPolicy"), service.ip_family_policy, why, BOTH_FAMILIES)
-        return
-    for index, family in enumerate(service.ip_families):
-        if family in ("IPv4", "IPv6") and family not in cluster:
-            yield invalid(("spec", "ipFamilies", index), family, "not configured on this cluster", BOTH_FAMILIES)
-
-
-def _by_version(service: Service, version: tuple[int, int]) -> Iterator[Fault]:
-    """Values that this version does not know yet."""
-    if service.traffic_distribution and version >= (1, 31):
-        known = DISTRIBUTIONS if version >= (1, 34) else DISTRIBUTIONS[:1]
-        yield from choice_faults(service.traffic_distribution, known, ("spec", "trafficDistribution"))
-    protocols = [port.protocol for port in service.ports]
-    if service.type == "LoadBalancer" and len(set(protocols)) > 1 and version < (1, 24):
-        why = "may not contain a mix of protocols when 'type' is 'LoadBalancer'"
-        yield invalid(("spec", "ports"), protocols, why, "Kubernetes 1.24 and later take it")
+            why, mend = "provided port is already allocated", _other(services[taken.node_ports[number]])
+        elif mine.setdefault(number, port) != port:
+            why, mend = "provided port is already allocated", "a port of the Service has it"
+        if why and not port:
+            why = f"failed to allocate requested HealthCheck NodePort {number}: {why}"
+            yield replace(invalid(key, number, why, mend), kind="InternalError")
+        elif why:
+            yield invalid(key, number, why, mend)
 
 
 def _other(service: Service) -> str:

@@ -1,4 +1,4 @@
-"""Typed objects written back as Kubernetes objects: what a reader of :mod:`kpsim.kube` gives, this undoes."""
+"""Typed objects are written back as Kubernetes objects, the inverse of reading them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _API = {"ReplicationController": "v1", "Job": "batch/v1"}
 
 
 def documents_of(objects: KubeObjects) -> Iterator[Document]:
-    """Every object as a mapping in Kubernetes' own words, in the order it was read."""
+    """Yield every object as a mapping in Kubernetes' own words, in the order it was read."""
     yield from map(_service, objects.services)
     yield from map(_workload, objects.workloads)
     yield from map(_pod, objects.pods)
@@ -94,6 +94,10 @@ def _workload(made: Workload) -> Document:
     )
     if made.service_name:
         spec["serviceName"] = made.service_name
+    if made.first_ordinal:
+        spec["ordinals"] = {"start": made.first_ordinal}
+    if made.indexed:
+        spec["completionMode"] = "Indexed"
     if made.replicas is not None:
         spec["parallelism" if made.kind == "Job" else "replicas"] = made.replicas
     return _object(_API.get(made.kind, "apps/v1"), made.kind, made.namespace, made.name, spec=spec)
@@ -125,7 +129,7 @@ def _slice(made: EndpointSlice) -> Document:
     if made.service:
         metadata["labels"] = {"kubernetes.io/service-name": made.service}
     ports = [_given(name=name, port=number, protocol=kind) for name, number, kind in made.ports]
-    endpoints = [_endpoint(at) for at in made.endpoints]
+    endpoints = [_endpoint(endpoint) for endpoint in made.endpoints]
     return {**written, "metadata": metadata, "addressType": made.address_type, "ports": ports, "endpoints": endpoints}
 
 
@@ -150,5 +154,7 @@ def _node(node: Node) -> Document:
         allocatable={"cpu": f"{node.cpu_milli}m"} if node.cpu_milli != 1000 * node.cores else None,
         conditions=None if node.ready else [{"type": "Ready", "status": "False"}],
         addresses=[{"type": "InternalIP", "address": ip} for ip in node.addresses],
+        nodeInfo={"kubeletVersion": node.version} if node.version else None,
     )
-    return {**made, "metadata": {"name": node.name, **labels}, **_given(status=status)}
+    spec = _given(podCIDRs=list(node.pod_cidrs))
+    return {**made, "metadata": {"name": node.name, **labels}, **_given(spec=spec, status=status)}

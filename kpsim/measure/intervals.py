@@ -27,12 +27,12 @@ _NORMAL95 = 1.960
 
 
 def student_t95(degrees: int) -> float:
-    """The two-sided 95 % point of Student's t."""
+    """Return the two-sided 95 % point of Student's t."""
     return _T95[degrees - 1] if degrees <= len(_T95) else _NORMAL95
 
 
 def estimate(values: Sequence[float], pooled: float | None = None, least: float = -math.inf) -> Estimate:
-    """A value (``pooled`` over all batches if given, else the mean) with its interval over batches.
+    """Return a value (``pooled`` over all batches if given, else the mean) with its interval over batches.
 
     ``least`` is what the quantity cannot be below: a duration's interval ends at 0.
     """
@@ -44,30 +44,28 @@ def estimate(values: Sequence[float], pooled: float | None = None, least: float 
 
 
 def supports(n: int, share: float) -> bool:
-    """Whether ``n`` observations are enough to speak of the percentile at ``share``."""
-    return n * (1 - share) >= BEYOND
+    """Return True if ``n`` observations are enough to speak of the percentile at ``share``."""
+    return round(n * (1 - share), 6) >= BEYOND  # rounded, because 100 (1 - 0.9) is not quite 10 to a float
 
 
-def summarise(measure: str, unit: str, batches: Sequence[Tally]) -> Summary | None:
-    """Everything worth saying about one measure, or ``None`` if nothing was observed."""
+def summarise(measure: str, batches: Sequence[Tally]) -> Summary | None:
+    """Return the summary of one measure in its tallies' unit, or ``None`` if nothing was observed."""
     batches = [b for b in batches if b.n]
     if not batches:
         return None
-    pooled = Tally()
-    for batch in batches:
-        pooled.merge(batch)
+    pooled = Tally.pooled(batches)
     quantiles = {
-        name: estimate([b.quantile_s(share) for b in batches], pooled.quantile_s(share), least=0.0)
+        name: estimate([b.quantile(share) for b in batches], pooled.quantile(share), least=0.0)
         for name, share in QUANTILES.items()
         if supports(pooled.n, share)
     }
     return Summary(
         measure=measure,
-        unit=unit,
+        unit=pooled.unit,
         n=pooled.n,
-        mean=estimate([b.mean_s() for b in batches], pooled.mean_s(), least=0.0),
-        min=pooled.least_ns / 1e9,
-        max=pooled.most_ns / 1e9,
+        mean=estimate([b.mean() for b in batches], pooled.mean(), least=0.0),
+        min=pooled.in_unit(pooled.least),
+        max=pooled.in_unit(pooled.most),
         quantiles=quantiles,
         batches=len(batches),
     )

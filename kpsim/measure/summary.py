@@ -1,4 +1,4 @@
-"""What a run says about a quantity: estimates with their intervals, and how many observations they rest on."""
+"""Summaries of a quantity: estimates with their intervals, and the number of observations they rest on."""
 
 from __future__ import annotations
 
@@ -8,32 +8,80 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A quantity with its unit and the words a reader sees."""
+    """A quantity with its unit, the words a reader sees, and what is made of it beside its row in the tables.
+
+    ``subject`` is what it tells of in a sentence ("first packets"), ``each`` what its observations are.  A measure that
+    is ``compared`` has paired ratios between modes and a curve over a sweep's sizes; ``drawn`` names its file among the
+    figures, a distribution mode by mode; ``reported_as`` names the measure that kube-proxy's own metric would show.
+    """
 
     name: str
     unit: str
     title: str
     about: str
+    subject: str = ""
+    each: str = "observations"
+    compared: bool = False
+    drawn: str = ""
+    note: str = ""  # below its figure
+    reported_as: str = ""
+    of_names: bool = False  # observed only where clients look up names
+
+    @property
+    def told(self) -> str:
+        """What a sentence is about: the subject, or else the title."""
+        return self.subject or self.noun
+
+    @property
+    def noun(self) -> str:
+        """The title as it stands within a sentence: "first-packet latency"."""
+        return self.title if self.title[:2].isupper() else self.title[:1].lower() + self.title[1:]
 
 
-MEASURES: Mapping[str, Measure] = {
+MEASURES: dict[str, Measure] = {
     m.name: m
     for m in (
-        Measure("first_packet_latency", "s", "First-packet latency", "queue and rules of a connection's first packet"),
+        Measure(
+            "first_packet_latency",
+            "s",
+            "First-packet latency",
+            "queue and rules of a connection's first packet",
+            subject="first packets",
+            each="connections",
+            compared=True,
+            drawn="latency",
+            note="Includes the wait for the node's CPU.",
+        ),
         Measure("later_packet_latency", "s", "Later-packet latency", "queue and conntrack path of every later packet"),
-        Measure("dns_latency", "s", "DNS latency", "from a client's lookup of a Service's name to its answer"),
+        Measure(
+            "dns_latency",
+            "s",
+            "DNS latency",
+            "from a client's lookup of a Service's name to its answer",
+            of_names=True,
+        ),
         Measure(
             "dns_latency_absolute",
             "s",
             "DNS latency with absolute names",
             "the same lookups, had every client written the last dot",
+            of_names=True,
         ),
-        Measure("connection_latency", "s", "Connection latency", "the lookup of the name, and the first packet"),
+        Measure(
+            "connection_latency",
+            "s",
+            "Connection latency",
+            "the lookup of the name, and the first packet",
+            of_names=True,
+        ),
         Measure(
             "network_programming_true",
             "s",
             "Network programming latency, true",
             "from the change of a Pod's readiness to the rules in force, each change on each node",
+            subject="changes in force",
+            compared=True,
+            reported_as="network_programming_reported",
         ),
         Measure(
             "network_programming_reported",
@@ -41,8 +89,15 @@ MEASURES: Mapping[str, Measure] = {
             "Network programming latency, as kube-proxy reports it",
             "from the trigger-time annotation (whole seconds, minimum of a batch, none for deletions)",
         ),
-        Measure("sync_duration", "s", "Sync duration", "one kube-proxy sync, start to rules in force"),
-        Measure("sync_duration_full", "s", "Sync duration, full", "a full sync"),
+        Measure(
+            "sync_duration",
+            "s",
+            "Sync duration",
+            "one kube-proxy sync, start to rules in force",
+            subject="syncs",
+            compared=True,
+        ),
+        Measure("sync_duration_full", "s", "Sync duration, full", "a full sync", subject="full syncs"),
         Measure("sync_duration_partial", "s", "Sync duration, partial", "a partial sync"),
     )
 }
@@ -75,7 +130,7 @@ class Summary:
     batches: int
 
     def statistic(self, name: str) -> Estimate | None:
-        """The estimate named "mean", "min", "max" or a percentile; ``None`` if the sample does not support it."""
+        """Return the estimate named "mean", "min", "max" or a percentile; ``None`` if the sample is too small."""
         if name == "mean":
             return self.mean
         if name in ("min", "max"):

@@ -1,12 +1,13 @@
-"""Counting durations without keeping them: a histogram by the float's own bits, exact while there are few.
+"""Counting whole numbers without keeping them: a histogram by the float's own bits, exact while there are few.
 
-Buckets are 64 to an octave (1.1 to 1.6 % wide), found by shifting a float's bits, so that a hundred million samples are
-a few kilobytes.  Below a limit the samples are kept too and percentiles are exact.  Tallies add up; the order in which
-they are added changes nothing.
+Durations are counted in nanoseconds, anything else in whole units.  Buckets are 64 to an octave (0.8 to 1.6 % wide),
+found by shifting a float's bits, so that a hundred million samples are a few kilobytes.  Below a limit the samples are
+kept too and percentiles are exact.  Tallies add up; the order in which they are added changes nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,67 +15,100 @@ import numpy as np
 from kpsim.units import F64, I64
 
 SHIFT = 46  # leaves 6 bits of the mantissa: 64 buckets an octave
-ONE_NS = 1023 << 6  # the bucket of 1.0
-BUCKETS = 62 << 6  # up to 2^62 ns
+ONE = 1023 << 6  # the bucket of 1.0
+BUCKETS = 62 << 6  # up to 2^62
 EXACT_BELOW = 200_000
+COUNTED = {"s": 1e9}  # how many of what is counted make one unit; 1 of any other
 
 
 def _upper(bucket: I64) -> F64:
-    """Upper edge of each bucket [ns]."""
-    return np.asarray(((bucket + 1 + ONE_NS) << SHIFT).view(np.float64))
+    """Upper edge of each bucket."""
+    return np.asarray(((bucket + 1 + ONE) << SHIFT).view(np.float64))
 
 
 @dataclass(slots=True)
 class Tally:
-    """Durations of one kind [ns], as counts."""
+    """Observations of one kind, as counts; statistics come in ``unit``.
 
+    >>> tally = Tally("s")
+    >>> tally.add(np.array([1_000_000, 3_000_000]))  # nanoseconds
+    >>> tally.mean(), tally.quantile(0.5)
+    (0.002, 0.001)
+    """
+
+    unit: str = "s"
     counts: I64 = field(default_factory=lambda: np.zeros(BUCKETS, np.int64))
-    total_ns: int = 0
-    least_ns: int = 1 << 62
-    most_ns: int = 0
+    total: int = 0
+    least: int = 1 << 62
+    most: int = 0
+    zeros: int = 0
     values: list[I64] | None = field(default_factory=list)
     n: int = 0
 
-    def add(self, values_ns: I64) -> None:
-        """Count ``values_ns`` (any shape, not negative)."""
-        if not values_ns.size:
+    @staticmethod
+    def pooled(tallies: Sequence[Tally]) -> Tally:
+        """Return all of one or more tallies together, in a new one."""
+        pool = Tally(tallies[0].unit)
+        for tally in tallies:
+            pool.merge(tally)
+        return pool
+
+    def add(self, values: I64) -> None:
+        """Count whole numbers (any shape, not negative)."""
+        if not values.size:
             return
-        flat = values_ns.ravel()
-        bucket = (np.maximum(flat, 1).astype(np.float64).view(np.int64) >> SHIFT) - ONE_NS
+        flat = values.ravel()
+        bucket = (np.maximum(flat, 1).astype(np.float64).view(np.int64) >> SHIFT) - ONE
         self.counts += np.bincount(bucket, minlength=BUCKETS)
         self.n += flat.size
-        self.total_ns += int(flat.sum())
-        self.least_ns = min(self.least_ns, int(flat.min()))
-        self.most_ns = max(self.most_ns, int(flat.max()))
+        self.total += int(flat.sum())
+        self.least = min(self.least, int(flat.min()))
+        self.most = max(self.most, int(flat.max()))
+        self.zeros += flat.size - int(np.count_nonzero(flat))
         if self.values is not None:
             self.values = None if self.n > EXACT_BELOW else [*self.values, flat.astype(np.int64)]
 
     def merge(self, other: Tally) -> None:
-        """Add another tally's counts to this one's."""
+        """Add another tally's counts to this one's.
+
+        Raises
+        ------
+        ValueError
+            if the two count different things.
+        """
+        if self.unit != other.unit:
+            raise ValueError(f"a tally of {other.unit!r} is not one of {self.unit!r}")
         self.counts = self.counts + other.counts
         self.n += other.n
-        self.total_ns += other.total_ns
-        self.least_ns = min(self.least_ns, other.least_ns)
-        self.most_ns = max(self.most_ns, other.most_ns)
+        self.total += other.total
+        self.least = min(self.least, other.least)
+        self.most = max(self.most, other.most)
+        self.zeros += other.zeros
         if self.values is not None:
             few = other.values is not None and self.n <= EXACT_BELOW
             self.values = [*self.values, *(other.values or [])] if few else None
 
-    def mean_s(self) -> float:
-        """Mean [s]; exact whatever the buckets."""
-        return self.total_ns / self.n / 1e9
+    def mean(self) -> float:
+        """Mean; exact whatever the buckets."""
+        return self.in_unit(self.total / self.n)
 
-    def quantile_s(self, share: float) -> float:
-        """The smallest value with ``share`` of the samples at or below it [s]; within its bucket if not exact."""
+    def quantile(self, share: float) -> float:
+        """Return the smallest value with ``share`` of the samples at or below it; within its bucket if not exact."""
         return float(self.curve(np.array([share]))[0])
 
     def curve(self, shares: F64) -> F64:
-        """Quantiles at ``shares`` [s], (q,)."""
+        """Quantiles at ``shares``, (q,)."""
+        per_unit = COUNTED.get(self.unit, 1.0)
         rank = np.clip(np.ceil(shares * self.n).astype(np.int64) - 1, 0, self.n - 1)
         if self.values is not None:
-            return np.asarray(np.sort(np.concatenate(self.values))[rank] / 1e9)
+            return np.asarray(np.sort(np.concatenate(self.values))[rank] / per_unit)
         below = np.cumsum(self.counts)
         bucket = np.searchsorted(below, rank, side="right")
         inside = (rank + 0.5 - (below[bucket] - self.counts[bucket])) / self.counts[bucket]
         low, high = _upper(bucket - 1), _upper(bucket)
-        return np.asarray(np.clip(low * (high / low) ** inside, self.least_ns, self.most_ns) / 1e9)
+        found = np.clip(low * (high / low) ** inside, self.least, self.most)
+        return np.asarray(np.where(rank < self.zeros, 0.0, found) / per_unit)
+
+    def in_unit(self, counted: float) -> float:
+        """Return the counted value in the tally's unit."""
+        return counted / COUNTED.get(self.unit, 1.0)

@@ -1,4 +1,4 @@
-"""What the model takes for granted, as reports list it."""
+"""The model's assumptions, as reports list them."""
 
 from __future__ import annotations
 

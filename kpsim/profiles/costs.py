@@ -32,18 +32,18 @@ class Costs:
     factors: Mapping[str, I64]  # kind of work -> (4096,) cost factors over 1024, by the top bits of a draw
 
     def seconds(self, work: Mapping[str, int | I64], bound: str = "value") -> F64:
-        """The time ``work`` takes [s]; with ``bound`` "low" or "high", at that end of every coefficient's interval."""
+        """Return the time ``work`` takes [s]; ``bound`` "low" or "high" takes that end of every interval."""
         total: F64 = np.zeros(())
         for name, count in work.items():
             total = total + np.asarray(count, np.float64) * float(getattr(self.coefficients[name], bound))
         return total
 
     def ns(self, work: Mapping[str, int | I64]) -> I64:
-        """The time ``work`` takes as integer nanoseconds: the one place where seconds become ticks of the engines."""
+        """Return the time ``work`` takes as integer ns: the one place where seconds become ticks of the engines."""
         return np.asarray(np.rint(self.seconds(work) * 1e9), np.int64)
 
     def steps_ns(self, work: Mapping[str, int | I64], most: int) -> I64:
-        """The time of 0, 1, … ``most`` repetitions of ``work`` [ns], (most + 1,)."""
+        """Return the time of 0, 1, … ``most`` repetitions of ``work`` [ns], (most + 1,)."""
         return np.asarray(np.rint(np.arange(most + 1) * float(self.seconds(work)) * 1e9), np.int64)
 
     def factor(self, kind: str, draw: np.ndarray) -> I64:
@@ -51,7 +51,7 @@ class Costs:
         return np.asarray(self.factors[kind][draw >> (32 - TABLE_BITS)])
 
     def extrapolation(self, name: str, count: float) -> float | None:
-        """How many times ``count`` exceeds what the coefficient was measured to; ``None`` within, or where unknown."""
+        """Return how many times ``count`` exceeds the coefficient's measured range; ``None`` within or unknown."""
         most = self.coefficients[name].measured_to
         return count / most if most and count > most else None
 
@@ -66,7 +66,7 @@ class CostProfile:
     text: ProfileText
 
     def costs(self, family: str, which: str, cache_warmth: float) -> Costs:
-        """One family with set ``which`` and caches between swept (0) and warm (1).
+        """Return one family with set ``which`` and caches between swept (0) and warm (1).
 
         Where a coefficient was also measured with swept caches, its value moves linearly from ``cold`` to warm.
         """
@@ -84,26 +84,26 @@ class CostProfile:
         return Costs(family, resolved, factors)
 
     def coefficients(self, which: str = "typical") -> list[tuple[str, Coefficient]]:
-        """Every number with its family, as printed by ``kpsim sources``."""
+        """Return every number with its family, as printed by ``kpsim sources``."""
         return [(f, t.resolve(n, which)) for f, c in self.text.families.items() for n, t in c.items()]
 
 
 def _factors(knots: Mapping[float, float]) -> I64:
-    """An inverse distribution function through ``{share: ratio to the median}``, sampled at 4,096 midpoints."""
+    """Return an inverse distribution function through ``{share: ratio to the median}``, sampled at 4,096 midpoints."""
     share, ratio = zip(*sorted((float(k), float(v)) for k, v in knots.items()), strict=True)
     grid = (np.arange(1 << TABLE_BITS) + 0.5) / (1 << TABLE_BITS)
     return np.asarray(np.rint(np.interp(grid, share, ratio) * FACTOR_ONE), np.int64)
 
 
 def profile_names() -> list[str]:
-    """The cost profiles that ship with kpsim."""
+    """Return the cost profiles that ship with kpsim."""
     folder = resources.files(__package__)
     return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.startswith("measured"))
 
 
 @lru_cache(maxsize=8)
 def load_profile(name: str) -> CostProfile:
-    """The profile called ``name``, or the one in the file of that name.  Raises :class:`InputError`."""
+    """Return the profile called ``name``, or the one in the file of that name.  Raises :class:`InputError`."""
     if name.endswith((".yaml", ".yml")):
         path = Path(name)
     elif name in profile_names():

@@ -27,6 +27,10 @@ class Lag:
             return np.full(n, round(self.median_s * 1e9), np.int64)
         return np.rint(self.median_s * 1e9 * np.exp(self.sigma * rng.standard_normal(n))).astype(np.int64)
 
+    def one(self, rng: np.random.Generator) -> int:
+        """Return a single delay [ns]."""
+        return int(self.draw(rng, 1)[0])
+
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
@@ -36,11 +40,18 @@ class Defaults:
     coefficients: Mapping[str, Coefficient]
 
     def value(self, key: str) -> float:
-        """The value of ``key`` in SI units."""
+        """Return the value of ``key`` in SI units."""
         return self.coefficients[key].value
 
+    def instead(self, family: str, other: str) -> Defaults:
+        """Return the same with what ``other`` says of ``family``: the same names on another machine."""
+        families, there = self.text.families, self.text.families[other]
+        text = self.text.model_copy(update={"families": {**families, family: {**families[family], **there}}})
+        moved = {f"{family}.{name}": self.coefficients[f"{other}.{name}"] for name in there}
+        return Defaults(text, {**self.coefficients, **moved})
+
     def lag(self, key: str) -> Lag:
-        """The delay called ``key``."""
+        """Return the delay called ``key``."""
         family, _, name = key.partition(".")
         return Lag(self.coefficients[key].value, self.text.families[family][name].sigma)
 

@@ -1,4 +1,4 @@
-"""How a profile file is written, checked when it is read.
+"""The format of a profile file, checked when one is read.
 
 A coefficient is ``{unit, both|quiet|typical: [value, low, high], source}``, with ``cold: […]`` where a swept cache
 was measured too, ``measured_to`` where counts beyond it are extrapolation, and ``note``.  Values leave here in SI.
@@ -21,7 +21,7 @@ Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
 
 @dataclass(frozen=True, slots=True)
 class Coefficient:
-    """One number: its value and 95 % interval in SI units, and who says so."""
+    """One number: its value and 95 % interval in SI units, and its source."""
 
     name: str
     unit: str
@@ -35,7 +35,7 @@ class Coefficient:
 
     @property
     def assumed(self) -> bool:
-        """Whether nobody measured it."""
+        """True if the number was never measured."""
         return self.source.startswith("assumed")
 
 
@@ -64,7 +64,7 @@ class CoefficientText(BaseModel):
         return self
 
     def resolve(self, name: str, which: str) -> Coefficient:
-        """The number in SI for the set ``which`` (quiet or typical)."""
+        """Return the number in SI for the set ``which`` (quiet or typical)."""
         triple: list[float] = getattr(self, which) or self.both or self.typical or []
         scale = SCALE[self.unit]
         value, low, high = (scale * x for x in triple)
@@ -87,12 +87,12 @@ class ProfileText(BaseModel):
 
 
 def parse_yaml(text: str) -> Any:
-    """A YAML text as plain values, by the C parser where PyYAML has it: every command reads a profile."""
+    """Return a YAML text as plain values, by the C parser where PyYAML has it: every command reads a profile."""
     return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
 
 
 def read_yaml(path: Path) -> ProfileText:
-    """A profile file, checked.  Raises :class:`InputError` naming the file and every key that is wrong."""
+    """Return a profile file, checked.  Raises :class:`InputError` naming the file and every key that is wrong."""
     try:
         return ProfileText.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError) as error:

@@ -1,4 +1,4 @@
-"""Which metrics kube-proxy has in which Kubernetes version and mode: the file ``kube-proxy-metrics.yaml``, read.
+"""kube-proxy's metrics by Kubernetes version and mode: the file ``kube-proxy-metrics.yaml``, read.
 
 A metric names the quantity it shows; what that is on a simulated node is not known here.
 """
@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from kpsim.profiles.format import parse_yaml
+from kpsim.units import Version
 
 
 def _release(text: Any) -> Any:
@@ -19,7 +20,7 @@ def _release(text: Any) -> Any:
     return tuple(int(part) for part in text.split(".")) if isinstance(text, str) else text
 
 
-Release = Annotated[tuple[int, int], BeforeValidator(_release)]
+Release = Annotated[Version, BeforeValidator(_release)]
 
 
 class _Text(BaseModel):
@@ -32,8 +33,8 @@ class Span(_Text):
     since: Release | None = None
     until: Release | None = None
 
-    def has(self, version: tuple[int, int]) -> bool:
-        """Whether ``version`` is one of them."""
+    def has(self, version: Version) -> bool:
+        """True if ``version`` is one of them."""
         return (self.since is None or version >= self.since) and (self.until is None or version < self.until)
 
 
@@ -53,7 +54,7 @@ class _Steps(_Text):
 
     @property
     def bounds(self) -> list[float]:
-        """The upper bounds of the buckets."""
+        """Return the upper bounds of the buckets."""
         if self.factor is not None:
             return [self.start * self.factor**i for i in range(self.count)]
         assert self.step is not None
@@ -89,8 +90,8 @@ class Metric(Span):
         """Upper bounds of a histogram's buckets, without the infinite one."""
         return tuple(b for part in self.buckets for b in (part.bounds if isinstance(part, _Steps) else part))
 
-    def counts(self, mode: str, version: tuple[int, int]) -> bool:
-        """Whether ``mode`` counts in it in ``version``."""
+    def counts(self, mode: str, version: Version) -> bool:
+        """True if ``mode`` counts in the metric in ``version``."""
         return self.has(version) and mode in self.modes and self.modes[mode].has(version)
 
 
@@ -106,19 +107,19 @@ class Catalogue(_Text):
     labels_since: dict[str, Release]
     metrics: tuple[Metric, ...]
 
-    def registered(self, mode: str, version: tuple[int, int]) -> tuple[Metric, ...]:
-        """The metrics that kube-proxy in ``mode`` registers in ``version``, by name."""
+    def registered(self, mode: str, version: Version) -> tuple[Metric, ...]:
+        """Return the metrics that kube-proxy in ``mode`` registers in ``version``, by name."""
         every = version < self.by_mode_since
         found = [m for m in self.metrics if m.has(version) and (every or m.counts(mode, version))]
         return tuple(sorted(found, key=lambda metric: metric.name))
 
-    def labels(self, metric: Metric, version: tuple[int, int]) -> tuple[str, ...]:
-        """The labels that ``metric`` has in ``version``."""
+    def labels(self, metric: Metric, version: Version) -> tuple[str, ...]:
+        """Return the labels that ``metric`` has in ``version``."""
         return tuple(label for label in metric.labels if version >= self.labels_since.get(label, version))
 
 
 @lru_cache(maxsize=1)
 def load_catalogue() -> Catalogue:
-    """The catalogue that ships with kpsim."""
+    """Return the catalogue that ships with kpsim."""
     text = (resources.files(__package__) / "kube-proxy-metrics.yaml").read_text(encoding="utf-8")
     return Catalogue.model_validate(parse_yaml(text))

@@ -1,4 +1,4 @@
-"""What a kube-proxy of one Kubernetes version makes of a Service, where another version makes something else of it.
+"""A Service as a kube-proxy of one Kubernetes version takes it, where other versions take it otherwise.
 
 Sources: pkg/proxy/serviceport.go (service.go up to 1.29), pkg/api/v1/service/util.go, pkg/proxy/util/utils.go and
 pkg/proxy/topology.go at these versions.
@@ -11,8 +11,7 @@ from dataclasses import replace
 
 from kpsim.kube.objects import Service
 from kpsim.proxy.params import NodeSettings
-
-Version = tuple[int, int]
+from kpsim.units import Version
 
 TERMINATING_SERVE_SINCE: Version = (1, 26)  # KEP-1669: the gate ProxyTerminatingEndpoints is off before
 LOCAL_BEHIND_EXTERNAL_IPS_SINCE: Version = (1, 29)  # externalTrafficPolicy of a ClusterIP Service with externalIPs
@@ -24,14 +23,13 @@ NODE_HINTS_SINCE: Version = (1, 34)  # KEP-3015
 NODE_ADDRESS_SINCE: Version = (1, 28)  # source ranges are compared with the Node's address; before, bindAddress
 HINTS_UNASKED_SINCE: Version = (1, 31)  # topology hints count without the Service's annotation
 ANY_MODE_SINCE: Version = (1, 27)  # any annotation but "disabled" asks for them, not only "auto"
-LAST_ADDRESS_WINS_SINCE: Version = (1, 36)  # of the same address in two slices; before, the one on this node
 
 AUTO = ("Auto", "auto")
 DISABLED = ("", "Disabled", "disabled")
 
 
 def as_programmed(service: Service, version: Version) -> Service:
-    """The Service as kube-proxy of ``version`` takes it."""
+    """Return the Service as kube-proxy of ``version`` takes it."""
     if version < IP_MODE_SINCE and service.load_balancer_proxy_ips:
         every = (*service.load_balancer_ips, *service.load_balancer_proxy_ips)
         service = replace(service, load_balancer_ips=every, load_balancer_proxy_ips=())
@@ -46,7 +44,7 @@ def as_programmed(service: Service, version: Version) -> Service:
 
 
 def quirks(settings: NodeSettings, modes: Collection[str], version: Version) -> Iterator[str]:
-    """What this release makes of the configuration that nobody would expect."""
+    """Yield a warning for each setting of which this release makes what nobody would expect."""
     at = "{}.{}".format(*version)
     if (
         "nftables" in modes
@@ -62,7 +60,7 @@ def quirks(settings: NodeSettings, modes: Collection[str], version: Version) -> 
 
 
 def wants_hints(annotation: str, version: Version) -> bool:
-    """Whether topology hints count for a Service with this ``service.kubernetes.io/topology-mode``."""
+    """Return True if topology hints count for a Service with this ``service.kubernetes.io/topology-mode``."""
     if version >= HINTS_UNASKED_SINCE:
         return True
     return annotation in AUTO if version < ANY_MODE_SINCE else annotation not in DISABLED

@@ -1,4 +1,4 @@
-"""What a proxy mode must say about itself; the engines know no mode, and a mode knows no engine, clock or generator.
+"""A proxy mode keeps this contract; the engines know no mode, and a mode knows no engine, clock or generator.
 
 A mode answers in *counts*: how many rules, how many netlink calls.  The profile prices counts, so no mode contains a
 second.  Counts are plain integers or arrays of them; every formula is written once and serves both.
@@ -9,20 +9,23 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import Protocol
+from typing import ClassVar, Protocol, runtime_checkable
+
+import numpy as np
 
 from kpsim.cluster.columns import ServiceColumns
+from kpsim.errors import InputError, Place, Problem
 from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.node import NodeConfig, PortState
-from kpsim.proxy.rules import NodeView, Packet, RuleSet, Trace, Walk
-from kpsim.units import I64
+from kpsim.proxy.rules import Held, Packet, RuleSet, Trace, Walk
+from kpsim.units import I64, Version
 
 Work = Mapping[str, "int | I64"]
 """Counts of what is done, keyed by the profile coefficient that prices one."""
 
 
 class PacketState(StrEnum):
-    """What a packet is to the node it meets."""
+    """A node meets a packet in one of these states."""
 
     FIRST = "first"  # of a connection, to a Service with a usable endpoint
     LATER = "later"  # conntrack knows the connection
@@ -30,7 +33,7 @@ class PacketState(StrEnum):
 
 
 class Steps(Enum):
-    """What multiplies a stage's work."""
+    """A stage's work is multiplied by one of these numbers of steps."""
 
     ONCE = "once"
     DISPATCH = "dispatch"  # rules passed before the one of this service port
@@ -49,7 +52,7 @@ class Stage:
 
 
 class SyncKind(StrEnum):
-    """Whether a sync writes everything or what changed."""
+    """A sync writes everything (full) or what changed (partial)."""
 
     FULL = "full"
     PARTIAL = "partial"
@@ -65,11 +68,24 @@ class RuleCounts:
 
     dispatch: I64
     own: I64
+    held: Held[I64] | None = None  # (n,) each, where the mode has such things
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What came or went since the last sync beside rules, and what is there; integers, or (lanes,) arrays of them."""
+
+    servers: int | I64 = 0  # virtual servers
+    entries: int | I64 = 0  # of ipsets, without those of endpoints
+    addresses: int | I64 = 0  # on the node's service device
+    real_servers: int | I64 = 0
+    endpoints_here: int | I64 = 0  # of the node's own, for each service port
+    addresses_held: int | I64 = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SyncCounts:
-    """What kube-proxy holds and what changed, when a sync starts; integers, or (lanes,) arrays of them."""
+    """kube-proxy's holdings and changes when a sync starts; integers, or (lanes,) arrays of them."""
 
     service_ports: int | I64
     endpoints: int | I64  # per service port, ready or not, as the trackers hold them
@@ -83,11 +99,12 @@ class SyncCounts:
     conntrack_listed: int | I64 = 0  # entries read to find UDP flows to endpoints that are gone
     conntrack_runs: int | I64 = 0  # or processes run to delete them, one an endpoint
     fresh: int | I64 = 0  # 1 where nothing leads to kube-proxy's chains yet: each jump is inserted too
+    moved: Moved = Moved()
 
 
 @dataclass(frozen=True, slots=True)
 class RunnerSettings:
-    """How a mode's sync loop is driven.
+    """A mode's sync loop is driven by these settings.
 
     ``idle_s`` is the bounded-frequency runner's maxInterval, ``full_s`` how long after a full sync the next is due
     (``None``: every sync is full; ``spares_large``: never by time in a large cluster), ``cleanup_s`` how rarely a
@@ -113,7 +130,7 @@ NEVER_FULL_S = 1e9  # as ``full_s``: only a start, a failure or flushed tables m
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """Something a node has only so much of, and what takes of it; ``limit`` is a key of Kubernetes' defaults.
+    """A limited resource of a node, and its users; ``limit`` is a key of Kubernetes' defaults.
 
     In use on a node: ``per_connection`` times the connections that are open, ``per_service_port``, ``per_endpoint`` of
     a service port, and ``per_dispatch`` and ``per_own`` of :class:`RuleCounts`, all summed up.
@@ -131,29 +148,78 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class ModeAbout:
-    """What ``kpsim modes`` says of a mode: what changed in which release, what is modelled, what is left out."""
+    """``kpsim modes`` shows this about a mode: changes by release, parts modelled, parts left out."""
 
-    history: tuple[tuple[tuple[int, int], str], ...]
-    modelled: str
-    left_out: str
+    history: tuple[tuple[Version, str], ...] = ()
+    modelled: str = "what its author says"
+    left_out: str = "what its author says"
 
 
 @dataclass(frozen=True, slots=True)
 class ModeWords:
-    """What ``kpsim explain`` says of a mode beyond its rules."""
+    """``kpsim explain`` says these sentences about a mode beyond its rules."""
 
     later: str  # why later packets of a connection meet none of this
     refused: str  # what a client of a Service nobody can serve sees
     outside: str  # how a packet for the NodePort or an external address goes
 
 
+class Programmed(Protocol):
+    """One node's rules under a mode, as the reference engine needs them: to count, and for a first packet to walk."""
+
+    @property
+    def rules(self) -> RuleSet:
+        """Return the rules themselves, with their counts."""
+        ...
+
+    def walk(self, packet: Packet, draw: int, turn: int) -> Walk:
+        """Return the walk of the first packet of a Pod's connection to a ClusterIP."""
+        ...
+
+
+@runtime_checkable
+class Stories(Programmed, Protocol):
+    """A mode's stories are told of one node's rules: ``kpsim explain`` asks for them, no engine does."""
+
+    words: ClassVar[ModeWords]
+
+    def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
+        """Yield the rules as the real tools take them, line by line.
+
+        ``changed`` names Services as ``namespace/name``: only what a partial sync after their change writes, for
+        modes that have one; the others write everything.
+        """
+        ...
+
+    def trace(self, packet: Packet) -> Trace:
+        """Return every rule the first packet of a connection meets, in order, and its verdict."""
+        ...
+
+    def listing(self, service: str) -> Iterator[str]:
+        """Yield the lines about the Service "namespace/name", as the mode's tool lists them, but shortened."""
+        ...
+
+    def path(self, packet: Packet, walk: Walk, total: int) -> Iterator[str]:
+        """Yield the way of a first packet, step by step, where ``total`` dispatch rules exist."""
+        ...
+
+
 class Mode(Protocol):
-    """One kube-proxy mode."""
+    """One kube-proxy mode.
+
+    >>> from kpsim.proxy.params import ProxyParams
+    >>> from kpsim.proxy.registry import create
+    >>> mode = create(ProxyParams(mode="nftables"))
+    >>> [stage.name for stage in mode.stages(PacketState.LATER)]
+    ['conntrack hit']
+    >>> mode.runner((1, 34)).min_sync_s
+    1.0
+    >>> int(mode.select(draw=np.array([1 << 31]), turn=np.array([0]), endpoints=np.array([3]))[0])
+    1
+    """
 
     name: str
     family: str  # the block of a cost profile that prices it
-    about: ModeAbout
-    words: ModeWords
     scan_rotates: bool  # each sync writes the scanned list in a new order
     falls_back: bool  # a Local list that is empty gives way to the Cluster list, where there is one
     ignores_policies: bool  # every endpoint takes every connection, whatever a Local policy says
@@ -161,28 +227,28 @@ class Mode(Protocol):
     refuses: bool  # a connection to a Service nobody can serve; else nothing answers it
     reports_programming: bool  # it measures network_programming_duration_seconds
 
-    def runner(self, version: tuple[int, int]) -> RunnerSettings:
-        """How this mode's syncs are paced in a Kubernetes ``version``."""
+    def runner(self, version: Version) -> RunnerSettings:
+        """Return the times that pace this mode's syncs in a Kubernetes ``version``."""
         ...
 
     def resources(self) -> Sequence[Resource]:
-        """What a node can run out of under this mode, beside its cores and nf_conntrack's table."""
+        """Return the resources a node can run out of under this mode, beside its cores and nf_conntrack's table."""
         ...
 
     def rule_counts(self, services: ServiceColumns, endpoints: EndpointCounts) -> RuleCounts:
-        """Rules of each Service on a node that sees ``endpoints`` (n,)."""
+        """Return the number of rules of each Service on a node that sees ``endpoints`` (n,)."""
         ...
 
     def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
-        """Rules on the node altogether, constant ones included."""
+        """Return the number of rules on the node altogether, constant ones included."""
         ...
 
     def sync_work(self, kind: SyncKind, counts: SyncCounts) -> Work:
-        """What a sync of ``kind`` does."""
+        """Return the work that a sync of ``kind`` does, by cost."""
         ...
 
     def stages(self, state: PacketState) -> Sequence[Stage]:
-        """What a packet in ``state`` pays, in order."""
+        """Return the stages that a packet in ``state`` pays, in order."""
         ...
 
     def endpoint_steps(self, index: I64, endpoints: I64) -> I64:
@@ -193,34 +259,19 @@ class Mode(Protocol):
         """Index of the chosen endpoint: from a 32-bit ``draw``, or the ``turn`` this node's scheduler is at."""
         ...
 
-    def program(self, view: NodeView, rotation: int) -> RuleSet:
-        """The exact rules of one node for what ``view`` holds, the scanned list turned by ``rotation`` rules."""
+    def program(self, states: Iterable[PortState], config: NodeConfig, rotation: int = 0) -> Programmed:
+        """Return the exact rules of one node for ``states``, the scanned list turned by ``rotation`` rules."""
         ...
 
-    def exact(self, states: Iterable[PortState], config: NodeConfig) -> RuleSet:
-        """The exact rules of one node for service ports with policies and local endpoints."""
-        ...
 
-    def text(self, rules: RuleSet, changed: Collection[str] | None = None) -> Iterator[str]:
-        """``rules`` as the real tools take them, line by line.
+def chosen(mode: Mode, draw: int, turn: int, endpoints: int) -> int:
+    """Return the index :meth:`Mode.select` gives one connection among so many ``endpoints``."""
+    return int(mode.select(np.array([draw]), np.array([turn]), np.array([endpoints]))[0])
 
-        ``changed`` names Services as ``namespace/name``: only what a partial sync after their change writes, for
-        modes that have one; the others write everything.
-        """
-        ...
 
-    def trace(self, rules: RuleSet, config: NodeConfig, packet: Packet) -> Trace:
-        """Every rule the first packet of a connection meets, in order, and its verdict."""
-        ...
-
-    def listing(self, rules: RuleSet, service: str) -> Iterator[str]:
-        """What of ``rules`` is about the Service "namespace/name", as the mode's tool lists it, but shortened."""
-        ...
-
-    def path(self, rules: RuleSet, port: int, walk: Walk, total: int) -> Iterator[str]:
-        """The way of a first packet to service port ``port``, step by step, where ``total`` dispatch rules exist."""
-        ...
-
-    def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:
-        """What the first packet of a connection to service port ``port`` meets in ``rules``."""
-        ...
+def stories(mode: Mode, programmed: Programmed) -> Stories:
+    """Return ``programmed`` as stories.  Raises :class:`InputError` for a mode that only simulates."""
+    if isinstance(programmed, Stories):
+        return programmed
+    what = f"mode {mode.name} has no stories of its rules: only `kpsim run` takes it"
+    raise InputError([Problem(Place(), what=what)])

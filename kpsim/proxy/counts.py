@@ -1,4 +1,4 @@
-"""How many endpoints take which traffic of a Service on one node, as arrays: what every mode's closed forms start from.
+"""Every mode's closed forms start from these arrays: endpoints that take each kind of a Service's traffic on a node.
 
 The columns' counterpart of :func:`kpsim.proxy.node.categorize`.  All ports of a Service have the same endpoints, but a
 traffic policy for traffic from outside only means something for ports that can be reached from there, so ports are of
@@ -26,7 +26,7 @@ class EndpointCounts:
 
     @staticmethod
     def elsewhere(usable: I64) -> EndpointCounts:
-        """What a node sees that has none of the endpoints itself."""
+        """Return the counts of a node that has none of the endpoints itself."""
         nothing = np.zeros_like(usable)
         return EndpointCounts(usable, nothing, nothing)
 

@@ -8,23 +8,23 @@ pkg/proxy/serviceport.go, pkg/proxy/endpointslicecache.go and pkg/proxy/topology
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from kpsim.kube.objects import EndpointSlice, KubeObjects, Service
-from kpsim.proxy.byversion import (
-    LAST_ADDRESS_WINS_SINCE,
-    NODE_HINTS_SINCE,
-    TERMINATING_SERVE_SINCE,
-    as_programmed,
-    wants_hints,
-)
+from kpsim.kube.resolve import LAST_ADDRESS_WINS_SINCE
+from kpsim.proxy.byversion import NODE_HINTS_SINCE, TERMINATING_SERVE_SINCE, as_programmed, wants_hints
 from kpsim.proxy.params import LATEST, PRIMARY, IpvsSettings
+from kpsim.units import Version
+
+ANY_PODS = "10.0.0.0/8"  # where nothing says what Pods are
+COUNTED_SINCE: Version = (1, 26)  # layouts before are not counted in closed form: the engines take them for this one's
 
 
 @dataclass(frozen=True, slots=True)
 class LocalDetector:
-    """How kube-proxy tells this node's Pods from all others: by their addresses, or by where their packets come in.
+    """kube-proxy tells this node's Pods from all others by their addresses, or by the interface of their packets.
 
     ``interface`` is a bridge, or the beginning of names with a ``+`` behind; ``cidr`` are then the addresses that are
     taken to come in there, for those who follow a packet without interfaces.  Source: pkg/proxy/util/localdetector.go.
@@ -34,11 +34,11 @@ class LocalDetector:
     interface: str = ""
 
     def source(self, *, others: bool = False) -> str:
-        """What a rule for Pods of this node, or for all ``others``, has for its source."""
+        """Return the source address that a rule for Pods of this node, or for all ``others``, asks for."""
         return f"!{self.cidr}" if others else self.cidr
 
     def arrival(self, *, others: bool = False) -> str:
-        """What such a rule has for its interface; nothing where addresses decide."""
+        """Return the interface that such a rule asks for; "" where addresses decide."""
         return f"!{self.interface}" if others and self.interface else self.interface
 
 
@@ -58,7 +58,7 @@ class NodeConfig:
     local_ips: tuple[str, ...] = ()  # further addresses that are LOCAL, loopback apart
     pod_cidr: str | None = "10.128.0.0/10"
     pod_interface: str = ""
-    kubernetes_version: tuple[int, int] = LATEST
+    kubernetes_version: Version = LATEST
     service_cidrs: tuple[str, ...] = ()
     masquerade_all: bool = False
     masquerade_bit: int = 14
@@ -68,6 +68,7 @@ class NodeConfig:
     conntrack_tcp_be_liberal: bool = False
     firewall_chain: bool = True  # kube-proxy writes KUBE-FIREWALL (1.27 and later)
     node_through_firewall: bool = True  # a node inside a Service's source ranges has a way through its KUBE-FW
+    as_counted: bool = False  # endpoints and protocols as closed forms count them, where a kube-proxy differs
     ipvs_scheduler: str = "rr"
     ipvs: IpvsSettings = IpvsSettings()
     conntrack_max: int = 0  # connections the kernel is told to track; 0 leaves what it has
@@ -75,16 +76,16 @@ class NodeConfig:
 
     @property
     def mark(self) -> str:
-        """The masquerade mark as iptables and nft print it."""
+        """Return the masquerade mark as iptables and nft print it."""
         return f"{1 << self.masquerade_bit:#x}"
 
     @property
     def detector(self) -> LocalDetector | None:
-        """The local-traffic detector, if there is one."""
+        """Return the local-traffic detector, if there is one."""
         return LocalDetector(self.pod_cidr, self.pod_interface) if self.pod_cidr else None
 
     def node_port_ranges(self, default: str | None = None) -> tuple[str, ...] | None:
-        """Where NodePorts answer, in this IP family: ranges of addresses, or "primary"; ``None`` is everywhere.
+        """Return the addresses at which NodePorts answer, in this IP family: ranges, or "primary"; ``None``: all.
 
         ``default`` is the mode's own.  A list without a range of this family does not restrict it.
         Source: pkg/proxy/util/nodeport_addresses.go.
@@ -96,8 +97,34 @@ class NodeConfig:
         return None if not mine or any(cidr.endswith("/0") for cidr in mine) else mine
 
     def is_local(self, ip: str) -> bool:
-        """Whether ``ip`` is one of the node's own addresses, loopback included."""
+        """Return True if ``ip`` is one of the node's own addresses, loopback included."""
         return ipaddress.ip_address(ip).is_loopback or ip in self.node_ips or ip in self.local_ips
+
+
+def counted_node(version: Version = LATEST) -> NodeConfig:
+    """Return the node of which closed forms count rules: no node in particular, with neither address nor ranges."""
+    return NodeConfig(node_through_firewall=False, as_counted=True, kubernetes_version=max(version, COUNTED_SINCE))
+
+
+@lru_cache(maxsize=4096)
+def network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Return the range that ``text`` says, as ``10.0.0.0/8`` or as one address."""
+    return ipaddress.ip_network(text.strip(), strict=False)
+
+
+def in_ranges(ip: str, ranges: Iterable[str]) -> bool:
+    """Return whether one of ``ranges`` holds ``ip``; a range of the other family holds none.
+
+    >>> in_ranges("10.1.2.3", ["fd00::/8", "10.0.0.0/8"])
+    True
+    """
+    address = ipaddress.ip_address(ip)
+    return any(address in network(cidr) for cidr in ranges)
+
+
+def some_pod(cidr: str | None) -> str:
+    """Return an address in the range of Pods, near its end, where no real Pod is likely to be."""
+    return str(network(cidr or ANY_PODS)[-2])
 
 
 def ip_port(ip: str, port: int) -> str:
@@ -158,7 +185,7 @@ class PortInfo:
 
     @property
     def externally_accessible(self) -> bool:
-        """Whether any address but the ClusterIP leads to it."""
+        """Return True if any address but the ClusterIP leads to it."""
         return bool(self.node_port or self.external_ips or self.load_balancer_vips)
 
     @property
@@ -168,12 +195,12 @@ class PortInfo:
 
     @property
     def uses_cluster(self) -> bool:
-        """Whether some traffic may go to every endpoint."""
+        """Return True if some traffic may go to every endpoint."""
         return not self.internal_local or self.externally_accessible
 
     @property
     def uses_local(self) -> bool:
-        """Whether some traffic may only go to this node's endpoints."""
+        """Return True if some traffic may only go to this node's endpoints."""
         return self.internal_local or self.external_local
 
 
@@ -189,7 +216,7 @@ class PortState:
 
 @dataclass(frozen=True, slots=True)
 class Categories:
-    """Which endpoints take which traffic on this node."""
+    """A Service's endpoints by the traffic that they take on this node."""
 
     cluster: tuple[EndpointInfo, ...]
     local: tuple[EndpointInfo, ...]
@@ -197,11 +224,11 @@ class Categories:
     has_endpoints: bool = False  # somebody somewhere can serve
 
     def has_internal(self, info: PortInfo) -> bool:
-        """Whether internal traffic finds anybody."""
+        """Return True if internal traffic finds an endpoint."""
         return self.has_endpoints and not (info.internal_local and not self.local)
 
     def has_external(self, info: PortInfo) -> bool:
-        """Whether external traffic finds anybody."""
+        """Return True if external traffic finds an endpoint."""
         return self.has_endpoints and not (info.external_local and not self.local)
 
 
@@ -229,7 +256,7 @@ def categorize(info: PortInfo, endpoints: Sequence[EndpointInfo], config: NodeCo
 
 
 def _topology_filter(ready: Sequence[EndpointInfo], config: NodeConfig) -> Callable[[EndpointInfo], bool]:
-    """Which ready endpoints topology hints leave on this node: same node, same zone, or all."""
+    """Return a filter for the ready endpoints that topology hints leave on this node: same node, same zone, or all."""
     by_node = bool(ready) and config.kubernetes_version >= NODE_HINTS_SINCE and all(e.node_hints for e in ready)
     if by_node and any(config.name in e.node_hints for e in ready):
         return lambda e: config.name in e.node_hints
@@ -239,7 +266,7 @@ def _topology_filter(ready: Sequence[EndpointInfo], config: NodeConfig) -> Calla
 
 
 def port_states(objects: KubeObjects, config: NodeConfig) -> tuple[PortState, ...]:
-    """What kube-proxy on this node makes of Services and EndpointSlices, in the order of the Services.
+    """Return the service ports that kube-proxy on this node makes of the objects, in the order of the Services.
 
     Services that kube-proxy does not watch and those of another IP family are left out.
     """
@@ -259,12 +286,12 @@ def _family(ip: str) -> str:
 
 
 def _cluster_ip(service: Service, family: str) -> str:
-    """The ClusterIP of one IP family, "" where there is none."""
+    """Return the ClusterIP of one IP family, "" where there is none."""
     return next((ip for ip in (service.cluster_ip, service.cluster_ip6) if ip and _family(ip) == family), "")
 
 
 def port_infos(service: Service, family: str) -> Iterator[PortInfo]:
-    """The ports of a Service that has a ClusterIP of one IP ``family``."""
+    """Yield the ports of a Service that has a ClusterIP of one IP ``family``."""
 
     def mine(addresses: Sequence[str]) -> tuple[str, ...]:
         return tuple(a for a in addresses if _family(a) == family)
@@ -291,7 +318,7 @@ def port_infos(service: Service, family: str) -> Iterator[PortInfo]:
 
 
 def endpoints_of(slices: Sequence[EndpointSlice], info: PortInfo, config: NodeConfig) -> tuple[EndpointInfo, ...]:
-    """The endpoints of one service port, merged from a Service's slices, sorted by their strings.
+    """Return the endpoints of one service port, merged from a Service's slices, sorted by their strings.
 
     Only the first address of an endpoint counts, and only slices that have a port of this name and protocol.  The same
     address in two slices counts once: the one on this node wins, since 1.36 the last that does not terminate.

@@ -1,80 +1,53 @@
-"""Rules as data: what one node has in its kernel, in kube-proxy's own names and order.
+"""Rules as data: one node's rules in its kernel, in kube-proxy's own names and order.
 
-A :class:`RuleSet` holds netfilter chains, IPVS virtual servers, or both.  It is what `explain` prints, what the
-reference engine's packets walk, and what the tools' text is made of.
+A :class:`RuleSet` holds netfilter chains; modes that have other things too add them in a class of their own.  It is
+what `explain` prints, what the reference engine's packets walk, and what the tools' text is made of.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Generic, NamedTuple, TypeVar
 
-from kpsim.cluster.columns import Cluster, dotted
-from kpsim.proxy.node import EndpointInfo, NodeConfig, PortState
-from kpsim.proxy.params import LATEST
-from kpsim.proxy.states import port_info
-from kpsim.units import I64, U32, Bools
+from kpsim.units import I64
 
 FILTER = " (filter)"
+ALIKE_SHOWN = 3  # of rules or chains of one kind, to people who look
 REFUSED = -1  # instead of a Pod: nobody can serve it
 DROPPED = -2  # a Local policy leaves nobody on this node
 
 
-COUNTED_SINCE = (1, 26)  # layouts before are not counted in closed form: the engines take them for this one's
+class PortKey(NamedTuple):
+    """A node looks up a packet by this key: the address, protocol and port of a service port."""
 
-
-def as_counted(version: tuple[int, int] = LATEST) -> NodeConfig:
-    """The node that closed forms count rules of: of its own address, and of ranges of ClusterIPs, they know nothing."""
-    return NodeConfig(node_through_firewall=False, kubernetes_version=max(version, COUNTED_SINCE))
+    ip: str
+    protocol: str
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
-class NodeView:
-    """What kube-proxy on one node holds when a sync starts."""
+class Packet:
+    """The first packet of a connection as it meets a node."""
 
-    cluster: Cluster
-    usable: Mapping[int, Sequence[int]]  # Service -> Pods that can serve it; Services it does not know are absent
-    order: I64  # service ports in the order in which they are visited
-    pod_ip: U32  # of every Pod of the run
-    config: NodeConfig = field(default_factory=as_counted)
-    leaving: Mapping[int, Sequence[int]] = field(default_factory=dict)  # Pods that a Local policy may fall back to
-    here: Bools | None = None  # which Pods of the run are on this node; ``None``: none of them
+    source: str
+    destination: str
+    port: int
+    protocol: str = "TCP"
 
-    def port_states(self) -> Iterator[PortState]:
-        """Known service ports with the endpoints that may serve them, in visiting order."""
-        for q in self.known_ports():
-            s, target = int(self.cluster.port_service[q]), int(self.cluster.port_target[q])
-            endpoints = tuple(
-                EndpointInfo(
-                    ip=dotted(int(self.pod_ip[p])),
-                    port=target,
-                    ready=ready,
-                    terminating=not ready,
-                    local=self.here is not None and bool(self.here[p]),
-                    pod=p,
-                )
-                for pods, ready in ((self.usable[s], True), (self.leaving.get(s, ()), False))
-                for p in pods
-            )
-            yield PortState(port_info(self.cluster, q), endpoints, s, q)
-
-    def known_ports(self) -> list[int]:
-        """Service ports kube-proxy programs, in visiting order."""
-        services = self.cluster.port_service
-        proxied = self.cluster.services.proxied
-        return [int(q) for q in self.order if int(services[q]) in self.usable and proxied[services[q]]]
-
-    def address(self, port: int, pod: int) -> str:
-        """``ip:port`` of an endpoint of a service port."""
-        return f"{dotted(int(self.pod_ip[pod]))}:{int(self.cluster.port_target[port])}"
+    @property
+    def key(self) -> PortKey:
+        """Return the key that the packet's destination is looked up by."""
+        return PortKey(self.destination, self.protocol, self.port)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One netfilter rule: what it matches, and what happens then.
+    """One netfilter rule: its matches and its target.
 
     ``source`` and ``destination`` are addresses or ranges, with a ``!`` in front for all others.  A rule with an
     ``interface`` matches by that; its ``source`` are then the addresses taken to come in there.  ``match`` is any
@@ -98,8 +71,19 @@ class Rule:
     to: str = ""  # DNAT's destination
     pod: int = -1
 
+    def fits(self, packet: Packet, is_local: Callable[[str], bool]) -> bool:
+        """Return whether ``packet`` has the rule's addresses, protocol and port; further matches are not looked at."""
+        return (
+            self.protocol in ("", packet.protocol.lower())
+            and self.port in (0, packet.port)
+            and covers(self.source, packet.source)
+            and covers(self.destination, packet.destination)
+            and (not self.source_type or is_local(packet.source))
+            and (not self.destination_type or is_local(packet.destination))
+        )
+
     def render(self, chain: str) -> str:
-        """The rule as ``iptables-restore`` takes it, its parts in the order of ``iptables-save``."""
+        """Return the rule as ``iptables-restore`` takes it, its parts in the order of ``iptables-save``."""
         parts = [f"-A {chain}"]
         parts += [_address("-s", self.source)] if self.source and not self.interface else []
         parts += [_address("-d", self.destination)] if self.destination else []
@@ -121,6 +105,23 @@ class Rule:
         return " ".join(parts)
 
 
+@lru_cache(maxsize=4096)
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text, strict=False)
+
+
+def covers(address: str, ip: str) -> bool:
+    """Return whether ``ip`` is what a rule's address (or range, or ``!`` all others) asks for."""
+    if not address:
+        return True
+    negated, bare = address.startswith("!"), address.removeprefix("!")
+    try:
+        inside = bare == ip or ("/" in bare and ipaddress.ip_address(ip) in _network(bare))
+    except ValueError:  # an address that is known by count only
+        inside = False
+    return inside != negated
+
+
 def _address(option: str, address: str) -> str:
     """``-d 10.0.0.1/32``, ``! -s 10.0.0.0/8``; a range keeps its own length."""
     negated, bare = address.startswith("!"), address.removeprefix("!")
@@ -129,20 +130,15 @@ def _address(option: str, address: str) -> str:
     return f"! {option} {bare}" if negated else f"{option} {bare}"
 
 
-@dataclass(frozen=True, slots=True)
-class VirtualServer:
-    """One IPVS virtual server and its real servers, all of weight 1."""
+Count = TypeVar("Count", int, I64)
 
-    ip: str
-    port: int
-    protocol: str
-    scheduler: str
-    real_servers: tuple[tuple[str, int], ...]  # ("ip:port", Pod)
 
-    def render(self) -> list[str]:
-        """As ``ipvsadm -Ln`` would print it."""
-        head = f"{self.protocol.upper()}  {self.ip}:{self.port} {self.scheduler}"
-        return [head, *(f"  -> {address:<28} Masq    1" for address, _ in self.real_servers)]
+class Held(NamedTuple, Generic[Count]):
+    """What one Service has on a node beside rules, or many have, (n,) each; whatever its endpoints are."""
+
+    servers: Count  # virtual servers
+    entries: Count  # of ipsets, without those of endpoints
+    addresses: Count  # bound on the node's service device
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,26 +149,24 @@ class RuleSet:
     """
 
     chains: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
-    virtual_servers: Mapping[tuple[str, str, int], VirtualServer] = field(default_factory=dict)
-    dispatch: int = 0  # rules (or virtual servers) that lead to a service port
+    dispatch: int = 0  # rules (or whatever a mode has in their place) that lead to a service port
     own: Mapping[int, int] = field(default_factory=dict)  # Service -> its other rules
     owner: Mapping[str, str] = field(default_factory=dict)  # chain -> the Service it belongs to, "namespace/name"
-    view: NodeView | None = None
+    held: Mapping[int, Held[int]] | None = None  # by Service, where a mode has such things
 
     @property
     def present(self) -> int:
-        """What :meth:`Mode.rules_present` counts in closed form: rules of the nat table, virtual and real servers."""
-        servers = sum(1 + len(server.real_servers) for server in self.virtual_servers.values())
-        return self.count("nat") + servers
+        """Return the count of :meth:`Mode.rules_present`: rules of the nat table, or what a mode has instead."""
+        return self.count("nat")
 
     def count(self, table: str) -> int:
-        """Rules in one netfilter table."""
+        """Return the number of rules in one netfilter table."""
         return sum(len(rules) for name, rules in self.chains.items() if name.endswith(FILTER) == (table == "filter"))
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """What a first packet met: how far it scanned, how many endpoint rules it tried, and who it goes to."""
+    """A first packet's way: list entries scanned, endpoint rules tried, and the Pod it goes to."""
 
     pod: int  # or REFUSED, or DROPPED
     scanned: int
@@ -181,18 +175,8 @@ class Walk:
 
 
 @dataclass(frozen=True, slots=True)
-class Packet:
-    """The first packet of a connection as it meets a node."""
-
-    source: str
-    destination: str
-    port: int
-    protocol: str = "TCP"
-
-
-@dataclass(frozen=True, slots=True)
 class Trace:
-    """What a node does with a packet, and every rule it met on the way."""
+    """A node's verdict on a packet, and every rule that the packet met on the way."""
 
     verdict: str  # DNAT, ACCEPT, DROP, REJECT, CLOSED (accepted first), or none: nothing of kube-proxy's touched it
     endpoints: tuple[str, ...] = ()  # all it may be sent to
@@ -208,3 +192,19 @@ def chain_name(kind: str, service_port: str, protocol: str, endpoint: str = "") 
     """
     digest = hashlib.sha256(f"{service_port}{protocol.lower()}{endpoint}".encode()).digest()
     return f"KUBE-{kind}-{base64.b32encode(digest).decode()[:16]}"
+
+
+def table_and_chain(name: str) -> tuple[str, str]:
+    """Return the table and the name of a chain as :attr:`RuleSet.chains` is keyed."""
+    chain, _, table = name.partition(" (")
+    return table.rstrip(")") or "nat", chain
+
+
+def few(lines: Sequence[str], what: str) -> Iterator[str]:
+    """Yield the first lines and the last, and how many there are between."""
+    if len(lines) <= 2 * ALIKE_SHOWN + 1:
+        yield from lines
+        return
+    yield from lines[: ALIKE_SHOWN + 1]
+    yield f"… {len(lines) - ALIKE_SHOWN - 2:,} more {what} …"
+    yield lines[-1]

@@ -7,13 +7,24 @@ that every rule can be printed and loaded.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from kpsim.cluster.columns import Cluster, Hints, PodState, dotted
 from kpsim.kube.objects import EndpointSlice
-from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, endpoints_of, port_infos
+from kpsim.proxy.node import (
+    EndpointInfo,
+    NodeConfig,
+    PortInfo,
+    PortState,
+    counted_node,
+    endpoints_of,
+    port_infos,
+    some_pod,
+)
 from kpsim.proxy.params import LATEST, PRIMARY, NodeSettings, ProxyParams
+from kpsim.proxy.rules import Packet
+from kpsim.units import I64, U32, Bools, Version
 
 SHARED_RANGE = int(ipaddress.IPv4Address("100.64.0.0"))  # 16 addresses a Service
 NODE_RANGE = int(ipaddress.IPv4Address("172.16.0.0"))
@@ -57,7 +68,7 @@ def _ipv4(addresses: Sequence[str]) -> tuple[str, ...]:
 
 
 def exact_states(cluster: Cluster, config: NodeConfig) -> Iterator[PortState]:
-    """Every service port at time zero as kube-proxy on a node sees it, with policies and what is local.
+    """Yield every service port at time zero as kube-proxy on a node sees it, with policies and what is local.
 
     Pods that were read stand on the node their object names; grown ones are dealt to all nodes in turn.  EndpointSlices
     that were read are obeyed port by port.
@@ -67,7 +78,7 @@ def exact_states(cluster: Cluster, config: NodeConfig) -> Iterator[PortState]:
         if not cluster.services.proxied[s]:
             continue
         if slices := cluster.slices.get(cluster.names[s], ()):
-            yield from sliced_states(cluster, s, slices, config)
+            yield from _sliced(cluster, s, slices, config)
             continue
         pods = [(int(p), int(cluster.pod_state[p])) for p in cluster.endpoints(s)]
         for q in range(int(cluster.port_offset[s]), int(cluster.port_offset[s + 1])):
@@ -88,8 +99,8 @@ def exact_states(cluster: Cluster, config: NodeConfig) -> Iterator[PortState]:
             yield PortState(port_info(cluster, q), endpoints, s, q)
 
 
-def sliced_states(cluster: Cluster, s: int, slices: Sequence[EndpointSlice], config: NodeConfig) -> Iterator[PortState]:
-    """The service ports of one Service whose EndpointSlices were read."""
+def _sliced(cluster: Cluster, s: int, slices: Sequence[EndpointSlice], config: NodeConfig) -> Iterator[PortState]:
+    """Yield the service ports of one Service whose EndpointSlices were read."""
     rows = {dotted(int(cluster.pod_ip[p])): int(p) for p in cluster.endpoints(s)}
     for q in range(int(cluster.port_offset[s]), int(cluster.port_offset[s + 1])):
         info = port_info(cluster, q)
@@ -97,15 +108,66 @@ def sliced_states(cluster: Cluster, s: int, slices: Sequence[EndpointSlice], con
         yield PortState(info, tuple(endpoints), s, q)
 
 
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """kube-proxy on one node holds this view of the cluster when a sync starts."""
+
+    cluster: Cluster
+    usable: Mapping[int, Sequence[int]]  # Service -> Pods that can serve it; Services it does not know are absent
+    order: I64  # service ports in the order in which they are visited
+    pod_ip: U32  # of every Pod of the run
+    config: NodeConfig = field(default_factory=counted_node)
+    leaving: Mapping[int, Sequence[int]] = field(default_factory=dict)  # Pods that a Local policy may fall back to
+    here: Bools | None = None  # which Pods of the run are on this node; ``None``: none of them
+
+    def port_states(self) -> Iterator[PortState]:
+        """Known service ports with the endpoints that may serve them, in visiting order."""
+        for q in self.known_ports():
+            s, target = int(self.cluster.port_service[q]), int(self.cluster.port_target[q])
+            endpoints = tuple(
+                EndpointInfo(
+                    ip=dotted(int(self.pod_ip[p])),
+                    port=target,
+                    ready=ready,
+                    terminating=not ready,
+                    local=self.here is not None and bool(self.here[p]),
+                    pod=p,
+                )
+                for pods, ready in ((self.usable[s], True), (self.leaving.get(s, ()), False))
+                for p in pods
+            )
+            yield PortState(port_info(self.cluster, q), endpoints, s, q)
+
+    def known_ports(self) -> list[int]:
+        """Service ports kube-proxy programs, in visiting order."""
+        services = self.cluster.port_service
+        proxied = self.cluster.services.proxied
+        return [int(q) for q in self.order if int(services[q]) in self.usable and proxied[services[q]]]
+
+    def packet(self, port: int) -> Packet:
+        """Return a Pod's first packet to the ClusterIP of a service port."""
+        cluster = self.cluster
+        return Packet(
+            some_pod(self.config.pod_cidr),
+            dotted(int(cluster.services.cluster_ip[cluster.port_service[port]])),
+            int(cluster.port_number[port]),
+            cluster.port_protocol[port],
+        )
+
+    def address(self, port: int, pod: int) -> str:
+        """``ip:port`` of an endpoint of a service port."""
+        return f"{dotted(int(self.pod_ip[pod]))}:{int(self.cluster.port_target[port])}"
+
+
 def node_config(
     cluster: Cluster,
     node: str,
     pod_cidr: str,
     params: ProxyParams = PARAMS,
-    version: tuple[int, int] = LATEST,
+    version: Version = LATEST,
     family: str = "IPv4",
 ) -> NodeConfig:
-    """The settings of kube-proxy on ``node`` for one IP ``family``.
+    """Return the settings of kube-proxy on ``node`` for one IP ``family``.
 
     Where no Node object tells its address it is made up, by number: in 172.16.0.0/12, or in the first range that
     ``nodePortAddresses`` names, which is one of the node's network.
@@ -140,7 +202,7 @@ def node_config(
 
 
 def _address(number: int, ranges: Sequence[str]) -> str:
-    """A node's address: in the first of ``ranges`` that says anything about it."""
+    """Return a node's address: in the first of ``ranges`` that says anything about it."""
     for network in _networks(ranges):
         if network.prefixlen and not network.overlaps(LOOPBACK):
             return str(network[(1 + number) % network.num_addresses])
@@ -148,12 +210,12 @@ def _address(number: int, ranges: Sequence[str]) -> str:
 
 
 def _networks(ranges: Sequence[str]) -> list[ipaddress.IPv4Network]:
-    """The ranges of IPv4 addresses in a list of ``nodePortAddresses``."""
+    """Return the ranges of IPv4 addresses in a list of ``nodePortAddresses``."""
     return [ipaddress.IPv4Network(cidr, strict=False) for cidr in _ipv4(ranges) if cidr != PRIMARY]
 
 
 def _local_pods(settings: NodeSettings, pod_cidr: str, family: str) -> tuple[str | None, str]:
-    """What tells this node's Pods: the range of their addresses, and the interface if that does."""
+    """Return (range, interface) that tell this node's Pods; the interface is "" where addresses decide."""
     if family == "IPv6":
         written = [cidr.strip() for cidr in (settings.cluster_cidr or "").split(",")]
         v6 = next((cidr for cidr in written if ":" in cidr), None)
@@ -171,11 +233,11 @@ def _local_pods(settings: NodeSettings, pod_cidr: str, family: str) -> tuple[str
 
 
 def _reaches_loopback(ranges: Sequence[str]) -> bool:
-    """Whether NodePorts may answer on localhost: nodePortAddresses leaves it in.  Source: NewProxier of iptables."""
+    """Return True if nodePortAddresses let NodePorts answer on localhost.  Source: NewProxier of iptables."""
     return not _ipv4(ranges) or any(LOOPBACK.overlaps(network) for network in _networks(ranges))
 
 
 def _conntrack_max(params: ProxyParams, cores: int) -> int:
-    """How many connections kube-proxy lets the kernel track.  Source: cmd/kube-proxy/app/server_linux.go."""
+    """Return the connections that kube-proxy lets the kernel track.  Source: cmd/kube-proxy/app/server_linux.go."""
     per_core = params.conntrack_max_per_core
     return max(per_core * cores, params.conntrack_min) if per_core else 0

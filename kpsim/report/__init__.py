@@ -1,4 +1,4 @@
-"""What a reader gets from a result: figures, one HTML page, Markdown, tables and a terminal summary.
+"""A reader gets figures, one HTML page, Markdown, tables and a terminal summary from a result.
 
 Everything here looks only at a :class:`~kpsim.experiment.result.Result` and decides nothing about the model.  What
 may be claimed is decided in ``wording`` and ``verdict``, the rows of tables in ``grid``, how modes look in ``style``.

@@ -1,4 +1,4 @@
-"""A result as files: what a run leaves behind for people and for programs."""
+"""A result is written as files, for people and for programs."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kpsim.experiment.result import Comparison, EventOutcome, Limit, Result
-from kpsim.measure.summary import MEASURES
+from kpsim.measure.summary import MEASURES, Summary
 from kpsim.report.verdict import Standing, bound_text, standing
 from kpsim.report.wording.quantity import (
     EMPTY,
@@ -22,7 +22,6 @@ from kpsim.report.wording.quantity import (
 )
 
 _OUTCOMES = ("delivered", "refused", "dropped", "stale", "in_flight")
-_REPORTED = {"network_programming_true": "network_programming_reported"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +37,18 @@ class Objective:
 
 
 def title_of(measure: str) -> str:
-    """A measure's title; its name if the table does not know it."""
+    """Return a measure's title; its name if the table does not know it."""
     return MEASURES[measure].title if measure in MEASURES else measure
 
 
 def objectives(result: Result) -> list[Objective]:
-    """Every objective under every mode, in the order judged."""
+    """Return every objective under every mode, in the order judged."""
     rows = []
     for v in result.verdicts:
         threshold, unit = v.threshold, unit_of(v.threshold.measure)
         summaries = result.modes[v.mode].summaries if v.mode in result.modes else {}
-        metric = summaries.get(_REPORTED.get(threshold.measure, ""))
+        measure = MEASURES.get(threshold.measure)
+        metric = summaries.get(measure.reported_as) if measure else None
         reported = estimate(metric.statistic(threshold.statistic), metric.unit) if metric is not None else EMPTY
         rows.append(
             Objective(standing(v), v.mode, threshold.measure, bound_text(threshold), estimate(v.found, unit), reported)
@@ -57,19 +57,31 @@ def objectives(result: Result) -> list[Objective]:
 
 
 def quantile_names(result: Result, wanted: Sequence[str] = ("p50", "p90", "p99")) -> list[str]:
-    """Those of ``wanted`` that any summary supports."""
+    """Return the names in ``wanted`` that any summary supports."""
     summaries = [summary for found in result.modes.values() for summary in found.summaries.values()]
     held = {name for summary in summaries for name in summary.quantiles}
-    return [name for name in wanted if name in held]
+    return [name for name in wanted if name in held] or [""]
 
 
 def measure_cells(result: Result, mode: str, quantiles: Sequence[str]) -> list[tuple[str, ...]]:
-    """Measure, number of observations and percentiles, for each measure with any observation."""
+    """Measure, number of observations and percentiles, for each measure with any observation.
+
+    Too few observations for any of the percentiles are told by their mean, least and most.
+    """
     return [
-        (name, _short(summary.n), *(estimate(summary.quantiles.get(q), summary.unit) for q in quantiles))
+        (name, _short(summary.n), *_percentiles(summary, quantiles))
         for name, summary in result.modes[mode].summaries.items()
         if summary.n > 0
     ]
+
+
+def _percentiles(summary: Summary, quantiles: Sequence[str]) -> Sequence[str]:
+    if any(name in summary.quantiles for name in quantiles):
+        return [estimate(summary.quantiles.get(name), summary.unit) for name in quantiles]
+    ends = (("mean", summary.mean.value), ("min", summary.min), ("max", summary.max))
+    said = [f"{name} {quantity(value, summary.unit)}" for name, value in ends]
+    room = len(quantiles)
+    return [*said, *[EMPTY] * (room - len(said))] if room >= len(said) else [", ".join(said), *[EMPTY] * (room - 1)]
 
 
 def _short(n: int) -> str:
@@ -80,7 +92,7 @@ def _short(n: int) -> str:
 
 
 def count_cells(result: Result, mode: str) -> list[tuple[str, str]]:
-    """What became of the packets first, then everything else that was counted."""
+    """Return (name, count) cells: the packets' outcomes first, then everything else that was counted."""
     counts = result.modes[mode].counts
     names = [name for name in _OUTCOMES if name in counts] + [name for name in counts if name not in _OUTCOMES]
     return [(name.replace("_", " "), count(counts[name])) for name in names]

@@ -14,20 +14,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kpsim.experiment.result import ModeResult, Result
+from kpsim.report import grid
 from kpsim.report.figures import Picture, pictures
-from kpsim.report.grid import (
-    EVENT_HEADS,
-    comparison_cells,
-    count_cells,
-    event_cells,
-    limit_cells,
-    measure_cells,
-    objectives,
-    quantile_names,
-    rate_cells,
-    sorted_limits,
-    title_of,
-)
 from kpsim.report.style import mode_style
 from kpsim.report.verdict import answer
 from kpsim.report.wording.glossary import GLOSSARY, NOT_MODELLED
@@ -37,7 +25,7 @@ _REPORTED = (("true", "network_programming_true"), ("as kube-proxy reports it", 
 
 
 def report_html(result: Result, drawn: Sequence[Picture] | None = None) -> str:
-    """The whole page; ``drawn`` are its figures if they are drawn already."""
+    """Return the whole page; ``drawn`` are its figures if they are drawn already."""
     loader = PackageLoader("kpsim.report")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.lstrip_blocks = True
@@ -56,24 +44,26 @@ def _data_uri(svg: str) -> str:
 
 
 def _context(result: Result, drawn: Sequence[Picture]) -> dict[str, Any]:
-    quantiles = quantile_names(result)
+    quantiles = grid.quantile_names(result)
     return {
         "result": result,
         "scenario": result.scenario,
         "answer": answer(result),
         "sizes": [many(result.nodes, "node"), many(result.services, "Service"), many(result.endpoints, "endpoint")],
         "confidence": _confidence(result),
-        "limits": [(limit_cells(limit), min(limit.share, 1.0), limit.share) for limit in sorted_limits(result)],
-        "objectives": [(each, title_of(each.measure)) for each in objectives(result)],
+        "limits": [
+            (grid.limit_cells(limit), min(limit.share, 1.0), limit.share) for limit in grid.sorted_limits(result)
+        ],
+        "objectives": [(each, grid.title_of(each.measure)) for each in grid.objectives(result)],
         "programming": _programming(result),
         "figures": [(each, _data_uri(each.svg)) for each in drawn],
         "quantiles": quantiles,
         "measures": _by_measure(result, quantiles),
-        "counts": {mode: count_cells(result, mode) for mode in result.modes},
-        "rates": {mode: rate_cells(result, mode) for mode in result.modes},
-        "event_heads": EVENT_HEADS,
-        "events": event_cells(result),
-        "comparisons": [(c.mode, c.against, comparison_cells(c)) for c in result.comparisons],
+        "counts": {mode: grid.count_cells(result, mode) for mode in result.modes},
+        "rates": {mode: grid.rate_cells(result, mode) for mode in result.modes},
+        "event_heads": grid.EVENT_HEADS,
+        "events": grid.event_cells(result),
+        "comparisons": [(c.mode, c.against, grid.comparison_cells(c)) for c in result.comparisons],
         "color": {mode: mode_style(mode).color for mode in result.modes},
         "not_modelled": NOT_MODELLED,
         "glossary": GLOSSARY,
@@ -84,9 +74,9 @@ def _by_measure(result: Result, quantiles: Sequence[str]) -> list[tuple[str, lis
     """For each measure, a row a mode: modes stand under one another, which is how they are compared."""
     rows: dict[str, list[tuple[str, str, list[str]]]] = {}
     for mode in result.modes:
-        for name, n, *values in measure_cells(result, mode, quantiles):
+        for name, n, *values in grid.measure_cells(result, mode, quantiles):
             rows.setdefault(name, []).append((mode, n, values))
-    return [(title_of(name), each) for name, each in rows.items()]
+    return [(grid.title_of(name), each) for name, each in rows.items()]
 
 
 def _programming(result: Result) -> list[tuple[str, str, list[str]]]:

@@ -6,16 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from kpsim.experiment.result import Result
-from kpsim.report.grid import (
-    EVENT_HEADS,
-    comparison_cells,
-    event_cells,
-    limit_cells,
-    measure_cells,
-    objectives,
-    quantile_names,
-    sorted_limits,
-)
+from kpsim.report import grid
 from kpsim.report.verdict import answer
 
 _WORDS = {"met": "met", "failed": "**failed**", "unknown": "cannot say"}
@@ -33,19 +24,21 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def report_markdown(result: Result) -> str:
-    """The answer, the objectives, the measures, the paired differences, the fullest limits, and what to distrust."""
+    """Return the report: answer, objectives, measures, paired differences, fullest limits, caveats."""
     said = answer(result)
     lines = [f"# {_plain(result.scenario.name)}", "", " ".join(_plain(sentence) for sentence in said.sentences), ""]
     if said.configuration:
         lines += ["```yaml", said.configuration.rstrip(), "```", ""]
     lines += _objectives(result) + _measures(result)
-    events = [(_plain(event), _plain(mode), *rest) for event, mode, rest in event_cells(result)]
+    events = [(_plain(event), _plain(mode), *rest) for event, mode, rest in grid.event_cells(result)]
     if events:
-        lines += ["## Events", "", *_table(("event", "mode", *EVENT_HEADS), events)]
-    rows = [(f"{_plain(c.mode)} – {_plain(c.against)}", *map(_plain, comparison_cells(c))) for c in result.comparisons]
+        lines += ["## Events", "", *_table(("event", "mode", *grid.EVENT_HEADS), events)]
+    rows = [
+        (f"{_plain(c.mode)} – {_plain(c.against)}", *map(_plain, grid.comparison_cells(c))) for c in result.comparisons
+    ]
     if rows:
         lines += ["## Paired differences", "", *_table(("modes", "measure", "difference", "ratio", ""), rows)]
-    limits = [[_plain(cell) for cell in limit_cells(limit)] for limit in sorted_limits(result)]
+    limits = [[_plain(cell) for cell in grid.limit_cells(limit)] for limit in grid.sorted_limits(result)]
     if limits:
         lines += ["## Limits", "", *_table(("limit", "used", "", "headroom", "source"), limits)]
     lines += _doubts(result)
@@ -55,18 +48,18 @@ def report_markdown(result: Result) -> str:
 def _objectives(result: Result) -> list[str]:
     rows = [
         (_plain(o.mode), f"`{o.measure}`", _plain(o.bound), o.found, o.reported, _WORDS[o.standing])
-        for o in objectives(result)
+        for o in grid.objectives(result)
     ]
     heads = ("mode", "measure", "objective", "found [95 %]", "as kube-proxy reports it", "verdict")
     return ["## Objectives", "", *_table(heads, rows)] if rows else []
 
 
 def _measures(result: Result) -> list[str]:
-    quantiles = quantile_names(result)
+    quantiles = grid.quantile_names(result)
     rows = [
         (_plain(mode), f"`{name}`", *rest)
         for mode in result.modes
-        for name, *rest in measure_cells(result, mode, quantiles)
+        for name, *rest in grid.measure_cells(result, mode, quantiles)
     ]
     return ["## Measures", "", *_table(("mode", "measure", "n", *quantiles), rows)] if rows else []
 

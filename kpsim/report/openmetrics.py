@@ -13,7 +13,7 @@ ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
 def openmetrics(families: Iterable[Family]) -> Iterator[str]:
-    """The text line by line, with the ``# EOF`` that says it is whole."""
+    """Yield the text line by line, with the ``# EOF`` that says it is whole."""
     for family in families:
         yield f"# HELP {family.name} {family.help.translate(ESCAPES)}"
         yield f"# TYPE {family.name} {family.type}"

@@ -1,4 +1,4 @@
-"""How each proxy mode looks, the same in every figure and table of every report.
+"""Each proxy mode looks the same in every figure and table of every report.
 
 A mode is told by three things at once (colour, marker, dashes), so that it survives a grey printer and every kind of
 colour blindness: the colours are Okabe and Ito's, moved apart in lightness.  A mode nobody has heard of gets a look
@@ -41,7 +41,7 @@ _DASHES: tuple[Dashes, ...] = ("-", (0, (5.0, 1.8)), (0, (8.0, 1.6, 1.6, 1.6)), 
 
 
 def mode_style(mode: str) -> ModeStyle:
-    """The look of a mode; one not known by name takes it from a hash of its name, the same in every process."""
+    """Return the look of a mode; one not known by name takes it from a hash of its name, the same in every process."""
     if mode in _PREFERRED:
         return _PREFERRED[mode]
     n = zlib.crc32(mode.encode())

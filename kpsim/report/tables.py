@@ -33,13 +33,13 @@ def _estimate(found: Estimate | None) -> dict[str, float | None] | None:
 
 
 def _record(value: Any) -> dict[str, Any]:
-    """A frozen dataclass of plain fields as a dictionary."""
+    """Return a frozen dataclass of plain fields as a dictionary."""
     each = ((f.name, getattr(value, f.name)) for f in fields(value))
     return {name: _number(x) if isinstance(x, float) else x for name, x in each}
 
 
 def summary_document(result: Result) -> dict[str, Any]:
-    """Everything found but the distributions (those are in ``cdf.csv``), ready for ``json.dumps``."""
+    """Return everything found but the distributions (those are in ``cdf.csv``), ready for ``json.dumps``."""
     said = answer(result)
     return {
         "apiVersion": "kpsim/v1alpha1",
@@ -103,7 +103,7 @@ def _mode_document(found: ModeResult) -> dict[str, Any]:
 
 
 def _event_record(outcome: EventOutcome) -> dict[str, Any]:
-    """An event without its course, which is drawn."""
+    """Return an event without its course, which is drawn."""
     record = {f.name: getattr(outcome, f.name) for f in fields(outcome) if f.name not in ("course", "window_s")}
     numbers = {name: _number(x) if isinstance(x, float) else x for name, x in record.items()}
     return numbers | {"window_s": _estimate(outcome.window_s)}

@@ -10,17 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 
 from kpsim.experiment.result import Result
-from kpsim.report.grid import (
-    EVENT_HEADS,
-    comparison_cells,
-    count_cells,
-    event_cells,
-    limit_cells,
-    measure_cells,
-    objectives,
-    quantile_names,
-    sorted_limits,
-)
+from kpsim.report import grid
 from kpsim.report.verdict import answer
 from kpsim.report.wording.quantity import glued, many
 
@@ -98,7 +88,7 @@ def _unstyled(_kind: str, text: str) -> str:
 
 
 def summary_text(result: Result, style: Style = _unstyled) -> str:
-    """What a run prints to stdout, ending in a line break."""
+    """Return the text that a run prints to stdout, ending in a line break."""
     page = _Page(style)
     _opening(page, result)
     _objectives(page, result)
@@ -123,7 +113,7 @@ def _opening(page: _Page, result: Result) -> None:
 
 
 def _objectives(page: _Page, result: Result) -> None:
-    rows = objectives(result)
+    rows = grid.objectives(result)
     if rows:
         page.heading("objectives")
         cells = [(f"{_MARKS[o.standing]} {o.mode}", o.measure, o.bound, o.found) for o in rows]
@@ -131,12 +121,12 @@ def _objectives(page: _Page, result: Result) -> None:
 
 
 def _measures(page: _Page, result: Result) -> None:
-    quantiles = quantile_names(result)
+    quantiles = grid.quantile_names(result)
     for mode in result.modes:
-        rows = [("", "n", *quantiles), *measure_cells(result, mode, quantiles)]
+        rows = [("", "n", *quantiles), *grid.measure_cells(result, mode, quantiles)]
         page.heading(mode)
         page.table(rows, ["dim"] + ["plain"] * (len(rows) - 1), right=[1])
-        counted = count_cells(result, mode)
+        counted = grid.count_cells(result, mode)
         if counted:
             page.line()
             for part in _wrapped(" · ".join(f"{n} {what}" for what, n in counted), WIDTH - 4):
@@ -144,10 +134,10 @@ def _measures(page: _Page, result: Result) -> None:
 
 
 def _events(page: _Page, result: Result) -> None:
-    cells = event_cells(result)
+    cells = grid.event_cells(result)
     for event in dict.fromkeys(event for event, _, _ in cells):
         page.heading(event)
-        rows = [("", *EVENT_HEADS), *((mode, *rest) for name, mode, rest in cells if name == event)]
+        rows = [("", *grid.EVENT_HEADS), *((mode, *rest) for name, mode, rest in cells if name == event)]
         page.table(rows, ["dim"] + ["plain"] * (len(rows) - 1))
 
 
@@ -156,16 +146,16 @@ def _comparisons(page: _Page, result: Result) -> None:
     for mode, against in pairs:
         page.heading(f"{mode} against {against}, paired by replication")
         these = [c for c in result.comparisons if (c.mode, c.against) == (mode, against)]
-        rows = [comparison_cells(c) for c in these]
+        rows = [grid.comparison_cells(c) for c in these]
         page.table(rows, ["unknown" if says == "cannot say" else "plain" for *_, says in rows])
 
 
 def _limits(page: _Page, result: Result) -> None:
-    limits = sorted_limits(result, above=0.5)
+    limits = grid.sorted_limits(result, above=0.5)
     if limits:
         page.heading("limits more than half used")
         kinds = ["failed" if limit.share > 1 else "warning" if limit.share > 0.8 else "plain" for limit in limits]
-        page.table([limit_cells(limit)[:3] for limit in limits], kinds, right=[1])
+        page.table([grid.limit_cells(limit)[:3] for limit in limits], kinds, right=[1])
 
 
 def _warnings(page: _Page, result: Result) -> None:

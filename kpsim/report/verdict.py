@@ -21,7 +21,7 @@ Standing = Literal["met", "failed", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a reader who reads three sentences reads.
+    """An answer is three sentences (verdict, headroom, change) and the standing and proposal behind them.
 
     ``standing`` is the worst of any mode run ("unset" without objectives), as the exit code is; ``recommended`` the
     mode that ``change`` proposes; ``configuration`` the KubeProxyConfiguration for it, or for the current mode where
@@ -57,7 +57,7 @@ def answer(result: Result) -> Answer:
 
 
 def standing(verdict: ThresholdVerdict) -> Standing:
-    """Whether an objective is met; "unknown" where nothing was found or the bound lies inside the interval."""
+    """Return an objective's standing: "unknown" if nothing was found or the bound lies inside the interval."""
     found, bound = verdict.found, verdict.threshold.bound
     if found is None or verdict.passed is None:
         return "unknown"
@@ -67,7 +67,7 @@ def standing(verdict: ThresholdVerdict) -> Standing:
 
 
 def mode_standing(result: Result, mode: str) -> Standing:
-    """The worst standing among one mode's objectives."""
+    """Return the worst standing among one mode's objectives."""
     return _worst(standing(v) for v in result.verdicts if v.mode == mode)
 
 
@@ -77,12 +77,12 @@ def _worst(standings: Iterable[Standing]) -> Standing:
 
 
 def bound_text(threshold: Threshold) -> str:
-    """An objective's statistic and bound with its unit: "p99 < 8 s"."""
+    """Return an objective's statistic and bound with its unit: "p99 < 8 s"."""
     return f"{threshold.statistic} {threshold.operator} {compact(threshold.bound, unit_of(threshold.measure))}"
 
 
 def headroom_of(verdict: ThresholdVerdict) -> float | None:
-    """How far below its bound a value is, as a share of the bound (above it, for ">"); negative if it is beyond."""
+    """Return a value's distance below its bound (above, for ">") as a share of the bound; negative if it is beyond."""
     if verdict.found is None or verdict.threshold.bound <= 0:
         return None
     share = verdict.found.value / verdict.threshold.bound
@@ -156,7 +156,7 @@ def _headroom(result: Result, modes: Sequence[str]) -> str:
 
 
 def _tightest_objective(judged: Sequence[ThresholdVerdict]) -> tuple[str, str]:
-    """The objective with the least room, and how much that is."""
+    """Return the objective with the least room, and how much that is."""
     rooms = [(room, v) for v in judged if (room := headroom_of(v)) is not None]
     if not rooms:
         return "", ""
@@ -168,7 +168,7 @@ def _tightest_objective(judged: Sequence[ThresholdVerdict]) -> tuple[str, str]:
 
 
 def _missed(room: float) -> str:
-    """How far an objective is missed: a percentage up to twice, then a multiple."""
+    """Return "is missed by …": a percentage up to twice the bound, then a multiple."""
     return f"is missed by {percent(-room)}" if room >= -1 else f"is missed {factor(1 - room)} over"
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from kpsim.dumps.detection import RuleDump
-from kpsim.scenario.kinds import rule_text
-from kpsim.scenario.reader import read, read_around
+from kpsim.scenario.kinds import Look
+from kpsim.scenario.reader import read
 from kpsim.scenario.resolved import write_resolved
 
 COMMENTS = {
@@ -23,12 +20,12 @@ COMMENTS = {
 }
 
 
-def scenario_document(*dumps_paths: Path) -> str:
-    """A commented scenario, with everything that was read written into it.
+def scenario_document(look: Look) -> str:
+    """Return a commented scenario, with everything that was read written into it.
 
     Parameters
     ----------
-    *dumps_paths
+    look
         what one cluster gave: objects, rules of its nodes, or directories of those; or one scenario.
 
     Raises
@@ -36,18 +33,13 @@ def scenario_document(*dumps_paths: Path) -> str:
     InputError
         if something cannot be read, or the API server would refuse the objects.
     """
-    paths = [Path(path) for path in dumps_paths]
-    dumps: tuple[RuleDump, ...] = ()
-    if len(paths) == 1 and not paths[0].is_dir() and rule_text(paths[0]) is None:
-        scenario = read(paths[0])
-    else:
-        scenario, dumps = read_around(paths)
+    scenario = read(look)
     objects = scenario.objects
-    names = ", ".join(path.name for path in paths)
+    names = ", ".join(path.name for path in look.paths)
     heading = [
         f"Made from {_plain(names)}: {len(objects.services):,} Services, {len(objects.slices):,} EndpointSlices,",
         f"{len(objects.pods):,} Pods, {len(objects.workloads):,} workloads, {len(objects.nodes):,} Nodes.",
-        *(_plain(note) for dump in dumps for note in dump.notes()),
+        *(_plain(note) for dump in look.dumps for note in dump.notes()),
         *(f"Note: {_plain(warning)}" for warning in scenario.warnings),
     ]
     lines = [f"# {line}" for line in heading]

@@ -3,38 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from kpsim.cluster.params import ChurnParams, ClusterParams, ServiceGroup
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
+from kpsim.declared import Declared
 from kpsim.dns.params import DnsParams
 from kpsim.history.events import Event
 from kpsim.kube.objects import KubeObjects
 from kpsim.proxy.params import FaultParams, ProxyParams
 from kpsim.traffic.params import TrafficParams
-
-Version = tuple[int, int]
+from kpsim.units import Version
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileChoice:
-    """Which measured costs to use: profile name, ``quiet`` or ``typical`` set, caches cold (0) to warm (1)."""
+    """The measured costs to use: profile name, ``quiet`` or ``typical`` set, caches cold (0) to warm (1)."""
 
-    name: str = "measured-linux-6.18"
-    set: Literal["quiet", "typical"] = "typical"
-    cache_warmth: float = 1.0
+    name: Annotated[str, Declared("Measured costs by their name, or a file's path")] = "measured-linux-6.18"
+    set: Annotated[Literal["quiet", "typical"], Declared("Costs of a quiet machine, or of a usual one")] = "typical"
+    cache_warmth: Annotated[float, Declared("How warm CPU caches are; 0 is cold", at_most=1)] = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class RunParams:
-    """How long to simulate, how often, with which seed and engine, and how many packets a mode at most, in all runs."""
+    """A run's length, repetitions, seed and engine, and the most packets for a mode in all its runs."""
 
-    duration_s: float = 60.0
-    warmup_s: float = 10.0
-    seed: int = 1
-    replications: int = 5
-    engine: Literal["auto", "reference", "batch"] = "auto"
-    packets: int = 5_000_000
+    duration_s: Annotated[float, Declared("Simulated time, the warm-up included", more_than=0)] = 60.0
+    warmup_s: Annotated[float, Declared("Simulated time at the beginning that is not measured")] = 10.0
+    seed: Annotated[int, Declared("Where all random numbers come from; the same seed gives the same bytes")] = 1
+    replications: Annotated[int, Declared("Runs with random numbers of their own", at_least=1)] = 5
+    engine: Annotated[
+        Literal["auto", "reference", "batch"], Declared("Processes one by one, arrays, or what suits the size")
+    ] = "auto"
+    packets: Annotated[int, Declared("Packets simulated for each mode, at most, in all runs", at_least=1)] = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,17 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One question about one cluster."""
+    """One question about one cluster.
+
+    >>> from dataclasses import replace
+    >>> question = Scenario("small", cluster=ClusterParams(nodes=2), groups=(ServiceGroup("web", count=3),))
+    >>> question.modes, question.run.replications
+    (('iptables',), 5)
+    >>> replace(question, modes=("ipvs", "nftables")).modes
+    ('ipvs', 'nftables')
+
+    From a file: ``kpsim.read("scenarios/hello.yaml")``.
+    """
 
     name: str
     description: str = ""

@@ -4,135 +4,67 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from kpsim.documents import Document
-from kpsim.dumps.detection import RuleDump, gaps, read_dump
+from kpsim.dumps.detection import RuleDump, gaps
+from kpsim.dumps.others import OBJECTS
 from kpsim.errors import InputError, Place, Problem
-from kpsim.kube.reader import Reading, read_into, read_raw
+from kpsim.kube.reader import Reading
 from kpsim.scenario.build import build
-from kpsim.scenario.kinds import rule_text
+from kpsim.scenario.kinds import Look, OtherFile, ScenarioFile, identify, name_of
 from kpsim.scenario.model import Scenario, Sweep
 from kpsim.scenario.schema import API_VERSION
-from kpsim.scenario.sections.imports import (
-    EXPECTED,
-    OBJECTS,
-    add_rules,
-    files_in,
-    name_of,
-    proxy_section,
-    take_shown,
-)
+from kpsim.scenario.sections.imports import add_rules, signs_of, take, take_shown
 from kpsim.scenario.sections.modes import built_modes, usual_modes
 from kpsim.scenario.sections.ranges import expand
-from kpsim.scenario.tree import Tree, did_you_mean
+from kpsim.scenario.tree import Tree
+from kpsim.units import Version
 
-KINDS = ("Scenario", "Sweep")
-EXAMPLE = f"a scenario begins with apiVersion: {API_VERSION} and kind: Scenario"
-DUMP = "kubectl get svc,endpointslices,nodes -A -o json"
+VERSION = ("spec", "kubernetes", "version")
 DEFAULT_TRAFFIC = {"connectionsPerSecondPerNode": 100}
 DEFAULT_CHURN = {"podReplacementsPerSecond": 0.1}
 DEFAULT_RUN = {"duration": "60s", "warmup": "10s", "engine": "auto"}
 
 
-def read(path: Path, overrides: Sequence[tuple[str, str]] = ()) -> Scenario:
-    """The scenario in a file, or a default one around the Kubernetes objects in a file or directory.
+def read(given: str | Path | Look, overrides: Sequence[tuple[str, str]] = ()) -> Scenario:
+    """Return the scenario that was given, or a default one around the Kubernetes objects and rules that were.
+
+    Objects say more than rules do: rules add the Services and endpoints that no object was read of.
 
     Parameters
     ----------
-    path
-        a scenario, a manifest, what ``kubectl get -o json|yaml`` printed, what a tool printed of a node's rules, or a
-        directory of those.
+    given
+        a scenario, a manifest, what ``kubectl get -o json|yaml`` printed, what a tool printed of a node's rules, a
+        directory of those; or several of them that show one cluster, as :func:`~kpsim.scenario.kinds.identify` saw
+        them.
     overrides
         (path, value) pairs, as ``--set path=value`` gives them; paths are relative to ``spec``.
 
     Raises
     ------
     InputError
-        with everything that is wrong, by line.
-    """
-    path = Path(path)
-    if path.is_dir() or rule_text(path) is not None:
-        return read_around([path], overrides)[0]
-    documents = _documents(path)
-    if any(_is_scenario(document) for document in documents):
-        return _read_scenario(path, documents, overrides)
-    if not any(_is_kubernetes(document) for document in documents):
-        raise InputError([_neither(documents[0])])
-    reading = Reading()
-    reading.add_all(documents)
-    return _around(reading, (), [path], overrides)
-
-
-def read_around(
-    paths: Sequence[Path], overrides: Sequence[tuple[str, str]] = ()
-) -> tuple[Scenario, tuple[RuleDump, ...]]:
-    """A default scenario around everything that several files and directories show of one cluster.
-
-    Kubernetes objects say more than rules do: rules add the Services and endpoints that no object was read of.
-
-    Returns
-    -------
-    scenario, dumps
-        and what each of the files that hold a node's rules showed.
-
-    Raises
-    ------
-    InputError
         with everything that is wrong, by file and line.
     """
+    look = _readable(given)
+    if look.scenario is not None:
+        return _read_scenario(look.scenario, overrides)
     reading = Reading()
-    dumps: list[RuleDump] = []
-    for path in files_in(list(map(Path, paths))):
-        text = rule_text(path)
-        if text is not None:
-            dumps.append(read_dump(text, path.name, name_of(path)))
-        else:
-            _read_objects(reading, path, alone=len(paths) == 1)
-    return _around(reading, tuple(dumps), paths, overrides), tuple(dumps)
+    dumps = take(reading, look)
+    return _around(reading, dumps, look.paths, overrides)
 
 
-def _read_objects(reading: Reading, path: Path, *, alone: bool) -> None:
-    """Take the objects of a file or directory; a file of something else is a problem of the reading."""
-    if alone or path.is_dir():
-        read_into(reading, [path])
-        return
-    try:
-        documents = _documents(path)
-    except InputError as error:
-        reading.problems += error.problems
-        return
-    if any(_is_scenario(document) for document in documents):
-        reading.problems.append(documents[0].problem((), "is a scenario, not what a cluster gives"))
-    elif not any(_is_kubernetes(document) for document in documents):
-        reading.problems.append(_neither(documents[0]))
-    else:
-        reading.add_all(documents)
-
-
-def _documents(path: Path) -> tuple[Document, ...]:
-    """The documents of a file that holds no rules; where it is not YAML either, say what is taken."""
-    try:
-        return read_raw(path)
-    except InputError as error:
-        if path.name.endswith(OBJECTS) or not path.is_file():
-            raise
-        problems = [replace(at, mend=at.mend or EXPECTED) for at in error.problems[:1]]
-        raise InputError(problems) from None
-
-
-def read_sweep(path: Path, sets: Sequence[tuple[str, str]] = ()) -> Sweep:
-    """The grid a ``kind: Sweep`` file asks for, with ranges given as ``--set`` added or put in the place of the file's.
+def read_sweep(given: str | Path | Look, sets: Sequence[tuple[str, str]] = ()) -> Sweep:
+    """Return the grid a ``kind: Sweep`` file asks for; ranges given as ``--set`` are added, or replace the file's.
 
     Raises
     ------
     InputError
         if a range cannot be read, or the first or last scenario of the grid is not valid.
     """
-    path = Path(path)
+    look = _readable(given)
     ranges: dict[str, tuple[object, Document | None]] = {}
-    for document in () if path.is_dir() else read_raw(path):
+    for document in look.scenario.documents if look.scenario else ():
         sweep = document.data.get("sweep") if isinstance(document.data, dict) else None
         if isinstance(sweep, dict):
             ranges |= {name: (value, document) for name, value in sweep.items()}
@@ -141,12 +73,21 @@ def read_sweep(path: Path, sets: Sequence[tuple[str, str]] = ()) -> Sweep:
     axes = [(name, _values(name, value, document, problems)) for name, (value, document) in ranges.items()]
     if not axes:
         what = "nothing to sweep over"
-        problems.append(Problem(Place(str(path)), "sweep", what, "add sweep: {services.small.count: 100..100k:log:13}"))
+        problems.append(Problem(Place(look.name), "sweep", what, "add sweep: {services.small.count: 100..100k:log:13}"))
     if problems:
         raise InputError(problems)
     for end in (0, -1):
-        read(path, [(name, values[end]) for name, values in axes])
+        read(look, [(name, values[end]) for name, values in axes])
     return Sweep(tuple(axes))
+
+
+def _readable(given: str | Path | Look) -> Look:
+    """Return the files that were given as what they are.  Raises :class:`InputError` if nothing is taken from any."""
+    look = given if isinstance(given, Look) else identify([given])
+    others = [file for file in look.files if isinstance(file, OtherFile)]
+    if len(others) == len(look.files):
+        raise InputError([problem for file in others if not file.beside for problem in file.problems])
+    return look
 
 
 def _values(name: str, value: object, document: Document | None, problems: list[Problem]) -> tuple[str, ...]:
@@ -161,37 +102,16 @@ def _values(name: str, value: object, document: Document | None, problems: list[
         return ()
 
 
-def _is_scenario(document: Document) -> bool:
-    data = document.data
-    if not isinstance(data, dict):
-        return False
-    return data.get("kind") in KINDS or str(data.get("apiVersion")).startswith("kpsim") or _almost(data)
-
-
-def _almost(data: dict[str, object]) -> bool:
-    """A mapping that was meant to be a scenario: it has a spec of ours, and no kind of Kubernetes'."""
-    return "spec" in data and ("kind" not in data or bool(did_you_mean(str(data["kind"]), KINDS)))
-
-
-def _is_kubernetes(document: Document) -> bool:
-    return isinstance(document.data, dict) and "kind" in document.data
-
-
-def _neither(document: Document) -> Problem:
-    mend = EXAMPLE if isinstance(document.data, dict) else f"{EXAMPLE}; {EXPECTED}"
-    return document.problem((), "is neither a scenario nor Kubernetes objects: it has no kind", mend)
-
-
-def _read_scenario(path: Path, documents: Sequence[Document], overrides: Sequence[tuple[str, str]]) -> Scenario:
-    document = documents[0]
+def _read_scenario(file: ScenarioFile, overrides: Sequence[tuple[str, str]]) -> Scenario:
+    documents, document = file.documents, file.documents[0]
     if len(documents) > 1:
-        other = next(at for at in documents[::-1] if at is not document)
+        other = next(each for each in documents[::-1] if each is not document)
         what = "a scenario file holds one document"
         mend = "put Kubernetes objects under spec.objects, or name their file in spec.importFrom"
         raise InputError([other.problem((), what, mend)])
-    tree = Tree.of(document)
+    tree = Tree.of(document, file.opened)
     tree.override(overrides)
-    return build(tree, document, Reading(), path.parent, name_of(path))
+    return build(tree, document, Reading(), file.path.parent, name_of(file.path))
 
 
 def _around(
@@ -202,11 +122,9 @@ def _around(
     if not reading.problems and not reading.objects() and not reading.proxy:
         what = "holds no Service, Pod, EndpointSlice, workload or Node"
         said = "\n    ".join(gaps(dumps))
-        raise InputError([Problem(Place(str(path)), what=what, mend=said or DUMP) for path in paths])
-    mode = str(proxy_section(dumps).get("mode", ""))
-    compared = usual_modes(_version_among(overrides))
+        raise InputError([Problem(Place(str(path)), what=what, mend=said or OBJECTS) for path in paths])
+    mode = signs_of(reading, dumps).mode(built_modes())
     spec: dict[str, object] = {
-        "compare": {"modes": [name for name in dict.fromkeys((mode, *compared)) if name in built_modes()]},
         "traffic": dict(DEFAULT_TRAFFIC),
         "changes": {"churn": dict(DEFAULT_CHURN)},
         "run": dict(DEFAULT_RUN),
@@ -214,11 +132,14 @@ def _around(
     _drop_unbuilt_mode(reading)
     tree = Tree(str(paths[0]), {"apiVersion": API_VERSION, "kind": "Scenario", "spec": spec})
     take_shown(tree, reading, dumps, nodes_known=nodes_known)
+    compared = usual_modes(_version_among([("kubernetes.version", str(tree.at(VERSION) or "")), *overrides]))
+    names = dict.fromkeys((mode.value if mode else "", *compared))
+    spec["compare"] = {"modes": [name for name in names if name in built_modes()]}
     tree.override(overrides)
     return build(tree, None, reading, paths[0].parent, name_of(paths[0]))
 
 
-def _version_among(overrides: Sequence[tuple[str, str]]) -> tuple[int, int]:
+def _version_among(overrides: Sequence[tuple[str, str]]) -> Version:
     """The Kubernetes version an override asks for; what is wrong with it is said when the scenario is built."""
     written = dict(overrides).get("kubernetes.version", "")
     found = re.match(r"v?(\d{1,3})\.(\d{1,3})", written.strip("\"'"))

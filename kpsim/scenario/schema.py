@@ -1,317 +1,235 @@
-"""The keys a scenario file may have: the boundary where text becomes typed values.
+"""The sections a scenario file has, and those whose keys are not the fields of what they become.
 
-One model a mapping, camel case outside, snake case inside; defaults come from the dataclasses they fill.  Only this
-module knows pydantic's fields; what a value *means* is checked in :mod:`kpsim.scenario.build`.
+Most sections are parameter classes of the rooms they are about.  The exceptions stand here: what kube-proxy's own
+configuration calls its keys, the forms a Service may be written in, and mappings that only exist in the file.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+import re
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from kpsim.cluster.params import ChurnParams, ClusterParams, ServiceGroup
-from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams, ObjectSizesName
-from kpsim.proxy.params import FaultParams, ProxyParams
+from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
+from kpsim.declared import Declared, Form
+from kpsim.dns.params import DnsParams
+from kpsim.proxy.params import FaultParams
 from kpsim.scenario.model import ProfileChoice, RunParams
-from kpsim.scenario.sections.dns import DnsPart
-from kpsim.scenario.sections.events import EventPart
-from kpsim.scenario.sections.quantities import (
-    Count,
-    Duration,
-    LongDuration,
-    Objectives,
-    Part,
-    PastedPart,
-    Positive,
-    Rate,
-    Share,
-)
+from kpsim.scenario.sections.events import EVENT_ITEM
 from kpsim.traffic.params import TrafficParams
+from kpsim.units import UnitError, Version
 
-API_VERSION = "kpsim/v1alpha1"
+if TYPE_CHECKING:
+    EventItem = Any  # a class made of the event kinds there are
+else:
+    EventItem = EVENT_ITEM
 
-_CLUSTER, _TRAFFIC, _CHURN, _FAULTS = ClusterParams(), TrafficParams(), ChurnParams(), FaultParams()
-_API, _CONTROLLERS = ApiServerParams(), ControllerManagerParams()
-_MOST_API_SERVERS = 100
-_MOST_PORTS = 65_456  # they are numbered from 80 on
-_PROFILE, _RUN, _PROXY, _GROUP = ProfileChoice(), RunParams(), ProxyParams(), ServiceGroup("", 0)
-
-
-class MetadataPart(Part):
-    """What the scenario is called, and the question it asks."""
-
-    name: str = ""
-    description: str = ""
-
-
-class KubernetesPart(Part):
-    """Which Kubernetes, e.g. "1.34"; it decides which modes exist."""
-
-    version: str = "1.34"
+API_VERSION: Literal["kpsim/v1alpha1"] = "kpsim/v1alpha1"
+EXAMPLES = {  # what to write for a key that is missing
+    "spec": "a scenario has its settings under spec:",
+    "apiVersion": f"begin the file with apiVersion: {API_VERSION}",
+    "kind": "write kind: Scenario",
+    "at": "say when, since the run began: {at: 30s, …}",
+    "name": "give the group a name: {name: web, count: 100, endpoints: 5}",
+}
 
 
-class ClusterPart(Part):
-    """Nodes and address ranges."""
-
-    nodes: Positive = _CLUSTER.nodes
-    zones: Positive = _CLUSTER.zones
-    cores: Positive = _CLUSTER.cores
-    iptables_backend: Literal["legacy", "nft"] = _CLUSTER.iptables_backend
-    service_cluster_ip_range: str = Field(_CLUSTER.service_cluster_ip_range, alias="serviceClusterIPRange")
-    pod_cidr: str = Field(_CLUSTER.pod_cidr, alias="podCIDR")
-    ip_families: list[Literal["IPv4", "IPv6"]] = ["IPv4"]  # noqa: RUF012 - a pydantic model, which copies it
-    service_node_port_range: str = "{}-{}".format(*_CLUSTER.service_node_port_range)
+def _read_version(text: str) -> Version:
+    match = re.fullmatch(r"v?(\d{1,3})\.(\d{1,3})(\.\d{1,3})?([-+].*)?", text)
+    if match:
+        return int(match[1]), int(match[2])
+    raise UnitError(f"{text[:40]!r} is not a version of Kubernetes", 'write e.g. "1.34"')
 
 
-class DrawnPart(Part):
-    """How many endpoints, drawn for each Service."""
-
-    distribution: Literal["constant", "lognormal", "uniform"]
-    mean: Rate | None = None
-    sigma: Rate = 0.0
-    min: Count = 0
-    max: Count | None = None
+VERSION = Form(str, _read_version, lambda version: "{}.{}".format(*version), 'a version in quotes, e.g. "1.34"')
 
 
-def _endpoints_tag(value: object) -> str:
-    return "<drawn>" if isinstance(value, dict) else "<constant>"
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """The scenario's name, and the question it asks."""
+
+    name: Annotated[str, Declared("What the scenario, and the directory of its results, is called")] = ""
+    description: Annotated[str, Declared("The question it asks")] = ""
 
 
-class ServicePart(Part):
-    """A group of alike Services."""
+@dataclass(frozen=True, slots=True)
+class Kubernetes:
+    """The version of Kubernetes."""
 
-    name: str
-    count: Count = 1
-    endpoints: Annotated[
-        Annotated[Count, Tag("<constant>")] | Annotated[DrawnPart, Tag("<drawn>")], Discriminator(_endpoints_tag)
-    ] = 1
-    namespace: str = _GROUP.namespace
-    type: Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"] = _GROUP.type
-    cluster_ip: Literal["None"] | None = Field(None, alias="clusterIP")
-    ports: Annotated[Positive, Field(le=_MOST_PORTS)] = _GROUP.ports
-    protocol: Literal["TCP", "UDP", "SCTP"] = _GROUP.protocol
-    session_affinity: Literal["None", "ClientIP"] = _GROUP.session_affinity
-    internal_traffic_policy: Literal["Cluster", "Local"] = _GROUP.internal_traffic_policy
-    external_traffic_policy: Literal["Cluster", "Local"] = _GROUP.external_traffic_policy
-    ip_family_policy: Literal["SingleStack", "PreferDualStack", "RequireDualStack"] = _GROUP.ip_family_policy
+    version: Annotated[Version, Declared("Decides which modes exist and what they do", form=VERSION)] = (1, 34)
 
 
-class PresetPart(Part):
+@dataclass(frozen=True, slots=True)
+class Preset:
     """The Services of a well-known load test, as groups; without a size, of the cluster's nodes."""
 
-    preset: Literal["cl2-load", "cluster-density", "huge-service", "node-density"]
-    nodes: Positive | None = None
-    endpoints: Positive | None = None
-    iterations: Positive | None = None
+    preset: Annotated[
+        Literal["cl2-load", "cluster-density", "huge-service", "node-density"],
+        Declared("The load test whose Services there are"),
+    ]
+    nodes: Annotated[int | None, Declared("Nodes it is sized for", at_least=1, otherwise="the cluster's")] = None
+    endpoints: Annotated[int | None, Declared("Endpoints of its Service", at_least=1, otherwise="the test's")] = None
+    iterations: Annotated[int | None, Declared("How often it makes its objects", at_least=1, otherwise="by nodes")] = (
+        None
+    )
 
 
-class ObjectPart(BaseModel):
+@dataclass(frozen=True, slots=True)
+class KubernetesObject:
     """A Kubernetes object as users write it; read by :mod:`kpsim.kube`."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    __pasted__ = True
 
-    apiVersion: str  # noqa: N815 - Kubernetes' own spelling
-    kind: str
-
-
-def _service_tag(value: object) -> str:
-    tags = {"kind": "<object>", "preset": "<preset>"}
-    return next((tag for key, tag in tags.items() if isinstance(value, dict) and key in value), "<group>")
+    api_version: Annotated[str, Declared("The object's API, e.g. v1")]
+    kind: Annotated[str, Declared("The object's kind, e.g. Service")]
 
 
-class ControllerManagerPart(Part):
-    """kube-controller-manager's flags; left out, Kubernetes' defaults."""
-
-    qps: Annotated[Rate, Field(gt=0)] | None = None
-    burst: Positive | None = None
-    concurrent_service_endpoint_syncs: Positive | None = None
-    max_endpoints_per_slice: Annotated[Positive, Field(le=1000)] | None = None
-    endpoint_slice_updates_batch_period: Duration | None = None
-    endpoints_controller: bool = _CONTROLLERS.endpoints_controller
+def service_form(value: object) -> type:
+    """Return the class of what stands among the Services: a group, a preset or a real object."""
+    given = {key for key, item in value.items() if item is not None} if isinstance(value, dict) else set()
+    return KubernetesObject if "kind" in given else Preset if "preset" in given else ServiceGroup
 
 
-class ApiServerPart(Part):
-    """How many API servers, and kube-apiserver's flags; left out, Kubernetes' defaults."""
-
-    replicas: Annotated[Positive, Field(le=_MOST_API_SERVERS)] = _API.replicas
-    max_requests_inflight: Positive | None = None
-    max_mutating_requests_inflight: Positive | None = None
-    egress_bytes_per_second: Annotated[Rate, Field(gt=0)] | None = None
-    object_sizes: ObjectSizesName = _API.object_sizes
-    priority_and_fairness: bool = _API.priority_and_fairness
+_Pasted = partial(Declared, otherwise="kube-proxy's own")
 
 
-class ModePart(PastedPart):
+@dataclass(frozen=True, slots=True)
+class ModeSection:
     """One mode's section of a KubeProxyConfiguration."""
 
-    min_sync_period: Duration | None = None
-    sync_period: Duration | None = None
-    masquerade_all: bool | None = None
-    masquerade_bit: Annotated[int, Field(ge=0, le=31)] | None = None
+    __pasted__ = True
+
+    min_sync_period_s: Annotated[float | None, _Pasted("The least time between syncs")] = None
+    sync_period_s: Annotated[float | None, _Pasted("The time after which everything is synced again")] = None
+    masquerade_all: Annotated[bool | None, _Pasted("All traffic to ClusterIPs is masqueraded")] = None
+    masquerade_bit: Annotated[int | None, _Pasted("The bit of the mark that asks for it", at_most=31)] = None
 
 
-class IptablesPart(ModePart):
+@dataclass(frozen=True, slots=True)
+class IptablesSection(ModeSection):
     """``iptables:`` of a KubeProxyConfiguration."""
 
-    localhost_node_ports: bool | None = None
+    localhost_node_ports: Annotated[bool | None, _Pasted("NodePorts answer on 127.0.0.1 too")] = None
 
 
-class IpvsPart(ModePart):
+@dataclass(frozen=True, slots=True)
+class IpvsSection(ModeSection):
     """``ipvs:`` of a KubeProxyConfiguration."""
 
-    scheduler: str | None = None
-    strict_arp: bool | None = Field(None, alias="strictARP")
-    tcp_timeout: Duration | None = None
-    tcp_fin_timeout: Duration | None = None
-    udp_timeout: Duration | None = None
-    exclude_cidrs: list[str] | None = Field(None, alias="excludeCIDRs")
+    scheduler: Annotated[str | None, _Pasted("How IPVS chooses an endpoint, e.g. rr")] = None
+    strict_arp: Annotated[bool | None, _Pasted("Nodes do not answer ARP for Services' addresses")] = None
+    tcp_timeout_s: Annotated[float | None, _Pasted("Idle TCP connections are forgotten")] = None
+    tcp_fin_timeout_s: Annotated[float | None, _Pasted("Closed TCP connections are forgotten")] = None
+    udp_timeout_s: Annotated[float | None, _Pasted("Idle UDP flows are forgotten")] = None
+    exclude_cidrs: Annotated[tuple[str, ...] | None, _Pasted("Virtual servers there are left alone")] = None
 
 
-class WinkernelPart(PastedPart):
+@dataclass(frozen=True, slots=True)
+class WinkernelSection:
     """``winkernel:`` of a KubeProxyConfiguration."""
 
-    source_vip: str | None = None
-    enable_dsr: bool | None = Field(None, alias="enableDSR")
-    root_hns_endpoint_name: str | None = None
-    forward_health_check_vip: bool | None = None
+    __pasted__ = True
+
+    source_vip: Annotated[str | None, _Pasted("The node's address on an overlay network")] = None
+    enable_dsr: Annotated[bool | None, _Pasted("Replies go to clients directly")] = None
+    root_hns_endpoint_name: Annotated[str | None, _Pasted("The endpoint that health checks come from")] = None
+    forward_health_check_vip: Annotated[bool | None, _Pasted("Health checks are forwarded to it")] = None
 
 
-class ConntrackPart(PastedPart):
+@dataclass(frozen=True, slots=True)
+class ConntrackSection:
     """``conntrack:`` of a KubeProxyConfiguration."""
 
-    max_per_core: Count | None = None
-    min: Count | None = None
-    tcp_be_liberal: bool | None = None
+    __pasted__ = True
+
+    max_per_core: Annotated[int | None, _Pasted("Connections tracked for each core of a node")] = None
+    min: Annotated[int | None, _Pasted("Connections tracked at least, however few cores")] = None
+    tcp_be_liberal: Annotated[bool | None, _Pasted("Packets out of the window are not called invalid")] = None
 
 
-class DetectLocalPart(PastedPart):
+@dataclass(frozen=True, slots=True)
+class DetectLocalSection:
     """``detectLocal:`` of a KubeProxyConfiguration."""
 
-    bridge_interface: str | None = None
-    interface_name_prefix: str | None = None
+    __pasted__ = True
+
+    bridge_interface: Annotated[str | None, _Pasted("The bridge that Pods are on, e.g. cni0")] = None
+    interface_name_prefix: Annotated[str | None, _Pasted("How Pods' interfaces begin, e.g. veth")] = None
 
 
-class KubeProxyPart(PastedPart):
-    """A KubeProxyConfiguration, verbatim."""
+@dataclass(frozen=True, slots=True)
+class KubeProxySection:
+    """A KubeProxyConfiguration, verbatim; sections of modes that are not named here are read by their names."""
 
-    mode: str | None = None
-    cluster_cidr: str | None = Field(None, alias="clusterCIDR")
-    detect_local_mode: str | None = None
-    detect_local: DetectLocalPart | None = None
-    node_port_addresses: list[str] | None = None
-    iptables: IptablesPart | None = None
-    ipvs: IpvsPart | None = None
-    nftables: ModePart | None = None
-    winkernel: WinkernelPart | None = None
-    conntrack: ConntrackPart | None = None
+    __pasted__ = True
 
-
-class ComparePart(Part):
-    """Which modes meet the same arrivals and changes."""
-
-    modes: list[str] = Field(min_length=1)
+    mode: Annotated[str | None, _Pasted("The proxy mode", otherwise="iptables")] = None
+    cluster_cidr: Annotated[str | None, _Pasted("Where Pods' addresses are", otherwise="cluster.podCIDR")] = None
+    detect_local_mode: Annotated[str | None, _Pasted("How a node's own Pods are told from others")] = None
+    detect_local: Annotated[DetectLocalSection | None, _Pasted("The interfaces of a node's own Pods")] = None
+    node_port_addresses: Annotated[tuple[str, ...] | None, _Pasted("Where NodePorts answer")] = None
+    iptables: Annotated[IptablesSection | None, _Pasted("How the iptables mode syncs")] = None
+    nftables: Annotated[ModeSection | None, _Pasted("How the nftables mode syncs")] = None
+    ipvs: Annotated[IpvsSection | None, _Pasted("How the ipvs mode syncs")] = None
+    winkernel: Annotated[WinkernelSection | None, _Pasted("How a Windows node is set up")] = None
+    conntrack: Annotated[ConntrackSection | None, _Pasted("How many connections a node tracks")] = None
 
 
-class PopularityPart(Part):
-    """How unevenly connections choose among Services."""
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """The modes that meet the same arrivals and changes."""
 
-    zipf: Rate = _TRAFFIC.zipf
-
-
-class TrafficPart(Part):
-    """Connections opened on every node."""
-
-    connections_per_second_per_node: Rate = _TRAFFIC.connections_per_s_per_node
-    packets_per_connection: Positive = _TRAFFIC.packets_per_connection
-    packet_interval: Duration = _TRAFFIC.packet_interval_s
-    popularity: PopularityPart = PopularityPart()
+    modes: Annotated[tuple[str, ...], Declared("Modes to compare, in this order", at_least=1)]
 
 
-class ChurnPart(Part):
-    """Pods replaced and Services created, each a Poisson stream."""
+@dataclass(frozen=True, slots=True)
+class ChangesSection:
+    """Things change while traffic flows: churn at random, events at given moments."""
 
-    pod_replacements_per_second: Rate = _CHURN.pod_replacements_per_s
-    services_created_per_second: Rate = _CHURN.services_created_per_s
-    pod_shutdown: Duration | None = _CHURN.pod_shutdown_s
-    pre_stop: Duration | None = _CHURN.pre_stop_s
-
-
-class ChangesPart(Part):
-    """What changes while traffic flows."""
-
-    churn: ChurnPart = ChurnPart()
-    events: list[EventPart] = Field(default_factory=list)
+    churn: Annotated[ChurnParams, Declared("Pods replaced and Services created, at random")] = ChurnParams()
+    events: Annotated[tuple[EventItem, ...] | None, Declared("What happens at a given moment")] = None
 
 
-class LockPart(Part):
-    """Other processes that take the xtables lock (CNI plugins, kubelet, firewall daemons)."""
-
-    held: Share = _FAULTS.lock_held
-    hold: Duration = _FAULTS.lock_hold_s
-
-
-class FaultsPart(Part):
-    """What goes wrong on nodes; nothing by default."""
-
-    failed_syncs: Share = _FAULTS.failed_syncs
-    restarts_per_node_per_hour: Rate = _FAULTS.restarts_per_hour
-    rule_flushes_per_node_per_hour: Rate = _FAULTS.flushes_per_hour
-    xtables_lock: LockPart = LockPart()
-
-
-class ProfilePart(Part):
-    """Which measured costs."""
-
-    name: str = _PROFILE.name
-    set: Literal["quiet", "typical"] = _PROFILE.set
-    cache_warmth: Share = _PROFILE.cache_warmth
-
-
-class RunPart(Part):
-    """How long, how often, with which seed and engine."""
-
-    duration: LongDuration = _RUN.duration_s
-    warmup: Duration = _RUN.warmup_s
-    seed: Count = _RUN.seed
-    replications: Positive = _RUN.replications
-    engine: Literal["auto", "reference", "batch"] = _RUN.engine
-    packets: Positive = _RUN.packets
-
-
-class SpecPart(Part):
+@dataclass(frozen=True, slots=True)
+class Spec:
     """One question about one cluster."""
 
-    kubernetes: KubernetesPart = KubernetesPart()
-    cluster: ClusterPart = Field(default_factory=lambda: ClusterPart.model_validate({}))
-    services: list[
-        Annotated[
-            Annotated[ServicePart, Tag("<group>")]
-            | Annotated[ObjectPart, Tag("<object>")]
-            | Annotated[PresetPart, Tag("<preset>")],
-            Discriminator(_service_tag),
-        ]
-    ] = Field(default_factory=list)
-    objects: list[ObjectPart] = Field(default_factory=list)
-    import_from: list[str] = Field(default_factory=list)
-    api_server: ApiServerPart = ApiServerPart()
-    controller_manager: ControllerManagerPart = ControllerManagerPart()
-    kube_proxy: KubeProxyPart = Field(default_factory=lambda: KubeProxyPart.model_validate({}))
-    compare: ComparePart | None = None
-    traffic: TrafficPart = TrafficPart()
-    changes: ChangesPart = ChangesPart()
-    faults: FaultsPart = FaultsPart()
-    dns: DnsPart = DnsPart()
-    profile: ProfilePart = ProfilePart()
-    run: RunPart = RunPart()
-    thresholds: dict[str, Objectives] = Field(default_factory=dict)
+    kubernetes: Annotated[Kubernetes, Declared("Which Kubernetes")] = Kubernetes()
+    cluster: Annotated[ClusterParams, Declared("Nodes and address ranges")] = ClusterParams()
+    services: Annotated[
+        tuple[ServiceGroup | KubernetesObject | Preset, ...],
+        Declared("Groups of alike Services, load tests by name, or Kubernetes objects", choose=service_form),
+    ] = ()
+    objects: Annotated[tuple[KubernetesObject, ...] | None, Declared("Kubernetes objects, as kubectl prints them")] = (
+        None
+    )
+    import_from: Annotated[tuple[str, ...] | None, Declared("Files with objects, or with rules of nodes")] = None
+    api_server: Annotated[ApiServerParams, Declared("How many API servers, and their flags")] = ApiServerParams()
+    controller_manager: Annotated[ControllerManagerParams, Declared("kube-controller-manager's flags")] = (
+        ControllerManagerParams()
+    )
+    kube_proxy: Annotated[KubeProxySection, Declared("A KubeProxyConfiguration, verbatim")] = KubeProxySection()
+    compare: Annotated[Compare | None, Declared("Modes that meet the same changes", otherwise="kube-proxy's")] = None
+    traffic: Annotated[TrafficParams, Declared("Connections opened on every node")] = TrafficParams()
+    changes: Annotated[ChangesSection, Declared("What changes while traffic flows")] = ChangesSection()
+    faults: Annotated[FaultParams, Declared("What goes wrong on nodes; nothing by default")] = FaultParams()
+    dns: Annotated[DnsParams | None, Declared("Names that clients use", otherwise="no names are used")] = None
+    profile: Annotated[ProfileChoice, Declared("Which measured costs")] = ProfileChoice()
+    run: Annotated[RunParams, Declared("How long, how often, with which seed and engine")] = RunParams()
+    thresholds: Annotated[
+        dict[str, tuple[str, ...]],
+        Declared('Objectives by measure, e.g. network_programming_true: ["p99 < 10s"]', alone=True),
+    ] = field(default_factory=dict)
 
 
-class ScenarioDocument(Part):
+@dataclass(frozen=True, slots=True)
+class ScenarioDocument:
     """A whole scenario file."""
 
-    api_version: Literal["kpsim/v1alpha1"]
-    kind: Literal["Scenario", "Sweep"]
-    metadata: MetadataPart = MetadataPart()
-    spec: SpecPart
-    sweep: dict[str, Any] | None = None
+    api_version: Annotated[Literal["kpsim/v1alpha1"], Declared("The format of the file")]
+    kind: Annotated[Literal["Scenario", "Sweep"], Declared("One question, or a grid of them")]
+    metadata: Annotated[Metadata, Declared("What the scenario is called")] = Metadata()
+    spec: Annotated[Spec, Declared("The question and its cluster", required=True)] = Spec()
+    sweep: Annotated[dict[str, object] | None, Declared("Ranges by path, e.g. services.web.count: 1..10k:log:9")] = None

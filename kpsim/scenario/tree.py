@@ -7,11 +7,15 @@ command line is held to the same rules, and a complaint about it names the optio
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kpsim.documents import Document, Key, dotted, load
-from kpsim.errors import InputError, Place, Problem
+from kpsim.errors import InputError, Place, Problem, did_you_mean
+
+if TYPE_CHECKING:
+    from kpsim.scenario.kinds import Look
 
 ALIASES = {"proxy": "kubeProxy"}
 TOP = ("metadata", "spec", "apiVersion", "kind")
@@ -24,30 +28,37 @@ EVERY_LIST = (MODES_COMPARED, ("spec", "importFrom"))
 class Tree:
     """Plain data under a name; from a document, with parts of other documents mounted and overrides set."""
 
-    def __init__(self, file: str, data: dict[str, object], document: Document | None = None) -> None:
+    def __init__(
+        self,
+        file: str,
+        data: dict[str, object],
+        document: Document | None = None,
+        opened: dict[Path, Look] | None = None,
+    ) -> None:
         self.file = file
         self.data = data
+        self.opened = {} if opened is None else opened  # what was read of files that the document names
         self.problems: list[Problem] = []
         self._document = document
         self._mounts: dict[Key, tuple[Document, Key]] = {}
         self._overrides: dict[Key, str] = {}
 
     @classmethod
-    def of(cls, document: Document) -> Tree:
-        """A tree of a scenario document; the document itself stays as it is."""
+    def of(cls, document: Document, opened: dict[Path, Look]) -> Tree:
+        """A tree of a scenario document, which stays as it is; trees of one document share what they ``opened``."""
         data = document.data if isinstance(document.data, dict) else {}
-        return cls(document.file, copy.deepcopy(data), document)
+        return cls(document.file, copy.deepcopy(data), document, opened)
 
     def mount(self, key: Key, document: Document, at: Key = ()) -> None:
         """Let what stands under ``key`` be found in another document."""
         self._mounts[key] = (document, at)
 
     def given(self, key: Key) -> bool:
-        """Whether anything but ``null`` stands under ``key``."""
+        """Return True if anything but ``null`` stands under ``key``."""
         return self.at(key) is not None
 
     def at(self, key: Key) -> object:
-        """What stands under ``key``; ``None`` if nothing does."""
+        """Return the value under ``key``; ``None`` without one."""
         value: object = self.data
         for part in key:
             if isinstance(value, dict) and isinstance(part, str):
@@ -112,7 +123,7 @@ class Tree:
             return (*key, 0, part)
         known = [name for name in names if name]
         what = f"nothing in {dotted(key)} is called {part!r}"
-        mend = did_you_mean(part, known) or (f"there are {', '.join(known)}" if known else "it is empty")
+        mend = did_you_mean(part, known, f"there are {', '.join(known)}" if known else "it is empty")
         raise _refused(option, what, mend)
 
     def _set(self, key: Key, value: object, option: str) -> None:
@@ -132,13 +143,6 @@ class Tree:
         elif isinstance(here, list) and isinstance(key[-1], int):
             here[key[-1]] = value
         self._overrides[key] = option
-
-
-def did_you_mean(word: str, words: Sequence[str]) -> str:
-    """The nearest of ``words``, as the question whether it was meant; nothing if none is near."""
-    by_fold = {known.lower(): known for known in words}
-    near = difflib.get_close_matches(word.lower(), list(by_fold), 1)
-    return f"did you mean {by_fold[near[0]]}?" if near else ""
 
 
 def _name(item: object) -> str:

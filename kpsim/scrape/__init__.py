@@ -1,4 +1,4 @@
-"""What ``GET /metrics`` of kube-proxy on one node would show at one moment of a run.
+"""``GET /metrics`` of kube-proxy on one node is written as it would be at one moment of a run.
 
 :mod:`proxier` is what the kube-proxy process of that moment has counted, :mod:`held` the rules it held,
 :mod:`quantities` the numbers metrics are made of, :mod:`families` the metrics themselves, by the catalogue.
@@ -10,10 +10,9 @@ proxy mode.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 from kpsim.cluster.columns import Cluster
-from kpsim.errors import InputError, Place, Problem
+from kpsim.errors import InputError, Place, Problem, did_you_mean
 from kpsim.profiles.metrics import load_catalogue
 from kpsim.scenario.model import Scenario
 from kpsim.scrape.families import Family, Sample, families_of, not_simulated
@@ -74,10 +73,9 @@ def _moment(scenario: Scenario, at_s: float | None) -> int:
 
 
 def _number(cluster: Cluster, node: str) -> int:
-    """The row of the node called ``node``."""
+    """Return the row of the node called ``node``."""
     names = {cluster.node_name(number): number for number in range(cluster.nodes)}
     if node not in names:
-        near = get_close_matches(node, names, n=1)
-        mend = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(names)[:5])}"
+        mend = did_you_mean(node, names, f"there are {', '.join(sorted(names)[:5])}")
         raise InputError([Problem(Place(), key="--node", what=f"there is no node {node}", mend=mend)])
     return names[node]

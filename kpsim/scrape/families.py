@@ -15,16 +15,14 @@ import numpy as np
 from kpsim.profiles.metrics import Catalogue, Metric
 from kpsim.scrape.proxier import Proxier
 from kpsim.scrape.quantities import QUANTITIES, Reading
-from kpsim.units import to_ns
+from kpsim.units import Version, to_ns
 
 IP_FAMILY = "ip_family"
-
-Version = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One number of a metric; ``suffix`` is empty, or what tells it from the metric's other ones."""
+    """One number of a metric; ``suffix`` is empty, or tells it from the metric's other ones."""
 
     suffix: str
     labels: Mapping[str, str]
@@ -42,7 +40,7 @@ class Family:
 
 
 def families_of(catalogue: Catalogue, mode: str, version: Version, proxiers: Sequence[Proxier]) -> Iterator[Family]:
-    """What kube-proxy shows, by name; ``proxiers`` are those of its IP families."""
+    """Yield the metric families that kube-proxy shows, by name; ``proxiers`` are those of its IP families."""
     for metric in catalogue.registered(mode, version):
         labels = catalogue.labels(metric, version)
         readings: Sequence[Reading] = ()
@@ -62,7 +60,7 @@ def families_of(catalogue: Catalogue, mode: str, version: Version, proxiers: Seq
 
 
 def _readings(metric: Metric, by_family: bool, proxiers: Sequence[Proxier]) -> Sequence[Reading]:
-    """Every family's readings; where no label tells families apart, as they come to stand in one series."""
+    """Return every family's readings; where no label tells families apart, as they come to stand in one series."""
     found = []
     merged: dict[tuple[tuple[str, str], ...], Reading] = {}
     for proxier in sorted(proxiers, key=lambda each: each.family if by_family else each.last_end_ns):
@@ -84,7 +82,7 @@ def _merged(metric: Metric, one: Reading, other: Reading) -> Reading:
 
 
 def not_simulated(catalogue: Catalogue, mode: str, version: Version) -> tuple[str, ...]:
-    """The metrics that kube-proxy has and that are not shown, or always 0."""
+    """Return the metrics that kube-proxy has and that are not shown, or always 0."""
     return tuple(catalogue.prefix + m.name for m in catalogue.registered(mode, version) if not m.quantity)
 
 
@@ -108,5 +106,5 @@ def _histogram(metric: Metric, labels: Mapping[str, str], reading: Reading) -> I
 
 
 def _number(bound: float) -> str:
-    """A bound as OpenMetrics wants it: a float, with its point."""
+    """Return a bound as OpenMetrics wants it: a float, with its point."""
     return repr(float(bound))

@@ -1,4 +1,4 @@
-"""What one node's kube-proxy held after some deliveries: service ports, and the exact rules made of them.
+"""One node's kube-proxy holds service ports after some deliveries, and the exact rules made of them.
 
 Rules are made and written out anew for the one sync that is asked about, so these numbers are exact, at the price of
 making all rules of a node.
@@ -6,20 +6,20 @@ making all rules of a node.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from kpsim.proxy.contract import stories
 from kpsim.proxy.node import NodeConfig, PortState, categorize
-from kpsim.proxy.rules import NodeView
-from kpsim.proxy.states import node_config, sliced_states
+from kpsim.proxy.states import NodeView, node_config
 from kpsim.proxy.sync.timeline import leaving_at_start, usable_at_start
 from kpsim.scrape.proxier import Proxier
 
 
 def _config(proxier: Proxier) -> NodeConfig:
-    """The settings of kube-proxy on the node."""
+    """Return the settings of kube-proxy on the node."""
     scenario, cluster = proxier.replication.scenario, proxier.cluster
     name, version = cluster.node_name(proxier.node), scenario.kubernetes_version
     config = node_config(cluster, name, scenario.cluster.pod_cidr, scenario.kube_proxy, version)
@@ -37,29 +37,18 @@ def _ports(proxier: Proxier, prefix: int) -> Sequence[PortState]:
         usable[delivery.service], leaving[delivery.service] = delivery.usable, delivery.leaving
     here = cluster.homes(len(pod_ip)) == proxier.node
     view = NodeView(cluster, usable, proxier.replication.order, pod_ip, leaving=leaving, here=here)
-    return tuple(_exact(proxier, view, {row.service for row in proxier.run.log.rows[:prefix]}))
-
-
-def _exact(proxier: Proxier, view: NodeView, touched: Collection[int]) -> Iterator[PortState]:
-    """Service ports, with what EndpointSlices that were read say of each where nothing has changed since."""
-    cluster, config = proxier.cluster, _config(proxier)
-    read: dict[int, PortState] = {}
-    for s in range(cluster.initial) if cluster.slices and proxier.family == 4 else ():
-        slices = cluster.slices.get(cluster.names[s], ())
-        if slices and s not in touched:
-            read |= {state.port: state for state in sliced_states(cluster, s, slices, config)}
-    yield from (read.get(state.port, state) for state in view.port_states())
+    return tuple(view.port_states())
 
 
 def rules_by_table(proxier: Proxier, prefix: int, changed: frozenset[str] | None = None) -> dict[str, int]:
-    """Rules of each netfilter table that a sync after ``prefix`` deliveries writes.
+    """Return the number of rules in each netfilter table that a sync after ``prefix`` deliveries writes.
 
     All of them, or if it is a partial sync what it writes after ``changed`` Services ("namespace/name") have.
     """
     counts: dict[str, int] = {}
     table = ""
-    rules = proxier.mode.exact(_ports(proxier, prefix), _config(proxier))
-    for line in proxier.mode.text(rules, changed):
+    programmed = proxier.mode.program(_ports(proxier, prefix), _config(proxier))
+    for line in stories(proxier.mode, programmed).text(changed):
         if line.startswith("*"):
             table = line[1:]
             counts[table] = 0

@@ -34,7 +34,7 @@ class Proxier:
 
     @property
     def cluster(self) -> Cluster:
-        """The cluster as this family sees it."""
+        """Return the cluster as this family sees it."""
         cluster = self.replication.cluster
         return cluster if self.family == 4 else cluster.second_family()
 
@@ -45,7 +45,7 @@ class Proxier:
 
     @cached_property
     def since_ns(self) -> int:
-        """When the process was started; -NEVER: before the run."""
+        """Return the start of the process [ns]; -NEVER if it was before the run."""
         scenario, nodes = self.replication.scenario, self.replication.cluster.nodes
         key, horizon = (scenario.run.seed, self.replication.number), self.replication.horizon_ns
         faults = Faults.draw(scenario.faults, self._pacing, load_defaults(), key, nodes, horizon)
@@ -54,80 +54,80 @@ class Proxier:
 
     @property
     def restarted(self) -> bool:
-        """Whether the process was started during the run."""
+        """Return True if the process was started during the run."""
         return self.since_ns > -NEVER
 
     @cached_property
     def started(self) -> I64:
-        """The process's syncs that have started, (k,)."""
-        trace = self.run.trace
+        """Return the process's syncs that have started, (k,)."""
+        trace = self.run.syncs
         mine = trace.ran[:, self.node] & (trace.process_since[:, self.node] == self.since_ns)
         return np.flatnonzero(mine & (trace.start[:, self.node] <= self.at_ns))
 
     @cached_property
     def ended(self) -> I64:
-        """The process's syncs that have ended, (k,)."""
-        return np.asarray(self.started[self.run.trace.end[self.started, self.node] <= self.at_ns])
+        """Return the process's syncs that have ended, (k,)."""
+        return np.asarray(self.started[self.run.syncs.end[self.started, self.node] <= self.at_ns])
 
     @property
     def failed(self) -> Bools:
-        """Which of ``ended`` failed."""
-        return np.asarray(self.run.trace.failed[self.ended, self.node])
+        """Return one bool a sync of ``ended``: True if it failed."""
+        return np.asarray(self.run.syncs.failed[self.ended, self.node])
 
     @property
     def full(self) -> Bools:
-        """Which of ``ended`` were full."""
-        return np.asarray(self.run.trace.full[self.ended, self.node])
+        """Return one bool a sync of ``ended``: True if it was full."""
+        return np.asarray(self.run.syncs.full[self.ended, self.node])
 
     @property
     def durations_ns(self) -> I64:
-        """How long each of ``ended`` took."""
-        return np.asarray(self.run.trace.end[self.ended, self.node] - self.run.trace.start[self.ended, self.node])
+        """Return the duration of each sync of ``ended`` [ns]."""
+        return np.asarray(self.run.syncs.end[self.ended, self.node] - self.run.syncs.start[self.ended, self.node])
 
     @property
     def last_end_ns(self) -> int:
-        """When the last of ``ended`` did; where there is none, before everything."""
-        return int(self.run.trace.end[self.ended[-1], self.node]) if len(self.ended) else -NEVER
+        """Return the end of the last sync of ``ended`` [ns]; -NEVER without one."""
+        return int(self.run.syncs.end[self.ended[-1], self.node]) if len(self.ended) else -NEVER
 
     @property
     def last_success_ns(self) -> int | None:
-        """When the last sync that did not fail ended; before the run for a process that has been idling since."""
+        """Return the end of the last sync that did not fail [ns]; before the run for a process idling since."""
         good = self.ended[~self.failed]
         if len(good):
-            return int(self.run.trace.end[good[-1], self.node])
+            return int(self.run.syncs.end[good[-1], self.node])
         return None if self.restarted else self._idle_since_ns
 
     @property
     def _idle_since_ns(self) -> int:
-        """When the last sync before the run ended."""
+        """Return the end of the last sync before the run [ns]."""
         phase = self.replication.draws[self.family].phase
         return int(RunnerState.at_start(phase, self._pacing).last_end[self.node])
 
     def prefix(self, *, successful: bool) -> int | None:
-        """How many deliveries the last sync knew, or the last successful one; ``None`` if there has been none."""
+        """Return the number of deliveries that the last (successful) sync knew; ``None`` without such a sync."""
         syncs = self.ended[~self.failed] if successful else self.ended
         if len(syncs):
-            return int(self.run.trace.absorbed[syncs[-1], self.node])
+            return int(self.run.syncs.absorbed[syncs[-1], self.node])
         return None if self.restarted else 0
 
     def absorbed_before(self, sync: int) -> int:
-        """How many deliveries were known when the sync before ``sync`` started."""
-        return int(self.run.trace.absorbed[sync - 1, self.node]) if sync else 0
+        """Return the number of deliveries known when the sync before ``sync`` started."""
+        return int(self.run.syncs.absorbed[sync - 1, self.node]) if sync else 0
 
     @property
     def listed_ns(self) -> int | None:
-        """When everything had been listed: at the first sync, or before the run; ``None``: not yet."""
+        """Return the time by which everything had been listed [ns]: the first sync, or -1; ``None``: not yet."""
         if not self.restarted:
             return -1
-        return int(self.run.trace.start[self.started[0], self.node]) if len(self.started) else None
+        return int(self.run.syncs.start[self.started[0], self.node]) if len(self.started) else None
 
     def arrived(self, until_ns: int) -> int:
-        """How many deliveries had arrived by ``until_ns``."""
+        """Return the number of deliveries that had arrived by ``until_ns``."""
         return int(self.run.arrivals.count(np.array([until_ns]), np.array([self.node]), inclusive=True)[0])
 
     @property
     def last_request_ns(self) -> int | None:
-        """When a sync was last asked for: with the last delivery, but none of those that were listed at the start."""
+        """Return the last request for a sync [ns], with the last delivery; those listed at the start ask for none."""
         listed_ns, count = self.listed_ns, self.arrived(self.at_ns)
         if listed_ns is not None and count > self.arrived(listed_ns):
             return int(self.run.arrivals.at(np.array([count - 1]), np.array([self.node]))[0])

@@ -91,7 +91,7 @@ def _pending(proxier: Proxier, *, creates: bool) -> Readings:
     """Changes that have arrived since the last sync started."""
     if proxier.listed_ns is None:
         return [Reading(0.0)]
-    taken = int(proxier.run.trace.absorbed[proxier.started[-1], proxier.node]) if len(proxier.started) else 0
+    taken = int(proxier.run.syncs.absorbed[proxier.started[-1], proxier.node]) if len(proxier.started) else 0
     created = proxier.run.log.column("creates") > 0
     return [Reading(float((created[taken : proxier.arrived(proxier.at_ns)] == creates).sum()))]
 
@@ -101,17 +101,17 @@ def _by_table(counts: Mapping[str, int]) -> Readings:
 
 
 def _owned(proxier: Proxier) -> Readings:
-    """Rules by table as the last sync wanted them, whether or not it got them."""
+    """Return the rules by table as the last sync wanted them, whether or not it got them."""
     prefix = proxier.prefix(successful=False)
     return [] if prefix is None else _by_table(rules_by_table(proxier, prefix))
 
 
 def _written(proxier: Proxier) -> Readings:
-    """Rules by table that the last sync wrote; what the last one before the run did is not known."""
+    """Return the rules by table that the last sync wrote; those of the last one before the run are not known."""
     if not len(proxier.ended):
         return []
     sync = int(proxier.ended[-1])
-    before, after = proxier.absorbed_before(sync), int(proxier.run.trace.absorbed[sync, proxier.node])
+    before, after = proxier.absorbed_before(sync), int(proxier.run.syncs.absorbed[sync, proxier.node])
     if proxier.full[-1]:
         return _by_table(rules_by_table(proxier, after))
     names = proxier.cluster.names

@@ -17,7 +17,7 @@ __all__ = ["ModeRun", "ProxierRun", "Replication", "build_cluster", "mode_of", "
 
 
 def run_mode(replication: Replication, name: str, engine: str) -> ModeRun:
-    """One mode of one replication, by the "reference" or the "batch" engine."""
+    """Return one mode of one replication, by the "reference" or the "batch" engine."""
     mode, costs = mode_of(replication.scenario, name)
     version = replication.scenario.kubernetes_version
     pacing = Pacing.of(mode.runner(version), version)

@@ -50,7 +50,7 @@ def run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
 
 
 def _lanes(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing, family: int) -> ProxierRun:
-    """The sync loops of one IP family, all nodes at once."""
+    """Return the sync loops of one IP family, all nodes at once."""
     assert replication.log is not None
     assert replication.fanout is not None
     log, fanout, horizon = replication.log.of(family), replication.fanout, replication.horizon_ns
@@ -61,5 +61,5 @@ def _lanes(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing, f
     if pacing.at_once:  # what is delivered about endpoints needs no sync
         creates = log.column("creates") > 0
         asks = Arrivals(log.column("sent_ns")[creates], log.column("spread_ns")[creates], fanout)
-    trace = run_lanes(sync_loop(replication, mode, costs, pacing, family), timeline, arrivals, asks)
-    return ProxierRun(log, timeline, arrivals, trace, InForce(trace, arrivals, pacing.at_once, horizon))
+    syncs = run_lanes(sync_loop(replication, mode, costs, pacing, family), timeline, arrivals, asks)
+    return ProxierRun(log, timeline, arrivals, syncs, InForce(syncs, arrivals, pacing.at_once, horizon))

@@ -23,7 +23,7 @@ from kpsim.units import I64, to_ns
 
 @dataclass(slots=True)
 class Replication:
-    """What all modes of one replication share."""
+    """A replication holds the draws that all its modes share: cluster, changes, connections, windows."""
 
     scenario: Scenario
     number: int
@@ -85,7 +85,7 @@ def _lookups(
     connections: Connections,
     number: int,
 ) -> tuple[I64 | None, I64 | None]:
-    """How long the lookup before each connection takes [ns], as names are written and as absolute ones.
+    """Return each connection's lookup time before it opens [ns], for names as written and absolute; None without.
 
     A lookup comes at the time that the connection opens in the engines: shifting a Poisson stream leaves it one.
     """
@@ -114,7 +114,7 @@ def _lookups(
 
 
 def _sent(connections: Connections, windows: Windows, lost: Spells) -> Connections:
-    """Those connections that are opened at all: not the ones of nodes that are lost then."""
+    """Return the connections that are opened at all: those of lost nodes are left out."""
     if not len(lost):
         return connections
     return connections.take(~lost.cover(windows.nodes[connections.node], connections.arrival_ns))

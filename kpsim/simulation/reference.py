@@ -14,9 +14,9 @@ from kpsim.profiles.costs import Costs
 from kpsim.proxy.contract import Mode
 from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.sync.inforce import InForce
-from kpsim.proxy.sync.lanes import Arrivals, SyncTrace, trace_of
+from kpsim.proxy.sync.lanes import Arrivals, SyncRow, SyncTable, table_of
 from kpsim.proxy.sync.pacing import Pacing
-from kpsim.proxy.sync.process import KubeProxy
+from kpsim.proxy.sync.process import KubeProxy, Sync
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.simulation.draws import Replication
 from kpsim.simulation.wiring import ModeRun, ProxierRun, control_plane, seen_by, sync_loop
@@ -49,30 +49,31 @@ def run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pa
     most = int(mode.rule_counts(cluster.services, EndpointCounts(one, one, 0 * one)).dispatch.sum())
     most_endpoints = int(np.diff(cluster.endpoint_offset).max(initial=0)) + len(replication.changes)
     prices = PacketPrices.compile(mode, costs, most, most_endpoints)
-    packets = PacketProcesses(env, cluster, mode, prices, proxies[4], replication.connections, replication.windows)
+    packets = PacketProcesses(env, prices, proxies[4], replication.connections, replication.windows)
     env.run()
     outcomes = packets.outcomes(replication.changes.pod_gone_ns, replication.changes.outages)
     whole = [(replication.connections, outcomes)]
     proxiers = []
     for family, nodes in proxies.items():
-        log, trace = control.api.log.of(family), _trace(nodes)
+        log, syncs = control.api.log.of(family), _table(nodes)
         timeline = Timeline(seen_by(cluster, family), log, mode, replication.order)
         arrivals = Arrivals(log.column("sent_ns"), log.column("spread_ns"), control.fanout)
-        in_force = InForce(trace, arrivals, pacing.at_once, horizon)
-        proxiers.append(ProxierRun(log, timeline, arrivals, trace, in_force))
+        in_force = InForce(syncs, arrivals, pacing.at_once, horizon)
+        proxiers.append(ProxierRun(log, timeline, arrivals, syncs, in_force))
     retries = control.controller.stale_retries
     return ModeRun(mode, costs, control.api.log, retries, tuple(proxiers), prices, lambda: iter(whole))
 
 
-def _trace(proxies: list[KubeProxy]) -> SyncTrace:
-    """The proxies' own books as the table the batch engine keeps."""
-    rows = max((len(p.syncs) for p in proxies), default=0)
-    table = np.zeros((rows, 6, len(proxies)), np.int64)
-    for n, proxy in enumerate(proxies):
-        absorbed, since = 0, -NEVER
-        for i in range(rows):
-            done = i < len(proxy.syncs)
-            table[i, :, n] = proxy.syncs[i] if done else (NEVER, NEVER, absorbed, False, False, since)
-            absorbed, since = int(table[i, 2, n]), int(table[i, 5, n])
-    flags = [(*row[:3], row[3].astype(np.bool_), row[4].astype(np.bool_), row[5]) for row in table]
-    return trace_of(flags, len(proxies))
+def _table(proxies: list[KubeProxy]) -> SyncTable:
+    """Return the proxies' own books as the table the batch engine keeps."""
+    last = [Sync(NEVER, NEVER, 0, full=False, failed=False, process_since=-NEVER) for _ in proxies]
+    rows = []
+    for i in range(max((len(proxy.syncs) for proxy in proxies), default=0)):
+        last = [
+            proxy.syncs[i]
+            if i < len(proxy.syncs)
+            else before._replace(start=NEVER, end=NEVER, full=False, failed=False)
+            for proxy, before in zip(proxies, last, strict=True)
+        ]
+        rows.append(SyncRow(*map(np.array, zip(*last, strict=True))))
+    return table_of(rows, len(proxies))

@@ -14,7 +14,6 @@ from kpsim.controlplane.control import ControlPlane
 from kpsim.controlplane.deliveries import DeliveryLog
 from kpsim.datapath.outcomes import Outcomes
 from kpsim.datapath.prices import PacketPrices
-from kpsim.history.events import ApiServerRestart
 from kpsim.kube.objects import EndpointSlice
 from kpsim.kube.resolve import node_zones, resolve
 from kpsim.profiles.costs import Costs, load_profile
@@ -24,7 +23,7 @@ from kpsim.proxy.contract import Mode
 from kpsim.proxy.registry import create
 from kpsim.proxy.sync.faults import Faults
 from kpsim.proxy.sync.inforce import InForce
-from kpsim.proxy.sync.lanes import Arrivals, SyncTrace
+from kpsim.proxy.sync.lanes import Arrivals, SyncTable
 from kpsim.proxy.sync.loop import ConntrackCleanup, SyncLoop
 from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.timeline import Timeline
@@ -36,12 +35,12 @@ from kpsim.units import to_ns
 
 @dataclass(frozen=True, slots=True)
 class ProxierRun:
-    """The sync loops of one IP family on all nodes: what they were sent, when they ran, what was in force."""
+    """The sync loops of one IP family on all nodes: their deliveries, their syncs, their rules in force."""
 
     log: DeliveryLog
     timeline: Timeline
     arrivals: Arrivals
-    trace: SyncTrace
+    syncs: SyncTable
     in_force: InForce
 
 
@@ -59,13 +58,13 @@ class ModeRun:
 
     @property
     def outcomes(self) -> Outcomes:
-        """All packets at once; a large run is better read piece by piece."""
+        """Return all packets at once; a large run is better read piece by piece."""
         pieces = [outcomes for _, outcomes in self.pieces()]
         return Outcomes(*(np.concatenate([getattr(p, n) for p in pieces]) for n in Outcomes.__dataclass_fields__))
 
 
 def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
-    """The scenario's cluster, and what was worth a warning on the way."""
+    """Return (the scenario's cluster, warnings)."""
     params = scenario.cluster
     resolved, warnings = resolve(
         scenario.objects,
@@ -73,6 +72,7 @@ def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
         params.service_node_port_range,
         params.nodes,
         dual_stack=params.dual_stack,
+        version=scenario.kubernetes_version,
     )
     version = scenario.kubernetes_version
     resolved = tuple(replace(one, service=as_programmed(one.service, version)) for one in resolved)
@@ -91,7 +91,7 @@ def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
 
 
 def mode_of(scenario: Scenario, name: str) -> tuple[Mode, Costs]:
-    """A mode by name, configured and priced as the scenario says."""
+    """Return a mode by name, configured and priced as the scenario says."""
     params = replace(scenario.kube_proxy.for_mode(name), kubernetes_version=scenario.kubernetes_version)
     mode = create(params, scenario.cluster.iptables_backend)
     profile = load_profile(scenario.profile.name)
@@ -110,10 +110,12 @@ def control_plane(replication: Replication, env: simpy.Environment) -> ControlPl
         (scenario.run.seed, replication.number),
         replication.horizon_ns,
         scenario.api_server,
+        version=scenario.kubernetes_version,
     )
     for event in scenario.events:
-        if isinstance(event, ApiServerRestart):
-            control.restart(to_ns(event.at_s), event.server)
+        server = event.restarted_api_server()
+        if server is not None:
+            control.restart(to_ns(event.at_s), server)
     return control
 
 

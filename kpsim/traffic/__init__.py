@@ -1,1 +1,1 @@
-"""Who opens connections to which service port, and when."""
+"""Connections: the clients that open them, the service ports they go to, and their times."""

@@ -27,7 +27,7 @@ COLUMNS = ("node", "window", "arrival_ns", "port", "core", "draw", "turn", "cost
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Where packets are simulated: ``nodes`` (m,), windows starting at ``starts_ns`` (w,), each ``length_ns`` long."""
+    """The nodes (m,) and stretches of time (w,), each ``length_ns``, whose packets are simulated."""
 
     nodes: I64
     starts_ns: I64
@@ -64,7 +64,7 @@ class Connections:
         return int(np.bincount(self.node).max(initial=0)) * self.packets if len(self) else 0
 
     def blocks(self, packets: int, nodes: int = 1 << 62) -> Iterator[Connections]:
-        """The same connections in pieces of whole nodes: about ``packets`` packets, at most ``nodes`` numbers of nodes.
+        """Yield the same connections in pieces of whole nodes, about ``packets`` packets and at most ``nodes`` nodes.
 
         At least one piece.
         """
@@ -88,7 +88,7 @@ class Connections:
 
 @dataclass(frozen=True, slots=True)
 class Popularity:
-    """Which service ports connections go to: ``ports`` (p,), with cumulative probability ``share`` (p,)."""
+    """The distribution of connections over service ports: ``ports`` (p,), cumulative probability ``share`` (p,)."""
 
     ports: I64
     share: np.ndarray
@@ -132,7 +132,7 @@ def plan_windows(
 def draw_connections(
     params: TrafficParams, cluster: Cluster, windows: Windows, popularity: Popularity, seed: int, replication: int
 ) -> Connections:
-    """All connections of one replication; each node draws from a stream of its own, keyed by its number."""
+    """Return all connections of one replication; each node draws from a stream of its own, keyed by its number."""
     parts = [_node_connections(params, cluster, windows, popularity, seed, replication, m)
              for m in range(len(windows.nodes))]  # fmt: skip
     columns = dict(zip(COLUMNS, (np.concatenate(column) for column in zip(*parts, strict=True)), strict=True))
@@ -171,7 +171,7 @@ def _node_connections(
 
 
 def _turns(port: I64) -> I64:
-    """How often each connection's port occurred before it, (n,)."""
+    """Return how often each connection's port occurred before it, (n,)."""
     order = np.argsort(port, kind="stable")
     ranked = port[order]
     first = np.concatenate([[True], ranked[1:] != ranked[:-1]]) if len(port) else np.zeros(0, np.bool_)

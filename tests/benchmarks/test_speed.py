@@ -117,13 +117,13 @@ def test_sync_lanes() -> None:
         "control plane, 2 min of 10k-services, with everything", lambda: run_mode(replication, "ipvs", "batch"), 1
     )
     found = run_mode(replication, "ipvs", "batch")
-    syncs = int((found.proxiers[0].trace.start < NEVER).sum())
+    syncs = int((found.proxiers[0].syncs.start < NEVER).sum())
     seconds = clock(f"{syncs:,} node-syncs", lambda: run_mode(replication, "ipvs", "batch"))
     print(
         f"  {syncs / seconds / 1e6:.2f} M node-syncs/s with everything else; control plane {control_s - seconds:.2f} s"
     )
     assert syncs > 100_000
-    assert np.all(np.diff(found.proxiers[0].trace.absorbed, axis=0) >= 0)
+    assert np.all(np.diff(found.proxiers[0].syncs.absorbed, axis=0) >= 0)
 
 
 def test_ten_thousand_services_end_to_end(tmp_path: Path) -> None:

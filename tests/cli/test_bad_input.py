@@ -48,7 +48,7 @@ def test_a_wrong_file_is_refused_with_what_is_wrong(kpsim: Shell, command: str, 
 
 @pytest.mark.parametrize(
     "command",
-    [["run"], ["check"], ["compare"], ["import"], ["sweep", "--set", "services.web.count=1,2"],
+    [["run"], ["check"], ["compare"], ["import"], ["sweep"], ["sweep", "--set", "services.web.count=1,2"],
      ["explain", "service", "web-0", "-f"]],
     ids=lambda command: command[0],
 )  # fmt: skip

@@ -64,3 +64,41 @@ def test_explain_says_what_becomes_of_a_wish_about_distance(kpsim: Shell) -> Non
     for node, ip in (("n-0", "10.128.0.1"), ("n-1", "10.128.0.2")):
         traced = kpsim("explain", "packet", "--to", "default/web", "--node", node, "-f", dump).out
         assert f"sent to {ip}:80," in traced
+
+
+def test_problems_are_given_as_json_with_the_servers_words(kpsim: Shell) -> None:
+    Path("web.yaml").write_text(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n"
+        "  clusterIP: here\n  loadBalancerSourceRanges: [10.0.0.0/8]\n  ports: [{port: 80}]\n",
+        encoding="utf-8",
+    )
+    answer = kpsim("check", "web.yaml", "-o", "json")
+    problems = json.loads(answer.out)["problems"]
+    assert answer.code == 3
+    assert [(at["line"], at["column"], at["key"], at["field"], at["kind"]) for at in problems] == [
+        (5, 14, "spec.clusterIP", "spec.clusterIPs[0]", "FieldValueInvalid"),
+        (6, 29, "spec.loadBalancerSourceRanges", "spec.LoadBalancerSourceRanges", "FieldValueForbidden"),
+    ]
+    assert {at["file"] for at in problems} == {"web.yaml"}
+    assert "must be a valid IP address" in problems[0]["message"]
+    Path("broken.yaml").write_text("kind: [", encoding="utf-8")
+    broken = kpsim("check", "broken.yaml", "--output=json")
+    assert (broken.code, json.loads(broken.out)["problems"][0]["file"]) == (3, "broken.yaml")
+
+
+def test_an_update_is_judged_against_what_was(kpsim: Shell) -> None:
+    text = (
+        "apiVersion: v1\nkind: List\nitems:\n"
+        "- {apiVersion: v1, kind: Service, metadata: {name: web}, spec: {clusterIP: %s, ports: [{port: 80}]}}\n"
+        "- {apiVersion: v1, kind: Service, metadata: {name: api}, spec: {type: %s, ports: [{port: 80}]}}\n"
+    )
+    Path("old.yaml").write_text(text % ("10.96.7.7", "ClusterIP"), encoding="utf-8")
+    Path("new.yaml").write_text(text % ("10.96.7.8", "NodePort"), encoding="utf-8")
+    answer = kpsim("check", "new.yaml", "--was", "old.yaml")
+    assert answer.code == 3
+    assert "new.yaml:4:76: items[0].spec.clusterIP: Invalid value" in answer.err
+    assert "may not change once set" in answer.err
+    Path("new.yaml").write_text(text % ("10.96.7.7", "NodePort"), encoding="utf-8")
+    taken = kpsim("check", "new.yaml", "--was", "old.yaml", "-o", "json", "--set", "kubernetes.version=1.36")
+    assert (taken.code, json.loads(taken.out)) == (0, {"objects": 2, "problems": [], "warnings": []})
+    assert kpsim("check", "new.yaml", "--was", "old.yaml", "--set", "run.duration=1s").code == 3

@@ -66,7 +66,7 @@ def test_modes_say_what_each_release_makes_of_them_and_what_is_modelled(kpsim: S
     for name, entry in MODES.items():
         about = said[said.rindex(f"\n{name}") :]
         assert about.index("modelled") < about.index("left out")
-        for version, _ in entry.implementation().about.history:
+        for version, _ in entry.about().history:
             assert "{}.{}".format(*version) in about
     rows = {row["name"]: row for row in kpsim("modes", "-o", "json", "--kubernetes", "1.35").json}
     assert {name: row["status"] for name, row in rows.items()}.items() >= {

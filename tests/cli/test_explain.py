@@ -55,7 +55,7 @@ def test_the_total_is_the_sum_of_the_stages(kpsim: Shell) -> None:
 def test_ipvs_is_one_lookup_and_the_next_in_turn(kpsim: Shell) -> None:
     said = explain(kpsim, "web", "--mode", "ipvs").out
     assert "one hash lookup, however many Services there are: TCP  10.96.1.1:80 rr" in said
-    assert "takes the next of 3 real servers" in said
+    assert "takes the next, round robin, of 3 real servers" in said
     assert "KUBE-SVC" not in said
     assert "list changes with every sync" not in said
 
@@ -86,7 +86,7 @@ def test_a_service_without_endpoints_says_why_and_where_to_look(kpsim: Shell, mo
     answer = explain(kpsim, "lost", "--mode", mode)
     assert "endpoints: none\n" in answer.out
     assert "kubectl -n default get pods -l app=nobody" in answer.out
-    assert "=> nobody can serve it: refused at once" in answer.out
+    assert "=> no endpoint can serve it: refused at once" in answer.out
     assert "later packets" not in answer.out
     assert "the selector matches no Pod" in answer.err
     if mode == "iptables":
@@ -159,7 +159,7 @@ def test_a_local_policy_is_told_of_a_node_without_endpoints(kpsim: Shell, mode: 
     said = kpsim("explain", "service", "web-0", "-f", kpsim.write("local.yaml", LOCAL), "--mode", mode).out
     assert "internalTrafficPolicy: Local: such traffic stays on its node (below: one without endpoints)" in said
     assert "  rules on a node without endpoints of it\n" in said
-    assert f"=> nobody on such a node may serve it: {becomes}" in said
+    assert f"=> no endpoint on such a node may serve it: {becomes}" in said
     assert f"    {called} " in said
     assert "    first " in said
     assert "First and later packets: on a node that has an endpoint." in said
@@ -224,3 +224,55 @@ def test_a_service_is_told_as_it_is_on_a_node(kpsim: Shell, mode: str) -> None:
     lost = kpsim("explain", "service", "near-0", "-f", file, "--node", "node-9")
     assert lost.code == 3
     assert "there is no node node-9" in lost.err
+
+
+LOCAL_DOORS = """
+apiVersion: v1
+kind: Service
+metadata: {name: lb}
+spec:
+  {type: LoadBalancer, clusterIP: 10.96.0.5, selector: {app: a}, externalTrafficPolicy: Local,
+   externalIPs: [198.51.100.7], ports: [{port: 80, targetPort: 8080, nodePort: 30080}]}
+status: {loadBalancer: {ingress: [{ip: 203.0.113.9}]}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: a1, labels: {app: a}}
+spec: {nodeName: worker-1}
+status: {podIP: 10.244.1.5, phase: Running, conditions: [{type: Ready, status: "True"}]}
+"""
+
+
+@pytest.mark.parametrize("mode", ["iptables", "ipvs", "nftables"])
+def test_under_a_local_policy_the_source_is_kept_at_every_way_in(kpsim: Shell, mode: str) -> None:
+    path = kpsim.write("local.yaml", LOCAL_DOORS)
+    said = kpsim("explain", "service", "lb", "-f", path, "--mode", mode).out
+    assert "Local keeps the source" in said
+    assert "masquerade: the Pod answers" not in said
+    for door in ("172.16.0.1:30080", "198.51.100.7:80", "203.0.113.9:80"):
+        assert f"from outside to {door} on worker-1: sent to 10.244.1.5:8080, the endpoint sees the client" in said
+        elsewhere = "sent to 10.244.1.5:8080, the endpoint sees the client" if mode == "ipvs" else "dropped"
+        assert f"from outside to {door} on a node without endpoints of it: {elsewhere}" in said
+    assert ("from a Pod it never called" in said) == (mode == "ipvs")
+
+
+def test_a_packet_is_traced_on_the_first_node_there_is_and_a_client_outside_takes_the_way_in(kpsim: Shell) -> None:
+    path = kpsim.write("local.yaml", LOCAL_DOORS)
+    said = kpsim("explain", "packet", "--from", "outside", "--to", "default/lb", "-f", path).out
+    assert said.startswith("TCP 203.0.113.77 -> 203.0.113.9:80 on worker-1,")
+    assert "sent to 10.244.1.5:8080, the endpoint sees the client" in said
+
+
+def test_a_service_in_a_file_without_pods_is_told_and_nobody_can_serve_it(kpsim: Shell) -> None:
+    service = (
+        "{apiVersion: v1, kind: Service, metadata: {name: lone}, spec: {clusterIP: 10.96.0.6, ports: [{port: 80}]}}"
+    )
+    for mode in ("iptables", "ipvs", "nftables"):
+        said = kpsim("explain", "service", "lone", "-f", kpsim.write("lone.yaml", service), "--mode", mode).out
+        assert "=> no endpoint can serve it: refused at once" in said
+
+
+def test_a_scheduler_is_told_as_it_is_with_what_the_engines_make_of_it(kpsim: Shell) -> None:
+    said = explain(kpsim, "web", "--mode", "ipvs", "--set", "kubeProxy.ipvs.scheduler=lc").out
+    assert "the scheduler, lc, takes the one with the fewest connections" in said
+    assert "the engines take the next one instead, as under rr" in said

@@ -9,15 +9,15 @@ from typing import Protocol
 from kpsim.modes.iptables.program import program as iptables_program
 from kpsim.modes.iptables.text import jump_lines
 from kpsim.modes.iptables.tracer import trace as iptables_trace
-from kpsim.modes.iptables.writer import RuleWriter
 from kpsim.modes.nftables.program import program as nftables_program
 from kpsim.modes.nftables.text import transaction_lines
 from kpsim.modes.nftables.tracer import trace as nftables_trace
-from kpsim.modes.nftables.writer import TableWriter
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.rules import Packet, Trace
 from tests.kernel.namespaces import Namespace
 from tests.kernel.xtables import Tables
+from tests.models.iptables_writer import RuleWriter
+from tests.models.nftables_writer import TableWriter
 
 __all__ = ["MODES", "Mode", "mode_of"]
 

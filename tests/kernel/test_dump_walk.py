@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from kpsim.dumps.detection import read_dump
 from kpsim.dumps.saved import read_saved
 from kpsim.dumps.walk.journey import follow
-from kpsim.dumps.walk.node import read_node
+from kpsim.dumps.walk.node import node_of
 from kpsim.modes.iptables.program import program
 from kpsim.modes.iptables.text import jump_lines, restore_lines
 from kpsim.proxy.rules import Packet
@@ -67,7 +68,7 @@ def test_every_rule_that_counts_a_new_connection_was_met(place: tuple[Town, Tabl
     town, tables = place
     text = saved(tables)
     shown = rules_in(text)
-    dumped = read_node([(text, "the kernel")])
+    dumped = node_of([read_dump(text, "the kernel")])
     ways = destinations(STATES)
     for destination in ways:
         found = follow(dumped, Packet(source, *destination), [*CONFIG.node_ips, *CONFIG.local_ips])

@@ -9,11 +9,11 @@ import pytest
 
 from kpsim.modes.iptables.program import program
 from kpsim.modes.iptables.text import jump_lines, restore_lines
-from kpsim.modes.iptables.writer import RuleWriter, SyncReport
 from tests.kernel.crowd import CONFIG, crowd, steps
 from tests.kernel.namespaces import Namespace, Refused
 from tests.kernel.needs import need
 from tests.kernel.xtables import Chains, Tables, parsed, wanted
+from tests.models.iptables_writer import RuleWriter, SyncReport
 
 pytestmark = pytest.mark.kernel
 

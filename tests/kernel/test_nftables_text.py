@@ -9,12 +9,12 @@ import pytest
 
 from kpsim.modes.nftables.program import program
 from kpsim.modes.nftables.rules import TABLE
-from kpsim.modes.nftables.writer import TableWriter
 from kpsim.proxy.node import PortState
 from tests.kernel.crowd import CONFIG, LATER_S, Step, crowd, steps
 from tests.kernel.namespaces import Namespace, Refused
 from tests.kernel.needs import need
 from tests.kernel.nft import Nft, Table, compare, wanted, wanted_action
+from tests.models.nftables_writer import TableWriter
 
 pytestmark = pytest.mark.kernel
 

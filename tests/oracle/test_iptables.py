@@ -10,9 +10,9 @@ import pytest
 
 from kpsim.modes.iptables.program import program
 from kpsim.modes.iptables.tracer import trace
-from kpsim.modes.iptables.writer import RuleWriter, SyncReport
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, categorize, port_states
 from kpsim.proxy.rules import FILTER, Packet, RuleSet, chain_name
+from tests.models.iptables_writer import RuleWriter, SyncReport
 from tests.oracle.inputs import Case, cases, config_of, objects_of
 from tests.oracle.steps import Cast
 

@@ -21,13 +21,13 @@ from kpsim.cluster.columns import ServiceColumns
 from kpsim.modes.ipvs.ipsets import SETS, kernel_name
 from kpsim.modes.ipvs.mode import Ipvs
 from kpsim.modes.ipvs.program import IpvsRules, node_port_addresses, program
-from kpsim.modes.ipvs.sync import Kernel, expire, sync
 from kpsim.modes.ipvs.text import address_lines, ipset_lines, iptables_lines, ipvsadm_lines, script_lines
 from kpsim.modes.ipvs.tracer import IpvsTrace, trace
 from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, port_states
 from kpsim.proxy.params import ProxyParams
-from kpsim.proxy.rules import FILTER, Packet
+from kpsim.proxy.rules import FILTER, Packet, PortKey
+from tests.models.ipvs_sync import Kernel, expire, sync
 from tests.oracle.inputs import Case, cases, config_of, objects_of
 
 CASES = list(cases("ipvs"))
@@ -49,7 +49,7 @@ def rules_of(case: Case) -> IpvsRules:
 
 def check_virtual_servers(rules: IpvsRules, wanted: list[dict[str, Any]]) -> None:
     found = {key: sorted(s.address for s in service.real_servers) for key, service in rules.services.items()}
-    assert found == {(w["protocol"], w["vip"], w["port"]): sorted(w["real_servers"]) for w in wanted}
+    assert found == {(w["vip"], w["protocol"], w["port"]): sorted(w["real_servers"]) for w in wanted}
     assert {server.weight for service in rules.services.values() for server in service.real_servers} <= {1}
 
 
@@ -206,7 +206,7 @@ def test_the_tools_take_the_text(case: Case) -> None:
 # ── Packets ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 NODE = NodeConfig("test-node", node_ips=("192.168.0.2", "192.168.1.2"), pod_cidr="10.0.0.0/8")
-TCP, UDP = ("TCP", "172.30.0.41", 80), ("UDP", "172.30.0.41", 80)
+TCP, UDP = PortKey("172.30.0.41", "TCP", 80), PortKey("172.30.0.41", "UDP", 80)
 POD, OUTSIDE, HOST = "10.5.0.9", "203.0.113.2", "192.168.0.2"
 MINE, THEIRS = EndpointInfo("10.180.0.1", 80, local=True), EndpointInfo("10.180.1.1", 80)
 
@@ -376,7 +376,7 @@ def test_a_node_port_is_at_every_address_chosen_for_it(
     config = replace(NODE, local_ips=("127.0.0.1", "192.168.99.11", "2001:db8::1"), node_port_addresses=addresses)
     rules = program([port(**DOOR)], config)
     assert node_port_addresses(config) == wanted
-    assert tuple(ip for _, ip, number in rules.services if number == 3001) == wanted
+    assert tuple(ip for ip, _, number in rules.services if number == 3001) == wanted
     assert len(rules.sets["KUBE-NODE-PORT-TCP"]) == (1 if wanted else 0)
 
 
@@ -420,7 +420,7 @@ COLUMNS = ServiceColumns(
     proxied=ONE > 0, headless=NONE > 0, ports=ONE, external_ips=np.array([0, 0, 1]),
     load_balancer_ips=np.array([0, 1, 0]), source_ranges=NONE, node_ports=np.array([1, 1, 0]), affinity=NONE > 0,
     cluster_ip=np.arange(3, dtype=np.uint32), internal_local=NONE > 0, external_local=NONE > 0, udp=NONE > 0,
-    dual_stack=NONE > 0,
+    dual_stack=NONE > 0, continued=NONE > 0,
 )  # fmt: skip
 
 
@@ -429,7 +429,7 @@ def test_the_closed_form_counts_every_address_of_a_node() -> None:
     config = replace(NODE, local_ips=("192.168.99.11",))
     params = ProxyParams(mode="ipvs")
     every = [port(**DOOR), port(**FRONT, node_port=3002), port(external_ips=("5.6.7.8",))]
-    rules = [Ipvs(params).exact([state], config) for state in every]
+    rules = [Ipvs(params).program([state], config).rules for state in every]
     counts = Ipvs(params, node=config).rule_counts(COLUMNS, EndpointCounts.elsewhere(np.full(3, 2)))
     assert counts.dispatch.tolist() == [at.dispatch for at in rules] == [1 + 3, 2 + 3, 2]
     assert counts.own.tolist() == [at.own[0] for at in rules]

@@ -12,9 +12,9 @@ from kpsim.modes.nftables.program import program
 from kpsim.modes.nftables.rules import NftRules, chain_base
 from kpsim.modes.nftables.text import load_lines
 from kpsim.modes.nftables.tracer import trace
-from kpsim.modes.nftables.writer import LINGER_S, TableWriter
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, port_states
 from kpsim.proxy.rules import Packet
+from tests.models.nftables_writer import LINGER_S, TableWriter
 from tests.oracle.inputs import Case, cases, config_of, objects_of
 from tests.oracle.steps import Cast
 

@@ -17,16 +17,18 @@ from hypothesis import strategies as st
 
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import Cluster, Names, PodState, ServiceColumns, string_order
-from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout
+from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout, Notice
 from kpsim.datapath.batch import lindley
 from kpsim.profiles.costs import load_profile
-from kpsim.proxy.contract import Mode, PacketState, Steps, SyncCounts, SyncKind
+from kpsim.proxy.contract import Mode, PacketState, Programmed, Steps, SyncCounts, SyncKind
 from kpsim.proxy.counts import EndpointCounts
+from kpsim.proxy.node import counted_node
 from kpsim.proxy.params import LATEST, ProxyParams
 from kpsim.proxy.registry import MODES, create
-from kpsim.proxy.rules import DROPPED, REFUSED, NodeView, RuleSet, as_counted
+from kpsim.proxy.rules import DROPPED, REFUSED, RuleSet
+from kpsim.proxy.states import NodeView
 from kpsim.proxy.sync.lanes import Arrivals
-from kpsim.proxy.sync.prefix import PrefixSums
+from kpsim.proxy.sync.sums.prefix import PrefixSums
 from kpsim.proxy.sync.timeline import Timeline, usable_at_start
 from kpsim.traffic.connections import Connections, _turns
 from kpsim.units import I64, U32
@@ -92,6 +94,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
             external_local=np.array([draw(st.booleans()) for _ in range(n)]),
             udp=np.array([draw(st.booleans()) for _ in range(n)]),
             dual_stack=np.zeros(n, np.bool_),
+            continued=np.zeros(n, np.bool_),
         ),
         port_offset=np.concatenate([[0], np.cumsum(ports)]),
         port_service=np.repeat(np.arange(n), ports),
@@ -173,11 +176,16 @@ def view_of(case: Case, prefix: int) -> NodeView:
     cluster = case.cluster
     usable, _, leaving = walk_all(case, prefix)
     here = np.arange(cluster.pods) % cluster.nodes == case.node
-    return NodeView(cluster, usable, case.order, cluster.pod_ip, as_counted(case.version), leaving, here)
+    return NodeView(cluster, usable, case.order, cluster.pod_ip, counted_node(case.version), leaving, here)
 
 
-def programmed(case: Case, prefix: int, rotation: int = 0) -> RuleSet:
-    return case.mode.program(view_of(case, prefix), rotation)
+def programmed(case: Case, prefix: int, rotation: int = 0) -> Programmed:
+    view = view_of(case, prefix)
+    return case.mode.program(view.port_states(), view.config, rotation)
+
+
+def rules_of(case: Case, view: NodeView) -> RuleSet:
+    return case.mode.program(view.port_states(), view.config).rules
 
 
 def candidates(case: Case, prefix: int, port: int) -> tuple[int, ...]:
@@ -200,7 +208,7 @@ def test_totals_are_what_counting_the_rule_set_gives(mode: str, data: st.DataObj
     case = data.draw(cases(mode))
     timeline, ports = case.timeline, case.cluster.services.ports
     for prefix in range(len(case.log.rows) + 1):
-        rules = programmed(case, prefix)
+        rules = programmed(case, prefix).rules
         usable, held = walk_log(case, prefix)
         at, node = numbers([prefix]), numbers([case.node])
         assert timeline.dispatch_at(at, node)[0] == rules.dispatch <= timeline.most_dispatch()
@@ -219,7 +227,7 @@ def test_all_rules_present_are_those_in_the_rule_set(mode: str, data: st.DataObj
     """Every rule of the chains in nat, or every virtual and real server, is counted once."""
     case = data.draw(cases(mode))
     prefix = data.draw(st.integers(0, len(case.log.rows)))
-    rules = programmed(case, prefix)
+    rules = programmed(case, prefix).rules
     written = rules.present
     timeline, at, node = case.timeline, numbers([prefix]), numbers([case.node])
     present = case.mode.rules_present(int(timeline.dispatch_at(at, node)[0]), int(timeline.own_at(at, node)[0]))
@@ -241,7 +249,7 @@ def test_rule_counts_are_per_service(mode: str, data: st.DataObject) -> None:
         seen.append((len(usable), near or far, 0 if near else far))
     closed = case.mode.rule_counts(services, EndpointCounts(*(numbers(column) for column in zip(*seen, strict=True))))
     for s in view.usable:
-        rules = case.mode.program(replace(view, usable={s: view.usable[s]}), 0)
+        rules = rules_of(case, replace(view, usable={s: view.usable[s]}))
         assert rules.dispatch == closed.dispatch[s]
         assert rules.own.get(s, 0) == closed.own[s]
 
@@ -279,8 +287,9 @@ def test_rank_and_rotation_are_the_place_in_the_list_that_is_scanned(mode: str, 
             if service not in usable or not candidates(case, prefix, port):
                 continue
             rank = int(timeline.rank(numbers([port]), numbers([prefix]), numbers([case.node]))[0])
+            packet = view_of(case, prefix).packet(port)
             for turn, rules in sets.items():
-                walk = case.mode.walk(rules, port, 0, 0)
+                walk = rules.walk(packet, 0, 0)
                 turned = turn if case.mode.scan_rotates else 0
                 assert walk.scanned == ((rank + turned) % total if scans else 0)
 
@@ -299,7 +308,7 @@ def test_choice_and_endpoint_steps_are_those_of_the_walk(mode: str, data: st.Dat
             continue
         pods = candidates(case, rows, port)
         first, count, policy = timeline.choices(numbers([port]), numbers([rows]), numbers([case.node]))
-        walk = case.mode.walk(rules, port, draw, turn)
+        walk = rules.walk(view_of(case, rows).packet(port), draw, turn)
         assert count[0] == len(pods)
         if not pods:
             dropped = (case.mode.drops_without_local and bool(usable[service])) or not case.mode.refuses
@@ -325,13 +334,13 @@ def test_changed_between_counts_services_once_and_their_rules_after(mode: str, d
     services, own, dispatch = timeline.changed_between(before[keep], after[keep], node)
     counted = zip(before[keep].tolist(), after[keep].tolist(), services, own, dispatch, strict=True)
     views = [view_of(case, prefix) for prefix in range(rows + 1)]
-    everything = [case.mode.program(view, 0) for view in views]
+    everything = [rules_of(case, view) for view in views]
     for lo, hi, n, rules, leading in counted:
         touched = {row.service for row in case.log.rows[lo:hi]}
         view = views[hi]
         assert n == len(touched)
         assert rules == sum(everything[hi].own.get(s, 0) for s in touched)
-        assert leading == case.mode.program(replace(view, usable={s: view.usable[s] for s in touched}), 0).dispatch
+        assert leading == rules_of(case, replace(view, usable={s: view.usable[s] for s in touched})).dispatch
 
 
 @given(data=st.data())
@@ -351,11 +360,12 @@ def test_a_wrong_list_would_be_noticed(mode: str) -> None:
     cluster = replace(
         _plain(3), initial=2
     )  # the third Service comes with the row: modes without rules for endpoints see it
-    log = DeliveryLog([Delivery(0, 0, 1, 2, 1, (0, 1), 2, 2, -1, (), creates=True)])
+    told = Notice(2, (0, 1), 2, 2, -1, (), creates=True)
+    log = DeliveryLog([Delivery.of(told, index=0, sent_ns=0, spread_ns=1, size=1)])
     case = Case(cluster, log, np.arange(3), create(ProxyParams(mode=mode)))
     without = Timeline(cluster, DeliveryLog(), case.mode, case.order)
-    assert without.own_total[0] != sum(programmed(case, 1).own.values())
-    assert case.timeline.own_total[1] == sum(programmed(case, 1).own.values())
+    assert without.own_total[0] != sum(programmed(case, 1).rules.own.values())
+    assert case.timeline.own_total[1] == sum(programmed(case, 1).rules.own.values())
 
 
 def _plain(n: int) -> Cluster:
@@ -371,6 +381,7 @@ def _plain(n: int) -> Cluster:
         none,
         none > 0,
         (0x0A600001 + every).astype(np.uint32),
+        none > 0,
         none > 0,
         none > 0,
         none > 0,

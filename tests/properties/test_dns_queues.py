@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from kpsim.dns.caches import misses
 from kpsim.dns.lookups import Background, Callers, Lookups, draw_lookups
 from kpsim.dns.params import DnsParams, NameForm
-from kpsim.dns.process import latencies_by_process
 from kpsim.dns.queue import last_starts, serve
 from kpsim.dns.resolver import in_order, latencies
 from kpsim.rng import stream
 from kpsim.units import to_ns
+from tests.models.dns_process import latencies_by_process
 
 NAMES: list[NameForm] = ["short", "namespaced", "qualified", "absolute", "external", "externalAbsolute"]
 

@@ -73,6 +73,8 @@ OBJECTS = KubeObjects(
         Service("shop", "front", type="LoadBalancer", ports=(ServicePort(443),), load_balancer_ips=("192.0.2.9",),
                 load_balancer_source_ranges=("198.51.100.0/24", "203.0.113.0/24"), session_affinity="ClientIP"),
         Service("shop", "nobody", ports=(ServicePort(80),)),
+        Service("shop", "parts", type="NodePort", external_ips=("192.0.2.3",), ports=(
+            ServicePort(80, "both"), ServicePort(81, "one", "UDP"), ServicePort(82, "none"))),
         Service("shop", "bare", cluster_ip="None", ports=(ServicePort(80),), selector=(("app", "a"),)),
     ),
     pods=tuple(
@@ -85,6 +87,13 @@ OBJECTS = KubeObjects(
             Endpoint("10.201.0.1", ready=False, terminating=True),
             Endpoint("10.201.0.2", ready=False, serving=False),
         )),
+        EndpointSlice("shop", "parts-1", "parts", ports=(("both", 8080, "TCP"), ("one", 8081, "UDP")), endpoints=(
+            Endpoint("10.201.1.1"), Endpoint("10.201.1.11"),
+        )),
+        EndpointSlice("shop", "parts-2", "parts", ports=(("both", 8080, "TCP"), ("none", 0, "TCP")), endpoints=(
+            Endpoint("10.201.1.2"), Endpoint("10.201.1.1", ready=False),
+        )),
+        EndpointSlice("shop", "parts-3", "parts", "FQDN", (("none", 80, "TCP"),), (Endpoint("a.example"),)),
     ),
 )  # fmt: skip
 
@@ -199,7 +208,7 @@ def differences(a: ModeRun, b: ModeRun) -> list[str]:
     """What is not the same in two runs: columns of the sync traces, columns of the outcomes, the delivery logs."""
     parts: list[tuple[str, Any, Any]] = [("outcomes", a.outcomes, b.outcomes)]
     pairs = zip(a.proxiers, b.proxiers, strict=True)
-    parts += [("trace", one.trace, other.trace) for one, other in pairs]
+    parts += [("trace", one.syncs, other.syncs) for one, other in pairs]
     found = [
         f"{part}.{name}"
         for part, one, other in parts
@@ -245,8 +254,8 @@ def as_on_arrival(replication: Replication, run: ModeRun) -> tuple[I64, I64, I64
     )
     connections, every = replication.connections, np.arange(len(replication.connections))
     node = replication.windows.nodes[connections.node]
-    arrived = rules.version(node, connections.arrival_ns)[0]
-    served = rules.version(node, run.outcomes.start_ns[:, 0])[0]
+    arrived = rules.edition(node, connections.arrival_ns)[0]
+    served = rules.edition(node, run.outcomes.start_ns[:, 0])[0]
     cost, pod, _, _ = rules.first_packets(node, arrived, connections, every)
     return arrived, served, cost, pod
 
@@ -306,7 +315,7 @@ def test_engines_agree_on_what_goes_wrong(mode: str, version: tuple[int, int], s
     scenario = replace(busy(slow), kubernetes_version=version, faults=FAULTS)
     replication, batch, reference = both(scenario, mode)
     assert not differences(batch, reference)
-    trace = batch.proxiers[0].trace
+    trace = batch.proxiers[0].syncs
     assert (trace.failed & trace.ran).sum() > 3
     assert len(np.unique(trace.process_since)) > 3  # several processes
     for node in range(2):
@@ -358,7 +367,7 @@ def test_a_dual_stack_node_has_two_proxiers(mode: str, slow: str) -> None:
     of_dual = is_dual[four.log.column("service")].sum()
     assert 0 < len(six.log.rows) == of_dual < len(four.log.rows)  # each slice of theirs has a twin
     assert len(batch.sent.rows) == len(four.log.rows) + len(six.log.rows)
-    assert not np.array_equal(four.trace.start[:3], six.trace.start[:3])
+    assert not np.array_equal(four.syncs.start[:3], six.syncs.start[:3])
     assert six.timeline.ports_total.max() < four.timeline.ports_total.max()
 
 
@@ -396,7 +405,7 @@ def test_engines_agree_on_both_sides_of_the_large_cluster(mode: str, endpoints: 
     _, batch, reference = both(scenario, mode)
     assert not differences(batch, reference)
     assert (
-        len(batch.proxiers[0].trace.start) > 2 or batch.proxiers[0].in_force.at_once
+        len(batch.proxiers[0].syncs.start) > 2 or batch.proxiers[0].in_force.at_once
     )  # with which only the timer asks for a sync here
 
 
@@ -407,7 +416,7 @@ def test_engines_count_the_same_stale_retries(seed: int) -> None:
         name="retries",
         cluster=ClusterParams(nodes=1, cores=1),
         groups=(ServiceGroup("g", 9),),
-        objects=OBJECTS,
+        objects=replace(OBJECTS, services=tuple(at for at in OBJECTS.services if at.name != "parts")),
         traffic=TrafficParams(0.0),
         churn=ChurnParams(8.0, 1.3),
         run=RunParams(3.0, 0.0, seed=seed, replications=1),
@@ -464,7 +473,7 @@ def at_the_very_instant(replication: Replication, run: ModeRun) -> tuple[Connect
     In turn: one that arrives then, and one that has waited for another, sent as much earlier as it takes; under ipvs
     that does not depend on the rules.
     """
-    trace, log, cluster = run.proxiers[0].trace, run.proxiers[0].log.rows, replication.cluster
+    trace, log, cluster = run.proxiers[0].syncs, run.proxiers[0].log.rows, replication.cluster
     switches = trace.end[trace.ran[:, 0], 0]
     known = np.concatenate([[0], trace.absorbed[trace.ran[:, 0], 0]])
     takes = int(run.prices.first_ns(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1, np.uint32))[0])
@@ -592,4 +601,4 @@ def test_iptables_writes_everything_in_every_sync_before_1_27(version: tuple[int
     )
     _, batch, reference = both(scenario, "iptables")
     assert not differences(batch, reference)
-    assert batch.proxiers[0].trace.full[batch.proxiers[0].trace.ran].all() != partial
+    assert batch.proxiers[0].syncs.full[batch.proxiers[0].syncs.ran].all() != partial

@@ -11,9 +11,9 @@ import pytest
 from kpsim.dns.names import SOME_IPV6, Answer, Kind, Record, Zone, asked_for
 from kpsim.dns.wire import EDNS_BYTES, PLAIN_BYTES, answer_bytes, most_addresses, truncated
 from kpsim.kube.objects import Endpoint, KubeObjects, Pod, ResolvedService, Service, ServicePort, Workload
-from kpsim.kube.reader import read_objects
 from kpsim.kube.resolve import resolve
 from kpsim.kube.writer import documents_of
+from tests.objects import read_objects
 
 HTTP = ServicePort(80, "http", target_port=8080)
 WEB = Service(

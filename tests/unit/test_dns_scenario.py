@@ -10,7 +10,7 @@ import kpsim
 from kpsim.dns.params import DnsParams
 from kpsim.errors import GuardError, InputError
 from kpsim.experiment.result import Result
-from kpsim.report.figures import lookup, pictures
+from kpsim.report.figures import dns, pictures
 from kpsim.scenario.reader import read
 from kpsim.scenario.resolved import to_document, write_resolved
 
@@ -101,7 +101,7 @@ def test_the_reference_engine_sees_the_same_lookups(tmp_path: Path, result: Resu
 def test_addresses_need_no_lookups(tmp_path: Path) -> None:
     found = kpsim.run(scenario(tmp_path), [("run.replications", "1"), ("compare.modes", "ipvs")])
     assert not {"dns_latency", "connection_latency", "dns_latency_absolute"} & set(found.modes["ipvs"].summaries)
-    assert lookup.picture(found) is None
+    assert dns.picture(found) is None
 
 
 def test_absolute_names_are_not_compared_with_themselves(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_absolute_names_are_not_compared_with_themselves(tmp_path: Path) -> None
 
 def test_the_figure_says_how_many_wait_for_a_lost_answer(result: Result) -> None:
     drawn = next(picture for picture in pictures(result) if picture.name == "dns")
-    assert drawn.title == lookup.headline(result)
+    assert drawn.title == dns.headline(result)
     assert "with absolute names" in drawn.title
     share = 1 - 0.99**4
     said = int(drawn.title.partition("1 in ")[2].split()[0])

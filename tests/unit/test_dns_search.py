@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kpsim.dns.caches import CacheTimes, miss_share
-from kpsim.dns.capacity import autoscaled_replicas, external_lookups_per_s, memory_bytes, saturation_per_s
+from kpsim.dns.capacity import autoscaled_replicas, memory_bytes, saturation_per_s
 from kpsim.dns.params import EXAMPLES, DnsParams, NameForm
 from kpsim.dns.search import Library, ResolvConf
 from kpsim.profiles.defaults import load_defaults
@@ -112,11 +112,6 @@ def test_saturation_is_that_of_two_cores_that_were_measured() -> None:
     assert node.low <= 860 / 0.05 <= node.high
 
 
-def test_walking_the_search_path_costs_that_many_times_the_capacity() -> None:
-    # dnsperf asked for A only, over three of the cluster's domains, one of the node's and the name itself
-    assert external_lookups_per_s(5, 2, queries_per_try=1).value == pytest.approx(6_733, rel=0.01)
-
-
 # ── Caches ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -126,20 +121,6 @@ def test_what_is_kept_how_long() -> None:
     assert CacheTimes.of(5, node_local=True) == CacheTimes(5, 5, 5)
     assert CacheTimes.of(120, node_local=True) == CacheTimes(120, 30, 5)
     assert CacheTimes.of(0, node_local=True) == CacheTimes(0, 0, 0)
-
-
-def test_no_record_is_staler_than_what_keeps_it() -> None:
-    assert CacheTimes.of(None, node_local=False).worst_staleness_s(0.5) == 0.5
-    assert CacheTimes.of(None, node_local=True).worst_staleness_s(0.5) == 30.5
-    assert CacheTimes.of(5, node_local=True).worst_staleness_s(0.5, application_s=30) == 30.5
-
-
-def test_a_name_asked_before_its_service_stays_away_as_long_as_the_denial() -> None:
-    kept = CacheTimes.of(None, node_local=True)
-    assert kept.denied_until_s(asked_s=9, created_s=10) == 14
-    assert kept.denied_until_s(asked_s=2, created_s=10, seen_after_s=0.2) == 10.2
-    assert kept.denied_until_s(asked_s=11, created_s=10) == 10  # asked when it was there
-    assert CacheTimes.of(None, node_local=False).denied_until_s(9, 10, 0.2) == 10.2
 
 
 def test_a_name_asked_often_is_rarely_missed() -> None:

@@ -10,11 +10,11 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from kpsim.cli.imports import imports
+from kpsim.cli import _kpsim
 from kpsim.errors import InputError
 from kpsim.scenario.imported import scenario_document
-from kpsim.scenario.kinds import is_sweep
-from kpsim.scenario.reader import read, read_around
+from kpsim.scenario.kinds import identify
+from kpsim.scenario.reader import read
 
 SVC, SEP = "AAAAAAAAAAAAAAAA", "BBBBBBBBBBBBBBBB"
 NAT = f"""\
@@ -62,7 +62,7 @@ def here(tmp_path: Path) -> Path:
 
 def test_a_dump_is_a_scenario_of_its_mode(here: Path) -> None:
     scenario = read(here / "nat.txt")
-    assert not is_sweep(here / "nat.txt")
+    assert not identify([here / "nat.txt"]).is_sweep
     assert (scenario.name, scenario.kube_proxy.mode, scenario.modes[0]) == ("nat", "iptables", "iptables")
     assert [(s.name, s.cluster_ip) for s in scenario.objects.services] == [("web", "10.152.183.7")]
     assert scenario.cluster.service_cluster_ip_range == "10.152.183.0/24"
@@ -85,20 +85,21 @@ def test_encodings_and_compression_are_undone(here: Path, name: str) -> None:
 
 
 def test_what_is_written_reads_back_and_says_what_the_rules_said(here: Path) -> None:
-    text = scenario_document(here / "nat.txt", here / "filter.txt")
+    text = scenario_document(identify([here / "nat.txt", here / "filter.txt"]))
     (here / "out.yaml").write_text(text)
     assert text.startswith("# Made from nat.txt, filter.txt: 2 Services, 1 EndpointSlices,\n")
     assert "\n# nat: 6 rules: 2 in PREROUTING, 2 in KUBE-SEP-*, 1 in KUBE-SERVICES, 1 in KUBE-SVC-*\n" in text
     assert "nat PREROUTING 0 before and 1 after" in text
     assert str(here) not in text
-    alone, made = read(here / "out.yaml"), read_around([here / "nat.txt", here / "filter.txt"])[0]
+    alone, made = read(here / "out.yaml"), read(identify([here / "nat.txt", here / "filter.txt"]))
     assert (alone.objects.services, alone.objects.slices) == (made.objects.services, made.objects.slices)
     assert yaml.safe_load(text)["kind"] == "Scenario"
 
 
 def test_objects_say_more_than_rules_and_rules_fill_in(here: Path) -> None:
-    scenario, dumps = read_around([here / "nat.txt", here / "objects.json", here / "ipvs.txt", here / "filter.txt"])
-    assert [dump.file for dump in dumps] == ["nat.txt", "ipvs.txt", "filter.txt"]
+    look = identify([here / "nat.txt", here / "objects.json", here / "ipvs.txt", here / "filter.txt"])
+    scenario = read(look)
+    assert [dump.file for dump in look.dumps] == ["nat.txt", "ipvs.txt", "filter.txt"]
     assert sorted(s.name for s in scenario.objects.services) == ["dark", "only-object", "web"]
     assert dict(next(s for s in scenario.objects.services if s.name == "web").selector) == {"app": "web"}
     (made,) = scenario.objects.slices
@@ -129,7 +130,7 @@ def test_what_cannot_be_taken_is_said(tmp_path: Path, files: dict[str, str], say
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(InputError) as caught:
-        scenario_document(*(tmp_path / name for name in files))
+        scenario_document(identify([tmp_path / name for name in files]))
     assert says in str(caught.value)
     assert caught.value.exit_code == 3
 
@@ -142,10 +143,10 @@ def test_a_dump_that_is_cut_off_still_makes_a_scenario(here: Path) -> None:
 
 
 def test_the_command_takes_several_files(here: Path) -> None:
-    answer = CliRunner().invoke(imports, [str(here / "nat.txt"), str(here / "filter.txt")])
+    answer = CliRunner().invoke(_kpsim, ["import", str(here / "nat.txt"), str(here / "filter.txt")])
     assert answer.exit_code == 0
-    assert answer.output == scenario_document(here / "nat.txt", here / "filter.txt")
-    assert CliRunner().invoke(imports, []).exit_code == 2
+    assert answer.output == scenario_document(identify([here / "nat.txt", here / "filter.txt"]))
+    assert CliRunner().invoke(_kpsim, ["import"]).exit_code == 2
 
 
 def importing(here: Path, files: str, spec: str = "") -> Path:
@@ -187,9 +188,9 @@ def test_a_local_endpoint_is_on_the_node_that_the_file_is_named_after(here: Path
     ("files", "says"),
     [
         ("[nat.txt, empty.txt, gone.txt]", "s.yaml:4:36: spec.importFrom[2]: there is no file or directory"),
-        ("[empty.txt]", "s.yaml:4:15: spec.importFrom: empty.txt: no rule is of a Service"),
+        ("[empty.txt]", "s.yaml:4:15: spec.importFrom: empty.txt: no rule belongs to a Service"),
         ("[empty.txt]", "empty.txt: no rule of a Service is in it: does kube-proxy run"),
-        ("[hello.txt]", "hello.txt:1:1: must be a mapping"),
+        ("[hello.txt]", "hello.txt:1:1: is neither a scenario nor Kubernetes objects"),
         ("[hello.txt]", "give Kubernetes objects, or what one of these prints: iptables-save, iptables -nvL"),
         ("[torn.txt.gz]", "torn.txt.gz: is a damaged gzip file"),
     ],

@@ -97,7 +97,7 @@ def test_the_layout_before_1_23_has_two_rules_a_service_port_and_xlb_chains() ->
     assert (dark.type, dark.ports[0].node_port, dark.cluster_ip) == ("NodePort", 30080, "10.96.0.9")
     nodes = {made.service: [at.node for at in made.endpoints] for made in dump.findings.objects().slices}
     assert nodes == {"web": [""], "edge": ["worker-1"]}
-    assert dump.pod_range == "10.1.0.0/16"
+    assert dump.pod_ranges == ("10.1.0.0/16",)
     assert dump.rules_by_chain["nat KUBE-SERVICES"] == 6
 
 
@@ -251,7 +251,7 @@ def test_listings_are_read_with_and_without_counters_and_in_one_file() -> None:
     ]  # fmt: skip
     assert [at.ip for at in objects.slices[0].endpoints] == ["10.1.12.3", "10.1.7.6"]
     assert objects.slices[0].ports == (("", 8443, "TCP"),)
-    assert dump.pod_range == "10.1.0.0/16"
+    assert dump.pod_ranges == ("10.1.0.0/16",)
     assert Hook("nat", "POSTROUTING", 0, 2) in dump.hooks
     assert dump.rules_by_chain["filter KUBE-SERVICES"] == 1
     assert dump.rules_by_chain["nat KUBE-NODEPORTS"] == 1

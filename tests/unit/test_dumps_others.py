@@ -249,7 +249,7 @@ table ip kube-proxy { # handle 9
 
 def test_verdict_maps_are_services() -> None:
     dump = read_dump(NFT, "nft.txt", "worker-1")
-    assert (dump.mode, dump.formats, dump.pod_range) == ("nftables", ("nft list ruleset",), "10.0.0.0/8")
+    assert (dump.mode, dump.formats, dump.pod_ranges) == ("nftables", ("nft list ruleset",), ("10.0.0.0/8",))
     objects = dump.findings.objects()
     assert shown(objects) == {
         "svc1": ("172.30.0.41", [("p80", 80, "TCP", 0)], (), ["10.180.0.1", "10.180.0.2"]),
@@ -312,7 +312,7 @@ def test_json_says_the_same_as_text() -> None:
         "b": ("172.30.0.42", [("dns", 53, "UDP", 0)], (), ["10.180.0.3"]),
         "c": ("", [("http", 80, "TCP", 0)], ("172.30.0.43",), []),
     }
-    assert dump.pod_range == "10.0.0.0/8"
+    assert dump.pod_ranges == ("10.0.0.0/8",)
     cut = read_dump(text[: text.index('"dnat"')], "nft.json")
     assert set(shown(cut.findings.objects())) == {"a", "b", "c"}
     assert any("cut off" in warning for warning in cut.warnings)

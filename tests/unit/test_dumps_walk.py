@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kpsim.dumps.detection import read_dump
 from kpsim.dumps.walk.journey import Journey, follow
 from kpsim.dumps.walk.matches import clauses_of
-from kpsim.dumps.walk.node import read_node
+from kpsim.dumps.walk.node import node_of
 from kpsim.kube.objects import KubeObjects
 from kpsim.modes.iptables.program import program
 from kpsim.modes.iptables.text import jump_lines, restore_lines
@@ -30,7 +31,7 @@ NODE = "192.0.2.1"
 
 
 def walk(text: str, source: str, destination: str, port: int = 80, protocol: str = "TCP", *node_ips: str) -> Journey:
-    return follow(read_node([(text, "dump.txt")]), Packet(source, destination, port, protocol), node_ips)
+    return follow(node_of([read_dump(text, "dump.txt")]), Packet(source, destination, port, protocol), node_ips)
 
 
 def table(*rules: str, name: str = "filter", policy: str = "ACCEPT") -> str:
@@ -66,7 +67,7 @@ def test_what_the_iptables_mode_prints_does_what_its_tracer_says(with_jumps: boo
     rules = program(port_states(objects, CONFIG), CONFIG)
     lines = list(restore_lines(rules))
     text = merged_lines(list(jump_lines(rules)), lines) if with_jumps else "\n".join(lines) + "\n"
-    dumped = read_node([(text, "d")])
+    dumped = node_of([read_dump(text, "d")])
     assert any("are taken as being there" in note for note in dumped.gaps()) != with_jumps
     for packet in packets(objects):
         found, wanted = follow(dumped, packet, [NODE]), trace(rules, CONFIG, packet)
@@ -121,7 +122,7 @@ def test_what_the_nftables_mode_prints_does_what_its_tracer_says(
 ) -> None:
     config = replace(CONFIG, kubernetes_version=version)
     rules = nft_program(port_states(objects, config), config)
-    dumped = read_node([(listed(list(load_lines(rules))), "d")])
+    dumped = node_of([read_dump(listed(list(load_lines(rules))), "d")])
     assert dumped.addresses == {NODE: None}, "nodeport-ips are the node's own"
     for packet in packets(objects):
         found, wanted = follow(dumped, packet), nft_trace(rules, config, packet)
@@ -334,7 +335,7 @@ def test_missing_tables_are_said_and_local_addresses_asked_for_are_known() -> No
     assert NODE not in walk(nat, "203.0.113.7", NODE, 31443, "TCP", NODE).asked
     assert walk(nat, "127.0.0.1", "127.0.0.1", 31443).verdict == "none", "the dump has no OUTPUT chain"
     named = nat.replace("-m addrtype --dst-type LOCAL -j KUBE-NODEPORTS", f"-d {NODE}/32 -j KUBE-NODEPORTS")
-    assert read_node([(named, "d")]).addresses == {NODE: None}
+    assert node_of([read_dump(named, "d")]).addresses == {NODE: None}
 
 
 # nftables, IPVS, and texts that hold several things.
@@ -410,7 +411,7 @@ def test_matches_are_taken_apart() -> None:
 @given(text=damaged(), from_node=st.booleans())
 @settings(max_examples=300, deadline=None)
 def test_a_damaged_text_is_walked_as_far_as_it_goes(text: str, from_node: bool) -> None:
-    dumped = read_node([(text, "d")])
+    dumped = node_of([read_dump(text, "d")])
     source = NODE if from_node else "10.1.0.9"
     for destination in ("10.96.0.7", "10.152.183.38", "10.96.0.10", "172.30.0.41", NODE):
         for port in (80, 53, 8443):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from kpsim.kube.objects import Endpoint, EndpointSlice, KubeObjects, Service, ServicePort
-from kpsim.modes.ebpf import Ebpf
-from kpsim.modes.ebpf.rules import SERVICES, EbpfRules, Key, map_name
+from kpsim.modes.ebpf.mode import Ebpf, ProgrammedEbpf
+from kpsim.modes.ebpf.rules import SERVICES, EbpfRules, FrontendKey, map_name
 from kpsim.modes.ebpf.tracer import EbpfTrace, trace
 from kpsim.profiles.costs import load_profile
 from kpsim.profiles.defaults import load_defaults
@@ -42,9 +43,7 @@ def rules_of(
                       endpoints=tuple(endpoints))
         for s in services
     )  # fmt: skip
-    rules = MODE.exact(port_states(KubeObjects(services=tuple(services), slices=slices), config), config)
-    assert isinstance(rules, EbpfRules)
-    return rules
+    return MODE.program(port_states(KubeObjects(services=tuple(services), slices=slices), config), config).rules
 
 
 def slots(rules: EbpfRules) -> dict[str, list[str]]:
@@ -108,9 +107,9 @@ def test_equal_policies_have_one_scope_and_unequal_ones_two() -> None:
         "192.0.2.1:30781/TCP": [HERE, THERE], "192.0.2.1:30781/TCP/i": [HERE],
         "198.51.100.1:80/TCP": [HERE, THERE], "198.51.100.1:80/TCP/i": [HERE],
     }  # fmt: skip
-    at = mixed.services[Key("198.51.100.1", 80, "TCP")]
+    at = mixed.services[FrontendKey("198.51.100.1", 80, "TCP")]
     assert at.flags == ("LoadBalancer", "InternalLocal", "two-scopes")
-    assert mixed.services[Key("10.96.0.1", 80, "TCP")].flags == ("ClusterIP", "InternalLocal", "non-routable")
+    assert mixed.services[FrontendKey("10.96.0.1", 80, "TCP")].flags == ("ClusterIP", "InternalLocal", "non-routable")
     other_way = slots(rules_of([replace(FRONT, external_traffic_policy="Local")]))
     assert other_way["198.51.100.1:80/TCP"] == [HERE]
     assert other_way["198.51.100.1:80/TCP/i"] == other_way["10.96.0.1:80/TCP"] == [HERE, THERE]
@@ -128,12 +127,10 @@ def test_source_ranges_stand_beside_every_frontend_and_guard_two_kinds() -> None
     assert {at.kind for at in rules.services.values() if at.checks_source} == {"LoadBalancer", "ExternalIPs"}
 
 
-def test_session_affinity_is_a_flag_and_a_match_for_each_slot() -> None:
+def test_session_affinity_is_a_flag() -> None:
     rules = rules_of([replace(PLAIN, session_affinity="ClientIP", session_affinity_timeout_s=600)])
-    assert list(rules.affinity_matches) == [(1, 1), (1, 2)]
     (frontend,) = rules.services.values()
     assert frontend.flags == ("ClusterIP", "sessionAffinity", "non-routable")
-    assert not list(rules_of([PLAIN]).affinity_matches)
 
 
 def test_nobody_leaves_the_master_alone() -> None:
@@ -168,7 +165,7 @@ def test_topology_hints_are_not_looked_at() -> None:
 def test_who_claims_an_address_first_keeps_it() -> None:
     rules = rules_of([replace(PLAIN, name=n, cluster_ip=f"10.96.0.{i}", external_ips=("198.51.100.9",))
                       for i, n in enumerate(("a", "b"), 1)])  # fmt: skip
-    assert rules.services[Key("198.51.100.9", 80, "TCP")].service == "test/a"
+    assert rules.services[FrontendKey("198.51.100.9", 80, "TCP")].service == "test/a"
     assert rules.dispatch == 4  # both are asked for, as the closed forms count
 
 
@@ -176,8 +173,7 @@ def test_ipv6_has_maps_of_its_own() -> None:
     config = replace(CONFIG, ip_family="IPv6", node_ips=("2001:db8::1",), pod_cidr="fd00::/16")
     service = replace(FRONT, cluster_ip="fd96::1", load_balancer_ips=("2001:db8:1::1",))
     piece = EndpointSlice("test", "e", "echo", "IPv6", (("", 8080, "TCP"),), (Endpoint("fd00::1", node="here"),))
-    rules = MODE.exact(port_states(KubeObjects(services=(service,), slices=(piece,)), config), config)
-    assert isinstance(rules, EbpfRules)
+    rules = MODE.program(port_states(KubeObjects(services=(service,), slices=(piece,)), config), config).rules
     assert [str(key) for key in rules.services] == [
         "[fd96::1]:80/TCP", "[::]:30781/TCP", "[2001:db8::1]:30781/TCP", "[2001:db8:1::1]:80/TCP",
     ]  # fmt: skip
@@ -286,7 +282,7 @@ def test_a_backend_is_a_pod_whatever_the_ranges_say() -> None:
 
 
 def test_the_listing_is_what_the_tool_shows() -> None:
-    lines = [" ".join(line.split()) for line in MODE.text(rules_of([PLAIN]))]
+    lines = [" ".join(line.split()) for line in ProgrammedEbpf(rules_of([PLAIN])).text()]
     assert lines == [
         "# cilium-dbg bpf lb list",
         "SERVICE ADDRESS BACKEND ADDRESS (REVNAT_ID) (SLOT)",
@@ -303,33 +299,35 @@ def test_the_listing_is_what_the_tool_shows() -> None:
         "# cilium-dbg bpf lb list --source-ranges",
         "SOURCE RANGE (REVNAT_ID)",
     ]
-    assert not [line for line in MODE.text(rules_of([PLAIN])) if line != line.rstrip()]
+    assert not [line for line in ProgrammedEbpf(rules_of([PLAIN])).text() if line != line.rstrip()]
 
 
 def test_a_reader_is_shown_one_service_shortened() -> None:
     many = tuple(Endpoint(f"10.244.3.{i}") for i in range(50))
-    lines = list(MODE.listing(rules_of([PLAIN, replace(PLAIN, name="x", cluster_ip="10.96.0.2")], many), "test/x"))
+    lines = list(
+        ProgrammedEbpf(rules_of([PLAIN, replace(PLAIN, name="x", cluster_ip="10.96.0.2")], many)).listing("test/x")
+    )
     assert lines[0].startswith("SERVICE ADDRESS")
     assert lines[1].startswith("10.96.0.2:80/TCP (0) ")
     assert "46 more slots" in lines[-2]
     assert lines[-1].endswith("(2) (50)")
-    assert not list(MODE.listing(rules_of([PLAIN]), "test/y"))
+    assert not list(ProgrammedEbpf(rules_of([PLAIN])).listing("test/y"))
 
 
 def test_a_change_writes_its_service_and_no_other_with_the_master_last() -> None:
     rules = rules_of([PLAIN, replace(FRONT, name="front", cluster_ip="10.96.0.2")])
-    lines = list(MODE.text(rules, {"test/echo"}))
+    lines = list(ProgrammedEbpf(rules).text({"test/echo"}))
     assert [line.split()[1] for line in lines] == [
         "cilium_lb4_backends_v3", SERVICES, "cilium_lb4_backends_v3", SERVICES, "cilium_lb4_reverse_nat", SERVICES,
     ]  # fmt: skip
     assert "slot 0 → count 2" in lines[-1]
-    assert not list(MODE.text(rules, ()))
+    assert not list(ProgrammedEbpf(rules).text(()))
 
 
-def counts(**known: int) -> SyncCounts:
+def counts(**known: Any) -> SyncCounts:
     names = ("service_ports", "endpoints", "dispatch", "own", "changed_services", "changed_own", "endpoint_changes",
              "cleanup")  # fmt: skip
-    return SyncCounts(**{name: known.get(name, 0) for name in names})
+    return SyncCounts(**dict.fromkeys(names, 0) | known)
 
 
 def test_a_partial_sync_is_flat_in_services() -> None:
@@ -347,7 +345,7 @@ def test_a_partial_sync_is_flat_in_services() -> None:
 def test_calls_of_a_sync_are_the_entries_it_writes_and_the_affinity_matches_it_looks_after() -> None:
     """A slot is two calls, a master with its reverse NAT two; the backends of a new Service one each."""
     rules = rules_of([replace(FRONT, session_affinity="ClientIP")])
-    written = list(MODE.text(rules, {"test/echo"}))
+    written = list(ProgrammedEbpf(rules).text({"test/echo"}))
     work = MODE.sync_work(
         SyncKind.PARTIAL, counts(changed_services=1, changed_own=sum(rules.own.values()), endpoint_changes=2)
     )

@@ -19,7 +19,7 @@ from kpsim.controlplane.control import ControlPlane
 from kpsim.controlplane.deliveries import Delivery
 from kpsim.controlplane.params import ControllerManagerParams
 from kpsim.errors import InputError
-from kpsim.history.agenda import Agenda, Client
+from kpsim.history.client import Client
 from kpsim.history.events import (
     Crash,
     Drain,
@@ -215,7 +215,8 @@ def test_a_statefulset_goes_one_by_one_from_the_last() -> None:
     ended = [pod for _, kind, pod in rows if kind is KIND.POD_TERMINATING]
     assert ended == [12, 11, 10]
     steps = [(kind, changes.pod_slot[pod]) for _, kind, pod in rows]
-    each = (KIND.POD_TERMINATING, KIND.POD_GONE, KIND.POD_APPEARED, KIND.POD_READY)
+    end = (KIND.POD_TERMINATING, KIND.POD_EXITED, KIND.POD_GONE)
+    each = (*end, KIND.POD_CREATED, KIND.POD_POSTED, KIND.POD_APPEARED, KIND.POD_READY)
     assert steps == [(kind, pod) for pod in ended for kind in each]
 
 
@@ -224,9 +225,9 @@ def test_a_statefulset_scales_by_ordinal() -> None:
     _, changes = play(scenario_of(*events))
     rows = [row for row in told(changes) if row[0] >= 60]
     up, down = ([row for row in rows if low <= row[0] < low + 30] for low in (60, 90))
-    assert [kind for _, kind, _ in up] == [KIND.POD_APPEARED, KIND.POD_READY] * 2
-    assert [kind for _, kind, _ in down] == [KIND.POD_TERMINATING, KIND.POD_GONE] * 3
-    assert [pod for _, kind, pod in down if kind is KIND.POD_GONE][:2] == [up[2][2], up[0][2]]  # the last first
+    assert [kind for _, kind, _ in up] == [KIND.POD_CREATED, KIND.POD_POSTED, KIND.POD_APPEARED, KIND.POD_READY] * 2
+    assert [kind for _, kind, _ in down] == [KIND.POD_TERMINATING, KIND.POD_EXITED, KIND.POD_GONE] * 3
+    assert [pod for _, kind, pod in down if kind is KIND.POD_GONE][:2] == [up[4][2], up[0][2]]  # the last first
 
 
 # ── A Pod's end ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -258,7 +259,19 @@ def test_pre_stop_and_grace_of_a_rollout_are_those_of_its_pods() -> None:
         ended = {pod: at for at, _, pod in told(changes, KIND.POD_TERMINATING)}
         gaps = {round(changes.pod_gone_ns[pod] / S - at, 6) for pod, at in ended.items()}
         assert gaps == {expected}
-        assert {round(at - ended[pod], 6) for at, _, pod in told(changes, KIND.POD_GONE)} == {expected}
+        assert {round(at - ended[pod], 6) for at, _, pod in told(changes, KIND.POD_EXITED)} == {expected}
+        exits = {pod: at for at, _, pod in told(changes, KIND.POD_EXITED)}
+        assert all(0 < at - exits[pod] < 0.3 for at, _, pod in told(changes, KIND.POD_GONE))
+
+
+def test_up_to_1_26_a_pod_that_ended_is_only_not_ready_until_its_object_goes() -> None:
+    made = replace(scenario_of(Rollout(5.0, ROLLED)), kubernetes_version=(1, 26))
+    _, changes = play(made)
+    assert not told(changes, KIND.POD_EXITED)
+    ended = {pod: at for at, _, pod in told(changes, KIND.POD_UNREADY)}
+    removed = told(changes, KIND.POD_GONE)
+    assert removed
+    assert all(at - ended[pod] == pytest.approx(1.0) for at, _, pod in removed)
 
 
 def test_random_churn_has_pre_stop_hooks_too() -> None:
@@ -367,13 +380,13 @@ def test_a_node_that_comes_back_brings_its_pods(for_s: float) -> None:
     assert (changes.pod_gone_ns == NEVER).all()
 
 
-def test_a_full_node_takes_four_seconds_to_patch_and_a_zone_much_longer() -> None:
-    """110 Pods one after another through 20 and 30: (111 - 30) / 20 s more; many nodes queue for the same bucket."""
+def test_a_full_node_takes_nine_seconds_to_patch_and_a_zone_much_longer() -> None:
+    """108 Pods one after another, and an event for each: (216 - 30) / 20 s; many nodes queue for the same bucket."""
     full = scenario_of(NodeLoss(10.0, node="node-0"), pods=535)
     _, changes = play(full)
     at = [at for at, _, _ in told(changes, KIND.POD_UNREADY)]
     assert len(at) == 108
-    assert at[-1] - at[0] == pytest.approx((109 - 30) / 20, abs=0.3)
+    assert at[-1] - at[0] == pytest.approx((216 - 30) / 20, abs=0.3)
     zone = replace(full, cluster=ClusterParams(nodes=5, zones=2), events=(ZoneLoss(10.0, 0),))
     _, changes = play(replace(zone, run=RunParams(200.0, 0.0, replications=1)))
     at = [at for at, _, _ in told(changes, KIND.POD_UNREADY)]
@@ -510,12 +523,12 @@ def test_spells_cover_what_they_say_however_large_the_numbers() -> None:
 
 
 def test_each_controller_has_a_bucket_of_its_own() -> None:
-    agenda, done = Agenda(), []
+    env, done = simpy.Environment(), []
     lag, rng = Lag(0.0), np.random.default_rng(1)
-    clients = [Client(agenda, TokenBucket(10.0, 2), lag, lag, rng) for _ in range(2)]
+    clients = [Client(env, TokenBucket(10.0, 2), lag, lag, rng) for _ in range(2)]
     for client in clients:
         for _ in range(4):
-            client.call(lambda: done.append(agenda.now_ns))
-    agenda.run(10 * S)
+            client.call(lambda: done.append(env.now))
+    env.run(10 * S)
     assert Counter(done) == {0: 4, S // 10: 2, 2 * S // 10: 2}
     assert all(a <= b for a, b in pairwise(done))

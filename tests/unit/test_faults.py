@@ -36,7 +36,7 @@ def run(scenario: Scenario, faults: FaultParams, mode: str = "iptables") -> Mode
 
 
 def test_the_share_of_syncs_that_fail_is_the_one_asked_for() -> None:
-    trace = run(CHURNING, FaultParams(failed_syncs=0.2)).proxiers[0].trace
+    trace = run(CHURNING, FaultParams(failed_syncs=0.2)).proxiers[0].syncs
     share = trace.failed[trace.ran].mean()
     n = trace.ran.sum()
     assert n > 5_000
@@ -45,7 +45,7 @@ def test_the_share_of_syncs_that_fail_is_the_one_asked_for() -> None:
 
 @pytest.mark.parametrize(("mode", "latest"), [("iptables", PERIOD), ("nftables", PERIOD)])
 def test_after_a_failed_sync_the_next_is_full_and_soon(mode: str, latest: int) -> None:
-    trace = run(CHURNING, FaultParams(failed_syncs=0.3), mode).proxiers[0].trace
+    trace = run(CHURNING, FaultParams(failed_syncs=0.3), mode).proxiers[0].syncs
     again = trace.failed[:-1] & trace.ran[1:]
     assert again.sum() > 1_000
     assert trace.full[1:][again].all()
@@ -56,7 +56,7 @@ def test_after_a_failed_sync_the_next_is_full_and_soon(mode: str, latest: int) -
 def test_an_idle_node_tries_again_after_sync_period() -> None:
     """Nothing asks for a sync but the hour's full one; if that fails, syncPeriod does."""
     hours = replace(IDLE, run=RunParams(7200.0, 0.0, seed=8, replications=1))
-    trace = run(hours, FaultParams(failed_syncs=0.5)).proxiers[0].trace
+    trace = run(hours, FaultParams(failed_syncs=0.5)).proxiers[0].syncs
     again = trace.failed[:-1] & trace.ran[1:]
     assert again.sum() > 20
     assert ((trace.start[1:] - trace.end[:-1])[again] == PERIOD).all()
@@ -88,7 +88,7 @@ def test_without_faults_nothing_is_lost() -> None:
 
 def test_a_restart_ends_the_sync_under_way_and_begins_with_a_full_one() -> None:
     found = run(CHURNING, FaultParams(restarts_per_hour=60.0))
-    trace = found.proxiers[0].trace
+    trace = found.proxiers[0].syncs
     born = np.unique(trace.process_since[trace.process_since > 0])
     assert 100 < len(born) < 300  # 40 nodes for five minutes at sixty an hour: 200
     first = (trace.process_since[1:] != trace.process_since[:-1]) & trace.ran[1:]
@@ -106,7 +106,7 @@ def test_kube_proxy_takes_no_sample_of_what_happened_before_it_started() -> None
     trigger = found.proxiers[0].log.column("trigger_ns")
     lost = 0
     for node in range(40):
-        trace, reported = found.proxiers[0].trace, found.proxiers[0].in_force.reported_ns(node, trigger)
+        trace, reported = found.proxiers[0].syncs, found.proxiers[0].in_force.reported_ns(node, trigger)
         lost += int((reported == NEVER).sum())
         ran = trace.ran[:, node]
         since = np.repeat(trace.process_since[ran, node], np.diff(trace.absorbed[ran, node], prepend=0))
@@ -117,22 +117,22 @@ def test_kube_proxy_takes_no_sample_of_what_happened_before_it_started() -> None
 
 def test_flushed_rules_are_noticed_by_the_canary_alone() -> None:
     """An idle node syncs in full once for each flush, at most syncPeriod later; nftables has no canary."""
-    flushed = run(IDLE, FaultParams(flushes_per_hour=30.0)).proxiers[0].trace
-    quiet = run(IDLE, FaultParams()).proxiers[0].trace
+    flushed = run(IDLE, FaultParams(flushes_per_hour=30.0)).proxiers[0].syncs
+    quiet = run(IDLE, FaultParams()).proxiers[0].syncs
     extra = flushed.ran.sum() - quiet.ran.sum()
     assert 60 < extra < 140  # forty nodes for five minutes at thirty an hour: 100, less those noticed together
     assert flushed.full[flushed.ran].all()
-    assert run(IDLE, FaultParams(flushes_per_hour=30.0), "nftables").proxiers[0].trace.ran.sum() == quiet.ran.sum()
+    assert run(IDLE, FaultParams(flushes_per_hour=30.0), "nftables").proxiers[0].syncs.ran.sum() == quiet.ran.sum()
 
 
 def test_a_sync_waits_for_the_lock_and_gives_up_after_five_seconds() -> None:
     held = FaultParams(lock_held=0.5, lock_hold_s=8.0)
-    free, waited = run(CHURNING, FaultParams()).proxiers[0].trace, run(CHURNING, held).proxiers[0].trace
+    free, waited = run(CHURNING, FaultParams()).proxiers[0].syncs, run(CHURNING, held).proxiers[0].syncs
     length = (waited.end - waited.start)[waited.ran]
     usual = (free.end - free.start)[free.ran]
     given_up = waited.failed[waited.ran]
     assert (length[given_up] == 5 * S).all()
     assert abs(given_up.mean() - 0.5 * 3 / 8) < 0.05  # held half of the time, with three of eight seconds too many
     assert np.median(length) > 5 * np.median(usual)
-    never = run(CHURNING, held, "nftables").proxiers[0].trace
+    never = run(CHURNING, held, "nftables").proxiers[0].syncs
     assert not never.failed.any()  # nft has no such lock

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kpsim.kube.objects import Endpoint, EndpointSlice, KubeObjects, Service, ServicePort
-from kpsim.modes.kernelspace.mode import Kernelspace
+from kpsim.modes.kernelspace.mode import Kernelspace, ProgrammedKernelspace
 from kpsim.modes.kernelspace.policies import WindowsRules
 from kpsim.profiles.costs import load_profile
 from kpsim.profiles.defaults import load_defaults
@@ -42,9 +42,7 @@ def mode(**settings: object) -> Kernelspace:
 
 
 def rules(info: PortInfo, *endpoints: EndpointInfo, **settings: object) -> WindowsRules:
-    found = mode(**settings).exact([PortState(info, endpoints, 0)], CONFIG)
-    assert isinstance(found, WindowsRules)
-    return found
+    return mode(**settings).program([PortState(info, endpoints, 0)], CONFIG).rules
 
 
 def behind(found: WindowsRules) -> dict[tuple[str, int], set[str]]:
@@ -138,8 +136,7 @@ def test_direct_server_return_is_for_cluster_ips_and_local_policies() -> None:
 
 def test_health_checks_of_a_load_balancer_go_to_the_node_once_for_all_ports() -> None:
     ports = [PortState(replace(OPEN, port_name=n, port=q, node_port=0), (HERE,), 0) for n, q in (("a", 80), ("b", 81))]
-    found = mode(forward_health_check_vip=True).exact(ports, CONFIG)
-    assert isinstance(found, WindowsRules)
+    found = mode(forward_health_check_vip=True).program(ports, CONFIG).rules
     checks = [(at.vip, at.external_port, at.addresses) for at in found.policies if at.kind == "HealthCheck"]
     assert checks == [("203.0.113.100", 10256, ("192.0.2.1:10256",))]
     assert (found.dispatch, found.own) == (7, {0: 7})
@@ -157,8 +154,7 @@ def test_headless_and_external_name_services_are_absent() -> None:
             for name in ("headless", "alias", "web")
         ),
     )
-    found = mode().exact(port_states(objects, CONFIG), CONFIG)
-    assert isinstance(found, WindowsRules)
+    found = mode().program(port_states(objects, CONFIG), CONFIG).rules
     assert [at.service for at in found.policies] == ["ns/web"]
 
 
@@ -167,8 +163,7 @@ def test_headless_and_external_name_services_are_absent() -> None:
 
 def test_remote_endpoints_are_made_once_and_counted_and_local_ones_are_somebody_elses() -> None:
     ports = [PortState(replace(INSIDE, port_name=n, port=q), (HERE, THERE), 0) for n, q in (("a", 80), ("b", 81))]
-    found = mode().exact(ports, CONFIG)
-    assert isinstance(found, WindowsRules)
+    found = mode().program(ports, CONFIG).rules
     assert {at.ip: (at.remote, at.references) for at in found.endpoints.values()} == {
         HERE.ip: (False, 0),
         THERE.ip: (True, 2),
@@ -185,10 +180,9 @@ def test_an_overlay_network_has_an_endpoint_for_each_cluster_ip_served_or_not() 
 def test_the_second_of_two_for_one_address_and_port_does_not_come_to_be() -> None:
     one, two = replace(OPEN, name="one"), replace(OPEN, name="two", cluster_ip="10.96.0.2")
     states = [PortState(one, (HERE,), 0), PortState(two, (THERE,), 1)]
-    found = mode().exact(states, CONFIG)
-    assert isinstance(found, WindowsRules)
+    found = mode().program(states, CONFIG).rules
     assert (len(found.policies), len(found.granted)) == (8, 5)
-    assert found.granted["192.0.2.100", "TCP", 80].service == "ns/one"
+    assert found.granted[Packet("", "192.0.2.100", 80).key].service == "ns/one"
 
 
 # ── A packet's way ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -197,7 +191,7 @@ def test_the_second_of_two_for_one_address_and_port_does_not_come_to_be() -> Non
 def sent(info: PortInfo, source: str, destination: str, port: int, **settings: object) -> Trace:
     made = mode(**settings)
     states = [PortState(info, (HERE, THERE), 0)]
-    return made.trace(made.exact(states, CONFIG), CONFIG, Packet(source, destination, port))
+    return made.program(states, CONFIG).trace(Packet(source, destination, port))
 
 
 @pytest.mark.parametrize("destination", [("10.96.0.1", 80), (NODE, 30001), ("192.0.2.100", 80), ("203.0.113.100", 80)])
@@ -232,7 +226,7 @@ def test_what_no_load_balancer_is_for_is_left_alone(source: str, destination: st
 
 def test_a_packet_to_a_cluster_ip_that_nobody_is_behind_is_lost() -> None:
     found = rules(replace(INSIDE, internal_local=True), THERE)
-    ways = [mode().trace(found, CONFIG, Packet(source, "10.96.0.1", 80)) for source in (POD, NODE)]
+    ways = [ProgrammedKernelspace(found, mode()).trace(Packet(source, "10.96.0.1", 80)) for source in (POD, NODE)]
     assert [way.verdict for way in ways] == ["DROP", "none"]
     assert "nobody is behind ns/svc:p" in ways[0].met[0]
     assert sent(INSIDE, POD, "10.96.0.1", 80).verdict == "DNAT"
@@ -305,7 +299,7 @@ def test_it_has_no_resource_that_adds_up_and_says_where_a_load_balancer_ends() -
     most = int(load_defaults().value("limits.hns_load_balancer_endpoints"))
     for n, refused in ((most, False), (most + 1, True)):
         many = [EndpointInfo(f"10.129.{i // 256}.{i % 256}", 8080) for i in range(n)]
-        lines = [*mode().listing(rules(INSIDE, *many), "ns/svc")]
+        lines = [*ProgrammedKernelspace(rules(INSIDE, *many), mode()).listing("ns/svc")]
         assert any("refused" in line for line in lines) == refused
         assert len(lines) < 15
 
@@ -336,12 +330,11 @@ def documents(lines: Iterable[str]) -> list[dict[str, object]]:
 def test_text_is_one_document_a_line_and_only_what_changed_where_asked() -> None:
     one, two = replace(INSIDE, name="one"), replace(INSIDE, name="two", cluster_ip="10.96.0.2")
     states = [PortState(one, (HERE,), 0), PortState(two, (THERE,), 1)]
-    found = mode().exact(states, CONFIG)
-    assert isinstance(found, WindowsRules)
-    whole = documents(mode().text(found))
-    assert next(mode().text(found)).startswith("# a listing")
+    found = mode().program(states, CONFIG).rules
+    whole = documents(ProgrammedKernelspace(found, mode()).text())
+    assert next(ProgrammedKernelspace(found, mode()).text()).startswith("# a listing")
     assert [at["ID"] for at in whole if "FrontendVIPs" not in at] == [at.id for at in found.endpoints.values()]
     assert [at["FrontendVIPs"] for at in whole if "FrontendVIPs" in at] == [["10.96.0.1"], ["10.96.0.2"]]
-    part = documents(mode().text(found, {"ns/two"}))
+    part = documents(ProgrammedKernelspace(found, mode()).text({"ns/two"}))
     assert [at.get("FrontendVIPs") for at in part] == [None, ["10.96.0.2"]]
     assert part[1]["HostComputeEndpoints"] == [part[0]["ID"]]

@@ -139,7 +139,7 @@ def test_a_pod_is_not_masqueraded_and_a_stranger_is(
     info = found.states[0].info
     pod = "10.244.0.77" if found.config.pod_cidr == "10.244.0.0/16" else "10.130.0.77"
     for source, masqueraded in ((pod, False), ("203.0.113.9", True)):
-        trace = found.mode.trace(found.rules, found.config, Packet(source, info.cluster_ip, info.port))
+        trace = found.programmed.trace(Packet(source, info.cluster_ip, info.port))
         assert (trace.verdict, trace.masqueraded) == ("DNAT", masqueraded)
 
 
@@ -198,7 +198,7 @@ def test_node_ports_answer_where_they_are_told_to(
 def test_localhost_is_kept_from_strangers_where_node_ports_answer_there(
     tmp_path: Path, config: object, blocked: int
 ) -> None:
-    rules = node(tmp_path, config).rules.chains
+    rules = node(tmp_path, config).programmed.rules.chains
     assert len(rules.get("KUBE-FIREWALL" + FILTER, ())) == blocked
     assert sum("nfacct" in rule.counts for rule in rules["KUBE-NODEPORTS"]) == blocked
 

@@ -7,7 +7,7 @@ import pytest
 
 from kpsim.errors import InputError
 from kpsim.kube.objects import EndpointSlice, KubeObjects
-from kpsim.kube.reader import read_objects
+from tests.objects import read_objects
 
 SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}
 
@@ -139,7 +139,8 @@ def test_old_endpoints_count_where_there_are_no_slices(tmp_path: Path) -> None:
     old = {"kind": "Endpoints", "metadata": {"name": "web"}, "subsets": subsets}
     made = read(tmp_path, old)
     assert [(at.ip, at.ready) for at in made.slices[0].endpoints] == [("10.1.0.1", True), ("10.1.0.2", False)]
-    new = {"kind": "EndpointSlice", "metadata": {"name": "web-x", "labels": {"kubernetes.io/service-name": "web"}}}
+    labels = {"kubernetes.io/service-name": "web"}
+    new = {"kind": "EndpointSlice", "metadata": {"name": "web-x", "labels": labels}, "addressType": "IPv4"}
     assert [at.name for at in read(tmp_path, old, new).slices] == ["web-x"]
     assert isinstance(made.slices[0], EndpointSlice)
 

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kpsim.errors import InputError
+from kpsim.explain.service import explain_service
 from kpsim.kube.objects import (
     Endpoint,
     EndpointSlice,
@@ -16,6 +20,8 @@ from kpsim.kube.objects import (
     Workload,
 )
 from kpsim.kube.resolve import resolve
+from kpsim.scenario.reader import read
+from kpsim.simulation import build_cluster
 
 APP = (("app", "web"),)
 WEB = Service("default", "web", ports=(ServicePort(80, target_port=8080),), selector=APP)
@@ -125,3 +131,89 @@ def test_a_range_that_is_too_small_says_by_how_much() -> None:
     services = tuple(replace(WEB, name=f"web-{i}") for i in range(31))
     with pytest.raises(InputError, match=r"10\.0\.0\.0/27 is too small: it has 30 and 31 are asked for"):
         resolved(KubeObjects(services), "10.0.0.0/27")
+
+
+def sliced(*slices: EndpointSlice, version: tuple[int, int] = (1, 34), ports: tuple[ServicePort, ...] = ()) -> Any:
+    ports = ports or (ServicePort(80, "a"), ServicePort(81, "b"))
+    objects = KubeObjects((Service("shop", "web", ports=ports),), slices=slices)
+    return resolve(objects, "10.96.0.0/12", (30000, 32767), 3, version=version)
+
+
+def piece(name: str, ports: Any, *endpoints: Endpoint, kind: str = "IPv4") -> EndpointSlice:
+    return EndpointSlice("shop", name, "web", kind, ports, endpoints)
+
+
+def test_ports_have_the_endpoints_of_the_slices_that_have_them() -> None:
+    both, one = (("a", 8080, "TCP"), ("b", 9090, "TCP")), (("a", 8080, "TCP"),)
+    (found,), warnings = sliced(piece("1", both, Endpoint("10.0.0.1")), piece("2", one, Endpoint("10.0.0.2")))
+    assert (found.target_ports, found.of_ports, warnings) == ((8080, 9090), ((0, 1), (0,)), ())
+    (found,), _ = sliced(piece("1", both, Endpoint("10.0.0.1")), piece("2", both, Endpoint("10.0.0.2")))
+    assert found.of_ports == ()
+
+
+@pytest.mark.parametrize("other", [("c", 9090, "TCP"), ("b", 9090, "UDP"), ("b", 0, "TCP")])
+def test_a_port_that_no_slice_has_by_name_and_protocol_has_no_endpoints(other: tuple[str, int, str]) -> None:
+    (found,), warnings = sliced(piece("1", (("a", 8080, "TCP"), other), Endpoint("10.0.0.1")))
+    assert (found.target_ports, found.of_ports) == ((8080, 0), ((0,), ()))
+    assert "none of its EndpointSlices has" in warnings[0]
+
+
+def test_slices_of_names_are_skipped() -> None:
+    names = piece("1", (("a", 80, "TCP"), ("b", 81, "TCP")), Endpoint("db.example.com"), kind="FQDN")
+    (found,), _ = sliced(names)
+    assert (found.endpoints, found.target_ports) == ((), (0, 0))
+    (found,), _ = sliced(names, piece("2", (("a", 80, "TCP"), ("b", 81, "TCP")), Endpoint("10.0.0.1")))
+    assert [endpoint.ip for endpoint in found.endpoints] == ["10.0.0.1"]
+
+
+def test_of_an_address_in_two_slices_the_first_counts_and_since_1_36_the_last_that_stays() -> None:
+    ports = (("a", 80, "TCP"), ("b", 81, "TCP"))
+    old, new, going = (piece(str(i), ports, Endpoint("10.0.0.1", ready=i == 1, terminating=i == 2)) for i in range(3))
+    ready = [sliced(old, new, going, version=at)[0][0].endpoints[0].ready for at in ((1, 35), (1, 36))]
+    assert ready == [False, True]
+
+
+def test_a_service_of_unlike_ports_is_laid_out_in_parts(tmp_path: Path) -> None:
+    both = [{"name": "a", "port": 8080}, {"name": "b", "port": 9090}]
+    slices = [
+        {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4", "ports": both[: 2 - i],
+         "metadata": {"name": f"web-{i}", "labels": {"kubernetes.io/service-name": "web"}},
+         "endpoints": [{"addresses": [f"10.128.0.{i + 1}"]}]} for i in range(2)
+    ]  # fmt: skip
+    ports = [{"name": name, "port": 80 + i} for i, name in enumerate("abc")]
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": ports}}
+    path = tmp_path / "web.json"
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [service, *slices]}))
+    scenario = read(path)
+    cluster, _ = build_cluster(scenario)
+    assert (cluster.service_count, cluster.endpoint_count, list(cluster.rows_of("default/web"))) == (1, 2, [0, 1, 2])
+    assert [len(cluster.endpoints(row)) for row in range(3)] == [2, 1, 0]
+    assert len(set(cluster.services.cluster_ip.tolist())) == 1
+    told = explain_service(scenario, "default/web")
+    assert "endpoints: 2, all of them ready" in told.facts
+    rules = ["\n".join(port.rules) for port in told.ports]
+    assert "10.128.0.2:8080" in rules[0]
+    assert "10.128.0.1:9090" in rules[1]
+    assert "10.128.0.2" not in rules[1]
+    assert "has no endpoints" in rules[2]
+    assert "REJECT" in rules[2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "selector", "pods"),
+    [
+        ("StatefulSet", {"app": "web", "statefulset.kubernetes.io/pod-name": "web-3"}, ["web-3"]),
+        ("StatefulSet", {"apps.kubernetes.io/pod-index": "4"}, ["web-4"]),
+        ("StatefulSet", {"statefulset.kubernetes.io/pod-name": "web-0"}, []),
+        ("Deployment", {"app": "web", "statefulset.kubernetes.io/pod-name": "web-3"}, []),
+        ("Job", {"job-name": "web"}, ["web-3", "web-4"]),
+        ("Job", {"batch.kubernetes.io/job-completion-index": "3", "batch.kubernetes.io/job-name": "web"}, ["web-3"]),
+    ],
+)
+def test_pods_of_workloads_carry_what_their_controllers_label_them_with(
+    kind: str, selector: dict[str, str], pods: list[str]
+) -> None:
+    made = Workload(kind, "default", "web", 2, APP, first_ordinal=3, indexed=kind == "Job")
+    service = replace(WEB, selector=tuple(selector.items()))
+    (found,) = resolved(KubeObjects((service,), workloads=(made,)))
+    assert [endpoint.pod.removeprefix("default/") for endpoint in found.endpoints] == pods

@@ -62,8 +62,8 @@ EDGE = """
         ("Pods behind Services on a node", (130, 80, "soft")),  # ten a core, of eight
         ("EndpointSlices", (19, 150_000, "soft")),  # one each of four Services, three each of five
         ("addresses in an Endpoints object", (250, 1000, "hard")),
-        ("largest EndpointSlice", (993 + 166 * 100, 1.5 * 2**20, "hard")),
-        ("bytes of all EndpointSlices", (19 * 993 + 1292 * 166, 1.5e9, "soft")),
+        ("largest EndpointSlice", (818 + 166 * 100, 1.5 * 2**20, "hard")),
+        ("bytes of all EndpointSlices", (19 * 818 + 1292 * 166, 1.5e9, "soft")),
         ("EndpointSlice writes, by client", (0, 20, "hard")),
     ],
 )

@@ -13,7 +13,6 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.errors import InputError
-from kpsim.modes.iptables.writer import RuleWriter
 from kpsim.profiles.metrics import load_catalogue
 from kpsim.proxy.params import FaultParams, ProxyParams
 from kpsim.proxy.states import exact_states, node_config
@@ -22,6 +21,7 @@ from kpsim.scenario.model import RunParams, Scenario
 from kpsim.scrape import Scrape, scrape
 from kpsim.simulation import ModeRun, build_cluster, prepare, run_mode
 from kpsim.traffic.params import TrafficParams
+from tests.models.iptables_writer import RuleWriter
 
 S = 1_000_000_000
 SYNC = [0.001 * 2**i for i in range(15)]
@@ -147,7 +147,7 @@ def test_modes_show_their_own_from_1_31_and_everything_before() -> None:
 def test_counts_are_those_of_the_trace(mode: str, at_s: float) -> None:
     scenario = under(mode)
     found, simulated = values_of(scenario, at_s), run(scenario)
-    trace, node, at_ns = simulated.proxiers[0].trace, 1, round(at_s * S)
+    trace, node, at_ns = simulated.proxiers[0].syncs, 1, round(at_s * S)
     durations, triggers = [], []
     success = taken = pending_from = 0
     columns = (trace.start, trace.end, trace.absorbed, trace.failed)
@@ -199,7 +199,7 @@ def test_syncs_take_as_long_as_among_packets() -> None:
     busy = TrafficParams(200.0, packets_per_connection=1)
     groups = (ServiceGroup("dns", 4, EndpointCount(mean=3.0), protocol="UDP"),)
     scenario = replace(under("iptables"), traffic=busy, groups=groups)
-    trace = run(scenario).proxiers[0].trace
+    trace = run(scenario).proxiers[0].syncs
     ended = trace.end[:, 1] <= 60 * S
     took_ns = int((trace.end - trace.start)[ended, 1].sum())
     assert values_of(scenario)["sync_proxy_rules_duration_seconds_sum"] == took_ns / 1e9
@@ -223,7 +223,7 @@ def test_a_partial_sync_writes_the_top_and_the_changed_services() -> None:
     groups = (ServiceGroup("web", 5, EndpointCount(mean=2)),)
     scenario = replace(under("iptables"), groups=groups, churn=ChurnParams(0.05), cluster=one_node)
     simulated = run(scenario)
-    trace = simulated.proxiers[0].trace
+    trace = simulated.proxiers[0].syncs
     ends = trace.end[:, 0]
     assert len(ends) > 3
     assert not trace.full.any()
@@ -264,7 +264,7 @@ def test_a_service_that_finds_nobody_near_is_counted_by_policy() -> None:
 )  # fmt: skip
 def test_failures_are_counted_where_the_version_counts_them(mode: str, version: tuple[int, int], name: str) -> None:
     scenario = replace(under(mode, version), faults=FaultParams(failed_syncs=0.4))
-    found, trace = values_of(scenario), run(scenario).proxiers[0].trace
+    found, trace = values_of(scenario), run(scenario).proxiers[0].syncs
     ended = trace.end[:, 1] <= 60 * S
     failed, full = trace.failed[ended, 1], trace.full[ended, 1]
     assert failed.sum() > 2
@@ -284,7 +284,7 @@ def test_samples_of_failed_syncs_are_lost() -> None:
 
 def test_a_restart_takes_every_count_with_it() -> None:
     scenario = replace(under("iptables"), faults=FaultParams(restarts_per_hour=90.0))
-    trace = run(scenario).proxiers[0].trace
+    trace = run(scenario).proxiers[0].syncs
     first, node = (int(x[0]) for x in np.nonzero((trace.process_since > -NEVER) & trace.ran & ~trace.failed))
     assert not first or trace.process_since[first - 1, node] == -NEVER
     columns = (trace.process_since, trace.start, trace.end)

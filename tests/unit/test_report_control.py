@@ -10,12 +10,12 @@ import pytest
 from matplotlib.figure import Figure
 
 import kpsim
-from kpsim.controlplane.deliveries import Delivery, DeliveryLog
+from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Notice
 from kpsim.experiment.control import BINS, control_load, writes_over_time
 from kpsim.experiment.result import ControlLoad, Result, Stage
 from kpsim.report.figures import pictures
 from kpsim.report.figures.canvas import drawing
-from kpsim.report.figures.control import stages, writes
+from kpsim.report.figures.control import control_plane, stages
 from tests.report_fixture import make_result
 
 LOAD = ControlLoad(
@@ -48,8 +48,8 @@ def test_both_are_drawn_in_a_report(result: Result) -> None:
 
 def test_nothing_is_drawn_of_nothing(result: Result) -> None:
     with drawing():
-        assert writes.picture(replace(result, control=None)) is None
-        assert writes.picture(replace(result, control=replace(LOAD, writes_per_s=np.zeros(10)))) is None
+        assert control_plane.picture(replace(result, control=None)) is None
+        assert control_plane.picture(replace(result, control=replace(LOAD, writes_per_s=np.zeros(10)))) is None
         assert stages.picture(make_result()) is None
 
 
@@ -73,7 +73,7 @@ def test_the_title_names_the_nearest_limit_of_the_busiest_time(
     result: Result, changes: dict[str, object], said: str
 ) -> None:
     load = replace(LOAD, **changes)  # type: ignore[arg-type]  # fields of a load
-    assert writes.headline(replace(result, control=load)).startswith(said)
+    assert control_plane.headline(replace(result, control=load)).startswith(said)
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,13 @@ def test_a_limit_is_named_where_nothing_is_drawn(wrote: list[float], side: int, 
         axes = Figure().subplots()
     axes.set_yscale("log")
     axes.set_ylim(1, 200)
-    half, at = writes._free_place(axes, [np.array(wrote)], 20.0, [], 0)
+    half, at = control_plane._free_place(axes, [np.array(wrote)], 20.0, [], 0)
     assert half == side
     assert at == pytest.approx(height, rel=0.01)
     if height == 20:
-        assert writes._free_place(axes, [np.array(wrote)], 20.0, [22.0], 0)[1] < 20, "not through another limit's line"
+        assert control_plane._free_place(axes, [np.array(wrote)], 20.0, [22.0], 0)[1] < 20, (
+            "not through another limit's line"
+        )
 
 
 def test_the_waterfall_says_which_stage_is_longest(result: Result) -> None:
@@ -106,13 +108,14 @@ def test_the_waterfall_says_which_stage_is_longest(result: Result) -> None:
 
 
 def test_bytes_are_spread_over_the_time_they_take() -> None:
-    rows = [Delivery(i, 10 * i, 10, 0, 100, (), 0, 0, -1, (), creates=False) for i in range(60)]
+    told = Notice(0, (), 0, 0, -1, (), creates=False)
+    rows = [Delivery.of(told, index=i, sent_ns=10 * i, spread_ns=10, size=100) for i in range(60)]
     log = DeliveryLog(rows, 60, 6_000, written_ns=[10 * i for i in range(60)], endpoints_ns=[1_199])
     made = writes_over_time(log, 7, 1_200)
     assert made.shape == (3, BINS)
     assert made.sum(axis=1).tolist() == [60, 1, 60 * 100 * 7]
     assert made[2, :60].tolist() == [700.0] * 60
-    long = DeliveryLog([Delivery(0, 0, 1_200, 0, 1_200, (), 0, 0, -1, (), creates=False)], 1)
+    long = DeliveryLog([Delivery.of(told, index=0, sent_ns=0, spread_ns=1_200, size=1_200)], 1)
     assert writes_over_time(long, 1, 1_200)[2].tolist() == [10.0] * BINS
 
 

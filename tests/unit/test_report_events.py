@@ -11,7 +11,7 @@ from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, Serv
 from kpsim.experiment.replications import run_scenario
 from kpsim.experiment.result import Result
 from kpsim.history.events import Ending, NodeLoss, Rollout
-from kpsim.report.figures import pictures, rollout
+from kpsim.report.figures import event, pictures
 from kpsim.report.html import report_html
 from kpsim.report.markdown import report_markdown
 from kpsim.report.tables import summary_document
@@ -63,7 +63,7 @@ def test_without_events_nothing_is_said_of_them() -> None:
 def test_the_figure_is_of_the_rollout_and_says_what_it_cost(told: Result) -> None:
     (picture,) = [picture for picture in pictures(told) if picture.name == "event"]
     outcome = told.modes["iptables"].events[1]
-    assert picture.title == rollout.headline(told)
+    assert picture.title == event.headline(told)
     assert picture.title.startswith("Rollout of default/web-0: ")
     assert f"{round(outcome.connections / 2)} failed connections until" in picture.title
     assert "old, ready" in picture.svg
@@ -73,8 +73,8 @@ def test_the_figure_is_of_the_rollout_and_says_what_it_cost(told: Result) -> Non
 def test_the_figure_says_when_nothing_failed() -> None:
     quiet = replace(SCENARIO, events=(Rollout(10.0, "default/web-0", ending=Ending(20.0)),), modes=("ipvs",))
     result = run_scenario(quiet)
-    assert rollout.headline(result) == "Rollout of default/web-0: no packet meets a Pod that is gone"
-    assert rollout.picture(result) is not None
+    assert event.headline(result) == "Rollout of default/web-0: no packet meets a Pod that is gone"
+    assert event.picture(result) is not None
     assert "none" in summary_text(result)
 
 

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from kpsim.experiment.result import Cdf, ModeResult, Result, SyncPoint
 from kpsim.measure.summary import Estimate
-from kpsim.report.figures import draw_all, latency, load, pictures, position, programming, scale_picture, sync
+from kpsim.report.figures import latency, load, network_programming, pictures, position, sync
 from kpsim.report.figures.scale import headline as scale_headline
+from kpsim.report.figures.scale import scale_picture
 from kpsim.report.style import mode_style
 from kpsim.scenario.model import Threshold
 from tests.report_fixture import make_mode, make_result
@@ -38,9 +39,16 @@ def replaced(result: Result, **changes: object) -> Result:
 
 
 def test_every_figure_is_drawn_and_written(result: Result, tmp_path: Path) -> None:
-    paths = draw_all(result, tmp_path / "new")
+    paths = [picture.write(tmp_path) for picture in pictures(result)]
     assert [path.stem for path in paths] == NAMES
     assert all(path.read_text(encoding="utf-8").startswith("<?xml") for path in paths)
+
+
+def test_a_figure_is_named_as_the_module_that_draws_it() -> None:
+    figures = Path(latency.__file__).parent
+    modules = {path.stem for path in figures.rglob("*.py") if "\ndef picture(" in path.read_text(encoding="utf-8")}
+    kept = {path.stem for path in (Path(__file__).parents[2] / "results").glob("*/figures/*.svg")}
+    assert {name for name in kept if not name.startswith("scale_")} == modules
 
 
 def test_same_result_same_bytes_whatever_was_drawn_before(result: Result) -> None:
@@ -98,7 +106,7 @@ def test_empty_and_zero_distributions_are_not_drawn(result: Result) -> None:
     zeros = Cdf(np.zeros(3), np.linspace(0.3, 1, 3))
     for cdf in (nothing, zeros):
         assert latency.picture(replaced(result, cdfs={latency.MEASURE: cdf})) is None
-        assert programming.picture(replaced(result, cdfs={programming.TRUE: cdf})) is None
+        assert network_programming.picture(replaced(result, cdfs={network_programming.TRUE: cdf})) is None
 
 
 def test_a_distribution_of_one_value_is_drawn(result: Result) -> None:
@@ -127,7 +135,7 @@ def test_modes_whose_intervals_touch_are_not_ranked() -> None:
     same = make_mode("ipvs")
     alike = dataclasses.replace(result, modes={"ipvs": same, "toy": dataclasses.replace(same, mode="toy")})
     assert "cannot be told apart" in latency.headline(alike)
-    assert "alike" in programming.headline(alike)
+    assert "alike" in network_programming.headline(alike)
     assert "in every mode" in load.headline(alike)
 
 
@@ -185,8 +193,8 @@ def test_sync_title_says_when_the_crossing_is_extrapolated_and_uses_the_objectiv
 
 
 def test_programming_title_quotes_the_metric_of_the_slowest_mode(result: Result) -> None:
-    said = programming.headline(result)
-    metric = result.modes["iptables"].summaries[programming.REPORTED].quantiles["p99"].value
+    said = network_programming.headline(result)
+    metric = result.modes["iptables"].summaries[network_programming.REPORTED].quantiles["p99"].value
     assert said.endswith(f"reads {metric:.1f} s for iptables")
     assert "6.29 s with ipvs and 9.65 s with iptables" in said
 

@@ -16,6 +16,7 @@ from kpsim.proxy.params import FaultParams
 from kpsim.proxy.registry import ModeEntry, temporarily
 from kpsim.scenario.imported import scenario_document
 from kpsim.scenario.jsonschema import json_schema
+from kpsim.scenario.kinds import identify
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.reader import read, read_sweep
 from kpsim.scenario.resolved import to_document, write_resolved
@@ -202,7 +203,7 @@ def test_a_scenario_around_real_objects(tmp_path: Path) -> None:
 
 
 def test_what_was_imported_stands_alone(tmp_path: Path) -> None:
-    text = scenario_document(dump(tmp_path))
+    text = scenario_document(identify([dump(tmp_path)]))
     assert text.startswith("# Made from prod.json: 2 Services, 1 EndpointSlices,\n# 1 Pods, 1 workloads, 0 Nodes.\n")
     (tmp_path / "alone.yaml").write_text(text, encoding="utf-8")
     assert essence(read(tmp_path / "alone.yaml")) == essence(read(dump(tmp_path)))
@@ -247,7 +248,10 @@ def test_a_new_mode_is_one_line_in_the_registry(tmp_path: Path) -> None:
     with temporarily(ModeEntry("toy", "nowhere:Toy", "a toy", since=(1, 30))):
         scenario = read(path)
         assert (scenario.modes, scenario.kube_proxy.min_sync_period_s) == (("toy",), 7.0)
-        assert "toy" in json_schema()["$defs"]["ComparePart"]["properties"]["modes"]["items"]["enum"]
+        assert (
+            "toy"
+            in json_schema()["properties"]["spec"]["properties"]["compare"]["properties"]["modes"]["items"]["enum"]
+        )
         old = complaint(path, ("kubernetes.version", "1.29"))
         assert "the mode toy is not in Kubernetes 1.29 yet: it came with 1.30" in old
 

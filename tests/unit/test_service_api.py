@@ -13,14 +13,11 @@ from kpsim.explain.packet import NodeRules
 from kpsim.explain.service import explain_service
 from kpsim.kube.defaults import families_of, node_ports_wanted
 from kpsim.kube.objects import KubeObjects, Service, ServicePort
-from kpsim.kube.reader import read_objects
 from kpsim.kube.resolve import resolve
 from kpsim.kube.service.environment import environment_bytes, variable_count, variables_of
 from kpsim.kube.service.writes import (
     allocators_of,
-    bitmap_attempts,
     creation_writes,
-    ip_address_attempts,
     provisioning_s,
     shared_writes,
 )
@@ -28,6 +25,7 @@ from kpsim.kube.writer import documents_of
 from kpsim.scenario.reader import read
 from kpsim.scenario.resolved import write_resolved
 from kpsim.simulation import build_cluster
+from tests.objects import read_objects
 
 WEB = Service("default", "web", ports=(ServicePort(80, target_port=8080),), selector=(("app", "web"),))
 EDGE = replace(WEB, name="edge", type="LoadBalancer")
@@ -243,29 +241,6 @@ def test_writes_that_create_a_service() -> None:
     assert [creation_writes(2, 3, (1, minor)) for minor in (32, 33, 34)] == [6, 8, 6]
     assert [shared_writes(2, 3, (1, minor)) for minor in (32, 33, 34)] == [5, 5, 3]
     assert creation_writes(np.array([1, 0]), np.array([0, 0]), (1, 34)).tolist() == [2, 1]
-
-
-def test_how_often_an_allocation_is_tried() -> None:
-    assert [bitmap_attempts(n) for n in (0, 1, 3)] == [1, 1, 3]
-    assert ip_address_attempts(0, 10) == 1
-    assert ip_address_attempts(5, 10) == 2
-    assert ip_address_attempts(10, 10) == float("inf")
-
-
-@pytest.mark.parametrize("in_flight", [0, 30, 60])
-def test_ip_addresses_collide_as_often_as_drawn(in_flight: int) -> None:
-    """A try at a random free address fails if somebody else has just taken it."""
-    free, replications = 100, 40
-    means = []
-    for seed in range(replications):
-        rng = np.random.default_rng(seed)
-        tries = rng.geometric(1 - in_flight / free, 2000)
-        means.append(tries.mean())
-    expected = ip_address_attempts(in_flight, free)
-    error = max(float(np.std(means, ddof=1)) / replications**0.5, 1e-12)
-    assert abs(float(np.mean(means)) - expected) < 4 * error
-    wrong = 1 + in_flight / free  # a collision costs one more try and never two
-    assert in_flight < 60 or abs(float(np.mean(means)) - wrong) > 4 * error
 
 
 def test_load_balancers_one_after_another() -> None:

@@ -6,14 +6,11 @@ from hypothesis import strategies as st
 
 from kpsim.units import (
     UnitError,
-    format_count,
     format_duration,
     parse_count,
     parse_duration,
     parse_number,
-    parse_percentage,
     to_ns,
-    to_s,
 )
 
 
@@ -110,18 +107,9 @@ def test_what_is_not_a_count(text: object) -> None:
         parse_count(text)
 
 
-@given(st.integers(-(10**15), 10**15))
-def test_a_written_count_reads_back(count: int) -> None:
-    assert parse_count(format_count(count)) == count
-
-
-def test_numbers_and_percentages() -> None:
+def test_numbers() -> None:
     assert parse_number("0.5") == 0.5
     assert parse_number("10k") == 10_000
-    assert parse_percentage("25%") == 0.25
-    for wrong in ("25", 25, None, "x%"):
-        with pytest.raises(UnitError):
-            parse_percentage(wrong)
     for endless in (float("inf"), float("nan"), "inf", 10**400, True):
         with pytest.raises(UnitError):
             parse_number(endless)
@@ -129,4 +117,4 @@ def test_numbers_and_percentages() -> None:
 
 def test_nanoseconds() -> None:
     assert to_ns(1.5e-9) == 2
-    assert to_s(to_ns(12.25)) == 12.25
+    assert to_ns(12.25) == 12_250_000_000

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kpsim.cluster.columns import ServiceColumns
-from kpsim.modes.userspace.mode import Userspace
+from kpsim.modes.userspace.mode import ProgrammedUserspace, Userspace
 from kpsim.modes.userspace.program import JUMPS, UserspaceRules
 from kpsim.profiles.costs import load_profile
 from kpsim.profiles.defaults import load_defaults
@@ -36,9 +36,7 @@ def info(**changes: Any) -> PortInfo:
 
 
 def rules_of(*states: tuple[PortInfo, tuple[EndpointInfo, ...]]) -> UserspaceRules:
-    found = MODE.exact((PortState(one, endpoints) for one, endpoints in states), CONFIG)
-    assert isinstance(found, UserspaceRules)
-    return found
+    return MODE.program((PortState(one, endpoints) for one, endpoints in states), CONFIG).rules
 
 
 def saved(rules: UserspaceRules) -> dict[str, list[str]]:
@@ -51,7 +49,7 @@ def saved(rules: UserspaceRules) -> dict[str, list[str]]:
 
 
 def follow(rules: UserspaceRules, source: str, destination: str, port: int, protocol: str = "TCP") -> Trace:
-    return MODE.trace(rules, CONFIG, Packet(source, destination, port, protocol))
+    return ProgrammedUserspace(rules, MODE).trace(Packet(source, destination, port, protocol))
 
 
 # ── Rules ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -126,8 +124,7 @@ def test_sctp_headless_and_external_name_have_nothing(tmp_path: Any) -> None:
         " ports: [{name: a, port: 80, protocol: SCTP}, {name: b, port: 81}]}}\n"
     )
     objects = read(path).objects
-    rules = MODE.exact(port_states(objects, CONFIG), CONFIG)
-    assert isinstance(rules, UserspaceRules)
+    rules = MODE.program(port_states(objects, CONFIG), CONFIG).rules
     assert [(listener.info.name, listener.info.port) for listener in rules.listeners.values()] == [("tel", 81)]
     assert rules.present == 2
 
@@ -192,7 +189,7 @@ def test_without_a_ready_endpoint_the_connection_is_accepted_and_closed() -> Non
 
 
 def test_a_sync_is_one_command_after_the_other() -> None:
-    lines = list(MODE.text(rules_of((WEB, (THERE,)))))
+    lines = list(ProgrammedUserspace(rules_of((WEB, (THERE,))), MODE).text())
     tool = "iptables -w 5 -W 100000"
     assert lines[0] == f"{tool} -N KUBE-PORTALS-CONTAINER -t nat"
     jump = (
@@ -210,7 +207,7 @@ def test_a_sync_is_one_command_after_the_other() -> None:
 
 
 def test_node_port_jumps_are_last_and_for_local_addresses() -> None:
-    lines = [line for line in MODE.text(rules_of()) if "-j KUBE-NODEPORT-HOST" in line]
+    lines = [line for line in ProgrammedUserspace(rules_of(), MODE).text() if "-j KUBE-NODEPORT-HOST" in line]
     assert len(lines) == 1
     assert "-C OUTPUT -t nat -m addrtype --dst-type LOCAL -m comment" in lines[0]
     assert "-A OUTPUT" in lines[0]
@@ -218,15 +215,15 @@ def test_node_port_jumps_are_last_and_for_local_addresses() -> None:
 
 def test_services_that_changed_are_made_sure_of_twice_and_all_others_once() -> None:
     rules = rules_of((WEB, (THERE,)), (info(name="api", cluster_ip="10.96.0.11"), ()))
-    lines = Counter(line.split()[line.split().index("--comment") + 1] for line in MODE.text(rules, ["default/api"])
-                    if "-m tcp" in line)  # fmt: skip
+    text = [line.split() for line in ProgrammedUserspace(rules, MODE).text(["default/api"]) if "-m tcp" in line]
+    lines = Counter(words[words.index("--comment") + 1] for words in text)
     assert lines == {"default/web:http": 2, "default/api:http": 4}
 
 
 def test_the_listing_shows_one_service_and_its_socket() -> None:
     rules = rules_of((WEB, (HERE, THERE)), (info(name="api", cluster_ip="10.96.0.11", node_port=30080), ()))
-    assert len(list(MODE.listing(rules, "default/web"))) == 2 + 1 + 2
-    lines = list(MODE.listing(rules, "default/api"))
+    assert len(list(ProgrammedUserspace(rules, MODE).listing("default/web"))) == 2 + 1 + 2
+    lines = list(ProgrammedUserspace(rules, MODE).listing("default/api"))
     assert lines[4] == "*filter"
     assert lines[-1].startswith("kube-proxy listens on 32769/tcp for default/api:http; there is nobody")
     assert not any("default/web" in line for line in lines)
@@ -274,7 +271,7 @@ def test_a_sync_is_a_process_a_rule_and_each_reads_its_table() -> None:
 def test_the_processes_of_a_sync_are_the_commands_that_check() -> None:
     door = info(type="NodePort", node_port=30080)
     rules = rules_of((WEB, ()), (replace(door, name="door", cluster_ip="10.96.0.12"), (THERE,)))
-    lines = list(MODE.text(rules, []))
+    lines = list(ProgrammedUserspace(rules, MODE).text([]))
     assert work(rules.dispatch, sum(rules.own.values()))["process_run"] == len(lines)
 
 
@@ -334,8 +331,7 @@ def test_numbers_of_ports_come_back_but_sockets_stay_apart() -> None:
         )
         for i in range(3)
     )
-    rules = MODE.exact(many, CONFIG)
-    assert isinstance(rules, UserspaceRules)
+    rules = MODE.program(many, CONFIG).rules
     assert {listener.port for listener in rules.listeners.values()} == {32768}
     assert [follow(rules, POD, f"10.{97 + i}.0.1", 80).endpoints for i in range(3)] == [
         (f"10.1.0.{i}:80",) for i in range(3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ COUNTS = SyncCounts(
 )  # fmt: skip
 
 
-def work(mode: str, version: tuple[int, int], kind: SyncKind, backend: str = "legacy", **more: int) -> Work:
+def work(mode: str, version: tuple[int, int], kind: SyncKind, backend: str = "legacy", **more: Any) -> Work:
     made = create(ProxyParams(mode=mode, kubernetes_version=version), backend)
     return made.sync_work(kind, replace(COUNTS, **more))
 

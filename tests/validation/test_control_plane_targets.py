@@ -7,6 +7,7 @@ miss.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -96,7 +97,8 @@ def drain_s(manager: ControllerManagerParams = MANAGER) -> float:
 
 
 def saturated_per_s(api: ApiServerParams = API) -> float:
-    """Writes a second where neither workers nor the client's bucket are the limit."""
+    """Writes a second where neither workers nor the client's bucket are the limit, on nominal seats."""
+    api = replace(api, borrow_seats=False)
     plane = run(cluster_of(600, 1, nodes=5_000), [(S, TERMINATED, pod) for pod in range(600)], 60, UNLIMITED, api)
     committed = np.sort([row.stages[-1] for row in plane.api.log.rows])
     assert len(committed) == 600

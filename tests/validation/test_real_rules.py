@@ -20,11 +20,12 @@ from pathlib import Path
 import pytest
 
 from kpsim.explain.packet import NodeRules
-from kpsim.modes.iptables.text import restore_lines, stale_chains
+from kpsim.modes.iptables.text import restore_lines
 from kpsim.modes.nftables.rules import NftRules
 from kpsim.modes.nftables.text import transaction_lines
 from kpsim.modes.nftables.transaction import operations
 from kpsim.scenario.reader import read
+from tests.models.iptables_writer import stale_chains
 
 FOLDER = os.environ.get("KPSIM_REAL_RULES", "")
 CASES = sorted(Path(FOLDER).glob("*/1.*-*/")) if FOLDER else []
@@ -183,8 +184,8 @@ def test_what_is_restored_after_the_change(at: Path, tmp_path: Path) -> None:
     sent = text(at / "iptables-restore-change.txt")
     before, found = node_rules(at, tmp_path), node_rules(at, tmp_path, changed=True)
     full = found.mode.runner(found.scenario.kubernetes_version).full_s is None
-    stale = () if large(found) else stale_chains(before.rules, found.rules)
-    ours = restore_lines(found.rules, None if full else changed_services(at), stale)
+    stale = () if large(found) else stale_chains(before.programmed.rules, found.programmed.rules)
+    ours = restore_lines(found.programmed.rules, None if full else changed_services(at), stale)
     assert chains(ours) == chains(sent.splitlines())
 
 
@@ -194,7 +195,8 @@ def test_iptables_total(at: Path, tmp_path: Path) -> None:
     family = "" if "iptables_total{table" in metrics else 'ip_family="IPv4",'
     pattern = rf'^kubeproxy_sync_proxy_rules_iptables_total\{{{family}table="(\w+)"\}} (\d+)'
     said = dict(re.findall(pattern, metrics, re.MULTILINE))
-    rules = node_rules(at, tmp_path, family="IPv4" if family else "IPv6").rules  # without a label, the last that wrote
+    family = "IPv4" if family else "IPv6"  # without a label, the last that wrote
+    rules = node_rules(at, tmp_path, family=family).programmed.rules
     assert {table: str(rules.count(table)) for table in said} == said
 
 
@@ -257,7 +259,7 @@ def table_of(rules: NftRules) -> dict[tuple[str, ...], list[str]]:
 @pytest.mark.parametrize("at", NFTABLES, ids=ids)
 def test_nftables_are_those_of_the_kernel(at: Path, tmp_path: Path, *, changed: bool) -> None:
     real = listed(text(at / f"nft-ruleset{'-after' * changed}.txt"), "ip")
-    rules = node_rules(at, tmp_path, changed=changed).rules
+    rules = node_rules(at, tmp_path, changed=changed).programmed.rules
     assert isinstance(rules, NftRules)
     found = table_of(rules)
     if ids(at) in CHANCE:
@@ -268,7 +270,7 @@ def test_nftables_are_those_of_the_kernel(at: Path, tmp_path: Path, *, changed: 
 
 @pytest.mark.parametrize("at", [at for at in NFTABLES if "dualstack" in at.parent.name], ids=ids)
 def test_nftables_of_ipv6(at: Path, tmp_path: Path) -> None:
-    rules = node_rules(at, tmp_path, family="IPv6").rules
+    rules = node_rules(at, tmp_path, family="IPv6").programmed.rules
     assert isinstance(rules, NftRules)
     assert table_of(rules) == listed(text(at / "nft-ruleset.txt"), "ip6")
 
@@ -285,15 +287,15 @@ def statements(lines: Iterable[str]) -> Iterator[str]:
 def test_what_nft_is_sent_after_the_change(at: Path, tmp_path: Path) -> None:
     sent = text(at / "nft-ip4-change.txt").splitlines()
     before, found = node_rules(at, tmp_path), node_rules(at, tmp_path, changed=True)
-    assert isinstance(before.rules, NftRules)
-    assert isinstance(found.rules, NftRules)
+    assert isinstance(before.programmed.rules, NftRules)
+    assert isinstance(found.programmed.rules, NftRules)
     full = found.mode.runner(found.scenario.kubernetes_version).full_s is None
     if ids(at) in CHANCE:
         pytest.xfail("the same address is in two slices, and chance takes one")
-    if not found.rules.chains:
+    if not found.programmed.rules.chains:
         pytest.skip("nft refuses it")
-    ours = operations(before.rules, found.rules, None if full else changed_services(at))
+    ours = operations(before.programmed.rules, found.programmed.rules, None if full else changed_services(at))
     lines, real = Counter(statements(transaction_lines(ours, "ip"))), Counter(statements(sent))
-    if not found.rules.layout.keeps:  # a ClusterIP is added once for each of its ports
+    if not found.programmed.rules.layout.keeps:  # a ClusterIP is added once for each of its ports
         real = Counter(dict.fromkeys(real, 1))
     assert lines == real

@@ -18,7 +18,7 @@ from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import Cluster
 from kpsim.cluster.grow import grow
 from kpsim.cluster.params import ClusterParams, ServiceGroup
-from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout
+from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout, Notice
 from kpsim.modes.ipvs import Ipvs
 from kpsim.profiles.costs import FACTOR_ONE, Costs
 from kpsim.profiles.defaults import load_defaults
@@ -27,7 +27,7 @@ from kpsim.proxy.contract import RunnerSettings, SyncCounts, SyncKind, Work
 from kpsim.proxy.params import FaultParams, ProxyParams
 from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.proxy.sync.faults import Faults
-from kpsim.proxy.sync.lanes import Arrivals, SyncTrace, run_lanes
+from kpsim.proxy.sync.lanes import Arrivals, SyncTable, run_lanes
 from kpsim.proxy.sync.loop import ConntrackCleanup, SyncLoop
 from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.timeline import Timeline
@@ -86,7 +86,8 @@ def simulate(lam: float, rest_s: float, takes_s: float, version: tuple[int, int]
     """Run the loop on every node for as long as deliveries last; the first tenth is not looked at."""
     gaps = np.random.default_rng(17).exponential(1 / lam, (ROWS, NODES))
     arrivals = Independent(np.rint(np.cumsum(gaps, axis=0) * 1e9).astype(np.int64))
-    log = DeliveryLog([Delivery(i, 0, 0, 0, 1, (0,), 1, 0, -1, (), creates=False) for i in range(ROWS)])
+    told = Notice(0, (0,), 1, 0, -1, (), creates=False)
+    log = DeliveryLog([Delivery.of(told, index=i, sent_ns=0, spread_ns=0, size=1) for i in range(ROWS)])
     mode = Steady(ProxyParams(mode="ipvs"))
     pacing = Pacing.of(RunnerSettings(rest_s, idle_s=1e6, full_s=None, cleanup_s=30.0), version)
     costs = Costs(
@@ -101,7 +102,7 @@ def simulate(lam: float, rest_s: float, takes_s: float, version: tuple[int, int]
     return _means(trace, arrivals, horizon, to_ns(takes_s))
 
 
-def _means(trace: SyncTrace, arrivals: Independent, horizon: int, takes_ns: int) -> Seen:
+def _means(trace: SyncTable, arrivals: Independent, horizon: int, takes_ns: int) -> Seen:
     cycle, batch, latency = (np.empty(NODES) for _ in range(3))
     lates = []
     for n in range(NODES):

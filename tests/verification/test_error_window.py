@@ -54,8 +54,8 @@ def test_a_hook_as_long_as_the_longest_propagation_leaves_no_error(mode: str) ->
     """In any mode: a hook that no propagation seen with it exceeds."""
     without = outcomes(rolled(0.0), mode=mode)[0]
     assert without.propagation_s
-    assert without.connections > 0
-    assert without.exposed_s == pytest.approx(without.propagation_s - 0.1, abs=1e-6)
+    assert without.connections > 0 or without.propagation_s < 0.5  # a moment may meet nobody
+    assert without.exposed_s == pytest.approx(max(without.propagation_s - 0.1, 0), abs=1e-6)
     hook, longest = 0.0, without.propagation_s
     while longest > hook:  # a hook changes the rollout's pace, and so the phases of syncs
         hook = longest

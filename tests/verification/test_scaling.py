@@ -267,7 +267,7 @@ def mean_sync_s(mode: str, services: int, profile: str) -> F64:
         run=RunParams(4_000.0, 0.0, seed=2, replications=1),
     )
     cluster, _ = build_cluster(scenario)
-    trace = run_mode(prepare(scenario, cluster, 0), mode, "batch").proxiers[0].trace
+    trace = run_mode(prepare(scenario, cluster, 0), mode, "batch").proxiers[0].syncs
     took = (trace.end - trace.start) / 1e9
     return np.array(
         [float(took[which].mean()) if which.any() else np.nan for which in (trace.ran & ~trace.full, trace.full)]

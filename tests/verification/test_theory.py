@@ -107,15 +107,6 @@ def test_one_fast_server_is_not_four_slow_ones(mean_waits: dict[str, F64]) -> No
     assert not agrees(mean_waits["M/M/4"], theory.mm1_mean_wait(4 * LAM, ES / 4))
 
 
-@pytest.mark.parametrize("q", [0.5, 0.75, 0.9])
-def test_mm1_sojourn_quantile(q: float) -> None:
-    waits, sojourns = simulate_queue(exponential, 1, seed=17)
-    bound = theory.mm1_sojourn_quantile(LAM, ES, q)
-    assert agrees((sojourns <= bound).mean(axis=1), q)
-    assert not agrees((waits <= bound).mean(axis=1), q)  # the wait taken for the sojourn
-    assert not agrees((sojourns <= 1.05 * bound).mean(axis=1), q)
-
-
 def test_queues_are_special_cases_of_each_other() -> None:
     for lam in (1.0, 400.0, 990.0):
         assert theory.mmc_mean_wait(lam, ES, 1) == pytest.approx(theory.mm1_mean_wait(lam, ES))
@@ -130,7 +121,6 @@ def test_queues_are_special_cases_of_each_other() -> None:
 def test_a_saturated_queue_has_no_steady_state(lam: float) -> None:
     assert theory.mg1_mean_wait(lam, ES, cs2=1.0) == math.inf
     assert theory.mmc_mean_wait(lam, ES, 1) == math.inf
-    assert theory.mm1_sojourn_quantile(lam, ES, 0.5) == math.inf
     assert theory.erlang_c(lam, ES, 1) == 1.0
 
 
@@ -214,49 +204,7 @@ def test_runner_at_its_ends() -> None:
     assert theory.runner_latency_quantile(1e6, M, D, 0.5) == pytest.approx(D + (M + D) / 2, rel=1e-6)
 
 
-# ── EndpointSlices and the controller ────────────────────────────────────────────────────────────────────────────────
-
-MB, GB = 10**6, 10**9
-
-
-@pytest.mark.parametrize(
-    ("slice_size", "object_bytes", "expected"),
-    [
-        (None, 0, theory.FanOut(1, 5_000, 10 * GB, 10 * GB, 200_000 * GB)),
-        (100, 0, theory.FanOut(200, 1_000_000, 10 * GB, 50 * MB, 1_000 * GB)),
-        (1, 1_000, theory.FanOut(20_000, 100_000_000, 100 * GB, 5 * MB, 100 * GB)),
-    ],
-    ids=["Endpoints", "slices of 100", "slices of 1"],
-)
-def test_kep_752_table(slice_size: int | None, object_bytes: int, expected: theory.FanOut) -> None:
-    """20,000 endpoints of 100 bytes on 5,000 nodes.
-
-    The KEP's column of one endpoint a slice counts 100 bytes at creation and a kilobyte in updates; with a kilobyte
-    throughout, creation comes to 100 GB rather than its 10 GB.
-    """
-    assert theory.endpointslice_fan_out(20_000, 5_000, 100, slice_size, object_bytes) == expected
-
-
-def test_kep_752_table_slices_of_one_at_creation() -> None:
-    assert theory.endpointslice_fan_out(20_000, 5_000, 100, 1).create_bytes == 10 * GB
-
-
-def test_slices() -> None:
-    assert [theory.slices_for(n, 100) for n in (0, 1, 100, 101, 20_000)] == [1, 1, 1, 2, 200]
-    fan_out = theory.endpointslice_fan_out(150, 10, 100, 100)
-    assert fan_out.create_bytes == 150 * 100 * 10  # the second slice is half full
-
-
-@pytest.mark.parametrize(("changes", "published"), [(10, 6.5), (50, 9.9)])
-def test_slices_written(changes: int, published: float) -> None:
-    rng = np.random.default_rng([37, changes])
-    boxes = np.sort(rng.integers(0, 10, (REPLICATIONS, 200, changes)), axis=2)
-    touched = 1.0 + (np.diff(boxes, axis=2) > 0).sum(axis=2).mean(axis=1)
-    expected = theory.expected_slices_written(changes, 10)
-    assert expected == pytest.approx(published, abs=0.06)
-    assert agrees(touched, expected)
-    assert not agrees(touched, min(changes, 10))  # one write a change, nothing shared
-    assert theory.expected_slices_written(1, 10) == pytest.approx(1.0)
+# ── The EndpointSlice controller ────────────────────────────────────────────────────────────────────────────────
 
 
 def test_token_bucket() -> None:
@@ -268,23 +216,14 @@ def test_token_bucket() -> None:
     assert theory.token_bucket_drain(1000, qps=1e9, burst=0, write_latency_s=0.01, workers=5) == pytest.approx(2.0)
 
 
-def test_load_test_size() -> None:
-    assert theory.load_test_size(100) == (164, 1_390)
-    assert theory.load_test_size(5_000) == (8_200, 69_500)
-
-
 @pytest.mark.parametrize(
     "call",
     [
         lambda: theory.utilisation(-1.0, ES),
         lambda: theory.utilisation(1.0, ES, 0),
         lambda: theory.mg1_mean_wait(1.0, ES, -1.0),
-        lambda: theory.mm1_sojourn_quantile(1.0, ES, 1.0),
         lambda: theory.runner_mean_cycle(-1.0, M, D),
-        lambda: theory.slices_for(-1, 100),
-        lambda: theory.expected_slices_written(1, 0),
         lambda: theory.token_bucket_drain(1, 0.0, 1),
-        lambda: theory.load_test_size(0),
     ],
 )
 def test_nonsense_is_refused_with_its_value(call: Callable[[], object]) -> None:

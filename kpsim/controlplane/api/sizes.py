@@ -1,4 +1,4 @@
-"""How many bytes an object has on the wire: a part that every object has, and a part for each endpoint.
+"""An object's bytes on the wire are the sum of a part that every object has, and a part for each endpoint.
 
 The ``fields`` sizes are those of the protobuf encoding summed field by field (metadata with managedFields, then for
 each endpoint its address, conditions, node, zone and the Pod it stands for); they differ with the length of names.
@@ -39,7 +39,7 @@ class ObjectSizes:
 
     @staticmethod
     def of(name: ObjectSizesName, defaults: Defaults) -> ObjectSizes:
-        """The sizes a scenario asks for."""
+        """Return the sizes a scenario asks for."""
         kep = name == "kep-752"
         each = int(defaults.value(_ENDPOINT[name]))
         hint = 0 if kep else int(defaults.value("object_sizes.hint"))
@@ -54,15 +54,15 @@ class ObjectSizes:
         )
 
     def endpoint_slice(self, endpoints: int, *, hinted: bool = False) -> int:
-        """One EndpointSlice, whose endpoints have zone hints or have not."""
+        """Return the bytes of an EndpointSlice, whose endpoints have zone hints or have not."""
         return self.slice_bytes + (self.endpoint_bytes + self.hint_bytes * hinted) * endpoints
 
     def endpoints_object(self, addresses: int) -> int:
-        """One Endpoints object."""
+        """Return the bytes of an Endpoints object."""
         return self.endpoints_bytes + self.address_bytes * addresses
 
     def listing(self, endpoints: I64, most: int) -> int:
-        """What kube-proxy lists: Services with so many ``endpoints``, (n,), and slices of at most ``most`` of them."""
+        """Return the bytes of kube-proxy's lists: Services with ``endpoints`` (n,), and slices of at most ``most``."""
         slices = np.maximum(-(-endpoints // most), 1)
         total = slices.sum() * self.slice_bytes + endpoints.sum() * self.endpoint_bytes
         return int(total) + len(endpoints) * self.service_bytes

@@ -1,4 +1,4 @@
-"""Clients that lost their watch: how they come back, who may resume, and how long the others list.
+"""Clients that lost their watch come back: some resume, and the others list, one after another.
 
 A restarted API server breaks all its watches at one instant.  Each client's reflector tries again after a jittered
 delay that doubles.  Another server's history still holds what the client has not seen, and its watch is resumed, if
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kpsim.controlplane.api.seats import PriorityLevel
+from kpsim.controlplane.api.seats import PriorityLevel, RetryAfter
 from kpsim.profiles.defaults import Defaults
 from kpsim.units import I64, to_ns
 
@@ -42,26 +42,27 @@ class Backoff:
         )
 
     def delay_ns(self, failures: int, rng: np.random.Generator) -> int:
-        """The delay after so many failures in a row, the first being 0."""
+        """Return the delay after so many failures in a row, the first being 0."""
         step = min(self.first_ns << min(failures, 30), self.most_ns)
         return int(step * (1 + rng.random()))
 
 
 @dataclass(frozen=True, slots=True)
 class Relist:
-    """What clients list after a restart, and how fast it can leave the server."""
+    """Clients list this many bytes after a restart, and the server sends them at this speed."""
 
     size: int  # bytes a client
     egress_byte_ns: float  # of the server
     stream_byte_ns: float  # of one list alone
+    objects: int | None = None  # a client, where lists are priced by them
 
     @staticmethod
-    def of(size: int, egress_byte_ns: float, defaults: Defaults) -> Relist:
+    def of(size: int, egress_byte_ns: float, defaults: Defaults, objects: int | None = None) -> Relist:
         """With the profile's speed of a single stream."""
-        return Relist(size, egress_byte_ns, 1e9 / defaults.value("api_server.list_stream"))
+        return Relist(size, egress_byte_ns, 1e9 / defaults.value("api_server.list_stream"), objects)
 
     def takes_ns(self, at_once: int) -> int:
-        """How long one list takes when ``at_once`` of them share the egress [ns]."""
+        """Return the time that one list takes when ``at_once`` of them share the egress [ns]."""
         return round(self.size * max(self.stream_byte_ns, at_once * self.egress_byte_ns))
 
 
@@ -69,16 +70,17 @@ class ListingServer:
     """One API server answering lists, as many at once as its level has seats for, the others in a bounded queue."""
 
     def __init__(self, level: PriorityLevel, relist: Relist) -> None:
-        self._at_once = max(level.seats // level.list_seats(relist.size), 1)
+        self._at_once = max(level.seats // level.list_seats(relist.size, relist.objects), 1)
         self._places = level.hand_size * level.queue_length  # all come from one flow, which is dealt a hand of queues
         self._most_wait_ns = level.most_wait_ns
         self._relist = relist
         self._busy: list[int] = []  # when each place is free again, those in the queue included; a heap
         self._waiting: deque[int] = deque()  # when those in the queue will start
+        self.retry_after = RetryAfter()
         self.rejected = 0
 
     def answer(self, now_ns: int) -> tuple[int, bool]:
-        """When a list that is asked for now has been sent; or when its client hears that it will not be, and False."""
+        """Return (time, True) when the list finishes sending, or (time the client is told 429, False); times in ns."""
         while self._waiting and self._waiting[0] <= now_ns:
             self._waiting.popleft()
         while self._busy and self._busy[0] <= now_ns:
@@ -117,7 +119,7 @@ class Reconnection:
         return Reconnection(Backoff.of(defaults), level, relist, *times)
 
     def back_ns(self, clients: int, broken_ns: int, rng: np.random.Generator, *, elsewhere: bool) -> I64:
-        """When each client has its watch again and all that it missed [ns], (clients,).
+        """Return the time at which each client has its watch again and all that it missed [ns], (clients,).
 
         All were cut off at ``broken_ns``; ``elsewhere`` there are other servers, or else they wait for the one.
         """
@@ -137,7 +139,7 @@ class Reconnection:
                 back[client] = at_ns
             elif now >= up_ns and told_again[client] < self.backoff.retries:
                 told_again[client] += 1
-                heapq.heappush(tries, (at_ns + self.level.retry_after_ns, client))
+                heapq.heappush(tries, (at_ns + server.retry_after.dropped(at_ns), client))
             else:
                 failures[client] += 1
                 told_again[client] = 0

@@ -1,4 +1,4 @@
-"""A packet's way through the rules of a dump as they stand, everybody's chains and all.
+"""A packet's way through the rules of a dump as they stand, chains of other programs included.
 
 Other tracers know what kube-proxy writes; this one knows what netfilter does: hooks in their order, built-in chains
 with their policies, calls and returns, marks, and what a match says of the first packet of a connection.  What no dump

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, NoReturn, Protocol
 
 from kpsim.dumps.walk.way import Node, Way, merged
+from kpsim.errors import InputError, Place, Problem
 
 ChainKey = tuple[str, str]
 """A chain by its table and name."""
+
+MOST_RULES = 1_000_000  # a packet may be asked of: kube-proxy's own of 100,000 Services are 200,000
+DEEPEST = 200  # chains open at once; nft takes 16, and nobody's iptables has thirty
 
 _ENDS = ("accept", "drop", "reject")
 
@@ -31,7 +35,7 @@ class Act(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a rule that matches makes of a packet.
+    """A matching rule answers with acts on the packet.
 
     ``unsure`` is what could not be judged, "" where it matches for certain.  With ``chance`` the packet may as well go
     on to the next rule.
@@ -47,29 +51,39 @@ class Step(Protocol):
 
     @property
     def text(self) -> str:
-        """The rule with its table and chain, as it is shown."""
+        """Return the rule with its table and chain, as it is shown."""
         ...
 
     def ask(self, way: Way, node: Node) -> Answer | None:
-        """What it makes of a packet; ``None`` where it does not match."""
+        """Return the rule's answer to a packet; ``None`` if it does not match."""
         ...
 
 
 @dataclass(slots=True)
 class Walk:
-    """A packet's walk through the chains of one dump, and what was noted on the way."""
+    """A packet's walk through the chains of one dump, with notes on its way."""
 
     chains: Mapping[ChainKey, Iterable[Step]]
     node: Node
+    files: str = ""  # the dump's, for what cannot be walked
     met: dict[str, None] = field(default_factory=dict)
     passed_over: dict[str, str] = field(default_factory=dict)  # rule -> what could not be judged
     evaluated: int = 0
     behind_routing: bool = False  # where nat changes sources
+    _asked: int = 0
     _supposing: int = 0
     _inside: set[ChainKey] = field(default_factory=set)
 
     def through(self, key: ChainKey, way: Way) -> tuple[list[Way], Way | None]:
-        """Go through a chain: the ways that end in it, and what comes out of it again."""
+        """Go through a chain; return (ways that end in it, way that comes out again or None).
+
+        Raises
+        ------
+        InputError
+            if a packet would meet more rules than any node has: chains that lead to each other twice double them.
+        """
+        if len(self._inside) >= DEEPEST:
+            self._refuse(f"chains lead more than {DEEPEST} deep, e.g. to {key[1]}: that is not walked")
         self._inside.add(key)
         try:
             return self._through(key, way)
@@ -81,6 +95,9 @@ class Walk:
         out: Way | None = None
         for step in self.chains.get(key, ()):
             self.evaluated += not self._supposing
+            self._asked += 1
+            if self._asked > MOST_RULES:
+                self._refuse(f"a packet meets more than {MOST_RULES:,} rules, e.g. in chain {key[1]}: not walked")
             answer = step.ask(way, self.node)
             if answer is None:
                 continue
@@ -99,8 +116,11 @@ class Walk:
             way = on
         return ends, merged(out, way)
 
+    def _refuse(self, what: str) -> NoReturn:
+        raise InputError([Problem(Place(self.files), what=what)])
+
     def _do(self, table: str, act: Act, way: Way, ends: list[Way]) -> tuple[Way | None, Way | None]:
-        """What goes on to the next rule, and what leaves the chain."""
+        """Return (way on to the next rule, way out of the chain), each None if there is none."""
         after = act.after or way
         if act.verb in _ENDS:
             ends.append(replace(after, end=act.verb))

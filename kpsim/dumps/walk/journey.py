@@ -1,4 +1,4 @@
-"""A first packet's journey through every hook of a dumped node, and what is to be said of it.
+"""A first packet goes through every hook of a dumped node, and its journey is told.
 
 An arriving packet meets PREROUTING, then INPUT or FORWARD by where it is going by then, then POSTROUTING; what the
 node sends itself meets OUTPUT, POSTROUTING, and comes in again where it is for the node.  Each endpoint that it may be
@@ -46,7 +46,7 @@ class _Journey:
     here: bool = False
 
     def hook(self, name: str, ways: Sequence[Way], stations: Sequence[Station] | None = None) -> list[Way]:
-        """Bring each way through what stands at a hook; those that come out."""
+        """Return the ways that come out of the stations at a hook."""
         for station in self.dumped.at(name) if stations is None else stations:
             ways = [after for way in ways for after in self._station(station, way)]
         return list(ways)
@@ -74,11 +74,11 @@ class _Journey:
         return family != ("ip" if ":" in way.packet.destination else "ip6")
 
     def server(self, way: Way) -> Server | None:
-        """The virtual server that takes a packet."""
+        """Return the virtual server that takes a packet."""
         return self.dumped.servers.get((way.packet.protocol, way.packet.destination, way.packet.port))
 
     def served(self, server: Server, way: Way) -> list[Way]:
-        """A packet at each real server; without any it is refused."""
+        """Return a packet at each real server; without any it is refused."""
         head = f"{server.protocol}  {ip_port(server.ip, server.port)} {server.scheduler}"
         self.walk.met[f"ipvs: {head}"] = None
         for ip, port in server.real:
@@ -88,34 +88,34 @@ class _Journey:
         return [replace(way.sent_to(*real), end="") for real in server.real]
 
     def outgoing(self, way: Way) -> list[Way]:
-        """What the node sends itself, down to where it leaves or has come in again."""
+        """Return the ways of a packet that the node sends itself, down to where it leaves or has come in again."""
         stations = self.dumped.at("OUTPUT")
         early, late = ([s for s in stations if (s.priority <= -100) == first] for first in (True, False))
         gone: list[Way] = []
-        for at in self.hook("OUTPUT", [way], early):
-            server = self.server(at)
-            gone += self.hook("OUTPUT", self.served(server, at) if server else [at], late)
+        for each in self.hook("OUTPUT", [way], early):
+            server = self.server(each)
+            gone += self.hook("OUTPUT", self.served(server, each) if server else [each], late)
         arrived: list[Way] = []
-        for at in self.hook("POSTROUTING", gone):
-            if self.walk.node.has(at.packet.destination):
-                again = [replace(at, looped=True)]
+        for each in self.hook("POSTROUTING", gone):
+            if self.walk.node.has(each.packet.destination):
+                again = [replace(each, looped=True)]
                 for hook in ("PREROUTING", "INPUT"):
                     again = self.hook(hook, again, [s for s in self.dumped.at(hook) if not s.nat])
                 self.here = True
                 arrived += again
             else:
-                arrived.append(at)
+                arrived.append(each)
         return arrived
 
     def incoming(self, way: Way) -> list[Way]:
-        """What arrives from elsewhere, a Pod or another machine."""
+        """Return the ways of a packet that arrives from elsewhere, a Pod or another machine."""
         arrived: list[Way] = []
-        for at in self.hook("PREROUTING", [way]):
-            server = self.server(at)
-            if server is None and not self.walk.node.has(at.packet.destination):
-                arrived += self.hook("POSTROUTING", self.hook("FORWARD", [at]))
+        for each in self.hook("PREROUTING", [way]):
+            server = self.server(each)
+            if server is None and not self.walk.node.has(each.packet.destination):
+                arrived += self.hook("POSTROUTING", self.hook("FORWARD", [each]))
                 continue
-            let_in = self.hook("INPUT", [at])
+            let_in = self.hook("INPUT", [each])
             if server is None:
                 self.here = True
                 arrived += let_in
@@ -130,21 +130,21 @@ def follow(dumped: DumpedNode, packet: Packet, addresses: Sequence[str] = ()) ->
     """Follow the first packet of a connection; ``addresses`` are the node's own beside those that rules show."""
     bound = (server.ip for server in dumped.servers.values())  # to kube-ipvs0
     node = Node({*addresses, *dumped.addresses, *bound})
-    walk = Walk(dumped.chains, node)
+    walk = Walk(dumped.chains, node, " and ".join(dump.file for dump in dumped.dumps))
     way = Way(packet, packet, vague=dumped.others_bits)
     journey = _Journey(dumped, walk)
     left = journey.outgoing(way) if node.has(packet.source) else journey.incoming(way)
     reached: dict[str, bool | None] = {}
-    for at in left:
-        if at.endpoint:
-            seen = _source_seen(dumped, at)
-            reached[at.endpoint] = seen if reached.get(at.endpoint, seen) == seen else None
-    stopped = dict.fromkeys(at.endpoint for at in journey.done if at.endpoint and at.endpoint not in reached)
+    for each in left:
+        if each.endpoint:
+            seen = _source_seen(dumped, each)
+            reached[each.endpoint] = seen if reached.get(each.endpoint, seen) == seen else None
+    stopped = dict.fromkeys(each.endpoint for each in journey.done if each.endpoint and each.endpoint not in reached)
     verdict = _verdict(left, journey.done)
     return Journey(
         verdict,
         tuple(reached) if verdict == "DNAT" else (),
-        any(at.masqueraded for at in left),
+        any(each.masqueraded for each in left),
         tuple(walk.met),
         sources=tuple(reached.values()),
         stopped=tuple(stopped) if verdict == "DNAT" else (),
@@ -156,7 +156,7 @@ def follow(dumped: DumpedNode, packet: Packet, addresses: Sequence[str] = ()) ->
 
 
 def _source_seen(dumped: DumpedNode, way: Way) -> bool | None:
-    """Whether the endpoint sees another source; who reads a listing of IPVS alone cannot know."""
+    """Return True if the endpoint sees another source; None for a listing of IPVS alone, which cannot tell."""
     return way.source_changed if dumped.chains else None
 
 
@@ -169,7 +169,7 @@ def _verdict(left: Sequence[Way], done: Sequence[Way]) -> str:
 
 
 def _unjudged(walk: Walk) -> list[str]:
-    """One sentence about rules that were passed over, by what could not be judged."""
+    """Return one sentence about rules that were passed over, by what could not be judged."""
     if not walk.passed_over:
         return []
     reasons = Counter(walk.passed_over.values())

@@ -1,4 +1,4 @@
-"""What a match of iptables says of the first packet of a connection: yes, no, or that a dump does not tell.
+"""A match of iptables is judged on the first packet of a connection: yes, no, or None if a dump does not tell.
 
 A packet is new to conntrack, is no fragment, carries SYN alone where it is TCP, and comes from a port nobody knows.
 Interfaces have no names here but the loopback's.
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
 from kpsim.dumps.walk.way import EVERY_BIT, Node, Way
-from kpsim.modes.iptables.tracer import covers
+from kpsim.proxy.rules import covers
 
 Clause = tuple[str, ...]
 Judge = Callable[[Sequence[str], Way, Node], "bool | None"]
@@ -24,7 +24,7 @@ _LISTED_PORTS = re.compile(r"dpts:(\d+:\d+)")
 
 @lru_cache(maxsize=65536)
 def clauses_of(match: str) -> tuple[Clause, ...]:
-    """A rule's matches one by one; a ``!`` in front of one is its first word."""
+    """Return a rule's matches one by one; a ``!`` in front of one is its first word."""
     words = [found[2] or found[1] or "" for found in _TOKEN.finditer(match)]
     found: list[list[str]] = []
     at = 0
@@ -39,7 +39,7 @@ def clauses_of(match: str) -> tuple[Clause, ...]:
 
 
 def judge(clause: Clause, way: Way, node: Node) -> bool | None:
-    """Whether a match holds."""
+    """Return True if a match holds; None if the dump does not tell."""
     negated = clause[:1] == ("!",)
     said = _judged(clause[negated:], way, node)
     return said if said is None else said != negated
@@ -56,7 +56,7 @@ def _judged(clause: Clause, way: Way, node: Node) -> bool | None:
 
 
 def _module(name: str, words: Sequence[str], way: Way, node: Node) -> bool | None:
-    """All options of a module together: one that fails is enough, and one that cannot be judged spoils the rest."""
+    """Return the judgement on all options of a module: False if one fails, None if one cannot be judged."""
     if name in ("comment", "statistic", "nfacct"):  # what chance does is followed by whoever asks
         return True
     answers = [_option(name, *option, way, node) for option in _options(words)]
@@ -93,12 +93,12 @@ def _options(words: Sequence[str]) -> Iterator[tuple[bool, str, list[str]]]:
 
 
 def number(text: str) -> int:
-    """A number as tools print it, hexadecimal or not."""
+    """Return a number as tools print it, hexadecimal or not."""
     return int(text, 0)
 
 
 def between(text: str, port: int) -> bool:
-    """Whether a port is in ``80``, ``1024:2048``, ``80-90`` or a list of those."""
+    """Return True if a port is in ``80``, ``1024:2048``, ``80-90`` or a list of those."""
     for part in text.split(","):
         first, _, last = part.strip().replace("-", ":").partition(":")
         if int(first or 0) <= port <= int(last or (65535 if ":" in part else first)):
@@ -107,7 +107,7 @@ def between(text: str, port: int) -> bool:
 
 
 def interface(pattern: str, is_loopback: bool) -> bool | None:
-    """Whether an interface is the one asked for, known only whether it is the loopback one."""
+    """Return True if an interface is the one asked for; None if that depends on more than being the loopback."""
     bare = pattern.strip('"')
     if bare in ("+", "*"):
         return True
@@ -117,7 +117,7 @@ def interface(pattern: str, is_loopback: bool) -> bool | None:
 
 
 def states_of(way: Way) -> set[str]:
-    """What conntrack says of a connection that begins."""
+    """Return conntrack's states of a connection that begins."""
     return {"UNTRACKED"} if way.untracked else {"NEW", "DNAT"} if way.endpoint else {"NEW"}
 
 

@@ -10,7 +10,6 @@ from kpsim.dumps.saved import Tables
 from kpsim.dumps.walk.engine import Act, Answer, ChainKey
 from kpsim.dumps.walk.matches import clauses_of, judge, number
 from kpsim.dumps.walk.way import EVERY_BIT, Node, Way
-from kpsim.modes.iptables.tracer import fits
 from kpsim.proxy.rules import Rule
 
 _VERDICTS = {"ACCEPT": "accept", "DROP": "drop", "REJECT": "reject", "RETURN": "return"}
@@ -40,13 +39,13 @@ class NetfilterStep:
 
     @property
     def text(self) -> str:
-        """The rule as ``iptables-save`` words it, with its table."""
+        """Return the rule as ``iptables-save`` words it, with its table."""
         return f"{self.table}: {self.rule.render(self.chain)}"
 
     def ask(self, way: Way, node: Node) -> Answer | None:
-        """What it makes of a packet."""
+        """Return the rule's answer to a packet; ``None`` if it does not match."""
         rule = self.rule
-        if not fits(rule, way.packet, node.is_local):
+        if not rule.fits(way.packet, node.is_local):
             return None
         unsure, chance = "", rule.probability is not None and rule.probability < 1
         for clause in clauses_of(rule.match) if rule.match else ():
@@ -66,7 +65,7 @@ class NetfilterStep:
         return Answer(acts, chance, unsure)
 
     def _acts(self, way: Way, node: Node) -> Iterator[Act]:
-        """What the target does; nothing at all where that is not known."""
+        """Yield the target's acts; none at all where they are not known."""
         target = self.rule.target
         if target in _VERDICTS:
             yield Act(_VERDICTS[target])
@@ -90,7 +89,7 @@ class NetfilterStep:
             yield Act()
 
     def _translated(self, way: Way) -> Iterator[Act]:
-        """A new destination, or several to choose from; a rule without a target goes on, or to where ``-g`` says."""
+        """Yield the act of each new destination; without one, an act that goes on, or to where ``-g`` says."""
         if self.rule.to:
             ip, _, port = self.rule.to.rpartition(":")
             yield Act("accept", after=way.sent_to(ip.strip("[]"), int(port)))
@@ -108,7 +107,7 @@ class NetfilterStep:
 
 
 def _asked(clause: Sequence[str]) -> str:
-    """What a match asks, in a few words: all matches of a kind count together."""
+    """Return a match's question in a few words: all matches of a kind count together."""
     words = [word for word in clause if word != "!"]
     return " ".join(words[:2]) if words[0] == "-m" else words[0].split(":")[0]
 
@@ -152,5 +151,5 @@ class _Chain:
 
 
 def steps_of(tables: Tables) -> dict[ChainKey, Iterable[NetfilterStep]]:
-    """Every chain of every table."""
+    """Return every chain of every table."""
     return {(table, name): _Chain(table, name, chains) for table, chains in tables.chains.items() for name in chains}

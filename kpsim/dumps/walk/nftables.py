@@ -7,7 +7,7 @@ what the dump lists of them, clients that a Service remembers among it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -15,7 +15,7 @@ from kpsim.dumps.nft import Element, NftTable
 from kpsim.dumps.walk.engine import Act, Answer, ChainKey
 from kpsim.dumps.walk.matches import between, interface, number, states_of
 from kpsim.dumps.walk.way import EVERY_BIT, Node, Way
-from kpsim.modes.iptables.tracer import covers
+from kpsim.proxy.rules import covers
 
 _VALUE = r"(?P<value>@\S+|\{[^}]*\}|[^\s{}]+)"
 _NOT = r"(?P<not>!= )?(?:== )?"
@@ -24,19 +24,19 @@ _WHERE = r"\{(?P<list>[^}]*)\}"
 _NUMBER = r"0x[0-9a-fA-F]+|\d+"
 _MASK = rf"(?:meta )?mark (?:&|and) (?P<mask>{_NUMBER}) (?P<not>!= )?(?:== )?(?P<value>{_NUMBER})"
 _SET = rf"(?:meta )?mark set (?:(?:meta )?mark (?P<verb>\||\^|&|or|xor|and) )?(?P<value>{_NUMBER})"
+_DNAT = r"dnat (?:ip6? )?(?:addr \. port )?to"
 _PATTERNS = {
     "state": rf"ct state {_NOT}(?P<value>\{{[^}}]*\}}|[a-z]+(?:, ?[a-z]+)*)",
     "choice": rf"numgen \w+ mod \d+(?: offset \d+)? vmap {_WHERE}",
     "lookup": rf"(?P<key>{_FIELD}(?: \. {_FIELD})*) vmap (?:@(?P<map>\S+)|{_WHERE})",
-    "member": rf"(?P<key>{_FIELD}(?: \. {_FIELD})+) (?P<not>!= )?@(?P<set>\S+)",
-    "status": r"ct status (?P<not>!= )?(?P<value>[a-z]+)",
-    "field": rf"(?P<key>{_FIELD}) {_NOT}{_VALUE}",
+    "field": rf"(?P<key>{_FIELD}(?: \. {_FIELD})*) {_NOT}{_VALUE}",
+    "translated": r"ct status (?P<not>!= )?dnat",
     "local": r"fib (?P<key>[sd]addr) type (?P<not>!= )?local",
     "set mark": _SET,
     "masked": _MASK,
     "marked": rf"(?:meta )?mark (?P<not>!= )?(?P<value>{_NUMBER})",
     "interface": rf"(?:meta )?(?P<key>iif|oif)(?:name)? {_NOT}{_VALUE}",
-    "translate": rf"dnat (?:ip6? )?to (?:numgen \w+ mod \d+(?: offset \d+)? map {_WHERE}|(?P<to>\S+))",
+    "translate": rf"{_DNAT} (?:numgen \w+ mod \d+(?: offset \d+)? map {_WHERE}|(?P<to>\S+))",
     "source": r"(?:masquerade|snat)\b.*",
     "jump": r"(?P<verb>jump|goto) (?P<chain>\S+)",
     "verdict": r"(?P<verb>accept|drop|return|reject)\b(?: with [\w -]+)?",
@@ -60,16 +60,16 @@ class NftStep:
 
     @property
     def text(self) -> str:
-        """The rule as ``nft`` lists it, in its chain."""
+        """Return the rule as ``nft`` lists it, in its chain."""
         return f"{self.table.family} {self.table.name}: chain {self.chain} {{ {self.rule} }}"
 
     @cached_property
     def _said(self) -> tuple[tuple[str, Said], ...]:
-        """The rule's parts; the last one is called "" where a part is not understood."""
+        """Return the rule's parts; the last one is called "" where a part is not understood."""
         return tuple(_parts(self.rule))
 
     def ask(self, way: Way, node: Node) -> Answer | None:
-        """What it makes of a packet."""
+        """Return the rule's answer to a packet; ``None`` if it does not match."""
         unsure = ""
         acts: tuple[Act, ...] = ()
         for kind, said in self._said:
@@ -96,7 +96,7 @@ class NftStep:
         return Answer(acts or (Act(),), unsure=unsure)
 
     def members(self, name: str) -> Mapping[tuple[str, ...], Element] | None:
-        """The elements of a set or a map by key, ``None`` where it is not in the dump."""
+        """Return the elements of a set or a map by key, ``None`` where it is not in the dump."""
         if name not in self.table.elements:
             return None
         if name not in self._elements:
@@ -104,7 +104,7 @@ class NftStep:
         return self._elements[name]
 
     def _looked_up(self, said: Said, way: Way) -> list[Act] | None:
-        """What a map says of a packet: nothing, or one verdict; ``None`` where that cannot be told."""
+        """Return a map's acts on a packet: none, or one verdict; ``None`` if the map's elements are not known."""
         if said["list"]:
             listed = dict(_pairs(said["list"]))
             found = listed.get(" . ".join(_value(name, way) for name in said["key"].split(" . ")))
@@ -115,12 +115,19 @@ class NftStep:
         element = members.get(tuple(_value(name, way) for name in said["key"].split(" . ")))
         return [_verdict(element.value)] if element else []
 
-    def contains(self, value: str, text: str) -> bool | None:
-        """Whether a value is what a rule names: itself, in a range or list, or in a set."""
+    def contains(self, values: tuple[str, ...], text: str) -> bool | None:
+        """Return True if a rule names these values of its fields: in a range, a list or a set; None if unknown."""
+        listed: Iterable[tuple[str, ...]]
         if text.startswith("@"):
             members = self.members(text[1:])
-            return None if members is None else any(_within(key[0], value) for key in members)
-        return any(_within(part.strip(), value) for part in text.strip("{} ").split(","))
+            if members is None:
+                return None
+            if len(values) > 1 or values in members:  # of several fields no dump of kube-proxy's has ranges
+                return values in members
+            listed = members
+        else:
+            listed = (tuple(part.strip().split(" . ")) for part in text.strip("{} ").split(","))
+        return any(len(key) == len(values) and all(map(_within, key, values)) for key in listed)
 
 
 def _parts(rule: str) -> Iterator[tuple[str, Said]]:
@@ -136,7 +143,7 @@ def _parts(rule: str) -> Iterator[tuple[str, Said]]:
 
 
 def _value(name: str, way: Way) -> str:
-    """What a field of the packet is, as sets and maps hold it."""
+    """Return a field of the packet as sets and maps hold it."""
     what = name.rsplit(" ", maxsplit=1)[-1]
     packet = way.packet
     said = {"saddr": packet.source, "daddr": packet.destination, "dport": str(packet.port)}
@@ -153,9 +160,15 @@ def _field(step: NftStep, said: Said, way: Way, _: Node) -> bool | None:
     first, what = said["key"].split(" ", 1)
     if first in ("tcp", "udp", "sctp") and first != way.packet.protocol.lower():
         return False
-    if what == "sport":
+    if what.endswith("sport"):
         return None
-    return _either(step.contains(_value(said["key"], way), said["value"]), said)
+    values = tuple(_value(name, way) for name in said["key"].split(" . "))
+    return _either(step.contains(values, said["value"]), said)
+
+
+def _translated(_: NftStep, said: Said, way: Way, __: Node) -> bool | None:
+    """``ct status dnat``: its destination was changed, which is the endpoint's by now."""
+    return _either(bool(way.endpoint), said)
 
 
 def _local(_: NftStep, said: Said, way: Way, node: Node) -> bool | None:
@@ -166,18 +179,6 @@ def _local(_: NftStep, said: Said, way: Way, node: Node) -> bool | None:
 def _state(_: NftStep, said: Said, way: Way, __: Node) -> bool | None:
     wanted = {word.strip().upper() for word in said["value"].strip("{} ").split(",")}
     return _either(bool(states_of(way) - {"DNAT"} & wanted), said)
-
-
-def _status(_: NftStep, said: Said, way: Way, __: Node) -> bool | None:
-    """Whether conntrack has given it another destination; of other states nothing is known."""
-    return _either(bool(way.endpoint) if said["value"] == "dnat" else None, said)
-
-
-def _member(step: NftStep, said: Said, way: Way, _: Node) -> bool | None:
-    """Whether a set of several fields has the packet as it is by now."""
-    members = step.members(said["set"])
-    key = tuple(_value(name, way) for name in said["key"].split(" . "))
-    return None if members is None else _either(key in members, said)
 
 
 def _marks(_: NftStep, said: Said, way: Way, __: Node) -> bool | None:
@@ -196,7 +197,7 @@ def _either(holds: bool | None, said: Said) -> bool | None:
 
 _JUDGES: dict[str, Callable[[NftStep, Said, Way, Node], bool | None]] = {
     "field": _field, "local": _local, "state": _state, "masked": _marks, "marked": _marks, "interface": _interface,
-    "status": _status, "member": _member,
+    "translated": _translated,
 }  # fmt: skip
 
 
@@ -252,7 +253,7 @@ def settable_bits(table: NftTable) -> int:
 
 
 def steps_of(table: NftTable) -> dict[ChainKey, tuple[NftStep, ...]]:
-    """Every chain of a table, under the table's family and name."""
+    """Return every chain of a table, under the table's family and name."""
     elements: dict[str, dict[tuple[str, ...], Element]] = {}
     return {
         (f"{table.family} {table.name}", name): tuple(NftStep(table, name, rule, elements) for rule in chain.rules)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kpsim.dumps.detection import RuleDump, merged, read_dump
+from kpsim.dumps.detection import RuleDump, merged
 from kpsim.dumps.findings import Findings
 from kpsim.dumps.ipvs import Server, VirtualServers
 from kpsim.dumps.nft import Ruleset
@@ -61,30 +61,29 @@ class DumpedNode:
         return next((dump.mode for dump in self.dumps if dump.mode), "")
 
     @property
-    def pod_range(self) -> str:
-        """The range of Pods that kube-proxy was told, where it shows."""
-        return next((dump.pod_range for dump in self.dumps if dump.pod_range), "")
+    def pod_ranges(self) -> tuple[str, ...]:
+        """Return the ranges of Pods that kube-proxy was told, where they show."""
+        return tuple(cidr for dump in self.dumps for cidr in dump.pod_ranges)
 
     @property
     def others_bits(self) -> int:
-        """Bits of the mark that no rule here sets: whoever looks at them looks for somebody else's."""
+        """Return the bits of the mark that no rule here sets: rules that look at them expect another program's."""
         return EVERY_BIT & ~self.settable
 
     def at(self, hook: str) -> list[Station]:
-        """What stands at a hook, in the order in which a packet meets it."""
+        """Return the stations at a hook, in the order in which a packet meets them."""
         return sorted(self.hooks.get(hook, ()), key=lambda station: station.priority)
 
-    def add(self, text: str, file: str) -> None:
-        """Take everything one text shows."""
-        dump = read_dump(text, file)
+    def add(self, dump: RuleDump) -> None:
+        """Take everything one dump shows."""
         self.dumps.append(dump)
         for shown in dump.shown:
             if isinstance(shown, VirtualServers):
-                self.servers |= {(at.protocol, at.ip, at.port): at for at in shown.servers}
+                self.servers |= {(server.protocol, server.ip, server.port): server for server in shown.servers}
             elif isinstance(shown, Ruleset):
                 self._add_ruleset(shown)
             else:
-                self._add_tables(shown, file)
+                self._add_tables(shown, dump.file)
 
     def _add_tables(self, tables: Tables, file: str) -> None:
         """Take the tables that were not shown before."""
@@ -130,7 +129,7 @@ class DumpedNode:
                 self.addresses[element.key[0]] = None
 
     def gaps(self) -> Iterator[str]:
-        """What a reader of any verdict must know that the dump does not show."""
+        """Yield the gaps of the dump that a reader of any verdict must know of."""
         yield from self.notes
         if self.servers and not self.chains:
             what = (
@@ -143,11 +142,11 @@ class DumpedNode:
                     yield f"The {name} table is not in the dump, and {what} is not seen: add iptables-save -t {name}."
 
 
-def read_node(texts: Sequence[tuple[str, str]]) -> DumpedNode:
-    """One node out of (text, file name) pairs."""
+def node_of(dumps: Sequence[RuleDump]) -> DumpedNode:
+    """Return what several dumps show of one node."""
     node = DumpedNode()
-    for text, file in texts:
-        node.add(text, file)
+    for dump in dumps:
+        node.add(dump)
     return node
 
 

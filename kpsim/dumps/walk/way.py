@@ -14,20 +14,20 @@ EVERY_BIT = (1 << 32) - 1
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """Which addresses are the node's own, and which ones rules asked about that are not known to be."""
+    """A node has these addresses of its own; ``asked`` gathers those that rules asked about and that are not known."""
 
     addresses: Collection[str] = ()
     asked: set[str] = field(default_factory=set)
 
     def has(self, ip: str) -> bool:
-        """Whether routing takes ``ip`` for the node's; loopback always is."""
+        """Return True if routing takes ``ip`` for the node's; loopback always is."""
         try:
             return ip in self.addresses or ipaddress.ip_address(ip).is_loopback
         except ValueError:  # a text may have anything where an address should be
             return False
 
     def is_local(self, ip: str) -> bool:
-        """The same, asked by a rule."""
+        """Return the same as :meth:`has`, and note an address that rules asked about in vain."""
         mine = self.has(ip)
         if not mine:
             self.asked.add(ip)
@@ -51,7 +51,7 @@ class Way:
     end: str = ""  # accept, drop or reject, where a rule decided
 
     def sent_to(self, ip: str, port: int) -> Way:
-        """The same packet with another destination; port 0 keeps the one it has."""
+        """Return the same packet with another destination; port 0 keeps the one it has."""
         packet = replace(self.packet, destination=ip, port=port or self.packet.port)
         return replace(self, packet=packet, endpoint=ip_port(ip, packet.port), end="accept")
 
@@ -72,11 +72,11 @@ class Way:
 
     @property
     def source_changed(self) -> bool | None:
-        """Whether it was masqueraded; ``None`` where that hangs on rules nobody can judge."""
+        """Return True if it was masqueraded; ``None`` if that hangs on rules that cannot be judged."""
         return self.masqueraded if self.other_sources <= {self.masqueraded} else None
 
     def has_mark(self, value: int, mask: int = EVERY_BIT) -> bool | None:
-        """Whether the mark is ``value`` where ``mask`` looks; ``None`` where that cannot be told."""
+        """Return True if the mark is ``value`` where ``mask`` looks; ``None`` if that cannot be told."""
         if (self.mark ^ value) & mask & ~self.vague:
             return False
         return None if mask & self.vague else True

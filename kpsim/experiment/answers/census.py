@@ -1,4 +1,4 @@
-"""What a cluster has of everything that some limit counts, at time zero."""
+"""The census counts everything in a cluster that some limit counts, at time zero."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Census:
 
     @property
     def memberships(self) -> int:
-        """Endpoints of all Services and IP families: a Pod behind two Services counts twice."""
+        """Return the endpoints of all Services and IP families: a Pod behind two Services counts twice."""
         return int((self.endpoints * self.families).sum())
 
 
@@ -89,7 +89,7 @@ def _busiest_share(scenario: Scenario, cluster: Cluster) -> float:
 
 
 def _environment(cluster: Cluster) -> int:
-    """Bytes that Services add to a container's environment, in the namespace where that is most."""
+    """Return the bytes that Services add to a container's environment, in the namespace where that is most."""
     found: Counter[str] = Counter()
     runs = pairwise([*cluster.names.starts, len(cluster.services.ports)])
     for (start, end), prefix, numbered in zip(runs, cluster.names.prefixes, cluster.names.numbered, strict=True):
@@ -115,6 +115,6 @@ def _digits(numbers: I64) -> I64:
 
 
 def _dotted_letters(ips: I64) -> I64:
-    """How long each address is as people write it."""
+    """Return the number of letters in each address as people write it."""
     octets = [ips >> shift & 255 for shift in (24, 16, 8, 0)]
     return sum((_digits(octet) for octet in octets), np.full(len(ips), 3))

@@ -1,8 +1,10 @@
-"""Curves that explain a run: what a sync costs at other sizes of the same mix, and where one core saturates."""
+"""Curves explain a run: the cost of a sync at other sizes of the same mix, and the load at which a core saturates."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from kpsim.datapath.batch import lindley
 from kpsim.experiment.result import LoadPoint, PositionBin, SyncPoint
 from kpsim.profiles.costs import FACTOR_ONE, Costs
 from kpsim.profiles.defaults import load_defaults
-from kpsim.proxy.contract import Mode, PacketState, Stage, Steps, SyncCounts, SyncKind
+from kpsim.proxy.contract import Mode, Moved, PacketState, Stage, Steps, SyncCounts, SyncKind
 from kpsim.proxy.sync.timeline import start_counts
 from kpsim.rng import stream
 from kpsim.units import F64, I64
@@ -26,12 +28,13 @@ LIVES = 10  # and at least so many connection lifetimes long, so that most of it
 
 
 def _start_counts(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCounts:
-    """What a sync of today's cluster holds."""
+    """Return the counts that a sync of today's cluster holds."""
     n = cluster.initial
     rows = np.arange(n)
     services = cluster.services.take(rows)
     counts = start_counts(cluster, mode)
     ports = services.ports * services.proxied
+    each = round(float(counts.dispatch.sum()) / max(n, 1))
     endpoints = int((np.diff(cluster.endpoint_offset)[:n] * ports).sum())
     return SyncCounts(
         service_ports=int(ports.sum()),
@@ -42,7 +45,8 @@ def _start_counts(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCount
         changed_own=round(changed_own),
         endpoint_changes=1,
         cleanup=int(endpoints <= load_defaults().value("kube_proxy.large_cluster_endpoints")),
-        changed_dispatch=round(float(counts.dispatch.sum()) / max(n, 1)),
+        changed_dispatch=each,
+        moved=Moved(real_servers=each if counts.held else 0),
     )
 
 
@@ -75,21 +79,15 @@ def sync_curve(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, p
 
 
 def _scale(counts: SyncCounts, share: float) -> SyncCounts:
-    return SyncCounts(
-        service_ports=round(int(counts.service_ports) * share),
-        endpoints=round(int(counts.endpoints) * share),
-        dispatch=round(int(counts.dispatch) * share),
-        own=round(int(counts.own) * share),
-        changed_services=counts.changed_services,
-        changed_own=counts.changed_own,
-        endpoint_changes=counts.endpoint_changes,
-        cleanup=int(int(counts.endpoints) * share <= load_defaults().value("kube_proxy.large_cluster_endpoints")),
-        changed_dispatch=counts.changed_dispatch,
-    )
+    """Return the counts of a cluster with ``share`` of today's Services, of which as much changes as today."""
+    sizes = ("service_ports", "endpoints", "dispatch", "own")
+    scaled: dict[str, Any] = {name: round(int(getattr(counts, name)) * share) for name in sizes}
+    few = int(counts.endpoints) * share <= load_defaults().value("kube_proxy.large_cluster_endpoints")
+    return replace(counts, **scaled, cleanup=int(few))
 
 
 def extrapolations(cluster: Cluster, mode: Mode, costs: Costs) -> tuple[str, ...]:
-    """Where today's cluster asks for more than was ever measured, and by how much."""
+    """Return a sentence for each cost that today's cluster asks for beyond its largest measured point."""
     counts = _start_counts(cluster, mode, 0)
     asked: dict[str, float] = {}
     for kind in SyncKind:
@@ -123,7 +121,7 @@ def bins_by_position(position: I64, cost_ns: I64) -> tuple[PositionBin, ...]:
 
 
 def position_line(mode: Mode, costs: Costs, tried_mean: float) -> tuple[float, float]:
-    """The model's mean first-packet cost as a line over position: intercept and slope [s, s a rule]."""
+    """Return the model's mean first-packet cost as a line over position: intercept and slope [s, s a rule]."""
     factor = float(costs.factors["packet_first"].mean()) / FACTOR_ONE
     fixed = slope = 0.0
     for stage in mode.stages(PacketState.FIRST):
@@ -138,7 +136,7 @@ def position_line(mode: Mode, costs: Costs, tried_mean: float) -> tuple[float, f
 def load_curve(
     mode: Mode, costs: Costs, first_ns: I64, packets: int, interval_ns: int, seed: int
 ) -> tuple[tuple[LoadPoint, ...], float]:
-    """One core under rising load of new connections, first packets costing as ``first_ns`` seen in the run.
+    """Return one core's load points and knee; first packets cost ``first_ns`` as seen in the run.
 
     Returns the points and the knee: new connections a second at utilisation one.
     """

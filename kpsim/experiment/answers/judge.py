@@ -1,4 +1,4 @@
-"""What the numbers mean for the questions asked: objectives met or not, and one mode against another."""
+"""Numbers are judged here: objectives are met or not, and one mode is compared with another."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from collections.abc import Mapping, Sequence
 from kpsim.experiment.observe import Observations
 from kpsim.experiment.result import Comparison, ModeResult, ThresholdVerdict
 from kpsim.measure.intervals import QUANTILES, estimate, supports
-from kpsim.measure.summary import Estimate
+from kpsim.measure.summary import MEASURES, Estimate
 from kpsim.measure.tally import Tally
 from kpsim.scenario.model import Threshold
 
-COMPARED = ("first_packet_latency", "network_programming_true", "sync_duration")
 STATISTICS = ("mean", "p50", "p99")
 
 
 def judge(thresholds: Sequence[Threshold], modes: Mapping[str, ModeResult]) -> tuple[ThresholdVerdict, ...]:
-    """Every objective under every mode; ``None`` where the interval holds the bound or nothing was observed."""
+    """Return every objective under every mode; ``None`` where the interval holds the bound or nothing was observed."""
     verdicts = []
     for threshold in thresholds:
         for name, mode in modes.items():
@@ -39,12 +38,13 @@ def _passed(threshold: Threshold, found: Estimate | None) -> bool | None:
 
 
 def compare(runs: Mapping[str, Sequence[Observations]]) -> tuple[Comparison, ...]:
-    """Every mode against the first, paired by replication: both saw the same arrivals and changes."""
+    """Return every mode against the first, paired by replication: both saw the same arrivals and changes."""
     names = list(runs)
-    sides = {(name, measure): _batches(runs[name], measure) for name in names for measure in COMPARED}
+    compared = [measure.name for measure in MEASURES.values() if measure.compared]
+    sides = {(name, measure): _batches(runs[name], measure) for name in names for measure in compared}
     found = [
         _comparison(measure, statistic, (name, sides[name, measure]), (names[0], sides[names[0], measure]))
-        for measure in COMPARED
+        for measure in compared
         for statistic in STATISTICS
         for name in names[1:]
         if _sayable(sides[name, measure], statistic) and _sayable(sides[names[0], measure], statistic)
@@ -59,7 +59,7 @@ def _comparison(measure: str, statistic: str, mine: Side, against: Side) -> Comp
     pairs = [
         (_value(a, statistic), _value(b, statistic)) for a, b in zip(mine[1], against[1], strict=True) if a.n and b.n
     ]
-    if not pairs:
+    if not pairs or min(map(min, pairs)) <= 0:  # nothing, and no ratio to it
         return None
     logs = estimate([math.log(a / b) for a, b in pairs])  # a ratio is as likely to be doubled as to be halved
     ratio = Estimate(*(None if x is None else math.exp(x) for x in (logs.value, logs.low, logs.high)))  # type: ignore[arg-type]  # the value is a number
@@ -67,7 +67,7 @@ def _comparison(measure: str, statistic: str, mine: Side, against: Side) -> Comp
 
 
 def _sayable(batches: Sequence[Tally], statistic: str) -> bool:
-    """Whether all batches together support the statistic, as the tables have it."""
+    """Return True if all batches together support the statistic."""
     return statistic == "mean" or supports(sum(b.n for b in batches), QUANTILES[statistic])
 
 
@@ -76,4 +76,4 @@ def _batches(runs: Sequence[Observations], measure: str) -> list[Tally]:
 
 
 def _value(tally: Tally, statistic: str) -> float:
-    return tally.mean_s() if statistic == "mean" else tally.quantile_s(QUANTILES[statistic])
+    return tally.mean() if statistic == "mean" else tally.quantile(QUANTILES[statistic])

@@ -1,4 +1,4 @@
-"""How far a cluster is from Kubernetes' limits, hard and soft, without simulating anything.
+"""A cluster's use of Kubernetes' limits, hard and soft, is computed here without simulating anything.
 
 A hard limit refuses or drops what is beyond it; a soft one is what Kubernetes is tested at.  Limits of rates say what
 can be done without end: beyond, changes of one Service are taken together and wait for their turn.
@@ -33,7 +33,7 @@ BAND = "addresses at the beginning of the range, meant to be chosen by hand; giv
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """What every row needs."""
+    """Every row of limits is made from these: scenario, cluster, census, defaults."""
 
     scenario: Scenario
     cluster: Cluster
@@ -41,7 +41,7 @@ class _Table:
     defaults: Defaults
 
     def from_profile(self, name: str, kind: str, key: str, used: float, unit: str) -> Limit:
-        """A limit whose value and source are data; the number is the value of ``limits.<key>`` unless it has a dot."""
+        """Return a limit whose value and source are data, under ``limits.<key>`` unless the key has a dot."""
         coefficient = self.defaults.coefficients[key if "." in key else f"limits.{key}"]
         source = self.defaults.text.sources[coefficient.source]
         return Limit(name, "hard" if kind == "hard" else "soft", used, coefficient.value, unit, source)
@@ -51,7 +51,7 @@ class _Table:
 
 
 def limits_of(scenario: Scenario, cluster: Cluster) -> tuple[Limit, ...]:
-    """Every limit with its use, in order of the share used."""
+    """Return every limit with its use, in order of the share used."""
     table = _Table(scenario, cluster, take_census(scenario, cluster), load_defaults())
     rows: list[Iterable[Limit]] = [
         _ranges(table), _thresholds(table), _objects(table), _of_nodes(table), _rates(table), _of_modes(table),
@@ -75,12 +75,12 @@ def _ranges(table: _Table) -> Iterator[Limit]:
 
 
 def _thresholds(table: _Table) -> Iterator[Limit]:
-    """The scale within which Kubernetes promises its service levels."""
+    """Yield the scale within which Kubernetes promises its service levels."""
     cluster, census, churn = table.cluster, table.census, table.scenario.churn
     rows = [
         ("nodes", "nodes", cluster.nodes, "nodes"),
         ("namespaces", "namespaces", len(census.services_in), "namespaces"),
-        ("Services", "services", cluster.initial, "Services"),
+        ("Services", "services", cluster.service_count, "Services"),
         ("Services in a namespace", "services_per_namespace", max(census.services_in.values(), default=0), "Services"),
         ("endpoints of a Service", "endpoints_per_service", int(census.endpoints.max(initial=0)), "endpoints"),
         ("Pods behind Services", "pods", cluster.pods, "Pods"),
@@ -95,7 +95,7 @@ def _thresholds(table: _Table) -> Iterator[Limit]:
 
 
 def _objects(table: _Table) -> Iterator[Limit]:
-    """How many objects there are, and how large."""
+    """Yield limits on the number and the size of objects."""
     census, params = table.census, table.scenario
     sizes = ObjectSizes.of(params.api_server.object_sizes, table.defaults)
     most = int(census.endpoints.max(initial=0))
@@ -117,7 +117,7 @@ def _objects(table: _Table) -> Iterator[Limit]:
 
 
 def _of_nodes(table: _Table) -> Iterator[Limit]:
-    """What each node has of its own: Pods, tracked connections, ports to masquerade with."""
+    """Yield limits that each node has of its own: Pods, tracked connections, ports to masquerade with."""
     cluster, scenario, defaults = table.cluster, table.scenario, table.defaults
     traffic, proxy = scenario.traffic, scenario.kube_proxy
     per_core = round(defaults.value("limits.pods_per_core") * cluster.cores)
@@ -139,7 +139,7 @@ def _of_nodes(table: _Table) -> Iterator[Limit]:
 
 
 def _rates(table: _Table) -> Iterator[Limit]:
-    """EndpointSlice writes that churn asks for, against who must make them and who must take them."""
+    """Yield EndpointSlice writes that churn asks for, against the limits of their writers and their readers."""
     scenario, census = table.scenario, table.census
     churn = scenario.churn
     of_a_pod = census.memberships / max(table.cluster.pods, 1)
@@ -150,8 +150,10 @@ def _rates(table: _Table) -> Iterator[Limit]:
                 )  # fmt: skip
     if scenario.api_server.priority_and_fairness:
         most = seat_limited_writes_per_s(scenario)
-        source = table.source("priority_and_fairness.workload_high_shares")
-        yield Limit("EndpointSlice writes, by seats", "hard", used, most, "writes a second", source)
+        level = PriorityLevel.of(scenario.api_server, load_defaults())
+        source = f"{level.seats} seats, {level.least_seats} to {level.most_seats} by what other levels lend"
+        source = f"{source}; {table.source('priority_and_fairness.all_shares')}"
+        yield Limit("EndpointSlice writes, by seats", "soft", used, most, "writes a second", source)
 
 
 def controller_settings(scenario: Scenario) -> ControllerSettings:
@@ -172,7 +174,7 @@ def _modes(scenario: Scenario) -> tuple[str, ...]:
 
 
 def _of_modes(table: _Table) -> Iterator[Limit]:
-    """What a node can run out of under each mode; open connections by Little's law."""
+    """Yield limits that a node can run into under each mode; open connections follow from Little's law."""
     scenario, cluster = table.scenario, table.cluster
     open_connections = table.census.proxied * scenario.traffic.conntrack_entries(0.0)
     for name in _modes(scenario):
@@ -192,7 +194,7 @@ def _of_modes(table: _Table) -> Iterator[Limit]:
 
 
 def _of_dns(table: _Table) -> Iterator[Limit]:
-    """Where clients use names: what CoreDNS is asked and holds, of what its cores can answer and its limit lets it."""
+    """Yield CoreDNS' limits where clients use names: queries against its cores, bytes against its memory limit."""
     params, cluster, traffic = table.scenario.dns, table.cluster, table.scenario.traffic
     ports = int(cluster.services.ports[: cluster.initial][cluster.services.proxied[: cluster.initial]].sum())
     if params.clients_use_names and ports:

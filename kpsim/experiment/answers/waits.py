@@ -1,4 +1,4 @@
-"""How long it takes until a cluster of this size is there at all: things made one after another, or at a limited rate.
+"""A cluster of this size takes this long to come into being: things are made one after another or at a limited rate.
 
 Closed forms from what is made and how fast it can be; nothing waits for anything else here, and nothing fails.
 """
@@ -32,7 +32,7 @@ class Wait:
 
 
 def waits_of(scenario: Scenario, cluster: Cluster) -> tuple[Wait, ...]:
-    """What a cluster waits for when all its Services are created at once, the longest first."""
+    """Return the waits of a cluster when all its Services are created at once, the longest first."""
     found = (*_load_balancers(scenario, cluster), *_slices(scenario, cluster), *_allocations(scenario, cluster))
     return tuple(sorted((wait for wait in found if wait.high_s >= WORTH_SAYING_S), key=lambda wait: -wait.seconds))
 
@@ -49,7 +49,7 @@ def _load_balancers(scenario: Scenario, cluster: Cluster) -> Iterator[Wait]:
 
 
 def _slices(scenario: Scenario, cluster: Cluster) -> Iterator[Wait]:
-    """The first EndpointSlices: the slowest of the client's bucket, the workers and the API server's seats."""
+    """Yield the first EndpointSlices: the slowest of the client's bucket, the workers and the API server's seats."""
     defaults, settings = load_defaults(), controller_settings(scenario)
     writes = take_census(scenario, cluster).slices(settings.endpoints_per_slice)
     write = defaults.coefficients["api_server.write"]
@@ -80,7 +80,7 @@ def _allocations(scenario: Scenario, cluster: Cluster) -> Iterator[Wait]:
 
 
 def notes_of(scenario: Scenario, cluster: Cluster) -> tuple[str, ...]:
-    """What changes its behaviour at this size, without being a limit."""
+    """Return a sentence for each behaviour that changes at this size without being a limit."""
     above = load_defaults().value("kube_proxy.large_cluster_endpoints")
     services = cluster.services
     ports = (services.ports * services.proxied)[: cluster.initial]

@@ -1,3 +1,3 @@
-"""The Service API: what the API server refuses, what it takes and ignores, and what each Service costs elsewhere."""
+"""The Service API: the API server's refusals, the fields it ignores, and each Service's cost elsewhere."""
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ KUBERNETES = ("kubernetes", "10.96.0.1", (("https", 443, "TCP"),))  # in every P
 
 
 def variables_of(name: str, ip: str, ports: Ports) -> Iterator[str]:
-    """Every variable of one Service, as ``NAME=value``."""
+    """Yield every variable of one Service, as ``NAME=value``."""
     prefix = name.upper().replace("-", "_")
     first = ports[0]
     yield f"{prefix}_SERVICE_HOST={ip}"
@@ -40,12 +40,12 @@ def variables_of(name: str, ip: str, ports: Ports) -> Iterator[str]:
 
 
 def variable_count(ports: Count, named: Count) -> Count:
-    """How many variables a Service with ``ports`` ports has, ``named`` of which have a name: 3 + m + 4p."""
+    """Return the number of variables of a Service with ``ports`` ports, ``named`` of which have a name: 3 + m + 4p."""
     return 3 + named + 4 * ports
 
 
 def environment_bytes(name_letters: Count, ip_letters: Count, ports: Ports) -> Count:
-    """Bytes that a Service adds to an environment, by the lengths of its name and address.
+    """Return the bytes that a Service adds to an environment, by the lengths of its name and address.
 
     The name stands in each variable once, the address in two and in two more for each port.
     """
@@ -57,6 +57,6 @@ def environment_bytes(name_letters: Count, ip_letters: Count, ports: Ports) -> C
 
 @lru_cache(maxsize=1024)
 def _shape(ports: Ports) -> tuple[int, int]:
-    """Bytes that do not depend on the name and the address, and how many variables there are."""
+    """Return (bytes independent of name and address, number of variables)."""
     fixed = sum(len(text) + 1 + POINTER_BYTES for text in variables_of("", "", ports))
     return fixed, variable_count(len(ports), sum(bool(name) for name, _, _ in ports))

@@ -37,13 +37,14 @@ def hinted(service: Service, endpoints: Sequence[Endpoint], nodes: Sequence[Node
         of the cluster, whose CPUs decide the zones' shares under ``topology-mode: Auto``.
     """
     bare = tuple(
-        replace(at, zone_hints=(), node_hints=()) if at.zone_hints or at.node_hints else at for at in endpoints
+        replace(endpoint, zone_hints=(), node_hints=()) if endpoint.zone_hints or endpoint.node_hints else endpoint
+        for endpoint in endpoints
     )
     if service.topology_mode in AUTOMATIC:
         return _balanced(bare, zone_shares(nodes))
     wanted = service.traffic_distribution
     if wanted in SAME_ZONE or wanted == SAME_NODE:
-        return tuple(_own_place(at, node_too=wanted == SAME_NODE) for at in bare), _placeless(bare, wanted)
+        return tuple(_own_place(endpoint, node_too=wanted == SAME_NODE) for endpoint in bare), _placeless(bare, wanted)
     return bare, ""
 
 
@@ -56,14 +57,14 @@ def _own_place(at: Endpoint, *, node_too: bool) -> Endpoint:
 
 def _placeless(endpoints: Endpoints, wanted: str) -> str:
     """kube-proxy heeds hints only where every ready endpoint has one."""
-    ready = [at for at in endpoints if at.ready]
-    lacking = sum(not (at.node if wanted == SAME_NODE else at.zone) for at in ready)
+    ready = [endpoint for endpoint in endpoints if endpoint.ready]
+    lacking = sum(not (endpoint.node if wanted == SAME_NODE else endpoint.zone) for endpoint in ready)
     what = "node" if wanted == SAME_NODE else "zone"
     return f"{lacking} of {len(ready)} ready endpoints are in no {what} that is known" if lacking else ""
 
 
 def zone_shares(nodes: Sequence[Node]) -> Mapping[str, float]:
-    """The share of each zone in the cluster's allocatable CPUs; none where hints cannot be computed from them.
+    """Return the share of each zone in the cluster's allocatable CPUs; none where hints cannot be computed from them.
 
     Control-plane nodes and nodes that are not ready do not count; one without a zone or CPUs spoils it for all.
     """
@@ -79,7 +80,7 @@ def zone_shares(nodes: Sequence[Node]) -> Mapping[str, float]:
 
 def _balanced(endpoints: Endpoints, shares: Mapping[str, float]) -> tuple[Endpoints, str]:
     """Hints in proportion to ``shares``; Kubernetes' reason where it gives up."""
-    ready = [i for i, at in enumerate(endpoints) if at.ready]
+    ready = [i for i, endpoint in enumerate(endpoints) if endpoint.ready]
     n = len(ready)
     if not shares:
         return endpoints, "Insufficient Node information: allocatable CPU or zone not specified on one or more nodes"
@@ -100,11 +101,13 @@ def _balanced(endpoints: Endpoints, shares: Mapping[str, float]) -> tuple[Endpoi
             to[i] = next(iter(sorted(receiving)))
             giving[zone] -= 1
             receiving -= Counter([to[i]])
-    return tuple(replace(at, zone_hints=(to[i],)) if i in to else at for i, at in enumerate(endpoints)), ""
+    return tuple(
+        replace(endpoint, zone_hints=(to[i],)) if i in to else endpoint for i, endpoint in enumerate(endpoints)
+    ), ""
 
 
 def _moves(desired: Mapping[str, float], have: Mapping[str, int]) -> tuple[Counter[str], Counter[str]]:
-    """How many endpoints each zone gives to others, and how many each gets: the largest difference first.
+    """Return the counts of endpoints by zone that (give, get) them: the largest difference first.
 
     A move needs half an endpoint too many on one side, half too few on the other, and a whole one on either.
     """

@@ -1,4 +1,4 @@
-"""What the API server takes and nobody heeds, or will not for much longer: no error, worth a word.
+"""The API server takes these fields though they have no effect, or will lose it soon: no error, worth a word.
 
 Source: pkg/api/service/warnings.go (GetWarningsForService); pkg/apis/core/v1/defaults.go for what is dropped;
 staging/src/k8s.io/endpointslice/reconciler.go for which of two wishes about topology wins.
@@ -6,25 +6,31 @@ staging/src/k8s.io/endpointslice/reconciler.go for which of two wishes about top
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from kpsim.kube.defaults import TOPOLOGY_HINTS, TOPOLOGY_MODE
 from kpsim.kube.fields import Fault, Fields
 from kpsim.kube.objects import Service
+from kpsim.kube.server.addresses import ip_warnings, range_warnings
+from kpsim.kube.server.shapes import SHAPES, shape_faults
 from kpsim.kube.service.hints import AUTOMATIC
 
 SETTLED = ("Auto", "auto", "Disabled", "disabled")
 
 
 def service_notices(service: Service, written: Fields) -> Iterator[Fault]:
-    """What of a valid Service has no effect, by the field that has none."""
+    """Yield a notice for each field of a valid Service that has no effect."""
     spec = Fields(written.part("spec").raw, ("spec",), [])
     yield from _ignored_by_type(service, spec)
     yield from _ignored_settings(service, spec)
     yield from _topology(service, written)
-    for at in Fields(written.raw, (), []).part("status").part("loadBalancer").parts("ingress"):
-        if at.text("ip") and at.text("ipMode") == "Proxy":
-            yield Fault((*at.key, "ipMode"), "kube-proxy leaves an address with ipMode Proxy to the load balancer")
+    for fault in shape_faults(written.raw, SHAPES["Service"]):
+        if fault.on_key:
+            yield Fault(fault.key, "is no field that this version of Kubernetes knows", on_key=True)
+    for ingress in Fields(written.raw, (), []).part("status").part("loadBalancer").parts("ingress"):
+        if ingress.text("ip") and ingress.text("ipMode") == "Proxy":
+            yield Fault((*ingress.key, "ipMode"), "kube-proxy leaves an address with ipMode Proxy to the load balancer")
 
 
 def _ignored_by_type(service: Service, spec: Fields) -> Iterator[Fault]:
@@ -69,3 +75,36 @@ def _topology(service: Service, written: Fields) -> Iterator[Fault]:
     elif mode and mode not in SETTLED:
         name = TOPOLOGY_MODE if TOPOLOGY_MODE in annotations else TOPOLOGY_HINTS
         yield Fault(("metadata", "annotations", name), f"{mode[:40]!r} is ignored: Kubernetes knows Auto and Disabled")
+
+
+def service_warnings(made: Mapping[str, Any]) -> Iterator[str]:
+    """What the API server of 1.36 says of a Service it took, in its own words, whatever version it emulates."""
+    annotations, spec = made["metadata"].get("annotations") or {}, made["spec"]
+    headless = spec["type"] == "ClusterIP" and spec.get("clusterIP") == "None"
+    if TOPOLOGY_HINTS in annotations:
+        yield f"annotation {TOPOLOGY_HINTS} is deprecated, please use {TOPOLOGY_MODE} instead"
+    if headless:
+        settings = {name: spec.get(name) for name in ("loadBalancerIP", "externalIPs")}
+        settings["SessionAffinity"] = spec["sessionAffinity"] != "None"
+        for name in (name for name, there in settings.items() if there):
+            yield f"spec.{name} is ignored for headless services"
+    yield from _written_oddly(spec)
+    if spec.get("externalIPs") and spec["type"] == "ExternalName":
+        yield 'spec.externalIPs is ignored when spec.type is "ExternalName"'
+    elif spec.get("externalIPs") and not headless:
+        yield "spec.externalIPs is deprecated and may no longer be implemented in some clusters"
+    if spec.get("externalName") and spec["type"] != "ExternalName":
+        yield 'spec.externalName is ignored when spec.type is not "ExternalName"'
+    if spec.get("trafficDistribution") == "PreferClose":
+        yield 'spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"'
+
+
+def _written_oddly(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Addresses and ranges that would be better written otherwise."""
+    ips = [(f"spec.externalIPs[{index}]", ip) for index, ip in enumerate(spec.get("externalIPs") or ())]
+    if spec["type"] != "ExternalName":
+        ips += [(f"spec.clusterIPs[{index}]", ip) for index, ip in enumerate(spec.get("clusterIPs") or ())]
+    for path, ip in (*ips, ("spec.loadBalancerIP", spec.get("loadBalancerIP") or "")):
+        yield from ip_warnings(ip, path)
+    for index, text in enumerate(spec.get("loadBalancerSourceRanges") or ()):
+        yield from range_warnings(text, f"spec.loadBalancerSourceRanges[{index}]")

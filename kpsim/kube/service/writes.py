@@ -1,4 +1,4 @@
-"""What creating Services costs the API server besides the Services themselves, as closed forms in counts.
+"""Creating Services costs the API server more than the Services themselves; closed forms in counts.
 
 Until 1.32 all ClusterIPs of a family are bits of one shared object, read, changed and written back if nobody else did:
 one write at a time, whoever asks.  From 1.34 each ClusterIP is an IPAddress object of its own, created, and tried again
@@ -18,9 +18,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from kpsim.units import I64
+from kpsim.units import I64, Version
 
-Version = tuple[int, int]
 Count = TypeVar("Count", int, I64)
 
 IP_ADDRESSES_SINCE: Version = (1, 33)
@@ -29,7 +28,7 @@ SERVICE_WORKERS = 1
 
 
 def allocators_of(version: Version) -> tuple[str, ...]:
-    """Who gives out ClusterIPs in a Kubernetes version: the shared "bitmap", "IPAddress" objects, or both."""
+    """Return the allocators of ClusterIPs in a Kubernetes version: "bitmap" (shared), "IPAddress" objects, or both."""
     found = ("IPAddress",) if version >= IP_ADDRESSES_SINCE else ()
     return (*found, *(("bitmap",) if version <= BITMAP_UNTIL else ()))
 
@@ -43,26 +42,10 @@ def creation_writes(addresses: Count, node_ports: Count, version: Version) -> Co
 
 
 def shared_writes(addresses: Count, node_ports: Count, version: Version) -> Count:
-    """Those of :func:`creation_writes` that change a shared object, and so wait for one another."""
+    """Return the number of :func:`creation_writes` that change a shared object, and so wait for one another."""
     return ("bitmap" in allocators_of(version)) * addresses + node_ports
 
 
-def bitmap_attempts(api_servers: int) -> int:
-    """How often a bit is tried when all API servers allocate without a pause.
-
-    An API server asks one at a time; of those that read the same state one succeeds, and the others begin again.
-    """
-    return max(1, api_servers)
-
-
-def ip_address_attempts(in_flight: float, free: float) -> float:
-    """How often an IPAddress is tried, at ``free`` addresses and ``in_flight`` others that no informer has seen yet.
-
-    Each try begins at a random place, so it meets one of the others with probability ``in_flight / free``.
-    """
-    return 1 / (1 - in_flight / free) if in_flight < free else float("inf")
-
-
 def provisioning_s(load_balancers: int, each_s: float, workers: int = SERVICE_WORKERS) -> float:
-    """How long it takes until the last of several load balancers made at once is there [s]."""
+    """Return the time until the last of several load balancers made at once is there [s]."""
     return -(-load_balancers // workers) * each_s

@@ -15,13 +15,13 @@ Source: Cilium 1.18 and later, pkg/loadbalancer (reflectors, writer, reconciler)
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
-from kpsim.cluster.columns import ServiceColumns, dotted
+from kpsim.cluster.columns import ServiceColumns
 from kpsim.modes.ebpf.about import ABOUT
 from kpsim.modes.ebpf.program import NODE_PORT_FRONTENDS, program
 from kpsim.modes.ebpf.rules import EbpfRules
@@ -40,11 +40,10 @@ from kpsim.proxy.contract import (
     Work,
 )
 from kpsim.proxy.counts import EndpointCounts, PortKind, port_kinds
-from kpsim.proxy.listing import few
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.params import ProxyParams
-from kpsim.proxy.rules import REFUSED, NodeView, Packet, RuleSet, Trace, Walk
-from kpsim.units import I64
+from kpsim.proxy.rules import REFUSED, Packet, Trace, Walk, few
+from kpsim.units import I64, Version
 
 FULL_S = 31_536_000.0  # a year: longer than any run, because only an agent that starts writes everything
 CALLS_AN_ENTRY = 2  # a slot: itself, and its affinity match made or deleted; a master: itself, and the reverse NAT
@@ -56,17 +55,6 @@ class Ebpf:
     name = "ebpf"
     about = ABOUT
     family = "ebpf"
-    words = ModeWords(
-        later=(
-            "the socket has the Pod's own address: no packet carries the ClusterIP, none is looked up as a Service's "
-            "or translated; each is found in the agent's own connection table (not nf_conntrack)"
-        ),
-        refused='connect() fails at once (EHOSTUNREACH, the client sees "no route to host")',
-        outside=(
-            "the same maps, asked by the program at the node's device; towards a Pod of another node the packet is "
-            "masqueraded, a Pod of this node sees the client; the ClusterIP itself is not served from outside"
-        ),
-    )
     scan_rotates = False
     falls_back = False
     ignores_policies = False
@@ -77,7 +65,7 @@ class Ebpf:
     def __init__(self, params: ProxyParams, backend: str = "legacy") -> None:
         self._params = params
 
-    def runner(self, version: tuple[int, int]) -> RunnerSettings:
+    def runner(self, version: Version) -> RunnerSettings:
         """Events are taken from a buffer at each tick, and maps are pruned every half an hour, in any Kubernetes.
 
         The minimum between syncs stands for the tick: exact on a node that is told something all the time; on an idle
@@ -121,7 +109,7 @@ class Ebpf:
         return RuleCounts(dispatch=np.asarray(frontends, np.int64), own=np.asarray(frontends + slots, np.int64))
 
     def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
-        """Entries of the reverse-NAT map and of the Service map; backends, which Services share, are not counted."""
+        """Return the entries of the reverse-NAT and Service maps; shared backends are not counted."""
         return dispatch + own
 
     def sync_work(self, kind: SyncKind, counts: SyncCounts) -> Work:
@@ -161,58 +149,58 @@ class Ebpf:
         """Uniform: the kernel's random number, modulo the count."""
         return (draw * endpoints) >> 32
 
-    def program(self, view: NodeView, rotation: int) -> RuleSet:
-        """The maps for ``view``; there is no list to turn."""
-        return replace(program(view.port_states(), view.config), view=view)
+    def program(self, states: Iterable[PortState], config: NodeConfig, rotation: int = 0) -> ProgrammedEbpf:
+        """Return the maps for ``states``, policies and all."""
+        return ProgrammedEbpf(program(states, config))
 
-    def exact(self, states: Iterable[PortState], config: NodeConfig) -> RuleSet:
-        """The maps for ``states``, policies and all."""
-        return program(states, config)
 
-    def text(self, rules: RuleSet, changed: Collection[str] | None = None) -> Iterator[str]:
-        """A listing as ``cilium-dbg bpf lb list`` prints it, which nothing takes back; or the entries written."""
-        assert isinstance(rules, EbpfRules)
-        return list_lines(rules) if changed is None else update_lines(rules, changed)
+@dataclass(frozen=True, slots=True)
+class ProgrammedEbpf:
+    """The maps of one node."""
 
-    def trace(self, rules: RuleSet, config: NodeConfig, packet: Packet) -> Trace:
+    rules: EbpfRules
+
+    words: ClassVar = ModeWords(
+        later=(
+            "the socket has the Pod's own address: no packet carries the ClusterIP, none is looked up as a Service's "
+            "or translated; each is found in the agent's own connection table (not nf_conntrack)"
+        ),
+        refused='connect() fails at once (EHOSTUNREACH, the client sees "no route to host")',
+        outside=(
+            "the same maps, asked by the program at the node's device; towards a Pod of another node the packet is "
+            "masqueraded, a Pod of this node sees the client; the ClusterIP itself is not served from outside"
+        ),
+    )
+
+    def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
+        """Yield a listing as ``cilium-dbg bpf lb list`` prints it, which nothing takes back; or the entries written."""
+        return list_lines(self.rules) if changed is None else update_lines(self.rules, changed)
+
+    def trace(self, packet: Packet) -> Trace:
         """Follow a connection from any source, lookup by lookup."""
-        assert isinstance(rules, EbpfRules)
-        return trace(rules, packet)
+        return trace(self.rules, packet)
 
-    def listing(self, rules: RuleSet, service: str) -> Iterator[str]:
-        """Every frontend of the Service with its slots, under the tool's heading."""
-        assert isinstance(rules, EbpfRules)
-        mine = [frontend for frontend in rules.services.values() if frontend.service == service]
+    def listing(self, service: str) -> Iterator[str]:
+        """Yield every frontend of the Service with its slots, under the tool's heading."""
+        mine = [frontend for frontend in self.rules.services.values() if frontend.service == service]
         yield from [HEADING] if mine else []
         for frontend in mine:
-            yield from few(list(frontend_lines(frontend, rules.config.ip_family)), "slots")
+            yield from few(list(frontend_lines(frontend, self.rules.config.ip_family)), "slots")
 
-    def path(self, rules: RuleSet, port: int, walk: Walk, total: int) -> Iterator[str]:
-        """Every lookup, hook by hook; then what the packets have to do with it."""
+    def path(self, packet: Packet, walk: Walk, total: int) -> Iterator[str]:
+        """Yield every lookup, hook by hook; then a sentence on the packets themselves."""
         yield from walk.met
         if walk.pod >= 0:
             yield "the packet goes out with the Pod's address: nothing of the Service is left in it"
 
-    def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:
-        """A Pod of this node connects to the ClusterIP of ``port``."""
-        assert isinstance(rules, EbpfRules)
-        assert rules.view is not None
-        cluster = rules.view.cluster
-        packet = Packet(
-            _some_pod(rules.config),
-            dotted(int(cluster.services.cluster_ip[cluster.port_service[port]])),
-            int(cluster.port_number[port]),
-            cluster.port_protocol[port],
-        )
-        found = trace(rules, packet, draw=draw)
+    def walk(self, packet: Packet, draw: int, turn: int) -> Walk:
+        """A Pod of this node connects to a ClusterIP; the node itself does, where no range says what Pods are."""
+        config = self.rules.config
+        client = packet if config.pod_cidr else replace(packet, source=config.node_ips[0])
+        found = trace(self.rules, client, draw=draw)
         return Walk(found.pod if found.verdict == "DNAT" else REFUSED, 0, 0, found.met)
 
 
 def _inside(kind: PortKind) -> I64:
     """Backends of a frontend for clients inside the cluster."""
     return np.where(kind.inside_local > 0, kind.local, kind.cluster)
-
-
-def _some_pod(config: NodeConfig) -> str:
-    """An address of a Pod; the node's own, which goes the same way, where no range says what Pods are."""
-    return str(ipaddress.ip_network(config.pod_cidr, strict=False)[-2]) if config.pod_cidr else config.node_ips[0]

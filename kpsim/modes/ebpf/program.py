@@ -1,4 +1,4 @@
-"""What the agent puts into one node's maps: frontends with their backends, numbered in the order they are met.
+"""The agent fills one node's maps: frontends with their backends, numbered in the order they are met.
 
 A service port has a frontend at its ClusterIP, external and load-balancer addresses, and two for its NodePort: at the
 node's own address and at the wildcard, which sockets of this node are answered by at any other address of the node.
@@ -14,14 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from kpsim.modes.ebpf.rules import ANY, Backend, EbpfRules, Frontend, Key
+from kpsim.modes.ebpf.rules import ANY, Backend, EbpfRules, Frontend, FrontendKey
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState
 
 NODE_PORT_FRONTENDS = 2  # the wildcard, and the address of the node's one device
 
 
 def program(states: Iterable[PortState], config: NodeConfig) -> EbpfRules:
-    """The maps for ``states``."""
+    """Return the maps for ``states``."""
     numbers: dict[tuple[str, int, str], Backend] = {}
     frontends: list[Frontend] = []
     own: dict[int, int] = {}
@@ -31,7 +31,7 @@ def program(states: Iterable[PortState], config: NodeConfig) -> EbpfRules:
             made = _frontend(state, kind, key, 1 + len(frontends), backends)
             frontends.append(made)
             own[state.row] = own.get(state.row, 0) + made.entries
-    found: dict[Key, Frontend] = {}
+    found: dict[FrontendKey, Frontend] = {}
     for frontend in frontends:
         found.setdefault(frontend.key, frontend)
     return EbpfRules(
@@ -44,20 +44,20 @@ def program(states: Iterable[PortState], config: NodeConfig) -> EbpfRules:
     )
 
 
-def _wanted(state: PortState, config: NodeConfig) -> Iterator[tuple[str, Key, Sequence[EndpointInfo]]]:
-    """Every frontend of a service port: its kind, its key, and who takes its connections."""
+def _wanted(state: PortState, config: NodeConfig) -> Iterator[tuple[str, FrontendKey, Sequence[EndpointInfo]]]:
+    """Yield every frontend of a service port: its kind, its key, and the endpoints that take its connections."""
     info = state.info
     everybody, mine = _able(state.endpoints), _able([e for e in state.endpoints if e.local])
     inside = mine if info.internal_local else everybody
     outside = mine if info.external_policy_local else everybody
     two_scopes = info.internal_local != info.external_policy_local
-    yield "ClusterIP", Key(info.cluster_ip, info.port, info.protocol), inside
+    yield "ClusterIP", FrontendKey(info.cluster_ip, info.port, info.protocol), inside
     for kind, ip, port in _entrances(info, config):
-        yield kind, Key(ip, port, info.protocol), outside
+        yield kind, FrontendKey(ip, port, info.protocol), outside
         if two_scopes:
-            yield kind, Key(ip, port, info.protocol, internal=True), inside
+            yield kind, FrontendKey(ip, port, info.protocol, internal=True), inside
     for ip in info.external_ips:
-        yield "ExternalIPs", Key(ip, info.port, info.protocol), outside
+        yield "ExternalIPs", FrontendKey(ip, info.port, info.protocol), outside
 
 
 def _entrances(info: PortInfo, config: NodeConfig) -> Iterator[tuple[str, str, int]]:
@@ -69,7 +69,7 @@ def _entrances(info: PortInfo, config: NodeConfig) -> Iterator[tuple[str, str, i
 
 
 def _able(endpoints: Sequence[EndpointInfo]) -> list[EndpointInfo]:
-    """The ready ones; if there is none, those that serve while they terminate."""
+    """Return the ready ones; if there is none, those that serve while they terminate."""
     return [e for e in endpoints if e.ready] or [e for e in endpoints if e.serving and e.terminating]
 
 
@@ -80,7 +80,7 @@ def _backend(numbers: dict[tuple[str, int, str], Backend], endpoint: EndpointInf
     return numbers[key]
 
 
-def _frontend(state: PortState, kind: str, key: Key, number: int, backends: tuple[Backend, ...]) -> Frontend:
+def _frontend(state: PortState, kind: str, key: FrontendKey, number: int, backends: tuple[Backend, ...]) -> Frontend:
     info = state.info
     return Frontend(
         key=key,

@@ -35,12 +35,12 @@ ANY = ("0.0.0.0", "::")  # the address of a NodePort's wildcard frontend  # noqa
 
 
 def map_name(name: str, family: str) -> str:
-    """A map's name for an IP family; the one map that both share keeps its name."""
+    """Return a map's name for an IP family; the one map that both share keeps its name."""
     return name if family == "IPv4" else re.sub("_(lb|ct|v)4_", r"_\g<1>6_", name)
 
 
-class Key(NamedTuple):
-    """What a master entry is found by; ``internal`` is the scope of clients inside the cluster, where there are two."""
+class FrontendKey(NamedTuple):
+    """A master entry is found by this key; ``internal`` is the scope of clients inside, where there are two scopes."""
 
     ip: str
     port: int
@@ -72,7 +72,7 @@ class Backend:
 class Frontend:
     """One address, port, protocol and scope of a service port, with its backends: slot 1, slot 2 and so on."""
 
-    key: Key
+    key: FrontendKey
     kind: str  # ClusterIP, NodePort, LoadBalancer or ExternalIPs
     number: int  # reverse-NAT identifier
     backends: tuple[Backend, ...]
@@ -85,17 +85,17 @@ class Frontend:
 
     @property
     def two_scopes(self) -> bool:
-        """Whether clients inside the cluster are sent on to a frontend of their own."""
+        """Return True if clients inside the cluster are sent on to a frontend of their own."""
         return self.external_local != self.internal_local and self.kind != "ClusterIP"
 
     @property
     def routable(self) -> bool:
-        """Whether clients outside the cluster are served: not at a ClusterIP, nor at the wildcard."""
+        """Return True if clients outside the cluster are served: not at a ClusterIP, nor at the wildcard."""
         return self.kind != "ClusterIP" and self.key.ip not in ANY
 
     @property
     def checks_source(self) -> bool:
-        """Whether clients from outside must be in the source ranges."""
+        """Return True if clients from outside must be in the source ranges."""
         return bool(self.source_ranges) and self.kind in CHECKS_RANGES
 
     @property
@@ -114,7 +114,7 @@ class Frontend:
 
     @property
     def entries(self) -> int:
-        """What it takes of the Service map: the master and its slots."""
+        """Return the entries it takes in the Service map: the master and its slots."""
         return 1 + len(self.backends)
 
 
@@ -129,22 +129,22 @@ class EbpfRules(RuleSet):
 
     config: NodeConfig = NodeConfig()
     frontends: tuple[Frontend, ...] = ()
-    services: Mapping[Key, Frontend] = field(default_factory=dict)
+    services: Mapping[FrontendKey, Frontend] = field(default_factory=dict)
 
     @property
     def present(self) -> int:
-        """Entries of the Service map and of the reverse-NAT map."""
+        """Return the number of entries of the Service map and of the reverse-NAT map."""
         return sum(1 + frontend.entries for frontend in self.frontends)
 
     @cached_property
     def backends(self) -> Mapping[int, Backend]:
-        """The backend map."""
+        """Return the backend map."""
         every = (backend for frontend in self.services.values() for backend in frontend.backends)
         return dict(sorted({backend.number: backend for backend in every}.items()))
 
     @cached_property
     def references(self) -> Mapping[int, int]:
-        """How many frontends have each backend; at none it is deleted."""
+        """Return the number of frontends by backend; at none a backend is deleted."""
         count = dict.fromkeys(self.backends, 0)
         for frontend in self.services.values():
             for backend in frontend.backends:
@@ -153,10 +153,5 @@ class EbpfRules(RuleSet):
 
     @property
     def source_ranges(self) -> Iterator[tuple[int, str]]:
-        """The prefix tree of source ranges: each frontend of a Service that has any, whether it checks them or not."""
-        return ((at.number, cidr) for at in self.services.values() for cidr in at.source_ranges)
-
-    @property
-    def affinity_matches(self) -> Iterator[tuple[int, int]]:
-        """Which backends a frontend with session affinity may keep a client on."""
-        return ((at.number, b.number) for at in self.services.values() if at.affinity_s for b in at.backends)
+        """Yield the prefix tree of source ranges: each frontend of a Service that has any, checked or not."""
+        return ((front.number, cidr) for front in self.services.values() for cidr in front.source_ranges)

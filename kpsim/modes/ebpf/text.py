@@ -1,4 +1,4 @@
-"""What Cilium's own tool lists of the maps, and what the agent writes after a change: for a reader, not for a tool.
+"""Maps are listed as Cilium's own tool does, with the agent's writes after a change: for a reader, not for a tool.
 
 No tool takes map entries as text; the agent makes them by system calls.  Formats of ``cilium-dbg bpf lb list`` with
 ``--backends``, ``--revnat`` and ``--source-ranges`` (cilium-dbg/cmd/bpf_lb_list.go), one after the other, in the order
@@ -18,7 +18,7 @@ NOBODY = {"IPv4": "0.0.0.0:0", "IPv6": "[::]:0"}  # what the tool shows for a ma
 
 
 def list_lines(rules: EbpfRules) -> Iterator[str]:
-    """All maps, as the tool lists them."""
+    """Yield all maps, as the tool lists them."""
     yield f"# {TOOL}"
     yield HEADING
     for frontend in rules.services.values():
@@ -38,7 +38,7 @@ def list_lines(rules: EbpfRules) -> Iterator[str]:
 
 
 def frontend_lines(frontend: Frontend, family: str) -> Iterator[str]:
-    """One frontend: its master entry with the flags, then its slots."""
+    """Yield one frontend: its master entry with the flags, then its slots."""
     head = f"{NOBODY[family]} ({frontend.number}) (0) [{', '.join(frontend.flags)}]"
     yield _row(f"{frontend.key} (0)", head)
     for slot, backend in enumerate(frontend.backends, 1):
@@ -47,7 +47,7 @@ def frontend_lines(frontend: Frontend, family: str) -> Iterator[str]:
 
 
 def update_lines(rules: EbpfRules, changed: Collection[str]) -> Iterator[str]:
-    """What the agent writes once the Services in ``changed`` have: every entry of their frontends, in its order.
+    """Yield the agent's writes after the Services in ``changed`` changed: every entry of their frontends, in order.
 
     Backends that are new are not told from those that were there, and are all shown.
     """

@@ -27,10 +27,10 @@ from kpsim.modes.ebpf.rules import (
     Backend,
     EbpfRules,
     Frontend,
-    Key,
+    FrontendKey,
     map_name,
 )
-from kpsim.proxy.node import ip_port
+from kpsim.proxy.node import in_ranges, ip_port, network
 from kpsim.proxy.rules import Packet, Trace
 
 FIRST_NODE_PORT, LAST_NODE_PORT = 30_000, 32_767  # --node-port-range
@@ -68,7 +68,7 @@ class _Walk:
     def _note(self, name: str, key: object, what: str) -> None:
         self.met.append(f"{self.hook}: {map_name(name, self.rules.config.ip_family)}, {key} {what}")
 
-    def master(self, key: Key) -> Frontend | None:
+    def master(self, key: FrontendKey) -> Frontend | None:
         """Look up slot 0 of a frontend."""
         found = self.rules.services.get(key)
         self.looked_up(SERVICES, f"{key} slot 0", _described(found) if found else ABSENT)
@@ -95,7 +95,7 @@ class _Walk:
             )
 
     def ended(self, verdict: str, why: str = "", frontend: Frontend | None = None) -> EbpfTrace:
-        """The end of a way that leads to no backend."""
+        """Return the end of a way that leads to no backend."""
         if why:
             self.met.append(f"{self.hook}: {why}")
         return EbpfTrace(verdict, met=tuple(self.met), frontend=frontend, lookups=self.lookups)
@@ -111,7 +111,7 @@ def trace(rules: EbpfRules, packet: Packet, *, draw: int | None = None) -> EbpfT
 
 def _is_pod(rules: EbpfRules, ip: str) -> bool:
     cidr = rules.config.pod_cidr
-    inside = cidr is not None and ipaddress.ip_address(ip) in ipaddress.ip_network(cidr, strict=False)
+    inside = cidr is not None and in_ranges(ip, [cidr])
     return inside or any(backend.ip == ip for backend in rules.backends.values())
 
 
@@ -125,12 +125,12 @@ def _connected(walk: _Walk, client: str) -> EbpfTrace:
     """A socket of this node connects (or, UDP without connect(), sends)."""
     walk.hook = f"connect() of {client}"
     packet, config = walk.packet, walk.rules.config
-    frontend = walk.master(Key(packet.destination, packet.port, packet.protocol))
+    frontend = walk.master(FrontendKey(packet.destination, packet.port, packet.protocol))
     if frontend and frontend.two_scopes:
         frontend = walk.master(frontend.key._replace(internal=True))
     elif frontend is None and _at_this_node(walk, client) and FIRST_NODE_PORT <= packet.port <= LAST_NODE_PORT:
         any_address = ANY[config.ip_family == "IPv6"]
-        frontend = walk.master(Key(any_address, packet.port, packet.protocol))
+        frontend = walk.master(FrontendKey(any_address, packet.port, packet.protocol))
         if frontend and frontend.two_scopes:
             frontend = walk.master(frontend.key._replace(internal=True))
     if frontend is None:
@@ -151,7 +151,7 @@ def _connected(walk: _Walk, client: str) -> EbpfTrace:
 
 
 def _at_this_node(walk: _Walk, client: str) -> bool:
-    """Whether the wildcard is asked: for all the node's addresses, and for loopback if the node itself connects."""
+    """Return True if the wildcard is asked: for the node's addresses, and for loopback if the node itself connects."""
     ip = walk.packet.destination
     if ipaddress.ip_address(ip).is_loopback:
         return client == "the node"
@@ -162,7 +162,7 @@ def _arrived(walk: _Walk) -> EbpfTrace:
     """A packet comes in at the node's device."""
     walk.hook = "tc at the node's device"
     packet = walk.packet
-    frontend = walk.master(Key(packet.destination, packet.port, packet.protocol))
+    frontend = walk.master(FrontendKey(packet.destination, packet.port, packet.protocol))
     if frontend is None:
         return walk.ended("none", "no Service: on to the kernel's own routing")
     if frontend.checks_source:
@@ -185,10 +185,9 @@ def _arrived(walk: _Walk) -> EbpfTrace:
 
 
 def _covering(frontend: Frontend, ip: str) -> str:
-    """The source range that holds ``ip``, the longest first, as a prefix tree finds it."""
-    ranges = [ipaddress.ip_network(cidr, strict=False) for cidr in frontend.source_ranges]
-    holding = [network for network in ranges if ipaddress.ip_address(ip) in network]
-    return str(max(holding, key=lambda network: network.prefixlen)) if holding else ""
+    """Return the source range that holds ``ip``, the longest first, as a prefix tree finds it."""
+    holding = [network(cidr) for cidr in frontend.source_ranges if in_ranges(ip, [cidr])]
+    return str(max(holding, key=lambda range_: range_.prefixlen)) if holding else ""
 
 
 def _sent(walk: _Walk, frontend: Frontend, backends: tuple[Backend, ...], masqueraded: tuple[str, ...]) -> EbpfTrace:

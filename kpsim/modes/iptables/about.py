@@ -1,4 +1,4 @@
-"""What each release made of this mode, what of it is modelled, and what is left out."""
+"""``ABOUT`` tells this mode's changes by release, the parts modelled, and the parts left out."""
 
 from __future__ import annotations
 

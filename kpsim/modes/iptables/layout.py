@@ -1,4 +1,4 @@
-"""Which chains kube-proxy's iptables mode writes, by Kubernetes version.
+"""kube-proxy's iptables mode writes these chains, by Kubernetes version.
 
 Up to 1.23 one chain, KUBE-XLB, both receives traffic from outside and chooses among this node's endpoints; since 1.24
 KUBE-EXT receives and KUBE-SVL chooses.  Up to 1.24 what must not pass is marked in the nat table (KUBE-MARK-DROP) and
@@ -19,8 +19,7 @@ from dataclasses import dataclass
 
 from kpsim.proxy.byversion import LOCALHOST_OPTION_SINCE
 from kpsim.proxy.node import NodeConfig
-
-Version = tuple[int, int]
+from kpsim.units import Version
 
 EXTERNAL_CHAINS_SINCE: Version = (1, 24)
 DROPS_IN_FILTER_SINCE: Version = (1, 25)
@@ -31,7 +30,7 @@ COUNTS_SINCE: Version = (1, 31)  # kubernetes/kubernetes 125015
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What one version of kube-proxy writes on one node."""
+    """One version of kube-proxy lays out its rules on one node like this."""
 
     external_chains: bool = True  # KUBE-EXT and KUBE-SVL; else KUBE-XLB
     drops_in_filter: bool = True  # else by a mark, with KUBE-MARK-DROP
@@ -46,7 +45,7 @@ class Layout:
 
     @staticmethod
     def of(config: NodeConfig) -> Layout:
-        """The layout of a node's Kubernetes version, without what the node says it has not got."""
+        """Return the layout of a node's Kubernetes version, without what the node says it has not got."""
         version = config.kubernetes_version
         localhost = config.ip_family == "IPv4" and config.localhost_node_ports
         return Layout(

@@ -5,24 +5,26 @@ in KUBE-SERVICES, in an order that is new after every sync, then tries statistic
 sync (KEP-3453, on by default since 1.27) writes the chains of changed Services and the top-level chains whole; the
 legacy back end reads and swaps the entire nat table either way.  Left out of the counts the engines use: topology
 hints, the way of a node inside source ranges through KUBE-FW, that one ClusterIP's ports are dearer to tell apart
-than different ClusterIPs [A10], and the layouts of chains before 1.26.
+than different ClusterIPs [A10], and the layouts of chains before 1.26.  On nf_tables iptables' commands send what is
+written, read back what is there, and in a full sync compare every chain with all others; the rules are the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from kpsim.cluster.columns import ServiceColumns
 from kpsim.modes.iptables.about import ABOUT
 from kpsim.modes.iptables.layout import Layout
+from kpsim.modes.iptables.listing import rendered
 from kpsim.modes.iptables.program import program
 from kpsim.modes.iptables.text import restore_lines
 from kpsim.modes.iptables.tracer import trace
 from kpsim.modes.iptables.walk import path, walk
-from kpsim.modes.iptables.writer import PARTIAL_SYNC_SINCE, sync_work
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.contract import (
     NEVER_FULL_S,
@@ -36,19 +38,23 @@ from kpsim.proxy.contract import (
     SyncCounts,
     SyncKind,
     Work,
+    chosen,
 )
 from kpsim.proxy.counts import EndpointCounts, port_kinds
-from kpsim.proxy.listing import rendered
-from kpsim.proxy.node import NodeConfig, PortState
+from kpsim.proxy.node import NodeConfig, PortState, counted_node
 from kpsim.proxy.params import ProxyParams
-from kpsim.proxy.rules import NodeView, Packet, RuleSet, Trace, Walk, as_counted
-from kpsim.units import I64
+from kpsim.proxy.rules import Packet, RuleSet, Trace, Walk
+from kpsim.units import I64, Version
 
-HOURLY_FULL_SINCE = (1, 33)
-SPARES_LARGE_SINCE = (1, 34)  # and in patch releases of 1.34 to 1.36 (kubernetes/kubernetes 138571)
+PARTIAL_SYNC_SINCE: Version = (1, 27)  # KEP-3453: alpha and off in 1.26, on in 1.27, always in 1.28
+HOURLY_FULL_SINCE: Version = (1, 33)
+SPARES_LARGE_SINCE: Version = (1, 34)  # and in patch releases of 1.34 to 1.36 (kubernetes/kubernetes 138571)
 CONSTANT_RULES = 5  # KUBE-POSTROUTING 3, KUBE-MARK-MASQ 1, the last rule of KUBE-SERVICES 1
 EXTERNAL_CHAIN_RULES = 2  # KUBE-EXT: mark, jump; under Local one more for Pods, and one where there is a local endpoint
 ENDPOINT_CHAIN_RULES = 2  # KUBE-SEP: hairpin mark, DNAT
+ENSURED_JUMPS = 14  # each an "ensure chain" and an "ensure rule" process in a full sync
+ENSURED_JUMPS_BEFORE_1_27 = 12  # without kubelet's KUBE-FIREWALL
+ENSURED_JUMPS_NAT = 3  # of those, the ones in the nat table, whose rules each process reads back
 
 
 class Iptables:
@@ -56,15 +62,6 @@ class Iptables:
 
     name = "iptables"
     about = ABOUT
-    words = ModeWords(
-        later="conntrack knows the connection and applies its translation; the nat table is not read again",
-        refused='refused at once (ICMP port unreachable, the client sees "connection refused")',
-        outside=(
-            "a packet for the NodePort passes all of KUBE-SERVICES, whose last rule leads to KUBE-NODEPORTS, one for "
-            "another address finds it in KUBE-SERVICES; it is marked in KUBE-EXT (masquerade: the Pod answers by way "
-            "of this node), then goes on as below"
-        ),
-    )
     scan_rotates = True
     falls_back = False
     ignores_policies = False
@@ -77,8 +74,8 @@ class Iptables:
         self._backend = backend
         self.family = f"iptables-{backend}"
 
-    def runner(self, version: tuple[int, int]) -> RunnerSettings:
-        """Every change asks for a sync.
+    def runner(self, version: Version) -> RunnerSettings:
+        """Return the pace: every change asks for a sync.
 
         Before 1.27 each is a full one; since 1.33 an hour without one makes the next full, since 1.34 not in large
         clusters.
@@ -104,10 +101,10 @@ class Iptables:
         return ()
 
     def rule_counts(self, services: ServiceColumns, endpoints: EndpointCounts) -> RuleCounts:
-        """Rules of each Service in the nat table, by the counts of its ports and endpoints."""
+        """Return the number of rules of each Service in the nat table, by the counts of its ports and endpoints."""
         addresses = services.external_ips + services.load_balancer_ips
         guarded = ((services.load_balancer_ips > 0) & (services.source_ranges > 0)).astype(np.int64)
-        layout = Layout.of(as_counted(self._params.kubernetes_version))
+        layout = Layout.of(counted_node(self._params.kubernetes_version))
         firewall = guarded * (services.source_ranges + layout.explains_firewall)  # a rule a range, and one for the rest
         choice = 1 + services.affinity  # rules of an endpoint in each chain that chooses among them
         reachable, _ = kinds = port_kinds(services, endpoints)
@@ -122,16 +119,43 @@ class Iptables:
         return RuleCounts(dispatch=dispatch, own=own)
 
     def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
-        """All rules of the nat table."""
+        """Return the number of rules in the nat table."""
         return CONSTANT_RULES + dispatch + own
 
     def sync_work(self, kind: SyncKind, counts: SyncCounts) -> Work:
         """Go time over everything held, one restore, and iptables-save where stale chains are looked for."""
         rules = self.rules_present(counts.dispatch, counts.own)
-        return sync_work(kind, counts, rules, self._params.kubernetes_version, self._backend)
+        work: dict[str, int | I64] = {
+            "service_port_visited": counts.service_ports,
+            "endpoint_visited": counts.endpoints,
+            "sync_restore": 1,
+            "save_run": counts.cleanup,
+            "rule_saved": counts.cleanup * rules,
+            "conntrack_listed": counts.conntrack_listed,
+            "conntrack_run": counts.conntrack_runs,
+        }
+        if kind == SyncKind.PARTIAL:
+            work |= {
+                "rule_present": rules,
+                "dispatch_rule_written": counts.dispatch,
+                "own_rule_written": counts.changed_own,
+            }
+            if self._backend == "nft":
+                work |= {"partial_restore": 1, "dispatch_rule_written_squared": counts.dispatch * counts.dispatch}
+            return work
+        partial = self._params.kubernetes_version >= PARTIAL_SYNC_SINCE
+        work |= {
+            "rule_rewritten": rules,
+            "iptables_run": (2 + counts.fresh) * (ENSURED_JUMPS if partial else ENSURED_JUMPS_BEFORE_1_27),
+            "rule_read_back": 2 * ENSURED_JUMPS_NAT * rules,
+        }
+        if self._backend == "nft":  # a ClusterIP port of e endpoints has 3 e + 1 rules of its own, in e + 1 chains
+            chains = (counts.own + 2 * counts.dispatch) // 3
+            return work | {"chain_rewritten_squared": chains * chains}
+        return work | {"rule_rewritten_squared": rules * rules}
 
     def stages(self, state: PacketState) -> Sequence[Stage]:
-        """The scan, the endpoint rules and the rest; conntrack spares later packets the nat table."""
+        """Return the scan, the endpoint rules and the rest; conntrack spares later packets the nat table."""
         if state == PacketState.LATER:
             return (Stage("conntrack hit", {"packet_later": 1}),)
         path = Stage("path, conntrack, NAT", {"packet_first": 1})
@@ -151,31 +175,45 @@ class Iptables:
         """Uniform: the statistic rules' probabilities 1/(e - i) make every endpoint equally likely."""
         return (draw * endpoints) >> 32
 
-    def program(self, view: NodeView, rotation: int) -> RuleSet:
-        """The nat and filter tables' chains for ``view``."""
-        return replace(program(view.port_states(), view.config, rotation), view=view)
+    def program(self, states: Iterable[PortState], config: NodeConfig, rotation: int = 0) -> ProgrammedIptables:
+        """Return the nat and filter tables' chains for ``states``, policies and all."""
+        return ProgrammedIptables(program(states, config, rotation), config, self)
 
-    def exact(self, states: Iterable[PortState], config: NodeConfig) -> RuleSet:
-        """The nat and filter tables' chains for ``states``, policies and all."""
-        return program(states, config)
 
-    def text(self, rules: RuleSet, changed: Collection[str] | None = None) -> Iterator[str]:
-        """What ``iptables-restore --noflush`` takes in a full sync, or in a partial one after a change."""
-        return restore_lines(rules, changed)
+@dataclass(frozen=True, slots=True)
+class ProgrammedIptables:
+    """The chains of one node."""
 
-    def trace(self, rules: RuleSet, config: NodeConfig, packet: Packet) -> Trace:
+    rules: RuleSet
+    config: NodeConfig
+    mode: Iptables
+
+    words: ClassVar = ModeWords(
+        later="conntrack knows the connection and applies its translation; the nat table is not read again",
+        refused='refused at once (ICMP port unreachable, the client sees "connection refused")',
+        outside=(
+            "a packet for the NodePort passes all of KUBE-SERVICES, whose last rule leads to KUBE-NODEPORTS, one for "
+            "another address finds it in KUBE-SERVICES; it is marked in KUBE-EXT (masquerade: the Pod answers by way "
+            "of this node), then goes on as below"
+        ),
+    )
+
+    def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
+        """Yield the lines for ``iptables-restore --noflush`` in a full sync, or in a partial one after a change."""
+        return restore_lines(self.rules, changed)
+
+    def trace(self, packet: Packet) -> Trace:
         """Follow a packet from any source through the chains."""
-        return trace(rules, config, packet)
+        return trace(self.rules, self.config, packet)
 
-    def listing(self, rules: RuleSet, service: str) -> Iterator[str]:
-        """Chains in the order in which a packet comes to them."""
-        return rendered(rules)
+    def listing(self, service: str) -> Iterator[str]:
+        """Yield the chains in the order in which a packet comes to them."""
+        return rendered(self.rules)
 
-    def path(self, rules: RuleSet, port: int, walk: Walk, total: int) -> Iterator[str]:
+    def path(self, packet: Packet, walk: Walk, total: int) -> Iterator[str]:
         """Chain by chain: what is passed, what is taken and why."""
-        assert rules.view is not None
-        return path(rules, int(rules.view.cluster.port_number[port]), walk, total)
+        return path(self.rules, packet.port, walk, total)
 
-    def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:
-        """Follow a Pod's first packet to the ClusterIP of ``port`` through ``rules``."""
-        return walk(rules, port, lambda among: int(self.select(np.int64(draw), np.int64(turn), np.int64(among))))  # type: ignore[arg-type]  # scalars are arrays here
+    def walk(self, packet: Packet, draw: int, turn: int) -> Walk:
+        """Follow a Pod's first packet to a ClusterIP through the chains."""
+        return walk(self.rules, packet, lambda among: chosen(self.mode, draw, turn, among))

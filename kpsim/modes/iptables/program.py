@@ -34,7 +34,7 @@ DROP_MARK = "0x8000"  # kubelet's iptablesDropBit, 15
 
 
 def program(states: Iterable[PortState], config: NodeConfig, rotation: int = 0) -> RuleSet:
-    """All chains for ``states``, visited in their order, KUBE-SERVICES turned by ``rotation`` rules."""
+    """Return all chains for ``states``, visited in their order, KUBE-SERVICES turned by ``rotation`` rules."""
     states = tuple(states)
     layout = Layout.of(config)
     jumps = list(_node_port_jumps(config, layout))
@@ -59,7 +59,7 @@ def program(states: Iterable[PortState], config: NodeConfig, rotation: int = 0) 
 
 
 def _service_chains(tables: Tables, info: PortInfo, chosen: Categories) -> int:
-    """One service port's rules in the nat table; how many stand outside KUBE-SERVICES."""
+    """Write one service port's rules in the nat table; return the number outside KUBE-SERVICES."""
     svc, svl, ext = (chain_name(kind, info.label, info.protocol) for kind in ("SVC", "SVL", "EXT"))
     internal = svl if info.internal_local else svc
     served = chosen.has_internal(info) or not tables.layout.drops_in_filter  # else the filter table sees to it
@@ -128,7 +128,7 @@ def _firewall_rules(tables: Tables, info: PortInfo, ext: str) -> Iterator[Rule]:
 
 
 def _filter_rules(tables: Tables, info: PortInfo, chosen: Categories) -> None:
-    """Refuse what nobody can serve at once, and drop what may not pass, unless a mark has seen to that."""
+    """Write rules that refuse packets without an endpoint, and that drop forbidden ones unless a mark does."""
     if tables.layout.drops_in_filter or not chosen.has_endpoints:
         _refusals(tables, info, chosen)
     guarded = chosen.has_endpoints and info.load_balancer_vips and info.source_ranges
@@ -145,7 +145,7 @@ def _filter_rules(tables: Tables, info: PortInfo, chosen: Categories) -> None:
 
 
 def _refusals(tables: Tables, info: PortInfo, chosen: Categories) -> None:
-    """REJECT what nobody can serve, DROP what only this node may serve and cannot."""
+    """Write REJECT for ports without endpoints, DROP for those that only this node may serve and cannot."""
     refusal = "DROP" if chosen.has_endpoints else "REJECT"
     why = f"has no {'local ' if chosen.has_endpoints else ''}endpoints"
     if not chosen.has_internal(info):
@@ -205,7 +205,7 @@ def _firewall_constants(tables: Tables) -> Iterator[Rule]:
 
 
 def _node_port_jumps(config: NodeConfig, layout: Layout) -> Iterator[Rule]:
-    """The last rules of KUBE-SERVICES: what is for the node itself may be for a NodePort."""
+    """Yield the last rules of KUBE-SERVICES: what is for the node itself may be for a NodePort."""
     comment = "kubernetes service nodeports; NOTE: this must be the last rule in this chain"
     spare = layout.spares_localhost
     ranges = config.node_port_ranges()

@@ -7,13 +7,12 @@ Structure from pkg/proxy/iptables/proxier.go.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kpsim.modes.iptables.layout import Layout
 from kpsim.proxy.byversion import NODE_ADDRESS_SINCE
-from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo
+from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, in_ranges
 from kpsim.proxy.rules import Rule, chain_name
 
 LOOPBACK = {"IPv4": "127.0.0.0/8", "IPv6": "::1/128"}
@@ -60,35 +59,35 @@ class Tables:
 
 
 def at(info: PortInfo, target: str, ip: str, what: str, source: str = "", interface: str = "") -> Rule:
-    """A rule for one address of a service port."""
+    """Return a rule for one address of a service port."""
     comment = f"{info.label} {what}"
     return Rule(target, comment, ip, info.protocol.lower(), info.port, source=source, interface=interface)
 
 
 def inside(ip: str, ranges: Sequence[str]) -> bool:
-    """Whether ``ip`` is in one of ``ranges``."""
+    """Return True if ``ip`` is in one of ``ranges``."""
     try:
-        return any(ipaddress.ip_address(ip) in ipaddress.ip_network(cidr, strict=False) for cidr in ranges)
+        return in_ranges(ip, ranges)
     except ValueError:
         return False  # a range that is known by count only
 
 
 def node_inside(info: PortInfo, config: NodeConfig) -> bool:
-    """Whether the node itself is in a Service's source ranges and may go through its KUBE-FW."""
+    """Return True if the node is in a Service's source ranges and may go through its KUBE-FW."""
     mine = config.node_ips[:1]
     if config.kubernetes_version < NODE_ADDRESS_SINCE:
-        mine = (str(ipaddress.IPv6Address(0) if config.ip_family == "IPv6" else ipaddress.IPv4Address(0)),)
+        mine = ("::" if config.ip_family == "IPv6" else "0.0.0.0",)  # noqa: S104  # bindAddress
     return config.node_through_firewall and any(inside(ip, info.source_ranges) for ip in mine)
 
 
 def ranges_rules(info: PortInfo, target: str) -> Iterator[Rule]:
-    """A way on for each source range."""
+    """Yield a way on for each source range."""
     for cidr in info.source_ranges:
         yield Rule(target, f"{info.label} loadbalancer IP", source=cidr)
 
 
 def bits(ip: str) -> int:
-    """How many bits an address has."""
+    """Return the number of bits in an address."""
     return 128 if ":" in ip else 32
 
 

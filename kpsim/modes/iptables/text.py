@@ -1,4 +1,4 @@
-"""What ``iptables-restore --noflush --counters`` is given in a sync, line by line.
+"""A sync gives these lines to ``iptables-restore --noflush --counters``.
 
 A full sync writes every chain.  A partial one writes the filter table and the top-level chains whole, the chains of
 changed Services, and declares and deletes chains that are no longer wanted.  The jumps from the built-in chains are not
@@ -55,7 +55,7 @@ def jump_lines(rules: RuleSet) -> Iterator[str]:
 
 
 def written_chains(rules: RuleSet, changed: Collection[str] | None) -> list[str]:
-    """Chains of the nat table that a sync writes: all, or the top-level ones and those of ``changed`` Services.
+    """Return the chains of the nat table that a sync writes: all, or top-level and ``changed`` Services' ones.
 
     ``changed`` names Services as ``namespace/name``; a change in one port rewrites the chains of all its ports.
     """
@@ -65,13 +65,8 @@ def written_chains(rules: RuleSet, changed: Collection[str] | None) -> list[str]
     return [name for name in nat if name in ALWAYS_WRITTEN or rules.owner.get(name) in changed]
 
 
-def stale_chains(before: RuleSet, after: RuleSet) -> list[str]:
-    """Chains of Services and endpoints that are in the kernel and no longer wanted, in order of their names."""
-    return sorted(name for name in before.chains if name not in after.chains and not name.endswith(FILTER))
-
-
 def restore_lines(rules: RuleSet, changed: Collection[str] | None = None, stale: Collection[str] = ()) -> Iterator[str]:
-    """The input of one ``iptables-restore``: the filter table, then nat; each commits by itself."""
+    """Yield the input of one ``iptables-restore``: the filter table, then nat; each commits by itself."""
     yield "*filter"
     names = [name for name in rules.chains if name.endswith(FILTER)]
     if changed is not None and not rules.chains.get("KUBE-FIREWALL" + FILTER):

@@ -8,10 +8,7 @@ mark, ctstate) never match a new one.
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 from kpsim.proxy.node import NodeConfig
 from kpsim.proxy.rules import FILTER, Packet, Rule, RuleSet, Trace
@@ -40,7 +37,7 @@ class _Walk:
         return any(self._rule(name, rule) for rule in self.rules.chains.get(name, ()))
 
     def _rule(self, name: str, rule: Rule) -> bool:
-        if rule.match or not fits(rule, self.packet, self.config.is_local):
+        if rule.match or not rule.fits(self.packet, self.config.is_local):
             return False
         self.met.append(rule.render(name.removesuffix(FILTER)))
         if rule.target == "KUBE-MARK-MASQ":
@@ -75,32 +72,3 @@ def trace(rules: RuleSet, config: NodeConfig, packet: Packet) -> Trace:
     verdict = walk.verdict or ("DNAT" if walk.endpoints else "none")
     reached = tuple(walk.endpoints) if verdict == "DNAT" else ()
     return Trace(verdict, reached, walk.marked and verdict == "DNAT", tuple(walk.met))
-
-
-def fits(rule: Rule, packet: Packet, is_local: Callable[[str], bool]) -> bool:
-    """Whether a packet has the addresses, protocol and port of a rule; its further matches are not looked at."""
-    return (
-        rule.protocol in ("", packet.protocol.lower())
-        and rule.port in (0, packet.port)
-        and covers(rule.source, packet.source)
-        and covers(rule.destination, packet.destination)
-        and (not rule.source_type or is_local(packet.source))
-        and (not rule.destination_type or is_local(packet.destination))
-    )
-
-
-@lru_cache(maxsize=4096)
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    return ipaddress.ip_network(text, strict=False)
-
-
-def covers(address: str, ip: str) -> bool:
-    """Whether ``ip`` is what a rule's address (or range, or ``!`` all others) asks for."""
-    if not address:
-        return True
-    negated, bare = address.startswith("!"), address.removeprefix("!")
-    try:
-        inside = bare == ip or ("/" in bare and ipaddress.ip_address(ip) in _network(bare))
-    except ValueError:  # an address that is known by count only
-        inside = False
-    return inside != negated

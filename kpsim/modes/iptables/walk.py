@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from kpsim.cluster.columns import dotted
-from kpsim.proxy.listing import table_and_chain
-from kpsim.proxy.rules import DROPPED, FILTER, REFUSED, Rule, RuleSet, Walk
+from kpsim.proxy.rules import DROPPED, FILTER, REFUSED, Packet, Rule, RuleSet, Walk, table_and_chain
 
 PASSED_SHOWN = 3
 LARGE = 100
 
 
-def walk(rules: RuleSet, port: int, choose: Callable[[int], int]) -> Walk:
-    """Follow the packet to the ClusterIP of service port ``port``; ``choose`` says which of so many endpoints."""
-    assert rules.view is not None
-    cluster = rules.view.cluster
-    service = int(cluster.port_service[port])
-    wanted = (
-        dotted(int(cluster.services.cluster_ip[service])),
-        cluster.port_protocol[port].lower(),
-        int(cluster.port_number[port]),
-    )
+def walk(rules: RuleSet, packet: Packet, choose: Callable[[int], int]) -> Walk:
+    """Follow the packet to a ClusterIP; ``choose`` says which of so many endpoints."""
+    wanted = (packet.destination, packet.protocol.lower(), packet.port)
     met: list[str] = []
     for scanned, rule in enumerate(rules.chains["KUBE-SERVICES"]):
         if (rule.destination, rule.protocol, rule.port) == wanted:
@@ -41,7 +32,7 @@ def walk(rules: RuleSet, port: int, choose: Callable[[int], int]) -> Walk:
 
 
 def path(rules: RuleSet, number: int, found: Walk, total: int) -> Iterator[str]:
-    """The chains a first packet to port ``number`` goes through: what it passes, what it takes and why."""
+    """Yield the chains a first packet to port ``number`` goes through: what it passes, what it takes and why."""
     if found.pod < 0 and not any("-j KUBE-MARK-DROP" in line for line in found.met):
         yield f"nat table, PREROUTING -> KUBE-SERVICES: all of its {total:,} rules are for others; none matches"
         for name, chain in rules.chains.items():

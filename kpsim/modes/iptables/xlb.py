@@ -20,14 +20,14 @@ from kpsim.proxy.rules import Rule, chain_name
 
 
 def reachable(info: PortInfo, chosen: Categories) -> Categories:
-    """The endpoints that are left: internalTrafficPolicy Local holds for all traffic, or for none."""
+    """Return the endpoints that are left: internalTrafficPolicy Local holds for all traffic, or for none."""
     if not info.internal_local or info.external_local:
         return chosen
     return replace(chosen, cluster=chosen.local, used=chosen.local, has_endpoints=bool(chosen.local))
 
 
 def service_chains(tables: Tables, info: PortInfo, chosen: Categories) -> int:
-    """One service port's rules in the nat table; how many stand outside KUBE-SERVICES."""
+    """Write one service port's rules in the nat table; return the number outside KUBE-SERVICES."""
     svc, xlb, firewall = (chain_name(kind, info.label, info.protocol) for kind in ("SVC", "XLB", "FW"))
     outside = xlb if info.external_local else svc
     tables.dispatch.append(at(info, svc, info.cluster_ip, "cluster IP"))
@@ -59,7 +59,7 @@ def _outside_masquerade(tables: Tables, info: PortInfo) -> Iterator[Rule]:
 
 
 def _node_port_rules(tables: Tables, info: PortInfo, outside: str) -> Iterator[Rule]:
-    """The way from the NodePort, and a mark for what comes from localhost, which no other node could answer."""
+    """Yield the way from the NodePort, and a mark for what comes from localhost, which no other node could answer."""
     protocol = info.protocol.lower()
     if info.external_local:
         loopback = LOOPBACK[tables.config.ip_family]

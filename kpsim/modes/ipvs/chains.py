@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from kpsim.modes.ipvs.ipsets import SETS, kernel_name
 from kpsim.proxy.node import NodeConfig
-from kpsim.proxy.rules import FILTER, Rule
+from kpsim.proxy.rules import FILTER, PortKey, Rule
 
 CHAINS = (
     "KUBE-SERVICES", "KUBE-POSTROUTING", "KUBE-NODE-PORT", "KUBE-LOAD-BALANCER", "KUBE-MARK-MASQ",
@@ -61,7 +61,7 @@ class _Asking:
     def when_filled(
         self, name: str, sides: str, *targets: str, protocol: str = "", source: str = "", interface: str = ""
     ) -> Iterator[Rule]:
-        """Rules with the set's comment, one a target, if the set holds anything."""
+        """Yield the rules with the set's comment, one a target, if the set holds anything."""
         if self.sets.get(name):
             comment, match = SETS[name].comment, self.match(name, sides)
             for target in targets:
@@ -69,11 +69,11 @@ class _Asking:
 
 
 def chains_for(
-    sets: Mapping[str, Collection[str]], barred: Sequence[tuple[str, str, int]], config: NodeConfig
+    sets: Mapping[str, Collection[str]], barred: Sequence[PortKey], config: NodeConfig
 ) -> dict[str, list[Rule]]:
-    """All eleven chains, given what the sets hold.
+    """Return all eleven chains, given what the sets hold.
 
-    ``barred`` lists (protocol, address, port) of load balancers whose source ranges leave the node out.
+    ``barred`` are load balancers whose source ranges leave the node out.
     """
     asking = _Asking(sets, config.ip_family)
     chains: dict[str, list[Rule]] = {name: [] for name in CHAINS}
@@ -126,8 +126,8 @@ def _node_port(asking: _Asking) -> Iterator[Rule]:
         yield from asking.when_filled(f"KUBE-NODE-PORT-{suffix}", sides, "KUBE-MARK-MASQ", protocol=protocol)
 
 
-def _filter(asking: _Asking, barred: Sequence[tuple[str, str, int]], config: NodeConfig) -> dict[str, list[Rule]]:
-    """The filter table: forward what is marked, keep to the source ranges, refuse ports nobody serves."""
+def _filter(asking: _Asking, barred: Sequence[PortKey], config: NodeConfig) -> dict[str, list[Rule]]:
+    """Return the filter table: forward marked packets, keep to the source ranges, refuse ports without endpoints."""
     mark = f"-m mark --mark {config.mark}/{config.mark}"
     health = "KUBE-HEALTH-CHECK-NODE-PORT"
     known = ("KUBE-LOAD-BALANCER", "KUBE-CLUSTER-IP", "KUBE-EXTERNAL-IP", "KUBE-EXTERNAL-IP-LOCAL")
@@ -151,6 +151,6 @@ def _filter(asking: _Asking, barred: Sequence[tuple[str, str, int]], config: Nod
         ],
         "KUBE-IPVS-OUT-FILTER": [
             Rule("DROP", source=ip, match=f"-m ipvs --vaddr {ip} --vproto {protocol.lower()} --vport {port}")
-            for protocol, ip, port in barred
+            for ip, protocol, port in barred
         ],
     }

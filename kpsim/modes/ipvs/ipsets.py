@@ -18,6 +18,9 @@ LONGEST_NAME = 31
 ADDRESS, SOCKET, SOCKET_ADDRESS, SOCKET_NET, PORT = (
     "hash:ip", "hash:ip,port", "hash:ip,port,ip", "hash:ip,port,net", "bitmap:port",
 )  # fmt: skip
+OF_ENDPOINTS_AND_NODES = (  # what entries of a Service depend on beside its columns
+    "KUBE-LOOP-BACK", "KUBE-LOAD-BALANCER-SOURCE-IP", "KUBE-HEALTH-CHECK-NODE-PORT",
+)  # fmt: skip
 LOCAL = "with externalTrafficPolicy=local"
 
 
@@ -61,7 +64,7 @@ SETS = {
 
 
 def kernel_name(name: str, family: str) -> str:
-    """A set's name in the kernel: IPv6 has sets of its own, whose longer names are cut where ipset's end."""
+    """Return a set's name in the kernel: IPv6 has sets of its own, whose longer names are cut where ipset's end."""
     return name if family == "IPv4" else name.replace("KUBE-", "KUBE-6-", 1)[:LONGEST_NAME]
 
 
@@ -71,7 +74,7 @@ def socket_entry(ip: str, protocol: str, port: int, *more: str) -> str:
 
 
 def entries_of(state: PortState, node_addresses: tuple[str, ...], allowed: bool) -> Iterator[tuple[str, str]]:
-    """What one service port puts into the sets, as (set, entry); KUBE-IPVS-IPS is the node's.
+    """Yield (set, entry) for each entry that one service port puts into the sets; KUBE-IPVS-IPS is the node's.
 
     ``allowed`` says whether the source ranges let the node itself in.
     """

@@ -8,23 +8,29 @@ Schedulers: rr; wrr, which with all weights 1 is rr; sh, where the draw of a con
 new for each connection.  All others are accepted, written out, and modelled as rr: take what they say about
 balance with care, since lc, wlc, sed and nq look at connections, and dh, mh, lblc and lblcr at addresses.
 
-Left out of the counts the engines use: graceful termination (:mod:`kpsim.modes.ipvs.sync` knows it), session affinity,
-topology hints, node addresses beyond those of the configuration given, one by default [A11], and, when a Service is
-created or deleted, the time of its addresses on kube-ipvs0 and of an ipset process for each of its entries.
+What comes or goes with a Service is an ipset process an entry, an address on kube-ipvs0, which takes longer the more
+there are, and a netlink call a virtual and a real server; with an endpoint of the node itself, an entry of
+KUBE-LOOP-BACK.  A real server that goes is one call whatever the protocol: a UDP or SCTP one is deleted, a TCP one gets
+weight 0 and is looked for every minute, outside any sync, until its connections have ended.
+
+Left out of the counts the engines use: real servers of weight 0 that are read meanwhile, session affinity,
+topology hints, node addresses beyond those of the configuration given, one by default [A11], and entries of health
+checks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
-from kpsim.cluster.columns import ServiceColumns, dotted
+from kpsim.cluster.columns import ServiceColumns
 from kpsim.modes.ipvs.about import ABOUT
 from kpsim.modes.ipvs.chains import CHAINS, JUMPS
 from kpsim.modes.ipvs.ipsets import SETS
-from kpsim.modes.ipvs.program import IpvsRules, node_port_addresses, program, rule_set, virtual_services
+from kpsim.modes.ipvs.program import IpvsRules, VirtualService, node_port_addresses, program
 from kpsim.modes.ipvs.text import script_lines
 from kpsim.modes.ipvs.tracer import trace
 from kpsim.profiles.defaults import load_defaults
@@ -38,19 +44,41 @@ from kpsim.proxy.contract import (
     SyncCounts,
     SyncKind,
     Work,
+    chosen,
 )
 from kpsim.proxy.counts import EndpointCounts, port_kinds
-from kpsim.proxy.listing import rendered
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.params import ProxyParams
-from kpsim.proxy.rules import REFUSED, NodeView, Packet, RuleSet, Trace, VirtualServer, Walk
-from kpsim.units import I64
+from kpsim.proxy.rules import REFUSED, Held, Packet, Trace, Walk, few
+from kpsim.units import I64, Version
 
-IPTABLES_PROCESSES = len(CHAINS) + len(JUMPS)  # 11 chains and 9 jumps ensured one by one
-IPSET_PROCESSES = 2 * len(SETS)  # 17 sets created if missing, then listed
+PROCESSES: Mapping[Version, int] = {  # of a sync with nothing changed, but for its iptables-restore
+    (1, 29): len(CHAINS) + len(JUMPS) + 2 * len(SETS),  # 11 chains and 9 jumps ensured, 17 sets created, then listed
+    (1, 26): 10 + 8 + 2 * 17,
+    (1, 25): 9 + 7 + 2 * 16,
+    (1, 0): 8 + 5 + 1 + 2 * 16,
+}
 NETLINK_CALLS_A_SERVER = 3  # get, get again, list its real servers
 SOURCE_HASH = 0x61C88647  # the kernel's multiplicative hash of 32 bits, include/linux/hash.h
 SOURCE_HASH_BITS = 8  # buckets of net/netfilter/ipvs/ip_vs_sh.c, dealt out to the real servers in turn
+
+NEXT = "the next, round robin,"
+SCHEDULERS = {
+    "rr": NEXT,
+    "wrr": f"{NEXT} since all weights are 1,",
+    "lc": "the one with the fewest connections, active ones counting 256 times inactive ones,",
+    "wlc": "the one with the fewest connections for its weight, and all weights are 1: as under lc",
+    "lblc": "the one that this destination address went to before, unless it is overloaded, else the least loaded",
+    "lblcr": "one of those that this destination address went to before, the least loaded of them,",
+    "sh": "the one that a hash of the client's address says",
+    "dh": "the one that a hash of the destination address says, the same for every client,",
+    "mh": "the one that Maglev's table has for a hash of the client's address and port",
+    "sed": "the one with the shortest expected delay, (active connections + 1) / weight,",
+    "nq": "one that is idle, else the one with the shortest expected delay",
+    "fo": "the one of highest weight that is not overloaded, and all weights are 1: the first in the list",
+    "ovf": "the one of highest weight with fewer active connections than its weight, which is 1,",
+}
+COUNTED_SCHEDULERS = ("rr", "wrr", "sh")  # those that the engines know
 
 
 class Ipvs:
@@ -59,11 +87,6 @@ class Ipvs:
     name = "ipvs"
     about = ABOUT
     family = "ipvs"
-    words = ModeWords(
-        later="the IPVS connection table knows where they go; no lookup",
-        refused='refused at once (ICMP port unreachable, the client sees "connection refused")',
-        outside="these addresses are virtual servers of their own; a packet from outside is masqueraded as well",
-    )
     scan_rotates = False
     falls_back = True
     ignores_policies = False
@@ -74,8 +97,9 @@ class Ipvs:
     def __init__(self, params: ProxyParams, backend: str = "legacy", node: NodeConfig | None = None) -> None:
         self._params = params
         self._node_addresses = len(node_port_addresses(node or NodeConfig()))
+        self._processes = next(count for at, count in PROCESSES.items() if params.kubernetes_version >= at)
 
-    def runner(self, version: tuple[int, int]) -> RunnerSettings:
+    def runner(self, version: Version) -> RunnerSettings:
         """No minimum between syncs by default, and one every syncPeriod even when idle; every sync is full."""
         defaults = load_defaults()
         minimum = self._params.min_sync_period_s
@@ -104,29 +128,39 @@ class Ipvs:
             inside = np.where(kind.inside_local * kind.local > 0, kind.local, kind.cluster)
             servers = servers + kind.ports
             own = own + kind.ports * inside
-        return RuleCounts(dispatch=servers, own=own)
+        local, ports = reachable.outside_local, services.ports * services.proxied
+        guarded = (services.source_ranges > 0) * (1 + services.source_ranges)
+        balanced = services.load_balancer_ips * (1 + local + guarded)
+        addresses = (ports > 0) * (1 + (reachable.ports > 0) * outside_addresses)
+        entries = ports + reachable.ports * (services.external_ips + balanced) + addresses
+        entries = entries + services.proxied * services.node_ports * (1 + local)
+        return RuleCounts(dispatch=servers, own=own, held=Held(servers, entries, addresses))
 
     def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
         """Virtual and real servers."""
         return dispatch + own
 
     def sync_work(self, kind: SyncKind, counts: SyncCounts) -> Work:
-        """Processes for iptables and ipset, and netlink calls for every virtual server there is."""
+        """Processes for iptables and ipset, and netlink calls for every virtual server there is and whatever moves."""
+        moved = counts.moved
+        servers, addresses = moved.servers + moved.real_servers, moved.addresses
         return {
             "service_port_visited": counts.service_ports,
             "endpoint_visited": counts.endpoints,
-            "process_run": IPTABLES_PROCESSES + IPSET_PROCESSES,
+            "process_run": self._processes + moved.entries + moved.endpoints_here,
             "sync_restore": 1,
-            "netlink_call": NETLINK_CALLS_A_SERVER * counts.dispatch + 1,
+            "netlink_call": NETLINK_CALLS_A_SERVER * counts.dispatch + 1 + servers,
             "real_server_read": counts.own,
-            "real_server_changed": counts.endpoint_changes,
+            "server_changed": servers,
+            "address_changed": addresses,
+            "address_beside_address": addresses * moved.addresses_held - addresses * (addresses + 1) // 2,
             "ipset_entry_listed": counts.dispatch,
             "conntrack_listed": counts.conntrack_listed,
             "conntrack_run": counts.conntrack_runs,
         }
 
     def stages(self, state: PacketState) -> Sequence[Stage]:
-        """One lookup whatever the number of Services."""
+        """Return one lookup whatever the number of Services."""
         if state == PacketState.LATER:
             return (Stage("connection table hit", {"packet_later": 1}),)
         return (Stage("path, ipsets, IPVS schedule, conntrack", {"packet_first": 1}),)
@@ -142,56 +176,60 @@ class Ipvs:
             turn = np.asarray(hashed >> np.uint64(32 - SOURCE_HASH_BITS), np.int64)
         return turn % np.maximum(endpoints, 1)
 
-    def program(self, view: NodeView, rotation: int) -> RuleSet:
-        """The virtual servers for ``view``; order means nothing in a hash."""
-        config = self._configured(view.config)
-        addresses = node_port_addresses(config)
-        claims = [service for state in view.port_states() for service in virtual_services(state, config, addresses)]
-        return replace(rule_set(claims), view=view)
-
-    def _configured(self, config: NodeConfig) -> NodeConfig:
-        return replace(config, ipvs_scheduler=self._params.ipvs_scheduler)
-
-    def exact(self, states: Iterable[PortState], config: NodeConfig) -> RuleSet:
+    def program(self, states: Iterable[PortState], config: NodeConfig, rotation: int = 0) -> ProgrammedIpvs:
         """Virtual servers, ipsets, the chains around them and the addresses of kube-ipvs0, policies and all."""
-        return program(states, self._configured(config))
+        return ProgrammedIpvs(program(states, replace(config, ipvs_scheduler=self._params.ipvs_scheduler)), self)
 
-    def text(self, rules: RuleSet, changed: Collection[str] | None = None) -> Iterator[str]:
-        """A shell script: what ``ipset``, ``ip``, ``ipvsadm`` and ``iptables-restore`` take, whatever has changed."""
-        assert isinstance(rules, IpvsRules), "rules of exact()"
-        return script_lines(rules)
 
-    def trace(self, rules: RuleSet, config: NodeConfig, packet: Packet) -> Trace:
+@dataclass(frozen=True, slots=True)
+class ProgrammedIpvs:
+    """The virtual servers, sets and chains of one node."""
+
+    rules: IpvsRules
+    mode: Ipvs
+
+    words: ClassVar = ModeWords(
+        later="the IPVS connection table knows where they go; no lookup",
+        refused='refused at once (ICMP port unreachable, the client sees "connection refused")',
+        outside="these addresses are virtual servers of their own; a packet from outside is masqueraded as well",
+    )
+
+    def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
+        """Yield a shell script for ``ipset``, ``ip``, ``ipvsadm`` and ``iptables-restore``, whatever has changed."""
+        return script_lines(self.rules)
+
+    def trace(self, packet: Packet) -> Trace:
         """Follow a packet from any source through sets, chains and virtual servers."""
-        assert isinstance(rules, IpvsRules), "rules of exact()"
-        return trace(rules, packet)
+        return trace(self.rules, packet)
 
-    def listing(self, rules: RuleSet, service: str) -> Iterator[str]:
+    def listing(self, service: str) -> Iterator[str]:
         """Virtual servers with their real servers, as ``ipvsadm -Ln`` prints them."""
-        return rendered(rules)
+        for server in self.rules.services.values():
+            head, *reals = server.render()
+            yield from (head, *few(reals, "real servers"))
 
-    def path(self, rules: RuleSet, port: int, walk: Walk, total: int) -> Iterator[str]:
+    def path(self, packet: Packet, walk: Walk, total: int) -> Iterator[str]:
         """Sets, the way to IPVS, the lookup and the scheduler."""
-        server = self._server(rules, port)
+        server = self._server(packet)
         yield "a fixed handful of iptables rules and ipsets (is it for a Service, must it be masqueraded?)"
         yield f"routing: {server.ip} is an address of the node itself, on kube-ipvs0, so the packet comes to IPVS"
         yield f"one hash lookup, however many Services there are: {server.render()[0]}"
         if walk.pod < 0:
             yield "the virtual server has no real servers"
         else:
-            yield f"the scheduler, {server.scheduler}, takes the next of {len(server.real_servers):,} real servers"
+            how = SCHEDULERS[server.scheduler]
+            yield f"the scheduler, {server.scheduler}, takes {how} of {len(server.real_servers):,} real servers"
+            if server.scheduler not in COUNTED_SCHEDULERS:
+                yield "the engines take the next one instead, as under rr: what they say of balance is not this one's"
 
-    def _server(self, rules: RuleSet, port: int) -> VirtualServer:
-        assert rules.view is not None
-        cluster = rules.view.cluster
-        ip = dotted(int(cluster.services.cluster_ip[cluster.port_service[port]]))
-        return rules.virtual_servers[ip, cluster.port_protocol[port], int(cluster.port_number[port])]
+    def _server(self, packet: Packet) -> VirtualService:
+        return self.rules.services[packet.key]
 
-    def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:
-        """Look up the ClusterIP of ``port`` and take the real server whose turn it is."""
-        server = self._server(rules, port)
-        met = server.render()
+    def walk(self, packet: Packet, draw: int, turn: int) -> Walk:
+        """Look up a ClusterIP and take the real server whose turn it is."""
+        server = self._server(packet)
+        met = tuple(server.render())
         if not server.real_servers:
-            return Walk(REFUSED, 0, 0, tuple(met))
-        chosen = self.select(np.array([draw]), np.array([turn]), np.array([len(server.real_servers)]))
-        return Walk(server.real_servers[int(chosen[0])][1], 0, 0, tuple(met))
+            return Walk(REFUSED, 0, 0, met)
+        taken = server.real_servers[chosen(self.mode, draw, turn, len(server.real_servers))]
+        return Walk(taken.pod, 0, 0, met)

@@ -15,18 +15,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kpsim.modes.ipvs.chains import chains_for
-from kpsim.modes.ipvs.ipsets import SETS, entries_of
-from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, categorize, ip_port
+from kpsim.modes.ipvs.ipsets import OF_ENDPOINTS_AND_NODES, SETS, entries_of
+from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, categorize, in_ranges, ip_port
 from kpsim.proxy.params import PRIMARY
-from kpsim.proxy.rules import RuleSet, VirtualServer
-
-Key = tuple[str, str, int]
-"""What IPVS hashes to find a virtual server: protocol, address, port."""
+from kpsim.proxy.rules import Held, PortKey, RuleSet
 
 
 @dataclass(frozen=True, slots=True)
 class RealServer:
-    """Where a virtual server sends connections; weight 0 takes no new ones.  ``pod`` is its row, where it has one."""
+    """A virtual server sends connections here; weight 0 takes no new ones.  ``pod`` is its row, where it has one."""
 
     ip: str
     port: int
@@ -52,42 +49,43 @@ class VirtualService:
     row: int = -1  # of its Service in the columns
 
     @property
-    def key(self) -> Key:
-        """What a packet is looked up by."""
-        return self.protocol, self.ip, self.port
+    def key(self) -> PortKey:
+        """Return the key that a packet is looked up by."""
+        return PortKey(self.ip, self.protocol, self.port)
 
     @property
     def flags(self) -> str:
         """Scheduler flags as ipvsadm names them: Maglev hashing counts the port in, else one client has one server."""
         return "mh-port" if self.scheduler == "mh" else ""
 
-    @property
-    def shown(self) -> VirtualServer:
-        """The virtual server as all modes' rules show one."""
-        servers = tuple((server.address, server.pod) for server in self.real_servers)
-        return VirtualServer(self.ip, self.port, self.protocol, self.scheduler, servers)
+    def render(self) -> list[str]:
+        """As ``ipvsadm -Ln`` would print it and its real servers, all of weight 1."""
+        head = f"{self.protocol.upper()}  {self.ip}:{self.port} {self.scheduler}"
+        return [head, *(f"  -> {server.address:<28} Masq    1" for server in self.real_servers)]
 
     @property
     def settings(self) -> tuple[str, int, str]:
-        """What an update of the virtual server itself can change."""
+        """Return (scheduler, persistence [s], flags): an update of the virtual server itself can change these."""
         return self.scheduler, self.persistence_s, self.flags
 
 
 @dataclass(frozen=True, slots=True)
 class IpvsRules(RuleSet):
-    """Everything one sync wants to be there; ``bound`` are the addresses of kube-ipvs0.
-
-    ``services`` are the virtual servers with all their settings, ``virtual_servers`` the same for all who only look.
-    """
+    """Everything one sync wants to be there: virtual servers, sets, chains; ``bound`` are kube-ipvs0's addresses."""
 
     config: NodeConfig = NodeConfig()
-    services: Mapping[Key, VirtualService] = field(default_factory=dict)
+    services: Mapping[PortKey, VirtualService] = field(default_factory=dict)
     sets: Mapping[str, frozenset[str]] = field(default_factory=dict)
     bound: tuple[str, ...] = ()
 
+    @property
+    def present(self) -> int:
+        """Virtual and real servers."""
+        return sum(1 + len(service.real_servers) for service in self.services.values())
+
 
 def node_addresses(config: NodeConfig) -> tuple[str, ...]:
-    """The node's own addresses of one IP family, without loopback, link-local ones of IPv6, and kube-ipvs0's."""
+    """Return the node's own addresses of one IP family, without loopback, link-local ones of IPv6, and kube-ipvs0's."""
     found = dict.fromkeys((*config.node_ips, *config.local_ips))
     return tuple(ip for ip in found if _usable(ipaddress.ip_address(ip), config.ip_family))
 
@@ -97,23 +95,19 @@ def _usable(ip: ipaddress.IPv4Address | ipaddress.IPv6Address, family: str) -> b
 
 
 def node_port_addresses(config: NodeConfig) -> tuple[str, ...]:
-    """Where NodePorts have virtual servers: everywhere, unless nodePortAddresses says which."""
+    """Return the addresses with virtual servers for NodePorts: all, unless nodePortAddresses names some."""
     mine, ranges = node_addresses(config), config.node_port_ranges()
     if ranges is None:
         return mine
     if ranges == (PRIMARY,):
         return tuple(ip for ip in mine if ip in config.node_ips)[:1]
-    return tuple(ip for ip in mine if _inside(ip, ranges))
-
-
-def _inside(ip: str, ranges: Iterable[str]) -> bool:
-    return any(ipaddress.ip_address(ip) in ipaddress.ip_network(cidr, strict=False) for cidr in ranges)
+    return tuple(ip for ip in mine if in_ranges(ip, ranges))
 
 
 def virtual_services(
     state: PortState, config: NodeConfig, addresses: Sequence[str] | None = None
 ) -> Iterator[VirtualService]:
-    """The virtual servers of one service port; ``addresses`` are those of its NodePort, if they are known already."""
+    """Yield the virtual servers of one service port; ``addresses`` are its NodePort's, if known already."""
     info = state.info
     if addresses is None:
         addresses = node_port_addresses(config)
@@ -139,46 +133,49 @@ def _real_servers(endpoints: Sequence[EndpointInfo]) -> tuple[RealServer, ...]:
 
 
 def program(states: Iterable[PortState], config: NodeConfig) -> IpvsRules:
-    """All that kube-proxy wants on this node for ``states``."""
+    """Return all that kube-proxy wants on this node for ``states``."""
     addresses, own = node_port_addresses(config), frozenset(node_addresses(config))
     claims: list[VirtualService] = []
     sets: dict[str, set[str]] = {name: set() for name in SETS}
     bound: dict[str, None] = {}
-    barred: list[Key] = []
+    entries: dict[int, int] = {}
+    addresses_of: dict[int, set[str]] = {}
+    barred: list[PortKey] = []
     for state in states:
         info = state.info
         allowed = _node_allowed(info, config)
         claims += virtual_services(state, config, addresses)
         for name, entry in entries_of(state, addresses, allowed):
             sets[name].add(entry)
-        bound[info.cluster_ip] = None
-        bound |= {ip: None for ip in (*info.external_ips, *info.load_balancer_vips) if ip not in own}
+            entries[state.row] = entries.get(state.row, 0) + (name not in OF_ENDPOINTS_AND_NODES)
+        doors = (info.cluster_ip, *info.external_ips, *info.load_balancer_vips)
+        addresses_of.setdefault(state.row, set()).update(doors)  # counted even where one is the node's own
+        bound |= {ip: None for ip in doors if ip == info.cluster_ip or ip not in own}
         if info.source_ranges and not allowed:
-            barred += [(info.protocol, ip, info.port) for ip in info.load_balancer_vips]
+            barred += [PortKey(ip, info.protocol, info.port) for ip in info.load_balancer_vips]
     sets["KUBE-IPVS-IPS"] = set(bound)
     frozen = {name: frozenset(entries) for name, entries in sets.items()}
-    counted = rule_set(claims)
+    served: dict[int, int] = {}
+    servers: dict[int, int] = {}
+    for service in claims:  # as a sync visits them: two may claim one place
+        served[service.row] = served.get(service.row, 0) + len(service.real_servers)
+        servers[service.row] = servers.get(service.row, 0) + 1
+    held = {
+        row: Held(count, entries[row] + len(addresses_of[row]), len(addresses_of[row]))
+        for row, count in servers.items()
+    }
     return IpvsRules(
         chains=chains_for(frozen, barred, config),
-        virtual_servers=counted.virtual_servers,
-        dispatch=counted.dispatch,
-        own=counted.own,
+        dispatch=len(claims),
+        own=served,
         config=config,
         services={service.key: service for service in claims},
         sets=frozen,
         bound=tuple(bound),
+        held=held,
     )
 
 
-def rule_set(claims: Sequence[VirtualService]) -> RuleSet:
-    """Virtual servers as all modes' rules show them, counted as a sync visits them: two may claim one place."""
-    own: dict[int, int] = {}
-    for service in claims:
-        own[service.row] = own.get(service.row, 0) + len(service.real_servers)
-    shown = {(service.ip, service.protocol, service.port): service.shown for service in claims}
-    return RuleSet(virtual_servers=shown, dispatch=len(claims), own=own)
-
-
 def _node_allowed(info: PortInfo, config: NodeConfig) -> bool:
-    """Whether the source ranges of a load balancer hold the node's primary address."""
-    return any(_inside(ip, info.source_ranges) for ip in config.node_ips[:1])
+    """Return True if the source ranges of a load balancer hold the node's primary address."""
+    return any(in_ranges(ip, info.source_ranges) for ip in config.node_ips[:1])

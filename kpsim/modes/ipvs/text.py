@@ -1,4 +1,4 @@
-"""What the tools take to make a kernel like the rules: sysctl, ipset, ip, ipvsadm and iptables-restore.
+"""The tools make a kernel like the rules from this text: sysctl, ipset, ip, ipvsadm and iptables-restore.
 
 kube-proxy itself speaks netlink to IPVS and starts an ipset process for each set and entry; this is the same content
 for a person, or for a kernel that shall be like a cluster's node.
@@ -26,7 +26,7 @@ STRICT_ARP = {"net.ipv4.conf.all.arp_ignore": 1, "net.ipv4.conf.all.arp_announce
 
 
 def script_lines(rules: IpvsRules) -> Iterator[str]:
-    """A shell script that makes an empty network namespace like the node."""
+    """Yield a shell script that makes an empty network namespace like the node."""
     restore = "iptables-restore" if rules.config.ip_family == "IPv4" else "ip6tables-restore"
     yield from kernel_lines(rules)
     parts = {
@@ -42,7 +42,7 @@ def script_lines(rules: IpvsRules) -> Iterator[str]:
 
 
 def kernel_lines(rules: IpvsRules) -> Iterator[str]:
-    """What kube-proxy sets once at its start: kernel parameters, and IPVS' timeouts where the configuration has any.
+    """Yield kube-proxy's settings at its start: kernel parameters, and IPVS' timeouts where the configuration has any.
 
     Left out: conn_reuse_mode, which it sets on kernels before 5.9 only.
     Source: pkg/proxy/ipvs/proxier.go (NewProxier), cmd/kube-proxy/app/server_linux.go.
@@ -70,7 +70,7 @@ def ipvsadm_lines(rules: IpvsRules) -> Iterator[str]:
 
 
 def server_line(service: VirtualService) -> str:
-    """One virtual server as ``ipvsadm`` takes it."""
+    """Return one virtual server as ``ipvsadm`` takes it."""
     persistence = f" -p {service.persistence_s}" if service.persistence_s else ""
     flags = f" -b {service.flags}" if service.flags else ""
     return f"-A {_at(service)} -s {service.scheduler}{persistence}{flags}"

@@ -10,14 +10,13 @@ and the choice among real servers: all that have weight are listed.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from kpsim.modes.ipvs.ipsets import SETS, kernel_name, socket_entry
 from kpsim.modes.ipvs.program import IpvsRules, VirtualService
 from kpsim.modes.ipvs.text import server_line
-from kpsim.proxy.rules import FILTER, Packet, Rule, Trace
+from kpsim.proxy.rules import FILTER, Packet, Rule, Trace, covers
 
 INPUT = ("KUBE-IPVS-FILTER", "KUBE-PROXY-FIREWALL", "KUBE-NODE-PORT")  # each jump was put in front of the last
 FORWARD = ("KUBE-PROXY-FIREWALL", "KUBE-FORWARD")
@@ -27,7 +26,7 @@ BITMAP_PROTOCOLS = ("TCP", "UDP")
 
 @dataclass(frozen=True, slots=True)
 class IpvsTrace(Trace):
-    """A trace that also says which virtual server took the packet and what was asked on the way."""
+    """A trace that also names the virtual server that took the packet, and the sets asked on the way."""
 
     service: VirtualService | None = None
     masqueraded_to: tuple[str, ...] = ()  # endpoints that would see the node's address: all of them, or the sender
@@ -71,7 +70,7 @@ class _Walk:
     def _matches(self, rule: Rule) -> bool:
         return (
             rule.protocol in ("", self.packet.protocol.lower())
-            and _covers(rule.source, self.packet.source)
+            and covers(rule.source, self.packet.source)
             and all(self._fits(words) for words in _matchers(rule.match))
         )
 
@@ -81,7 +80,7 @@ class _Walk:
         return MATCHERS[module](self, rest) != negated
 
     def is_local(self, ip: str) -> bool:
-        """Whether routing takes an address for the node's, those of kube-ipvs0 included."""
+        """Return True if routing takes an address for the node's, those of kube-ipvs0 included."""
         return self.rules.config.is_local(ip) or ip in self.rules.sets["KUBE-IPVS-IPS"]
 
     def in_set(self, words: list[str]) -> bool:
@@ -103,7 +102,7 @@ class _Walk:
         if kind == "hash:ip,port,ip":
             return f"{socket},{last}" in entries
         nets = (entry.removeprefix(f"{socket},") for entry in entries if entry.startswith(f"{socket},"))
-        return any(_covers(net, last) for net in nets)
+        return any(covers(net, last) for net in nets)
 
     def local_type(self, words: list[str]) -> bool:
         """``--src-type LOCAL`` or ``--dst-type LOCAL``."""
@@ -131,18 +130,10 @@ def _matchers(match: str) -> Iterator[list[str]]:
     return (part.split() for part in match.split("-m ") if part)
 
 
-def _covers(address: str, ip: str) -> bool:
-    """Whether ``ip`` is the address or in the range, or outside the one behind a ``!``."""
-    if not address:
-        return True
-    negated, bare = address.startswith("!"), address.removeprefix("!")
-    return (ipaddress.ip_address(ip) in ipaddress.ip_network(bare, strict=False)) != negated
-
-
 def trace(rules: IpvsRules, packet: Packet) -> IpvsTrace:
     """Follow the first packet of a connection through ``rules``."""
     walk = _Walk(rules, packet, packet.destination, packet.port)
-    service = rules.services.get((packet.protocol, packet.destination, packet.port))
+    service = rules.services.get(packet.key)
     walk.chain("KUBE-SERVICES")
     if not walk.is_local(packet.destination):
         return _ended(walk, walk.filter(*FORWARD) or "none")
@@ -158,7 +149,7 @@ def _ended(walk: _Walk, verdict: str, service: VirtualService | None = None) -> 
 
 
 def _sent(walk: _Walk, service: VirtualService) -> IpvsTrace:
-    """What a virtual server does with a packet that came through to it."""
+    """Return the trace of a packet that came through to a virtual server."""
     walk.met.append(server_line(service))
     servers = [server for server in service.real_servers if server.weight]
     if not servers:
@@ -168,7 +159,7 @@ def _sent(walk: _Walk, service: VirtualService) -> IpvsTrace:
     ways = [_Walk(walk.rules, walk.packet, server.ip, server.port, walk.marked) for server in servers]
     decided = [way.chain("KUBE-POSTROUTING") for way in ways]
     addresses = tuple(server.address for server in servers)
-    masqueraded = tuple(at for at, verdict in zip(addresses, decided, strict=True) if verdict == "MASQUERADE")
+    masqueraded = tuple(address for address, verdict in zip(addresses, decided, strict=True) if verdict == "MASQUERADE")
     return IpvsTrace(
         "DNAT",
         addresses,

@@ -1,4 +1,4 @@
-"""What each release made of this mode, what of it is modelled, and what is left out."""
+"""``ABOUT`` tells this mode's changes by release, the parts modelled, and the parts left out."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ ABOUT = ModeAbout(
         ((1, 27), "internalTrafficPolicy: Local (and in later patches of 1.24 to 1.26)"),
         ((1, 31), "load balancers changed in place, where Windows can (Server 2025)"),
         ((1, 33), "direct server return in beta, allowed without a feature gate"),
-        ((1, 34), "overlay networks and direct server return generally available; no sync every syncPeriod"),
+        ((1, 34), "overlay networks and direct server return generally available; the runner without bursts"),
     ),
     modelled=(
-        "load balancers and HNS endpoints as of 1.31, the runners, HNS calls of a sync, no answer where nobody serves"
+        "load balancers and HNS endpoints as of 1.31, a sync every syncPeriod in all releases, its HNS calls, no "
+        "answer where nobody serves"
     ),
     left_out=(
         "the lists for each endpoint before 1.24, the annotations preserve-destination and winProxyOptimization, the "

@@ -1,4 +1,4 @@
-"""Who takes a service port's traffic on a Windows node.
+"""Windows nodes choose the endpoints that take a service port's traffic here.
 
 Windows' kube-proxy does not ask pkg/proxy/topology.go as the others do.  It has no topology hints, and looks at
 terminating endpoints only for Services with a load-balancer address: then, if all that are not merely unready
@@ -25,11 +25,11 @@ class Backends:
     available: bool = True  # else only the ClusterIP gets a load balancer
 
     def inside(self, info: PortInfo) -> tuple[EndpointInfo, ...]:
-        """Those behind the ClusterIP."""
+        """Return the endpoints behind the ClusterIP."""
         return self.local if info.internal_local else self.everybody
 
     def outside(self, info: PortInfo) -> tuple[EndpointInfo, ...]:
-        """Those behind the NodePort, external and load-balancer addresses."""
+        """Return the endpoints behind the NodePort, external and load-balancer addresses."""
         if not self.available:
             return ()
         return self.local if info.external_policy_local else self.everybody
@@ -39,7 +39,7 @@ Choice = Callable[[PortState, NodeConfig], Backends]
 
 
 def as_winkernel(state: PortState, _: NodeConfig) -> Backends:
-    """What Windows' kube-proxy makes of the endpoints."""
+    """Return the backends that Windows' kube-proxy chooses among the endpoints."""
     info = state.info
     looked_at = [e for e in state.endpoints if e.local or not info.external_policy_local]
     asks = bool(info.load_balancer_vips)
@@ -56,6 +56,6 @@ def as_winkernel(state: PortState, _: NodeConfig) -> Backends:
 
 
 def as_counted(state: PortState, config: NodeConfig) -> Backends:
-    """What the closed forms count: the lists that all other modes make, because the control plane keeps no others."""
+    """Return the backends of the closed forms: those of all other modes, because the control plane keeps no others."""
     chosen = categorize(state.info, state.endpoints, config)
     return Backends(chosen.cluster if state.info.uses_cluster else chosen.local, chosen.local)

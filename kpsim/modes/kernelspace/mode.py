@@ -16,11 +16,12 @@ Source of the data path: Firestone, "VFP: A Virtual Switch Platform for Host SDN
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from kpsim.cluster.columns import ServiceColumns, dotted
+from kpsim.cluster.columns import ServiceColumns
 from kpsim.modes.kernelspace.about import ABOUT
 from kpsim.modes.kernelspace.backends import as_counted, as_winkernel
 from kpsim.modes.kernelspace.policies import LoadBalancer, WindowsRules
@@ -39,12 +40,13 @@ from kpsim.proxy.contract import (
     SyncCounts,
     SyncKind,
     Work,
+    chosen,
 )
 from kpsim.proxy.counts import EndpointCounts, port_kinds
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.params import ModePeriods, ProxyParams
-from kpsim.proxy.rules import DROPPED, NodeView, Packet, RuleSet, Trace, Walk
-from kpsim.units import I64
+from kpsim.proxy.rules import DROPPED, Packet, Trace, Walk
+from kpsim.units import I64, Version
 
 QUERIES = 4  # the network; the network again, for its endpoints; those; all load balancers
 QUERIES_A_VIP = 1  # on overlay networks the network once more for each remote endpoint
@@ -56,18 +58,6 @@ class Kernelspace:
     name = "kernelspace"
     about = ABOUT
     family = "kernelspace"
-    words = ModeWords(
-        later="VFP's unified flow table knows the flow and what to rewrite; the layers are not gone through again",
-        refused=(
-            "not refused: its packets find no load balancer, leave by the default route and are lost, and the client "
-            "times out"
-        ),
-        outside=(
-            "these addresses have load balancers of their own, a NodePort one for every address of the node; such a "
-            "packet gets the source VIP for its source (under externalTrafficPolicy: Local it keeps its own), and the "
-            "node itself cannot use its own NodePorts"
-        ),
-    )
     scan_rotates = False
     falls_back = False
     ignores_policies = False
@@ -79,10 +69,10 @@ class Kernelspace:
         self._params = params
         self._settings = params.settings.winkernel
 
-    def runner(self, version: tuple[int, int]) -> RunnerSettings:
+    def runner(self, version: Version) -> RunnerSettings:
         """Periods of iptables' section where this mode has none; a sync every syncPeriod even when idle."""
         defaults = load_defaults()
-        lent = next((at for at in self._params.periods if at.mode == "iptables"), ModePeriods("iptables"))
+        lent = next((each for each in self._params.periods if each.mode == "iptables"), ModePeriods("iptables"))
         minimum = self._params.min_sync_period_s or lent.min_sync_period_s
         period = self._params.sync_period_s or lent.sync_period_s or defaults.value("kube_proxy.sync_period")
         return RunnerSettings(
@@ -101,7 +91,7 @@ class Kernelspace:
         return ()
 
     def rule_counts(self, services: ServiceColumns, endpoints: EndpointCounts) -> RuleCounts:
-        """Load balancers, and the endpoints behind them; none of either where nobody is."""
+        """Return the counts of load balancers and endpoints behind them; both 0 for ports without endpoints."""
         reachable, _ = kinds = port_kinds(services, endpoints)
         addresses = services.external_ips + services.load_balancer_ips
         outside = np.where(reachable.outside_local > 0, reachable.local, reachable.cluster)
@@ -159,32 +149,47 @@ class Kernelspace:
         """Uniform: the hash of a new flow's addresses and ports."""
         return (draw * endpoints) >> 32
 
-    def program(self, view: NodeView, rotation: int) -> RuleSet:
-        """The load balancers for ``view``; order means nothing."""
-        return replace(program(view.port_states(), view.config, self._settings, as_counted), view=view)
+    def program(self, states: Iterable[PortState], config: NodeConfig, rotation: int = 0) -> ProgrammedKernelspace:
+        """Load balancers and endpoints as Windows' kube-proxy makes them, or as the closed forms count them."""
+        choice = as_counted if config.as_counted else as_winkernel
+        return ProgrammedKernelspace(program(states, config, self._settings, choice), self)
 
-    def exact(self, states: Iterable[PortState], config: NodeConfig) -> RuleSet:
-        """Load balancers and endpoints as Windows' kube-proxy makes them, its ways with terminating ones included."""
-        return program(states, config, self._settings, as_winkernel)
 
-    def text(self, rules: RuleSet, changed: Collection[str] | None = None) -> Iterator[str]:
-        """What HNS is handed, a JSON document a line: a listing, since no tool takes it."""
-        assert isinstance(rules, WindowsRules)
-        return document_lines(rules, changed)
+@dataclass(frozen=True, slots=True)
+class ProgrammedKernelspace:
+    """The load balancers and endpoints of one node."""
 
-    def trace(self, rules: RuleSet, config: NodeConfig, packet: Packet) -> Trace:
+    rules: WindowsRules
+    mode: Kernelspace
+
+    words: ClassVar = ModeWords(
+        later="VFP's unified flow table knows the flow and what to rewrite; the layers are not gone through again",
+        refused=(
+            "not refused: its packets find no load balancer, leave by the default route and are lost, and the client "
+            "times out"
+        ),
+        outside=(
+            "these addresses have load balancers of their own, a NodePort one for every address of the node; such a "
+            "packet gets the source VIP for its source (under externalTrafficPolicy: Local it keeps its own), and the "
+            "node itself cannot use its own NodePorts"
+        ),
+    )
+
+    def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
+        """Yield the documents handed to HNS, as JSON, one a line: a listing, since no tool takes it."""
+        return document_lines(self.rules, changed)
+
+    def trace(self, packet: Packet) -> Trace:
         """Follow a packet from any source to the load balancer that is for it."""
-        assert isinstance(rules, WindowsRules)
-        return trace(rules, config, packet)
+        return trace(self.rules, self.rules.config, packet)
 
-    def listing(self, rules: RuleSet, service: str) -> Iterator[str]:
-        """The Service's load balancers, as ``hnsdiag list loadbalancers`` shows them."""
-        assert isinstance(rules, WindowsRules)
-        return listing_lines(rules, service, int(load_defaults().value("limits.hns_load_balancer_endpoints")))
+    def listing(self, service: str) -> Iterator[str]:
+        """Yield the Service's load balancers, as ``hnsdiag list loadbalancers`` shows them."""
+        return listing_lines(self.rules, service, int(load_defaults().value("limits.hns_load_balancer_endpoints")))
 
-    def path(self, rules: RuleSet, port: int, walk: Walk, total: int) -> Iterator[str]:
+    def path(self, packet: Packet, walk: Walk, total: int) -> Iterator[str]:
         """Flow table, layers, load balancer, hash, and what is remembered of it."""
-        policy = self._load_balancer(rules, port)
+        policy = self._load_balancer(packet)
         yield "from the Pod to its port of the virtual switch, whose unified flow table does not know the flow"
         if policy is None:
             yield f"VFP's layers: none of the node's {total:,} load balancers is for it, because nobody is behind it"
@@ -196,17 +201,13 @@ class Kernelspace:
         rewritten = "the destination is" if policy.dsr else "destination and source are"
         yield f"{rewritten} rewritten, and both directions of the flow enter the unified flow table"
 
-    def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:
-        """Find the ClusterIP's load balancer for ``port`` and hash the flow."""
-        policy = self._load_balancer(rules, port)
+    def walk(self, packet: Packet, draw: int, turn: int) -> Walk:
+        """Find a ClusterIP's load balancer and hash the flow."""
+        policy = self._load_balancer(packet)
         if policy is None:
             return Walk(DROPPED, 0, 0)
-        chosen = self.select(np.array([draw]), np.array([turn]), np.array([len(policy.endpoints)]))
-        return Walk(policy.endpoints[int(chosen[0])].pod, 0, 0, (policy.line(),))
+        taken = policy.endpoints[chosen(self.mode, draw, turn, len(policy.endpoints))]
+        return Walk(taken.pod, 0, 0, (policy.line(),))
 
-    def _load_balancer(self, rules: RuleSet, port: int) -> LoadBalancer | None:
-        assert isinstance(rules, WindowsRules)
-        assert rules.view is not None
-        cluster = rules.view.cluster
-        ip = dotted(int(cluster.services.cluster_ip[cluster.port_service[port]]))
-        return rules.granted.get((ip, cluster.port_protocol[port], int(cluster.port_number[port])))
+    def _load_balancer(self, packet: Packet) -> LoadBalancer | None:
+        return self.rules.granted.get(packet.key)

@@ -1,4 +1,4 @@
-"""What the Host Networking Service of one node holds for its Services: endpoints, and load balancers over them.
+"""The Host Networking Service of one node holds endpoints for its Services, and load balancers over them.
 
 An endpoint is a port of the virtual switch: this node's Pods have theirs from the CNI plugin, and kube-proxy makes a
 remote one for every other Pod that some service port needs, shared and counted.  HNS gives its objects random GUIDs;
@@ -16,10 +16,7 @@ from enum import IntFlag, StrEnum
 from typing import Any
 
 from kpsim.proxy.node import EndpointInfo, NodeConfig, ip_port
-from kpsim.proxy.rules import RuleSet
-
-Key = tuple[str, str, int]
-"""What VFP matches: address ("" for any of the node's), protocol, port."""
+from kpsim.proxy.rules import PortKey, RuleSet
 
 PROTOCOL_NUMBERS = {"TCP": 6, "UDP": 17, "SCTP": 132}
 REMOTE_MAC = "02-11"  # in front of the four bytes of a remote endpoint's address
@@ -28,7 +25,7 @@ DSR, IPV6 = 1, 2  # flags of a load balancer
 
 
 class Kind(StrEnum):
-    """What a load balancer stands for; the words of kube-proxy's log."""
+    """A load balancer stands for one of these; the words are those of kube-proxy's log."""
 
     CLUSTER_IP = "ClusterIP"
     NODE_PORT = "NodePort"
@@ -67,12 +64,12 @@ class HnsEndpoint:
 
     @property
     def id(self) -> str:
-        """Its made-up identity."""
+        """Return its made-up identity."""
         return _made_up_id("endpoint", self.ip)
 
     @property
     def mac(self) -> str:
-        """A remote endpoint's address on the switch, never seen on a wire."""
+        """Return a remote endpoint's address on the switch, never seen on a wire."""
         packed = ipaddress.ip_address(self.ip).packed
         digits = packed if len(packed) == 4 else packed[:-5:-1]
         return "-".join([REMOTE_MAC, *(f"{byte:02x}" for byte in digits)])
@@ -96,13 +93,13 @@ class LoadBalancer:
     row: int = -1  # of its Service in the columns
 
     @property
-    def key(self) -> Key:
-        """What a packet is matched by."""
-        return self.vip, self.protocol, self.external_port
+    def key(self) -> PortKey:
+        """Return the key that VFP matches a packet by."""
+        return PortKey(self.vip, self.protocol, self.external_port)
 
     @property
     def id(self) -> str:
-        """Its made-up identity."""
+        """Return its made-up identity."""
         return _made_up_id("load balancer", *self.key)
 
     @property
@@ -112,17 +109,17 @@ class LoadBalancer:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """``ip:port`` of everybody behind it."""
+        """Return ``ip:port`` of all endpoints behind it."""
         return tuple(ip_port(e.ip, self.internal_port) for e in self.endpoints)
 
     def line(self) -> str:
-        """All of it that a packet meets, in one line."""
+        """Return all of it that a packet meets, in one line."""
         how = "direct server return" if self.dsr else f"source becomes {self.source_vip}"
         some = f"{len(self.endpoints):,} endpoint{'s' if len(self.endpoints) > 1 else ''}"
         return f"load balancer {self.id} ({self.kind}): {self.front} -> port {self.internal_port} of {some}, {how}"
 
     def document(self) -> dict[str, Any]:
-        """What kube-proxy hands to HNS, in the names of its version 2 schema."""
+        """Return kube-proxy's document for HNS, in the names of its version 2 schema."""
         mapping = {
             "Protocol": PROTOCOL_NUMBERS[self.protocol],
             "InternalPort": self.internal_port,
@@ -151,9 +148,9 @@ class WindowsRules(RuleSet):
 
     config: NodeConfig = NodeConfig()
     policies: tuple[LoadBalancer, ...] = ()
-    granted: Mapping[Key, LoadBalancer] = field(default_factory=dict)
+    granted: Mapping[PortKey, LoadBalancer] = field(default_factory=dict)
     endpoints: Mapping[str, HnsEndpoint] = field(default_factory=dict)  # by address
-    unserved: Mapping[Key, str] = field(default_factory=dict)
+    unserved: Mapping[PortKey, str] = field(default_factory=dict)
 
     @property
     def present(self) -> int:

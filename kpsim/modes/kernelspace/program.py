@@ -15,9 +15,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from kpsim.modes.kernelspace.backends import Backends, Choice
-from kpsim.modes.kernelspace.policies import HnsEndpoint, Key, Kind, LoadBalancer, WindowsRules
+from kpsim.modes.kernelspace.policies import HnsEndpoint, Kind, LoadBalancer, WindowsRules
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortState
 from kpsim.proxy.params import WinkernelSettings
+from kpsim.proxy.rules import PortKey
 
 HEALTHZ_PORT = 10256  # kube-proxy's own, where a Service has no healthCheckNodePort
 
@@ -25,15 +26,15 @@ HEALTHZ_PORT = 10256  # kube-proxy's own, where a Service has no healthCheckNode
 def program(
     states: Iterable[PortState], config: NodeConfig, settings: WinkernelSettings, choice: Choice
 ) -> WindowsRules:
-    """All load balancers and endpoints for ``states``; ``choice`` says who takes whose traffic."""
+    """Return all load balancers and endpoints for ``states``; ``choice`` chooses each port's endpoints."""
     policies: list[LoadBalancer] = []
     endpoints: dict[str, HnsEndpoint] = {}
-    checks: set[Key] = set()
-    unserved: dict[Key, str] = {}
+    checks: set[PortKey] = set()
+    unserved: dict[PortKey, str] = {}
     for state in states:
         info, backends = state.info, choice(state, config)
         if not backends.inside(info):
-            unserved[info.cluster_ip, info.protocol, info.port] = info.label
+            unserved[PortKey(info.cluster_ip, info.protocol, info.port)] = info.label
         policies += _load_balancers(state, config, settings, backends)
         for check in _health_checks(state, config, settings, backends):
             policies += [check] if check.key not in checks else []  # all ports of a Service share it
@@ -43,7 +44,7 @@ def program(
         for endpoint in backends.everybody:
             held = endpoints.setdefault(endpoint.ip, HnsEndpoint(endpoint.ip, not endpoint.local))
             endpoints[endpoint.ip] = replace(held, references=held.references + (not endpoint.local))
-    granted: dict[Key, LoadBalancer] = {}
+    granted: dict[PortKey, LoadBalancer] = {}
     own: dict[int, int] = {}
     for policy in policies:
         granted.setdefault(policy.key, policy)
@@ -62,7 +63,7 @@ def program(
 def _load_balancers(
     state: PortState, config: NodeConfig, settings: WinkernelSettings, backends: Backends
 ) -> Iterator[LoadBalancer]:
-    """The load balancers of one service port."""
+    """Yield the load balancers of one service port."""
     info = state.info
     inside, outside = backends.inside(info), backends.outside(info)
     fronts = [(Kind.CLUSTER_IP, info.cluster_ip, info.port)] if inside else []
@@ -104,5 +105,5 @@ def _health_checks(
 
 
 def _source_vip(config: NodeConfig, settings: WinkernelSettings) -> str:
-    """Whom an endpoint takes for the sender without direct server return."""
+    """Return the sender that an endpoint sees without direct server return."""
     return settings.source_vip or config.node_ips[0]

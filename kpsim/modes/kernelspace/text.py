@@ -1,4 +1,4 @@
-"""What HNS holds, for people: the documents kube-proxy hands it, and the shape ``hnsdiag`` lists them in.
+"""HNS' holdings are listed for people: the documents kube-proxy hands it, and the shape ``hnsdiag`` shows.
 
 A listing, not something a tool loads: HNS gives its objects identities of its own when they are made, and kube-proxy
 makes them one by one through a library.
@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Iterator
 
 from kpsim.modes.kernelspace.policies import HnsEndpoint, LoadBalancer, WindowsRules
-from kpsim.proxy.listing import few
+from kpsim.proxy.rules import few
 
 REMOTE = 1  # the flag of a remote endpoint
 
@@ -20,8 +20,8 @@ def document_lines(rules: WindowsRules, changed: Collection[str] | None = None) 
 
     With ``changed``, the load balancers of these Services and the endpoints behind them.
     """
-    policies = [at for at in rules.policies if changed is None or at.service in changed]
-    wanted = {e.ip for at in policies for e in at.endpoints}
+    policies = [policy for policy in rules.policies if changed is None or policy.service in changed]
+    wanted = {e.ip for policy in policies for e in policy.endpoints}
     yield "# a listing, not to be loaded: identities are made up, HNS gives GUIDs"
     yield "# HostComputeEndpoints: this node's own were made by its CNI plugin"
     for endpoint in rules.endpoints.values():
@@ -39,7 +39,7 @@ def _endpoint(endpoint: HnsEndpoint) -> dict[str, object]:
 
 
 def listing_lines(rules: WindowsRules, service: str, most_backends: int) -> Iterator[str]:
-    """The load balancers of ``service`` as ``hnsdiag list loadbalancers`` shows them, with what it leaves out."""
+    """Yield the load balancers of ``service`` as ``hnsdiag list loadbalancers`` shows them, with what it leaves out."""
     mine = [policy for policy in rules.policies if policy.service == service]
     if not mine:
         yield "# none: HNS has no load balancer that nobody is behind"

@@ -15,10 +15,10 @@ from kpsim.proxy.rules import Packet, Trace
 
 
 def find(rules: WindowsRules, config: NodeConfig, packet: Packet) -> LoadBalancer | None:
-    """The load balancer that is for ``packet``'s destination."""
-    found = rules.granted.get((packet.destination, packet.protocol, packet.port))
+    """Return the load balancer that is for ``packet``'s destination."""
+    found = rules.granted.get(packet.key)
     if found is None and config.is_local(packet.destination):
-        return rules.granted.get(("", packet.protocol, packet.port))
+        return rules.granted.get(packet.key._replace(ip=""))
     return found
 
 
@@ -26,7 +26,7 @@ def trace(rules: WindowsRules, config: NodeConfig, packet: Packet) -> Trace:
     """Follow the first packet of a connection."""
     policy = find(rules, config, packet)
     if policy is None:
-        name = rules.unserved.get((packet.destination, packet.protocol, packet.port))
+        name = rules.unserved.get(packet.key)
         lost = f"no load balancer: nobody is behind {name}; the packet is lost on the default route"
         return Trace("DROP", met=(lost,)) if name and not config.is_local(packet.source) else Trace("none")
     if config.is_local(packet.source):

@@ -27,7 +27,7 @@ LIST_PROCESSES = 2  # nft list chains, nft list sets
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What one version's rules and syncs come to."""
+    """Closed forms of one version's rules and syncs."""
 
     layout: Layout
 
@@ -42,7 +42,8 @@ class Counts:
         both = reachable.served * (1 - reachable.outside)
         proxied = services.proxied.astype(np.int64)
         entrances = reachable.ports * addresses + services.node_ports * proxied
-        elements = proxied * layout.checks_cluster_ips + entrances * (1 + both)
+        cluster_ips = proxied * (1 - services.continued) * layout.checks_cluster_ips
+        elements = cluster_ips + entrances * (1 + both)
         elements = elements + reachable.ports * guarded * services.load_balancer_ips
         own = reachable.ports * (reachable.served * external + guarded * layout.checks_cluster_ips)
         for kind in kinds:
@@ -57,13 +58,13 @@ class Counts:
 
     @property
     def constant_rules(self) -> int:
-        """Rules that do not depend on Services, without the one about ranges of their addresses."""
+        """Return the number of rules that do not depend on Services, but for the one about their ranges."""
         if self.layout.one_rule:
             return CONSTANT_RULES_SINCE_1_36
         return CONSTANT_RULES if self.layout.checks_cluster_ips else CONSTANT_RULES_IN_1_29
 
     def work(self, kind: SyncKind, counts: SyncCounts) -> Work:
-        """Go time over everything held, a listing, one transaction, and where chains went one that deletes them.
+        """Go time over everything held, a listing, a transaction, and one that deletes chains where some went.
 
         Half the rules of a ClusterIP port is its number of chains (and affinity sets); twice its rules and its
         elements together are all the kernel objects it is made of, 6 + 4 e with the anonymous map of the choice and
@@ -101,7 +102,7 @@ class Counts:
         return work | {"object_loaded_beside_port": counts.service_ports * objects}
 
     def _listing(self, kind: SyncKind, counts: SyncCounts, mapped: int | I64) -> Work:
-        """What kube-proxy asks nft for before it sends anything; ``mapped`` endpoints are printed with their rule."""
+        """Return the work of listing before anything is sent; ``mapped`` endpoints are printed with their rule."""
         ports_squared = counts.service_ports * counts.service_ports
         if not self.layout.keeps:
             return {

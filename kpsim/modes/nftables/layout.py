@@ -1,4 +1,4 @@
-"""What kube-proxy's table has whatever Services there are, by Kubernetes version: base chains, sets and maps.
+"""kube-proxy's table as it is whatever Services there are, by Kubernetes version: base chains, sets and maps.
 
 Since 1.30 a node's first transaction sets up 8 base chains and 8 others (in 1.29 filters of input, forward and output
 alone, and one chain that drops what conntrack calls invalid); since 1.33 the filters see a packet after everybody
@@ -15,8 +15,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from kpsim.proxy.byversion import INTERFACE_BY_NAME_SINCE
+from kpsim.units import Version
 
-Version = tuple[int, int]
 CHECKS_CLUSTER_IPS_SINCE: Version = (1, 30)
 PRIMARY_ADDRESS_SINCE: Version = (1, 30)  # NodePorts answer at the node's first address if nobody says where
 PARTIAL_SYNC_SINCE: Version = (1, 31)
@@ -31,7 +31,7 @@ HAIRPIN = "hairpin-connections"
 
 
 class Hook(NamedTuple):
-    """Where in the kernel's path a base chain stands, and the chains it leads to, in order."""
+    """A base chain's place in the kernel's path, and the chains it leads to, in order."""
 
     type: str
     hook: str
@@ -39,7 +39,7 @@ class Hook(NamedTuple):
     leads_to: tuple[str, ...]
 
     def render(self) -> str:
-        """The declaration in a chain's braces."""
+        """Return the declaration in a chain's braces."""
         return f"{{ type {self.type} hook {self.hook} priority {self.priority} ; }}"
 
 
@@ -84,7 +84,7 @@ class Container(NamedTuple):
     flags: str = ""
 
     def render(self, ip: str) -> str:
-        """The declaration in its braces."""
+        """Return the declaration in its braces."""
         type_of = self.key.format(ip="ipv6_addr" if ip == "ip6" else "ipv4_addr")
         verdict = " : verdict" if self.kind == "map" else ""
         flags = f" ; flags {self.flags}" if self.flags else ""
@@ -116,7 +116,7 @@ _HAIRPIN = {HAIRPIN: Container("set", f"{{ip}} . {_ADDRESS}", "service hairpin c
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What one version of kube-proxy writes."""
+    """One version's way to write."""
 
     hooks: Mapping[str, Hook]
     containers: Mapping[str, Container]
@@ -131,7 +131,7 @@ class Layout:
     @staticmethod
     @lru_cache(maxsize=32)
     def of(version: Version) -> Layout:
-        """The layout of a Kubernetes ``version``."""
+        """Return the layout of a Kubernetes ``version``."""
         one_rule, first = version >= ONE_RULE_SINCE, version < CHECKS_CLUSTER_IPS_SINCE
         guards = _FIREWALL_SETS if first else _FIREWALL_IPS
         hooks = HOOKS if version >= LATE_FILTERS_SINCE else _FIRST_HOOKS if first else _EARLY_HOOKS
@@ -155,7 +155,7 @@ class Layout:
 
 
 def refused(version: Version, interface: str) -> bool:
-    """Whether nft refuses every transaction: it is asked for the number of interfaces with a common prefix."""
+    """Return True if nft refuses every transaction: it is asked for the number of interfaces with a common prefix."""
     return version < INTERFACE_BY_NAME_SINCE and interface.endswith("+")
 
 

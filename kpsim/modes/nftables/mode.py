@@ -10,14 +10,13 @@ endpoint.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
-from functools import lru_cache
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from kpsim.cluster.columns import ServiceColumns, dotted
+from kpsim.cluster.columns import ServiceColumns
 from kpsim.modes.nftables.about import ABOUT
 from kpsim.modes.nftables.counts import Counts
 from kpsim.modes.nftables.layout import PARTIAL_SYNC_SINCE, READS_ELEMENTS_SINCE, Layout
@@ -40,11 +39,10 @@ from kpsim.proxy.contract import (
     Work,
 )
 from kpsim.proxy.counts import EndpointCounts
-from kpsim.proxy.listing import few
-from kpsim.proxy.node import NodeConfig, PortState
+from kpsim.proxy.node import COUNTED_SINCE, NodeConfig, PortState
 from kpsim.proxy.params import ProxyParams
-from kpsim.proxy.rules import COUNTED_SINCE, DROPPED, REFUSED, NodeView, Packet, RuleSet, Trace, Walk
-from kpsim.units import I64
+from kpsim.proxy.rules import DROPPED, REFUSED, Packet, Trace, Walk, few
+from kpsim.units import I64, Version
 
 
 class Nftables:
@@ -53,14 +51,6 @@ class Nftables:
     name = "nftables"
     about = ABOUT
     family = "nftables"
-    words = ModeWords(
-        later="conntrack knows the connection and applies its translation; the nat chains are not read again",
-        refused='refused at once (ICMP port unreachable, the client sees "connection refused")',
-        outside=(
-            "the same maps know these addresses; such a packet is marked in the external chain (masquerade: the Pod "
-            "answers by way of this node), then goes on as below"
-        ),
-    )
     scan_rotates = False
     falls_back = False
     ignores_policies = False
@@ -72,8 +62,8 @@ class Nftables:
         self._params = params
         self._counts = Counts(Layout.of(max(params.kubernetes_version, COUNTED_SINCE)))
 
-    def runner(self, version: tuple[int, int]) -> RunnerSettings:
-        """Every change asks for a sync.
+    def runner(self, version: Version) -> RunnerSettings:
+        """Return the pace: every change asks for a sync.
 
         Up to 1.30 each is a full one, also one every syncPeriod; since 1.33 an hour without one makes the next full.
         """
@@ -100,7 +90,7 @@ class Nftables:
         return self._counts.rules(services, endpoints)
 
     def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
-        """Rules of all chains; elements are none."""
+        """Return the number of rules in all chains; elements are none."""
         return self._counts.constant_rules + own
 
     def sync_work(self, kind: SyncKind, counts: SyncCounts) -> Work:
@@ -124,52 +114,50 @@ class Nftables:
         """Uniform: ``numgen random mod e``."""
         return (draw * endpoints) >> 32
 
-    def program(self, view: NodeView, rotation: int) -> RuleSet:
-        """The whole table for ``view``; there is no list to turn."""
-        return replace(program(view.port_states(), view.config), view=view)
+    def program(self, states: Iterable[PortState], config: NodeConfig, rotation: int = 0) -> ProgrammedNftables:
+        """Return the whole table for ``states``, policies and all."""
+        return ProgrammedNftables(program(states, config), config, self)
 
-    def exact(self, states: Iterable[PortState], config: NodeConfig) -> RuleSet:
-        """The whole table for ``states``, policies and all."""
-        return program(states, config)
 
-    def text(self, rules: RuleSet, changed: Collection[str] | None = None) -> Iterator[str]:
-        """What ``nft -f`` takes: one transaction into an empty kernel, or that of a partial sync after a change."""
-        assert isinstance(rules, NftRules)
-        return load_lines(rules) if changed is None else rewrite_lines(rules, changed)
+@dataclass(frozen=True, slots=True)
+class ProgrammedNftables:
+    """The table of one node."""
 
-    def trace(self, rules: RuleSet, config: NodeConfig, packet: Packet) -> Trace:
+    rules: NftRules
+    config: NodeConfig
+    mode: Nftables
+
+    words: ClassVar = ModeWords(
+        later="conntrack knows the connection and applies its translation; the nat chains are not read again",
+        refused='refused at once (ICMP port unreachable, the client sees "connection refused")',
+        outside=(
+            "the same maps know these addresses; such a packet is marked in the external chain (masquerade: the Pod "
+            "answers by way of this node), then goes on as below"
+        ),
+    )
+
+    def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
+        """Yield the lines for ``nft -f``: one transaction into an empty kernel, or a partial sync's after a change."""
+        return load_lines(self.rules) if changed is None else rewrite_lines(self.rules, changed)
+
+    def trace(self, packet: Packet) -> Trace:
         """Follow a packet from any source through every hook."""
-        assert isinstance(rules, NftRules)
-        return trace(rules, config, packet)
+        return trace(self.rules, self.config, packet)
 
-    def listing(self, rules: RuleSet, service: str) -> Iterator[str]:
-        """Rules and elements that name the Service."""
-        mine = (at for at in self.text(rules) if f"-{service}/" in at and at.startswith(("add rule", "add element")))
-        return few(list(mine), "rules and elements")
+    def listing(self, service: str) -> Iterator[str]:
+        """Yield the rules and elements that name the Service."""
+        shown = ("add rule", "add element")
+        mine = [line for line in self.text() if f"-{service}/" in line and line.startswith(shown)]
+        return few(mine, "rules and elements")
 
-    def path(self, rules: RuleSet, port: int, walk: Walk, total: int) -> Iterator[str]:
-        """Every rule that matches, hook by hook."""
+    def path(self, packet: Packet, walk: Walk, total: int) -> Iterator[str]:
+        """Yield every rule that matches, hook by hook."""
         return iter(walk.met)
 
-    def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:
-        """Follow a Pod's first packet to the ClusterIP of ``port`` through every hook."""
-        assert isinstance(rules, NftRules)
-        assert rules.view is not None
-        cluster, config = rules.view.cluster, rules.view.config
-        packet = Packet(
-            _some_pod(config.pod_cidr or ""),
-            dotted(int(cluster.services.cluster_ip[cluster.port_service[port]])),
-            int(cluster.port_number[port]),
-            cluster.port_protocol[port],
-        )
-        found = trace(rules, config, packet, draw=draw)
+    def walk(self, packet: Packet, draw: int, turn: int) -> Walk:
+        """Follow a Pod's first packet to a ClusterIP through every hook."""
+        found = trace(self.rules, self.config, packet, draw=draw)
         if found.pod < 0:
             return Walk(DROPPED if found.verdict == "DROP" else REFUSED, 0, 0, found.met)
-        tried = int(self.endpoint_steps(np.zeros(1, np.int64), np.full(1, found.among))[0])
+        tried = int(self.mode.endpoint_steps(np.zeros(1, np.int64), np.full(1, found.among))[0])
         return Walk(found.pod, 0, tried, found.met)
-
-
-@lru_cache(maxsize=64)
-def _some_pod(cidr: str) -> str:
-    """An address of a client that the local-traffic detector takes for a Pod."""
-    return str(ipaddress.ip_network(cidr, strict=False)[-2]) if cidr else "192.0.2.99"

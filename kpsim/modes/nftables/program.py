@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from kpsim.modes.nftables.layout import HAIRPIN, MARK, PRIMARY_ADDRESS_SINCE, Layout, refused
-from kpsim.modes.nftables.rules import Element, Key, NftRule, NftRules, chain_base
-from kpsim.proxy.node import Categories, EndpointInfo, NodeConfig, PortState, categorize
+from kpsim.modes.nftables.rules import Element, ElementKey, NftRule, NftRules, chain_base
+from kpsim.proxy.node import Categories, EndpointInfo, NodeConfig, PortState, categorize, in_ranges
 from kpsim.proxy.params import PRIMARY
 
 LOOPBACK = {"IPv4": "127.0.0.0/8", "IPv6": "::1"}
@@ -28,7 +28,7 @@ class _Table:
     ip: str
     layout: Layout
     chains: dict[str, list[NftRule]] = field(default_factory=dict)
-    elements: dict[str, dict[Key, Element]] = field(default_factory=dict)
+    elements: dict[str, dict[ElementKey, Element]] = field(default_factory=dict)
     affinity: dict[str, int] = field(default_factory=dict)
     owner: dict[str, str] = field(default_factory=dict)
     own: dict[int, int] = field(default_factory=dict)
@@ -39,14 +39,14 @@ class _Table:
         matches |= {"verb": verb, "ip": self.ip, "interface_by": self.layout.interface_by}
         self.chains.setdefault(chain, []).append(NftRule(target, comment, **matches))  # type: ignore[arg-type]  # fields of NftRule by name
 
-    def element(self, container: str, key: Key, verdict: str = "", comment: str = "") -> None:
+    def element(self, container: str, key: ElementKey, verdict: str = "", comment: str = "") -> None:
         """Add a Service's element; each claim on an address counts, also where Services claim the same one."""
         self.dispatch += bool(verdict) or key not in self.elements[container]
         self.elements[container][key] = Element(verdict, comment)
 
 
 def program(states: Iterable[PortState], config: NodeConfig) -> NftRules:
-    """Everything in the table for ``states``; their order means nothing to a packet.
+    """Return everything in the table for ``states``; their order means nothing to a packet.
 
     Nothing at all where nft refuses whatever kube-proxy sends.
     """
@@ -83,8 +83,7 @@ def node_port_ips(config: NodeConfig) -> tuple[str, ...] | None:
         return None
     if ranges == (PRIMARY,):
         return tuple(mine[:1])
-    networks = [ipaddress.ip_network(text, strict=False) for text in ranges]
-    return tuple(ip for ip in mine if any(ipaddress.ip_address(ip) in network for network in networks))
+    return tuple(ip for ip in mine if in_ranges(ip, ranges))
 
 
 def _family(address: str) -> str:
@@ -200,13 +199,13 @@ class _ServicePort:
             self._add(chain, "jump", MARK, comment, **matches)
 
     def _elements(self) -> None:
-        """The keys under which packets find the service port, or find that nobody serves it."""
+        """Return the keys under which packets find the service port, or find that no endpoint serves it."""
         info, chosen, add = self.info, self.chosen, self.table.element
         protocol, port = info.protocol.lower(), str(info.port)
         nobody = "drop" if chosen.has_endpoints else "goto reject-chain"
         if self.table.layout.checks_cluster_ips:
             add("cluster-ips", (info.cluster_ip,))
-        key: Key = (info.cluster_ip, protocol, port)
+        key: ElementKey = (info.cluster_ip, protocol, port)
         if chosen.has_internal(info):
             add("service-ips", key, f"goto {self.local if info.internal_local else self.service}")
         else:
@@ -291,14 +290,7 @@ class _ServicePort:
         self._add(self.firewall, "drop", source=f"!{{ {', '.join((*self.info.source_ranges, *own))} }}")
 
     def _node_may_pass(self) -> bool:
-        """Whether the node itself is in a source range."""
+        """Return True if the node itself is in a source range."""
         config = self.table.config
         primary = [ip for ip in config.node_ips if _family(ip) == config.ip_family][:1]
-        return any(_contains(cidr, ip) for cidr in self.info.source_ranges for ip in primary)
-
-
-def _contains(cidr: str, ip: str) -> bool:
-    """Whether ``ip`` is in ``cidr``."""
-    if _family(cidr) != _family(ip):
-        return False
-    return ipaddress.ip_address(ip) in ipaddress.ip_network(cidr, strict=False)
+        return any(in_ranges(ip, self.info.source_ranges) for ip in primary)

@@ -1,4 +1,4 @@
-"""What a kube-proxy table of nftables holds: chains of rules, verdict maps, sets, and the names of all of these.
+"""A kube-proxy table of nftables holds chains of rules, verdict maps, sets, and names for all of these.
 
 A rule here says what it matches in fields, so that it can be walked, and prints itself as ``nft`` takes it.  Maps and
 sets are looked up by key, whatever their size; that is why nothing here has an order but the rules of a chain.
@@ -19,17 +19,17 @@ from kpsim.proxy.rules import Rule, RuleSet
 TABLE = "kube-proxy"
 LONGEST_BASE = 240  # of a chain's name, without its kind
 
-Key = tuple[str, ...]
+ElementKey = tuple[str, ...]
 
 
 class Element(NamedTuple):
-    """What a map says for a key; a set says nothing."""
+    """A map's verdict for a key; a set's elements have none."""
 
     verdict: str = ""  # "goto …", "drop"
     comment: str = ""
 
-    def render(self, key: Key) -> str:
-        """The element in its braces."""
+    def render(self, key: ElementKey) -> str:
+        """Return the element in its braces."""
         text = " . ".join(key)
         text += f' comment "{self.comment}"' if self.comment else ""
         text += f" : {self.verdict}" if self.verdict else ""
@@ -57,11 +57,11 @@ class NftRule(Rule):
     pods: tuple[int, ...] = ()  # of the choices
 
     def render(self, chain: str) -> str:
-        """The rule in its chain, as it would stand in the table's block."""
+        """Return the rule in its chain, as it would stand in the table's block."""
         return f"chain {chain} {{ {self.text()} }}"
 
     def text(self) -> str:
-        """The rule alone, as ``nft`` takes it."""
+        """Return the rule alone, as ``nft`` takes it."""
         parts = ["ct state new"] if self.new else []
         parts += ["fib saddr type local"] if self.source_type else []
         parts += ["fib daddr type local"] if self.destination_type else []
@@ -112,7 +112,7 @@ class NftRule(Rule):
 
     @property
     def by_port(self) -> bool:
-        """Whether the map that is looked up has no address in its keys."""
+        """Return True if the map that is looked up has no address in its keys."""
         return self.lookup.endswith("nodeports")
 
 
@@ -126,13 +126,13 @@ class NftRules(RuleSet):
 
     chains: Mapping[str, Sequence[NftRule]] = field(default_factory=dict)
     ip: str = "ip"
-    elements: Mapping[str, Mapping[Key, Element]] = field(default_factory=dict)
+    elements: Mapping[str, Mapping[ElementKey, Element]] = field(default_factory=dict)
     affinity: Mapping[str, int] = field(default_factory=dict)  # set -> how long it remembers a client [s]
     layout: Layout = LATEST
 
 
 def chain_base(info: PortInfo, endpoint: EndpointInfo | None = None) -> str:
-    """What the names of a service port's (or endpoint's) chains have in common: hash, Service, protocol and port.
+    """Return the common part of a service port's (or endpoint's) chain names: hash, Service, protocol and port.
 
     The hash is 8 characters of base32(sha256(all that follows it)), and a name too long to keep ends in dots.
     Source: pkg/proxy/nftables/proxier.go (hashAndTruncate and the two functions that call it).

@@ -1,4 +1,4 @@
-"""What ``nft -f`` takes, line by line: a whole table, or the statements of one sync."""
+"""``nft -f`` takes these lines: a whole table, or the statements of one sync."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from kpsim.modes.nftables.transaction import NOTHING, Operation, operations
 
 
 def load_lines(rules: NftRules) -> Iterator[str]:
-    """All of ``rules`` in one transaction into an empty kernel, as a kube-proxy sends it that starts there."""
+    """Yield all of ``rules`` in one transaction into an empty kernel, as a kube-proxy sends it that starts there."""
     return transaction_lines(operations(NOTHING, rules, start=True) if rules.chains else (), rules.ip)
 
 
 def rewrite_lines(rules: NftRules, changed: Collection[str]) -> Iterator[str]:
-    """What a partial sync sends after the Services in ``changed`` have, into a kernel that has all of ``rules``.
+    """Yield a partial sync's lines after a change of the Services in ``changed``, into a kernel with all of ``rules``.
 
     Their chains are written anew; elements, which kube-proxy compares with what it sent before, are all there.
     """
@@ -22,5 +22,5 @@ def rewrite_lines(rules: NftRules, changed: Collection[str]) -> Iterator[str]:
 
 
 def transaction_lines(statements: Iterable[Operation], ip: str) -> Iterator[str]:
-    """The statements of one transaction for the family ``ip`` or ``ip6``."""
+    """Yield the statements of one transaction for the family ``ip`` or ``ip6``."""
     return (statement.render(ip) for statement in statements)

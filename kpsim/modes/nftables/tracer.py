@@ -6,14 +6,13 @@ Left out: the nat INPUT hook and what other tables do.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from kpsim.modes.nftables.layout import HAIRPIN
 from kpsim.modes.nftables.rules import NftRule, NftRules
-from kpsim.proxy.node import NodeConfig
+from kpsim.proxy.node import NodeConfig, in_ranges
 from kpsim.proxy.rules import Packet, Trace
 
 ENDS = {"drop": "DROP", "reject": "REJECT"}
@@ -46,14 +45,14 @@ class _Walk:
 
     def hook(self, name: str) -> bool:
         """Go through the base chains of a hook by their priority; whether the packet's way ends there."""
-        there = [(chain, at) for chain, at in self.rules.layout.hooks.items() if at.hook == name]
-        for chain, at in sorted(there, key=lambda one: one[1].priority):
-            if at.type == "nat" and not self.new:
+        there = [(chain, base) for chain, base in self.rules.layout.hooks.items() if base.hook == name]
+        for chain, base in sorted(there, key=lambda one: one[1].priority):
+            if base.type == "nat" and not self.new:
                 continue
             self._chain(chain)
             if self.verdict:
                 return True
-            if at.type == "nat":
+            if base.type == "nat":
                 self.translate()
         return False
 
@@ -81,7 +80,7 @@ class _Walk:
         return False
 
     def _looked_up(self, rule: NftRule) -> str:
-        """Where a rule leads, or how it ends the packet's way."""
+        """Return the chain that a rule leads to, or the verdict that ends the packet's way; "" for neither."""
         if rule.verb != "vmap":
             return rule.target or rule.verb
         protocol, port = self.packet.protocol.lower(), str(self.port)
@@ -132,7 +131,7 @@ class _Walk:
         )
 
     def _in(self, name: str) -> bool:
-        """Whether a set holds the packet: with its source in front (hairpin), behind, or without it."""
+        """Return True if a set holds the packet: with its source in front (hairpin), behind, or without it."""
         protocol, elements = self.packet.protocol.lower(), self.rules.elements[name]
         if name == HAIRPIN:  # whichever endpoint is chosen: the packet may come back to where it is from
             ports = {
@@ -180,22 +179,17 @@ def _follow(walk: _Walk, *, outgoing: bool) -> None:
 
 
 @lru_cache(maxsize=4096)
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    return ipaddress.ip_network(text, strict=False)
-
-
-@lru_cache(maxsize=4096)
 def _inside(text: str, ip: str) -> bool:
-    """Whether ``ip`` is an address, in a range, or in a list in braces."""
+    """Return True if ``ip`` is an address, in a range, or in a list in braces."""
     if text.startswith("{"):
         return any(_inside(part.strip(), ip) for part in text.strip("{}").split(","))
     if "/" not in text:
         return text == ip
-    return ipaddress.ip_address(ip) in _network(text)
+    return in_ranges(ip, [text])
 
 
 def _covers(address: str, ip: str, elements: Mapping[str, Mapping[tuple[str, ...], object]]) -> bool:
-    """Whether ``ip`` is what a rule's address (or ``!`` all others) asks for; nobody is in a set of known clients."""
+    """Return True if a rule's address (or ``!`` all others) covers ``ip``; sets of known clients are taken as empty."""
     if not address:
         return True
     bare = address.removeprefix("!")

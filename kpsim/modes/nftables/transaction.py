@@ -1,4 +1,4 @@
-"""What one sync sends to the kernel: the statements of one nft transaction between two tables.
+"""One sync sends the kernel the statements of one nft transaction between two tables.
 
 A partial sync rewrites the chains of changed Services (all of them: one more endpoint rewrites every endpoint chain of
 its Service) and sends the difference of maps and sets.  A full one sets up the base and rewrites every chain; the
@@ -28,7 +28,7 @@ class Operation:
     text: str = ""
 
     def render(self, ip: str) -> str:
-        """The statement as ``nft -f`` takes it."""
+        """Return the statement as ``nft -f`` takes it."""
         return " ".join(part for part in (self.verb, self.kind, ip, TABLE, self.name, self.text) if part)
 
 
@@ -40,7 +40,7 @@ def operations(
     *,
     start: bool = False,
 ) -> Iterator[Operation]:
-    """The statements that turn ``kernel`` into ``wanted``.
+    """Yield the statements that turn ``kernel`` into ``wanted``.
 
     ``changed`` names Services as ``namespace/name``, ``None`` makes the sync full; ``lingering`` are chains in the
     kernel that were flushed before and not yet deleted; ``start``: this kube-proxy has not synced before.
@@ -72,18 +72,18 @@ def operations(
 
 
 def unwanted(kernel: NftRules, wanted: NftRules, lingering: Collection[str] = ()) -> list[str]:
-    """Chains of Services and endpoints that are in the kernel and that ``wanted`` has no use for."""
+    """Return the chains of Services and endpoints in the kernel that ``wanted`` has no use for."""
     there = dict.fromkeys((*kernel.chains, *lingering))
     return [name for name in there if "/" in name and name not in wanted.chains]
 
 
 def deletions(chains: Collection[str]) -> Iterator[Operation]:
-    """The transaction of its own that removes chains flushed a while ago."""
+    """Yield the transaction of its own that removes chains flushed a while ago."""
     return (Operation("delete", "chain", name) for name in chains)
 
 
 def _kept(name: str, kernel: NftRules, wanted: NftRules) -> bool:
-    """Whether a chain in the kernel must be what is wanted: one of an endpoint, with or without memory as before."""
+    """Return True if an endpoint's chain in the kernel may stay as it is, with or without affinity as wanted."""
     affinity = f"affinity-{name.removeprefix('endpoint-')}"
     same = (affinity in kernel.affinity) == (affinity in wanted.affinity)
     return name.startswith("endpoint-") and name in kernel.chains and same
@@ -107,11 +107,10 @@ def _elements(known: NftRules, wanted: NftRules, *, removed: bool) -> Iterator[O
 
 
 def _setup(wanted: NftRules, start: bool) -> Iterator[Operation]:
-    """What every full sync sends first: the base chains with their rules, sets and maps."""
+    """Yield the first statements of every full sync: the base chains with their rules, sets and maps."""
     yield Operation("add", "table", text='{ comment "rules for kube-proxy" ; }')
-    for name in (
-        wanted.layout.hooks if start and wanted.layout.checks_cluster_ips else ()
-    ):  # a base chain made by another version may have another priority
+    again = start and wanted.layout.checks_cluster_ips
+    for name in wanted.layout.hooks if again else ():  # a base chain of another version may have another priority
         yield Operation("add", "chain", name)
         yield Operation("delete", "chain", name)
     constant = [name for name in wanted.chains if name not in wanted.owner]
@@ -131,7 +130,7 @@ def _setup(wanted: NftRules, start: bool) -> Iterator[Operation]:
 
 
 def _declared(name: str, wanted: NftRules) -> str:
-    """What stands in the braces of a chain that is always there."""
+    """Return the braces of a chain that is always there."""
     if name == "reject-chain":
         return '{ comment "helper for @no-endpoint-services / @no-endpoint-nodeports" ; }'
     return wanted.layout.hooks[name].render() if name in wanted.layout.hooks else ""

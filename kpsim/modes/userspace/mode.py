@@ -18,11 +18,12 @@ rules go to the end of the chain, and take two more processes each; and the desc
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from kpsim.cluster.columns import ServiceColumns, dotted
+from kpsim.cluster.columns import ServiceColumns
 from kpsim.modes.userspace.about import ABOUT
 from kpsim.modes.userspace.program import CONTAINER, JUMPS, SOCKETS, UserspaceRules, program
 from kpsim.modes.userspace.text import command_lines, service_lines
@@ -39,12 +40,13 @@ from kpsim.proxy.contract import (
     SyncCounts,
     SyncKind,
     Work,
+    chosen,
 )
 from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.node import NodeConfig, PortState
 from kpsim.proxy.params import ModePeriods, ProxyParams
-from kpsim.proxy.rules import REFUSED, NodeView, Packet, Rule, RuleSet, Trace, Walk
-from kpsim.units import I64
+from kpsim.proxy.rules import REFUSED, Packet, Rule, Trace, Walk
+from kpsim.units import I64, Version
 
 NODE_PORT_RULES = 3  # KUBE-NODEPORT-CONTAINER, KUBE-NODEPORT-HOST, and one in the filter table
 CONSTANT_PROCESSES = 2 * len(JUMPS)  # five chains, five jumps
@@ -60,20 +62,6 @@ class Userspace:
     name = "userspace"
     about = ABOUT
     family = "userspace"
-    words = ModeWords(
-        later=(
-            "conntrack translates them to kube-proxy's port without reading the nat table again; kube-proxy reads each "
-            "from the client's socket and writes it to the endpoint's"
-        ),
-        refused=(
-            "kube-proxy accepts the connection, finds nobody to dial and closes it (the client is connected, then "
-            "reads end of file); a UDP datagram is thrown away"
-        ),
-        outside=(
-            "all addresses lead to the one port kube-proxy listens on, the NodePort by KUBE-NODEPORT-CONTAINER, others "
-            "by KUBE-PORTALS-CONTAINER; traffic policies and source ranges are not looked at"
-        ),
-    )
     scan_rotates = False
     falls_back = False
     ignores_policies = True
@@ -84,10 +72,10 @@ class Userspace:
     def __init__(self, params: ProxyParams, backend: str = "legacy") -> None:
         self._params = params
 
-    def runner(self, version: tuple[int, int]) -> RunnerSettings:
-        """Every syncPeriod, changes or not, by the periods of the iptables section; every sync is full."""
+    def runner(self, version: Version) -> RunnerSettings:
+        """Return a pace of one full sync every syncPeriod, changes or not, by the iptables section's periods."""
         defaults = load_defaults()
-        lent = next((at for at in self._params.periods if at.mode == LENT_BY), ModePeriods(LENT_BY))
+        lent = next((each for each in self._params.periods if each.mode == LENT_BY), ModePeriods(LENT_BY))
         period = self._params.sync_period_s or lent.sync_period_s or defaults.value("kube_proxy.sync_period")
         minimum = self._params.min_sync_period_s
         if minimum is None:
@@ -121,7 +109,7 @@ class Userspace:
         )
 
     def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
-        """All rules of the five chains."""
+        """Return the number of rules in all five chains."""
         return dispatch + own
 
     def sync_work(self, kind: SyncKind, counts: SyncCounts) -> Work:
@@ -139,7 +127,7 @@ class Userspace:
         }
 
     def stages(self, state: PacketState) -> Sequence[Stage]:
-        """The scan and the two connections; a packet nobody can serve finds its portal all the same."""
+        """Return the scan and the two connections; a packet without an endpoint finds its portal all the same."""
         scan = Stage("scan of KUBE-PORTALS-CONTAINER", {"rule_passed": 1}, Steps.DISPATCH)
         if state == PacketState.LATER:
             return (Stage("conntrack hit, read from one socket, write to the other", {"packet_later": 1}),)
@@ -155,34 +143,50 @@ class Userspace:
         """Round robin, a turn for each service port and node."""
         return turn % np.maximum(endpoints, 1)
 
-    def program(self, view: NodeView, rotation: int) -> RuleSet:
-        """The portals for ``view``; SCTP is taken for a protocol like the others, as in the closed forms."""
-        return replace(program(view.port_states(), view.config), view=view)
+    def program(self, states: Iterable[PortState], config: NodeConfig, rotation: int = 0) -> ProgrammedUserspace:
+        """Return the portals for ``states``; protocols without a socket in kube-proxy count in closed forms only."""
+        served = (state for state in states if config.as_counted or state.info.protocol in SOCKETS)
+        return ProgrammedUserspace(program(served, config), self)
 
-    def exact(self, states: Iterable[PortState], config: NodeConfig) -> RuleSet:
-        """The portals for ``states``, but for protocols that kube-proxy has no socket for."""
-        return program((state for state in states if state.info.protocol in SOCKETS), config)
 
-    def text(self, rules: RuleSet, changed: Collection[str] | None = None) -> Iterator[str]:
-        """A shell script: the iptables commands of a sync, one after the other."""
-        assert isinstance(rules, UserspaceRules)
-        return command_lines(rules, changed)
+@dataclass(frozen=True, slots=True)
+class ProgrammedUserspace:
+    """The portals and sockets of one node."""
 
-    def trace(self, rules: RuleSet, config: NodeConfig, packet: Packet) -> Trace:
+    rules: UserspaceRules
+    mode: Userspace
+
+    words: ClassVar = ModeWords(
+        later=(
+            "conntrack translates them to kube-proxy's port without reading the nat table again; kube-proxy reads each "
+            "from the client's socket and writes it to the endpoint's"
+        ),
+        refused=(
+            "kube-proxy accepts the connection, finds nobody to dial and closes it (the client is connected, then "
+            "reads end of file); a UDP datagram is thrown away"
+        ),
+        outside=(
+            "all addresses lead to the one port kube-proxy listens on, the NodePort by KUBE-NODEPORT-CONTAINER, others "
+            "by KUBE-PORTALS-CONTAINER; traffic policies and source ranges are not looked at"
+        ),
+    )
+
+    def text(self, changed: Collection[str] | None = None) -> Iterator[str]:
+        """Yield a shell script: the iptables commands of a sync, one after the other."""
+        return command_lines(self.rules, changed)
+
+    def trace(self, packet: Packet) -> Trace:
         """Follow a packet from any source to kube-proxy and on to whom it dials."""
-        assert isinstance(rules, UserspaceRules)
-        return trace(rules, config, packet)
+        return trace(self.rules, self.rules.config, packet)
 
-    def listing(self, rules: RuleSet, service: str) -> Iterator[str]:
-        """The Service's portals as ``iptables-save`` prints them, and its sockets."""
-        assert isinstance(rules, UserspaceRules)
-        return service_lines(rules, service)
+    def listing(self, service: str) -> Iterator[str]:
+        """Yield the Service's portals as ``iptables-save`` prints them, and its sockets."""
+        return service_lines(self.rules, service)
 
-    def path(self, rules: RuleSet, port: int, walk: Walk, total: int) -> Iterator[str]:
-        """The scan, the socket, the choice, the second connection."""
-        assert isinstance(rules, UserspaceRules)
-        _, rule = _portal(rules, port)
-        listener = rules.listener(rule)
+    def path(self, packet: Packet, walk: Walk, total: int) -> Iterator[str]:
+        """Yield the scan, the socket, the choice, the second connection."""
+        _, rule = self._portal(packet)
+        listener = self.rules.listener(rule)
         tcp = listener.info.protocol == "TCP"
         before = max(total - 1, 0)
         yield (
@@ -203,29 +207,21 @@ class Userspace:
             "the Pod sees the node, never the client"
         )
 
-    def walk(self, rules: RuleSet, port: int, draw: int, turn: int) -> Walk:
-        """Scan for the portal of ``port``'s ClusterIP and take the endpoint whose turn it is."""
-        assert isinstance(rules, UserspaceRules)
-        scanned, rule = _portal(rules, port)
-        listener = rules.listener(rule)
+    def walk(self, packet: Packet, draw: int, turn: int) -> Walk:
+        """Scan for the portal of a ClusterIP and take the endpoint whose turn it is."""
+        scanned, rule = self._portal(packet)
+        listener = self.rules.listener(rule)
         met = (rule.render(CONTAINER), listener.render())
         if not listener.endpoints:
             return Walk(REFUSED, scanned, 0, met)
-        chosen = self.select(np.array([draw]), np.array([turn]), np.array([len(listener.endpoints)]))
-        return Walk(listener.endpoints[int(chosen[0])].pod, scanned, 0, met)
+        taken = listener.endpoints[chosen(self.mode, draw, turn, len(listener.endpoints))]
+        return Walk(taken.pod, scanned, 0, met)
 
-
-def _portal(rules: UserspaceRules, port: int) -> tuple[int, Rule]:
-    """The rule that takes a Pod's packet to the ClusterIP of ``port``, and how many stand before it."""
-    assert rules.view is not None
-    cluster = rules.view.cluster
-    wanted = (
-        dotted(int(cluster.services.cluster_ip[cluster.port_service[port]])),
-        cluster.port_protocol[port].lower(),
-        int(cluster.port_number[port]),
-    )
-    return next(
-        (place, rule)
-        for place, rule in enumerate(rules.chains[CONTAINER])
-        if (rule.destination, rule.protocol, rule.port) == wanted
-    )
+    def _portal(self, packet: Packet) -> tuple[int, Rule]:
+        """Return the rule that takes a Pod's packet to a ClusterIP, and how many stand before it."""
+        wanted = (packet.destination, packet.protocol.lower(), packet.port)
+        return next(
+            (place, rule)
+            for place, rule in enumerate(self.rules.chains[CONTAINER])
+            if (rule.destination, rule.protocol, rule.port) == wanted
+        )

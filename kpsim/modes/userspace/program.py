@@ -54,14 +54,14 @@ JUMPS = (
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """The socket of one service port, and whom kube-proxy dials for it, in turn."""
+    """The socket of one service port, and the endpoints that kube-proxy dials for it, in turn."""
 
     port: int
     info: PortInfo
     endpoints: tuple[EndpointInfo, ...]
 
     def render(self) -> str:
-        """What kube-proxy does with what it accepts, in a sentence."""
+        """Return a sentence on what kube-proxy does with the connections it accepts."""
         at = f"kube-proxy listens on {self.port}/{self.info.protocol.lower()} for {self.info.label}"
         if not self.endpoints:
             closes = "closes what it accepts" if self.info.protocol == "TCP" else "throws away what it reads"
@@ -80,16 +80,16 @@ class UserspaceRules(RuleSet):
 
     @property
     def present(self) -> int:
-        """Rules of all five chains; the jumps to them are not Services'."""
+        """Return the number of rules in all five chains; the jumps to them are not Services'."""
         return len(self.ensured)
 
     def listener(self, rule: Rule) -> Listener:
-        """The socket that a portal's ``rule`` leads to."""
+        """Return the socket that a portal's ``rule`` leads to."""
         return self.listeners[rule.comment, int((rule.to or rule.options).replace(" ", ":").rpartition(":")[2])]
 
 
 def program(states: Iterable[PortState], config: NodeConfig) -> UserspaceRules:
-    """All that kube-proxy wants on this node for ``states``; rules stand in the order in which it first saw them.
+    """Return all that kube-proxy wants on this node for ``states``; rules stand in the order it first saw them.
 
     The ports it listens on are made up: kube-proxy takes what the kernel gives.  Numbers come back after 28,232
     service ports, where a real node has none left.
@@ -119,7 +119,7 @@ def program(states: Iterable[PortState], config: NodeConfig) -> UserspaceRules:
 
 
 def _portals(listener: Listener, config: NodeConfig) -> Iterator[tuple[str, Rule]]:
-    """The rules of one service port, each with its chain: ClusterIP, external, load balancer addresses, NodePort."""
+    """Yield the rules of one service port, each with its chain: ClusterIP, external, load balancer, NodePort."""
     info = listener.info
     host = ip_port(config.node_ips[0], listener.port)
 

@@ -12,14 +12,13 @@ import shlex
 from collections.abc import Collection, Iterator
 
 from kpsim.modes.userspace.program import JUMPS, UserspaceRules
-from kpsim.proxy.listing import few, table_and_chain
-from kpsim.proxy.rules import Rule
+from kpsim.proxy.rules import Rule, few, table_and_chain
 
 WAIT = "-w 5 -W 100000"  # for the lock, as long as five seconds
 
 
 def command_lines(rules: UserspaceRules, changed: Collection[str] | None = None) -> Iterator[str]:
-    """What a sync runs that takes in the Services in ``changed``; ``None`` makes an empty node like ``rules``."""
+    """Yield a sync's commands for the Services in ``changed``; ``None`` makes an empty node like ``rules``."""
     tool = f"{'iptables' if rules.config.ip_family == 'IPv4' else 'ip6tables'} {WAIT}"
     for jump in JUMPS:
         table, chain = table_and_chain(jump.target)
@@ -42,7 +41,7 @@ def _ensure(tool: str, operation: str, rule: str) -> str:
 
 
 def _arguments(rule: Rule) -> str:
-    """A rule in kube-proxy's own order of options, up to its target if it has one of its own."""
+    """Return a rule in kube-proxy's own order of options, up to its target if it has one of its own."""
     words = [f"-m addrtype --dst-type {rule.destination_type}"] if rule.destination_type and not rule.port else []
     words.append(f"-m comment --comment {shlex.quote(rule.comment)}")
     if rule.port:
@@ -61,12 +60,12 @@ def _arguments(rule: Rule) -> str:
 
 
 def service_of(rule: Rule) -> str:
-    """The Service "namespace/name" that a portal's rule is of: its comment says it."""
+    """Return the Service "namespace/name" that a portal's rule is of: its comment says it."""
     return rule.comment.partition(":")[0]
 
 
 def service_lines(rules: UserspaceRules, service: str) -> Iterator[str]:
-    """The rules of one Service as ``iptables-save`` prints them, then its sockets."""
+    """Yield the rules of one Service as ``iptables-save`` prints them, then its sockets."""
     for name, chain_rules in rules.chains.items():
         table, chain = table_and_chain(name)
         mine = [rule.render(chain) for rule in chain_rules if service_of(rule) == service]

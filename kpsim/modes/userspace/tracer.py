@@ -48,7 +48,7 @@ def trace(rules: UserspaceRules, config: NodeConfig, packet: Packet) -> Trace:
 
 
 def _first(chain: Sequence[Rule], packet: Packet, here: bool) -> Rule | None:
-    """The first rule that takes the packet, which is for this node's own addresses if it is ``here``."""
+    """Return the first rule that takes the packet, which is for this node's own addresses if it is ``here``."""
     return next(
         (
             rule

@@ -3,4 +3,28 @@
 ``process`` is one node as a SimPy process, ``lanes`` all nodes as arrays; ``loop`` (with ``pacing``, the
 bounded-frequency runner, ``faults`` and ``draws``) serves both.  ``timeline``, ``locality`` and ``prefix`` are closed
 forms of what a node knows, ``inforce`` says when it holds.  Left out: large-cluster mode beyond its rarer clean-up.
+
+Indices, each from 0, and arrays of them:
+
+* node: a node; in arrays that hold all nodes side by side its column is its *lane*
+* service, port: rows of the cluster's columns, of a Service and of a service port
+* row: the place of a delivery in the log, in the order in which it was sent
+* prefix: how many deliveries a node knows, which are rows 0 … prefix - 1
+* state: a Service as it is known, service s at time zero as s, and after row r as n + r, where n Services are
+* place: where a service port stands in the base order of a scanned list; its *rank* counts the rules before it
+* sync: the number of a sync on its node
+* edition: what is in force on a node, 0 at the start and one more with each sync (or delivery, where taken at once)
 """
+
+from __future__ import annotations
+
+from kpsim.units import I64
+
+Nodes = I64
+Services = I64
+Ports = I64
+Rows = I64
+Prefixes = I64
+States = I64
+Places = I64
+Editions = I64

@@ -32,9 +32,9 @@ class SyncDraws:
         """32-bit draws for how sync number ``sync`` finds the xtables lock on each node, (nodes,)."""
         return self._row("xtables-lock", sync)
 
-    def rotation(self, version: int) -> U32:
-        """32-bit draws for where KUBE-SERVICES starts in rule set number ``version`` (0: at the start), (nodes,)."""
-        return self._row("rotation", version)
+    def rotation(self, edition: int) -> U32:
+        """32-bit draws for where KUBE-SERVICES starts in rule set number ``edition`` (0: at the start), (nodes,)."""
+        return self._row("rotation", edition)
 
     def _row(self, what: str, index: int) -> U32:
         key = (what, index // BLOCK)

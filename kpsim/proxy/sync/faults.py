@@ -1,4 +1,4 @@
-"""When things go wrong on each node: drawn before any engine starts, read by both.
+"""Faults of each node are drawn before any engine starts, and read by both.
 
 A failed sync leaves the old rules in force and the changes it had taken up without a latency sample; the next one is
 full and comes after syncPeriod at the latest.  A restart ends the sync under way; the new process lists everything,
@@ -17,6 +17,7 @@ import numpy as np
 from kpsim.cluster.changes import NEVER
 from kpsim.profiles.defaults import Defaults
 from kpsim.proxy.params import FaultParams
+from kpsim.proxy.sync import Nodes
 from kpsim.proxy.sync.pacing import Pacing, RunnerState
 from kpsim.rng import stream
 from kpsim.units import I64, U32, Bools, to_ns
@@ -61,23 +62,23 @@ class Faults:
             pacing.locks,
         )
 
-    def notice(self, state: RunnerState, node: I64) -> I64:
-        """When the next flush is noticed on each node [ns]."""
+    def notice(self, state: RunnerState, node: Nodes) -> I64:
+        """Return the time at which the next flush is noticed on each node [ns]."""
         return np.asarray(self.notices[state.notices_seen, node])
 
-    def restart(self, state: RunnerState, node: I64) -> I64:
-        """When kube-proxy restarts next on each node [ns]."""
+    def restart(self, state: RunnerState, node: Nodes) -> I64:
+        """Return the next restart of kube-proxy on each node [ns]."""
         return np.asarray(self.restarts[state.restarts_seen, node])
 
-    def begin(self, state: RunnerState, start: I64, node: I64) -> tuple[I64, Bools]:
-        """When the next sync really starts, given restarts before it; and where a flush or a restart makes it full."""
+    def begin(self, state: RunnerState, start: I64, node: Nodes) -> tuple[I64, Bools]:
+        """Return (start [ns], full) of the next sync, after a restart before it; a flush or a restart makes it full."""
         restart = self.restart(state, node)
         again = restart <= start
         start = np.where(again, restart + self.down_ns, start)
         return start, again | (self.notice(state, node) <= start)
 
-    def finish(self, state: RunnerState, start: I64, end: I64, node: I64, fate: U32, lock: U32) -> tuple[I64, Bools]:
-        """When a sync that takes until ``end`` if nothing is in its way ends, and whether it failed.
+    def finish(self, state: RunnerState, start: I64, end: I64, node: Nodes, fate: U32, lock: U32) -> tuple[I64, Bools]:
+        """Return (end [ns], failed) of a sync that would end at ``end`` with nothing in its way.
 
         ``fate`` and ``lock`` are 32-bit draws.
         """
@@ -94,7 +95,7 @@ class Faults:
         killed = restart < end
         return np.where(killed, restart, end), failed | killed
 
-    def ran(self, state: RunnerState, ran: Bools, start: I64, node: I64) -> None:
+    def ran(self, state: RunnerState, ran: Bools, start: I64, node: Nodes) -> None:
         """Note what lies before the syncs that started."""
         if not self.params.any:
             return

@@ -1,4 +1,4 @@
-"""Which deliveries are in force where and when: what packets meet, and what programming latencies are made of.
+"""Deliveries come into force at some time on each node: packets meet them, programming latencies are made of them.
 
 Deliveries come into force with the end of the first sync that took them up and did not fail; in modes that take
 endpoints as they come, when they arrive.
@@ -9,66 +9,67 @@ from __future__ import annotations
 import numpy as np
 
 from kpsim.cluster.changes import NEVER
-from kpsim.proxy.sync.lanes import Arrivals, SyncTrace
+from kpsim.proxy.sync import Editions, Nodes, Prefixes
+from kpsim.proxy.sync.lanes import Arrivals, SyncTable
 from kpsim.units import I64
 
 
 class InForce:
-    """The syncs of all nodes read as versions of what is in force: 0 at the start, then one more with each change."""
+    """The syncs of all nodes read as editions of the rules in force: 0 at the start, then one more with each change."""
 
-    def __init__(self, trace: SyncTrace, arrivals: Arrivals, at_once: bool, horizon_ns: int) -> None:
-        self.trace, self.arrivals, self.at_once, self.horizon_ns = trace, arrivals, at_once, horizon_ns
-        nodes = trace.end.shape[1]
-        self._ends = np.vstack([np.full((1, nodes), -NEVER), trace.end, np.full((1, nodes), NEVER)])
-        self._made = self._last_good() if trace.failed.any() else None
+    def __init__(self, syncs: SyncTable, arrivals: Arrivals, at_once: bool, horizon_ns: int) -> None:
+        self.syncs, self.arrivals, self.at_once, self.horizon_ns = syncs, arrivals, at_once, horizon_ns
+        nodes = syncs.end.shape[1]
+        self._ends = np.vstack([np.full((1, nodes), -NEVER), syncs.end, np.full((1, nodes), NEVER)])
+        self._made = self._last_good() if syncs.failed.any() else None
 
-    def version(self, node: I64, time_ns: I64) -> tuple[I64, I64, I64]:
-        """Version in force at ``time_ns`` on each node, since when, and until when (NEVER for the last)."""
+    def edition(self, node: Nodes, time_ns: I64) -> tuple[Editions, I64, I64]:
+        """Edition in force at ``time_ns`` on each node, since when, and until when (NEVER for the last)."""
         if self.at_once:
             known = self.arrivals.count(time_ns, node, inclusive=True)
             since = np.where(known > 0, self.arrivals.at(known - 1, node), -NEVER)
             return known, since, self.arrivals.at(known, node)
         ends = self._ends
-        version = np.empty(len(node), np.int64)
+        edition = np.empty(len(node), np.int64)
         for n in np.unique(node).tolist():
             here = node == n
-            version[here] = np.searchsorted(ends[1:, n], time_ns[here], side="right")
-        return version, ends[version, node], ends[version + 1, node]
+            edition[here] = np.searchsorted(ends[1:, n], time_ns[here], side="right")
+        return edition, ends[edition, node], ends[edition + 1, node]
 
-    def known(self, version: I64, node: I64) -> tuple[I64, I64]:
-        """How many deliveries a version holds, and the number of the rule set it is."""
+    def known(self, edition: Editions, node: Nodes) -> tuple[Prefixes, Editions]:
+        """Return (deliveries held, number of the rule set) of each edition."""
         if self.at_once:
-            return version, version
-        if not len(self.trace.absorbed):
+            return edition, edition
+        if not len(self.syncs.absorbed):
             return np.zeros_like(node), np.zeros_like(node)
-        made = version if self._made is None else self._made[version, node]
-        return np.where(made > 0, self.trace.absorbed[np.maximum(made - 1, 0), node], 0), made
+        made = edition if self._made is None else self._made[edition, node]
+        return np.where(made > 0, self.syncs.absorbed[np.maximum(made - 1, 0), node], 0), made
 
     def _last_good(self) -> I64:
-        """The last sync that did not fail before each version, counted from 1; (versions, nodes)."""
-        good = np.where(self.trace.failed, 0, np.arange(1, len(self.trace.end) + 1)[:, None])
+        """Return the last sync that did not fail before each edition, counted from 1; (editions, nodes)."""
+        good = np.where(self.syncs.failed, 0, np.arange(1, len(self.syncs.end) + 1)[:, None])
         nothing = np.zeros((1, good.shape[1]), np.int64)
         return np.concatenate([nothing, np.maximum.accumulate(good, axis=0)])
 
     def true_ns(self, node: int) -> I64:
-        """When each delivery that came into force did so on ``node``, in order of delivery."""
+        """Return the times at which deliveries came into force on ``node`` [ns], in order of delivery."""
         if self.at_once:
             return self._as_they_come(node)
-        good = self.trace.ran[:, node] & ~self.trace.failed[:, node]
-        return np.repeat(self.trace.end[good, node], np.diff(self.trace.absorbed[good, node], prepend=0))
+        good = self.syncs.ran[:, node] & ~self.syncs.failed[:, node]
+        return np.repeat(self.syncs.end[good, node], np.diff(self.syncs.absorbed[good, node], prepend=0))
 
     def reported_ns(self, node: int, trigger_ns: I64) -> I64:
-        """When kube-proxy takes its sample for each delivery; NEVER where it is lost, or the trigger before its start.
+        """Return the time of kube-proxy's sample for each delivery [ns]; NEVER if lost or triggered before its start.
 
         ``trigger_ns`` by delivery, (rows,).
         """
         if self.at_once:
             return self._as_they_come(node)
-        trace, ran = self.trace, self.trace.ran[:, node]
-        taken = np.diff(trace.absorbed[ran, node], prepend=0)
-        sampled = np.where(trace.failed[ran, node], NEVER, trace.end[ran, node])
+        syncs, ran = self.syncs, self.syncs.ran[:, node]
+        taken = np.diff(syncs.absorbed[ran, node], prepend=0)
+        sampled = np.where(syncs.failed[ran, node], NEVER, syncs.end[ran, node])
         times = np.repeat(sampled, taken)
-        begun = np.repeat(trace.process_since[ran, node], taken)
+        begun = np.repeat(syncs.process_since[ran, node], taken)
         return np.where(trigger_ns[: len(times)] < begun, NEVER, times)
 
     def _as_they_come(self, node: int) -> I64:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from kpsim.cluster.changes import NEVER
 from kpsim.controlplane.deliveries import Fanout
 from kpsim.proxy.contract import SyncCounts
+from kpsim.proxy.sync import Nodes, Prefixes, Rows
 from kpsim.proxy.sync.faults import Faults
 from kpsim.proxy.sync.loop import ConntrackCleanup, SyncLoop
 from kpsim.proxy.sync.pacing import Pacing, RunnerState
@@ -22,7 +24,7 @@ from kpsim.units import I64, Bools
 
 
 @dataclass(frozen=True, slots=True)
-class SyncTrace:
+class SyncTable:
     """All syncs of all nodes: arrays (syncs, nodes); a node's rows are filled from the top, NEVER below."""
 
     start: I64
@@ -34,18 +36,29 @@ class SyncTrace:
 
     @property
     def ran(self) -> Bools:
-        """Which cells hold a sync."""
+        """Return (syncs, nodes) True for cells that hold a sync."""
         return self.start < NEVER
 
 
+class SyncRow(NamedTuple):
+    """The i-th sync of every node, or fillers where there is none: a row of :class:`SyncTable`, (nodes,) each."""
+
+    start: I64
+    end: I64
+    absorbed: I64
+    full: Bools
+    failed: Bools
+    process_since: I64
+
+
 class Arrivals:
-    """When each delivery reaches each node: computed, never stored, because it is rows times nodes."""
+    """Each delivery's arrival at each node is computed, never stored, because it is rows times nodes."""
 
     def __init__(self, sent: I64, spread: I64, fanout: Fanout) -> None:
         self._sent, self._spread, self._fanout = sent, spread, fanout
         self.rows = len(sent)
 
-    def at(self, row: I64, node: I64) -> I64:
+    def at(self, row: Rows, node: Nodes) -> I64:
         """Arrival [ns] of row ``row[i]`` at node ``node[i]``; NEVER where there is no such row."""
         if not self.rows:
             return np.full(len(node), NEVER)
@@ -53,8 +66,8 @@ class Arrivals:
         time = self._fanout.arrival_ns(self._sent[inside], self._spread[inside], node)
         return np.asarray(np.where(row < self.rows, time, NEVER))
 
-    def count(self, time: I64, node: I64, *, inclusive: bool) -> I64:
-        """How many rows have reached ``node[i]`` by ``time[i]`` (a binary search in all lanes at once)."""
+    def count(self, time: I64, node: Nodes, *, inclusive: bool) -> I64:
+        """Return the number of rows that reached ``node[i]`` by ``time[i]`` (a binary search in all lanes at once)."""
         low = np.zeros(len(node), np.int64)
         high = np.full(len(node), self.rows)
         for _ in range(self.rows.bit_length()):
@@ -67,13 +80,13 @@ class Arrivals:
         return low
 
 
-def run_lanes(loop: SyncLoop, timeline: Timeline, arrivals: Arrivals, asks: Arrivals) -> SyncTrace:
-    """All syncs that start before the horizon; ``asks`` are the arrivals that ask for one."""
+def run_lanes(loop: SyncLoop, timeline: Timeline, arrivals: Arrivals, asks: Arrivals) -> SyncTable:
+    """Return all syncs that start before the horizon; ``asks`` are the arrivals that ask for one."""
     pacing, faults, nodes = loop.pacing, loop.faults, loop.draws.nodes
     node = np.arange(nodes)
     state = RunnerState.at_start(loop.draws.phase, pacing, large=bool(timeline.endpoints_total[0] > loop.large_above))
     absorbed, answered = np.zeros(nodes, np.int64), np.zeros(nodes, np.int64)
-    rows: list[tuple[I64 | Bools, ...]] = []
+    rows: list[SyncRow] = []
     while True:
         due = _due(pacing, state, faults, asks, answered, node)
         start, forced = faults.begin(state, due, node)
@@ -89,28 +102,28 @@ def run_lanes(loop: SyncLoop, timeline: Timeline, arrivals: Arrivals, asks: Arri
         faults.ran(state, runs, start, node)
         pacing.ran(state, runs, start, end, full, cleans, failed, large)
         beyond = ~runs
-        times = (np.where(beyond, NEVER, start), np.where(beyond, NEVER, end))
-        rows.append((*times, prefix, full & runs, failed & runs, state.process_since))
+        start, end = np.where(beyond, NEVER, start), np.where(beyond, NEVER, end)
+        rows.append(SyncRow(start, end, prefix, full & runs, failed & runs, state.process_since))
         absorbed = prefix
         answered = prefix if asks is arrivals else np.where(runs, asks.count(start, node, inclusive=True), answered)
-    return trace_of(rows, nodes)
+    return table_of(rows, nodes)
 
 
-def trace_of(rows: Sequence[tuple[I64 | Bools, ...]], nodes: int) -> SyncTrace:
-    """Rows of (start, end, absorbed, full, failed, process since) as one table."""
+def table_of(rows: Sequence[SyncRow], nodes: int) -> SyncTable:
+    """Return rows one below the other as one table."""
     if not rows:
         nothing = np.zeros((0, nodes), np.int64)
         never = nothing.astype(np.bool_)
-        return SyncTrace(nothing, nothing, nothing, never, never, nothing)
-    *columns, processes = zip(*rows, strict=True)
-    start, end, absorbed, full, failed = (np.stack(column) for column in columns)
+        return SyncTable(nothing, nothing, nothing, never, never, nothing)
+    start, end, absorbed, full, failed = (np.stack(column) for column in list(zip(*rows, strict=True))[:-1])
+    processes = [row.process_since for row in rows]
     one = processes[0]  # where nothing restarts, one row says it for all
     since = np.broadcast_to(one, start.shape) if all(row is one for row in processes) else np.stack(processes)
-    return SyncTrace(start, end, absorbed, full, failed, since)
+    return SyncTable(start, end, absorbed, full, failed, since)
 
 
-def _due(pacing: Pacing, state: RunnerState, faults: Faults, asks: Arrivals, answered: I64, node: I64) -> I64:
-    """When the runner lets the next sync of each node start [ns]."""
+def _due(pacing: Pacing, state: RunnerState, faults: Faults, asks: Arrivals, answered: Prefixes, node: Nodes) -> I64:
+    """Return the time at which the runner lets each node's next sync start [ns]."""
     notice = faults.notice(state, node)
     first = np.minimum(asks.at(answered, node), notice)
     request = np.where(first < NEVER, np.maximum(first, state.last_end), NEVER)
@@ -123,7 +136,7 @@ def _due(pacing: Pacing, state: RunnerState, faults: Faults, asks: Arrivals, ans
 
 
 def _counts(
-    timeline: Timeline, before: I64, after: I64, node: I64, cleans: Bools, conntrack: ConntrackCleanup
+    timeline: Timeline, before: Prefixes, after: Prefixes, node: Nodes, cleans: Bools, conntrack: ConntrackCleanup
 ) -> SyncCounts:
     listed, runs = conntrack.counts(timeline.changed_udp_total[after] - timeline.changed_udp_total[before])
     services, own, dispatch = timeline.changed_between(before, after, node)
@@ -139,4 +152,5 @@ def _counts(
         conntrack_listed=listed,
         conntrack_runs=runs,
         changed_dispatch=dispatch,
+        moved=timeline.moved_between(before, after, node),
     )

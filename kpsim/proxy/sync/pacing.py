@@ -1,4 +1,4 @@
-"""When a sync may start: the bounded-frequency runner, before and after Kubernetes 1.34.
+"""The bounded-frequency runner decides when a sync may start, before and after Kubernetes 1.34.
 
 Up to 1.33 (pkg/util/async/bounded_frequency_runner.go): a token bucket of two, refilled one a minSyncPeriod; without a
 token a run waits until minSyncPeriod after the last one *ended*.  From 1.34 (pkg/proxy/runner): no burst, always
@@ -14,7 +14,7 @@ import numpy as np
 
 from kpsim.cluster.changes import NEVER
 from kpsim.proxy.contract import NEVER_FULL_S, RunnerSettings
-from kpsim.units import I64, Bools, to_ns
+from kpsim.units import I64, Bools, Version, to_ns
 
 BURST = 2  # capacity of the old runner's bucket
 NEW_RUNNER_SINCE = (1, 34)
@@ -22,7 +22,7 @@ NEW_RUNNER_SINCE = (1, 34)
 
 @dataclass(slots=True)
 class RunnerState:
-    """Where each node's runner stands, (nodes,) each [ns]."""
+    """Each node's runner stands here, (nodes,) each [ns]."""
 
     last_end: I64
     last_full: I64
@@ -74,8 +74,8 @@ class Pacing:
     spares_large: bool = False
 
     @staticmethod
-    def of(settings: RunnerSettings, version: tuple[int, int]) -> Pacing:
-        """The runner that a Kubernetes ``version`` has."""
+    def of(settings: RunnerSettings, version: Version) -> Pacing:
+        """Return the runner that a Kubernetes ``version`` has."""
         return Pacing(
             min_ns=to_ns(settings.min_sync_s),
             idle_ns=to_ns(settings.idle_s),
@@ -90,11 +90,11 @@ class Pacing:
         )
 
     def token_at(self, state: RunnerState) -> I64:
-        """When the old runner's bucket next holds a token [ns]."""
+        """Return the time at which the old runner's bucket next holds a token [ns]."""
         return state.credit_at + np.maximum(self.min_ns - state.credit, 0)
 
     def start(self, state: RunnerState, request: I64, next_request: I64) -> I64:
-        """When the next sync starts [ns].
+        """Return the start of the next sync [ns].
 
         ``request`` is when the first unabsorbed delivery asks for it (NEVER for none), not before the last end;
         ``next_request`` is the first delivery at or after :meth:`token_at`, which the old runner would let through.
@@ -109,14 +109,14 @@ class Pacing:
         return np.minimum(np.where(request >= NEVER, NEVER, start), latest)
 
     def is_full(self, state: RunnerState, start: I64) -> Bools:
-        """Whether the sync starting at ``start`` is a full one."""
+        """Return one bool a node: True if the sync starting at ``start`` is a full one."""
         if self.full_ns is None:
             return np.ones(len(start), np.bool_)
         due = start - state.last_full >= self.full_ns
         return (due & ~(state.large & self.spares_large)) | state.need_full
 
     def cleans(self, state: RunnerState, start: I64, large: Bools) -> Bools:
-        """Whether it looks for stale chains: always in a small cluster, once a period in a large one."""
+        """Return True if a sync looks for stale chains: always in a small cluster, once a period in a large one."""
         return ~large | (start - state.last_cleanup > self.cleanup_ns)
 
     def ran(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import simpy
@@ -18,16 +18,31 @@ from kpsim.clock import Rank, at
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.deliveries import Delivery
-from kpsim.proxy.contract import SyncCounts
-from kpsim.proxy.rules import NodeView, RuleSet, as_counted
+from kpsim.proxy.contract import Moved, Programmed, SyncCounts
+from kpsim.proxy.node import counted_node
+from kpsim.proxy.rules import Held, RuleSet, Walk
+from kpsim.proxy.states import NodeView
 from kpsim.proxy.sync.loop import SyncLoop
 from kpsim.proxy.sync.pacing import RunnerState
 from kpsim.proxy.sync.timeline import leaving_at_start, usable_at_start
 from kpsim.units import I64, U32
 
+NOTHING: Held[int] = Held(0, 0, 0)
+
+
+class Sync(NamedTuple):
+    """One sync of one node, as :class:`~kpsim.proxy.sync.lanes.SyncTable` holds it."""
+
+    start: int
+    end: int
+    absorbed: int  # deliveries it knew when it started
+    full: bool
+    failed: bool
+    process_since: int
+
 
 class KubeProxy:
-    """One node's kube-proxy; ``rules`` is what is in force now."""
+    """One node's kube-proxy, with what is in force there now."""
 
     def __init__(
         self,
@@ -49,14 +64,16 @@ class KubeProxy:
         self._state = RunnerState.at_start(loop.draws.phase[:, node : node + 1], loop.pacing, large=large)
         self._leaving: dict[int, Sequence[int]] = leaving_at_start(cluster)
         here = cluster.homes(len(pod_ip)) == node
-        config = as_counted(loop.conntrack.version)
+        config = counted_node(loop.conntrack.version)
         self._view = NodeView(cluster, self._usable, order, pod_ip, config, self._leaving, here)
         self._inbox: list[tuple[int, Delivery]] = []
         self._wake = env.event()
-        self.versions = 0
-        self.syncs: list[tuple[int, ...]] = []  # start, end, deliveries absorbed so far, full, failed, process since
+        self._edition = 0
+        self.syncs: list[Sync] = []
         self._absorbed = 0
-        self.rules = self._program()
+        self._programmed = self._program()
+        held = self._programmed.rules.held
+        self._beside = None if held is None else dict(held)
         env.process(self._loop())
 
     def receive(self, delivery: Delivery) -> None:
@@ -64,9 +81,13 @@ class KubeProxy:
         self._inbox.append((int(self._env.now), delivery))
         if self._pacing.at_once:
             self._hold(delivery)
-            self.rules = self._program()
+            self._programmed = self._program()
         if not self._wake.triggered:
             self._wake.succeed()
+
+    def walk(self, port: int, draw: int, turn: int) -> Walk:
+        """Return the walk of the first packet of a Pod's connection to service port ``port`` now."""
+        return self._programmed.walk(self._view.packet(port), draw, turn)
 
     def _loop(self) -> Generator[simpy.Event, Any, None]:
         while True:
@@ -84,7 +105,7 @@ class KubeProxy:
             yield from self._sync()
 
     def _next_start(self) -> int:
-        """When the next sync starts, as far as is known now; a process that restarts starts with one."""
+        """Return the start of the next sync [ns], as far as it is known; a process that restarts starts with one."""
         asks = [t for t, delivery in self._inbox if delivery.creates or not self._pacing.at_once]
         asks = sorted([*asks, int(self._faults.notice(self._state, self._here)[0])])
         token = int(self._pacing.token_at(self._state)[0])
@@ -95,10 +116,11 @@ class KubeProxy:
 
     def _sync(self) -> Generator[simpy.Event, Any, None]:
         start = np.array([int(self._env.now)])
-        changed, endpoint_changes, udp_changes = self._check_out()
+        changed, endpoint_changes, udp_changes, moved = self._check_out()
         listed, runs = self._sync_loop.conntrack.counts(udp_changes)
-        self.versions += 1
-        rules = self._program()
+        self._edition += 1
+        programmed = self._program()
+        rules = programmed.rules
         endpoints = self._endpoints()
         full = self._pacing.is_full(self._state, start) | self._faults.begin(self._state, start, self._here)[1]
         large = np.array([endpoints > self._sync_loop.large_above])
@@ -114,49 +136,72 @@ class KubeProxy:
             cleanup=int(cleans[0]),
             conntrack_listed=listed,
             conntrack_runs=runs,
-            changed_dispatch=self._dispatch_of(changed),
+            changed_dispatch=self._rules_of(changed).dispatch,
+            moved=moved,
         )
         here, ran = self._here, np.array([True])
-        end, failed = self._sync_loop.end(self._state, start, counts, full, self.versions - 1, here)
+        end, failed = self._sync_loop.end(self._state, start, counts, full, self._edition - 1, here)
         self._faults.ran(self._state, ran, start, here)
         self._pacing.ran(self._state, ran, start, end, full, cleans, failed, large)
         since = int(self._state.process_since[0])
-        self.syncs.append((int(start[0]), int(end[0]), self._absorbed, bool(full[0]), bool(failed[0]), since))
+        self.syncs.append(Sync(int(start[0]), int(end[0]), self._absorbed, bool(full[0]), bool(failed[0]), since))
         yield at(self._env, int(end[0]), Rank.SWITCH)
         if not (failed[0] or self._pacing.at_once):
-            self.rules = rules
+            self._programmed = programmed
 
     def _endpoints(self) -> int:
-        """Endpoints of service ports, ready or not."""
+        """Return the endpoints of service ports, ready or not."""
         return sum(n * int(self._cluster.services.ports[s]) for s, n in self._held.items())
 
-    def _check_out(self) -> tuple[set[int], int, int]:
-        """Absorb what was delivered; the Services it changed, how many usable endpoints came or went, UDP ones too."""
+    def _check_out(self) -> tuple[set[int], int, int, Moved]:
+        """Absorb what was delivered.
+
+        Returns the Services it changed, how many usable endpoints came or went, how many of those are UDP's, and what
+        came or went beside rules.
+        """
         changed: set[int] = set()
-        moved = moved_udp = 0
+        endpoints = udp = 0
+        moved = np.zeros(5, np.int64)
         for _, delivery in self._inbox:
+            s, before = delivery.service, set(self._usable.get(delivery.service, ()))
             self._hold(delivery)
-            changed.add(delivery.service)
-            moved += delivery.changed
-            moved_udp += delivery.changed * bool(self._cluster.services.udp[delivery.service])
+            changed.add(s)
+            endpoints += delivery.changed
+            udp += delivery.changed * bool(self._cluster.services.udp[s])
+            moved += self._moved(delivery, before)
         self._absorbed += len(self._inbox)
         self._inbox.clear()
-        return changed, moved, moved_udp
+        held = sum(each.addresses for each in (self._beside or {}).values())
+        servers, entries, addresses, real_servers, here = moved.tolist()
+        return changed, endpoints, udp, Moved(servers, entries, addresses, real_servers, here, held)
+
+    def _moved(self, delivery: Delivery, before: set[int]) -> I64:
+        """Return what one delivery makes come and go beside rules, as in :class:`Moved`; its Service had ``before``."""
+        s = delivery.service
+        if self._beside is None:
+            return np.zeros(5, np.int64)
+        had, has = self._beside.get(s, NOTHING), (self._rules_of([s]).held or {}).get(s, NOTHING)
+        self._beside[s] = has
+        ports, here = int(self._cluster.services.ports[s]), self._view.here
+        assert here is not None
+        mine = sum(bool(here[pod]) for pod in before ^ set(delivery.usable))
+        return np.array([*np.abs(np.subtract(has, had)), delivery.changed * has.servers, ports * mine])
 
     def _hold(self, delivery: Delivery) -> None:
         self._usable[delivery.service] = delivery.usable
         self._leaving[delivery.service] = delivery.leaving
         self._held[delivery.service] = delivery.endpoints
 
-    def _dispatch_of(self, services: Collection[int]) -> int:
-        """Rules that lead to these Services."""
+    def _rules_of(self, services: Collection[int]) -> RuleSet:
+        """Return the rules of these Services alone."""
         usable = {s: self._usable[s] for s in services}
-        return self._mode.program(replace(self._view, usable=usable, leaving=dict(self._leaving)), 0).dispatch
+        view = replace(self._view, usable=usable)
+        return self._mode.program(view.port_states(), view.config).rules
 
-    def _program(self) -> RuleSet:
-        view = replace(self._view, usable=dict(self._usable), leaving=dict(self._leaving))
-        plain = self._mode.program(view, 0)
-        if not plain.dispatch or not self._mode.scan_rotates:
+    def _program(self) -> Programmed:
+        states, config = tuple(self._view.port_states()), self._view.config
+        plain = self._mode.program(states, config)
+        if not plain.rules.dispatch or not self._mode.scan_rotates:
             return plain
-        draw = int(self._sync_loop.draws.rotation(self.versions)[self._node])
-        return self._mode.program(view, (draw * plain.dispatch) >> 32)
+        draw = int(self._sync_loop.draws.rotation(self._edition)[self._node])
+        return self._mode.program(states, config, (draw * plain.rules.dispatch) >> 32)

@@ -1,4 +1,4 @@
-"""What kube-proxy knows after each delivery, for every prefix of the log at once.
+"""The timeline is kube-proxy's knowledge after each delivery, for every prefix of the log at once.
 
 Nodes differ only in how far along the log they are, so one timeline serves them all: totals are prefix sums, the state
 of a Service is its last row before the prefix, and its rank in the scanned list is a count in a prefix.  This is the
@@ -13,14 +13,14 @@ import numpy as np
 
 from kpsim.cluster.columns import Cluster, PodState
 from kpsim.controlplane.deliveries import DeliveryLog
-from kpsim.proxy.contract import Mode, RuleCounts
+from kpsim.proxy.contract import Mode, Moved, RuleCounts
 from kpsim.proxy.counts import EndpointCounts
-from kpsim.proxy.sync.locality import LocalStates, NodePlaces, NodeSums
-from kpsim.proxy.sync.prefix import PrefixSums
+from kpsim.proxy.rules import Held
+from kpsim.proxy.sync import Nodes, Ports, Prefixes, Services, States
+from kpsim.proxy.sync.sums.held import MovedSums, Ragged
+from kpsim.proxy.sync.sums.locality import LocalStates, NodePlaces, NodeSums
+from kpsim.proxy.sync.sums.prefix import PrefixSums
 from kpsim.units import I64, Bools
-
-Ragged = tuple[I64, I64]
-"""Lists of different lengths: offsets (n + 1,) and values."""
 
 
 def usable_at_start(cluster: Cluster) -> Ragged:
@@ -29,7 +29,7 @@ def usable_at_start(cluster: Cluster) -> Ragged:
 
 
 def leaving_at_start(cluster: Cluster) -> dict[int, Sequence[int]]:
-    """Pods that terminate beside ready ones and still serve at time zero, by Service, where a Local policy asks."""
+    """Return by Service the Pods that terminate beside ready ones and serve at time zero, under a Local policy."""
     policy = cluster.services.internal_local | cluster.services.external_local
     offset, pods = _at_start(cluster)[1]
     return {s: tuple(pods[offset[s] : offset[s + 1]].tolist()) for s in np.flatnonzero(policy).tolist()}
@@ -53,11 +53,12 @@ def _at_start(cluster: Cluster) -> tuple[Ragged, Ragged]:
 
 
 def start_counts(cluster: Cluster, mode: Mode) -> RuleCounts:
-    """Rules of every Service at time zero on a node that has none of the endpoints itself, (n,)."""
+    """Return the rule counts of every Service at time zero on a node without any of the endpoints, (n,)."""
     usable = np.diff(usable_at_start(cluster)[0])
     counts = mode.rule_counts(cluster.services, EndpointCounts.elsewhere(usable))
     known = (np.arange(len(usable)) < cluster.initial) & cluster.services.proxied
-    return RuleCounts(counts.dispatch * known, counts.own * known)
+    held = counts.held and Held(*(column * known for column in counts.held))
+    return RuleCounts(counts.dispatch * known, counts.own * known, held)
 
 
 class Timeline:
@@ -97,9 +98,14 @@ class Timeline:
         self.changed_udp_total = np.concatenate([[0], np.cumsum(changed * services.udp[self.service])])
         self._rank_tables(order, n)
         self._correct_locally()
+        self._beside = None
+        if base.held is not None and after.held is not None:
+            both = Held(*(np.concatenate(columns) for columns in zip(base.held, after.held, strict=True)))
+            usable = self.usable_offset, pods
+            self._beside = MovedSums(both, self.replaces, usable, changed, services.ports[self.service], homes)
 
     def _correct_locally(self) -> None:
-        """What nodes with endpoints of their own have more or fewer of than ``own`` and ``dispatch`` say."""
+        """Compute the counts by which nodes with endpoints of their own differ from ``own`` and ``dispatch``."""
         local, services = self.local, self._cluster.services
         owner = self._owner[local.state]
         counts = self._mode.rule_counts(services.take(owner), local.counts(self.usable))
@@ -120,8 +126,8 @@ class Timeline:
         each = dispatch[moved] // np.maximum(services.ports, 1)[np.tile(owner, 2)[moved]]
         self._moved_here = NodePlaces(node[moved][which], prefix[moved][which], place, each[which], len(self._place))
 
-    def _places(self, services: I64) -> tuple[I64, I64]:
-        """The places of all ports of some Services: which of them each belongs to, and the place."""
+    def _places(self, services: Services) -> tuple[I64, I64]:
+        """Return the places of all ports of some Services: which of them each belongs to, and the place."""
         counts = self._cluster.services.ports[services]
         first = self._cluster.port_offset[services]
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -159,8 +165,8 @@ class Timeline:
         self._moved_row = moved[which]
         self._moved = PrefixSums(place, delta[moved][which], len(order))
 
-    def state(self, service: I64, prefix: I64) -> I64:
-        """Which state (row of the ``usable`` columns) each Service is in after ``prefix`` deliveries; broadcast."""
+    def state(self, service: Services, prefix: Prefixes) -> States:
+        """Return each Service's state (row of the ``usable`` columns) after ``prefix`` deliveries; broadcast."""
         key = service * (self.rows + 1) + prefix
         at = np.searchsorted(self._sorted, key, side="right") - 1
         if not self.rows:
@@ -169,7 +175,7 @@ class Timeline:
         found = (at >= 0) & (self.service[row] == service)
         return np.where(found, self._n + row, service)
 
-    def dispatch_at(self, prefix: I64, node: I64) -> I64:
+    def dispatch_at(self, prefix: Prefixes, node: Nodes) -> I64:
         """Dispatch rules on each node after ``prefix`` deliveries; broadcast."""
         return self.dispatch_total[prefix] + self._dispatch_by_node.at(prefix, node)
 
@@ -177,19 +183,19 @@ class Timeline:
         """No node ever has more dispatch rules."""
         return int(self.dispatch_total.max(initial=0)) + self._dispatch_by_node.most()
 
-    def own_at(self, prefix: I64, node: I64) -> I64:
-        """All other rules of Services on each node after ``prefix`` deliveries; broadcast."""
+    def own_at(self, prefix: Prefixes, node: Nodes) -> I64:
+        """Return all other rules of Services on each node after ``prefix`` deliveries; broadcast."""
         return self.own_total[prefix] + self._own_by_node.at(prefix, node)
 
-    def rank(self, port: I64, prefix: I64, node: I64) -> I64:
-        """Rules of other service ports before each port's own, in the unrotated list after ``prefix`` deliveries."""
+    def rank(self, port: Ports, prefix: Prefixes, node: Nodes) -> I64:
+        """Return the number of other ports' rules before each port's own, in the unrotated list after ``prefix``."""
         place = self._place[port]
         moved = np.searchsorted(self._moved_row, prefix, side="left")
         shared = self._base_rank[place] + self._moved.below(moved, place)
         return np.asarray(shared + self._moved_here.below(prefix, place, node))
 
-    def choices(self, port: I64, prefix: I64, node: I64) -> tuple[I64, I64, Bools]:
-        """Endpoints a connection from a Pod on ``node`` to each service port may go to, (q,) each.
+    def choices(self, port: Ports, prefix: Prefixes, node: Nodes) -> tuple[I64, I64, Bools]:
+        """Return (first, number, policy) of the endpoints that a connection from ``node`` to each port may go to, (q,).
 
         Where they begin in ``usable_pod``, how many, and whether a policy is to blame that there are none.
         """
@@ -210,7 +216,11 @@ class Timeline:
         first = np.where(mine, self._local_at + self.local.offset[here], self.usable_offset[state])
         return first, count, policy & (count == 0) & (self.usable[state] > 0)
 
-    def changed_between(self, before: I64, after: I64, node: I64) -> tuple[I64, I64, I64]:
+    def moved_between(self, before: Prefixes, after: Prefixes, node: Nodes) -> Moved:
+        """Return what came or went beside rules in rows ``before`` … ``after`` - 1, where the mode has such things."""
+        return Moved() if self._beside is None else self._beside.between(before, after, node)
+
+    def changed_between(self, before: Prefixes, after: Prefixes, node: Nodes) -> tuple[I64, I64, I64]:
         """Distinct Services changed by rows ``before`` … ``after`` - 1, and the rules they then have; (lanes,) each.
 
         Their ``own``, then their ``dispatch`` of :class:`RuleCounts`.

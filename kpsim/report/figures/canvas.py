@@ -28,6 +28,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from kpsim.report.style import GREY, INK
 from kpsim.report.wording.quantity import compact, glued
+from kpsim.units import F64
 
 _RC: Any = {
     "svg.hashsalt": "kpsim",
@@ -205,7 +206,7 @@ def log_ticks(axis: Axis, low: float, high: float, unit: str = "") -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _round_values(low: float, high: float, steps: tuple[float, ...]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _round_values(low: float, high: float, steps: tuple[float, ...]) -> F64:
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = np.asarray([step * 10.0**power for power in powers for step in steps])
     return values[(values >= low * 0.999) & (values <= high * 1.001)]

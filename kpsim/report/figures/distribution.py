@@ -1,4 +1,4 @@
-"""How cumulative distributions are drawn: steps over a logarithmic time axis, with the percentiles a run supports."""
+"""Distributions are drawn as steps over a logarithmic time axis, with the percentiles that a run supports."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from kpsim.experiment.result import Cdf, Result
 from kpsim.measure.summary import Summary
 from kpsim.report.figures.canvas import Sheet, log_ticks
 from kpsim.report.style import Dashes, ModeStyle
-from kpsim.report.wording.quantity import compact
+from kpsim.report.wording.quantity import compact, estimate, unit_of
 
 _MAX_DECADES = 6
 _RARE = 0.005  # the smallest share worth stretching the axis for at its left end
 
 
 def usable(cdf: Cdf | None) -> bool:
-    """Whether there is anything to draw."""
+    """Return True if the distribution has anything to draw."""
     return cdf is not None and cdf.value.size > 0 and bool(np.any((cdf.value > 0) & (cdf.share >= _RARE)))
 
 
-def time_axis(axes: Axes, cdfs: Iterable[Cdf], bounds: Iterable[float]) -> None:
-    """Put the time axis over what is drawn, six decades at most; what lies below, and little, sits on the left edge."""
+def time_axis(axes: Axes, cdfs: Iterable[Cdf], bounds: Iterable[float], unit: str = "s") -> None:
+    """Put the axis over what is drawn, six decades at most; what lies below, and little, sits on the left edge."""
     drawn = [cdf.value[(cdf.share >= _RARE) & (cdf.value > 0)] for cdf in cdfs]
     values = np.concatenate([*drawn, np.asarray([b for b in bounds if b > 0], dtype=np.float64)])
     values = values[np.isfinite(values)]
     high = float(values.max())
     low = max(float(values.min()), high / 10**_MAX_DECADES)
     margin = max((high / low) ** 0.04, 1.02)
-    log_ticks(axes.xaxis, low / margin, high * margin, "s")
+    log_ticks(axes.xaxis, low / margin, high * margin, unit)
 
 
 def share_axis(axes: Axes, label: str) -> None:
@@ -68,7 +68,13 @@ def draw_quantiles(axes: Axes, summary: Summary | None, style: ModeStyle, *, hol
 def mark_objectives(sheet: Sheet, result: Result, measures: Iterable[str]) -> None:
     """Draw the scenario's objectives for ``measures`` as dotted lines, alike ones once."""
     wanted = tuple(measures)
-    seen = {(t.bound, f"{t.statistic} {t.operator}") for t in result.scenario.thresholds if t.measure in wanted}
+    found = [t for t in result.scenario.thresholds if t.measure in wanted and t.bound > 0]
+    seen = {(t.bound, f"objective: {t.statistic} {t.operator} {compact(t.bound, unit_of(t.measure))}") for t in found}
     for bound, what in sorted(seen):
-        if bound > 0:
-            sheet.mark_x(sheet.axes[0], bound, f"objective: {what} {compact(bound, 's')}")
+        sheet.mark_x(sheet.axes[0], bound, what)
+
+
+def percentiles(summary: Summary | None) -> str:
+    """Return the median and p99 in words, as the sample supports them: "p50 11 µs [10, 12], p99 34 µs [30, 38]"."""
+    found = [(name, summary.quantiles.get(name)) for name in ("p50", "p99")] if summary else []
+    return ", ".join(f"{name} {estimate(value, summary.unit)}" for name, value in found if summary and value)

@@ -1,4 +1,4 @@
-"""How many new connections a core carries before packets are lost to it, and how latency grows on the way there."""
+"""Delivered connections and latency are drawn against offered ones, up to the load at which a core loses packets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _points(found: ModeResult) -> list[LoadPoint]:
 
 
 def headline(result: Result) -> str:
-    """What one core carries in each mode, the most first."""
+    """Return a title: the connections per second that one core carries in each mode, the most first."""
     capacities = [(m, f.capacity_per_s) for m, f in result.modes.items() if 0 < f.capacity_per_s < math.inf]
     ordered = sorted(capacities, key=lambda pair: -pair[1])
     if not ordered:

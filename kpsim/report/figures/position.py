@@ -1,4 +1,4 @@
-"""What a Service's place in the rules costs its connections' first packets."""
+"""First-packet costs are drawn by the place of their Service in the rules."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _bins(found: ModeResult) -> list[PositionBin]:
 
 
 def last_over_first(found: ModeResult) -> float | None:
-    """How many times the first packet to the last Services costs that to the first ones, as simulated."""
+    """Return the simulated first-packet cost of the last Services over that of the first ones; None if unknown."""
     bins = _bins(found)
     if len(bins) < 2 or bins[0].mean_s <= 0:
         return None
@@ -27,7 +27,7 @@ def last_over_first(found: ModeResult) -> float | None:
 
 
 def headline(result: Result) -> str:
-    """Which modes make a connection pay for its Service's place, and how much."""
+    """Return a title: the modes in which a Service's place costs, and how much; then the flat ones."""
     ratios = {mode: last_over_first(found) for mode, found in result.modes.items()}
     moving = [(m, r) for m, r in ratios.items() if r is not None and abs(r - 1) > FLAT]
     flat = [m for m, r in ratios.items() if r is not None and abs(r - 1) <= FLAT]

@@ -1,4 +1,4 @@
-"""How a latency grows with the size of the cluster: the picture a sweep is run for."""
+"""A latency is drawn against the size of the cluster: the picture a sweep is run for."""
 
 from __future__ import annotations
 
@@ -14,11 +14,8 @@ from kpsim.report.wording.quantity import compact, count, factor, quantity, unit
 from kpsim.report.wording.ranking import listed
 from kpsim.scenario.model import Threshold
 
-SCALED = ("first_packet_latency", "sync_duration", "network_programming_true")
-
 _STATISTICS = ("p50", "p99")
 _FLAT = 0.1
-_SHORT = {"network_programming_true": "network programming latency", "first_packet_latency": "first-packet latency"}
 _COUNTED = re.compile(r"services\..+\.count|cluster\.nodes|services\..+\.endpoints")
 _NOUNS = {"count": "Services", "nodes": "nodes", "endpoints": "endpoints a Service"}
 
@@ -32,7 +29,7 @@ def _rows(frame: pd.DataFrame, axis: str, measure: str, statistics: Sequence[str
 
 
 def headline(frame: pd.DataFrame, axis: str, measure: str, name: str) -> str:
-    """How many times a percentile grows from the smallest size to the largest, mode by mode.
+    """Return a title: a percentile's growth from the smallest size to the largest, mode by mode.
 
     The highest percentile of those that are known at the most sizes: a claim from end to end needs both ends.
     """
@@ -116,12 +113,12 @@ def _draw(
     if today:
         sheet.mark_x(axes, today, f"today: {count(today)}")
     axes.set_xlabel(f"{name} (log scale)")
-    axes.set_ylabel(_SHORT.get(measure, measure.replace("_", " ")))
+    axes.set_ylabel(MEASURES[measure].noun.removesuffix(", true") if measure in MEASURES else measure.replace("_", " "))
     return sheet.picture("; ".join(said), "Points: simulated, with bars over their 95 % intervals.")
 
 
 def scale_pictures(frame: pd.DataFrame, axes: Sequence[str]) -> list[Picture]:
-    """Every measure of a sweep against its first numeric axis; other axes are held at their first value."""
+    """Return every measure of a sweep against its first numeric axis; other axes are held at their first value."""
     numeric = [axis for axis in axes if pd.api.types.is_numeric_dtype(frame[axis]) and frame[axis].nunique() > 1]
     if not numeric:
         return []
@@ -130,5 +127,5 @@ def scale_pictures(frame: pd.DataFrame, axes: Sequence[str]) -> list[Picture]:
         if other != axis:
             frame = frame[frame[other] == frame[other].iloc[0]]
     noun = _NOUNS[axis.rpartition(".")[2]] if _COUNTED.fullmatch(axis) else axis
-    drawn = [scale_picture(frame, axis, measure, name=noun) for measure in SCALED]
+    drawn = [scale_picture(frame, axis, measure.name, name=noun) for measure in MEASURES.values() if measure.compared]
     return [picture for picture in drawn if picture]

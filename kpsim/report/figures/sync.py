@@ -1,4 +1,4 @@
-"""What one kube-proxy sync costs as the cluster grows, and where it passes the time one would allow it."""
+"""One kube-proxy sync's cost is drawn against the size of the cluster, with the size at which it takes too long."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _EXTRAPOLATED: Dashes = (0, (2.2, 1.8))
 
 
 def allowed_s(result: Result) -> float:
-    """The time a full sync may take: the scenario's objective for it, or else one second."""
+    """Return the time a full sync may take: the scenario's objective for it, or else one second."""
     bounds = [t.bound for t in result.scenario.thresholds if t.measure in ("sync_duration_full", "sync_duration")]
     return min((b for b in bounds if b > 0), default=_DEFAULT_ALLOWED_S)
 
 
 def curve(found: ModeResult, kind: Kind) -> list[SyncPoint]:
-    """The points of one kind that a logarithmic scale can show, by size."""
+    """Return the points of one kind that a logarithmic scale can show, by size."""
     points = [p for p in found.sync_curve if p.kind == kind and p.services > 0 and p.seconds > 0]
     return sorted(points, key=lambda p: p.services)
 
@@ -43,7 +43,7 @@ def crossing(points: list[SyncPoint], seconds: float) -> tuple[float, bool] | No
 
 
 def seconds_at(points: list[SyncPoint], services: float) -> float | None:
-    """The curve's value at a size, between its points on logarithmic scales; ``None`` beyond its ends."""
+    """Return the curve's value at a size, between its points on logarithmic scales; ``None`` beyond its ends."""
     if not points or not points[0].services <= services <= points[-1].services:
         return None
     x, y = np.log([p.services for p in points]), np.log([p.seconds for p in points])
@@ -51,7 +51,7 @@ def seconds_at(points: list[SyncPoint], services: float) -> float | None:
 
 
 def headline(result: Result) -> str:
-    """Where each mode's full sync passes the time allowed."""
+    """Return a title: the size at which each mode's full sync passes the time allowed."""
     bound = allowed_s(result)
     passes: list[tuple[str, float, bool]] = []
     above: list[tuple[str, int]] = []
@@ -79,7 +79,7 @@ def _passing(passes: list[tuple[str, float, bool]], limit: str) -> str:
         return f"{mode} full sync passes {limit} at {_two_digits(at)} Services{_if_guess(guess)}"
     ordered = sorted(passes, key=lambda each: each[1])
     named = ordered if len(ordered) <= _MOST_NAMED else [ordered[0], ordered[-1]]
-    where = listed(f"{_two_digits(at)} with {mode}{_if_guess(guess)}" for mode, at, guess in named)
+    where = listed(f"{_two_digits(size)} with {mode}{_if_guess(guess)}" for mode, size, guess in named)
     return f"A full sync passes {limit} at {where.replace(' with', ' Services with', 1)}"
 
 

@@ -1,3 +1,3 @@
-"""How findings are put into words: numbers, rankings, the change that helps, terms explained."""
+"""Findings are put into words here: numbers, rankings, the change that helps, terms explained."""
 
 from __future__ import annotations

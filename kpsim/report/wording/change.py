@@ -8,22 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import yaml
+
 from kpsim.experiment.result import Result
-from kpsim.measure.summary import Estimate
+from kpsim.measure.summary import MEASURES, Estimate
 from kpsim.report.wording.quantity import ratio
 from kpsim.report.wording.ranking import listed
 from kpsim.scenario.model import Scenario
+from kpsim.scenario.sections.kubeproxy import kube_proxy_document
 
 # Sections of kubeproxy.config.k8s.io/v1alpha1 with sync periods.  A mode without one is not set in a
 # KubeProxyConfiguration alone, and there is nothing to paste.
 _SECTIONS = frozenset({"iptables", "ipvs", "nftables"})
-_JUDGED_BY = ("first_packet_latency", "network_programming_true", "sync_duration_full", "sync_duration")
-_WORDS = {
-    "first_packet_latency": "first packets",
-    "network_programming_true": "changes in force",
-    "sync_duration_full": "full syncs",
-    "sync_duration": "syncs",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +32,13 @@ class Gain:
 
     @property
     def clear(self) -> bool:
-        """Whether the paired interval leaves out 1."""
+        """Return True if the paired interval leaves out 1."""
         low, high = self.ratio.low, self.ratio.high
         return low is not None and high is not None and (high < 1 or low > 1)
 
 
 def current_mode(result: Result) -> str:
-    """The mode the scenario's kube-proxy is configured for, or else the first that ran."""
+    """Return the mode the scenario's kube-proxy is configured for, or else the first that ran."""
     configured = result.scenario.kube_proxy.mode
     return configured if configured in result.modes or not result.modes else next(iter(result.modes))
 
@@ -51,12 +47,12 @@ def gains(result: Result, mode: str, current: str) -> list[Gain]:
     """Paired ratios of ``mode`` to ``current``, whichever way round they were compared; one statistic a measure."""
     found: dict[str, Gain] = {}
     for each in result.comparisons:
-        if {each.mode, each.against} != {mode, current} or each.measure not in _JUDGED_BY:
+        if {each.mode, each.against} != {mode, current}:
             continue
         ratio = each.ratio if each.mode == mode else _inverse(each.ratio)
         if ratio is not None and (each.measure not in found or each.statistic == "p99"):
             found[each.measure] = Gain(each.measure, each.statistic, ratio)
-    return [found[measure] for measure in _JUDGED_BY if measure in found]
+    return [found[measure] for measure in MEASURES if measure in found]
 
 
 def _inverse(ratio: Estimate) -> Estimate | None:
@@ -67,12 +63,12 @@ def _inverse(ratio: Estimate) -> Estimate | None:
 
 
 def phrase(gain: Gain) -> str:
-    """A ratio in words with its interval: "first packets 0.371x [0.366, 0.376] (p99)"."""
-    return f"{_WORDS[gain.measure]} {ratio(gain.ratio)} ({gain.statistic})"
+    """Return a ratio in words with its interval: "first packets 0.371x [0.366, 0.376] (p99)"."""
+    return f"{MEASURES[gain.measure].told} {ratio(gain.ratio)} ({gain.statistic})"
 
 
 def suggestion(result: Result, current: str, met: Mapping[str, str]) -> tuple[str | None, str]:
-    """The mode to change to, if any, and the sentence that says so."""
+    """Return the mode to change to, if any, and the sentence that says so."""
     others = [mode for mode in result.modes if mode != current]
     if not others:
         return None, f"Only {current} was run; `kpsim compare` shows what another mode would change."
@@ -110,13 +106,13 @@ def _by_gain(result: Result, current: str, candidates: list[str]) -> tuple[str |
 
 
 def _slower(result: Result, mode: str, current: str) -> list[str]:
-    """What takes clearly longer with ``mode``: "1.57x [1.56, 1.59] (p99) for first packets"."""
+    """Return the measures that take clearly longer with ``mode``: "1.57x [1.56, 1.59] (p99) for first packets"."""
     clear = [gain for gain in gains(result, mode, current) if gain.clear and gain.ratio.value > 1]
-    return [f"{ratio(gain.ratio)} ({gain.statistic}) for {_WORDS[gain.measure]}" for gain in clear]
+    return [f"{ratio(gain.ratio)} ({gain.statistic}) for {MEASURES[gain.measure].told}" for gain in clear]
 
 
 def _score(result: Result, mode: str, current: str) -> float:
-    """The product of clear ratios: below 1, the mode gains more than it costs."""
+    """Return the product of clear ratios: below 1, the mode gains more than it costs."""
     score = 1.0
     for gain in gains(result, mode, current):
         score *= gain.ratio.value if gain.clear else 1.0
@@ -134,17 +130,11 @@ def _detail(result: Result, mode: str, current: str) -> str:
 
 
 def configuration(scenario: Scenario, mode: str) -> str | None:
-    """The KubeProxyConfiguration of ``mode`` with the settings simulated; ``None`` where no such file sets the mode."""
+    """Return the KubeProxyConfiguration of ``mode`` as YAML: pasted into the scenario, it gives the simulated run.
+
+    ``None`` where no such file sets the mode.
+    """
     if mode not in _SECTIONS:
         return None
-    proxy = scenario.kube_proxy
-    lines = ["apiVersion: kubeproxy.config.k8s.io/v1alpha1", "kind: KubeProxyConfiguration", f"mode: {mode}"]
-    periods = {"minSyncPeriod": proxy.min_sync_period_s, "syncPeriod": proxy.sync_period_s}
-    section = [f"  {key}: {_go_duration(value)}" for key, value in periods.items() if value is not None]
-    if mode == "ipvs":
-        section.append(f"  scheduler: {proxy.ipvs_scheduler}")
-    return "\n".join(lines + ([f"{mode}:", *section] if section else [])) + "\n"
-
-
-def _go_duration(seconds: float) -> str:
-    return f"{seconds:g}s" if seconds >= 1 or seconds == 0 else f"{seconds * 1e3:g}ms"
+    head = {"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration"}
+    return yaml.safe_dump({**head, **kube_proxy_document(scenario.kube_proxy.for_mode(mode))}, sort_keys=False)

@@ -24,7 +24,7 @@ def _round3(value: float) -> float:
 
 
 def nearest_prefix(value: float, unit: str) -> tuple[float, str]:
-    """The factor and the prefixed unit in which ``value`` has one to three digits before the point."""
+    """Return the factor and the prefixed unit in which ``value`` has one to three digits before the point."""
     prefixes = _PREFIXES.get(unit)
     if prefixes is None or not math.isfinite(value):
         return 1.0, unit
@@ -44,7 +44,7 @@ def _decimals(value: float) -> int:
 
 
 def plain(value: float, decimals: int | None = None) -> str:
-    """A bare number with three significant digits and commas between thousands."""
+    """Return a bare number with three significant digits and commas between thousands."""
     if not math.isfinite(value):
         return EMPTY
     places = min(_decimals(value), 9) if decimals is None else decimals
@@ -57,7 +57,7 @@ def _joined(number: str, unit: str) -> str:
 
 
 def quantity(value: float | None, unit: str = "") -> str:
-    """A value with its unit, such as "63.1 µs"; an en dash where there is none."""
+    """Return a value with its unit, such as "63.1 µs"; an en dash where there is none."""
     if value is None or not math.isfinite(value):
         return EMPTY
     scale, prefixed = nearest_prefix(value, unit)
@@ -65,13 +65,13 @@ def quantity(value: float | None, unit: str = "") -> str:
 
 
 def compact(value: float, unit: str = "") -> str:
-    """A round value without trailing zeros, for ticks and bounds: "1 ms", "50 µs"."""
+    """Return a round value without trailing zeros, for ticks and bounds: "1 ms", "50 µs"."""
     scale, prefixed = nearest_prefix(value, unit)
     return _joined(f"{value / scale:,.4g}" if abs(value / scale) < 1000 else f"{value / scale:,.0f}", prefixed)
 
 
 def estimate(found: Estimate | None, unit: str = "") -> str:
-    """A value and its interval under one prefix: "63.1 µs [62.0, 64.3]"."""
+    """Return a value and its interval under one prefix: "63.1 µs [62.0, 64.3]"."""
     if found is None or not math.isfinite(found.value):
         return EMPTY
     if found.low is None or found.high is None:
@@ -86,17 +86,17 @@ def estimate(found: Estimate | None, unit: str = "") -> str:
 
 
 def count(value: float) -> str:
-    """A number of things: "83,850"."""
+    """Return a number of things: "83,850"."""
     return f"{value:,.0f}" if math.isfinite(value) else EMPTY
 
 
 def many(value: float, noun: str) -> str:
-    """A number of things with their name: "1 Service", "83,850 endpoints"."""
+    """Return a number of things with their name: "1 Service", "83,850 endpoints"."""
     return f"{count(value)} {noun}{'' if value == 1 else 's'}"
 
 
 def percent(share: float) -> str:
-    """A share of a whole, without claiming 0 % or 100 % of what is only near it."""
+    """Return a share of a whole, without claiming 0 % or 100 % of what is only near it."""
     if not math.isfinite(share):
         return EMPTY
     if 0 < share < 0.001:
@@ -106,27 +106,27 @@ def percent(share: float) -> str:
 
 
 def factor(ratio: float) -> str:
-    """How many times: "12x", "1.3x", "0.25x"."""
+    """Return a ratio as text: "12x", "1.3x", "0.25x"."""
     if not math.isfinite(ratio):
         return EMPTY
     return f"{ratio:,.0f}x" if ratio >= 9.95 else f"{ratio:.2g}x"
 
 
 def unit_of(measure: str, summary: Summary | None = None) -> str:
-    """The unit of a measure; of one the table does not know, its summary's."""
+    """Return the unit of a measure; of one the table does not know, its summary's."""
     if summary is not None:
         return summary.unit
     return MEASURES[measure].unit if measure in MEASURES else ""
 
 
 def ratio(found: Estimate) -> str:
-    """A ratio with its interval: "0.371x [0.366, 0.376]"."""
+    """Return a ratio with its interval: "0.371x [0.366, 0.376]"."""
     value, bracket, interval = estimate(found).partition(" [")
     return f"{value}x{bracket}{interval}" if value != EMPTY else EMPTY
 
 
 def glued(text: str) -> str:
-    """The text with no-break spaces between each number and what it counts, for whoever breaks it into lines."""
+    """Return the text with a no-break space after each number, so that lines break elsewhere."""
     return _AFTER_NUMBER.sub("\u00a0", text)
 
 
@@ -134,6 +134,6 @@ _RATE_UNITS = (("_bytes_per_s", "B/s"), ("_per_s", "/s"), ("_bytes", "B"), ("_s"
 
 
 def rate(name: str, found: Estimate) -> str:
-    """A rate whose name ends in its unit (``api_bytes_per_s``), with its interval."""
+    """Return a rate whose name ends in its unit (``api_bytes_per_s``), with its interval."""
     unit = next((unit for ending, unit in _RATE_UNITS if name.endswith(ending)), "")
     return estimate(found, unit)

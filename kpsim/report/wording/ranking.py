@@ -26,12 +26,12 @@ class Ranking:
 
     @property
     def best(self) -> tuple[str, Estimate]:
-        """The mode with the lowest value."""
+        """Return the mode with the lowest value."""
         return self.entries[0]
 
     @property
     def worst(self) -> tuple[str, Estimate]:
-        """The mode with the highest value."""
+        """Return the mode with the highest value."""
         return self.entries[-1]
 
     @property
@@ -42,12 +42,12 @@ class Ranking:
 
     @property
     def decided(self) -> bool:
-        """Whether best and worst differ beyond their intervals."""
+        """Return True if best and worst differ beyond their intervals."""
         return apart(self.best[1], self.worst[1])
 
 
 def apart(a: Estimate, b: Estimate) -> bool:
-    """Whether two estimates differ: their intervals do not touch, or, without intervals, they are 5 % apart."""
+    """Return True if two estimates differ: disjoint intervals or, without intervals, 5 % between them."""
     if a.low is not None and a.high is not None and b.low is not None and b.high is not None:
         return a.high < b.low or b.high < a.low
     low, high = sorted((a.value, b.value))

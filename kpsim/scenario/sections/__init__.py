@@ -1,3 +1,3 @@
-"""What the sections of a scenario mean, one module a section: cluster, kube-proxy, modes, thresholds, sweep ranges."""
+"""A scenario's sections are given their meaning here, one module a section."""
 
 from __future__ import annotations

@@ -6,17 +6,16 @@ Also whether the address ranges can hold the Services asked for, found by counti
 from __future__ import annotations
 
 import ipaddress
-import re
 import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from kpsim.cluster.params import ClusterParams, ServiceGroup
 from kpsim.documents import Key
-from kpsim.errors import Problem
 from kpsim.kube.allocator import ClusterIPAllocator, NodePortAllocator
 from kpsim.kube.defaults import NODE_PORT_TYPES, needs_cluster_ip, node_ports_wanted
 from kpsim.kube.objects import KubeObjects, Service
-from kpsim.scenario.schema import ClusterPart
+from kpsim.scenario.complaints import Complaints
 from kpsim.scenario.tree import Tree
 
 CLUSTER: Key = ("spec", "cluster")
@@ -27,53 +26,45 @@ BEYOND_ANY_RANGE = 50_000_000  # Services from which memory is the thing to talk
 
 
 def cluster_params(
-    part: ClusterPart,
-    tree: Tree,
-    objects: KubeObjects,
-    imported: bool,
-    problems: list[Problem],
-    warnings: list[str],
+    written: ClusterParams, objects: KubeObjects, imported: bool, complaints: Complaints
 ) -> ClusterParams | None:
-    """The cluster as written, and where it is not, as imported objects show it."""
-    given = part.model_fields_set
-    services, pods = part.service_cluster_ip_range, part.pod_cidr
-    node_ports = _node_port_range(part, tree, problems)
-    if imported and "service_cluster_ip_range" not in given:
+    """Return the cluster as written, and where it is not, as imported objects show it."""
+
+    def given(key: str) -> bool:
+        return complaints.tree.given((*CLUSTER, key))
+
+    services, pods, node_ports = (
+        written.service_cluster_ip_range,
+        written.pod_cidr,
+        written.service_node_port_range,
+    )
+    if imported and not given("serviceClusterIPRange"):
         found = service_range(objects.services, len(objects.services))
         if found and found != services:
-            warnings.append(f"cluster.serviceClusterIPRange taken as {found}, from the ClusterIPs that were read")
+            complaints.warning(f"cluster.serviceClusterIPRange taken as {found}, from the ClusterIPs that were read")
         services = found or services
-    if imported and "service_node_port_range" not in given:
+    if imported and not given("serviceNodePortRange"):
         node_ports = node_port_range(objects.services)
-    service_network = _network(services, "serviceClusterIPRange", tree, problems)
-    pod_network = _network(pods, "podCIDR", tree, problems)
+    service_network = _network(services, "serviceClusterIPRange", complaints)
+    pod_network = _network(pods, "podCIDR", complaints)
     if service_network is None or pod_network is None:
         return None
     if service_network.overlaps(pod_network):
-        if "pod_cidr" in given:
-            problems.append(tree.problem((*CLUSTER, "podCIDR"), f"{pods} overlaps the Service range {services}"))
+        if given("podCIDR"):
+            complaints.problem((*CLUSTER, "podCIDR"), f"{pods} overlaps the Service range {services}")
         pods = _clear_of(services)
-    return ClusterParams(
-        nodes=part.nodes if "nodes" in given else node_count(objects),
-        zones=part.zones if "zones" in given else _zone_count(objects),
-        cores=part.cores if "cores" in given else _cores_of(objects),
-        iptables_backend=part.iptables_backend,
+    return replace(
+        written,
+        nodes=written.nodes if given("nodes") else node_count(objects),
+        zones=written.zones if given("zones") else _zone_count(objects),
+        cores=written.cores if given("cores") else _cores_of(objects),
         service_cluster_ip_range=services,
         pod_cidr=pods,
         service_node_port_range=node_ports,
-        dual_stack=_dual_stack(part, tree, problems),
     )
 
 
-def _dual_stack(part: ClusterPart, tree: Tree, problems: list[Problem]) -> bool:
-    families = part.ip_families
-    if "IPv4" not in families or len(set(families)) != len(families):
-        what, mend = "must be [IPv4], or [IPv4, IPv6]", "clusters without IPv4 are designed, not built yet"
-        problems.append(tree.problem((*CLUSTER, "ipFamilies"), what, mend))
-    return "IPv6" in families
-
-
-def _network(text: str, name: str, tree: Tree, problems: list[Problem]) -> ipaddress.IPv4Network | None:
+def _network(text: str, name: str, complaints: Complaints) -> ipaddress.IPv4Network | None:
     try:
         return ipaddress.IPv4Network(text)
     except ValueError as error:
@@ -85,24 +76,15 @@ def _network(text: str, name: str, tree: Tree, problems: list[Problem]) -> ipadd
             mend = f"did you mean {ipaddress.IPv4Network(text, strict=False)}?"
         else:
             what = f"{text[:60]!r} is not a range of addresses"
-        problems.append(tree.problem((*CLUSTER, name), what, mend))
+        complaints.problem((*CLUSTER, name), what, mend)
         return None
 
 
-def _node_port_range(part: ClusterPart, tree: Tree, problems: list[Problem]) -> tuple[int, int]:
-    match = re.fullmatch(r"\s*(\d{1,5})\s*-\s*(\d{1,5})\s*", part.service_node_port_range)
-    if match and 1 <= int(match[1]) <= int(match[2]) <= 65535:
-        return int(match[1]), int(match[2])
-    what = f"{part.service_node_port_range[:60]!r} is not a range of ports"
-    problems.append(tree.problem((*CLUSTER, "serviceNodePortRange"), what, "write e.g. 30000-32767"))
-    return ClusterParams().service_node_port_range
-
-
 def node_count(objects: KubeObjects) -> int:
-    """How many nodes: the Node objects, else the nodes that Pods and endpoints name, else the default."""
+    """Return the number of nodes: Node objects, else the nodes that Pods and endpoints name, else the default."""
     if objects.nodes:
         return len(objects.nodes)
-    named = {pod.node for pod in objects.pods} | {at.node for made in objects.slices for at in made.endpoints}
+    named = {pod.node for pod in objects.pods} | {each.node for made in objects.slices for each in made.endpoints}
     return len(named - {""}) or DEFAULT.nodes
 
 
@@ -113,7 +95,7 @@ def _cores_of(objects: KubeObjects) -> int:
 
 
 def _zone_count(objects: KubeObjects) -> int:
-    """How many zones the Node objects name."""
+    """Return the number of zones that the Node objects name, else the default."""
     return len({node.zone for node in objects.nodes} - {""}) or DEFAULT.zones
 
 
@@ -145,7 +127,7 @@ def node_port_range(services: Iterable[Service]) -> tuple[int, int]:
 def _clear_of(service_cidr: str, candidates: Sequence[str] = POD_RANGES) -> str:
     """A Pod range that does not overlap the Service range: the default if it can be."""
     services = ipaddress.IPv4Network(service_cidr)
-    free = (at for at in candidates if not ipaddress.IPv4Network(at).overlaps(services))
+    free = (each for each in candidates if not ipaddress.IPv4Network(each).overlaps(services))
     return next(free, candidates[0])
 
 
@@ -156,24 +138,23 @@ def _ipv4(text: str) -> ipaddress.IPv4Address | None:
         return None
 
 
-def range_problems(
-    cluster: ClusterParams, groups: Sequence[ServiceGroup], services: Sequence[Service], tree: Tree
-) -> list[Problem]:
-    """A problem for each range that is too small: how many fit, how many are asked for."""
+def check_ranges(
+    cluster: ClusterParams, groups: Sequence[ServiceGroup], services: Sequence[Service], complaints: Complaints
+) -> None:
+    """Complain of each range that is too small: how many fit, how many are asked for."""
     addresses = sum(group.count for group in groups if not group.headless and group.type != "ExternalName")
     addresses += sum(1 for service in services if needs_cluster_ip(service))
     ports = sum(group.count * _node_ports_of(group) for group in groups)
     ports += sum(node_ports_wanted(service) for service in services)
     if addresses > BEYOND_ANY_RANGE:
-        return []
-    problems = []
+        return
     usable = ClusterIPAllocator(cluster.service_cluster_ip_range).usable
     if addresses > usable:
         cidr = cluster.service_cluster_ip_range
         what = f"the service range {cidr} is too small: {usable:,} Services fit, {addresses:,} are asked for"
         prefix = next(p for p in range(31, 3, -1) if 2 ** (32 - p) - 2 >= addresses)
         mend = f"it takes a /{prefix}, e.g. serviceClusterIPRange: 10.0.0.0/{prefix}" if prefix >= 8 else ""
-        problems.append(tree.problem(_where(tree, "serviceClusterIPRange"), f"{what}: {FULL}", mend))
+        complaints.problem(_where(complaints.tree, "serviceClusterIPRange"), f"{what}: {FULL}", mend)
     usable = NodePortAllocator(*cluster.service_node_port_range).usable
     if ports > usable:
         first, last = cluster.service_node_port_range
@@ -182,8 +163,7 @@ def range_problems(
             "a LoadBalancer Service also takes a NodePort for each of its ports, and with externalTrafficPolicy: Local "
             "one for health checks"
         )
-        problems.append(tree.problem(_where(tree, "serviceNodePortRange"), f"{what}: {FULL}", mend))
-    return problems
+        complaints.problem(_where(complaints.tree, "serviceNodePortRange"), f"{what}: {FULL}", mend)
 
 
 def _node_ports_of(group: ServiceGroup) -> int:

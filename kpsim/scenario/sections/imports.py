@@ -1,4 +1,4 @@
-"""What a scenario is given of a real cluster: its objects, and the rules of its nodes.
+"""A scenario takes a real cluster's objects and the rules of its nodes.
 
 Objects say more than rules do: rules add the Services and endpoints that no object was read of, and where nothing else
 says it, kube-proxy's mode.
@@ -6,43 +6,27 @@ says it, kube-proxy's mode.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kpsim.cluster.params import ClusterParams
 from kpsim.documents import Document, Key
-from kpsim.dumps.detection import FORMATS, RuleDump, gaps, merged, read_dump
-from kpsim.errors import InputError, Problem
-from kpsim.kube.reader import Reading, read_into
+from kpsim.dumps.detection import RuleDump, gaps, merged
+from kpsim.dumps.evidence.releases import release_of
+from kpsim.dumps.evidence.settings import Setting, Signs, clear_of
+from kpsim.kube.components.commands import Command
+from kpsim.kube.reader import Reading
 from kpsim.kube.writer import documents_of
-from kpsim.scenario.kinds import rule_text
+from kpsim.scenario.kinds import LogFile, Look, ObjectsFile, OtherFile, ScenarioFile, identify
+from kpsim.scenario.model import Scenario
+from kpsim.scenario.sections.cluster import service_range
 from kpsim.scenario.sections.modes import built_modes
 from kpsim.scenario.tree import Tree
 from kpsim.yamltree import Source
 
-EXPECTED = f"or give Kubernetes objects, or what one of these prints: {', '.join(FORMATS)}"
-OBJECTS = (".yaml", ".yml", ".json", ".yaml.gz", ".yml.gz", ".json.gz")
-
-
-def files_in(paths: Sequence[Path]) -> Iterator[Path]:
-    """The files to read; a directory without rule dumps is read as one."""
-    for path in paths:
-        entries = sorted(at for at in path.iterdir() if at.is_file()) if path.is_dir() else []
-        dumps = [at for at in entries if rule_text(at) is not None]
-        if dumps:
-            yield from (at for at in entries if at in dumps or at.name.endswith(OBJECTS))
-        else:
-            yield path
-
-
-def name_of(path: Path) -> str:
-    """A name for a scenario or a node after the file it came from."""
-    name = path.resolve().name if path.name in ("", ".", "..") else path.name
-    for suffix in (".gz", ".json", ".yaml", ".yml", ".txt"):
-        name = name.removesuffix(suffix)
-    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name).strip("._-")[:100]
-    return name or "cluster"
+NFTABLES_BY_DEFAULT = (1, 40)
+PLANNED = "and from Kubernetes 1.40 on the default is planned to be nftables (KEP-5343)"
 
 
 def import_into(reading: Reading, paths: Sequence[str], folder: Path, tree: Tree) -> tuple[RuleDump, ...]:
@@ -63,34 +47,36 @@ def import_into(reading: Reading, paths: Sequence[str], folder: Path, tree: Tree
     dumps: list[RuleDump] = []
     for index, path in enumerate(paths):
         key: Key = ("spec", "importFrom", index)
-        if not (folder / path).exists():
-            reading.problems.append(tree.problem(key, f"there is no file or directory {str(folder / path)!r}"))
+        file = folder / path
+        if not file.exists():
+            reading.problems.append(tree.problem(key, f"there is no file or directory {str(file)!r}"))
             continue
-        dumps += _dumps_or_objects(reading, folder / path)
+        if file not in tree.opened:
+            tree.opened[file] = identify([file])
+        dumps += take(reading, tree.opened[file], beside=True)
     _refuse_nothing(reading, dumps, tree)
     add_rules(reading, dumps)
     return tuple(dumps)
 
 
-def _dumps_or_objects(reading: Reading, path: Path) -> Iterator[RuleDump]:
-    """The rule dumps of a file or directory; objects go into the reading."""
-    for at in files_in([path]):
-        try:
-            text = rule_text(at)
-        except InputError as error:
-            reading.problems += error.problems
-            continue
-        if text is not None:
-            yield read_dump(text, at.name, name_of(at))
-            continue
-        before = len(reading.problems)
-        read_into(reading, [at])
-        if at.is_file() and not at.name.endswith(OBJECTS):
-            reading.problems[before:] = [_with_mend(problem) for problem in reading.problems[before:]]
+def take(reading: Reading, look: Look, *, beside: bool = False) -> tuple[RuleDump, ...]:
+    """Take the objects of files into ``reading``, and return what their rules show; other files are problems of it.
 
-
-def _with_mend(problem: Problem) -> Problem:
-    return replace(problem, mend=problem.mend or EXPECTED.removeprefix("or "))
+    A log says something of what stands ``beside`` it, and nothing alone.
+    """
+    beside = beside or not all(isinstance(file, OtherFile) for file in look.files)
+    for file in look.files:
+        if isinstance(file, ObjectsFile):
+            reading.add_all(file.documents)
+        elif isinstance(file, ScenarioFile):
+            reading.problems.append(file.documents[0].problem((), "is a scenario, not an object of a cluster"))
+        elif isinstance(file, LogFile) and file.mode and beside:
+            where = f'"{file.said}" in {file.path.name}'
+            reading.commands.append(Command("log", (("proxy-mode", file.mode),), file.version, where))
+        elif isinstance(file, OtherFile) and not file.beside:
+            reading.problems += file.problems
+    reading.warnings += look.left_out()
+    return look.dumps
 
 
 def _refuse_nothing(reading: Reading, dumps: Sequence[RuleDump], tree: Tree) -> None:
@@ -98,52 +84,149 @@ def _refuse_nothing(reading: Reading, dumps: Sequence[RuleDump], tree: Tree) -> 
     if dumps and not reading.services and not any(dump.findings.ports for dump in dumps):
         files = " and ".join(dump.file for dump in dumps)
         mend = "\n    ".join(gaps(dumps))
-        reading.problems.append(tree.problem(("spec", "importFrom"), f"{files}: no rule is of a Service", mend))
+        reading.problems.append(tree.problem(("spec", "importFrom"), f"{files}: no rule belongs to a Service", mend))
 
 
 def add_rules(reading: Reading, dumps: Sequence[RuleDump]) -> None:
     """Take the Services and endpoints that rules show and no object that was read does."""
     if not dumps:
         return
+    reading.problems += [problem for dump in dumps for problem in dump.problems]
     found = merged([dump.findings for dump in dumps], reading.services).objects(reading.pods)
     known = {(service.namespace, service.name) for service in reading.services}
-    sliced = {(at.namespace, at.service) for at in (*reading.slices, *reading.endpoints)}
+    sliced = {(made.namespace, made.service) for made in (*reading.slices, *reading.endpoints)}
     new = replace(
         found,
-        services=tuple(at for at in found.services if (at.namespace, at.name) not in known),
-        slices=tuple(at for at in found.slices if (at.namespace, at.service) not in sliced),
+        services=tuple(made for made in found.services if (made.namespace, made.name) not in known),
+        slices=tuple(made for made in found.slices if (made.namespace, made.service) not in sliced),
     )
     data = {"kind": "List", "items": list(documents_of(new))}
     reading.add(Document(Source(" + ".join(dump.file for dump in dumps), ""), data, None), (), data)
     reading.warnings += [*gaps(dumps), *(warning for dump in dumps for warning in dump.warnings)]
 
 
-def proxy_section(dumps: Sequence[RuleDump]) -> dict[str, object]:
-    """kube-proxy's configuration as far as rules show it: the mode that wrote them, and IPVS's scheduler."""
-    mode = next((dump.mode for dump in dumps if dump.mode in built_modes()), "")
-    scheduler = next((dump.scheduler for dump in dumps if dump.scheduler), "")
-    if not mode:
-        return {}
-    return {"mode": mode, **({"ipvs": {"scheduler": scheduler}} if scheduler else {})}
+def signs_of(reading: Reading, dumps: Sequence[RuleDump]) -> Signs:
+    """Return everything read in which the cluster's settings show."""
+    return Signs(reading.commands, reading.nodes, dumps, reading.proxy)
 
 
 def take_shown(tree: Tree, reading: Reading, dumps: Sequence[RuleDump], *, nodes_known: bool) -> bool:
-    """Write what rules show into a scenario that does not say it; whether anything was written.
+    """Write what was read of the cluster into a scenario that does not say it, and return whether anything was.
 
     Rules are one node's and do not show how many there are: where no object does either, the default is taken, and
     said.
     """
-    spec = tree.data.setdefault("spec", {}) if dumps else None
+    spec = tree.data.setdefault("spec", {}) if dumps else tree.data.get("spec")
     if not isinstance(spec, dict):
         return False
-    section = proxy_section(dumps)
-    takes_mode = bool(section) and not reading.proxy and not tree.given(("spec", "kubeProxy"))
-    if takes_mode:
-        spec["kubeProxy"] = section
+    shown = _Shown(tree, spec, reading, dumps)
+    shown.take()
     cluster = spec.get("cluster") or {}
-    takes_nodes = not nodes_known and isinstance(cluster, dict) and cluster.get("nodes") is None
-    if takes_nodes:
+    if dumps and not nodes_known and isinstance(cluster, dict) and cluster.get("nodes") is None:
         nodes = ClusterParams().nodes
         spec["cluster"] = {**cluster, "nodes": nodes}
         reading.warnings.append(f"rules do not show how many nodes there are: cluster.nodes is taken as {nodes:,}")
-    return takes_mode or takes_nodes
+        shown.changed = True
+    said = f"taken from what was read: {'; '.join(shown.said)}"
+    if shown.said and said not in reading.warnings:
+        reading.warnings.append(said)
+    return bool(shown.said) or shown.changed
+
+
+@dataclass(slots=True)
+class _Shown:
+    """Settings on their way from what was read into a scenario; those that are written there already stay."""
+
+    tree: Tree
+    spec: dict[str, object]
+    reading: Reading
+    dumps: Sequence[RuleDump]
+    said: list[str] = field(default_factory=list)
+    changed: bool = False
+
+    def take(self) -> None:
+        signs, services = signs_of(self.reading, self.dumps), self.reading.services
+        self._put("kubernetes", "version", signs.release(Scenario("").kubernetes_version))
+        ips = [service.cluster_ip for service in services]
+        taken = signs.service_range(ips)
+        self._put("cluster", "serviceClusterIPRange", taken)
+        ports = [port.node_port for service in services for port in service.ports if port.node_port]
+        self._put("cluster", "serviceNodePortRange", signs.node_port_range(ports))
+        self._take_pod_range(signs, taken.value if taken else service_range(services, len(services)))
+        self._take_families()
+        self._take_proxy(signs)
+        release = release_of(str(self.tree.at(("spec", "kubernetes", "version"))))
+        chosen = (self.reading.proxy or {}).get("mode") or self.tree.at(("spec", "kubeProxy", "mode"))
+        if release and release >= NFTABLES_BY_DEFAULT and not chosen:
+            self.reading.warnings.append(f"kubeProxy.mode is not given: iptables is taken, {PLANNED}")
+
+    def _put(self, section: str, key: str, setting: Setting | None) -> None:
+        """Write a setting below a section of the scenario, unless something stands there."""
+        if setting is None or self.tree.given(("spec", section, key)):
+            return
+        part = self.spec.setdefault(section, {})
+        if part is None:
+            part = self.spec[section] = {}
+        if isinstance(part, dict):
+            part[key] = setting.value
+            self.said.append(f"{section}.{key} {setting.value} ({setting.said})")
+
+    def _take_pod_range(self, signs: Signs, services: str) -> None:
+        """Pods lie in the range that kube-proxy takes for theirs, beside the Services if these are in it too."""
+        written = self.tree.at(("spec", "kubeProxy", "clusterCIDR"))
+        if isinstance(written, str):
+            signs = replace(signs, proxy={"clusterCIDR": written})
+        found = signs.pod_range()
+        given = self.tree.at(("spec", "cluster", "serviceClusterIPRange"))
+        services = given if isinstance(given, str) else services or ClusterParams().service_cluster_ip_range
+        if found is None or self.tree.given(("spec", "cluster", "podCIDR")):
+            return
+        try:
+            free = clear_of(found.value, services)
+        except ValueError:  # which is said of the range of Services
+            return
+        if not free:
+            return
+        self._put("cluster", "podCIDR", Setting(free, found.said))
+        if isinstance(written, str) and self.said:  # which the scenario says itself
+            self.changed = bool(self.said.pop())
+        if free != found.value and not self.reading.proxy:
+            self._put("kubeProxy", "clusterCIDR", found)
+
+    def _take_families(self) -> None:
+        """IPv6 addresses are of a cluster with both families: one without IPv4 is not simulated."""
+        slices = (*self.reading.slices, *self.reading.endpoints)
+        sixes = [service for service in self.reading.services if "IPv6" in service.ip_families]
+        seen = bool(sixes) or any(at.address_type == "IPv6" for at in slices)
+        cluster = self.spec.setdefault("cluster", {}) if seen else None
+        if isinstance(cluster, dict) and not self.tree.given(("spec", "cluster", "ipFamilies")):
+            cluster["ipFamilies"] = ["IPv4", "IPv6"]
+            self.said.append("cluster.ipFamilies [IPv4, IPv6] (addresses of Services and endpoints)")
+
+    def _take_proxy(self, signs: Signs) -> None:
+        """kube-proxy's configuration where none was read: flags, else what rules and logs show of it."""
+        self.reading.warnings += [text for text in signs.contradicted() if text not in self.reading.warnings]
+        mode = signs.mode(built_modes())
+        if self.reading.proxy:
+            if mode and not self.reading.proxy.get("mode"):
+                self.reading.proxy["mode"] = mode.value
+                self.said.append(f"kubeProxy.mode {mode.value} ({mode.said})")
+            origin = self.reading.proxy_origin
+            if origin and not self.tree.given(("spec", "kubeProxy")):
+                self.said.append(f"KubeProxyConfiguration of {Path(origin.document.file).name}")
+            return
+        if self.tree.given(("spec", "kubeProxy", "mode")):
+            return
+        flags, where = signs.configuration()
+        section = {key: value for key, value in flags.items() if key != "mode"}
+        scheduler = next((dump.scheduler for dump in self.dumps if dump.scheduler), "")
+        if mode and mode.value == "ipvs" and scheduler:
+            section.setdefault("ipvs", {"scheduler": scheduler})
+        written = self.spec.get("kubeProxy") or {}
+        if isinstance(written, dict) and (mode or section.keys() - written.keys()):
+            self.spec["kubeProxy"] = {**({"mode": mode.value} if mode else {}), **section, **written}
+            self.changed = True
+            if mode:
+                self.said.append(f"kubeProxy.mode {mode.value} ({mode.said})")
+            if section and where:
+                self.said.append(f"kubeProxy.{', '.join(section)} (flags of {where})")

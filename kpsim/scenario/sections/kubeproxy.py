@@ -9,17 +9,17 @@ Source: staging/src/k8s.io/kube-proxy/config/v1alpha1/types.go.
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
-from collections.abc import Iterator, Sequence
-
-from pydantic import ValidationError
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
 
 from kpsim.documents import Key, dotted
-from kpsim.errors import Problem
+from kpsim.errors import did_you_mean, nearest
 from kpsim.proxy.params import (
     DETECT_LOCAL_MODES,
     IPVS_SCHEDULERS,
+    LENT,
     PRIMARY,
     IpvsSettings,
     Masquerade,
@@ -28,16 +28,18 @@ from kpsim.proxy.params import (
     ProxyParams,
     WinkernelSettings,
 )
+from kpsim.scenario.complaints import Complaints
+from kpsim.scenario.keys.reading import Reader
+from kpsim.scenario.keys.writing import written
 from kpsim.scenario.schema import (
-    DetectLocalPart,
-    IptablesPart,
-    IpvsPart,
-    KubeProxyPart,
-    ModePart,
-    WinkernelPart,
+    ConntrackSection,
+    DetectLocalSection,
+    IptablesSection,
+    IpvsSection,
+    KubeProxySection,
+    ModeSection,
+    WinkernelSection,
 )
-from kpsim.scenario.tree import Tree, did_you_mean
-from kpsim.scenario.words import problems_of
 
 KUBE_PROXY = ("spec", "kubeProxy")
 DEFAULT_MODE = "iptables"  # what kube-proxy takes on Linux when mode is empty
@@ -70,38 +72,33 @@ _KNOWN: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def odd_keys(tree: Tree) -> tuple[list[Problem], list[str]]:
-    """Problems for near-misspellings of kube-proxy's keys, warnings for keys it does not have at all."""
+def check_keys(complaints: Complaints) -> None:
+    """Complain of near-misspellings of kube-proxy's keys, and warn of keys it does not have at all."""
     from kpsim.proxy.registry import MODES
 
-    problems: list[Problem] = []
-    warnings: list[str] = []
     for section, known in _KNOWN.items():
         key: Key = (*KUBE_PROXY, section) if section else KUBE_PROXY
-        written = tree.at(key)
-        if not isinstance(written, dict):
+        there = complaints.tree.at(key)
+        if not isinstance(there, dict):
             continue
         names = (*known, *MODES) if not section else known
-        for name in (name for name in written if name not in names):
-            folded = {word.lower(): word for word in names}
-            near = difflib.get_close_matches(str(name).lower(), list(folded), 1, 0.75)
-            if near:
-                mend = f"did you mean {folded[near[0]]}?"
-                problems.append(tree.problem((*key, name), "is not a key of kube-proxy's", mend, on_key=True))
+        for name in (name for name in there if name not in names):
+            if near := nearest(str(name), names, 0.75):
+                mend = f"did you mean {near}?"
+                complaints.problem((*key, name), "is not a key of kube-proxy's", mend, on_key=True)
             else:
-                warnings.append(f"{dotted((*key, name))} is not a key of kube-proxy's; it does nothing")
-    return problems, warnings
+                complaints.warning(f"{dotted((*key, name))} is not a key of kube-proxy's; it does nothing")
 
 
-def proxy_params(part: KubeProxyPart, tree: Tree) -> tuple[ProxyParams, list[Problem]]:
-    """What the model takes from the configuration: mode, periods of each mode, conntrack limits, what rules show."""
-    sections, problems = _sections(part, tree)
-    problems += _oddities(part, tree)
+def proxy_params(part: KubeProxySection, reader: Reader, complaints: Complaints) -> ProxyParams:
+    """Return the model's part of the configuration: mode, periods, conntrack limits, settings that rules show."""
+    sections = _sections(part, reader, complaints)
+    _check(part, complaints)
     # A period of zero is "not set" to kube-proxy, and takes the mode's default.
     periods = tuple(
-        ModePeriods(name, section.min_sync_period or None, section.sync_period or None)
+        ModePeriods(name, section.min_sync_period_s or None, section.sync_period_s or None)
         for name, section in sections.items()
-        if section.min_sync_period is not None or section.sync_period is not None
+        if section.min_sync_period_s is not None or section.sync_period_s is not None
     )
     default, mode = ProxyParams(), part.mode or DEFAULT_MODE
     conntrack, ipvs = part.conntrack, part.ipvs
@@ -114,21 +111,21 @@ def proxy_params(part: KubeProxyPart, tree: Tree) -> tuple[ProxyParams, list[Pro
         periods=periods,
         settings=_settings(part, sections),
     )
-    return params.for_mode(mode), problems
+    return params.for_mode(mode)
 
 
-def _settings(part: KubeProxyPart, sections: dict[str, ModePart]) -> NodeSettings:
-    """What of the configuration shows in rules; where nothing is written, Kubernetes' defaults."""
-    iptables, ipvs = part.iptables or IptablesPart(), part.ipvs or IpvsPart.model_validate({})
-    detect = part.detect_local or DetectLocalPart()
+def _settings(part: KubeProxySection, sections: dict[str, ModeSection]) -> NodeSettings:
+    """Return the settings that show in rules; where nothing is written, Kubernetes' defaults."""
+    iptables, ipvs = part.iptables or IptablesSection(), part.ipvs or IpvsSection()
+    detect = part.detect_local or DetectLocalSection()
     default = NodeSettings()
     masquerade = [
-        Masquerade(name, bool(at.masquerade_all), 14 if at.masquerade_bit is None else at.masquerade_bit)
-        for name, at in sections.items()
+        Masquerade(name, bool(own.masquerade_all), 14 if own.masquerade_bit is None else own.masquerade_bit)
+        for name, own in sections.items()
     ]
     localhost = iptables.localhost_node_ports
     return NodeSettings(
-        masquerade=tuple(at for at in masquerade if at != Masquerade(at.mode)),
+        masquerade=tuple(mark for mark in masquerade if mark != Masquerade(mark.mode)),
         localhost_node_ports=default.localhost_node_ports if localhost is None else localhost,
         node_port_addresses=tuple(part.node_port_addresses or ()),
         cluster_cidr=part.cluster_cidr,
@@ -138,16 +135,16 @@ def _settings(part: KubeProxyPart, sections: dict[str, ModePart]) -> NodeSetting
         conntrack_tcp_be_liberal=bool(part.conntrack and part.conntrack.tcp_be_liberal),
         ipvs=IpvsSettings(
             strict_arp=bool(ipvs.strict_arp),
-            tcp_timeout_s=ipvs.tcp_timeout or 0.0,
-            tcp_fin_timeout_s=ipvs.tcp_fin_timeout or 0.0,
-            udp_timeout_s=ipvs.udp_timeout or 0.0,
+            tcp_timeout_s=ipvs.tcp_timeout_s or 0.0,
+            tcp_fin_timeout_s=ipvs.tcp_fin_timeout_s or 0.0,
+            udp_timeout_s=ipvs.udp_timeout_s or 0.0,
             exclude_cidrs=tuple(ipvs.exclude_cidrs or ()),
         ),
-        winkernel=_winkernel(part.winkernel or WinkernelPart.model_validate({})),
+        winkernel=_winkernel(part.winkernel or WinkernelSection()),
     )
 
 
-def _winkernel(part: WinkernelPart) -> WinkernelSettings:
+def _winkernel(part: WinkernelSection) -> WinkernelSettings:
     """A Windows node's settings; health checks are forwarded to the endpoint that is named, so one must be."""
     return WinkernelSettings(
         enable_dsr=bool(part.enable_dsr),
@@ -156,31 +153,31 @@ def _winkernel(part: WinkernelPart) -> WinkernelSettings:
     )
 
 
-def _oddities(part: KubeProxyPart, tree: Tree) -> Iterator[Problem]:
-    """Settings that are well written and that kube-proxy would still not start with."""
-    yield from _detector_problems(part, tree)
+def _check(part: KubeProxySection, complaints: Complaints) -> None:
+    """Complain of settings that are well written and that kube-proxy would still not start with."""
+    _check_detector(part, complaints)
     cluster = part.cluster_cidr or ""
     for cidr in cluster.split(",") if cluster else ():
-        yield from _range_problems(cidr.strip(), (*KUBE_PROXY, "clusterCIDR"), tree)
+        _check_range(cidr.strip(), (*KUBE_PROXY, "clusterCIDR"), complaints)
     addresses = part.node_port_addresses or ()
     for index, cidr in enumerate(addresses):
         key = (*KUBE_PROXY, "nodePortAddresses", index)
         if cidr != PRIMARY:
-            yield from _range_problems(cidr, key, tree, addresses=(PRIMARY,))
+            _check_range(cidr, key, complaints, addresses=(PRIMARY,))
         elif len(addresses) > 1:
-            yield tree.problem(key, f"{PRIMARY} stands alone or not at all", "leave out the other addresses")
+            complaints.problem(key, f"{PRIMARY} stands alone or not at all", "leave out the other addresses")
     if part.ipvs:
         for index, cidr in enumerate(part.ipvs.exclude_cidrs or ()):
-            yield from _range_problems(cidr, (*KUBE_PROXY, "ipvs", "excludeCIDRs", index), tree)
+            _check_range(cidr, (*KUBE_PROXY, "ipvs", "excludeCIDRs", index), complaints)
         scheduler = part.ipvs.scheduler
         if scheduler and scheduler not in IPVS_SCHEDULERS:
             what = f"{scheduler[:40]!r} is not a scheduler of IPVS"
             mend = did_you_mean(scheduler, IPVS_SCHEDULERS) or f"there are {', '.join(IPVS_SCHEDULERS)}"
-            yield tree.problem((*KUBE_PROXY, "ipvs", "scheduler"), what, mend)
+            complaints.problem((*KUBE_PROXY, "ipvs", "scheduler"), what, mend)
 
 
-def _range_problems(cidr: str, key: Key, tree: Tree, addresses: Sequence[str] = ()) -> Iterator[Problem]:
-    """What is wrong with one range of addresses, IPv4 or IPv6; ``addresses`` are words that may stand there too."""
+def _check_range(cidr: str, key: Key, complaints: Complaints, addresses: Sequence[str] = ()) -> None:
+    """Complain of what is no range of addresses, IPv4 or IPv6; ``addresses`` are words that may stand there too."""
     try:
         ipaddress.ip_network(cidr, strict=False)
         if "/" in cidr:
@@ -188,44 +185,91 @@ def _range_problems(cidr: str, key: Key, tree: Tree, addresses: Sequence[str] = 
         mend = f"did you mean {ipaddress.ip_network(cidr)}?"
     except ValueError:
         mend = did_you_mean(cidr, addresses) or "write e.g. 10.244.0.0/16"
-    yield tree.problem(key, f"{cidr[:60]!r} is not a range of addresses", mend)
+    complaints.problem(key, f"{cidr[:60]!r} is not a range of addresses", mend)
 
 
-def _detector_problems(part: KubeProxyPart, tree: Tree) -> Iterator[Problem]:
-    """What is wrong with how this node's Pods are told from others."""
-    mode, detect = part.detect_local_mode or "", part.detect_local or DetectLocalPart()
+def _check_detector(part: KubeProxySection, complaints: Complaints) -> None:
+    """Complain of how this node's Pods are told from others, where it cannot be."""
+    mode, detect = part.detect_local_mode or "", part.detect_local or DetectLocalSection()
     if mode and mode not in DETECT_LOCAL_MODES:
         what = f"{mode[:40]!r} is not a detectLocalMode"
         mend = did_you_mean(mode, DETECT_LOCAL_MODES) or f"there are {', '.join(DETECT_LOCAL_MODES)}"
-        yield tree.problem((*KUBE_PROXY, "detectLocalMode"), what, mend)
+        complaints.problem((*KUBE_PROXY, "detectLocalMode"), what, mend)
     names = {"bridgeInterface": detect.bridge_interface, "interfaceNamePrefix": detect.interface_name_prefix}
     wanted = INTERFACE_OF.get(mode)
     if wanted and not names[wanted]:
         example = "cni0" if mode == "BridgeInterface" else "veth"
         mend = f"write detectLocal: {{{wanted}: {example}}}"
-        yield tree.problem((*KUBE_PROXY, "detectLocalMode"), f"{mode} needs detectLocal.{wanted}", mend)
-    for name, written in names.items():
-        if written and not _is_interface(written):
-            what = f"{written[:40]!r} is not the name of an interface"
+        complaints.problem((*KUBE_PROXY, "detectLocalMode"), f"{mode} needs detectLocal.{wanted}", mend)
+    for name, interface in names.items():
+        if interface and not _is_interface(interface):
+            what = f"{interface[:40]!r} is not the name of an interface"
             mend = f"at most {LONGEST_INTERFACE} characters, without spaces, '/', '+', '*' and quotes"
-            yield tree.problem((*KUBE_PROXY, "detectLocal", name), what, mend)
+            complaints.problem((*KUBE_PROXY, "detectLocal", name), what, mend)
 
 
 def _is_interface(name: str) -> bool:
-    """Whether the kernel takes ``name`` for an interface, and the tools of rules take it for one and no pattern."""
+    """Return True if the kernel takes ``name`` for an interface, and the tools of rules for one and no pattern."""
     return len(name) <= LONGEST_INTERFACE and name.isprintable() and not set(name) & set(" /+*\"'!")
 
 
-def _sections(part: KubeProxyPart, tree: Tree) -> tuple[dict[str, ModePart], list[Problem]]:
+def _sections(part: KubeProxySection, reader: Reader, complaints: Complaints) -> dict[str, ModeSection]:
     """The section of each mode there is, also of one registered after this file was written."""
     from kpsim.proxy.registry import MODES
 
-    found = {name: at for name in ("iptables", "ipvs", "nftables") if (at := getattr(part, name)) is not None}
-    problems: list[Problem] = []
-    for name, raw in (part.model_extra or {}).items():
-        if name in MODES:
-            try:
-                found[name] = ModePart.model_validate(raw)
-            except ValidationError as error:
-                problems += problems_of(error, tree, (*KUBE_PROXY, name))
-    return found, problems
+    named = {name: getattr(part, name) for name in ("iptables", "ipvs", "nftables")}
+    found = {name: section for name, section in named.items() if section is not None}
+    there = complaints.tree.at(KUBE_PROXY)
+    for name, section in there.items() if isinstance(there, dict) else ():
+        if name in MODES and name not in found and section is not None and not hasattr(part, name):
+            found[name] = reader.read(ModeSection, section, (*KUBE_PROXY, name))
+    return found
+
+
+def kube_proxy_document(params: ProxyParams) -> dict[str, Any]:
+    """Return the configuration written back: each mode's periods and marks in its own section, as kube-proxy wants it.
+
+    Without ``clusterCIDR`` the cluster's ``podCIDR`` stands for it.
+    """
+    settings, windows = params.settings, params.settings.winkernel
+    own = ModePeriods(params.mode, params.min_sync_period_s, params.sync_period_s)
+    periods = {each.mode: each for each in (own, *params.periods)}
+    marks = {mode: Masquerade(mode) for mode in ("iptables", "nftables")}
+    marks |= {mark.mode: mark for mark in settings.masquerade}
+
+    def about(mode: str) -> dict[str, Any]:
+        every, mark = periods.get(mode, ModePeriods(mode)), marks.get(mode)
+        bit = None if mark is None or mode in LENT else mark.bit
+        return {
+            "min_sync_period_s": every.min_sync_period_s,
+            "sync_period_s": every.sync_period_s,
+            "masquerade_all": mark and mark.all,
+            "masquerade_bit": bit,
+        }
+
+    configuration = KubeProxySection(
+        mode=params.mode,
+        cluster_cidr=settings.cluster_cidr,
+        detect_local_mode=settings.detect_local_mode,
+        detect_local=DetectLocalSection(settings.bridge_interface, settings.interface_name_prefix),
+        node_port_addresses=settings.node_port_addresses,
+        iptables=IptablesSection(**about("iptables"), localhost_node_ports=settings.localhost_node_ports),
+        ipvs=IpvsSection(**about("ipvs"), scheduler=params.ipvs_scheduler, **_fields(settings.ipvs)),
+        nftables=ModeSection(**about("nftables")),
+        winkernel=None if windows == WinkernelSettings() else _written_windows(windows),
+        conntrack=ConntrackSection(
+            params.conntrack_max_per_core, params.conntrack_min, settings.conntrack_tcp_be_liberal
+        ),
+    )
+    others = {mode: written(ModeSection(**about(mode))) for mode in periods | marks if not hasattr(configuration, mode)}
+    return {**written(configuration), **{mode: section for mode, section in others.items() if section}}
+
+
+def _fields(settings: IpvsSettings) -> dict[str, Any]:
+    return {field.name: getattr(settings, field.name) for field in fields(settings)}
+
+
+def _written_windows(settings: WinkernelSettings) -> WinkernelSection:
+    """A Windows node's settings; which endpoint health checks come from is not kept, only that there is one."""
+    forwards = settings.forward_health_check_vip
+    return WinkernelSection(settings.source_vip, settings.enable_dsr, "cbr0" if forwards else None, forwards)

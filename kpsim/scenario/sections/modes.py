@@ -1,14 +1,13 @@
-"""Whether the modes a scenario names exist, are built, and are in its Kubernetes version."""
+"""The modes that a scenario names must exist, be built, and be in its Kubernetes version."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from kpsim.documents import Key
-from kpsim.errors import Problem
-from kpsim.scenario.tree import Tree, did_you_mean
-
-Version = tuple[int, int]
+from kpsim.errors import did_you_mean
+from kpsim.scenario.complaints import Complaints
+from kpsim.units import Version
 
 
 def built_modes() -> tuple[str, ...]:
@@ -26,23 +25,21 @@ def usual_modes(version: Version) -> tuple[str, ...]:
     return tuple(name for name, entry in MODES.items() if entry.usual and entry.status(version) in there)
 
 
-def mode_problems(modes: Sequence[str], mode: str, version: Version, tree: Tree, *, compared: bool) -> list[Problem]:
-    """What is wrong with the modes compared, and with the one kube-proxy is configured for."""
-    problems: list[Problem] = []
+def check_modes(modes: Sequence[str], mode: str, version: Version, complaints: Complaints, *, compared: bool) -> None:
+    """Complain of the modes compared, and of the one kube-proxy is configured for, if they are not there."""
     named: list[tuple[Key, str]] = [(("spec", "kubeProxy", "mode"), mode)]
     if compared:
         named += [(("spec", "compare", "modes", index), name) for index, name in enumerate(modes)]
     for key, name in named:
         wrong = _wrong(name, version)
         if wrong:
-            problems.append(tree.problem(key, *wrong))
+            complaints.problem(key, *wrong)
     if len(set(modes)) != len(modes):
-        problems.append(tree.problem(("spec", "compare", "modes"), "a mode is named twice"))
-    return problems
+        complaints.problem(("spec", "compare", "modes"), "a mode is named twice")
 
 
 def _wrong(name: str, version: Version) -> tuple[str, str] | None:
-    """What is wrong with one mode's name, and the mend."""
+    """Return (problem, mend) for a mode's name, or None if it is right."""
     from kpsim.proxy.registry import MODES
 
     known = f"there are {', '.join(MODES)}"

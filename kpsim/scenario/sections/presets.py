@@ -20,13 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from kpsim.cluster.params import EndpointCount, ServiceGroup
 from kpsim.documents import Key
-from kpsim.errors import Problem
-from kpsim.scenario.schema import PresetPart
-from kpsim.scenario.tree import Tree
+from kpsim.errors import GuardError
+from kpsim.scenario.complaints import Complaints
+from kpsim.scenario.schema import Preset
 
+MOST_GROUPS = 100_000
 NODES_PER_NAMESPACE = 100
 PODS_PER_NODE = 30
 BIG, MEDIUM, SMALL = 250, 30, 5  # Pods of a Deployment
@@ -37,14 +39,17 @@ ITERATIONS_PER_NAMESPACE = 1000
 Groups = Iterator[ServiceGroup]
 
 
-def preset_groups(part: PresetPart, nodes: int, key: Key, tree: Tree, problems: list[Problem]) -> list[ServiceGroup]:
+def preset_groups(part: Preset, nodes: int, key: Key, complaints: Complaints) -> list[ServiceGroup]:
     """The groups a preset stands for, in a cluster of ``nodes`` unless the preset says for how many."""
     preset = PRESETS[part.preset]
     for name in ("nodes", "endpoints", "iterations"):
         if getattr(part, name) is not None and name not in preset.sized_by:
             what = f"the preset {part.preset} is not sized by {name}"
-            problems.append(tree.problem((*key, name), what, f"it takes {' or '.join(preset.sized_by)}", on_key=True))
-    return list(preset.groups(part, part.nodes or nodes))
+            complaints.problem((*key, name), what, f"it takes {' or '.join(preset.sized_by)}", on_key=True)
+    groups = list(islice(preset.groups(part, part.nodes or nodes), MOST_GROUPS + 1))
+    if len(groups) > MOST_GROUPS:
+        raise GuardError(f"the preset {part.preset} stands for more than {MOST_GROUPS:,} groups of Services")
+    return groups
 
 
 def _group(name: str, count: int, endpoints: int, namespace: str, *, headless: bool = False, ports: int = 1) -> Groups:
@@ -53,7 +58,7 @@ def _group(name: str, count: int, endpoints: int, namespace: str, *, headless: b
         yield ServiceGroup(name, count, mean, namespace=namespace, headless=headless, ports=ports)
 
 
-def _cl2_load(part: PresetPart, nodes: int) -> Groups:
+def _cl2_load(part: Preset, nodes: int) -> Groups:
     del part
     each = min(nodes, NODES_PER_NAMESPACE)
     pods = each * PODS_PER_NODE
@@ -69,34 +74,34 @@ def _cl2_load(part: PresetPart, nodes: int) -> Groups:
         yield from _group("small-statefulset", 1, SMALL, namespace, headless=True)
 
 
-def _huge_service(part: PresetPart, nodes: int) -> Groups:
+def _huge_service(part: Preset, nodes: int) -> Groups:
     del nodes
     yield from _group("huge-service", 1, part.endpoints or 1000, "default")
 
 
-def _node_density(part: PresetPart, nodes: int) -> Groups:
+def _node_density(part: Preset, nodes: int) -> Groups:
     left = nodes * BURNER_PODS_PER_NODE // 2 if part.iterations is None else part.iterations
     for number in range(1, -(-left // ITERATIONS_PER_NAMESPACE) + 1):
         yield from _group("webserver", min(left, ITERATIONS_PER_NAMESPACE), 1, f"node-density-{number}")
         left -= ITERATIONS_PER_NAMESPACE
 
 
-def _cluster_density(part: PresetPart, nodes: int) -> Groups:
+def _cluster_density(part: Preset, nodes: int) -> Groups:
     for number in range(1, (part.iterations or nodes) + 1):
         yield from _group("cluster-density", 5, 2, f"cluster-density-{number}", ports=2)
 
 
 @dataclass(frozen=True, slots=True)
-class _Preset:
-    """How a load test becomes groups, and which fields say how large it is."""
+class _LoadTest:
+    """A load test becomes groups, sized by these fields."""
 
-    groups: Callable[[PresetPart, int], Groups]
+    groups: Callable[[Preset, int], Groups]
     sized_by: tuple[str, ...]
 
 
 PRESETS = {
-    "cl2-load": _Preset(_cl2_load, ("nodes",)),
-    "huge-service": _Preset(_huge_service, ("endpoints",)),
-    "node-density": _Preset(_node_density, ("nodes", "iterations")),
-    "cluster-density": _Preset(_cluster_density, ("nodes", "iterations")),
+    "cl2-load": _LoadTest(_cl2_load, ("nodes",)),
+    "huge-service": _LoadTest(_huge_service, ("endpoints",)),
+    "node-density": _LoadTest(_node_density, ("nodes", "iterations")),
+    "cluster-density": _LoadTest(_cluster_density, ("nodes", "iterations")),
 }

@@ -6,35 +6,34 @@ import re
 from collections.abc import Mapping, Sequence
 
 from kpsim.documents import Key
-from kpsim.errors import Problem
+from kpsim.errors import did_you_mean
 from kpsim.measure.summary import MEASURES, Measure
+from kpsim.scenario.complaints import Complaints
 from kpsim.scenario.model import Threshold
-from kpsim.scenario.tree import Tree, did_you_mean
 from kpsim.units import UnitError, parse_duration, parse_number
 
 STATISTICS = ("p50", "p90", "p99", "p99.9", "mean", "min", "max")
 _TEXT = re.compile(r"\s*([\w.]+)\s*(<=|>=|<|>)\s*(\S.*?)\s*")
 
 
-def thresholds(written: Mapping[str, Sequence[str]], tree: Tree) -> tuple[tuple[Threshold, ...], list[Problem]]:
-    """Every objective of a scenario, in file order, and what is wrong with the others."""
+def thresholds(written: Mapping[str, Sequence[str]], complaints: Complaints) -> tuple[Threshold, ...]:
+    """Every objective of a scenario, in file order."""
     found: list[Threshold] = []
-    problems: list[Problem] = []
     for name, texts in written.items():
         measure = MEASURES.get(name)
         if measure is None:
             known = f"there are {', '.join(MEASURES)}"
             mend = did_you_mean(name, list(MEASURES)) or known
-            problems.append(tree.problem(("spec", "thresholds", name), "is not a measure", mend, on_key=True))
+            complaints.problem(("spec", "thresholds", name), "is not a measure", mend, on_key=True)
             continue
         for index, text in enumerate(texts):
             try:
                 found.append(parse_threshold(measure, text))
             except UnitError as error:
                 key: Key = ("spec", "thresholds", name)
-                key = (*key, index) if isinstance(tree.at(key), list) else key
-                problems.append(tree.problem(key, error.what, error.mend))
-    return tuple(found), problems
+                key = (*key, index) if isinstance(complaints.tree.at(key), list) else key
+                complaints.problem(key, error.what, error.mend)
+    return tuple(found)
 
 
 def parse_threshold(measure: Measure, text: str) -> Threshold:

@@ -1,4 +1,4 @@
-"""Where the time goes from a change of a Pod until its rules are in force: stage after stage, mode by mode."""
+"""The time from a change of a Pod until its rules are in force is drawn stage after stage, mode by mode."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _parts(stages: tuple[Stage, ...]) -> list[tuple[str, float, float]]:
 
 
 def headline(result: Result) -> str:
-    """Which stage takes most of the time, mode by mode."""
+    """Return a title: the stage that takes most of the time in each mode, and its share."""
     said: dict[str, list[str]] = {}
     for mode, found in result.modes.items():
         parts = _parts(found.stages)
@@ -85,10 +85,10 @@ def _bar(
 
 
 def _took(seconds: float, longest: float) -> str:
-    """A stage's length; where it is nothing beside the whole, the difference of two medians says no more."""
+    """Return a stage's length; where it is nothing beside the whole, the difference of two medians says no more."""
     return quantity(seconds, "s") if seconds > _NOTHING * longest else "≈ 0"
 
 
 def _folded(name: str) -> str:
-    """A name in two lines if it does not fit beside the panel in one."""
+    """Return a name in two lines if it does not fit beside the panel in one."""
     return name if len(name) < 10 else "\n".join(textwrap.wrap(name, len(name) // 2 + 2))

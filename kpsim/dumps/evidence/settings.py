@@ -1,0 +1,163 @@
+"""How a cluster is set up, as everything that was read of it shows: its release, its ranges, and kube-proxy's mode.
+
+What a component was told says more than what it wrote, and that more than what can be guessed from addresses; of
+several signs of a setting the first counts, and by which it was taken is said.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from kpsim.dumps.detection import RuleDump
+from kpsim.dumps.evidence.releases import Release, agreed, release_of
+from kpsim.kube.components.commands import Command
+from kpsim.kube.components.configurations import proxy_configuration
+from kpsim.kube.objects import Node
+from kpsim.kube.server.addresses import network_of
+
+USUAL_PREFIXES = (16, 14, 12, 11, 10, 9, 8)  # of ranges of Pods, the smallest that holds all is taken
+SMALLEST_PREFIX = 30  # of a part of a range in which Pods could be
+_PORTS = re.compile(r"\s*(\d{1,5})\s*([-+])\s*(\d{1,5})\s*")
+_PACKED_IN = ("kube-proxy", "log", "kubeadm", "kube-apiserver", "kube-controller-manager")
+_TOLD = ("kube-proxy", "kube-controller-manager", "kubeadm", "kube-apiserver", "k3s", "rke2", "ServiceCIDR")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting, and by what it was taken."""
+
+    value: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """Everything that was read in which a cluster's settings show."""
+
+    commands: Sequence[Command] = ()
+    nodes: Sequence[Node] = ()
+    dumps: Sequence[RuleDump] = ()
+    proxy: Mapping[str, object] | None = None  # a KubeProxyConfiguration
+
+    def release(self, usual: Release) -> Setting | None:
+        """Return Kubernetes' release; by the layout of rules the one nearest to ``usual``."""
+        counts = Counter(found for node in self.nodes if (found := release_of(node.version)))
+        if counts:
+            ((major, minor), most) = max(counts.items(), key=lambda item: (item[1], item[0]))
+            others = f", {sum(counts.values()) - most} have another" if len(counts) > 1 else ""
+            return Setting(f"{major}.{minor}", f"kubeletVersion of {most} Node{'s' * (most > 1)}{others}")
+        for name in _PACKED_IN:
+            for command in self.commands:
+                found = release_of(command.tag) if command.component == name else None
+                if found:
+                    return Setting(f"{found[0]}.{found[1]}", f"the version of {command.said}")
+        laid_out = agreed(dump.releases for dump in self.dumps)
+        taken = laid_out.nearest(usual)
+        if laid_out.said and taken != usual:
+            return Setting(f"{taken[0]}.{taken[1]}", f"rules of {laid_out}: {laid_out.said}")
+        return None
+
+    def pod_range(self) -> Setting | None:
+        """Return the IPv4 range of Pods."""
+        told = (self.proxy or {}).get("clusterCIDR")
+        written = [Setting(told, "clusterCIDR of KubeProxyConfiguration")] if isinstance(told, str) else []
+        written += self._flags("cluster-cidr")
+        written += [Setting(cidr, f"rules of {dump.file}") for dump in self.dumps for cidr in dump.pod_ranges]
+        return next(filter(None, map(_ipv4, written)), None) or _cover(self.nodes)
+
+    def service_range(self, cluster_ips: Iterable[str]) -> Setting | None:
+        """Return the IPv4 range of ClusterIPs, of those signs that agree with the ``cluster_ips`` there are."""
+        written = [*self._flags("service-cluster-ip-range"), *self._flags("service-cidr")]
+        written += [Setting(cidr, f"rules of {dump.file}") for dump in self.dumps for cidr in dump.service_ranges]
+        ips = [ipaddress.IPv4Address(ip) for ip in cluster_ips if re.fullmatch(r"[\d.]+", ip)]
+        for setting in filter(None, map(_ipv4, written)):
+            if all(ip in ipaddress.IPv4Network(setting.value) for ip in ips):
+                return setting
+        return None
+
+    def node_port_range(self, node_ports: Iterable[int]) -> Setting | None:
+        """Return the range of NodePorts, ``first-last``, if the ``node_ports`` there are lie in it."""
+        for setting in self._flags("service-node-port-range"):
+            found = _PORTS.fullmatch(setting.value)
+            if found:
+                first, last = int(found[1]), int(found[3]) + (int(found[1]) if found[2] == "+" else 0)
+                if first <= last and all(first <= port <= last for port in node_ports):
+                    return Setting(f"{first}-{last}", setting.said)
+        return None
+
+    def configuration(self) -> tuple[dict[str, object], str]:
+        """Return kube-proxy's configuration as its flags say it, and where they were read; flags beside a file are not.
+
+        With ``--config`` kube-proxy does not look at its other flags.
+        """
+        for command in self.commands:
+            if command.component == "kube-proxy" and not command.flag("config"):
+                return proxy_configuration(dict(command.flags)), command.said
+        return {}, ""
+
+    def mode(self, known: Iterable[str]) -> Setting | None:
+        """Return kube-proxy's mode, if it is one of those ``known``."""
+        told = (self.proxy or {}).get("mode")
+        flags, where = self.configuration()
+        found = [Setting(told, "KubeProxyConfiguration")] if isinstance(told, str) else []
+        found += [Setting(str(flags["mode"]), where)] if "mode" in flags else []
+        found += self._seen()
+        names = set(known)
+        return next((at for at in found if at.value in names), None)
+
+    def contradicted(self) -> Iterator[str]:
+        """Yield what rules and logs show of the mode that is not what the configuration says."""
+        told = (self.proxy or {}).get("mode")
+        for at in self._seen():
+            if isinstance(told, str) and told and at.value != told:
+                yield f"KubeProxyConfiguration says mode {told[:40]}, {at.said} says {at.value}: the former is taken"
+
+    def _seen(self) -> list[Setting]:
+        """The mode as logs and rules show it."""
+        logs = [Setting(at.flag("proxy-mode"), at.said) for at in self.commands if at.component == "log"]
+        return [*logs, *(Setting(dump.mode, f"rules of {dump.file}") for dump in self.dumps if dump.mode)]
+
+    def _flags(self, name: str) -> list[Setting]:
+        return [
+            Setting(value, f"--{name} of {command.said}")
+            for component in _TOLD
+            for command in self.commands
+            if command.component == component and (value := command.flag(name))
+        ]
+
+
+def _ipv4(setting: Setting) -> Setting | None:
+    """The IPv4 part of one or two ranges, without what only a network's own address may not have."""
+    for part in setting.value.split(","):
+        try:
+            return Setting(str(ipaddress.IPv4Network(part.strip(), strict=False)), setting.said)
+        except ValueError:
+            continue
+    return None
+
+
+def _cover(nodes: Sequence[Node]) -> Setting | None:
+    """The smallest usual range that holds the ranges of all Nodes."""
+    found = [network_of(cidr) for node in nodes for cidr in node.pod_cidrs]  # what is none is refused elsewhere
+    parts = [at[1] for at in found if at and isinstance(at[1], ipaddress.IPv4Network)]
+    for prefix in USUAL_PREFIXES if parts else ():
+        if prefix <= min(part.prefixlen for part in parts):
+            whole = parts[0].supernet(new_prefix=prefix)
+            if all(part.subnet_of(whole) for part in parts):
+                return Setting(str(whole), f"podCIDR of {len(parts)} Node{'s' * (len(parts) > 1)}")
+    return None
+
+
+def clear_of(pods: str, services: str) -> str:
+    """Return the largest part of a range of Pods that no ClusterIP is in; "" if there is none."""
+    wide, taken = ipaddress.IPv4Network(pods), ipaddress.IPv4Network(services)
+    if not wide.overlaps(taken):
+        return pods
+    if wide.subnet_of(taken):
+        return ""
+    parts = [part for part in wide.address_exclude(taken) if part.prefixlen <= SMALLEST_PREFIX]
+    return str(min(parts, key=lambda part: (part.prefixlen, part))) if parts else ""

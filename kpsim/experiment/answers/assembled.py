@@ -1,0 +1,125 @@
+"""From the observations of all replications to one result: a summary a mode, comparisons, limits, provenance."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+
+import numpy as np
+
+from kpsim.cluster.columns import Cluster
+from kpsim.experiment.answers.cautions import cautions
+from kpsim.experiment.answers.curves import bins_by_position, extrapolations, load_curve, position_line, sync_curve
+from kpsim.experiment.answers.judge import compare, judge
+from kpsim.experiment.answers.limits import limits_of
+from kpsim.experiment.control import control_load, stages_of
+from kpsim.experiment.events import outcome_of
+from kpsim.experiment.observe import Counts, Observations
+from kpsim.experiment.result import Cdf, ModeResult, Result
+from kpsim.measure.intervals import estimate, summarise
+from kpsim.measure.summary import MEASURES
+from kpsim.measure.tally import Tally
+from kpsim.profiles.assumptions import assumptions
+from kpsim.profiles.costs import load_profile
+from kpsim.scenario.model import Scenario
+from kpsim.scenario.resolved import write_resolved
+from kpsim.simulation import mode_of
+from kpsim.units import to_ns
+
+CDF_POINTS = 301
+TAIL_POINTS = 60  # beyond p99
+
+
+def assemble(
+    scenario: Scenario,
+    cluster: Cluster,
+    runs: Mapping[str, Sequence[Observations]],
+    engine: str,
+    reason: str,
+    warnings: tuple[str, ...],
+) -> Result:
+    """Return the result of all replications, (mode name -> one observation a replication) in ``runs``."""
+    modes = {name: _mode_result(scenario, cluster, name, seen) for name, seen in runs.items()}
+    known = np.arange(cluster.initial)
+    proxied = cluster.services.proxied[: cluster.initial]
+    limits = limits_of(scenario, cluster)
+    return Result(
+        scenario=scenario,
+        modes=modes,
+        comparisons=compare(runs),
+        limits=limits,
+        verdicts=judge(scenario.thresholds, modes),
+        services=cluster.service_count,
+        service_ports=int(cluster.services.ports[known][proxied].sum()),
+        endpoints=cluster.endpoint_count,
+        nodes=cluster.nodes,
+        engine=engine,
+        engine_reason=reason,
+        warnings=(*warnings, *cautions(scenario, modes, limits)),
+        assumptions=assumptions(),
+        provenance=_provenance(scenario),
+        control=control_load(scenario, [each.control for each in next(iter(runs.values()))]),
+    )
+
+
+def _provenance(scenario: Scenario) -> dict[str, str]:
+    """Return versions, platform, profile, seed and hash: everything needed to get the same bytes again."""
+    text = write_resolved(scenario)
+    packages = {name: version(name) for name in ("numpy", "simpy", "pandas")}
+    return {
+        "kpsim": version("kpsim"),
+        "python": platform.python_version(),
+        **packages,
+        "platform": f"{platform.system()} {platform.machine()}",
+        "profile": f"{scenario.profile.name} ({scenario.profile.set}, cache warmth {scenario.profile.cache_warmth:g})",
+        "profile_about": load_profile(scenario.profile.name).about,
+        "seed": str(scenario.run.seed),
+        "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }
+
+
+def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence[Observations]) -> ModeResult:
+    mode, costs = mode_of(scenario, name)
+    batches = {m: [t for s in seen for t in s.tallies[m]] for m in MEASURES}
+    summaries = {m: summarise(m, tallies) for m, tallies in batches.items()}
+    cost_ns = np.concatenate([s.cost_ns for s in seen])
+    tried = float(np.mean([s.tried_mean for s in seen]))
+    fixed, slope = position_line(mode, costs, tried)
+    changed = float(np.mean([s.sync_changed for s in seen]))
+    traffic = scenario.traffic
+    points, capacity = load_curve(
+        mode, costs, cost_ns, traffic.packets_per_connection, to_ns(traffic.packet_interval_s), scenario.run.seed
+    )
+    partial = any(t.n for t in batches["sync_duration_partial"])
+    has_partial = partial or mode.runner(scenario.kubernetes_version).full_s is not None
+    return ModeResult(
+        mode=name,
+        summaries={m: s for m, s in summaries.items() if s},
+        cdfs={m: cdf for m, tallies in batches.items() if (cdf := _cdf(tallies))},
+        counts=asdict(Counts.total(s.counts for s in seen)),
+        rates={key: estimate([s.rates[key] for s in seen], least=0.0) for key in seen[0].rates},
+        by_position=bins_by_position(np.concatenate([s.position for s in seen]), cost_ns),
+        position_fixed_s=fixed,
+        position_slope_s=slope,
+        sync_curve=sync_curve(cluster, mode, costs, changed, has_partial),
+        load_curve=points,
+        capacity_per_s=capacity,
+        rules=seen[0].rules,
+        extrapolations=extrapolations(cluster, mode, costs),
+        stages=stages_of([s.stages for s in seen]),
+        events=tuple(
+            outcome_of([s.events[i] for s in seen], sampled=seen[0].sampled) for i in range(len(scenario.events))
+        ),
+    )
+
+
+def _cdf(tallies: Sequence[Tally]) -> Cdf | None:
+    pooled = Tally.pooled(tallies)
+    if not pooled.n:
+        return None
+    tail = 1 - 0.01 * np.geomspace(1, min(max(100 / pooled.n, 0.001), 1.0), TAIL_POINTS)
+    shares = np.unique(np.concatenate([np.linspace(0, 1, CDF_POINTS), tail]))
+    return Cdf(pooled.curve(shares), shares)

@@ -1,0 +1,57 @@
+"""A result comes with cautions: connections lost, queues that only grow, modes that end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kpsim.experiment.result import Limit, ModeResult
+from kpsim.proxy.registry import MODES
+from kpsim.scenario.model import Scenario
+
+WORTH_SAYING = 0.005  # of connections or packets lost
+
+
+def cautions(scenario: Scenario, modes: Mapping[str, ModeResult], limits: Sequence[Limit]) -> list[str]:
+    """Return the warnings that follow from a result, a sentence each."""
+    return [*_lost(modes), *_saturated(limits), *_race(scenario), *_deprecations(scenario)]
+
+
+def _lost(modes: Mapping[str, ModeResult]) -> list[str]:
+    """Connections that got no answer, where they are more than a few."""
+    found = []
+    for name, mode in modes.items():
+        counts = mode.counts
+        if counts["refused"] > WORTH_SAYING * counts["connections"]:
+            found.append(f"{name}: {counts['refused']:,} of {counts['connections']:,} connections were refused")
+        if counts["dropped"] > WORTH_SAYING * counts["connections"]:
+            found.append(
+                f"{name}: {counts['dropped']:,} of {counts['connections']:,} connections were dropped, because a Local "
+                "policy left no endpoint on their node"
+            )
+        if counts["stale"] > WORTH_SAYING * counts["packets"]:
+            found.append(f"{name}: {counts['stale']:,} of {counts['packets']:,} packets went to Pods that were gone")
+    return found
+
+
+def _saturated(limits: Sequence[Limit]) -> list[str]:
+    """Queries that CoreDNS cannot answer: how long they wait then says more about the run than about the cluster."""
+    return [
+        f"CoreDNS is asked {each.used:,.0f} queries a second and can answer {each.limit:,.0f}: lookups wait longer and "
+        "longer, and how long is shown depends on how long was looked at"
+        for each in limits
+        if each.name == "DNS queries" and each.share > 1
+    ]
+
+
+def _race(scenario: Scenario) -> list[str]:
+    """Return a sentence about the kernel's race that lookups wait for, where a scenario turns it on."""
+    dns = scenario.dns
+    if not (dns.clients_use_names and dns.race):
+        return []
+    return [f"[A31] {dns.race:.2g} of all pairs of DNS queries lose an answer, as on kernels before 5.1: dns_latency"]
+
+
+def _deprecations(scenario: Scenario) -> list[str]:
+    """Return a sentence about the future of each mode that is deprecated or unusual and has a note."""
+    entries = [MODES[name] for name in scenario.modes]
+    return [f"{e.name}: {e.note}" for e in entries if e.note and (e.deprecated or not e.usual)]

@@ -1,0 +1,36 @@
+"""A controller's client spends time on API calls, and its informer on news."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import simpy
+
+from kpsim.clock import after
+from kpsim.profiles.defaults import Lag
+from kpsim.ratelimits import TokenBucket
+
+Action = Callable[[], None]
+
+
+class Client:
+    """One controller's way to the API server and back: calls through its own token bucket, and its informer."""
+
+    def __init__(
+        self, env: simpy.Environment, bucket: TokenBucket, write: Lag, watch: Lag, rng: np.random.Generator
+    ) -> None:
+        self._env, self._bucket, self._write, self._watch, self._rng = env, bucket, write, watch, rng
+
+    def call(self, done: Action) -> None:
+        """Send a write; ``done`` when it is committed."""
+        wait = self._bucket.take(int(self._env.now))
+        after(self._env, wait + self._write.one(self._rng), done)
+
+    def post(self) -> None:
+        """Send an event, which nobody waits for, through the same bucket."""
+        self._bucket.take(int(self._env.now))
+
+    def hear(self, action: Action) -> None:
+        """Do ``action`` when the informer has what was committed now."""
+        after(self._env, self._watch.one(self._rng), action)

@@ -1,0 +1,156 @@
+"""The types of the fields the API server decodes, and what it refuses as a whole before it looks at any meaning.
+
+A field it does not know is refused too: ``kubectl`` asks for that (``fieldValidation=Strict``).  ``null`` is the same
+as leaving a field out.  Parts that Service networking does not look at may hold anything.
+
+Source: staging/src/k8s.io/api/core/v1/types.go and api/discovery/v1/types.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kpsim.documents import Key
+from kpsim.kube.fields import Fault
+
+BAD_REQUEST = "BadRequest"
+
+
+@dataclass(frozen=True, slots=True)
+class Of:
+    """A list (``[]``) or a mapping (``{}``) of values of one shape."""
+
+    kind: str
+    shape: Shape
+
+
+Shape = str | Of | Mapping[str, "Shape"]
+
+TEXT, INT32, INT64, TRUTH, NUMBER_OR_TEXT, ANYTHING = "text", "int32", "int64", "truth", "number or text", "anything"
+_BITS = {INT32: 31, INT64: 63}
+_NOTHING: Mapping[str, object] = {TEXT: "", INT32: 0, INT64: 0, TRUTH: False, NUMBER_OR_TEXT: 0}
+
+_METADATA: Mapping[str, Shape] = {
+    **dict.fromkeys(("name", "generateName", "namespace", "selfLink", "uid", "resourceVersion"), TEXT),
+    **dict.fromkeys(("creationTimestamp", "deletionTimestamp"), TEXT),
+    **dict.fromkeys(("generation", "deletionGracePeriodSeconds"), INT64),
+    **dict.fromkeys(("labels", "annotations"), Of("{}", TEXT)),
+    "finalizers": Of("[]", TEXT),
+    "ownerReferences": ANYTHING,
+    "managedFields": ANYTHING,
+}
+_OBJECT: Mapping[str, Shape] = {"apiVersion": TEXT, "kind": TEXT, "metadata": _METADATA}
+_SERVICE_PORT: Mapping[str, Shape] = {
+    **dict.fromkeys(("name", "protocol", "appProtocol"), TEXT),
+    **dict.fromkeys(("port", "nodePort"), INT32),
+    "targetPort": NUMBER_OR_TEXT,
+}
+_SERVICE_SPEC: Mapping[str, Shape] = {
+    **dict.fromkeys(
+        (
+            "type", "clusterIP", "sessionAffinity", "loadBalancerIP", "externalName", "externalTrafficPolicy",
+            "internalTrafficPolicy", "ipFamilyPolicy", "loadBalancerClass", "trafficDistribution",
+        ),
+        TEXT,
+    ),
+    **dict.fromkeys(("clusterIPs", "externalIPs", "loadBalancerSourceRanges", "ipFamilies"), Of("[]", TEXT)),
+    **dict.fromkeys(("publishNotReadyAddresses", "allocateLoadBalancerNodePorts"), TRUTH),
+    "ports": Of("[]", _SERVICE_PORT),
+    "selector": Of("{}", TEXT),
+    "healthCheckNodePort": INT32,
+    "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": INT32}},
+}  # fmt: skip
+_INGRESS: Mapping[str, Shape] = {**dict.fromkeys(("ip", "hostname", "ipMode"), TEXT), "ports": ANYTHING}
+_SERVICE: Mapping[str, Shape] = {
+    **_OBJECT,
+    "spec": _SERVICE_SPEC,
+    "status": {"loadBalancer": {"ingress": Of("[]", _INGRESS)}, "conditions": ANYTHING},
+}
+_NAMED: Shape = Of("[]", {"name": TEXT})
+ENDPOINT: Mapping[str, Shape] = {
+    "addresses": Of("[]", TEXT),
+    "conditions": dict.fromkeys(("ready", "serving", "terminating"), TRUTH),
+    **dict.fromkeys(("hostname", "nodeName", "zone"), TEXT),
+    "targetRef": dict.fromkeys(
+        ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath"), TEXT
+    ),
+    "deprecatedTopology": Of("{}", TEXT),
+    "hints": {"forZones": _NAMED, "forNodes": _NAMED},
+}
+_SLICE: Mapping[str, Shape] = {
+    **_OBJECT,
+    "addressType": TEXT,
+    "endpoints": Of("[]", ENDPOINT),
+    "ports": Of("[]", {**dict.fromkeys(("name", "protocol", "appProtocol"), TEXT), "port": INT32}),
+}
+_NODE: Mapping[str, Shape] = {
+    **_OBJECT,
+    "spec": {
+        **dict.fromkeys(("podCIDR", "providerID", "externalID"), TEXT),
+        "podCIDRs": Of("[]", TEXT),
+        "unschedulable": TRUTH,
+        "taints": Of("[]", dict.fromkeys(("key", "value", "effect", "timeAdded"), TEXT)),
+        "configSource": ANYTHING,
+    },
+    "status": ANYTHING,
+}
+SHAPES: Mapping[str, Mapping[str, Shape]] = {"Service": _SERVICE, "EndpointSlice": _SLICE, "Node": _NODE}
+
+
+def shape_faults(value: object, shape: Shape, key: Key = ()) -> Iterator[Fault]:
+    """Everything of the wrong type, and every field the server does not know."""
+    if value is None or shape == ANYTHING:
+        return
+    if isinstance(shape, str):
+        if not _is(value, shape):
+            yield Fault(key, f"must be {shape}", kind=BAD_REQUEST)
+    elif isinstance(shape, Of) and shape.kind == "[]":
+        if isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from shape_faults(item, shape.shape, (*key, index))
+        else:
+            yield Fault(key, "must be a list", kind=BAD_REQUEST)
+    elif not isinstance(value, dict):
+        yield Fault(key, "must be a mapping", kind=BAD_REQUEST)
+    else:
+        for name, item in value.items():
+            wanted = shape.shape if isinstance(shape, Of) else shape.get(name)
+            if wanted is None:
+                yield Fault((*key, str(name)), f'unknown field "{name}"', on_key=True, kind=BAD_REQUEST)
+            else:
+                yield from shape_faults(item, wanted, (*key, str(name)))
+
+
+def well_shaped(value: object, shape: Shape) -> Any:
+    """A copy without what the server does not know, ``null`` and what is of the wrong type.
+
+    Items keep their place: ``null`` among them is the empty text, or an object with nothing in it.
+    """
+    if shape == ANYTHING:
+        return value
+    if isinstance(shape, str):
+        return value if _is(value, shape) else _NOTHING[shape]
+    if isinstance(shape, Of) and shape.kind == "[]":
+        return [well_shaped(item, shape.shape) for item in value] if isinstance(value, list) else []
+    made = {}
+    for name, item in value.items() if isinstance(value, dict) else ():
+        wanted = shape.shape if isinstance(shape, Of) else shape.get(name)
+        if isinstance(shape, Of) and item is None:
+            made[name] = well_shaped(None, shape.shape)
+        elif wanted is not None and item is not None and (not isinstance(wanted, str) or _is(item, wanted)):
+            made[name] = well_shaped(item, wanted)
+    return made
+
+
+def _is(value: object, shape: str) -> bool:
+    if shape == ANYTHING:
+        return True
+    if shape == TRUTH:
+        return isinstance(value, bool)
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if shape == TEXT:
+        return isinstance(value, str)
+    fits = number and -(1 << _BITS.get(shape, 31)) <= int(str(value)) < 1 << _BITS.get(shape, 31)
+    return fits or (shape == NUMBER_OR_TEXT and isinstance(value, str))

@@ -1,0 +1,65 @@
+"""What came and went with the first deliveries of the log beside rules: ipset entries, addresses, real servers.
+
+Only modes that have such things ask.  Every delivery counts by itself, so that totals are differences of prefix sums:
+a Pod that came and went between two syncs counts twice, where a kube-proxy would see nothing of it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kpsim.proxy.contract import Moved
+from kpsim.proxy.rules import Held
+from kpsim.proxy.sync import Nodes, Prefixes, States
+from kpsim.proxy.sync.sums.locality import NodeSums
+from kpsim.units import I64
+
+Ragged = tuple[I64, I64]
+"""Lists of different lengths: offsets (n + 1,) and values."""
+
+
+class MovedSums:
+    """Prefix sums of :class:`Moved`.
+
+    ``held`` (states,) is what each state of a Service has, ``replaces`` (rows,) the state before each row, ``usable``
+    the ragged Pods of each state, ``changed`` and ``ports`` (rows,) of each row's Service, ``homes`` every Pod's node.
+    """
+
+    def __init__(self, held: Held[I64], replaces: States, usable: Ragged, changed: I64, ports: I64, homes: I64) -> None:
+        n, rows = len(held.entries) - len(replaces), np.arange(len(replaces))
+        steps = (np.abs(column[n:] - column[replaces]) for column in held)
+        self._moved = Held(*(_sums(step) for step in steps))
+        self._real_servers = _sums(changed * held.servers[n:])
+        total = int(held.addresses[:n].sum()) + np.cumsum(held.addresses[n:] - held.addresses[replaces])
+        self._addresses = np.concatenate([[int(held.addresses[:n].sum())], total])
+        row, pod = _came_or_went(usable, replaces, n + rows)
+        self._here = NodeSums(homes[pod], row + 1, ports[row], len(rows) + 1)
+
+    def between(self, before: Prefixes, after: Prefixes, node: Nodes) -> Moved:
+        """Return what moved with rows ``before`` … ``after`` - 1 as each node sees it; (lanes,) each."""
+        came = Held(*(column[after] - column[before] for column in self._moved))
+        return Moved(
+            servers=came.servers,
+            entries=came.entries,
+            addresses=came.addresses,
+            real_servers=self._real_servers[after] - self._real_servers[before],
+            endpoints_here=self._here.at(after, node) - self._here.at(before, node),
+            addresses_held=self._addresses[after],
+        )
+
+
+def _sums(steps: I64) -> I64:
+    return np.concatenate([[0], np.cumsum(steps)]).astype(np.int64)
+
+
+def _came_or_went(lists: Ragged, before: States, after: States) -> tuple[I64, I64]:
+    """Return the Pods that are in one of two states' lists and not in the other: the row, and the Pod."""
+    offset, pods = lists
+    most = int(pods.max(initial=0)) + 1
+    keys = []
+    for states in (before, after):
+        length = np.diff(offset)[states]
+        at = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length - offset[states], length)
+        keys.append(np.repeat(np.arange(len(states)), length) * most + pods[at])
+    key, times = np.unique(np.concatenate(keys), return_counts=True)
+    return key[times == 1] // most, key[times == 1] % most
