@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -73,7 +73,8 @@ class Changes:
     pod_gone_ns: I64  # its process no longer answers from here on; NEVER for survivors
     pod_home: I64 | None = None  # the node each is on; None: as the cluster deals them
     outages: Spells = field(default_factory=lambda: NOWHERE)  # of Pods whose process answers again afterwards
-    lost: Spells = field(default_factory=lambda: NOWHERE)  # nodes
+    lost: Spells = field(default_factory=lambda: NOWHERE)  # nodes; and those that join, until they do
+    joins: Mapping[int, int] = field(default_factory=dict)  # nodes that are not there from the start -> when [ns]
 
     def __len__(self) -> int:
         return len(self.at_ns)

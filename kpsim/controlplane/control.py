@@ -16,6 +16,7 @@ import simpy
 from kpsim.clock import Rank, at, call_at
 from kpsim.cluster.changes import ChangeKind, Changes
 from kpsim.cluster.columns import Cluster
+from kpsim.controlplane.api.joins import Join, cold_starts, start_up_s
 from kpsim.controlplane.api.watches import Reconnection, Relist
 from kpsim.controlplane.apiserver import ApiServer, fanout
 from kpsim.controlplane.controller import ControllerSettings, EndpointSliceController
@@ -26,7 +27,7 @@ from kpsim.controlplane.services import ServiceStates
 from kpsim.controlplane.statuses import informer_lags
 from kpsim.profiles.defaults import Defaults
 from kpsim.rng import stream
-from kpsim.units import I64
+from kpsim.units import I64, to_ns
 
 DEFAULT = ApiServerParams()
 LISTS_BY_SIZE_SINCE = (1, 34)
@@ -87,6 +88,7 @@ class ControlPlane:
             cluster.nodes, defaults, stream(seed, "watch-lags", replication), api.replicas
         )
         self._cut_until_ns = 0  # kube-controller-manager's own watches
+        self.joins = self._join(changes) if changes.joins else ()
         if lags is None:
             lags = informer_lags(cluster, changes, defaults, stream(seed, "status-lags", replication))
         env.process(self._feed(changes, lags))
@@ -95,6 +97,16 @@ class ControlPlane:
         """Call ``subscriber`` with each delivery when it is sent."""
         self.api.subscribers.append(subscriber)
 
+    def _join(self, changes: Changes) -> tuple[Join, ...]:
+        """Return how nodes that join begin; whatever is sent before one has its lists comes with them."""
+        endpoints, rng = self._listed_endpoints(), stream(self._key[0], "joins", self._key[1])
+        start_up_ns = to_ns(start_up_s(len(endpoints), int(endpoints.sum()), self._defaults))
+        joins = cold_starts(changes.joins, self._reconnection(), start_up_ns, rng)
+        back_ns = np.zeros(self._cluster.nodes, np.int64)
+        back_ns[[join.node for join in joins]] = [join.listed_ns for join in joins]
+        self.fanout = replace(self.fanout, outages=(*self.fanout.outages, Outage(0, back_ns)))
+        return joins
+
     def restart(self, at_ns: int, server: int = 0) -> None:
         """Restart one of the API servers at ``at_ns``, which is now or later; 0 is kube-controller-manager's own."""
         call_at(self._env, at_ns, Rank.CHANGE, self._restart, server)
@@ -102,10 +114,7 @@ class ControlPlane:
     def _restart(self, server: int) -> None:
         """Break the watches of one API server, and find out when each of its clients is back."""
         now, outages = int(self._env.now), self.fanout.outages
-        size, objects = self._listing()
-        counted = None if self._version >= LISTS_BY_SIZE_SINCE else objects
-        relist = Relist.of(size, self.api.byte_ns, self._defaults, counted)
-        again = Reconnection.of(self.api.level, relist, self._defaults)
+        again = self._reconnection()
         elsewhere = self.api.replicas > 1
         from_ns = self.api.stop(now + again.restart_ns)
         rng = stream(self._key[0], "reconnects", self._key[1], len(outages))
@@ -119,12 +128,18 @@ class ControlPlane:
             other = np.arange(len(lost)) % (self.api.replicas - 1)
             self._server[lost] = (server + 1 + other) % self.api.replicas
 
-    def _listing(self) -> tuple[int, int]:
-        """Return (the size of a kube-proxy's lists [bytes], the number of slices); churn leaves both about the same."""
+    def _reconnection(self) -> Reconnection:
+        """Return what clients that list have to wait for; churn leaves their lists about as long as at time zero."""
+        endpoints, most = self._listed_endpoints(), self._settings.endpoints_per_slice
+        slices = int(np.maximum(-(-endpoints // most), 1).sum())
+        counted = None if self._version >= LISTS_BY_SIZE_SINCE else slices
+        relist = Relist.of(self.api.sizes.listing(endpoints, most), self.api.byte_ns, self._defaults, counted)
+        return Reconnection.of(self.api.level, relist, self._defaults)
+
+    def _listed_endpoints(self) -> I64:
+        """Return the endpoints of each Service that kube-proxies list, (n,)."""
         initial = self._cluster.initial
-        endpoints = np.diff(self._cluster.endpoint_offset)[:initial][self._cluster.services.proxied[:initial]]
-        most = self._settings.endpoints_per_slice
-        return self.api.sizes.listing(endpoints, most), int(np.maximum(-(-endpoints // most), 1).sum())
+        return np.diff(self._cluster.endpoint_offset)[:initial][self._cluster.services.proxied[:initial]]
 
     def _feed(self, changes: Changes, lags: I64) -> Generator[simpy.Event, Any, None]:
         seen = _in_order(changes, changes.at_ns + lags)

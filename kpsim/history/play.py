@@ -6,8 +6,8 @@ workload of the first event that names one of its Services, else of the first Se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -90,13 +90,37 @@ def draw_history(
 
     nodes_rng = stream(seed, "event-nodes", number)
     chosen = [event.nodes_of(cluster, nodes_rng) for event in events]
+    joins = _joins(events, chosen)
+    if joins:
+        cluster = replace(cluster, pod_home=_kept_away(cluster.homes(cluster.pods), joins, cluster.nodes))
     spared = _touched(cluster, events, chosen) if events else None
     leaves = pods.status_patch if pods.exits else pods.removal
     drawn = Churn(churn.pod_replacements_per_s, ends_ns, spared, pods.exits, leaves)
     changes = draw_changes(cluster, drawn, pods.lags, duration_s, stream(seed, "changes", number))
     if not events:
         return changes, ()
-    return _Play(cluster, changes, events, chosen, settings, stream(seed, "events", number)).run(to_ns(duration_s))
+    played = _Play(cluster, changes, events, chosen, settings, stream(seed, "events", number))
+    played.await_joins(joins)
+    changes, traces = played.run(to_ns(duration_s))
+    return replace(changes, joins=joins), traces
+
+
+def _joins(events: Sequence[Event], chosen: Sequence[Sequence[int]]) -> dict[int, int]:
+    """Return when each node that joins does so [ns]; a node that two events name joins with the first."""
+    joins: dict[int, int] = {}
+    for event, nodes in zip(events, chosen, strict=True):
+        for node in nodes if event.joins else ():
+            joins[node] = min(to_ns(event.at_s), joins.get(node, NEVER))
+    return joins
+
+
+def _kept_away(home: I64, nodes: Collection[int], count: int, first: int = 0) -> I64:
+    """Return the homes of Pods, from the ``first`` on dealt to others of the ``count`` nodes, if there are any."""
+    left = np.array([node for node in range(count) if node not in nodes], np.int64)
+    moved = first + np.flatnonzero(np.isin(home[first:], list(nodes)) & (len(left) > 0))
+    home = home.copy()
+    home[moved] = left[moved % max(len(left), 1)]
+    return home
 
 
 def _service(cluster: Cluster, event: Event) -> int:
@@ -171,6 +195,10 @@ class _Play:
         for row in dict.fromkeys(row for row in self._rows[::-1] if row >= 0):
             first[cluster.endpoints(row)] = row
         return dict(enumerate(first.tolist()))
+
+    def await_joins(self, nodes: Iterable[int]) -> None:
+        """Leave nodes out until they join."""
+        self._nodes.await_join(nodes)
 
     def run(self, horizon_ns: int) -> tuple[Changes, tuple[EventTrace, ...]]:
         """Play everything, and write it down."""
@@ -288,11 +316,8 @@ def _written(
 def _homes(cluster: Cluster, churned: int, book: PodBook, lost: set[int]) -> I64:
     """The node of every Pod; those that churn makes keep away from nodes that are lost in this run."""
     home = cluster.homes(churned + len(book.made)).copy()
-    left = np.array([node for node in range(cluster.nodes) if node not in lost], np.int64)
-    moved = np.arange(cluster.pods, churned)
-    if len(left):
-        moved = moved[np.isin(home[moved], list(lost))]
-        home[moved] = left[moved % len(left)]
+    home[: cluster.pods] = cluster.homes(cluster.pods)
+    home[:churned] = _kept_away(home[:churned], lost, cluster.nodes, cluster.pods)
     for pod in book.made:
         home[pod.number] = pod.node if pod.node >= 0 else home[pod.number]
     return np.asarray(freeze(home))

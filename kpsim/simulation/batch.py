@@ -29,7 +29,7 @@ def run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
         env = simpy.Environment(initial_time=0)
         control = control_plane(replication, env)
         env.run(until=replication.horizon_ns)
-        replication.log, replication.fanout = control.api.log, control.fanout
+        replication.log, replication.fanout, replication.joins = control.api.log, control.fanout, control.joins
         replication.stale_retries = control.controller.stale_retries
     proxiers = tuple(_lanes(replication, mode, costs, pacing, family) for family in replication.draws)
     first = proxiers[0]
@@ -62,4 +62,6 @@ def _lanes(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing, f
         creates = log.column("creates") > 0
         asks = Arrivals(log.column("sent_ns")[creates], log.column("spread_ns")[creates], fanout)
     syncs = run_lanes(sync_loop(replication, mode, costs, pacing, family), timeline, arrivals, asks)
-    return ProxierRun(log, timeline, arrivals, syncs, InForce(syncs, arrivals, pacing.at_once, horizon))
+    return ProxierRun(
+        log, timeline, arrivals, syncs, InForce(syncs, arrivals, pacing.at_once, horizon, replication.joins)
+    )

@@ -27,6 +27,7 @@ def run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pa
     cluster, horizon = replication.cluster, replication.horizon_ns
     env = simpy.Environment(initial_time=0)
     control = control_plane(replication, env)
+    replication.joins = control.joins
     proxies = {}
     for family in replication.draws:
         seen, loop = seen_by(cluster, family), sync_loop(replication, mode, costs, pacing, family)
@@ -58,7 +59,7 @@ def run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pa
         log, syncs = control.api.log.of(family), _table(nodes)
         timeline = Timeline(seen_by(cluster, family), log, mode, replication.order)
         arrivals = Arrivals(log.column("sent_ns"), log.column("spread_ns"), control.fanout)
-        in_force = InForce(syncs, arrivals, pacing.at_once, horizon)
+        in_force = InForce(syncs, arrivals, pacing.at_once, horizon, control.joins)
         proxiers.append(ProxierRun(log, timeline, arrivals, syncs, in_force))
     retries = control.controller.stale_retries
     return ModeRun(mode, costs, control.api.log, retries, tuple(proxiers), prices, lambda: iter(whole))

@@ -11,6 +11,7 @@ from kpsim.history.events.apiserver import ApiServerRestart
 from kpsim.history.events.crash import Crash
 from kpsim.history.events.drain import Drain
 from kpsim.history.events.event import Event, Setting
+from kpsim.history.events.join import NodeJoin
 from kpsim.history.events.loss import NodeLoss, ZoneLoss
 from kpsim.history.events.readiness import ReadinessFailure
 from kpsim.history.events.rollout import Rollout, StatefulSetRollout
@@ -25,6 +26,7 @@ __all__ = [
     "Ending",
     "Event",
     "IntOrPercent",
+    "NodeJoin",
     "NodeLoss",
     "ReadinessFailure",
     "Rollout",
@@ -43,5 +45,6 @@ EVENTS: tuple[type[Event], ...] = (
     Drain,
     NodeLoss,
     ZoneLoss,
+    NodeJoin,
     ApiServerRestart,
 )

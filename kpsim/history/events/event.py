@@ -81,6 +81,7 @@ class Event:
 
     controller: ClassVar[Literal["", "Deployment", "StatefulSet"]] = ""  # which the workload must have
     rolls: ClassVar[bool] = False  # it replaces all Pods of a workload
+    joins: ClassVar[bool] = False  # its nodes are not there before it
 
     def described(self) -> str:
         """Return what happens, in a few words: ``rollout of shop/web``."""

@@ -55,7 +55,7 @@ class Arrivals:
     """Each delivery's arrival at each node is computed, never stored, because it is rows times nodes."""
 
     def __init__(self, sent: I64, spread: I64, fanout: Fanout) -> None:
-        self._sent, self._spread, self._fanout = sent, spread, fanout
+        self.sent_ns, self._spread, self._fanout = sent, spread, fanout
         self.rows = len(sent)
 
     def at(self, row: Rows, node: Nodes) -> I64:
@@ -63,7 +63,7 @@ class Arrivals:
         if not self.rows:
             return np.full(len(node), NEVER)
         inside = np.minimum(row, self.rows - 1)
-        time = self._fanout.arrival_ns(self._sent[inside], self._spread[inside], node)
+        time = self._fanout.arrival_ns(self.sent_ns[inside], self._spread[inside], node)
         return np.asarray(np.where(row < self.rows, time, NEVER))
 
     def count(self, time: I64, node: Nodes, *, inclusive: bool) -> I64:
@@ -84,7 +84,7 @@ def run_lanes(loop: SyncLoop, timeline: Timeline, arrivals: Arrivals, asks: Arri
     """Return all syncs that start before the horizon; ``asks`` are the arrivals that ask for one."""
     pacing, faults, nodes = loop.pacing, loop.faults, loop.draws.nodes
     node = np.arange(nodes)
-    state = RunnerState.at_start(loop.draws.phase, pacing)
+    state = RunnerState.at_start(loop.draws.phase, pacing, faults.joining())
     absorbed, answered = np.zeros(nodes, np.int64), np.zeros(nodes, np.int64)
     rows: list[SyncRow] = []
     while True:

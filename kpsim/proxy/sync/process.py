@@ -19,7 +19,7 @@ from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.deliveries import Delivery
 from kpsim.proxy.contract import Moved, Programmed, SyncCounts
-from kpsim.proxy.rules import Held, RuleSet, Walk
+from kpsim.proxy.rules import DROPPED, Held, RuleSet, Walk
 from kpsim.proxy.states import NodeView
 from kpsim.proxy.sync.loop import SyncLoop
 from kpsim.proxy.sync.pacing import RunnerState
@@ -55,7 +55,9 @@ class KubeProxy:
         self._env, self._node, self._cluster, self._sync_loop = env, node, cluster, loop
         self._mode, self._pacing, self._faults = loop.mode, loop.pacing, loop.faults
         self._here = np.array([node])
-        self._state = RunnerState.at_start(loop.draws.phase[:, node : node + 1], loop.pacing)
+        self._cold = node in loop.faults.joining()
+        absent = np.zeros(int(self._cold), np.int64)
+        self._state = RunnerState.at_start(loop.draws.phase[:, node : node + 1], loop.pacing, absent)
         offset, pods = usable_at_start(cluster)
         known = np.flatnonzero((np.arange(len(offset) - 1) < cluster.initial) & cluster.services.proxied).tolist()
         self._usable: dict[int, Sequence[int]] = {s: tuple(pods[offset[s] : offset[s + 1]].tolist()) for s in known}
@@ -84,6 +86,8 @@ class KubeProxy:
 
     def walk(self, port: int, draw: int, turn: int) -> Walk:
         """Return the walk of the first packet of a Pod's connection to service port ``port`` now."""
+        if self._cold:  # there are no rules at all
+            return Walk(DROPPED, 0, 0)
         return self._programmed.walk(self._view.packet(port), draw, turn)
 
     def _loop(self) -> Generator[simpy.Event, Any, None]:
@@ -142,6 +146,7 @@ class KubeProxy:
         since = int(self._state.process_since[0])
         self.syncs.append(Sync(int(start[0]), int(end[0]), self._absorbed, bool(full[0]), bool(failed[0]), since))
         yield at(self._env, int(end[0]), Rank.SWITCH)
+        self._cold &= bool(failed[0])
         if not (failed[0] or self._pacing.at_once):
             self._programmed = programmed
 
