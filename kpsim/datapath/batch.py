@@ -60,7 +60,7 @@ class RulesInForce:
     prices: PacketPrices
 
     def edition(self, node: Nodes, time_ns: I64) -> tuple[Editions, I64, I64]:
-        """Edition in force at ``time_ns`` on each node, since when, and until when (NEVER for the last)."""
+        """Return (edition in force, since [ns], until [ns] or NEVER) for each (node, time) pair."""
         return self.in_force.edition(node, time_ns)
 
     def first_packets(

@@ -83,6 +83,8 @@ class EventOutcome:
     exposed_s: float  # longest that rules of any node led to a Pod that was gone; 0 where Pods outlived that
     pending: int  # Pods that rules of some node still led to in the end
     course: EventCourse
+    unusable_s: float | None = None  # longest that a node which joined had no rules
+    unusable_for: str = ""  # what took most of that: lists, start-up, or the first sync
 
 
 @dataclass(frozen=True, slots=True)

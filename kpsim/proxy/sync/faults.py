@@ -75,7 +75,7 @@ class Faults:
         """Return the nodes that join, (j,)."""
         return np.array([join.node for join in self.joins], np.int64)
 
-    def notice(self, state: RunnerState, node: Nodes) -> I64:
+    def flush_noticed(self, state: RunnerState, node: Nodes) -> I64:
         """Return the time at which the next flush is noticed on each node [ns]."""
         return np.asarray(self.notices[state.notices_seen, node])
 
@@ -88,7 +88,7 @@ class Faults:
         restart = self.restart(state, node)
         again = restart <= start
         start = np.where(again, self.begins[state.restarts_seen, node], start)
-        return start, again | (self.notice(state, node) <= start)
+        return start, again | (self.flush_noticed(state, node) <= start)
 
     def finish(self, state: RunnerState, start: I64, end: I64, node: Nodes, fate: U32, lock: U32) -> tuple[I64, Bools]:
         """Return (end [ns], failed) of a sync that would end at ``end`` with nothing in its way.
@@ -116,7 +116,7 @@ class Faults:
         again = ran & (restart <= start)
         state.process_since = np.where(again, restart, state.process_since)
         state.restarts_seen = state.restarts_seen + again
-        while (seen := ran & (self.notice(state, node) <= start)).any():
+        while (seen := ran & (self.flush_noticed(state, node) <= start)).any():
             state.notices_seen = state.notices_seen + seen
 
 

@@ -1,4 +1,4 @@
-"""Deliveries come into force at some time on each node: packets meet them, programming latencies are made of them.
+"""The rules in force on each node by time, and the time at which each delivery came into force.
 
 Deliveries come into force with the end of the first sync that took them up and did not fail; in modes that take
 endpoints as they come, when they arrive.
@@ -33,7 +33,7 @@ class InForce:
             self._joined_ns[join.node], self.usable_ns[join.node] = join.at_ns, good[join.node]
 
     def edition(self, node: Nodes, time_ns: I64) -> tuple[Editions, I64, I64]:
-        """Edition in force at ``time_ns`` on each node, since when, and until when (NEVER for the last).
+        """Return (edition in force, since [ns], until [ns] or NEVER) for each (node, time) pair.
 
         It is -1 on a node that has joined, until its first sync is in force: there are no rules.
         """
@@ -102,4 +102,4 @@ class InForce:
     def _as_they_come(self, node: int) -> I64:
         every = np.arange(self.arrivals.rows)
         times = np.maximum(self.arrivals.at(every, np.full(len(every), node)), self.usable_ns[node])
-        return times[times < self.horizon_ns]
+        return np.asarray(times[times < self.horizon_ns])

@@ -123,7 +123,7 @@ def table_of(rows: Sequence[SyncRow], nodes: int) -> SyncTable:
 
 def _due(pacing: Pacing, state: RunnerState, faults: Faults, asks: Arrivals, answered: Prefixes, node: Nodes) -> I64:
     """Return the time at which the runner lets each node's next sync start [ns]."""
-    notice = faults.notice(state, node)
+    notice = faults.flush_noticed(state, node)
     first = np.minimum(asks.at(answered, node), notice)
     request = np.where(first < NEVER, np.maximum(first, state.last_end), NEVER)
     following = request

@@ -108,7 +108,7 @@ class KubeProxy:
     def _next_start(self) -> int:
         """Return the start of the next sync [ns], as far as it is known; a process that restarts starts with one."""
         asks = [t for t, delivery in self._inbox if delivery.creates or not self._pacing.at_once]
-        asks = sorted([*asks, int(self._faults.notice(self._state, self._here)[0])])
+        asks = sorted([*asks, int(self._faults.flush_noticed(self._state, self._here)[0])])
         token = int(self._pacing.token_at(self._state)[0])
         request = max(asks[0], int(self._state.last_end[0])) if asks[0] < NEVER else NEVER
         following = next((t for t in asks if t >= token), NEVER)
