@@ -14,7 +14,7 @@ import numpy as np
 import simpy
 
 from kpsim.clock import Rank, at, call_at
-from kpsim.cluster.changes import ChangeKind, Changes
+from kpsim.cluster.changes import OF_SERVICES, ChangeKind, Changes
 from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.api.joins import Join, cold_starts, start_up_s
 from kpsim.controlplane.api.watches import Reconnection, Relist
@@ -23,7 +23,7 @@ from kpsim.controlplane.controller import ControllerSettings, EndpointSliceContr
 from kpsim.controlplane.deliveries import Delivery, Fanout, Notice, WatchOutage
 from kpsim.controlplane.endpoints import EndpointsController, EndpointsSettings
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
-from kpsim.controlplane.services import ServiceStates
+from kpsim.controlplane.services import Commit, ServiceStates
 from kpsim.controlplane.statuses import informer_lags
 from kpsim.profiles.defaults import Defaults
 from kpsim.rng import stream
@@ -154,8 +154,8 @@ class ControlPlane:
                 break
             if self.endpoints:
                 self.endpoints.advance(time_ns)
-            if kind == ChangeKind.SERVICE_CREATED:
-                self._create_service(subject, at_ns)
+            if kind in OF_SERVICES:
+                self._write_service(ChangeKind(kind), subject, at_ns)
                 continue
             dirty = [states.apply(ChangeKind(kind), subject, at_ns) for states in self._states.values()]
             for service in dirty[0]:
@@ -165,24 +165,35 @@ class ControlPlane:
         if self.endpoints:
             self.endpoints.advance(self._horizon_ns)
 
-    def _create_service(self, service: int, at_ns: int) -> None:
-        """The Service object goes to every kube-proxy at once, and its slices follow when the controller gets to it."""
-        for states in self._states.values():
-            states.create(service, at_ns)
+    def _write_service(self, kind: ChangeKind, service: int, at_ns: int) -> None:
+        """Write a Service object, which goes to every kube-proxy at once; its slices follow when controllers see it."""
+        states = self._states[4]
+        if states.deleted(service):
+            return
+        for each in self._states.values():
+            if kind == ChangeKind.SERVICE_CREATED:
+                each.create(service, at_ns)
+            if kind == ChangeKind.SERVICE_DELETED:
+                each.delete(service)
+        known = kind in (ChangeKind.SERVICE_CHANGED, ChangeKind.TARGET_CHANGED)
+        held = states.committed(service) if known else Commit((), (), 0, 0, ())
         notice = Notice(
             service=service,
-            usable=(),
-            endpoints=0,
+            usable=held.usable,
+            leaving=held.leaving,
+            endpoints=held.endpoints,
             changed=0,
             trigger_ns=-1,
             effects_ns=(at_ns,),
             creates=True,
+            gone=kind == ChangeKind.SERVICE_DELETED,
             families=(4, 6) if self._dual_stack[service] else (4,),
             stages=(at_ns, at_ns, at_ns, at_ns, at_ns, int(self._env.now)),
         )
-        self.api.commit(self.api.sizes.service_bytes, self._states[4].proxied(service), notice)
+        self.api.commit(self.api.sizes.service_bytes, states.proxied(service), notice)
         seen_ns = int(self._env.now) + self._settings.informer_ns
-        call_at(self._env, seen_ns, Rank.CHANGE, self.controller.add, service)
+        then = {ChangeKind.SERVICE_DELETED: self.controller.collect, ChangeKind.TARGET_CHANGED: self.controller.renew}
+        call_at(self._env, seen_ns, Rank.CHANGE, then.get(kind, self.controller.add), service)
         if self.endpoints:
             self.endpoints.add(service, seen_ns)
 
@@ -192,6 +203,6 @@ def _in_order(changes: Changes, seen_ns: I64) -> I64:
     latest: dict[tuple[bool, int], int] = {}
     ordered = seen_ns.tolist()
     for i, (kind, subject) in enumerate(zip(changes.kind.tolist(), changes.subject.tolist(), strict=True)):
-        key = (kind == ChangeKind.SERVICE_CREATED, subject)
+        key = (kind in OF_SERVICES, subject)
         ordered[i] = latest[key] = max(ordered[i], latest.get(key, 0))
     return np.array(ordered, np.int64)

@@ -84,7 +84,7 @@ class RulesInForce:
         if self.prices.scans():
             total = timeline.dispatch_at(prefix, node)
             rotation = (self._rotation(rule_set, node) * total) >> 32 if self.mode.scan_rotates else 0
-            found = served | self.prices.finds_refused()
+            found = served | (self.prices.finds_refused() & timeline.knows(port, prefix))
             place = (timeline.rank(port, prefix, node) + rotation) % np.maximum(total, 1)
             scanned = np.where(bare, 0, np.where(found, place, total))
         tried = np.where(served, self.mode.endpoint_steps(index, choices), 0)

@@ -124,9 +124,9 @@ def _kept_away(home: I64, nodes: Collection[int], count: int, first: int = 0) ->
 
 
 def _service(cluster: Cluster, event: Event) -> int:
-    """The row of the Service an event names, -1 if it is about nodes."""
+    """The row of the Service whose Pods an event is about, -1 if it is about others."""
     name = event.service_named()
-    if not name:
+    if not name or not event.of_pods:
         return -1
     parts = cluster.rows_of(name)
     row = max(parts, key=lambda at: len(cluster.endpoints(at))) if parts else cluster.names.index(name)
@@ -174,8 +174,8 @@ class _Play:
         }
         self._workloads: dict[int, Workload] = {}
         self._scenes = [
-            Scene(i, self._book, self._nodes, rng, row, nodes)
-            for i, (row, nodes) in enumerate(zip(self._rows, chosen, strict=True))
+            Scene(i, self._book, self._nodes, rng, row, nodes, cluster.rows_of(event.service_named()))
+            for i, (event, row, nodes) in enumerate(zip(events, self._rows, chosen, strict=True))
         ]
 
     def _client(self) -> Client:
@@ -287,7 +287,8 @@ def _written(
     horizon_ns: int,
 ) -> Changes:
     """Churn and events as one table of changes."""
-    told = np.array([(time_ns, int(kind), pod) for time_ns, kind, pod in book.told], np.int64).reshape(-1, 3)
+    noted = [(time_ns, int(kind), subject) for time_ns, kind, subject in book.told + book.objects]
+    told = np.array(noted, np.int64).reshape(-1, 3)
     at = np.concatenate([churn.at_ns, told[:, 0]])
     kind = np.concatenate([churn.kind, told[:, 1]])
     subject = np.concatenate([churn.subject, told[:, 2]])

@@ -75,11 +75,12 @@ def _listed(proxier: Proxier, prefix: int, *, creates: bool) -> int:
     known = np.flatnonzero(cluster.services.proxied[: cluster.initial])
     rows = proxier.run.log.rows[:prefix]
     if creates:
-        return len(known) + sum(row.creates for row in rows)
+        return len({*known.tolist(), *(row.service for row in rows)} - {row.service for row in rows if row.gone})
     most = _most_endpoints(proxier.replication.scenario.controller_manager)
     held = dict(zip(known.tolist(), np.diff(cluster.endpoint_offset)[known].tolist(), strict=True))
     held |= {row.service: row.endpoints for row in rows if not row.creates}
-    return sum(max(1, -(-endpoints // most)) for endpoints in held.values())
+    gone = {row.service for row in rows if row.gone}
+    return sum(max(1, -(-endpoints // most)) for service, endpoints in held.items() if service not in gone)
 
 
 def _most_endpoints(params: ControllerManagerParams) -> int:

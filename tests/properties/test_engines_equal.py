@@ -34,6 +34,8 @@ from kpsim.history.events import (
     ReadinessFailure,
     Rollout,
     Scale,
+    ServiceChange,
+    ServiceDeletion,
     StatefulSetRollout,
     ZoneLoss,
 )
@@ -139,6 +141,12 @@ def events(draw: st.DrawFn, drawn: tuple[ServiceGroup, ...], nodes: int, duratio
     ]
     if nodes > 1:
         makers.append(lambda at_s: NodeJoin(at_s, draw(st.integers(1, nodes - 1))))
+    there = [f"default/{g.name}-0" for g in drawn]
+    if there:
+        makers += [
+            lambda at_s: ServiceChange(at_s, draw(st.sampled_from(there)), draw(st.booleans())),
+            lambda at_s: ServiceDeletion(at_s, draw(st.sampled_from(there))),
+        ]
     named = [f"default/{g.name}-0" for g in drawn if g.type != "ExternalName" and g.endpoints.mean > 0]
     if named and all(g.endpoints.distribution == "constant" for g in drawn):
         service = draw(st.sampled_from(named))

@@ -9,7 +9,7 @@ import pytest
 
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.datapath.outcomes import Verdict
-from kpsim.history.events import ApiServerRestart, NodeJoin, NodeLoss, Scale
+from kpsim.history.events import ApiServerRestart, NodeJoin, NodeLoss, Scale, ServiceChange, ServiceDeletion
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.params import FaultParams
 from kpsim.proxy.registry import MODES
@@ -85,3 +85,30 @@ def test_pods_are_on_a_node_only_after_it_has_joined() -> None:
     assert here.min() >= replication.cluster.pods
     of_pods = np.isin(changes.kind, range(4)) & np.isin(changes.subject, here)
     assert changes.at_ns[of_pods].min() > 6 * S
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+@pytest.mark.parametrize("service", ["web-0", "name-0", "local-0", "bare-0"])
+def test_engines_agree_on_services_that_change_and_go(mode: str, service: str) -> None:
+    name = f"default/{service}"
+    events = (ServiceChange(4.0, name, target_port=True), ServiceDeletion(8.0, name), NodeJoin(12.0))
+    replication, batch, reference = both(scenario(*events, ServiceChange(14.0, "default/web-1"), churned=6.0), mode)
+    assert not differences(batch, reference)
+    cluster, proxier = replication.cluster, batch.proxiers[0]
+    (row,) = cluster.rows_of(name)
+    rows = [each for each in proxier.log.rows if each.service == row]
+    if service == "bare-0":
+        assert not rows  # kube-proxies do not watch what is headless
+        return
+    deleted = next(i for i, each in enumerate(rows) if each.gone)
+    assert [each.creates for each in rows[deleted:]] == [True, False]  # the object, and its one slice
+    assert all(each.gone for each in rows[deleted:])
+    changed = [i for i, each in enumerate(rows[:deleted]) if each.creates]
+    assert len(changed) == 1
+    assert any(each.changed >= 4 for each in rows[changed[0] + 1 : deleted])  # endpoints come and go with their port
+    in_force = [proxier.in_force.true_ns(node)[rows[deleted].index] for node in range(4)]
+    until = np.array(in_force)[replication.windows.nodes[replication.connections.node]]
+    mine = (cluster.port_service[replication.connections.port] == row) & (batch.outcomes.start_ns[:, 0] >= until)
+    assert mine.any()
+    assert (batch.outcomes.pod[mine] < 0).all()
+    assert (batch.outcomes.pod[cluster.port_service[replication.connections.port] != row] >= 0).any()

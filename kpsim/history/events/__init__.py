@@ -13,6 +13,7 @@ from kpsim.history.events.drain import Drain
 from kpsim.history.events.event import Event, Setting
 from kpsim.history.events.join import NodeJoin
 from kpsim.history.events.loss import NodeLoss, ZoneLoss
+from kpsim.history.events.objects import ServiceChange, ServiceDeletion
 from kpsim.history.events.readiness import ReadinessFailure
 from kpsim.history.events.rollout import Rollout, StatefulSetRollout
 from kpsim.history.events.scale import Scale
@@ -31,6 +32,8 @@ __all__ = [
     "ReadinessFailure",
     "Rollout",
     "Scale",
+    "ServiceChange",
+    "ServiceDeletion",
     "Setting",
     "StatefulSetRollout",
     "ZoneLoss",
@@ -46,5 +49,7 @@ EVENTS: tuple[type[Event], ...] = (
     NodeLoss,
     ZoneLoss,
     NodeJoin,
+    ServiceChange,
+    ServiceDeletion,
     ApiServerRestart,
 )

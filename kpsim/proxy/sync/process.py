@@ -18,8 +18,8 @@ from kpsim.clock import Rank, at
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.deliveries import Delivery
-from kpsim.proxy.contract import Moved, Programmed, SyncCounts
-from kpsim.proxy.rules import DROPPED, Held, RuleSet, Walk
+from kpsim.proxy.contract import Moved, PacketState, Programmed, Steps, SyncCounts
+from kpsim.proxy.rules import DROPPED, REFUSED, Held, RuleSet, Walk
 from kpsim.proxy.states import NodeView
 from kpsim.proxy.sync.loop import SyncLoop
 from kpsim.proxy.sync.pacing import RunnerState
@@ -70,7 +70,8 @@ class KubeProxy:
         self._edition = 0
         self.syncs: list[Sync] = []
         self._absorbed = 0
-        self._programmed = self._program()
+        self._programmed, self._served = self._program(), frozenset(self._usable)
+        self._scans = any(stage.steps is Steps.DISPATCH for stage in loop.mode.stages(PacketState.FIRST))
         held = self._programmed.rules.held
         self._beside = None if held is None else dict(held)
         env.process(self._loop())
@@ -80,7 +81,7 @@ class KubeProxy:
         self._inbox.append((int(self._env.now), delivery))
         if self._pacing.at_once:
             self._hold(delivery)
-            self._programmed = self._program()
+            self._programmed, self._served = self._program(), frozenset(self._usable)
         if not self._wake.triggered:
             self._wake.succeed()
 
@@ -88,6 +89,9 @@ class KubeProxy:
         """Return the walk of the first packet of a Pod's connection to service port ``port`` now."""
         if self._cold:  # there are no rules at all
             return Walk(DROPPED, 0, 0)
+        if int(self._cluster.port_service[port]) not in self._served:  # no rule matches
+            passed = self._programmed.rules.dispatch if self._scans else 0
+            return Walk(REFUSED if self._mode.refuses else DROPPED, passed, 0)
         return self._programmed.walk(self._view.packet(port), draw, turn)
 
     def _loop(self) -> Generator[simpy.Event, Any, None]:
@@ -148,7 +152,7 @@ class KubeProxy:
         yield at(self._env, int(end[0]), Rank.SWITCH)
         self._cold &= bool(failed[0])
         if not (failed[0] or self._pacing.at_once):
-            self._programmed = programmed
+            self._programmed, self._served = programmed, frozenset(self._usable)
 
     def _check_out(self) -> tuple[set[int], int, int, Moved]:
         """Absorb what was delivered.
@@ -185,13 +189,17 @@ class KubeProxy:
         return np.array([*np.abs(np.subtract(has, had)), delivery.changed * has.servers, ports * mine])
 
     def _hold(self, delivery: Delivery) -> None:
+        if delivery.gone:
+            for held in (self._usable, self._leaving, self._held):
+                held.pop(delivery.service, None)
+            return
         self._usable[delivery.service] = delivery.usable
         self._leaving[delivery.service] = delivery.leaving
         self._held[delivery.service] = delivery.endpoints
 
     def _rules_of(self, services: Collection[int]) -> RuleSet:
         """Return the rules of these Services alone."""
-        usable = {s: self._usable[s] for s in services}
+        usable = {s: self._usable[s] for s in services if s in self._usable}
         view = replace(self._view, usable=usable)
         return self._mode.program(view.port_states(), view.config).rules
 
