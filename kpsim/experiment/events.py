@@ -69,6 +69,7 @@ def measure_joins(seen: Sequence[EventSeen], joins: Sequence[Join], run: ModeRun
 
 def measure_propagation(seen: Sequence[EventSeen], cluster: Cluster, changes: Changes, run: ModeRun) -> None:
     """Record in ``seen`` the longest time until every node's rules left out each Pod that an event took away."""
+    _measure_writes(seen, changes, run)
     wanted = {pod for each in seen for pod in each.trace.removed_pod.tolist()}
     if not wanted:
         return
@@ -89,6 +90,17 @@ def measure_propagation(seen: Sequence[EventSeen], cluster: Cluster, changes: Ch
             each.propagation_ns = max(each.propagation_ns, at_ns - removed_ns)
             if pod in down:
                 each.exposed_ns = max(each.exposed_ns, min(at_ns, until[pod]) - down[pod])
+
+
+def _measure_writes(seen: Sequence[EventSeen], changes: Changes, run: ModeRun) -> None:
+    """Record the longest time until every node's rules knew of each write to a Service object."""
+    log, horizon_ns = run.proxiers[0].log.rows, run.proxiers[0].in_force.horizon_ns
+    for each in seen:
+        at_ns = to_ns(each.trace.event.at_s)
+        mine = [] if each.trace.event.of_pods else [row.index for row in log if row.creates and at_ns in row.effects_ns]
+        if mine:
+            slowest_ns = int(_slowest(np.array(mine), changes, run).max())
+            each.propagation_ns = min(slowest_ns, horizon_ns) - at_ns
 
 
 def _withdrawals(
