@@ -141,7 +141,9 @@ def sync_loop(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
         costs=costs,
         pacing=pacing,
         draws=replication.draws[family],
-        faults=Faults.draw(scenario.faults, pacing, defaults, key, replication.cluster.nodes, horizon),
+        faults=Faults.draw(
+            scenario.faults, pacing, defaults, key, replication.cluster.nodes, horizon, replication.joins
+        ),
         conntrack=ConntrackCleanup(round(entries), scenario.kubernetes_version),
         large_above=int(defaults.value("kube_proxy.large_cluster_endpoints")),
         horizon_ns=horizon,

@@ -60,7 +60,7 @@ class Arrivals:
     """Each delivery's arrival at each node is computed, never stored, because it is rows times nodes."""
 
     def __init__(self, sent: I64, spread: I64, fanout: Fanout) -> None:
-        self._sent, self._spread, self._fanout = sent, spread, fanout
+        self.sent_ns, self._spread, self._fanout = sent, spread, fanout
         self.rows = len(sent)
 
     def at(self, row: Rows, node: Nodes) -> I64:
@@ -68,7 +68,7 @@ class Arrivals:
         if not self.rows:
             return np.full(len(node), NEVER)
         inside = np.minimum(row, self.rows - 1)
-        time = self._fanout.arrival_ns(self._sent[inside], self._spread[inside], node)
+        time = self._fanout.arrival_ns(self.sent_ns[inside], self._spread[inside], node)
         return np.asarray(np.where(row < self.rows, time, NEVER))
 
     def count(self, time: I64, node: Nodes, *, inclusive: bool) -> I64:
@@ -105,7 +105,7 @@ class Lanes:
         self._loop, self._timeline, self._arrivals, self._asks = loop, timeline, arrivals, asks
         self._node = np.arange(loop.draws.nodes)
         large = bool(timeline.endpoints_total[0] > loop.large_above)
-        self._state = RunnerState.at_start(loop.draws.phase, loop.pacing, large=large)
+        self._state = RunnerState.at_start(loop.draws.phase, loop.pacing, loop.faults.joining(), large=large)
         self._absorbed, self._answered, self._number = (np.zeros(loop.draws.nodes, np.int64) for _ in range(3))
         self._rows: list[SyncRow] = []
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from kpsim.cluster.changes import NEVER
 from kpsim.proxy.contract import NEVER_FULL_S, RunnerSettings
+from kpsim.proxy.sync import Nodes
 from kpsim.units import I64, Bools, Version, to_ns
 
 BURST = 2  # capacity of the old runner's bucket
@@ -36,16 +37,22 @@ class RunnerState:
     notices_seen: I64
 
     @staticmethod
-    def at_start(phase: np.ndarray, pacing: Pacing, *, large: bool = False) -> RunnerState:
-        """Runners that have been idling for a while: their timers stand at random ``phase``, their buckets are full."""
+    def at_start(phase: np.ndarray, pacing: Pacing, absent: Nodes | None = None, *, large: bool = False) -> RunnerState:
+        """Return runners that have been idling for a while: timers at random ``phase``, full buckets.
+
+        Nodes that are ``absent`` do nothing before they start.
+        """
         full_ns = (pacing.full_ns or 0) % to_ns(NEVER_FULL_S)
         idle, full, cleanup = (
             -np.rint(row * period).astype(np.int64)
             for row, period in zip(phase, (pacing.idle_ns, full_ns, pacing.cleanup_ns), strict=True)
         )
         nodes = phase.shape[1]
+        last_end = np.minimum(idle, -pacing.min_ns)
+        if absent is not None:
+            last_end[absent] = NEVER
         return RunnerState(
-            last_end=np.minimum(idle, -pacing.min_ns),
+            last_end=last_end,
             last_full=full,
             last_cleanup=cleanup,
             credit=np.full(nodes, BURST * pacing.min_ns),
