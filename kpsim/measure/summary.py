@@ -29,7 +29,7 @@ class Measure:
 
     @property
     def told(self) -> str:
-        """What a sentence is about: the subject, or else the title."""
+        """Return the subject of a sentence about the measure: its own, or else the title."""
         return self.subject or self.noun
 
     @property
