@@ -39,10 +39,14 @@ class UdpFlows:
         """
         cleared, served = np.full(len(node), NEVER), np.zeros(len(node), np.bool_)
         removals = self.timeline.removals()
+        if not removals:
+            return cleared, served
         udp = np.array([protocol == "UDP" for protocol in self.cluster.port_protocol], np.bool_)
         service = self.cluster.port_service[port]
-        suspects = np.flatnonzero(udp[port] & (pod >= 0)) if removals else np.zeros(0, np.int64)
-        for c in suspects.tolist():
+        leaving = np.array(list(removals), np.int64)
+        most = 1 + max(int(pod.max(initial=0)), int(leaving[:, 1].max()))
+        suspects = udp[port] & (pod >= 0) & np.isin(service * most + pod, leaving[:, 0] * most + leaving[:, 1])
+        for c in np.flatnonzero(suspects).tolist():
             for row in removals.get((int(service[c]), int(pod[c])), ()):
                 sync = self._deletes(row, int(service[c]), int(pod[c]), int(node[c]))
                 if sync is not None and self.syncs.end[sync, node[c]] > begun_ns[c]:

@@ -17,6 +17,7 @@ from kpsim.proxy.sync.lanes import Arrivals, Lanes, run_lanes
 from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.simulation.draws import Replication
+from kpsim.simulation.unfinished import find_unwritten
 from kpsim.simulation.wiring import (
     ModeRun,
     ProxierRun,
@@ -64,17 +65,20 @@ def _proxiers(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
     assert replication.fanout is not None
     fanout, made = replication.fanout, []
     for family in replication.draws:
-        log = replication.log.of(family)
-        timeline = Timeline(seen_by(replication.cluster, family), log, mode, replication.order)
+        log, cluster = replication.log.of(family), seen_by(replication.cluster, family)
+        timeline = Timeline(cluster, log, mode, replication.order)
         arrivals = Arrivals(log.column("sent_ns"), log.column("spread_ns"), fanout)
         asks = arrivals
         if pacing.at_once:  # what is delivered about endpoints needs no sync
             creates = log.column("creates") > 0
             asks = Arrivals(log.column("sent_ns")[creates], log.column("spread_ns")[creates], fanout)
+        if family not in replication.unwritten:  # the same under every mode
+            replication.unwritten[family] = find_unwritten(cluster, replication.changes, log)
         loop = sync_loop(replication, mode, costs, pacing, family)
-        made.append((log, timeline, arrivals, Lanes(loop, timeline, arrivals, asks)))
-    tables = run_lanes([lanes for *_, lanes in made], share_lock=shares_lock(replication, pacing))
+        made.append((log, timeline, arrivals, Lanes(loop, timeline, arrivals, asks), replication.unwritten[family]))
+    tables = run_lanes([lanes for *_, lanes, _ in made], share_lock=shares_lock(replication, pacing))
+    horizon = replication.horizon_ns
     return tuple(
-        ProxierRun(log, timeline, arrivals, syncs, InForce(syncs, arrivals, pacing.at_once, replication.horizon_ns))
-        for (log, timeline, arrivals, _), syncs in zip(made, tables, strict=True)
+        ProxierRun(log, timeline, arrivals, syncs, InForce(syncs, arrivals, pacing.at_once, horizon), unwritten)
+        for (log, timeline, arrivals, _, unwritten), syncs in zip(made, tables, strict=True)
     )

@@ -18,6 +18,7 @@ from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.process import KubeProxy, XtablesLock
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.simulation.draws import Replication
+from kpsim.simulation.unfinished import find_unwritten
 from kpsim.simulation.wiring import ModeRun, ProxierRun, control_plane, seen_by, shares_lock, sync_loop, udp_flows
 
 ASKS_LOCK = {4: Rank.LOCK, 6: Rank.LOCK_IPV6}  # which family comes first where both ask at once
@@ -56,11 +57,12 @@ def run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pa
     env.run()
     proxiers = []
     for family, nodes in proxies.items():
-        log, syncs = control.api.log.of(family), _table(nodes)
-        timeline = Timeline(seen_by(cluster, family), log, mode, replication.order)
+        log, syncs, seen = control.api.log.of(family), _table(nodes), seen_by(cluster, family)
+        timeline = Timeline(seen, log, mode, replication.order)
         arrivals = Arrivals(log.column("sent_ns"), log.column("spread_ns"), control.fanout)
         in_force = InForce(syncs, arrivals, pacing.at_once, horizon)
-        proxiers.append(ProxierRun(log, timeline, arrivals, syncs, in_force))
+        unwritten = find_unwritten(seen, replication.changes, log)
+        proxiers.append(ProxierRun(log, timeline, arrivals, syncs, in_force, unwritten))
     flows = udp_flows(replication, costs, proxiers[0])
     outcomes = packets.outcomes(replication.changes.pod_gone_ns, replication.changes.outages, flows)
     whole = [(replication.connections, outcomes)]

@@ -30,19 +30,24 @@ from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.scenario.model import Scenario
 from kpsim.simulation.draws import Replication
+from kpsim.simulation.unfinished import Unwritten
 from kpsim.traffic.connections import Connections
 from kpsim.units import to_ns
 
 
 @dataclass(frozen=True, slots=True)
 class ProxierRun:
-    """The sync loops of one IP family on all nodes: their deliveries, their syncs, their rules in force."""
+    """The sync loops of one IP family on all nodes: their deliveries, their syncs, their rules in force.
+
+    ``unwritten`` are the changes that they were not sent before the run was over.
+    """
 
     log: DeliveryLog
     timeline: Timeline
     arrivals: Arrivals
     syncs: SyncTable
     in_force: InForce
+    unwritten: Unwritten
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class _Next(NamedTuple):
     absorbed: Prefixes
     full: Bools
     cleans: Bools
-    large: Bools
+    large: Bools  # in large-cluster mode
     takes: Takes
     asks_lock: I64
 
@@ -128,8 +128,7 @@ class Lanes:
         loop, state, node, start = self._loop, self._state, self._node, following.start
         ended = loop.end(state, start, following.takes, self._number, node, free_at)
         loop.faults.ran(state, ran, start, node)
-        full, cleans, large = following.full, following.cleans, following.large
-        loop.pacing.ran(state, ran, start, ended.end, full, cleans, ended.failed, large)
+        loop.pacing.ran(state, ran, start, ended.end, following.full, following.cleans, ended.failed, following.large)
         here = np.flatnonzero(ran)
         since = np.broadcast_to(state.process_since, node.shape)
         row = SyncRow(
@@ -139,7 +138,7 @@ class Lanes:
             ended.switch[here],
             ended.end[here],
             following.absorbed[here],
-            full[here],
+            following.full[here],
             ended.failed[here],
             since[here],
         )
