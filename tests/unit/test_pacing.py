@@ -227,7 +227,7 @@ def test_configured_periods_hold(mode: str) -> None:
     runner = create(ProxyParams(mode=mode, min_sync_period_s=7.0, sync_period_s=45.0)).runner(NEW)
     assert runner.min_sync_s == 7.0
     assert runner.cleanup_s == 45.0
-    assert (runner.idle_s == 45.0) == (mode in {"ipvs", "userspace"})
+    assert (runner.idle_s == 45.0) == (mode in {"ipvs", "userspace", "kernelspace"})
 
 
 def test_compared_modes_keep_their_own_periods() -> None:
