@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kpsim.cluster.changes import ChangeKind, Changes
+from kpsim.cluster.changes import OF_SERVICES, ChangeKind, Changes
 from kpsim.cluster.columns import Cluster, PodState
 from kpsim.controlplane.deliveries import DeliveryLog
 from kpsim.units import I64
@@ -31,7 +31,9 @@ def find_unwritten(cluster: Cluster, changes: Changes, log: DeliveryLog) -> Unwr
     """Compare the history with what was sent."""
     told = Counter((row.service, at_ns) for row in log.rows for at_ns in row.effects_ns)
     known = dict.fromkeys(range(cluster.initial), -1)  # Service -> changes up to here are no changes of its
-    known |= {row.service: row.stages[-1] for row in log.rows if row.creates}
+    for row in log.rows:
+        if row.creates:
+            known.setdefault(row.service, row.stages[-1])
     proxied, published = (
         cluster.services.proxied,
         {s for s, read in cluster.read.items() if read.publish_not_ready_addresses},
@@ -39,10 +41,15 @@ def find_unwritten(cluster: Cluster, changes: Changes, log: DeliveryLog) -> Unwr
     owners = _Owners(cluster, changes)
     waiting: dict[tuple[int, int], int] = {}
     overtaken: list[int] = []
+    deleted: set[int] = set()
     for at_ns, kind, subject, ready, there in _readiness(cluster, changes):
-        if kind == ChangeKind.SERVICE_CREATED:
-            if proxied[subject] and subject not in known:
-                waiting[subject, -1] = at_ns
+        if kind in OF_SERVICES:
+            if proxied[subject] and subject not in deleted and not told[subject, at_ns]:
+                waiting[subject, -1 - kind] = at_ns
+            if kind == ChangeKind.SERVICE_DELETED:
+                deleted.add(subject)
+                of_pods = [key for key in waiting if key[0] == subject and key[1] >= 0]
+                overtaken += [waiting.pop(key) for key in of_pods]
             continue
         for service in owners.of(subject):
             moved = there if service in published else ready
@@ -54,7 +61,7 @@ def find_unwritten(cluster: Cluster, changes: Changes, log: DeliveryLog) -> Unwr
                 waiting.pop(key, None)
             elif key in waiting:
                 overtaken += [waiting.pop(key), at_ns]
-            elif at_ns > known[service]:
+            elif at_ns > known[service] and service not in deleted:
                 waiting[key] = at_ns
     return Unwritten(*(np.array(sorted(times), np.int64) for times in (waiting.values(), overtaken)))
 
@@ -76,7 +83,7 @@ class _Owners:
 
 
 def _readiness(cluster: Cluster, changes: Changes) -> Iterator[tuple[int, int, int, bool, bool]]:
-    """Each change with its time, kind and subject; whether readiness moved, and whether the Pod came or went."""
+    """Yield each change: (time, kind, subject, True if readiness moved, True if the Pod came or went)."""
     bits = cluster.pod_state
     ready = set(np.flatnonzero(bits & PodState.READY).tolist())
     there, leaving = set(range(len(bits))), set(np.flatnonzero(bits & PodState.TERMINATING).tolist())
