@@ -1,4 +1,4 @@
-"""The API server takes these fields though they have no effect, or will lose it soon: no error, worth a word.
+"""Warnings about fields of a valid Service that have no effect, or soon will have none.
 
 Source: pkg/api/service/warnings.go (GetWarningsForService); pkg/apis/core/v1/defaults.go for what is dropped;
 staging/src/k8s.io/endpointslice/reconciler.go for which of two wishes about topology wins.
