@@ -84,7 +84,8 @@ def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
     cluster = replace(cluster, node_names=sorted(names))
     cluster = replace(cluster, node_zone=node_zones(scenario.objects))
     if not cluster.services.proxied[: cluster.initial].any():
-        warnings = (*warnings, "no Service with an IPv4 ClusterIP was read, so there is nothing to simulate for kube-proxy")
+        none = "no Service with an IPv4 ClusterIP was read, so there is nothing to simulate for kube-proxy"
+        warnings = (*warnings, none)
     return cluster, (*scenario.warnings, *warnings, *cluster.warnings)
 
 
