@@ -106,7 +106,7 @@ def _estimate(value: float, draws: F64, means: F64, *, logarithmic: bool = True)
 
 
 def _memory(means: F64) -> float:
-    """Return the factor by which the likeness of neighbouring groups makes the variance of a mean larger."""
+    """Return the factor by which the variance of a mean grows because neighbouring groups are alike."""
     away = means - means.mean()
     spread = float(away @ away)
     if not spread:
