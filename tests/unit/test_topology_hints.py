@@ -176,7 +176,13 @@ def test_pods_of_workloads_are_dealt_to_nodes_and_have_hints_by_their_zones() ->
     app = (("app", "web"),)
     objects = KubeObjects(
         services=(
-            Service("default", "web", selector=app, ports=(ServicePort(80, target_port=80),), traffic_distribution="PreferClose"),
+            Service(
+                "default",
+                "web",
+                selector=app,
+                ports=(ServicePort(80, target_port=80),),
+                traffic_distribution="PreferClose",
+            ),
         ),
         workloads=(
             Workload("Deployment", "default", "other", 1, (("app", "other"),)),

@@ -125,7 +125,7 @@ class PriorityLevel:
 
 
 class RetryAfter:
-    """What a request that is told to come again is told: doubled while many are, a second less when few are.
+    """A server's Retry-After grows with refusals: it doubles while many are told it, and loses a second when few are.
 
     Source: kubernetes/apiserver pkg/util/flowcontrol/dropped_requests_tracker.go.
     """

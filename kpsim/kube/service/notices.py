@@ -78,7 +78,7 @@ def _topology(service: Service, written: Fields) -> Iterator[Fault]:
 
 
 def service_warnings(made: Mapping[str, Any]) -> Iterator[str]:
-    """What the API server of 1.36 says of a Service it took, in its own words, whatever version it emulates."""
+    """Yield a 1.36 API server's warnings about a Service it took, in its own words, whatever version it emulates."""
     annotations, spec = made["metadata"].get("annotations") or {}, made["spec"]
     headless = spec["type"] == "ClusterIP" and spec.get("clusterIP") == "None"
     if TOPOLOGY_HINTS in annotations:

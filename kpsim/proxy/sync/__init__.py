@@ -2,7 +2,8 @@
 
 ``process`` is one node as a SimPy process, ``lanes`` all nodes as arrays; ``loop`` (with ``pacing``, the
 bounded-frequency runner, ``faults`` and ``draws``) serves both.  ``timeline`` and ``sums`` are closed forms of a node's
-knowledge, ``inforce`` says when it holds.  Left out: large-cluster mode beyond its rarer clean-up.
+knowledge, ``inforce`` says when it holds.  The two families' proxiers of a node share the xtables lock.
+Left out: large-cluster mode beyond its rarer clean-up.
 
 Indices, each from 0, and arrays of them:
 

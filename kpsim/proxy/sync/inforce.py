@@ -24,11 +24,11 @@ class InForce:
         self, syncs: SyncTable, arrivals: Arrivals, at_once: bool, horizon_ns: int, joins: Sequence[Join] = ()
     ) -> None:
         self.syncs, self.arrivals, self.at_once, self.horizon_ns = syncs, arrivals, at_once, horizon_ns
-        nodes = syncs.end.shape[1]
-        self._ends = np.vstack([np.full((1, nodes), -NEVER), syncs.end, np.full((1, nodes), NEVER)])
+        nodes = syncs.switch.shape[1]
+        self._ends = np.vstack([np.full((1, nodes), -NEVER), syncs.switch, np.full((1, nodes), NEVER)])
         self._made = self._last_good() if syncs.failed.any() else None
         self._joined_ns, self.usable_ns = np.full(nodes, -NEVER), np.full(nodes, -NEVER)
-        good = np.where(syncs.ran & ~syncs.failed, syncs.end, NEVER).min(0, initial=NEVER)
+        good = np.where(syncs.ran & ~syncs.failed, syncs.switch, NEVER).min(0, initial=NEVER)
         for join in joins:
             self._joined_ns[join.node], self.usable_ns[join.node] = join.at_ns, good[join.node]
 
@@ -83,7 +83,7 @@ class InForce:
         if self.at_once:
             return self._as_they_come(node)
         good = self.syncs.ran[:, node] & ~self.syncs.failed[:, node]
-        return np.repeat(self.syncs.end[good, node], np.diff(self.syncs.absorbed[good, node], prepend=0))
+        return np.repeat(self.syncs.switch[good, node], np.diff(self.syncs.absorbed[good, node], prepend=0))
 
     def reported_ns(self, node: int, trigger_ns: I64) -> I64:
         """Return the time of kube-proxy's sample for each delivery [ns]; NEVER if lost or triggered before its start.
@@ -94,7 +94,7 @@ class InForce:
             return self._as_they_come(node)
         syncs, ran = self.syncs, self.syncs.ran[:, node]
         taken = np.diff(syncs.absorbed[ran, node], prepend=0)
-        sampled = np.where(syncs.failed[ran, node], NEVER, syncs.end[ran, node])
+        sampled = np.where(syncs.failed[ran, node], NEVER, syncs.switch[ran, node])
         times = np.repeat(sampled, taken)
         begun = np.repeat(syncs.process_since[ran, node], taken)
         return np.where(trigger_ns[: len(times)] < begun, NEVER, times)
