@@ -41,8 +41,8 @@ def find_unwritten(cluster: Cluster, changes: Changes, log: DeliveryLog) -> Unwr
     overtaken: list[int] = []
     for at_ns, kind, subject, ready, there in _readiness(cluster, changes):
         if kind in OF_SERVICES:
-            there = kind == ChangeKind.SERVICE_CREATED or subject in known
-            if proxied[subject] and there and not told[subject, at_ns]:
+            exists = kind == ChangeKind.SERVICE_CREATED or subject in known
+            if proxied[subject] and exists and not told[subject, at_ns]:
                 waiting[subject, -1] = at_ns
             elif kind == ChangeKind.SERVICE_DELETED:  # nobody waits for what has not been written of it
                 known.pop(subject, None)

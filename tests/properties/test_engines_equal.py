@@ -176,7 +176,7 @@ def scenarios(draw: st.DrawFn, slow: str) -> Scenario:
     drawn = draw(groups)
     return Scenario(
         name="drawn",
-        kubernetes_version=draw(st.sampled_from([(1, 33), (1, 34)])),
+        kubernetes_version=draw(st.sampled_from([(1, 26), (1, 30), (1, 32), (1, 33), (1, 34), (1, 36)])),
         cluster=ClusterParams(nodes=nodes, cores=draw(st.integers(1, 3)), dual_stack=draw(st.booleans())),
         groups=drawn,
         events=draw(st.one_of(st.just(()), events(drawn, nodes, duration_s))),
@@ -321,7 +321,7 @@ def test_a_local_policy_keeps_connections_on_their_node(mode: str) -> None:
     assert not (outcomes.verdict[~local, 0] == Verdict.DROPPED).any() or not batch.mode.refuses
 
 
-@pytest.mark.parametrize("version", [(1, 25), (1, 33), (1, 34)])
+@pytest.mark.parametrize("version", [(1, 25), (1, 33), (1, 34), (1, 36)])
 @pytest.mark.parametrize("mode", list(MODES))
 def test_engines_agree_on_what_goes_wrong(mode: str, version: tuple[int, int], slow: str) -> None:
     """Failed syncs, restarts, noticed flushes and a lock that others hold, all of them often."""

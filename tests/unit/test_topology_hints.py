@@ -166,7 +166,7 @@ def test_a_dump_without_slices_leads_to_near_endpoints(
     cluster, _ = build_cluster(scenario)
     config = node_config(cluster, "n-0", scenario.cluster.pod_cidr)
     assert config.zone == "a"
-    (state,) = exact_states(cluster, "n-0")
+    (state,) = exact_states(cluster, config)
     chosen = categorize(state.info, state.endpoints, config).cluster
     assert {int(at.ip.rpartition(".")[2]) for at in chosen} == reached
 

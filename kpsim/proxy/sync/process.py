@@ -19,6 +19,7 @@ from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.deliveries import Delivery
 from kpsim.proxy.contract import Moved, PacketState, Programmed, Steps, SyncCounts
+from kpsim.proxy.node import counted_node
 from kpsim.proxy.rules import DROPPED, REFUSED, Held, RuleSet, Walk
 from kpsim.proxy.states import NodeView
 from kpsim.proxy.sync.loop import SyncLoop
@@ -67,15 +68,17 @@ class KubeProxy:
         self._mode, self._pacing, self._faults = loop.mode, loop.pacing, loop.faults
         self._here = np.array([node])
         self._cold = node in loop.faults.joining()
-        absent = np.zeros(int(self._cold), np.int64)
-        self._state = RunnerState.at_start(loop.draws.phase[:, node : node + 1], loop.pacing, absent)
         offset, pods = usable_at_start(cluster)
         known = np.flatnonzero((np.arange(len(offset) - 1) < cluster.initial) & cluster.services.proxied).tolist()
         self._usable: dict[int, Sequence[int]] = {s: tuple(pods[offset[s] : offset[s + 1]].tolist()) for s in known}
         self._held: dict[int, int] = {s: len(cluster.endpoints(s)) for s in known}
+        large = self._endpoints() > loop.large_above
+        absent = np.zeros(int(self._cold), np.int64)
+        self._state = RunnerState.at_start(loop.draws.phase[:, node : node + 1], loop.pacing, absent, large=large)
         self._leaving: dict[int, Sequence[int]] = leaving_at_start(cluster)
         here = cluster.homes(len(pod_ip)) == node
-        self._view = NodeView(cluster, self._usable, order, pod_ip, leaving=self._leaving, here=here)
+        config = counted_node(loop.conntrack.version)
+        self._view = NodeView(cluster, self._usable, order, pod_ip, config, self._leaving, here)
         self._inbox: list[tuple[int, Delivery]] = []
         self._wake = env.event()
         self._edition = 0
@@ -137,9 +140,10 @@ class KubeProxy:
         self._edition += 1
         programmed = self._program()
         rules = programmed.rules
-        endpoints = sum(n * int(self._cluster.services.ports[s]) for s, n in self._held.items())
+        endpoints = self._endpoints()
         full = self._pacing.is_full(self._state, start) | self._faults.begin(self._state, start, self._here)[1]
-        cleans = self._pacing.cleans(self._state, start, np.array([endpoints > self._sync_loop.large_above]))
+        large = np.array([endpoints > self._sync_loop.large_above])
+        cleans = self._pacing.cleans(self._state, start, large)
         counts = SyncCounts(
             service_ports=len(self._view.known_ports()),
             endpoints=endpoints,
@@ -164,7 +168,7 @@ class KubeProxy:
         if self._lock is not None:
             self._lock.free_at_ns = int(ended.free_at[0])
         self._faults.ran(self._state, ran, start, here)
-        self._pacing.ran(self._state, ran, start, ended.end, full, cleans, ended.failed)
+        self._pacing.ran(self._state, ran, start, ended.end, full, cleans, ended.failed, large)
         switch, end, failed = int(ended.switch[0]), int(ended.end[0]), bool(ended.failed[0])
         since = int(self._state.process_since[0])
         self.syncs.append(Sync(int(start[0]), switch, end, absorbed, bool(full[0]), failed, since))
@@ -174,6 +178,10 @@ class KubeProxy:
             self._programmed, self._served = programmed, frozenset(self._usable)
         if end > switch:
             yield at(self._env, end, Rank.SWITCH)
+
+    def _endpoints(self) -> int:
+        """Return the endpoints of service ports, ready or not."""
+        return sum(n * int(self._cluster.services.ports[s]) for s, n in self._held.items())
 
     def _check_out(self) -> tuple[set[int], int, int, Moved]:
         """Absorb what was delivered.
