@@ -31,9 +31,7 @@ def find_unwritten(cluster: Cluster, changes: Changes, log: DeliveryLog) -> Unwr
     """Compare the history with what was sent."""
     told = Counter((row.service, at_ns) for row in log.rows for at_ns in row.effects_ns)
     known = dict.fromkeys(range(cluster.initial), -1)  # Service -> changes up to here are no changes of its
-    for row in log.rows:
-        if row.creates:
-            known.setdefault(row.service, row.stages[-1])
+    known |= {row.service: row.stages[-1] for row in log.rows[::-1] if row.creates and row.service >= cluster.initial}
     proxied, published = (
         cluster.services.proxied,
         {s for s, read in cluster.read.items() if read.publish_not_ready_addresses},
@@ -41,15 +39,14 @@ def find_unwritten(cluster: Cluster, changes: Changes, log: DeliveryLog) -> Unwr
     owners = _Owners(cluster, changes)
     waiting: dict[tuple[int, int], int] = {}
     overtaken: list[int] = []
-    deleted: set[int] = set()
     for at_ns, kind, subject, ready, there in _readiness(cluster, changes):
         if kind in OF_SERVICES:
-            if proxied[subject] and subject not in deleted and not told[subject, at_ns]:
-                waiting[subject, -1 - kind] = at_ns
-            if kind == ChangeKind.SERVICE_DELETED:
-                deleted.add(subject)
-                of_pods = [key for key in waiting if key[0] == subject and key[1] >= 0]
-                overtaken += [waiting.pop(key) for key in of_pods]
+            exists = kind == ChangeKind.SERVICE_CREATED or subject in known
+            if proxied[subject] and exists and not told[subject, at_ns]:
+                waiting[subject, -1] = at_ns
+            elif kind == ChangeKind.SERVICE_DELETED:  # nobody waits for what has not been written of it
+                known.pop(subject, None)
+                waiting = {key: time for key, time in waiting.items() if key[0] != subject}
             continue
         for service in owners.of(subject):
             moved = there if service in published else ready
@@ -61,7 +58,7 @@ def find_unwritten(cluster: Cluster, changes: Changes, log: DeliveryLog) -> Unwr
                 waiting.pop(key, None)
             elif key in waiting:
                 overtaken += [waiting.pop(key), at_ns]
-            elif at_ns > known[service] and service not in deleted:
+            elif at_ns > known[service]:
                 waiting[key] = at_ns
     return Unwritten(*(np.array(sorted(times), np.int64) for times in (waiting.values(), overtaken)))
 
