@@ -14,6 +14,7 @@ from kpsim.controlplane.control import ControlPlane
 from kpsim.controlplane.deliveries import DeliveryLog
 from kpsim.datapath.outcomes import Outcomes
 from kpsim.datapath.prices import PacketPrices
+from kpsim.ingress.outcomes import IngressRun
 from kpsim.kube.resolve import node_zones, resolve
 from kpsim.profiles.costs import Costs, load_profile
 from kpsim.profiles.defaults import load_defaults
@@ -53,6 +54,7 @@ class ModeRun:
     proxiers: tuple[ProxierRun, ...]
     prices: PacketPrices
     pieces: Callable[[], Iterator[tuple[Connections, Outcomes]]]  # packets, served when asked for, some nodes at a time
+    ingress: IngressRun | None = None  # what a controller before the Services did, where there is one
 
     @property
     def outcomes(self) -> Outcomes:
