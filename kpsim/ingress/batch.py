@@ -34,7 +34,7 @@ def run_batch(
         port = requests.port[which]
         if controller.to_pods:
             known = _known(syncs, requests, which, now[which])
-            chosen = lists.choose(cluster.port_service[port], known, requests.draw[number, which])
+            chosen = lists.choose(cluster.port_service[port], known, requests.draw[0, which], number)
             empty = chosen < 0
             status[which[empty]] = Status.UNAVAILABLE
             which, chosen = which[~empty], chosen[~empty]

@@ -20,7 +20,7 @@ from kpsim.ingress.batch import OF_FATE, waited
 from kpsim.ingress.outcomes import IngressOutcomes, IngressRun, Pods, Status, Syncs
 from kpsim.ingress.requests import Controller, Traffic
 from kpsim.ingress.routing import NOWHERE
-from kpsim.ingress.watch import tick_after
+from kpsim.ingress.watch import place, tick_after
 from kpsim.proxy.sync.timeline import usable_at_start
 
 # (node, service port, try, request) of a connection to a ClusterIP now: what it costs [ns], and its Pod
@@ -153,7 +153,7 @@ class IngressProcesses:
             if not listed:
                 self._status[i] = Status.UNAVAILABLE
                 return
-            pod = listed[(int(requests.draw[number, i]) * len(listed)) >> 32]
+            pod = listed[int(place(requests.draw[0, i : i + 1], number, np.array([len(listed)]))[0])]
         else:
             cost, pod = self._forward(int(controller.node[replica]), port, number, i)
             yield self._env.timeout(cost)

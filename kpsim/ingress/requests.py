@@ -28,7 +28,7 @@ class Requests:
     port: I64  # service port, or NOWHERE
     replica: I64
     worker: I64  # of the replica
-    draw: I64  # 32 bits for the choice of endpoint
+    draw: I64  # 32 bits for the choice of endpoint; among Pods, of the first try
     turn: I64
     cost_draw: U32  # for kube-proxy's rules
     trip_ns: I64  # to a Pod and back, twice: to connect, and for the answer

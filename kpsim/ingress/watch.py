@@ -66,8 +66,13 @@ def all_syncs(controller: Controller, log: DeliveryLog, horizon_ns: int) -> tupl
     return tuple(found)
 
 
+def place(draw: I64, number: int, count: I64) -> I64:
+    """Return the place in a list of ``count`` Pods that try ``number`` takes, 32 bits deciding the first; (n,) each."""
+    return np.asarray((((draw * count) >> 32) + number) % np.maximum(count, 1))
+
+
 class Lists:
-    """The endpoint lists of some Services after each delivery of the log."""
+    """The endpoint lists of some Services after each delivery of the log [A36]."""
 
     def __init__(self, cluster: Cluster, log: DeliveryLog) -> None:
         self._service = log.column("service")
@@ -75,15 +80,18 @@ class Lists:
         self._log = log
         self._made: dict[int, tuple[I64, I64, I64]] = {}  # by Service: rows, offsets, Pods
 
-    def choose(self, service: I64, prefix: I64, draw: I64) -> I64:
-        """Return the Pod that ``draw`` takes of each list after ``prefix`` deliveries, -1 of an empty one, (n,)."""
+    def choose(self, service: I64, prefix: I64, draw: I64, number: int) -> I64:
+        """Return the Pods that try ``number`` takes of the lists after ``prefix`` deliveries, -1 of an empty one, (n,).
+
+        ``draw`` decides about the first try; each other takes the next in the list.
+        """
         pod = np.full(len(service), -1)
         for s in np.unique(service).tolist():
             here = np.flatnonzero(service == s)
             rows, offset, pods = self._of(s)
             state = np.searchsorted(rows, prefix[here])
             count = offset[state + 1] - offset[state]
-            index = offset[state] + ((draw[here] * count) >> 32)
+            index = offset[state] + place(draw[here], number, count)
             pod[here] = np.where(count > 0, pods[np.where(count > 0, index, -1)], -1)
         return pod
 

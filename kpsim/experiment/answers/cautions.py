@@ -13,7 +13,7 @@ WORTH_SAYING = 0.005  # of connections or packets lost
 
 def cautions(scenario: Scenario, modes: Mapping[str, ModeResult], limits: Sequence[Limit]) -> list[str]:
     """Return the warnings that follow from a result, a sentence each."""
-    return [*_lost(modes), *_saturated(limits), *_race(scenario), *_deprecations(scenario)]
+    return [*_lost(modes), *_unanswered(modes), *_saturated(limits), *_race(scenario), *_deprecations(scenario)]
 
 
 def _lost(modes: Mapping[str, ModeResult]) -> list[str]:
@@ -33,9 +33,27 @@ def _lost(modes: Mapping[str, ModeResult]) -> list[str]:
     return found
 
 
+def _unanswered(modes: Mapping[str, ModeResult]) -> list[str]:
+    """Return a sentence a mode about requests through the Ingress that got no answer of a Pod, if there are any."""
+    found = []
+    for name, mode in modes.items():
+        asked = mode.counts.get("ingress_requests", 0)
+        lost = asked - mode.counts.get("ingress_answered", 0)
+        if lost:
+            by_status = [(s, mode.counts[f"ingress_{s}"]) for s in (502, 503, 504)]
+            how = ", ".join(f"{count:,} with {status}" for status, count in by_status if count)
+            found.append(f"{name}: of {asked:,} requests through the Ingress no Pod answered {lost:,} ({how})")
+    return found
+
+
 def _saturated(limits: Sequence[Limit]) -> list[str]:
-    """Queries that CoreDNS cannot answer: how long they wait then says more about the run than about the cluster."""
-    return [
+    """Return a sentence about each queue that only grows: waits say more about the run than about the cluster."""
+    found = [
+        f"the Ingress controller gets {each.used:,.0f} requests a second and serves {each.limit:,.0f}: waits only grow"
+        for each in limits
+        if each.name == "Ingress requests" and each.share > 1
+    ]
+    return found + [
         f"CoreDNS is asked {each.used:,.0f} queries a second and can answer {each.limit:,.0f}: lookups wait longer and "
         "longer, and how long is shown depends on how long was looked at"
         for each in limits

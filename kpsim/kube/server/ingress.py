@@ -52,8 +52,9 @@ def _path(at: Fields) -> Iterator[Fault]:
     if not kind:
         yield required((*at.key, "pathType"), "pathType must be specified", "write Prefix or Exact")
         return
-    yield from choice_faults(kind, PATH_TYPES, (*at.key, "pathType"))
-    if not path.startswith("/") and (path or kind != "ImplementationSpecific"):
+    if kind not in PATH_TYPES:
+        yield from choice_faults(kind, PATH_TYPES, (*at.key, "pathType"))
+    elif not path.startswith("/") and (path or kind != "ImplementationSpecific"):
         yield invalid(key, path, "must be an absolute path")
     elif kind != "ImplementationSpecific":
         found = [part for part in NOT_IN_PATHS if part in path]
