@@ -49,7 +49,8 @@ def explain_request(scenario: Scenario, url: str, node: str = "") -> RequestStor
     found = route(taken, host, path)
     q = NOWHERE if found is None else service_port(cluster, found.service, found.backend)
     to_pods = params.to == "Pods"
-    port, pods, endpoints = None, 0, ()
+    port, pods = None, 0
+    endpoints: tuple[str, ...] = ()
     if found is not None and q != NOWHERE:
         subject = find_service(scenario, cluster, found.service)
         endpoints = (f"{len(subject.of_port(q).pods):,} ready: {subject.addresses(q)}",) if subject.pods else ()

@@ -56,7 +56,7 @@ def test_every_part_is_read_and_written_back(tmp_path: Path) -> None:
     assert not found.warnings
     again = tmp_path / "again"
     again.mkdir()
-    assert read(again, *documents_of(found)).ingresses == found.ingresses  # type: ignore[arg-type]  # they are such
+    assert read(again, *documents_of(found)).ingresses == found.ingresses
 
 
 def test_the_old_annotation_gives_the_class(tmp_path: Path) -> None:
