@@ -19,7 +19,7 @@ from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.api.watches import Reconnection, Relist
 from kpsim.controlplane.apiserver import ApiServer, fanout
 from kpsim.controlplane.controller import ControllerSettings, EndpointSliceController
-from kpsim.controlplane.deliveries import Delivery, Fanout, Notice, Outage
+from kpsim.controlplane.deliveries import Delivery, Fanout, Notice, WatchOutage
 from kpsim.controlplane.endpoints import EndpointsController, EndpointsSettings
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
 from kpsim.controlplane.services import ServiceStates
@@ -112,7 +112,7 @@ class ControlPlane:
         lost = np.flatnonzero(self._server == server)
         back_ns = np.zeros(self._cluster.nodes, np.int64)
         back_ns[lost] = again.back_ns(len(lost), now, rng, elsewhere=elsewhere)
-        self.fanout = replace(self.fanout, outages=(*outages, Outage(from_ns, back_ns)))
+        self.fanout = replace(self.fanout, outages=(*outages, WatchOutage(from_ns, back_ns)))
         if server == 0:
             self._cut_until_ns = int(again.back_ns(1, now, rng, elsewhere=elsewhere)[0])
         if elsewhere:  # nothing calls clients back once they are with the others

@@ -58,7 +58,7 @@ class Delivery(Notice):
 
 
 @dataclass(frozen=True, slots=True)
-class Outage:
+class WatchOutage:
     """Watches that broke: what is sent from ``from_ns`` on does not reach a node before it is back, (nodes,)."""
 
     from_ns: int
@@ -72,7 +72,7 @@ class Fanout:
     rank: I64  # 0 … watchers - 1
     lag_ns: I64
     watchers: int  # of each API server
-    outages: tuple[Outage, ...] = ()
+    outages: tuple[WatchOutage, ...] = ()
 
     def arrival_ns(self, sent_ns: I64, spread_ns: I64, node: I64) -> I64:
         """Arrival times [ns]; arguments broadcast against each other.  What a node knows stays a prefix of the log."""

@@ -227,7 +227,7 @@ class ServiceStates:
         return True
 
     def _want(self, state: _Service, pod: int, bits: int | None, at_ns: int) -> None:
-        """Let the slices be to hold ``pod`` with these bits, or not at all."""
+        """Set the condition bits that the slices should hold for ``pod``; ``None`` takes it out."""
         before = state.wanted.get(pod, 0)
         if (before ^ (bits or 0)) & READY:
             _note(state, pod, at_ns, to_ready=not before & READY)

@@ -1,4 +1,4 @@
-"""How long it takes until the controllers' informers have what happened to a Pod.
+"""A change of a Pod reaches the controllers' informers through its kubelet and the API server, with a lag.
 
 A kubelet's status manager is one goroutine: it handles the Pods whose status has changed one after another, a GET and a
 PATCH each, through the kubelet's own token bucket, so a node gets 25 Pods a second through at the most.  What other
@@ -60,7 +60,7 @@ class _Kubelet:
         self._free_ns = 0
 
     def done_ns(self, at_ns: int, takes_ns: int, requests: int) -> int:
-        """When ``requests`` that take ``takes_ns`` together are answered, if they are due at ``at_ns``."""
+        """Return when ``requests`` that take ``takes_ns`` together are answered, if they are due at ``at_ns``."""
         start = max(at_ns, self._free_ns)
         waits = max(self._bucket.take(start) for _ in range(requests))
         self._free_ns = start + waits + takes_ns

@@ -36,6 +36,7 @@ import numpy as np
 
 from kpsim.cluster.changes import NEVER, NOWHERE, Spells
 from kpsim.cluster.columns import Cluster
+from kpsim.datapath.flows import UdpFlows
 from kpsim.datapath.outcomes import Outcomes, verdicts
 from kpsim.datapath.prices import PacketPrices
 from kpsim.proxy.contract import Mode
@@ -58,9 +59,10 @@ class RulesInForce:
     in_force: InForce
     draws: SyncDraws
     prices: PacketPrices
+    flows: UdpFlows | None = None  # None: nobody deletes entries of conntrack
 
     def edition(self, node: Nodes, time_ns: I64) -> tuple[Editions, I64, I64]:
-        """Edition in force at ``time_ns`` on each node, since when, and until when (NEVER for the last)."""
+        """Return (edition in force, since [ns], until [ns] or NEVER) for each (node, time) pair."""
         return self.in_force.edition(node, time_ns)
 
     def first_packets(
@@ -150,7 +152,8 @@ def run_batch(
         cost[1:, wrong] = np.where(pod[wrong] < 0, 0, later[1:, wrong])
     else:
         raise AssertionError("prices and switches of rules contradict each other")
-    found = verdicts(start.T, pod, gone_ns, outages)
+    cleared = None if rules.flows is None else rules.flows.cleared(node, connections.port, pod, start[0])
+    found = verdicts(start.T, pod, gone_ns, outages, cleared)
     return Outcomes(arrival.T, start.T, cost.T, found, pod, scanned, tried)
 
 

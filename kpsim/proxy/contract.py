@@ -73,7 +73,7 @@ class RuleCounts:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What came or went since the last sync beside rules, and what is there; integers, or (lanes,) arrays of them."""
+    """Things beside rules that came or went since the last sync, and what is there; integers or (lanes,) arrays."""
 
     servers: int | I64 = 0  # virtual servers
     entries: int | I64 = 0  # of ipsets, without those of endpoints

@@ -134,7 +134,7 @@ Count = TypeVar("Count", int, I64)
 
 
 class Held(NamedTuple, Generic[Count]):
-    """What one Service has on a node beside rules, or many have, (n,) each; whatever its endpoints are."""
+    """A Service's things on a node beside rules, or those of many Services, (n,) each; endpoints change none."""
 
     servers: Count  # virtual servers
     entries: Count  # of ipsets, without those of endpoints

@@ -81,7 +81,7 @@ def _percentiles(summary: Summary, quantiles: Sequence[str]) -> Sequence[str]:
     ends = (("mean", summary.mean.value), ("min", summary.min), ("max", summary.max))
     said = [f"{name} {quantity(value, summary.unit)}" for name, value in ends]
     room = len(quantiles)
-    return [*said, *[EMPTY] * (room - len(said))] if room >= len(said) else [", ".join(said), *[EMPTY] * (room - 1)]
+    return [*said, *[""] * (room - len(said))] if room >= len(said) else [", ".join(said), *[""] * (room - 1)]
 
 
 def _short(n: int) -> str:

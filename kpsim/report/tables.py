@@ -26,10 +26,11 @@ def _number(value: float | None) -> float | None:
     return float(f"{float(value):.{_DIGITS}g}") if math.isfinite(value) else None
 
 
-def _estimate(found: Estimate | None) -> dict[str, float | None] | None:
+def _estimate(found: Estimate | None) -> dict[str, float | bool | None] | None:
     if found is None:
         return None
-    return {"value": _number(found.value), "low": _number(found.low), "high": _number(found.high)}
+    numbers = {"value": _number(found.value), "low": _number(found.low), "high": _number(found.high)}
+    return numbers | ({"at_least": True} if found.at_least else {})
 
 
 def _record(value: Any) -> dict[str, Any]:
@@ -113,6 +114,7 @@ def _summary_document(summary: Summary) -> dict[str, Any]:
     return {
         "unit": summary.unit,
         "n": summary.n,
+        **({"unfinished": summary.unfinished} if summary.unfinished else {}),
         "batches": summary.batches,
         "mean": _estimate(summary.mean),
         "min": _number(summary.min),
@@ -125,18 +127,19 @@ Row = Sequence[object]
 
 
 def _summaries(result: Result) -> Iterator[Row]:
-    yield ("mode", "measure", "unit", "n", "batches", "statistic", "value", "low", "high")
+    yield ("mode", "measure", "unit", "n", "batches", "statistic", "value", "low", "high", "at_least")
     for mode, found in result.modes.items():
         for name, summary in found.summaries.items():
             ends = {
                 "mean": summary.mean,
                 **summary.quantiles,
-                "min": Estimate(summary.min),
-                "max": Estimate(summary.max),
+                "min": summary.statistic("min"),
+                "max": summary.statistic("max"),
             }
             for statistic, value in ends.items():
-                numbers = (value.value, value.low, value.high)
-                yield (mode, name, summary.unit, summary.n, summary.batches, statistic, *numbers)
+                if value is not None:
+                    numbers = (value.value, value.low, value.high, value.at_least)
+                    yield (mode, name, summary.unit, summary.n, summary.batches, statistic, *numbers)
 
 
 def _records(result: Result, attribute: str, columns: Sequence[str]) -> Iterator[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.rng import stream
 from kpsim.scenario.model import Scenario
+from kpsim.simulation.unfinished import Unwritten
 from kpsim.traffic.connections import Connections, Popularity, Windows, draw_connections, plan_windows
 from kpsim.units import I64, to_ns
 
@@ -39,6 +40,7 @@ class Replication:
     log: DeliveryLog | None = None
     fanout: Fanout | None = None
     stale_retries: int = 0
+    unwritten: dict[int, Unwritten] = field(default_factory=dict)  # by IP family: changes that no delivery carries
     lookups_ns: I64 | None = None  # how long each connection's client looks its Service's name up, where it does
     absolute_ns: I64 | None = None  # the same with absolute names, where clients search for theirs
     ingress: Traffic | None = None  # requests through an Ingress controller, where there is one

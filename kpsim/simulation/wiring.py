@@ -12,6 +12,7 @@ from kpsim.cluster.columns import Cluster
 from kpsim.cluster.grow import grow
 from kpsim.controlplane.control import ControlPlane
 from kpsim.controlplane.deliveries import DeliveryLog
+from kpsim.datapath.flows import UdpFlows
 from kpsim.datapath.outcomes import Outcomes
 from kpsim.datapath.prices import PacketPrices
 from kpsim.ingress.outcomes import IngressRun
@@ -23,24 +24,29 @@ from kpsim.proxy.registry import create
 from kpsim.proxy.sync.faults import Faults
 from kpsim.proxy.sync.inforce import InForce
 from kpsim.proxy.sync.lanes import Arrivals, SyncTable
-from kpsim.proxy.sync.loop import ConntrackCleanup, SyncLoop
+from kpsim.proxy.sync.loop import AFTER_RULES, ConntrackCleanup, SyncLoop
 from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.scenario.model import Scenario
 from kpsim.simulation.draws import Replication
+from kpsim.simulation.unfinished import Unwritten
 from kpsim.traffic.connections import Connections
 from kpsim.units import to_ns
 
 
 @dataclass(frozen=True, slots=True)
 class ProxierRun:
-    """The sync loops of one IP family on all nodes: their deliveries, their syncs, their rules in force."""
+    """The sync loops of one IP family on all nodes: their deliveries, their syncs, their rules in force.
+
+    ``unwritten`` are the changes that they were not sent before the run was over.
+    """
 
     log: DeliveryLog
     timeline: Timeline
     arrivals: Arrivals
     syncs: SyncTable
     in_force: InForce
+    unwritten: Unwritten
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,19 @@ def sync_loop(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
         large_above=int(defaults.value("kube_proxy.large_cluster_endpoints")),
         horizon_ns=horizon,
     )
+
+
+def shares_lock(replication: Replication, pacing: Pacing) -> bool:
+    """Return True if a node's proxiers wait for one lock; where IPv6's has nothing to do, nobody waits for it."""
+    return pacing.locks and replication.cluster.dual_stack
+
+
+def udp_flows(replication: Replication, costs: Costs, proxier: ProxierRun) -> UdpFlows | None:
+    """Return when entries of IPv4's UDP flows are deleted, in modes that pay for looking; ``None`` in all others."""
+    if not any(name in costs.coefficients for name in AFTER_RULES):
+        return None
+    version = replication.scenario.kubernetes_version
+    return UdpFlows(replication.cluster, proxier.timeline, proxier.syncs, version)
 
 
 def seen_by(cluster: Cluster, family: int) -> Cluster:

@@ -215,6 +215,8 @@ def differences(a: ModeRun, b: ModeRun) -> list[str]:
         for name in one.__dataclass_fields__
         if not np.array_equal(getattr(one, name), getattr(other, name))
     ]
+    left = [[proxier.unwritten.waiting_ns.tolist() for proxier in run.proxiers] for run in (a, b)]
+    found += ["unwritten"] if left[0] != left[1] else []
     found += ["log.rows"] if a.sent.rows != b.sent.rows else []
     found += ["log.writes"] if (a.sent.writes, a.sent.written_bytes) != (b.sent.writes, b.sent.written_bytes) else []
     return found

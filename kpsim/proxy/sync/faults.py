@@ -62,7 +62,7 @@ class Faults:
             pacing.locks,
         )
 
-    def notice(self, state: RunnerState, node: Nodes) -> I64:
+    def flush_noticed(self, state: RunnerState, node: Nodes) -> I64:
         """Return the time at which the next flush is noticed on each node [ns]."""
         return np.asarray(self.notices[state.notices_seen, node])
 
@@ -75,12 +75,14 @@ class Faults:
         restart = self.restart(state, node)
         again = restart <= start
         start = np.where(again, restart + self.down_ns, start)
-        return start, again | (self.notice(state, node) <= start)
+        return start, again | (self.flush_noticed(state, node) <= start)
 
-    def finish(self, state: RunnerState, start: I64, end: I64, node: Nodes, fate: U32, lock: U32) -> tuple[I64, Bools]:
-        """Return (end [ns], failed) of a sync that would end at ``end`` with nothing in its way.
+    def finish(
+        self, state: RunnerState, start: I64, switch: I64, end: I64, node: Nodes, fate: U32, lock: U32
+    ) -> tuple[I64, I64, Bools]:
+        """Return (switch [ns], end [ns], failed) of a sync that would have its rules in force at ``switch``.
 
-        ``fate`` and ``lock`` are 32-bit draws.
+        ``fate`` and ``lock`` are 32-bit draws.  A restart in the clean-up after the rules fails nothing.
         """
         failed = fate < self.params.failed_syncs * DRAWS
         if self.locks and self.params.lock_held:
@@ -88,12 +90,12 @@ class Faults:
             left = lock / (self.params.lock_held * DRAWS) * to_ns(self.params.lock_hold_s)  # uniform while held
             wait = np.where(held, np.rint(left), 0.0).astype(np.int64)
             given_up = wait > self.lock_wait_ns
+            switch = np.where(given_up, start + self.lock_wait_ns, switch + wait)
             end = np.where(given_up, start + self.lock_wait_ns, end + wait)
             failed = failed | given_up
         following = state.restarts_seen + (self.restart(state, node) <= start)
         restart = self.restarts[following, node]
-        killed = restart < end
-        return np.where(killed, restart, end), failed | killed
+        return np.minimum(switch, restart), np.minimum(end, restart), failed | (restart < switch)
 
     def ran(self, state: RunnerState, ran: Bools, start: I64, node: Nodes) -> None:
         """Note what lies before the syncs that started."""
@@ -103,7 +105,7 @@ class Faults:
         again = ran & (restart <= start)
         state.process_since = np.where(again, restart, state.process_since)
         state.restarts_seen = state.restarts_seen + again
-        while (seen := ran & (self.notice(state, node) <= start)).any():
+        while (seen := ran & (self.flush_noticed(state, node) <= start)).any():
             state.notices_seen = state.notices_seen + seen
 
 

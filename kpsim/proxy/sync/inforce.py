@@ -1,4 +1,4 @@
-"""Deliveries come into force at some time on each node: packets meet them, programming latencies are made of them.
+"""The rules in force on each node by time, and the time at which each delivery came into force.
 
 Deliveries come into force with the end of the first sync that took them up and did not fail; in modes that take
 endpoints as they come, when they arrive.
@@ -19,12 +19,12 @@ class InForce:
 
     def __init__(self, syncs: SyncTable, arrivals: Arrivals, at_once: bool, horizon_ns: int) -> None:
         self.syncs, self.arrivals, self.at_once, self.horizon_ns = syncs, arrivals, at_once, horizon_ns
-        nodes = syncs.end.shape[1]
-        self._ends = np.vstack([np.full((1, nodes), -NEVER), syncs.end, np.full((1, nodes), NEVER)])
+        nodes = syncs.switch.shape[1]
+        self._ends = np.vstack([np.full((1, nodes), -NEVER), syncs.switch, np.full((1, nodes), NEVER)])
         self._made = self._last_good() if syncs.failed.any() else None
 
     def edition(self, node: Nodes, time_ns: I64) -> tuple[Editions, I64, I64]:
-        """Edition in force at ``time_ns`` on each node, since when, and until when (NEVER for the last)."""
+        """Return (edition in force, since [ns], until [ns] or NEVER) for each (node, time) pair."""
         if self.at_once:
             known = self.arrivals.count(time_ns, node, inclusive=True)
             since = np.where(known > 0, self.arrivals.at(known - 1, node), -NEVER)
@@ -56,7 +56,7 @@ class InForce:
         if self.at_once:
             return self._as_they_come(node)
         good = self.syncs.ran[:, node] & ~self.syncs.failed[:, node]
-        return np.repeat(self.syncs.end[good, node], np.diff(self.syncs.absorbed[good, node], prepend=0))
+        return np.repeat(self.syncs.switch[good, node], np.diff(self.syncs.absorbed[good, node], prepend=0))
 
     def reported_ns(self, node: int, trigger_ns: I64) -> I64:
         """Return the time of kube-proxy's sample for each delivery [ns]; NEVER if lost or triggered before its start.
@@ -67,7 +67,7 @@ class InForce:
             return self._as_they_come(node)
         syncs, ran = self.syncs, self.syncs.ran[:, node]
         taken = np.diff(syncs.absorbed[ran, node], prepend=0)
-        sampled = np.where(syncs.failed[ran, node], NEVER, syncs.end[ran, node])
+        sampled = np.where(syncs.failed[ran, node], NEVER, syncs.switch[ran, node])
         times = np.repeat(sampled, taken)
         begun = np.repeat(syncs.process_since[ran, node], taken)
         return np.where(trigger_ns[: len(times)] < begun, NEVER, times)

@@ -104,7 +104,7 @@ class Pacing:
         return np.minimum(np.where(request >= NEVER, NEVER, start), latest)
 
     def is_full(self, state: RunnerState, start: I64) -> Bools:
-        """Return one bool a node: True if the sync starting at ``start`` is a full one."""
+        """Return one bool a node: the sync at ``start`` is full by period, failure or mode; faults add theirs."""
         if self.full_ns is None:
             return np.ones(len(start), np.bool_)
         return (start - state.last_full >= self.full_ns) | state.need_full

@@ -8,7 +8,7 @@ and pkg/proxy/iptables/proxier.go; changes are checked out when a sync starts, r
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,11 +33,19 @@ class Sync(NamedTuple):
     """One sync of one node, as :class:`~kpsim.proxy.sync.lanes.SyncTable` holds it."""
 
     start: int
+    switch: int
     end: int
     absorbed: int  # deliveries it knew when it started
     full: bool
     failed: bool
     process_since: int
+
+
+@dataclass(slots=True)
+class XtablesLock:
+    """The lock that the proxiers of a node's two IP families share."""
+
+    free_at_ns: int = 0
 
 
 class KubeProxy:
@@ -51,7 +59,10 @@ class KubeProxy:
         loop: SyncLoop,
         order: I64,
         pod_ip: U32,
+        lock: XtablesLock | None = None,
+        rank: Rank = Rank.LOCK,
     ) -> None:
+        self._lock, self._rank = lock, rank
         self._env, self._node, self._cluster, self._sync_loop = env, node, cluster, loop
         self._mode, self._pacing, self._faults = loop.mode, loop.pacing, loop.faults
         self._here = np.array([node])
@@ -104,7 +115,7 @@ class KubeProxy:
     def _next_start(self) -> int:
         """Return the start of the next sync [ns], as far as it is known; a process that restarts starts with one."""
         asks = [t for t, delivery in self._inbox if delivery.creates or not self._pacing.at_once]
-        asks = sorted([*asks, int(self._faults.notice(self._state, self._here)[0])])
+        asks = sorted([*asks, int(self._faults.flush_noticed(self._state, self._here)[0])])
         token = int(self._pacing.token_at(self._state)[0])
         request = max(asks[0], int(self._state.last_end[0])) if asks[0] < NEVER else NEVER
         following = next((t for t in asks if t >= token), NEVER)
@@ -136,14 +147,24 @@ class KubeProxy:
             moved=moved,
         )
         here, ran = self._here, np.array([True])
-        end, failed = self._sync_loop.end(self._state, start, counts, full, self._edition - 1, here)
+        number, absorbed = self._edition - 1, self._absorbed
+        takes = self._sync_loop.takes(counts, full, number, here)
+        if self._lock is not None:
+            yield at(self._env, int(self._sync_loop.asks_lock(start, takes)[0]), self._rank)
+        free_at = np.array([0 if self._lock is None else self._lock.free_at_ns])
+        ended = self._sync_loop.end(self._state, start, takes, number, here, free_at)
+        if self._lock is not None:
+            self._lock.free_at_ns = int(ended.free_at[0])
         self._faults.ran(self._state, ran, start, here)
-        self._pacing.ran(self._state, ran, start, end, full, cleans, failed)
+        self._pacing.ran(self._state, ran, start, ended.end, full, cleans, ended.failed)
+        switch, end, failed = int(ended.switch[0]), int(ended.end[0]), bool(ended.failed[0])
         since = int(self._state.process_since[0])
-        self.syncs.append(Sync(int(start[0]), int(end[0]), self._absorbed, bool(full[0]), bool(failed[0]), since))
-        yield at(self._env, int(end[0]), Rank.SWITCH)
-        if not (failed[0] or self._pacing.at_once):
+        self.syncs.append(Sync(int(start[0]), switch, end, absorbed, bool(full[0]), failed, since))
+        yield at(self._env, switch, Rank.SWITCH)
+        if not (failed or self._pacing.at_once):
             self._programmed = programmed
+        if end > switch:
+            yield at(self._env, end, Rank.SWITCH)
 
     def _check_out(self) -> tuple[set[int], int, int, Moved]:
         """Absorb what was delivered.

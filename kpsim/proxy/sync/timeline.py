@@ -7,7 +7,7 @@ closed form of what :meth:`Mode.program` builds rule by rule; the engines' equal
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from kpsim.proxy.contract import Mode, Moved, RuleCounts
 from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.rules import Held
 from kpsim.proxy.sync import Nodes, Ports, Prefixes, Services, States
-from kpsim.proxy.sync.sums.held import MovedSums, Ragged
+from kpsim.proxy.sync.sums.held import MovedSums, Ragged, only_before
 from kpsim.proxy.sync.sums.locality import LocalStates, NodePlaces, NodeSums
 from kpsim.proxy.sync.sums.prefix import PrefixSums
 from kpsim.units import I64, Bools
@@ -98,6 +98,7 @@ class Timeline:
         self.changed_udp_total = np.concatenate([[0], np.cumsum(changed * services.udp[self.service])])
         self._rank_tables(order, n)
         self._correct_locally()
+        self._removals: dict[tuple[int, int], list[int]] | None = None
         self._beside = None
         if base.held is not None and after.held is not None:
             both = Held(*(np.concatenate(columns) for columns in zip(base.held, after.held, strict=True)))
@@ -219,6 +220,17 @@ class Timeline:
     def moved_between(self, before: Prefixes, after: Prefixes, node: Nodes) -> Moved:
         """Return what came or went beside rules in rows ``before`` … ``after`` - 1, where the mode has such things."""
         return Moved() if self._beside is None else self._beside.between(before, after, node)
+
+    def removals(self) -> Mapping[tuple[int, int], Sequence[int]]:
+        """Return the rows that took a Pod from a UDP Service's usable ones, by Service and Pod, in order."""
+        if self._removals is None:
+            self._removals = {}
+            rows = np.flatnonzero(self._cluster.services.udp[self.service])
+            lists = self.usable_offset, self.usable_pod
+            for at, pod in zip(*only_before(lists, self.replaces[rows], self._n + rows), strict=True):
+                row = int(rows[at])
+                self._removals.setdefault((int(self.service[row]), int(pod)), []).append(row)
+        return self._removals
 
     def changed_between(self, before: Prefixes, after: Prefixes, node: Nodes) -> tuple[I64, I64, I64]:
         """Distinct Services changed by rows ``before`` … ``after`` - 1, and the rules they then have; (lanes,) each.
