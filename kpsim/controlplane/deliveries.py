@@ -35,9 +35,10 @@ class Notice:
     changed: int  # endpoints that came or went among the usable ones
     trigger_ns: int  # the annotation's time, whole seconds; -1 without
     effects_ns: tuple[int, ...]  # when the changes happened that this brings into force
-    creates: bool  # the Service object itself
+    creates: bool  # the Service object itself is written
     families: tuple[int, ...] = (4,)  # whose proxiers it concerns
     leaving: tuple[int, ...] = ()  # Pods that serve while they terminate beside usable ones, for Local policies
+    gone: bool = False  # the Service object is deleted, and what is left of it goes
     stages: tuple[int, ...] = (0, 0, 0, 0, 0, 0)  # when it came to the end of each of STAGES [ns]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kpsim.cluster.changes import ChangeKind, Changes
+from kpsim.cluster.changes import OF_SERVICES, ChangeKind, Changes
 from kpsim.cluster.columns import Cluster
 from kpsim.profiles.defaults import Defaults
 from kpsim.ratelimits import TokenBucket
@@ -34,7 +34,7 @@ def informer_lags(cluster: Cluster, changes: Changes, defaults: Defaults, rng: n
     write = defaults.lag("api_server.write").draw(rng, n)
     watch = defaults.lag("api_server.watch").draw(rng, n)
     home = changes.pod_home if changes.pod_home is not None else cluster.homes(len(changes.pod_slot))
-    of_pod = changes.kind != ChangeKind.SERVICE_CREATED
+    of_pod = ~np.isin(changes.kind, OF_SERVICES)
     node = np.full(n, -1)
     node[of_pod] = home[changes.subject[of_pod]]
     there = ~changes.lost.cover(node, changes.at_ns)

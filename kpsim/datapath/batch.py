@@ -73,19 +73,22 @@ class RulesInForce:
         port = connections.port[which]
         timeline = self.timeline
         first, choices, policy = timeline.choices(port, prefix, node)
+        bare = edition < 0  # there are no rules at all
+        choices = np.where(bare, 0, choices)
         index = self.mode.select(connections.draw[which], connections.turn[which], choices)
         served = choices > 0
         nobody = REFUSED if self.mode.refuses else DROPPED
         pod = np.where(served, timeline.usable_pod[np.where(served, first + index, -1)], nobody)
         if self.mode.drops_without_local:
             pod = np.where(policy, DROPPED, pod)
+        pod = np.where(bare, DROPPED, pod)
         scanned = np.zeros_like(prefix)
         if self.prices.scans():
             total = timeline.dispatch_at(prefix, node)
             rotation = (self._rotation(rule_set, node) * total) >> 32 if self.mode.scan_rotates else 0
-            found = served | self.prices.finds_refused()
+            found = served | (self.prices.finds_refused() & timeline.knows(port, prefix))
             place = (timeline.rank(port, prefix, node) + rotation) % np.maximum(total, 1)
-            scanned = np.where(found, place, total)
+            scanned = np.where(bare, 0, np.where(found, place, total))
         tried = np.where(served, self.mode.endpoint_steps(index, choices), 0)
         draw = connections.cost_draw[which, 0]
         cost = np.where(

@@ -10,7 +10,7 @@ import numpy as np
 from kpsim.cluster.changes import NEVER
 from kpsim.datapath.outcomes import Outcomes, Verdict
 from kpsim.experiment.control import stage_ends, writes_over_time
-from kpsim.experiment.events import EventSeen, measure_propagation
+from kpsim.experiment.events import EventSeen, measure_joins, measure_propagation
 from kpsim.ingress.outcomes import Status
 from kpsim.measure.summary import MEASURES
 from kpsim.measure.tally import Tally
@@ -116,6 +116,7 @@ def observe(replication: Replication, run: ModeRun, batches: int) -> Observation
     seen.sampled = not replication.windows.whole
     for observer in OBSERVERS:
         observer(seen, replication, run, measured)
+    measure_joins(seen.events, replication.joins, run)
     measure_propagation(seen.events, replication.cluster, replication.changes, run)
     seconds = scenario.run.duration_s
     watched = sum(row.size for row in log.rows) * replication.cluster.nodes

@@ -164,7 +164,7 @@ def _costs(expected: Estimate, to_pods: bool) -> Iterator[str]:
     yield f"two round trips to the Pod of {1e6 * trip.value:.3g} us, [{1e6 * trip.low:.3g}, {1e6 * trip.high:.3g}]"
     ends = f"[{1e3 * expected.low:.3g}, {1e3 * expected.high:.3g}]"
     more = "" if to_pods else ", and the rules that the ClusterIP costs below"
-    yield f"together {1e3 * expected.value:.3g} ms {ends} without load{more}, before the Pod's own work [A34]"
+    yield f"together {1e3 * expected.value:.3g} ms {ends} without load{more}, before the Pod's own work [A36]"
 
 
 def _notes(params: IngressParams) -> Iterator[str]:

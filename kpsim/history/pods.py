@@ -121,10 +121,15 @@ class PodBook:
         self.pods: dict[int, Pod] = {}
         self.made: list[Pod] = []
         self.told: list[tuple[int, ChangeKind, int]] = []
+        self.objects: list[tuple[int, ChangeKind, int]] = []  # the same of Services
         self.outages: list[PodOutage] = []
         self.removals: list[tuple[int, int, int]] = []  # event, Pod, when it was deleted while ready, or not ready
         self.listeners: list[Callable[[Pod], None]] = []
         self._first = first
+
+    def note_object(self, kind: ChangeKind, row: int) -> None:
+        """Note what happens to a Service object now."""
+        self.objects.append((int(self._env.now), kind, row))
 
     def adopt(self, number: int, workload: int, node: int, *, ready: bool) -> Pod:
         """Take in a Pod of time zero."""

@@ -71,7 +71,7 @@ class Pods:
         return Pods(cluster.homes(len(changes.pod_gone_ns)), changes)
 
     def fate(self, pod: I64, time_ns: I64) -> I64:
-        """Return the Fate of tries at ``pod`` (REFUSED, DROPPED are kube-proxy's) at ``time_ns``, (n,) each [A35]."""
+        """Return the Fate of tries at ``pod`` (REFUSED, DROPPED are kube-proxy's) at ``time_ns``, (n,) each [A37]."""
         some = np.maximum(pod, 0)
         gone = self.changes.pod_gone_ns[some] <= time_ns
         silent = self.changes.outages.cover(some, time_ns) | self.changes.lost.cover(self.home[some], time_ns)

@@ -44,7 +44,7 @@ class IngressParams:
 class Steps:
     """A controller's steps take so long [ns], and it tries so often."""
 
-    request_ns: int  # of a core [A34]
+    request_ns: int  # of a core [A36]
     interval_ns: int  # between two syncs, at least
     sync_ns: int
     tick_ns: int  # between two looks of a worker at what syncs wrote

@@ -72,7 +72,7 @@ def place(draw: I64, number: int, count: I64) -> I64:
 
 
 class Lists:
-    """The endpoint lists of some Services after each delivery of the log [A36]."""
+    """The endpoint lists of some Services after each delivery of the log [A38]."""
 
     def __init__(self, cluster: Cluster, log: DeliveryLog) -> None:
         self._service = log.column("service")

@@ -106,7 +106,7 @@ def _estimate(value: float, draws: F64, means: F64, *, logarithmic: bool = True)
 
 
 def _memory(means: F64) -> float:
-    """How many times larger the variance of a mean is than if neighbouring groups had nothing to do with each other."""
+    """Return the factor by which the variance of a mean grows because neighbouring groups are alike."""
     away = means - means.mean()
     spread = float(away @ away)
     if not spread:

@@ -105,7 +105,8 @@ def _mode_document(found: ModeResult) -> dict[str, Any]:
 
 def _event_record(outcome: EventOutcome) -> dict[str, Any]:
     """Return an event without its course, which is drawn."""
-    record = {f.name: getattr(outcome, f.name) for f in fields(outcome) if f.name not in ("course", "window_s")}
+    left_out = {"course", "window_s", *(() if outcome.unusable_for else ("unusable_s", "unusable_for"))}
+    record = {f.name: getattr(outcome, f.name) for f in fields(outcome) if f.name not in left_out}
     numbers = {name: _number(x) if isinstance(x, float) else x for name, x in record.items()}
     return numbers | {"window_s": _estimate(outcome.window_s)}
 

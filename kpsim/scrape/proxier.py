@@ -54,7 +54,8 @@ class Proxier:
         """Return the start of the process [ns]; -NEVER if it was before the run."""
         scenario, nodes = self.replication.scenario, self.replication.cluster.nodes
         key, horizon = (scenario.run.seed, self.replication.number), self.replication.horizon_ns
-        faults = Faults.draw(scenario.faults, self._pacing, load_defaults(), key, nodes, horizon)
+        joins = self.replication.joins
+        faults = Faults.draw(scenario.faults, self._pacing, load_defaults(), key, nodes, horizon, joins)
         restarts = faults.restarts[:, self.node]
         return int(restarts[restarts <= self.at_ns].max(initial=-NEVER))
 

@@ -81,10 +81,11 @@ def _listed(proxier: Proxier, prefix: int, *, creates: bool) -> int:
     """Services, or slices as full as they can be, that a process which starts after ``prefix`` deliveries lists."""
     cluster = proxier.cluster
     rows = proxier.run.log.rows[:prefix]
+    gone = {row.service for row in rows if row.gone}
     if creates:
         foreign = sum(bool(service.proxy_name) for service in cluster.read.values())
         watched = int((~cluster.services.headless[: cluster.initial]).sum()) - foreign
-        return watched + sum(row.creates for row in rows)
+        return watched + sum(row.creates for row in rows) - len(gone)
     known = np.flatnonzero(cluster.services.proxied[: cluster.initial])
     slices = proxier.replication.scenario.objects.slices
     read = Counter(f"{s.namespace}/{s.service}" for s in slices if s.address_type == f"IPv{proxier.family}")
@@ -95,7 +96,7 @@ def _listed(proxier: Proxier, prefix: int, *, creates: bool) -> int:
     most = _most_endpoints(proxier.replication.scenario.controller_manager)
     held = dict(zip(known.tolist(), np.diff(cluster.endpoint_offset)[known].tolist(), strict=True))
     held |= {row.service: row.endpoints for row in rows if not row.creates}
-    listed: int = sum(max(1, -(-endpoints // most)) for endpoints in held.values())
+    listed: int = sum(max(1, -(-endpoints // most)) for service, endpoints in held.items() if service not in gone)
     return listed + (sum(read[name] for name in kept) if slices else 0)
 
 

@@ -40,7 +40,7 @@ def run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
         env = simpy.Environment(initial_time=0)
         control = control_plane(replication, env)
         env.run(until=replication.horizon_ns)
-        replication.log, replication.fanout = control.api.log, control.fanout
+        replication.log, replication.fanout, replication.joins = control.api.log, control.fanout, control.joins
         replication.stale_retries = control.controller.stale_retries
     proxiers = _proxiers(replication, mode, costs, pacing)
     first = proxiers[0]
@@ -79,8 +79,8 @@ def _proxiers(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
         loop = sync_loop(replication, mode, costs, pacing, family)
         made.append((log, timeline, arrivals, Lanes(loop, timeline, arrivals, asks), replication.unwritten[family]))
     tables = run_lanes([lanes for *_, lanes, _ in made], share_lock=shares_lock(replication, pacing))
-    horizon = replication.horizon_ns
+    horizon, joins = replication.horizon_ns, replication.joins
     return tuple(
-        ProxierRun(log, timeline, arrivals, syncs, InForce(syncs, arrivals, pacing.at_once, horizon), unwritten)
+        ProxierRun(log, timeline, arrivals, syncs, InForce(syncs, arrivals, pacing.at_once, horizon, joins), unwritten)
         for (log, timeline, arrivals, _, unwritten), syncs in zip(made, tables, strict=True)
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from kpsim.cluster.changes import Changes, Spells
 from kpsim.cluster.columns import Cluster
+from kpsim.controlplane.api.joins import Join
 from kpsim.controlplane.deliveries import DeliveryLog, Fanout
 from kpsim.dns.lookups import Callers
 from kpsim.dns.resolver import lookup_latencies
@@ -39,6 +40,7 @@ class Replication:
     horizon_ns: int
     log: DeliveryLog | None = None
     fanout: Fanout | None = None
+    joins: tuple[Join, ...] = ()  # known when the control plane has run, as the log
     stale_retries: int = 0
     unwritten: dict[int, Unwritten] = field(default_factory=dict)  # by IP family: changes that no delivery carries
     lookups_ns: I64 | None = None  # how long each connection's client looks its Service's name up, where it does

@@ -30,6 +30,7 @@ def run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pa
     cluster, horizon = replication.cluster, replication.horizon_ns
     env = simpy.Environment(initial_time=0)
     control = control_plane(replication, env)
+    replication.joins = control.joins
     proxies = {}
     shared = shares_lock(replication, pacing)
     locks = [XtablesLock() if shared else None for _ in range(cluster.nodes)]
@@ -62,7 +63,7 @@ def run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pa
         log, syncs, seen = control.api.log.of(family), _table(nodes), seen_by(cluster, family)
         timeline = Timeline(seen, log, mode, replication.order)
         arrivals = Arrivals(log.column("sent_ns"), log.column("spread_ns"), control.fanout)
-        in_force = InForce(syncs, arrivals, pacing.at_once, horizon)
+        in_force = InForce(syncs, arrivals, pacing.at_once, horizon, control.joins)
         unwritten = find_unwritten(seen, replication.changes, log)
         proxiers.append(ProxierRun(log, timeline, arrivals, syncs, in_force, unwritten))
     flows = udp_flows(replication, costs, proxiers[0])

@@ -16,9 +16,11 @@ from kpsim.datapath.flows import UdpFlows
 from kpsim.datapath.outcomes import Outcomes
 from kpsim.datapath.prices import PacketPrices
 from kpsim.ingress.outcomes import IngressRun
+from kpsim.kube.objects import EndpointSlice
 from kpsim.kube.resolve import node_zones, resolve
 from kpsim.profiles.costs import Costs, load_profile
 from kpsim.profiles.defaults import load_defaults
+from kpsim.proxy.byversion import as_programmed
 from kpsim.proxy.contract import Mode
 from kpsim.proxy.registry import create
 from kpsim.proxy.sync.faults import Faults
@@ -80,11 +82,17 @@ def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
         dual_stack=params.dual_stack,
         version=scenario.kubernetes_version,
     )
+    version = scenario.kubernetes_version
+    resolved = tuple(replace(one, service=as_programmed(one.service, version)) for one in resolved)
     created = round(scenario.churn.services_created_per_s * scenario.run.duration_s)
     cluster = grow(params, scenario.groups, resolved, created, scenario.run.seed)
     names = {*cluster.node_names, *(node.name for node in scenario.objects.nodes)}
     cluster = replace(cluster, node_names=sorted(names))
-    cluster = replace(cluster, node_zone=node_zones(scenario.objects))
+    slices: dict[str, list[EndpointSlice]] = {}
+    for piece in scenario.objects.slices:
+        slices.setdefault(f"{piece.namespace}/{piece.service}", []).append(piece)
+    addresses = {node.name: node.addresses for node in scenario.objects.nodes if node.addresses}
+    cluster = replace(cluster, node_zone=node_zones(scenario.objects), node_addresses=addresses, slices=slices)
     if not cluster.services.proxied[: cluster.initial].any():
         warnings = (*warnings, "no Service with a ClusterIP was read, so there is nothing to simulate for kube-proxy")
     return cluster, (*scenario.warnings, *warnings, *cluster.warnings)
@@ -135,7 +143,9 @@ def sync_loop(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
         costs=costs,
         pacing=pacing,
         draws=replication.draws[family],
-        faults=Faults.draw(scenario.faults, pacing, defaults, key, replication.cluster.nodes, horizon),
+        faults=Faults.draw(
+            scenario.faults, pacing, defaults, key, replication.cluster.nodes, horizon, replication.joins
+        ),
         conntrack=ConntrackCleanup(round(entries), scenario.kubernetes_version),
         large_above=int(defaults.value("kube_proxy.large_cluster_endpoints")),
         horizon_ns=horizon,

@@ -53,7 +53,7 @@ def test_the_way_to_a_pod(kpsim: Shell) -> None:
     assert "Exact /cart -> default/web-1:80: matches, and wins\n" in said
     assert "=> Service default/web-1, port 80: straight to one of its Pods, past kube-proxy" in said
     assert "3 ready: 10." in said
-    assert "together 0.4 ms [0.14, 1.2] without load, before the Pod's own work [A34]" in said
+    assert "together 0.4 ms [0.14, 1.2] without load, before the Pod's own work [A36]" in said
     assert "up to 3.3 s between two syncs, 50 ms for one, and up to 1 s until" in said
     assert "KUBE-SVC" not in said
 

@@ -222,7 +222,7 @@ def test_rules_at_the_start_are_those_that_are_printed() -> None:
     found = values_of(scenario, 0.0)
     cluster = build_cluster(scenario)[0]
     config = node_config(cluster, "node-1", scenario.cluster.pod_cidr, scenario.kube_proxy)
-    report = RuleWriter(config, 30.0).sync(tuple(exact_states(cluster, "node-1")), (), 0.0)
+    report = RuleWriter(config, 30.0).sync(tuple(exact_states(cluster, config)), (), 0.0)
     assert found["sync_proxy_rules_iptables_total{table=nat}"] == report.nat_total
     assert found["sync_proxy_rules_iptables_total{table=filter}"] == report.filter_rules
     assert found["sync_proxy_rules_iptables_last{table=nat}"] == report.nat_total  # the first sync writes all

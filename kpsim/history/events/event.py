@@ -82,6 +82,8 @@ class Event:
 
     controller: ClassVar[Literal["", "Deployment", "StatefulSet"]] = ""  # which the workload must have
     rolls: ClassVar[bool] = False  # it replaces all Pods of a workload
+    of_pods: ClassVar[bool] = True  # it has to do with the Pods of the Service that it names
+    joins: ClassVar[bool] = False  # its nodes are not there before it
 
     def described(self) -> str:
         """Return what happens, in a few words: ``rollout of shop/web``."""

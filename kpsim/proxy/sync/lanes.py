@@ -60,7 +60,7 @@ class Arrivals:
     """Each delivery's arrival at each node is computed, never stored, because it is rows times nodes."""
 
     def __init__(self, sent: I64, spread: I64, fanout: Fanout) -> None:
-        self._sent, self._spread, self._fanout = sent, spread, fanout
+        self.sent_ns, self._spread, self._fanout = sent, spread, fanout
         self.rows = len(sent)
 
     def at(self, row: Rows, node: Nodes) -> I64:
@@ -68,7 +68,7 @@ class Arrivals:
         if not self.rows:
             return np.full(len(node), NEVER)
         inside = np.minimum(row, self.rows - 1)
-        time = self._fanout.arrival_ns(self._sent[inside], self._spread[inside], node)
+        time = self._fanout.arrival_ns(self.sent_ns[inside], self._spread[inside], node)
         return np.asarray(np.where(row < self.rows, time, NEVER))
 
     def count(self, time: I64, node: Nodes, *, inclusive: bool) -> I64:
@@ -93,6 +93,7 @@ class _Next(NamedTuple):
     absorbed: Prefixes
     full: Bools
     cleans: Bools
+    large: Bools  # in large-cluster mode
     takes: Takes
     asks_lock: I64
 
@@ -103,7 +104,8 @@ class Lanes:
     def __init__(self, loop: SyncLoop, timeline: Timeline, arrivals: Arrivals, asks: Arrivals) -> None:
         self._loop, self._timeline, self._arrivals, self._asks = loop, timeline, arrivals, asks
         self._node = np.arange(loop.draws.nodes)
-        self._state = RunnerState.at_start(loop.draws.phase, loop.pacing)
+        large = bool(timeline.endpoints_total[0] > loop.large_above)
+        self._state = RunnerState.at_start(loop.draws.phase, loop.pacing, loop.faults.joining(), large=large)
         self._absorbed, self._answered, self._number = (np.zeros(loop.draws.nodes, np.int64) for _ in range(3))
         self._rows: list[SyncRow] = []
 
@@ -115,17 +117,18 @@ class Lanes:
         runs = start < loop.horizon_ns
         prefix = np.where(runs, self._arrivals.count(start, node, inclusive=True), self._absorbed)
         full = loop.pacing.is_full(state, start) | forced
-        cleans = loop.pacing.cleans(state, start, timeline.endpoints_total[prefix] > loop.large_above)
+        large = timeline.endpoints_total[prefix] > loop.large_above
+        cleans = loop.pacing.cleans(state, start, large)
         counts = _counts(timeline, self._absorbed, prefix, node, cleans, loop.conntrack)
         takes = loop.takes(counts, full, self._number, node)
-        return _Next(start, runs, prefix, full, cleans, takes, loop.asks_lock(start, takes))
+        return _Next(start, runs, prefix, full, cleans, large, takes, loop.asks_lock(start, takes))
 
     def run(self, following: _Next, ran: Bools, free_at: I64) -> I64:
         """Let the nodes that ``ran`` have their next sync; return when the xtables lock is free on each node [ns]."""
         loop, state, node, start = self._loop, self._state, self._node, following.start
         ended = loop.end(state, start, following.takes, self._number, node, free_at)
         loop.faults.ran(state, ran, start, node)
-        loop.pacing.ran(state, ran, start, ended.end, following.full, following.cleans, ended.failed)
+        loop.pacing.ran(state, ran, start, ended.end, following.full, following.cleans, ended.failed, following.large)
         here = np.flatnonzero(ran)
         since = np.broadcast_to(state.process_since, node.shape)
         row = SyncRow(

@@ -77,7 +77,8 @@ class Timeline:
         self.usable = np.diff(self.usable_offset)  # by state: n Services at time zero, then the rows
         self._owner = np.concatenate([np.arange(n), self.service])  # by state
         known = (np.arange(n) < cluster.initial) & services.proxied
-        self._known = np.concatenate([known, np.ones(self.rows, np.bool_)])
+        there = log.column("gone") == 0
+        self._known = np.concatenate([known, there])
         policy = ((services.internal_local | services.external_local) & services.proxied)[self._owner] & self._known
         homes = cluster.homes(1 + int(max(pods.max(initial=0), leaving[1].max(initial=0))))
         self.local = LocalStates((self.usable_offset, pods), leaving, policy, homes, cluster.nodes)
@@ -85,8 +86,8 @@ class Timeline:
         self.usable_pod = np.concatenate([pods, self.local.pods, [-1]])  # an end to look up where nobody serves
         after = mode.rule_counts(services.take(self.service), EndpointCounts.elsewhere(self.usable[n:]))
         base = start_counts(cluster, mode)
-        self.own = np.concatenate([base.own, after.own])
-        self.dispatch = np.concatenate([base.dispatch, after.dispatch])
+        self.own = np.concatenate([base.own, after.own * there])
+        self.dispatch = np.concatenate([base.dispatch, after.dispatch * there])
         ports = services.ports[self._owner]
         held = np.concatenate([np.diff(cluster.endpoint_offset) * known, log.column("endpoints")])
         self.own_total = self._totals(self.own)
@@ -101,7 +102,12 @@ class Timeline:
         self._removals: dict[tuple[int, int], list[int]] | None = None
         self._beside = None
         if base.held is not None and after.held is not None:
-            both = Held(*(np.concatenate(columns) for columns in zip(base.held, after.held, strict=True)))
+            both = Held(
+                *(
+                    np.concatenate([at_start, rows * there])
+                    for at_start, rows in zip(base.held, after.held, strict=True)
+                )
+            )
             usable = self.usable_offset, pods
             self._beside = MovedSums(both, self.replaces, usable, changed, services.ports[self.service], homes)
 
@@ -216,6 +222,10 @@ class Timeline:
         count = np.where(mine, self.local.count[here], everybody)
         first = np.where(mine, self._local_at + self.local.offset[here], self.usable_offset[state])
         return first, count, policy & (count == 0) & (self.usable[state] > 0)
+
+    def knows(self, port: Ports, prefix: Prefixes) -> Bools:
+        """Return one bool a port: True if its Service is there after ``prefix`` deliveries."""
+        return np.asarray(self._known[self.state(self._cluster.port_service[port], prefix)])
 
     def moved_between(self, before: Prefixes, after: Prefixes, node: Nodes) -> Moved:
         """Return what came or went beside rules in rows ``before`` … ``after`` - 1, where the mode has such things."""
