@@ -15,6 +15,7 @@ from kpsim.controlplane.deliveries import DeliveryLog
 from kpsim.datapath.flows import UdpFlows
 from kpsim.datapath.outcomes import Outcomes
 from kpsim.datapath.prices import PacketPrices
+from kpsim.ingress.outcomes import IngressRun
 from kpsim.kube.objects import EndpointSlice
 from kpsim.kube.resolve import node_zones, resolve
 from kpsim.profiles.costs import Costs, load_profile
@@ -61,6 +62,7 @@ class ModeRun:
     proxiers: tuple[ProxierRun, ...]
     prices: PacketPrices
     pieces: Callable[[], Iterator[tuple[Connections, Outcomes]]]  # packets, served when asked for, some nodes at a time
+    ingress: IngressRun | None = None  # what a controller before the Services did, where there is one
 
     @property
     def outcomes(self) -> Outcomes:
