@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 @click.command()
 @file_argument
 @node_options("Whose rules: what is local differs.")
-@click.option("--family", type=click.Choice(["IPv4", "IPv6"]), default="IPv4", help="Of IPv6, what objects show.")
+@click.option("--family", type=click.Choice(["IPv4", "IPv6"]), help="Default: the cluster's first. [IPv4 if both]")
 @click.option("--changed", multiple=True, metavar="NAMESPACE/NAME", help="Only what is written when this changes.")
-def rules(look: Look, node: str, family: str, changed: tuple[str, ...], **options: Any) -> None:
+def rules(look: Look, node: str, family: str | None, changed: tuple[str, ...], **options: Any) -> None:
     """Print what kube-proxy writes on --node for the Services of FILE, at the start of a run.
 
     The text is what iptables-restore, nft -f or ipvsadm -R take; load it in a network namespace of your own. With
@@ -27,8 +27,11 @@ def rules(look: Look, node: str, family: str, changed: tuple[str, ...], **option
     """
     from kpsim.explain.packet import NodeRules
 
-    found = NodeRules.of(scenario_of(look, options), node, family)
+    scenario = scenario_of(look, options)
+    found = NodeRules.of(scenario, node, family or "")
     say(found.warnings)
+    if scenario.cluster.dual_stack and not family:
+        say(["the cluster has both IP families: these are the rules of IPv4; --family IPv6 writes those of IPv6"])
     for line in found.text(_changed(found, changed)):
         click.echo(line)
 

@@ -1,8 +1,9 @@
 """The cluster as columns: one array a property, offsets where an object owns many.
 
 A hundred thousand Services with a million endpoints are a few dozen arrays here.  Rows are Services, service ports,
-endpoints and Pods; the order of rows is the order of the scenario.  Arrays are read-only.  Addresses are IPv4; of IPv6
-there is only which Services have it too.  Topology hints are kept by endpoint, for who follows single packets.
+endpoints and Pods; the order of rows is the order of the scenario.  Arrays are read-only.  Addresses are those of the
+cluster's first IP family; of the second there is only which Services have it too.  Topology hints are kept by endpoint,
+for who follows single packets.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from enum import IntFlag
 
 import numpy as np
 
+from kpsim.cluster.addresses import Addresses
 from kpsim.kube.objects import EndpointSlice, Service
 from kpsim.units import I64, U32, Bools
 
@@ -113,7 +115,7 @@ class Cluster:
     pod_node: Mapping[int, str] = field(default_factory=dict)  # where Pods that were objects run
     hints: Mapping[tuple[int, int], Hints] = field(default_factory=dict)  # of endpoints that have any: (Service, Pod)
     node_zone: Mapping[str, str] = field(default_factory=dict)  # by the node's name, where objects show it
-    service_range: str = ""  # where ClusterIPs come from
+    addresses: Addresses = field(default_factory=Addresses)  # what cluster_ip and pod_ip mean
     dual_stack: bool = False  # every node has a proxier for each IP family
     node_addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by its name, where an object has any
     slices: Mapping[str, Sequence[EndpointSlice]] = field(default_factory=dict)  # as read, by "namespace/name"
@@ -207,8 +209,3 @@ def string_order(ip: U32) -> I64:
         | _RANK_BEFORE_DOT[(octets >> 8) & 255] << 8
         | _RANK_BEFORE_COLON[octets & 255]
     )
-
-
-def dotted(ip: int) -> str:
-    """Return an IPv4 address as people write it."""
-    return f"{ip >> 24 & 255}.{ip >> 16 & 255}.{ip >> 8 & 255}.{ip & 255}"

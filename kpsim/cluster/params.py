@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from kpsim.cluster.addresses import RANGES, Addresses
 from kpsim.declared import Declared, Form
 from kpsim.units import UnitError
 
@@ -22,18 +23,18 @@ def _read_ports(text: str) -> tuple[int, int]:
     raise UnitError(f"{text[:60]!r} is not a range of ports", "write e.g. 30000-32767")
 
 
-def _read_families(families: tuple[str, ...]) -> bool:
-    if "IPv4" not in families or len(set(families)) != len(families):
-        raise UnitError("must be [IPv4], or [IPv4, IPv6]", "clusters without IPv4 are designed, not built yet")
-    return "IPv6" in families
+def _read_families(families: tuple[str, ...]) -> tuple[str, ...]:
+    if not families or len(set(families)) != len(families):
+        raise UnitError("must be [IPv4], [IPv6], or [IPv4, IPv6]", "each family once")
+    return tuple(sorted(families))
 
 
 PORTS = Form(str, _read_ports, lambda ports: "{}-{}".format(*ports), "a range of ports, e.g. 30000-32767")
 FAMILIES = Form(
     tuple[Literal["IPv4", "IPv6"], ...],
     _read_families,
-    lambda dual: ["IPv4", "IPv6"] if dual else ["IPv4"],
-    "a list: [IPv4], or [IPv4, IPv6]",
+    list,
+    "a list: [IPv4], [IPv6], or [IPv4, IPv6]",
 )
 
 
@@ -45,14 +46,32 @@ class ClusterParams:
     zones: Annotated[int, Declared("Zones; node number n is in zone n modulo this", at_least=1)] = 1
     cores: Annotated[int, Declared("CPU cores of each node", at_least=1)] = 4
     iptables_backend: Annotated[Literal["legacy", "nft"], Declared("What iptables writes rules with")] = "legacy"
-    service_cluster_ip_range: Annotated[str, Declared("Where ClusterIPs come from, e.g. 10.96.0.0/12")] = "10.96.0.0/12"
-    pod_cidr: Annotated[str, Declared("Where Pods' addresses come from, e.g. 10.128.0.0/10")] = "10.128.0.0/10"
+    service_cluster_ip_range: Annotated[str, Declared("Where ClusterIPs come from, e.g. 10.96.0.0/12")] = RANGES[
+        "IPv4"
+    ][0]
+    pod_cidr: Annotated[str, Declared("Where Pods' addresses come from, e.g. 10.128.0.0/10")] = RANGES["IPv4"][1]
     service_node_port_range: Annotated[tuple[int, int], Declared("Where NodePorts come from", form=PORTS)] = (
         30000,
         32767,
     )
-    # Services may have both IP families, and every node has a proxier for each
-    dual_stack: Annotated[bool, Declared("IP families of the cluster", key="ipFamilies", form=FAMILIES)] = False
+    ip_families: Annotated[tuple[str, ...], Declared("IP families of the cluster", form=FAMILIES)] = ("IPv4",)
+
+    def __post_init__(self) -> None:
+        """A cluster without IPv4 has ranges of IPv6 where none are named."""
+        pairs = zip(("service_cluster_ip_range", "pod_cidr"), RANGES["IPv4"], RANGES[self.ip_families[0]], strict=True)
+        for name, default, usual in pairs:
+            if getattr(self, name) == default:
+                object.__setattr__(self, name, usual)
+
+    @property
+    def dual_stack(self) -> bool:
+        """Return True if Services may have both IP families, and every node has a proxier for each."""
+        return len(self.ip_families) > 1
+
+    @property
+    def addresses(self) -> Addresses:
+        """Return a new book of the addresses of the first family."""
+        return Addresses(self.ip_families[0], self.service_cluster_ip_range, self.pod_cidr)
 
 
 @dataclass(frozen=True, slots=True)

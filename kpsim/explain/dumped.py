@@ -11,14 +11,12 @@ from kpsim.dumps.findings import PortFindings, ServicePortName
 from kpsim.dumps.walk.journey import Journey, follow
 from kpsim.dumps.walk.node import DumpedNode, node_of
 from kpsim.errors import InputError, Place, Problem, did_you_mean
-from kpsim.explain.story import OUTSIDE, VERDICTS, PacketStory, address, named, sent, socket
+from kpsim.explain.story import OUTSIDE, PODS, UNKNOWN, VERDICTS, PacketStory, address, named, sent, socket
+from kpsim.kube.server.addresses import family_of
 from kpsim.proxy.node import ip_port, some_pod
 from kpsim.proxy.rules import Packet
 
-UNKNOWN = {4: "192.0.2.1", 6: "2001:db8::1"}  # documentation's addresses, for a node whose own nobody told
-CLIENT = {4: OUTSIDE, 6: "2001:db8:ffff::77"}
-PODS = {4: "10.0.0.0/8", 6: "fd00::/8"}
-NEIGHBOURS = {4: 24, 6: 64}  # length of the range in which a Pod beside a known one is looked for
+NEIGHBOURS = {"IPv4": 24, "IPv6": 64}  # length of the range in which a Pod beside a known one is looked for
 
 
 def explain_dumped_packet(
@@ -56,8 +54,8 @@ def explain_dumped_packet(
     _whole(dumped)
     own = [address(ip, "--node-ip") for ip in node_ips]
     to, port, protocol = _destination(dumped, destination, protocol.upper())
-    family = ipaddress.ip_address(to).version
-    mine = [ip for ip in (*own, *dumped.addresses) if ipaddress.ip_address(ip).version == family]
+    family = family_of(to)
+    mine = [ip for ip in (*own, *dumped.addresses) if family_of(ip) == family]
     said: list[str] = []
     packet = Packet(_source(dumped, source, family, mine, said), to, port, protocol)
     stands_in = [packet.source] if source == "node" and not mine else []
@@ -88,10 +86,10 @@ def _whole(dumped: DumpedNode) -> None:
     raise InputError([Problem(Place(files), what=what, mend=mend)])
 
 
-def _source(dumped: DumpedNode, text: str, family: int, mine: Sequence[str], said: list[str]) -> str:
+def _source(dumped: DumpedNode, text: str, family: str, mine: Sequence[str], said: list[str]) -> str:
     """Return the sender's address; what stands in for one that rules do not show is ``said``."""
     if text == "outside":
-        return CLIENT[family]
+        return OUTSIDE[family]
     if text == "node":
         if not mine:
             said.append(f"The node's own address is not in the dump: {UNKNOWN[family]} stands for it (--node-ip).")
@@ -99,15 +97,15 @@ def _source(dumped: DumpedNode, text: str, family: int, mine: Sequence[str], sai
     if text != "pod":
         return address(text, "--from")
     for cidr in dumped.pod_ranges:
-        if ipaddress.ip_network(cidr, strict=False).version == family:
+        if family_of(cidr.partition("/")[0]) == family:
             return some_pod(cidr)
     taken = {ip for found in dumped.findings.ports.values() for ip, _ in found.endpoints}
-    pod = _neighbour([ip for ip in taken if ipaddress.ip_address(ip).version == family], family)
+    pod = _neighbour([ip for ip in taken if family_of(ip) == family], family)
     said.append(f"The range of Pods is not in the dump: {pod} stands for a Pod (--from takes an address).")
     return pod
 
 
-def _neighbour(endpoints: Sequence[str], family: int) -> str:
+def _neighbour(endpoints: Sequence[str], family: str) -> str:
     """Return an address that could be a Pod's, in the range most endpoints are in, and is no endpoint's."""
     ranges = Counter(str(ipaddress.ip_network(f"{ip}/{NEIGHBOURS[family]}", strict=False)) for ip in endpoints)
     most = max(ranges, key=lambda cidr: (ranges[cidr], cidr)) if ranges else PODS[family]
@@ -180,6 +178,6 @@ def _not_local(dumped: DumpedNode, found: Journey, asked: Sequence[str]) -> Iter
     ports = dumped.findings.ports.values()
     known = {ip for port in ports for ip in (*_addresses(port), *(e[0] for e in port.endpoints))}
     for text in asked:
-        for ip in found.asked - known - set(CLIENT.values()):
+        for ip in found.asked - known - set(OUTSIDE.values()):
             if ip in (text.strip("[]"), text.rpartition(":")[0].strip("[]")):
                 yield f"{ip} was not taken for an address of the node itself; if it is one, say --node-ip {ip}."

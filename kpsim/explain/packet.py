@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from kpsim.cluster.columns import Cluster
 from kpsim.errors import InputError, Place, Problem, did_you_mean
-from kpsim.explain.story import OUTSIDE, VERDICTS, PacketStory, address, named, sent, socket
+from kpsim.explain.story import OUTSIDE, PODS, UNKNOWN, VERDICTS, PacketStory, address, named, sent, socket
 from kpsim.explain.subject import check_node
 from kpsim.profiles.costs import Costs
 from kpsim.proxy.contract import Mode, ModeWords, PacketState, Stories, stories
-from kpsim.proxy.node import NodeConfig, PortState, port_states, some_pod
+from kpsim.proxy.node import NodeConfig, PortState, ip_port, port_states, some_pod
 from kpsim.proxy.rules import Packet, Trace
 from kpsim.proxy.states import exact_states, node_config
 from kpsim.scenario.model import Scenario
@@ -32,8 +32,10 @@ class NodeRules:
     warnings: tuple[str, ...]
 
     @staticmethod
-    def of(scenario: Scenario, node: str, family: str = "IPv4") -> NodeRules:
-        """Build the cluster and program ``node``, "" for its first, for one IP family: of IPv6 what objects show.
+    def of(scenario: Scenario, node: str, family: str = "") -> NodeRules:
+        """Build the cluster and program ``node``, "" for its first, for one IP ``family``, "" for the cluster's first.
+
+        Of the second family there is what objects show.
 
         Raises :class:`InputError` for a node that is not there.
         """
@@ -43,7 +45,8 @@ class NodeRules:
         mode, costs = mode_of(scenario, scenario.kube_proxy.mode)
         version = scenario.kubernetes_version
         config = node_config(cluster, node, scenario.cluster.pod_cidr, scenario.kube_proxy, version, family)
-        states = tuple(exact_states(cluster, config)) if family == "IPv4" else port_states(scenario.objects, config)
+        first = config.ip_family == cluster.addresses.family
+        states = tuple(exact_states(cluster, config)) if first else port_states(scenario.objects, config)
         programmed = stories(mode, mode.program(states, config))
         return NodeRules(scenario, cluster, mode, costs, config, states, programmed, warnings)
 
@@ -58,7 +61,7 @@ def explain_packet(scenario: Scenario, source: str, destination: str, protocol: 
     ``source`` is "pod", "node", "outside" or an address; ``destination`` is ``ip:port``, or a Service as
     ``namespace/name`` with an optional ``:port`` (number or name).  Raises :class:`InputError` if it cannot be read.
     """
-    found = NodeRules.of(scenario, node)
+    found = NodeRules.of(scenario, node, _family(scenario, source, destination))
     packet = Packet(_source(found, source), *_destination(found, destination, protocol.upper(), source == "outside"))
     if (":" in packet.source) != (":" in packet.destination):
         what = f"{packet.source} cannot send to {packet.destination}, an address of the other IP family"
@@ -71,7 +74,7 @@ def explain_packet(scenario: Scenario, source: str, destination: str, protocol: 
     later = sum(float(found.costs.seconds(s.work)) for s in found.mode.stages(PacketState.LATER))
     return PacketStory(
         headline=(
-            f"{packet.protocol} {packet.source} -> {packet.destination}:{packet.port} on {found.config.name}, "
+            f"{packet.protocol} {packet.source} -> {ip_port(packet.destination, packet.port)} on {found.config.name}, "
             f"kube-proxy mode {found.mode.name}"
         ),
         met=trace.met,
@@ -82,6 +85,19 @@ def explain_packet(scenario: Scenario, source: str, destination: str, protocol: 
         ),
         warnings=found.warnings,
     )
+
+
+def _family(scenario: Scenario, source: str, destination: str) -> str:
+    """The IP family of a packet: of an address that is written, else the first of the Service's; "" leaves it open."""
+    service = named(destination)
+    if service is None:
+        return "IPv6" if ":" in socket(destination)[0] else "IPv4"
+    if not scenario.cluster.dual_stack:
+        return ""
+    if "." in source or ":" in source:
+        return "IPv6" if ":" in address(source, "--from") else "IPv4"
+    names = ((f"{read.namespace}/{read.name}", read.ip_families[0]) for read in scenario.objects.services)
+    return next((family for name, family in names if name == service[0]), "")
 
 
 def _price(scenario: Scenario, later: str, first_s: float, later_s: float) -> str:
@@ -100,7 +116,13 @@ def _verdict(trace: Trace, words: ModeWords, *, outside: bool) -> str:
 
 
 def _source(found: NodeRules, text: str) -> str:
-    words = {"pod": some_pod(found.config.pod_cidr), "node": found.config.node_ips[0], "outside": OUTSIDE}
+    config = found.config
+    node = next(iter(config.node_ips), UNKNOWN[config.ip_family])
+    words = {
+        "pod": some_pod(config.pod_cidr or PODS[config.ip_family]),
+        "node": node,
+        "outside": OUTSIDE[config.ip_family],
+    }
     return words.get(text) or address(text, "--from")
 
 
@@ -122,5 +144,5 @@ def _destination(found: NodeRules, text: str, protocol: str, outside: bool) -> t
     if outside and (addresses := (*info.load_balancer_vips, *info.external_ips)):
         return addresses[0], info.port, info.protocol
     if outside and info.node_port:
-        return found.config.node_ips[0], info.node_port, info.protocol
+        return next(iter(found.config.node_ips), UNKNOWN[found.config.ip_family]), info.node_port, info.protocol
     return info.cluster_ip, info.port, info.protocol

@@ -16,6 +16,7 @@ from kpsim.explain.story import OUTSIDE, VERDICTS, sent
 from kpsim.explain.subject import Subject, entrances, facts_of, find_service
 from kpsim.profiles.costs import Costs
 from kpsim.proxy.contract import Mode, ModeWords, PacketState, Stage, Steps, stories
+from kpsim.proxy.node import ip_port
 from kpsim.proxy.rules import Packet
 from kpsim.proxy.states import port_info
 from kpsim.proxy.sync.timeline import start_counts
@@ -102,7 +103,7 @@ def _explain_port(
     unserved = "" if served else _unserved(subject, mode)
     to = view.address(q, walk.pod) if served else ""  # there may be no Pod at all
     return PortExplanation(
-        headline=f"port{name} {subject.ip}:{cluster.port_number[q]}/{cluster.port_protocol[q]}",
+        headline=f"port{name} {ip_port(subject.ip, int(cluster.port_number[q]))}/{cluster.port_protocol[q]}",
         facts=(*entrances(subject, q, _local_way(mode), words.outside), *_ways_in(subject, mode, q)),
         where=subject.node or ("a node without endpoints of it" if local else "every node"),
         rules=tuple(programmed.listing(subject.name)),
@@ -132,9 +133,9 @@ def _ways_in(subject: Subject, mode: Mode, q: int) -> Iterator[str]:
         doors += [(ip, info.port) for ip in (*info.external_ips, *info.load_balancer_vips)]
         where = f" on {each.node}" if each.node else " on a node without endpoints of it" if len(told) > 1 else ""
         for ip, port in doors:
-            trace = programmed.trace(Packet(OUTSIDE, ip, port, info.protocol))
+            trace = programmed.trace(Packet(OUTSIDE[view.config.ip_family], ip, port, info.protocol))
             found = sent(trace.endpoints, trace.masqueraded) if trace.verdict == "DNAT" else VERDICTS.get(trace.verdict)
-            yield f"from outside to {ip}:{port}{where}: {found or programmed.words.refused}"
+            yield f"from outside to {ip_port(ip, port)}{where}: {found or programmed.words.refused}"
 
 
 def _choices(subject: Subject, *, served: bool) -> int:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from kpsim.errors import InputError, Place, Problem
 
 MOST_PORT = 65_535
-OUTSIDE = "203.0.113.77"  # an address nobody has, for a client outside the cluster
+OUTSIDE = {"IPv4": "203.0.113.77", "IPv6": "2001:db8:ffff::77"}  # nobody has it: a client outside the cluster
+UNKNOWN = {"IPv4": "192.0.2.1", "IPv6": "2001:db8::1"}  # documentation's, for a node whose own address nobody told
+PODS = {"IPv4": "10.0.0.0/8", "IPv6": "fd00::/8"}  # where nothing says what Pods are
 
 VERDICTS = {
     "DROP": "dropped: the client waits, sends its SYN again, and times out",

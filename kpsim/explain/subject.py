@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kpsim.cluster.columns import Cluster, dotted
+from kpsim.cluster.columns import Cluster
 from kpsim.errors import InputError, Place, Problem, did_you_mean, nearest
 from kpsim.kube.objects import ResolvedService, Service
 from kpsim.kube.resolve import resolve
@@ -46,7 +46,7 @@ class Subject:
     @property
     def ip(self) -> str:
         """Return its ClusterIP."""
-        return dotted(int(self.cluster.services.cluster_ip[self.row]))
+        return self.cluster.addresses.text(int(self.cluster.services.cluster_ip[self.row]))
 
     def local(self, policy: str) -> bool:
         """Return True if its ``internal`` or ``external`` traffic policy is Local."""
@@ -111,7 +111,7 @@ def find_service(scenario: Scenario, cluster: Cluster, name: str, node: str = ""
     for service in scenario.objects.services:
         if f"{service.namespace}/{service.name}" == name:
             ranges = (params.service_cluster_ip_range, params.service_node_port_range)
-            resolved = resolve(scenario.objects, *ranges, params.nodes)[0]
+            resolved = resolve(scenario.objects, *ranges, params.nodes, families=params.ip_families)[0]
             found = next(
                 r for r in resolved if (r.service.namespace, r.service.name) == (service.namespace, service.name)
             )

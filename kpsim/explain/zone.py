@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kpsim.cluster.columns import Cluster, PodState, dotted
+from kpsim.cluster.columns import Cluster, PodState
 from kpsim.dns.names import Zone
 from kpsim.kube.objects import Endpoint, ResolvedService, Service, ServicePort
 from kpsim.kube.resolve import resolve
@@ -33,7 +33,7 @@ def known_names(scenario: Scenario, namespace: str) -> Known:
     cluster, _ = build_cluster(scenario)
     params, objects = scenario.cluster, scenario.objects
     ranges = (params.service_cluster_ip_range, params.service_node_port_range)
-    read = resolve(objects, *ranges, params.nodes, dual_stack=params.dual_stack)[0]
+    read = resolve(objects, *ranges, params.nodes, families=params.ip_families)[0]
     real = Zone.of(read)
     named = [*(s.namespace for s in objects.services), *(p.namespace for p in objects.pods)]
     named += [*(w.namespace for w in objects.workloads), *(g.namespace for g in scenario.groups)]
@@ -61,11 +61,11 @@ def _grown(cluster: Cluster, row: int, kind: str) -> ResolvedService:
         ServicePort(int(cluster.port_number[q]), cluster.port_name[q], cluster.port_protocol[q])
         for q in range(int(cluster.port_offset[row]), int(cluster.port_offset[row + 1]))
     )
-    ip = "None" if services.headless[row] else dotted(int(services.cluster_ip[row]))
-    families = ("IPv4", "IPv6") if services.dual_stack[row] else ("IPv4",)
+    ip = "None" if services.headless[row] else cluster.addresses.text(int(services.cluster_ip[row]))
+    families = ("IPv4", "IPv6") if services.dual_stack[row] else (cluster.addresses.family,)
     service = Service(namespace, name, kind, ip, ports, ip_families=families, external_name="elsewhere.example")
     endpoints = tuple(
-        Endpoint(dotted(int(cluster.pod_ip[pod])), ready=bool(cluster.pod_state[pod] & PodState.READY))
+        Endpoint(cluster.addresses.text(int(cluster.pod_ip[pod])), ready=bool(cluster.pod_state[pod] & PodState.READY))
         for pod in cluster.endpoints(row).tolist()
     )
     return ResolvedService(service, endpoints, tuple(port.port for port in ports))
@@ -74,7 +74,7 @@ def _grown(cluster: Cluster, row: int, kind: str) -> ResolvedService:
 def _owner(cluster: Cluster, ip: str) -> tuple[str, str, Endpoint | None] | None:
     """Return (namespace, name, None) of the Service of a group that has this ClusterIP; None without one."""
     for row in range(cluster.initial):
-        if cluster.services.proxied[row] and dotted(int(cluster.services.cluster_ip[row])) == ip:
+        if cluster.services.proxied[row] and cluster.addresses.text(int(cluster.services.cluster_ip[row])) == ip:
             namespace, _, name = cluster.names[row].partition("/")
             return namespace, name, None
     return None

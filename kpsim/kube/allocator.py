@@ -154,6 +154,12 @@ class ClusterIPAllocator(_Allocator):
         """Return the next free address.  Raises ``InputError`` when there is none."""
         return str(self._address(self._range.take_next()))
 
+    def allocate_all(self, n: int) -> list[str]:
+        """Return the next ``n`` free addresses.  Raises ``InputError`` when there are not so many."""
+        if self._address is ipaddress.IPv6Address:
+            return [self.allocate() for _ in range(n)]
+        return [str(self._address(number)) for number in self._range.take_many(n).tolist()]
+
     def allocate_many(self, n: int) -> U32:
         """Return the next ``n`` free addresses as numbers, (n,).
 

@@ -50,7 +50,7 @@ def resolve(
     node_port_range: tuple[int, int],
     nodes: int,
     *,
-    dual_stack: bool = False,
+    families: tuple[str, ...] = ("IPv4",),
     version: Version = LATEST,
 ) -> tuple[tuple[ResolvedService, ...], tuple[str, ...]]:
     """Return (Services with their ClusterIPs, NodePorts and endpoints, in file order; warnings).
@@ -63,8 +63,8 @@ def resolve(
         where addresses come from; those that Services ask for are taken first.
     nodes
         how many Pods a DaemonSet has.
-    dual_stack
-        whether the cluster has both IP families, so that a Service that prefers both gets them.
+    families
+        those of the cluster: a Service that prefers both gets them if there are both.
     version
         of kube-proxy, which decides what an address in two slices counts for.
 
@@ -73,8 +73,8 @@ def resolve(
     InputError
         if a range is too small for the Services.
     """
-    both = dual_stack or any(len(service.ip_families) > 1 and service.cluster_ip for service in objects.services)
-    cluster = ("IPv4", "IPv6") if both else ("IPv4",)
+    both = any(len(service.ip_families) > 1 and service.cluster_ip for service in objects.services)
+    cluster = ("IPv4", "IPv6") if both else families
     written = [_with_families(service, cluster) for service in objects.services]
     services = _allocate(written, service_cluster_ip_range, node_port_range)
     finder = _Finder(objects, nodes, version)
@@ -94,6 +94,8 @@ def node_zones(objects: KubeObjects) -> dict[str, str]:
 
 
 def _with_families(service: Service, cluster: tuple[str, ...]) -> Service:
+    if cluster == ("IPv6",) and service.ip_families == ("IPv4",) and service.type != "ExternalName":
+        service = replace(service, ip_families=cluster)  # IPv4 is only what none was read as
     families = families_of(service, cluster)
     return service if families == service.ip_families else replace(service, ip_families=families)
 
@@ -101,27 +103,27 @@ def _with_families(service: Service, cluster: tuple[str, ...]) -> Service:
 def _allocate(services: Sequence[Service], cidr: str, node_port_range: tuple[int, int]) -> list[Service]:
     """Return the Services with the addresses they asked for, and free ones where they asked for none."""
     ips, ports = ClusterIPAllocator(cidr), NodePortAllocator(*node_port_range)
-    only_v6 = iter(range(1, 1 << 16))
+    mine = "IPv6" if ":" in cidr else "IPv4"
+    others = iter(range(1, 1 << 16))
     wanting_ip = [
         service
         for service in services
-        if needs_cluster_ip(service) and not service.cluster_ip and "IPv4" in service.ip_families
+        if needs_cluster_ip(service) and not service.cluster_ip and mine in service.ip_families
     ]
     for service in services:
-        if service.proxied and service.cluster_ip and ":" not in service.cluster_ip:
+        if service.proxied and service.cluster_ip and (":" in service.cluster_ip) == (":" in cidr):
             ips.reserve(service.cluster_ip)
         for port in service.ports:
             if port.node_port:
                 ports.reserve(port.node_port)
         if service.health_check_node_port:
             ports.reserve(service.health_check_node_port)
-    found = iter(ips.allocate_many(len(wanting_ip)).tolist())
+    found = iter(ips.allocate_all(len(wanting_ip)))
     given = []
     for service in services:
         if needs_cluster_ip(service) and not service.cluster_ip:
-            v4 = "IPv4" in service.ip_families
-            ip = ipaddress.IPv4Address(next(found)) if v4 else IPV6_RANGE[next(only_v6)]
-            service = replace(service, cluster_ip=str(ip))  # noqa: PLW2901
+            ip = next(found) if mine in service.ip_families else str(IPV6_RANGE[next(others)])
+            service = replace(service, cluster_ip=ip)  # noqa: PLW2901
         if needs_node_ports(service) and any(not port.node_port for port in service.ports):
             service = replace(service, ports=_with_node_ports(service.ports, ports))  # noqa: PLW2901
         if needs_health_check_port(service) and not service.health_check_node_port:
@@ -220,8 +222,8 @@ class _Finder:
         return ResolvedService(service, endpoints, targets)
 
     def _from_slices(self, service: Service, slices: list[EndpointSlice]) -> ResolvedService:
-        kinds = {each.address_type for each in slices}
-        modelled = [each for each in slices if each.address_type == "IPv4"] if "IPv4" in kinds else slices
+        kind = "IPv4" if "IPv4" in service.ip_families else "IPv6"
+        modelled = [each for each in slices if each.address_type == kind] or slices
         endpoints: dict[str, Endpoint] = {}
         for endpoint in (endpoint for each in modelled for endpoint in each.endpoints):
             again = endpoint.ip in endpoints

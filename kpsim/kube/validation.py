@@ -84,12 +84,17 @@ def all_faults(
             yield index, Fault(("metadata", "name"), what, other, kind="AlreadyExists")
         spec = dict(made[index]["spec"])
         stages: list[Iterable[Fault]] = [fill_in_families(spec, None, families, strict=strict)]
-        if service.proxied and address_of(service.cluster_ip) is not None and not is_v6(service.cluster_ip):
+        if service.proxied and _in_family(service.cluster_ip, ips.cidr):
             stages.append(_cluster_ip(services, index, ips, taken.ips))
         if service.type in NODE_PORT_TYPES:
             stages.append(_node_ports(services, index, api.node_port_range, taken))
         stages.append(alone_faults(made[index], api.version))
         yield from ((index, fault) for fault in first_of_each(stages))
+
+
+def _in_family(ip: str, cidr: str) -> bool:
+    """Return True for an address of the family that a range has."""
+    return address_of(ip) is not None and is_v6(ip) == (":" in cidr)
 
 
 def first_of_each(stages: Iterable[Iterable[Fault]]) -> Iterator[Fault]:

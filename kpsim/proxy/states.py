@@ -10,7 +10,8 @@ import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from kpsim.cluster.columns import Cluster, Hints, PodState, dotted
+from kpsim.cluster.addresses import dotted
+from kpsim.cluster.columns import Cluster, Hints, PodState
 from kpsim.kube.objects import EndpointSlice
 from kpsim.proxy.node import (
     EndpointInfo,
@@ -19,6 +20,7 @@ from kpsim.proxy.node import (
     PortState,
     counted_node,
     endpoints_of,
+    ip_port,
     port_infos,
     some_pod,
 )
@@ -28,35 +30,43 @@ from kpsim.units import I64, U32, Bools, Version
 
 SHARED_RANGE = int(ipaddress.IPv4Address("100.64.0.0"))  # 16 addresses a Service
 NODE_RANGE = int(ipaddress.IPv4Address("172.16.0.0"))
+CLIENTS = int(ipaddress.IPv4Address("203.0.113.0"))
+MADE_UP = ipaddress.IPv6Address("2001:db8:77::")  # the same addresses in IPv6 (RFC 3849)
 LOOPBACK = ipaddress.IPv4Network("127.0.0.0/8")
 PARAMS = ProxyParams()
 NO_HINTS: Hints = ((), ())
 AFFINITY_S = 10800  # Kubernetes' default timeout, for Services that were not read from an object
 
 
+def made_up(number: int, family: str) -> str:
+    """Return an address of a range that nobody routes, by its number as an IPv4 address."""
+    return dotted(number) if family == "IPv4" else str(MADE_UP + number)
+
+
 def port_info(cluster: Cluster, q: int) -> PortInfo:
     """Service port ``q``, with its addresses and policies."""
     s = int(cluster.port_service[q])
     namespace, _, name = cluster.names[s].partition("/")
-    services = cluster.services
+    services, book = cluster.services, cluster.addresses
     read = cluster.read.get(s)
     if read is not None:
-        infos = port_infos(replace(read, cluster_ip=dotted(int(services.cluster_ip[s]))), "IPv4")
+        infos = port_infos(replace(read, cluster_ip=book.text(int(services.cluster_ip[s]))), book.family)
         return next(info for i, info in enumerate(infos) if i == q - int(cluster.port_offset[s]))
     counts = [int(c[s]) for c in (services.external_ips, services.load_balancer_ips, services.source_ranges)]
+    length = 28 if book.family == "IPv4" else 124
     mine = SHARED_RANGE + 16 * s
     return PortInfo(
         namespace=namespace,
         name=name,
         port_name=cluster.port_name[q],
         protocol=cluster.port_protocol[q],
-        cluster_ip=dotted(int(services.cluster_ip[s])),
+        cluster_ip=book.text(int(services.cluster_ip[s])),
         port=int(cluster.port_number[q]),
         type="LoadBalancer" if counts[1] else "ClusterIP",
         node_port=int(cluster.port_node_port[q]),
-        external_ips=tuple(dotted(mine + i) for i in range(counts[0])),
-        load_balancer_vips=tuple(dotted(mine + 8 + i) for i in range(counts[1])),
-        source_ranges=tuple(f"203.0.113.{16 * i}/28" for i in range(counts[2])),
+        external_ips=tuple(made_up(mine + i, book.family) for i in range(counts[0])),
+        load_balancer_vips=tuple(made_up(mine + 8 + i, book.family) for i in range(counts[1])),
+        source_ranges=tuple(f"{made_up(CLIENTS + 16 * i, book.family)}/{length}" for i in range(counts[2])),
         affinity_s=AFFINITY_S if services.affinity[s] else 0,
         internal_local=bool(services.internal_local[s]),
         external_policy_local=bool(services.external_local[s]),
@@ -84,7 +94,7 @@ def exact_states(cluster: Cluster, config: NodeConfig) -> Iterator[PortState]:
         for q in range(int(cluster.port_offset[s]), int(cluster.port_offset[s + 1])):
             endpoints = tuple(
                 EndpointInfo(
-                    ip=dotted(int(cluster.pod_ip[p])),
+                    ip=cluster.addresses.text(int(cluster.pod_ip[p])),
                     port=int(cluster.port_target[q]),
                     ready=bool(bits & PodState.READY),
                     serving=bool(bits & PodState.SERVING),
@@ -101,7 +111,7 @@ def exact_states(cluster: Cluster, config: NodeConfig) -> Iterator[PortState]:
 
 def _sliced(cluster: Cluster, s: int, slices: Sequence[EndpointSlice], config: NodeConfig) -> Iterator[PortState]:
     """Yield the service ports of one Service whose EndpointSlices were read."""
-    rows = {dotted(int(cluster.pod_ip[p])): int(p) for p in cluster.endpoints(s)}
+    rows = {cluster.addresses.text(int(cluster.pod_ip[p])): int(p) for p in cluster.endpoints(s)}
     for q in range(int(cluster.port_offset[s]), int(cluster.port_offset[s + 1])):
         info = port_info(cluster, q)
         endpoints = (replace(e, pod=rows.get(e.ip, -1)) for e in endpoints_of(slices, info, config))
@@ -116,7 +126,7 @@ class NodeView:
     usable: Mapping[int, Sequence[int]]  # Service -> Pods that can serve it; Services it does not know are absent
     order: I64  # service ports in the order in which they are visited
     pod_ip: U32  # of every Pod of the run
-    config: NodeConfig = field(default_factory=counted_node)
+    config: NodeConfig = field(default_factory=counted_node)  # engines count as for IPv4, whichever family it is [A20]
     leaving: Mapping[int, Sequence[int]] = field(default_factory=dict)  # Pods that a Local policy may fall back to
     here: Bools | None = None  # which Pods of the run are on this node; ``None``: none of them
 
@@ -126,7 +136,7 @@ class NodeView:
             s, target = int(self.cluster.port_service[q]), int(self.cluster.port_target[q])
             endpoints = tuple(
                 EndpointInfo(
-                    ip=dotted(int(self.pod_ip[p])),
+                    ip=self.cluster.addresses.text(int(self.pod_ip[p])),
                     port=target,
                     ready=ready,
                     terminating=not ready,
@@ -149,14 +159,14 @@ class NodeView:
         cluster = self.cluster
         return Packet(
             some_pod(self.config.pod_cidr),
-            dotted(int(cluster.services.cluster_ip[cluster.port_service[port]])),
+            cluster.addresses.text(int(cluster.services.cluster_ip[cluster.port_service[port]])),
             int(cluster.port_number[port]),
             cluster.port_protocol[port],
         )
 
     def address(self, port: int, pod: int) -> str:
         """``ip:port`` of an endpoint of a service port."""
-        return f"{dotted(int(self.pod_ip[pod]))}:{int(self.cluster.port_target[port])}"
+        return ip_port(self.cluster.addresses.text(int(self.pod_ip[pod])), int(self.cluster.port_target[port]))
 
 
 def node_config(
@@ -165,9 +175,9 @@ def node_config(
     pod_cidr: str,
     params: ProxyParams = PARAMS,
     version: Version = LATEST,
-    family: str = "IPv4",
+    family: str = "",
 ) -> NodeConfig:
-    """Return the settings of kube-proxy on ``node`` for one IP ``family``.
+    """Return the settings of kube-proxy on ``node`` for one IP ``family``, the cluster's first if "".
 
     Where no Node object tells its address it is made up, by number: in 172.16.0.0/12, or in the first range that
     ``nodePortAddresses`` names, which is one of the node's network.
@@ -176,6 +186,8 @@ def node_config(
     range for all nodes.
     """
     settings = params.settings
+    book = cluster.addresses
+    family = family or book.family
     tail = node.rpartition("-")[2]
     number = cluster.node_names.index(node) if node in cluster.node_names else int(tail) if tail.isdigit() else 0
     cidr, interface = _local_pods(settings, pod_cidr, family)
@@ -185,11 +197,11 @@ def node_config(
         name=node,
         zone=cluster.node_zone.get(node, ""),
         ip_family=family,
-        node_ips=told or ((_address(number, settings.node_port_addresses),) if family == "IPv4" else ()),
+        node_ips=told or ((_address(number, settings.node_port_addresses, family),) if family == book.family else ()),
         pod_cidr=cidr,
         pod_interface=interface,
         kubernetes_version=version,
-        service_cidrs=(cluster.service_range,) if family == "IPv4" and cluster.service_range else (),
+        service_cidrs=(book.service_range,) if family == book.family and book.service_range else (),
         masquerade_all=masquerade.all,
         masquerade_bit=masquerade.bit,
         localhost_node_ports=settings.localhost_node_ports and _reaches_loopback(settings.node_port_addresses),
@@ -201,12 +213,12 @@ def node_config(
     )
 
 
-def _address(number: int, ranges: Sequence[str]) -> str:
+def _address(number: int, ranges: Sequence[str], family: str) -> str:
     """Return a node's address: in the first of ``ranges`` that says anything about it."""
-    for network in _networks(ranges):
+    for network in _networks(ranges) if family == "IPv4" else ():
         if network.prefixlen and not network.overlaps(LOOPBACK):
             return str(network[(1 + number) % network.num_addresses])
-    return dotted(NODE_RANGE + 1 + number)
+    return made_up(NODE_RANGE + 1 + number, family)
 
 
 def _networks(ranges: Sequence[str]) -> list[ipaddress.IPv4Network]:
@@ -220,8 +232,8 @@ def _local_pods(settings: NodeSettings, pod_cidr: str, family: str) -> tuple[str
         written = [cidr.strip() for cidr in (settings.cluster_cidr or "").split(",")]
         v6 = next((cidr for cidr in written if ":" in cidr), None)
         if settings.detect_local_mode == "ClusterCIDR":
-            return v6, ""
-        pod_cidr = v6 or "fd00::/8"
+            return v6 or (pod_cidr if ":" in pod_cidr and settings.cluster_cidr is None else None), ""
+        pod_cidr = v6 or (pod_cidr if ":" in pod_cidr else "fd00::/8")
     if settings.detect_local_mode == "BridgeInterface":
         return pod_cidr, settings.bridge_interface
     if settings.detect_local_mode == "InterfaceNamePrefix":

@@ -109,8 +109,7 @@ def _assemble(
     if cluster is None:
         complaints.problems += reading.check_alone(version)
         return None
-    families = ("IPv4", "IPv6") if cluster.dual_stack else ("IPv4",)
-    api = ApiServer(cluster.service_cluster_ip_range, cluster.service_node_port_range, families, version)
+    api = ApiServer(cluster.service_cluster_ip_range, cluster.service_node_port_range, cluster.ip_families, version)
     complaints.problems += reading.check(api)
     check_ranges(cluster, groups, objects.services, complaints)
     setting = Setting(cluster, groups, objects, spec.api_server.replicas)

@@ -79,7 +79,7 @@ def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
         params.service_cluster_ip_range,
         params.service_node_port_range,
         params.nodes,
-        dual_stack=params.dual_stack,
+        families=params.ip_families,
         version=scenario.kubernetes_version,
     )
     version = scenario.kubernetes_version
@@ -94,7 +94,8 @@ def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
     addresses = {node.name: node.addresses for node in scenario.objects.nodes if node.addresses}
     cluster = replace(cluster, node_zone=node_zones(scenario.objects), node_addresses=addresses, slices=slices)
     if not cluster.services.proxied[: cluster.initial].any():
-        none = "no Service with an IPv4 ClusterIP was read, so there is nothing to simulate for kube-proxy"
+        family = cluster.addresses.family
+        none = f"no Service with an {family} ClusterIP was read, so there is nothing to simulate for kube-proxy"
         warnings = (*warnings, none)
     return cluster, (*scenario.warnings, *warnings, *cluster.warnings)
 

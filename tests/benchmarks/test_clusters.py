@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import kpsim
-from kpsim.cluster.columns import dotted
+from kpsim.cluster.addresses import dotted
 from kpsim.cluster.grow import grow
 from kpsim.kube.objects import KubeObjects, Pod, Service, ServicePort
 from kpsim.kube.resolve import resolve

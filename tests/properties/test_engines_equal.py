@@ -50,6 +50,7 @@ from kpsim.traffic.params import TrafficParams
 from kpsim.units import I64
 from tests.in_force import rules_of
 
+FAMILIES = (("IPv4",), ("IPv4", "IPv6"), ("IPv6",))
 SLOWER = 2_000  # a first packet of the slow profile takes about twenty milliseconds
 
 
@@ -177,7 +178,7 @@ def scenarios(draw: st.DrawFn, slow: str) -> Scenario:
     return Scenario(
         name="drawn",
         kubernetes_version=draw(st.sampled_from([(1, 26), (1, 30), (1, 32), (1, 33), (1, 34), (1, 36)])),
-        cluster=ClusterParams(nodes=nodes, cores=draw(st.integers(1, 3)), dual_stack=draw(st.booleans())),
+        cluster=ClusterParams(nodes, cores=draw(st.integers(1, 3)), ip_families=draw(st.sampled_from(FAMILIES))),
         groups=drawn,
         events=draw(st.one_of(st.just(()), events(drawn, nodes, duration_s))),
         objects=OBJECTS if draw(st.booleans()) else KubeObjects(),
@@ -363,7 +364,7 @@ def test_engines_agree_on_events(mode: str, slow: str) -> None:
 def test_a_dual_stack_node_has_two_proxiers(mode: str, slow: str) -> None:
     """Each has its own slices and its own pace; what is IPv4 alone is not IPv6's business."""
     dual = ServiceGroup("dual", 4, EndpointCount(mean=2.0), ip_family_policy="PreferDualStack")
-    scenario = replace(busy(slow), cluster=ClusterParams(nodes=2, cores=1, dual_stack=True))
+    scenario = replace(busy(slow), cluster=ClusterParams(nodes=2, cores=1, ip_families=("IPv4", "IPv6")))
     scenario = replace(scenario, groups=(*scenario.groups, dual), traffic=TrafficParams(5.0, 1))
     replication, batch, reference = both(scenario, mode)
     assert not differences(batch, reference)

@@ -39,7 +39,7 @@ def dual(profile: str, seed: int = 7) -> Scenario:
     """Both families change all the time on a few nodes."""
     return Scenario(
         name="dual",
-        cluster=ClusterParams(nodes=3, cores=1, dual_stack=True),
+        cluster=ClusterParams(nodes=3, cores=1, ip_families=("IPv4", "IPv6")),
         groups=(ServiceGroup("two", 4, EndpointCount(mean=2.0), ip_family_policy="PreferDualStack"),),
         traffic=TrafficParams(2.0, 2, 0.05),
         churn=ChurnParams(0.5, 0.05),
@@ -75,7 +75,7 @@ def test_two_families_restore_one_after_the_other_and_give_up_after_five_seconds
 
 def test_one_family_alone_waits_for_nobody(tmp_path: Path) -> None:
     alone = dual(profile_with(tmp_path, 7.0))
-    alone = replace(alone, cluster=replace(alone.cluster, dual_stack=False))
+    alone = replace(alone, cluster=replace(alone.cluster, ip_families=("IPv4",)))
     alone = replace(alone, groups=(replace(alone.groups[0], ip_family_policy="SingleStack"),))
     _, batch, reference = both(alone, "iptables")
     assert not differences(batch, reference)

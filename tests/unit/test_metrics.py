@@ -320,7 +320,7 @@ def test_a_restart_takes_every_count_with_it() -> None:
 
 
 def test_families_have_series_of_their_own_from_1_33_and_share_them_before() -> None:
-    cluster = ClusterParams(nodes=2, cores=1, dual_stack=True)
+    cluster = ClusterParams(nodes=2, cores=1, ip_families=("IPv4", "IPv6"))
     groups = (ServiceGroup("web", 4, EndpointCount(mean=2), ip_family_policy="PreferDualStack"),)
     scenario = replace(under("iptables"), cluster=cluster, groups=groups)
     apart, together = (values_of(under("iptables", (1, minor), scenario)) for minor in (33, 32))

@@ -32,8 +32,8 @@ EDGE = replace(WEB, name="edge", type="LoadBalancer")
 BOTH = ("IPv4", "IPv6")
 
 
-def resolved(*services: Service, dual_stack: bool = False) -> list[Service]:
-    found, _ = resolve(KubeObjects(services), "10.96.0.0/12", (30000, 32767), nodes=3, dual_stack=dual_stack)
+def resolved(*services: Service, families: tuple[str, ...] = ("IPv4",)) -> list[Service]:
+    found, _ = resolve(KubeObjects(services), "10.96.0.0/12", (30000, 32767), nodes=3, families=families)
     return [at.service for at in found]
 
 
@@ -128,7 +128,7 @@ def test_families_by_policy(service: Service, single: tuple[str, ...], dual: tup
 
 
 def test_a_service_of_the_other_family_takes_no_address_of_ours() -> None:
-    six, four = resolved(replace(WEB, ip_families=("IPv6",)), replace(WEB, name="four"), dual_stack=True)
+    six, four = resolved(replace(WEB, ip_families=("IPv6",)), replace(WEB, name="four"), families=BOTH)
     assert six.cluster_ip.startswith("fd00:")
     assert four.cluster_ip == "10.96.1.1"
 

@@ -210,7 +210,7 @@ def test_shapes_that_kubernetes_never_writes_show_nothing() -> None:
     broken: dict[str, object] = {"kind": "Node", "metadata": {"annotations": {"k3s.io/node-args": "[1"}}}
     assert not list(commands_in(broken))
     assert Signs().release((1, 34)) is None
-    assert Signs().pod_range() is None
+    assert Signs().pod_range("IPv4") is None
 
 
 @pytest.mark.parametrize(

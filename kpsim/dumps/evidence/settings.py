@@ -17,10 +17,13 @@ from kpsim.dumps.evidence.releases import Release, agreed, release_of
 from kpsim.kube.components.commands import Command
 from kpsim.kube.components.configurations import proxy_configuration
 from kpsim.kube.objects import Node
-from kpsim.kube.server.addresses import network_of
+from kpsim.kube.server.addresses import Network, address_of, network_of
 
-USUAL_PREFIXES = (16, 14, 12, 11, 10, 9, 8)  # of ranges of Pods, the smallest that holds all is taken
-SMALLEST_PREFIX = 30  # of a part of a range in which Pods could be
+USUAL_PREFIXES = {
+    "IPv4": (16, 14, 12, 11, 10, 9, 8),
+    "IPv6": (64, 56, 48, 40, 32, 16, 8),
+}  # of ranges of Pods, the smallest that holds all is taken
+SMALLEST_BITS = 2  # of a part of a range in which Pods could be
 _PORTS = re.compile(r"\s*(\d{1,5})\s*([-+])\s*(\d{1,5})\s*")
 _PACKED_IN = ("kube-proxy", "log", "kubeadm", "kube-apiserver", "kube-controller-manager")
 _TOLD = ("kube-proxy", "kube-controller-manager", "kubeadm", "kube-apiserver", "k3s", "rke2", "ServiceCIDR")
@@ -61,23 +64,21 @@ class Signs:
             return Setting(f"{taken[0]}.{taken[1]}", f"rules of {laid_out}: {laid_out.said}")
         return None
 
-    def pod_range(self) -> Setting | None:
-        """Return the IPv4 range of Pods."""
+    def pod_range(self, family: str) -> Setting | None:
+        """Return the range of Pods of one IP ``family``."""
         told = (self.proxy or {}).get("clusterCIDR")
         written = [Setting(told, "clusterCIDR of KubeProxyConfiguration")] if isinstance(told, str) else []
         written += self._flags("cluster-cidr")
         written += [Setting(cidr, f"rules of {dump.file}") for dump in self.dumps for cidr in dump.pod_ranges]
-        return next(filter(None, map(_ipv4, written)), None) or _cover(self.nodes)
+        return next(_of_family(written, family), None) or _cover(self.nodes, family)
 
-    def service_range(self, cluster_ips: Iterable[str]) -> Setting | None:
-        """Return the IPv4 range of ClusterIPs, of those signs that agree with the ``cluster_ips`` there are."""
+    def service_range(self, cluster_ips: Iterable[str], family: str) -> Setting | None:
+        """Return the range of ClusterIPs of one IP ``family``; signs must agree with the ``cluster_ips`` there are."""
         written = [*self._flags("service-cluster-ip-range"), *self._flags("service-cidr")]
         written += [Setting(cidr, f"rules of {dump.file}") for dump in self.dumps for cidr in dump.service_ranges]
-        ips = [ipaddress.IPv4Address(ip) for ip in cluster_ips if re.fullmatch(r"[\d.]+", ip)]
-        for setting in filter(None, map(_ipv4, written)):
-            if all(ip in ipaddress.IPv4Network(setting.value) for ip in ips):
-                return setting
-        return None
+        ips = [ip for ip in map(address_of, cluster_ips) if ip is not None and f"IPv{ip.version}" == family]
+        agree = (at for at in _of_family(written, family) if all(ip in ipaddress.ip_network(at.value) for ip in ips))
+        return next(agree, None)
 
     def node_port_range(self, node_ports: Iterable[int]) -> Setting | None:
         """Return the range of NodePorts, ``first-last``, if the ``node_ports`` there are lie in it."""
@@ -130,34 +131,48 @@ class Signs:
         ]
 
 
-def _ipv4(setting: Setting) -> Setting | None:
-    """The IPv4 part of one or two ranges, without what only a network's own address may not have."""
-    for part in setting.value.split(","):
-        try:
-            return Setting(str(ipaddress.IPv4Network(part.strip(), strict=False)), setting.said)
-        except ValueError:
-            continue
-    return None
+def _of_family(settings: Iterable[Setting], family: str) -> Iterator[Setting]:
+    """The part of each one or two ranges that is of a family, without what only a network's address may not have."""
+    for setting in settings:
+        for part in setting.value.split(","):
+            try:
+                network = ipaddress.ip_network(part.strip(), strict=False)
+            except ValueError:
+                continue
+            if f"IPv{network.version}" == family:
+                yield Setting(str(network), setting.said)
 
 
-def _cover(nodes: Sequence[Node]) -> Setting | None:
+def _cover(nodes: Sequence[Node], family: str) -> Setting | None:
     """The smallest usual range that holds the ranges of all Nodes."""
     found = [network_of(cidr) for node in nodes for cidr in node.pod_cidrs]  # what is none is refused elsewhere
-    parts = [at[1] for at in found if at and isinstance(at[1], ipaddress.IPv4Network)]
-    for prefix in USUAL_PREFIXES if parts else ():
+    parts = [at[1] for at in found if at and f"IPv{at[1].version}" == family]
+    for prefix in USUAL_PREFIXES[family] if parts else ():
         if prefix <= min(part.prefixlen for part in parts):
             whole = parts[0].supernet(new_prefix=prefix)
-            if all(part.subnet_of(whole) for part in parts):
+            if all(_inside(part, whole) for part in parts):
                 return Setting(str(whole), f"podCIDR of {len(parts)} Node{'s' * (len(parts) > 1)}")
     return None
 
 
+def _inside(part: Network, whole: Network) -> bool:
+    return part.network_address in whole and part.prefixlen >= whole.prefixlen
+
+
+def _without(wide: Network, taken: Network) -> Iterator[Network]:
+    """The parts of a range beside one that lies in it, largest first."""
+    while wide != taken:
+        halves: list[Network] = [*wide.subnets()]
+        wide, beside = halves if _inside(taken, halves[0]) else halves[::-1]
+        yield beside
+
+
 def clear_of(pods: str, services: str) -> str:
     """Return the largest part of a range of Pods that no ClusterIP is in; "" if there is none."""
-    wide, taken = ipaddress.IPv4Network(pods), ipaddress.IPv4Network(services)
+    wide, taken = ipaddress.ip_network(pods), ipaddress.ip_network(services)
     if not wide.overlaps(taken):
         return pods
-    if wide.subnet_of(taken):
+    if _inside(wide, taken):
         return ""
-    parts = [part for part in wide.address_exclude(taken) if part.prefixlen <= SMALLEST_PREFIX]
+    parts = [part for part in _without(wide, taken) if part.max_prefixlen - part.prefixlen >= SMALLEST_BITS]
     return str(min(parts, key=lambda part: (part.prefixlen, part))) if parts else ""

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from kpsim.cluster.columns import Cluster, dotted
+from kpsim.cluster.columns import Cluster
 from kpsim.kube.defaults import needs_health_check_port
 from kpsim.kube.service.environment import KUBERNETES, environment_bytes
 from kpsim.rng import stream
@@ -99,7 +99,7 @@ def _environment(cluster: Cluster) -> int:
         ports = range(int(cluster.port_offset[start]), int(cluster.port_offset[start + 1]))
         named = tuple((cluster.port_name[q], int(cluster.port_number[q]), cluster.port_protocol[q]) for q in ports)
         if not numbered:
-            letters = len(dotted(int(cluster.services.cluster_ip[start])))
+            letters = len(cluster.addresses.text(int(cluster.services.cluster_ip[start])))
             found[namespace] += environment_bytes(len(name), letters, named)
             continue
         rows = np.arange(start, min(end, cluster.initial))

@@ -65,7 +65,7 @@ def _ranges(table: _Table) -> Iterator[Limit]:
     """Address and port ranges, and the bands at their beginnings."""
     params, census = table.scenario.cluster, table.census
     first, last = params.service_node_port_range
-    ips, ports = ClusterIPAllocator(params.service_cluster_ip_range), NodePortAllocator(first, last)
+    ips, ports = ClusterIPAllocator(params.addresses.service_numbers()), NodePortAllocator(first, last)
     given = f"spec.cluster.serviceClusterIPRange {params.service_cluster_ip_range}"
     yield Limit("ClusterIPs", "hard", len(census.cluster_ips), ips.usable, "addresses", given)
     given = f"--service-node-port-range {first}-{last}"

@@ -10,17 +10,28 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from kpsim.cluster.addresses import RANGES
 from kpsim.cluster.params import ClusterParams, ServiceGroup
 from kpsim.documents import Key
 from kpsim.kube.allocator import ClusterIPAllocator, NodePortAllocator
 from kpsim.kube.defaults import NODE_PORT_TYPES, needs_cluster_ip, node_ports_wanted
 from kpsim.kube.objects import KubeObjects, Service
+from kpsim.kube.server.addresses import Network, address_of
 from kpsim.scenario.complaints import Complaints
 from kpsim.scenario.tree import Tree
 
 CLUSTER: Key = ("spec", "cluster")
 DEFAULT = ClusterParams()
-POD_RANGES = (DEFAULT.pod_cidr, "10.0.0.0/10", "10.64.0.0/10", "10.192.0.0/10", "172.16.0.0/12")
+POD_RANGES = (
+    DEFAULT.pod_cidr,
+    "10.0.0.0/10",
+    "10.64.0.0/10",
+    "10.192.0.0/10",
+    "172.16.0.0/12",
+    RANGES["IPv6"][1],
+    "fd00:10:1::/48",
+)
+USUAL_PREFIXES = {"IPv4": (24, 22, 20, 16, 12, 8), "IPv6": (112, 108)}
 FULL = "range is full"  # the API server's own words
 BEYOND_ANY_RANGE = 50_000_000  # Services from which memory is the thing to talk about, not addresses
 
@@ -33,20 +44,19 @@ def cluster_params(
     def given(key: str) -> bool:
         return complaints.tree.given((*CLUSTER, key))
 
-    services, pods, node_ports = (
-        written.service_cluster_ip_range,
-        written.pod_cidr,
-        written.service_node_port_range,
-    )
+    services = _as_written("serviceClusterIPRange", written.service_cluster_ip_range, complaints)
+    pods = _as_written("podCIDR", written.pod_cidr, complaints)
+    node_ports = written.service_node_port_range
+    family = written.ip_families[0]
     if imported and not given("serviceClusterIPRange"):
-        found = service_range(objects.services, len(objects.services))
+        found = service_range(objects.services, len(objects.services), family)
         if found and found != services:
             complaints.warning(f"cluster.serviceClusterIPRange taken as {found}, from the ClusterIPs that were read")
         services = found or services
     if imported and not given("serviceNodePortRange"):
         node_ports = node_port_range(objects.services)
-    service_network = _network(services, "serviceClusterIPRange", complaints)
-    pod_network = _network(pods, "podCIDR", complaints)
+    service_network = _network(services, "serviceClusterIPRange", family, complaints)
+    pod_network = _network(pods, "podCIDR", family, complaints)
     if service_network is None or pod_network is None:
         return None
     if service_network.overlaps(pod_network):
@@ -64,20 +74,29 @@ def cluster_params(
     )
 
 
-def _network(text: str, name: str, complaints: Complaints) -> ipaddress.IPv4Network | None:
+def _as_written(name: str, usual: str, complaints: Complaints) -> str:
+    """Return a range as it stands there, whichever family that is."""
+    found = complaints.tree.at((*CLUSTER, name))
+    return found if isinstance(found, str) else usual
+
+
+def _network(text: str, name: str, family: str, complaints: Complaints) -> Network | None:
+    mend = f"write e.g. {RANGES[family][0]}"
     try:
-        return ipaddress.IPv4Network(text)
+        network = ipaddress.ip_network(text)
     except ValueError as error:
-        mend = "write e.g. 10.96.0.0/12"
-        if ":" in text:
-            what = f"{text[:60]!r} is IPv6, which is designed, not built yet"
-        elif "host bits" in str(error):
+        if "host bits" in str(error):
             what = f"{text!r} has host bits set"
-            mend = f"did you mean {ipaddress.IPv4Network(text, strict=False)}?"
+            mend = f"did you mean {ipaddress.ip_network(text, strict=False)}?"
         else:
             what = f"{text[:60]!r} is not a range of addresses"
         complaints.problem((*CLUSTER, name), what, mend)
         return None
+    if f"IPv{network.version}" == family:
+        return network
+    what = f"{text!r} is a range of IPv{network.version}, and the cluster's first IP family is {family}"
+    complaints.problem((*CLUSTER, name), what, f"{mend}, or ipFamilies: [IPv{network.version}] below cluster")
+    return None
 
 
 def node_count(objects: KubeObjects) -> int:
@@ -99,18 +118,19 @@ def _zone_count(objects: KubeObjects) -> int:
     return len({node.zone for node in objects.nodes} - {""}) or DEFAULT.zones
 
 
-def service_range(services: Iterable[Service], needed: int) -> str:
+def service_range(services: Iterable[Service], needed: int, family: str = "IPv4") -> str:
     """The range the ClusterIPs were given from, as far as one can tell from them.
 
-    kubeadm's default if they lie in it; else the smallest of the usual sizes that holds all of them and is large
+    The usual one if they lie in it; else the smallest of the usual sizes that holds all of them and is large
     enough for the Services; "" if there is none, because they come from different clusters.
     """
-    ips = [ip for ip in map(_ipv4, (service.cluster_ip for service in services)) if ip is not None]
-    default = ipaddress.IPv4Network(DEFAULT.service_cluster_ip_range)
+    read = [address_of(service.cluster_ip) for service in services]
+    ips = [ip for ip in read if ip is not None and f"IPv{ip.version}" == family]
+    default = ipaddress.ip_network(RANGES[family][0])
     if all(ip in default for ip in ips):
         return str(default)
-    for prefix in (24, 22, 20, 16, 12, 8):
-        network = ipaddress.IPv4Network((ips[0], prefix), strict=False)
+    for prefix in USUAL_PREFIXES[family]:
+        network = ipaddress.ip_network((ips[0], prefix), strict=False)
         edges = (network.network_address, network.broadcast_address)
         if network.num_addresses - 2 >= needed and all(ip in network and ip not in edges for ip in ips):
             return str(network)
@@ -126,16 +146,10 @@ def node_port_range(services: Iterable[Service]) -> tuple[int, int]:
 
 def _clear_of(service_cidr: str, candidates: Sequence[str] = POD_RANGES) -> str:
     """A Pod range that does not overlap the Service range: the default if it can be."""
-    services = ipaddress.IPv4Network(service_cidr)
-    free = (each for each in candidates if not ipaddress.IPv4Network(each).overlaps(services))
+    services = ipaddress.ip_network(service_cidr)
+    candidates = [each for each in candidates if ipaddress.ip_network(each).version == services.version]
+    free = (each for each in candidates if not ipaddress.ip_network(each).overlaps(services))
     return next(free, candidates[0])
-
-
-def _ipv4(text: str) -> ipaddress.IPv4Address | None:
-    try:
-        return ipaddress.IPv4Address(text)
-    except ValueError:
-        return None
 
 
 def check_ranges(
@@ -148,12 +162,13 @@ def check_ranges(
     ports += sum(node_ports_wanted(service) for service in services)
     if addresses > BEYOND_ANY_RANGE:
         return
-    usable = ClusterIPAllocator(cluster.service_cluster_ip_range).usable
+    usable = ClusterIPAllocator(cluster.addresses.service_numbers()).usable
     if addresses > usable:
         cidr = cluster.service_cluster_ip_range
         what = f"the service range {cidr} is too small: {usable:,} Services fit, {addresses:,} are asked for"
-        prefix = next(p for p in range(31, 3, -1) if 2 ** (32 - p) - 2 >= addresses)
-        mend = f"it takes a /{prefix}, e.g. serviceClusterIPRange: 10.0.0.0/{prefix}" if prefix >= 8 else ""
+        bits = next(b for b in range(1, 29) if 2**b - 2 >= addresses)
+        prefix, network = (128 - bits, "fd00:10::") if ":" in cidr else (32 - bits, "10.0.0.0")
+        mend = f"it takes a /{prefix}, e.g. serviceClusterIPRange: {network}/{prefix}" if bits <= 24 else ""
         complaints.problem(_where(complaints.tree, "serviceClusterIPRange"), f"{what}: {FULL}", mend)
     usable = NodePortAllocator(*cluster.service_node_port_range).usable
     if ports > usable:

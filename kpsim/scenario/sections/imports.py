@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from kpsim.cluster.addresses import RANGES
 from kpsim.cluster.params import ClusterParams
 from kpsim.documents import Document, Key
 from kpsim.dumps.detection import RuleDump, gaps, merged
@@ -129,6 +130,15 @@ def take_shown(tree: Tree, reading: Reading, dumps: Sequence[RuleDump], *, nodes
     return bool(shown.said) or shown.changed
 
 
+def families_shown(reading: Reading) -> list[str]:
+    """Return the IP families of the addresses that Services and endpoints have; IPv4 only if nothing has any."""
+    seen = {at.address_type for at in (*reading.slices, *reading.endpoints)} & {"IPv4", "IPv6"}
+    for service in reading.services:
+        addressed = bool({service.cluster_ip, service.cluster_ip6} - {"", "None"})
+        seen.update(service.ip_families if addressed or "IPv6" in service.ip_families else ())
+    return sorted(seen) or ["IPv4"]
+
+
 @dataclass(slots=True)
 class _Shown:
     """Settings on their way from what was read into a scenario; those that are written there already stay."""
@@ -143,13 +153,15 @@ class _Shown:
     def take(self) -> None:
         signs, services = signs_of(self.reading, self.dumps), self.reading.services
         self._put("kubernetes", "version", signs.release(Scenario("").kubernetes_version))
-        ips = [service.cluster_ip for service in services]
-        taken = signs.service_range(ips)
+        self._take_families()
+        family = self._family()
+        ips = [ip for service in services for ip in (service.cluster_ip, service.cluster_ip6)]
+        taken = signs.service_range(ips, family)
         self._put("cluster", "serviceClusterIPRange", taken)
         ports = [port.node_port for service in services for port in service.ports if port.node_port]
         self._put("cluster", "serviceNodePortRange", signs.node_port_range(ports))
-        self._take_pod_range(signs, taken.value if taken else service_range(services, len(services)))
-        self._take_families()
+        known = taken.value if taken else service_range(services, len(services), family)
+        self._take_pod_range(signs, known, family)
         self._take_proxy(signs)
 
     def _put(self, section: str, key: str, setting: Setting | None) -> None:
@@ -163,14 +175,14 @@ class _Shown:
             part[key] = setting.value
             self.said.append(f"{section}.{key} {setting.value} ({setting.said})")
 
-    def _take_pod_range(self, signs: Signs, services: str) -> None:
+    def _take_pod_range(self, signs: Signs, services: str, family: str) -> None:
         """Pods lie in the range that kube-proxy takes for theirs, beside the Services if these are in it too."""
         written = self.tree.at(("spec", "kubeProxy", "clusterCIDR"))
         if isinstance(written, str):
             signs = replace(signs, proxy={"clusterCIDR": written})
-        found = signs.pod_range()
+        found = signs.pod_range(family)
         given = self.tree.at(("spec", "cluster", "serviceClusterIPRange"))
-        services = given if isinstance(given, str) else services or ClusterParams().service_cluster_ip_range
+        services = given if isinstance(given, str) else services or RANGES[family][0]
         if found is None or self.tree.given(("spec", "cluster", "podCIDR")):
             return
         try:
@@ -186,14 +198,17 @@ class _Shown:
             self._put("kubeProxy", "clusterCIDR", found)
 
     def _take_families(self) -> None:
-        """IPv6 addresses are of a cluster with both families: one without IPv4 is not simulated."""
-        slices = (*self.reading.slices, *self.reading.endpoints)
-        sixes = [service for service in self.reading.services if "IPv6" in service.ip_families]
-        seen = bool(sixes) or any(at.address_type == "IPv6" for at in slices)
-        cluster = self.spec.setdefault("cluster", {}) if seen else None
+        """IPv6 addresses are of a cluster that has IPv6, beside IPv4 if anything of that is there too."""
+        families = families_shown(self.reading)
+        cluster = self.spec.setdefault("cluster", {}) if "IPv6" in families else None
         if isinstance(cluster, dict) and not self.tree.given(("spec", "cluster", "ipFamilies")):
-            cluster["ipFamilies"] = ["IPv4", "IPv6"]
-            self.said.append("cluster.ipFamilies [IPv4, IPv6] (addresses of Services and endpoints)")
+            cluster["ipFamilies"] = families
+            self.said.append(f"cluster.ipFamilies [{', '.join(families)}] (addresses of Services and endpoints)")
+
+    def _family(self) -> str:
+        """The first IP family that the scenario's cluster has, as far as it can be read."""
+        families = self.tree.at(("spec", "cluster", "ipFamilies"))
+        return "IPv6" if families == ["IPv6"] else "IPv4"
 
     def _take_proxy(self, signs: Signs) -> None:
         """kube-proxy's configuration where none was read: flags, else what rules and logs show of it."""
