@@ -34,7 +34,7 @@ def _range(cidr: str) -> ipaddress.IPv6Network:
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """What the numbers of a cluster's columns mean: addresses of its first IP family.
+    """A cluster's numbers stand for addresses of its first IP family, and this book holds which.
 
     >>> six = Addresses("IPv6", "fd00:10:96::/112", "fd00:10:244::/56")
     >>> six.number("fd00:10:96::a") - six.number("fd00:10:96::1"), six.text(six.number("fd00:10:244::5"))

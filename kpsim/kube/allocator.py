@@ -19,8 +19,8 @@ from kpsim.errors import InputError
 from kpsim.units import I64, U32
 
 
-def parse_range(text: str) -> ipaddress.IPv4Network:
-    """Return an IPv4 range in CIDR notation, with or without host bits set.
+def parse_range(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Return a range in CIDR notation, with or without host bits set.
 
     Raises
     ------
@@ -28,10 +28,9 @@ def parse_range(text: str) -> ipaddress.IPv4Network:
         if it is not one.
     """
     try:
-        return ipaddress.IPv4Network(text, strict=False)
+        return ipaddress.ip_network(text, strict=False)
     except ValueError:
-        kind = "an IPv6 range: IPv6 is designed, not built yet" if ":" in text else "not a range of addresses"
-        raise InputError(f"{text!r} is {kind}; write e.g. 10.96.0.0/12") from None
+        raise InputError(f"{text!r} is not a range of addresses; write e.g. 10.96.0.0/12") from None
 
 
 class _Range:
@@ -123,7 +122,7 @@ class ClusterIPAllocator(_Allocator):
     """
 
     def __init__(self, cidr: str) -> None:
-        network = ipaddress.ip_network(cidr, strict=False) if ":" in cidr else parse_range(cidr)
+        network = parse_range(cidr)
         size = network.num_addresses
         band = 0 if size <= 16 else min(max(16, size // 16), 256)
         self.cidr = str(network)

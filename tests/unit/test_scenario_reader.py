@@ -154,7 +154,7 @@ def test_policies_and_faults_are_read_and_written_back(tmp_path: Path) -> None:
     [
         ({"services": [{"name": "a", "externalTrafficPolicy": "Local"}]}, "may not be Local for ClusterIP Services"),
         ({"services": [{"name": "a", "ipFamilyPolicy": "RequireDualStack"}]}, "the cluster has one IP family only"),
-        ({"cluster": {"ipFamilies": ["IPv6"]}}, "must be [IPv4], or [IPv4, IPv6]"),
+        ({"cluster": {"ipFamilies": ["IPv6", "IPv6"]}}, "must be [IPv4], [IPv6], or [IPv4, IPv6]"),
         ({"faults": {"failedSyncs": 1.5}}, "failedSyncs"),
     ],
 )

@@ -104,10 +104,11 @@ def test_an_old_layout_is_not_compared_with_modes_that_came_later(tmp_path: Path
     assert "nftables" not in scenario.modes
 
 
-def test_addresses_of_ipv6_make_the_cluster_dual_stack(tmp_path: Path) -> None:
+def test_addresses_of_ipv6_alone_make_a_cluster_of_ipv6(tmp_path: Path) -> None:
     (tmp_path / "rules.txt").write_text(V6)
     scenario = read(tmp_path / "rules.txt")
-    assert scenario.cluster.dual_stack
+    assert scenario.cluster.ip_families == ("IPv6",)
+    assert imported(tmp_path, rules=V6).cluster.dual_stack  # beside a Service of IPv4
     assert scenario.objects.services[0].ip_families == ("IPv6",)
 
 
