@@ -1,0 +1,86 @@
+"""A profile's prediction of a record: the sum of its parts, within the interval that the profile's own fit was off by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import exp
+
+from kpsim.calibration.records import CHURN, END_TO_END, KERNEL, PUBLISHED, Record
+from kpsim.calibration.terms import work
+from kpsim.experiment.validation.latency import latency
+from kpsim.experiment.validation.published import published
+from kpsim.experiment.validation.setups import Question, Unspoken, question
+from kpsim.profiles.costs import CostProfile, load_profile
+
+COMMANDS, KUBE_PROXY, USER_MODE = "linux-6.18-zen3", "linux-6.18-zen5", "uml-6.1"
+UNKNOWN_SCATTER = 0.7  # half an interval where no fit says how far it was off: a factor of two either way
+COUNTED = 0.5  # of a count, that a prediction of it may be off
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What kpsim says of one record, in the record's unit, and the ends of a 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def profile_for(record: Record) -> str:
+    """Return the profile of the machine that a record comes from."""
+    kernel = record.setup.get("kernel", "")
+    if record.study != KERNEL:
+        return KUBE_PROXY
+    if kernel.startswith("6.1."):
+        return USER_MODE
+    return KUBE_PROXY if "fc" in kernel else COMMANDS
+
+
+def priced(asked: Question, profile: CostProfile) -> float:
+    """Return the sum of all parts in SI units.  Raises :class:`Unspoken` where the profile prices no such part."""
+    total = 0.0
+    for part in asked.parts:
+        family = f"{part.family}/{asked.aspect}" if asked.aspect else part.family
+        done, known = work(part, asked.counts), profile.text.families.get(family, {})
+        if done is None:
+            raise Unspoken(f"no part {part.part} of {part.family} in the model")
+        missing = [name for name, count in done.items() if count and name not in known]
+        if missing:
+            raise Unspoken(f"profile {profile.name} has no {', '.join(missing)} for {family}")
+        total += sum(count * known[name].resolve(name, "typical").value for name, count in done.items() if count)
+    return total
+
+
+def scatter(record: Record, profile: CostProfile) -> float:
+    """Return half the 95 % interval of the logarithm: coefficients, model and run to run, as left-out rows were off."""
+    found = profile.text.scatter.get(record.mode, {})
+    return found.get(group(record), found.get("all", UNKNOWN_SCATTER))
+
+
+def group(record: Record) -> str:
+    """Return the quantity that a record's errors are summed up under."""
+    stem, dot, aspect = record.quantity.partition(".")
+    return f"partial{dot}{aspect}" if stem.startswith("partial_") else record.quantity
+
+
+def predict(record: Record, profile: str | None = None) -> Prediction:
+    """Return what the model says of ``record`` under a profile, its own machine's by default."""
+    chosen = load_profile(profile or profile_for(record))
+    if record.study == PUBLISHED:
+        return published(record, chosen)
+    if record.study in (CHURN, END_TO_END):
+        value = latency(record, chosen, priced)
+    else:
+        asked = question(record)
+        if asked.exact is not None:
+            return Prediction(asked.exact, asked.exact - COUNTED, asked.exact + COUNTED)
+        total = priced(asked, chosen)
+        if total <= 0:
+            raise Unspoken("nothing runs there, and nothing was timed")
+        value = (1 / total if asked.inverse else total) / asked.scale
+    wide = exp(scatter(record, chosen))
+    return Prediction(value, value / wide, value * wide)
+
+
+Predicted = Mapping[str, Prediction]
