@@ -29,7 +29,7 @@ def explained(records: Iterable[Record]) -> Rows:
     """Return what can be fitted by family and aspect: records, counts by coefficient, measured in SI, timed alone."""
     found: Rows = defaultdict(list)
     for record in records:
-        if record.study in (CHURN, END_TO_END, PUBLISHED) or record.setup.get("use") == "test":
+        if record.study in (CHURN, END_TO_END, PUBLISHED) or record.setup.get("use", "fit") != "fit":
             continue
         try:
             asked = question(record)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp
 
@@ -10,7 +9,7 @@ from kpsim.calibration.records import CHURN, END_TO_END, KERNEL, PUBLISHED, Reco
 from kpsim.calibration.terms import work
 from kpsim.experiment.validation.latency import latency
 from kpsim.experiment.validation.published import published
-from kpsim.experiment.validation.setups import Question, Unspoken, question
+from kpsim.experiment.validation.setups import TICK_S, Question, Unspoken, question
 from kpsim.profiles.costs import CostProfile, load_profile
 
 COMMANDS, KUBE_PROXY, USER_MODE = "linux-6.18-zen3", "linux-6.18-zen5", "uml-6.1"
@@ -44,7 +43,7 @@ def priced(asked: Question, profile: CostProfile) -> float:
         family = f"{part.family}/{asked.aspect}" if asked.aspect else part.family
         done, known = work(part, asked.counts), profile.text.families.get(family, {})
         if done is None:
-            raise Unspoken(f"no part {part.part} of {part.family} in the model")
+            raise Unspoken(f"{part.part} under {part.family} is no part of the model")
         missing = [name for name, count in done.items() if count and name not in known]
         if missing:
             raise Unspoken(f"profile {profile.name} has no {', '.join(missing)} for {family}")
@@ -79,8 +78,10 @@ def predict(record: Record, profile: str | None = None) -> Prediction:
         if total <= 0:
             raise Unspoken("nothing runs there, and nothing was timed")
         value = (1 / total if asked.inverse else total) / asked.scale
-    wide = exp(scatter(record, chosen))
-    return Prediction(value, value / wide, value * wide)
+    wide, tick = exp(scatter(record, chosen)), TICK_S if _is_cpu(record) else 0.0
+    return Prediction(value, max(value / wide - tick, 0.0), value * wide + tick)
 
 
-Predicted = Mapping[str, Prediction]
+def _is_cpu(record: Record) -> bool:
+    """Return True if the clock of CPU time measured it, which counts ticks."""
+    return record.quantity.endswith((".user", ".sys", "cpu_s"))

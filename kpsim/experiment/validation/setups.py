@@ -93,6 +93,8 @@ def _kernel(record: Record) -> Question:
         sized |= {"saves": 1.0, "saved": sized["rules"]}
         scale = 1024.0 if aspect == "rss_kb" else scale
         return Question((Part(part, family, kind),), sized, "" if aspect == "wall" else aspect, scale)
+    if stem.startswith("k="):
+        raise Unspoken("one kind of rule many times over: the model prices whole ways of packets")
     miss = record.setup.get("position") in ("miss", "direct")
     sized = counts(family, Size(1.0, 0.0 if miss else e))
     sized |= {"services": n, "rank": record.number("rules_traversed")}

@@ -17,6 +17,8 @@ from kpsim.experiment.validation.prediction import Prediction, group, predict
 from kpsim.experiment.validation.published import shipped_studies
 from kpsim.experiment.validation.setups import Unspoken
 
+ROUNDED = 2e-3  # relative
+_NUMBERS = frozenset({"services", "endpoints", "endpoints_per_service", "rules_traversed", "changes_per_s"})
 _KEYS = (
     "kernel", "version", "backend", "services", "endpoints", "endpoints_per_service", "operation", "position",
     "rules_traversed", "changes_per_s", "min_sync_period",
@@ -85,8 +87,26 @@ def coverage(verdicts: Sequence[Verdict]) -> float:
 
 
 def _identity(record: Record) -> tuple[str, ...]:
-    """Return what makes two records the same measurement: the set-up and the value to three digits."""
-    return (record.study, record.quantity, record.mode, f"{record.measured:.3g}", *(record.setup.get(k, "") for k in _KEYS))
+    """Return the set-up of a measurement: what two records of the same one have in common, beside the value."""
+    numbers = (f"{record.number(k):g}" if k in _NUMBERS else record.setup.get(k, "") for k in _KEYS)
+    return (record.study, record.quantity, record.mode, *numbers)
+
+
+Known = dict[tuple[str, ...], list[float]]
+
+
+def _fitted() -> Known:
+    """Return what the shipped profiles were fitted on, values by set-up."""
+    found: Known = defaultdict(list)
+    for record in shipped_records():
+        if record.fitted:
+            found[_identity(record)].append(record.measured)
+    return found
+
+
+def _seen(record: Record, known: Known) -> bool:
+    """Return True if a fit has seen the record; tables that ship are rounded."""
+    return any(abs(value - record.measured) <= ROUNDED * abs(value) for value in known.get(_identity(record), ()))
 
 
 def shipped(study: str | None = None) -> list[Record]:
@@ -103,22 +123,25 @@ def shipped(study: str | None = None) -> list[Record]:
 
 def validate(files: Sequence[Path] = (), study: str | None = None, profile: str | None = None) -> Validation:
     """Hold the model against the records of ``files``, or against those that ship."""
-    known = {_identity(record) for record in shipped_records() if record.fitted}
+    known = _fitted()
     records = [r for file in files for r in read_records(file)] if files else shipped(study)
     return judged(records, known, profile)
 
 
-def judged(records: Iterable[Record], known: set[tuple[str, ...]], profile: str | None) -> Validation:
-    """Return the verdicts on ``records``; those of the ``known`` identities were fitted on."""
+def judged(records: Iterable[Record], known: Known, profile: str | None) -> Validation:
+    """Return the verdicts on ``records``; those ``known`` were fitted on."""
     verdicts, refusals = [], []
     for record in records:
         if isnan(record.measured):
             refusals.append(Refusal(record, "the value is no number"))
+            continue
+        if record.measured <= 0 and record.study != PUBLISHED:
+            refusals.append(Refusal(record, "nothing was measured: nothing ran, or less than the clock resolves"))
             continue
         try:
             found = predict(record, profile)
         except Unspoken as reason:
             refusals.append(Refusal(record, str(reason)))
             continue
-        verdicts.append(Verdict(record, found, _identity(record) in known or record.fitted))
+        verdicts.append(Verdict(record, found, _seen(record, known)))
     return Validation(verdicts, refusals)
