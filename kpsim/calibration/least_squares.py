@@ -1,4 +1,4 @@
-"""Counts times coefficients that are not negative are fitted to measurements, by least squares on the relative error."""
+"""Coefficients that are not negative are fitted to counts and measurements, by least squares on the relative error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kpsim.units import F64
+from kpsim.units import F64, I64
 
 ROUNDS = 8  # of reweighting, after which the weights have settled
 SOFT = 0.1  # relative error from which a row counts less: rows that something disturbed must not bend a line
@@ -50,7 +50,7 @@ def not_negative(gram: F64, moment: F64) -> F64:
     return np.asarray(found / scale, np.float64)
 
 
-def components(counts: F64) -> list[tuple[F64, F64]]:
+def components(counts: F64) -> list[tuple[I64, I64]]:
     """Return rows and terms that belong together, as pairs of indices: no row of one counts a term of another."""
     used = counts > 0
     label = np.arange(counts.shape[1])
@@ -74,7 +74,7 @@ def fit(counts: F64, measured: F64, groups: F64, seed: int = 1) -> Fit:
 
 
 def _fit(counts: F64, measured: F64, groups: F64, rng: np.random.Generator) -> Fit:
-    """Fit one component: what a group adds to the normal equations is summed once, then groups are drawn or left out."""
+    """Fit one component: each group's normal equations are summed once, then groups drawn or left out."""
     design = counts / measured[:, None]
     weight = np.ones(len(measured))
     value = np.zeros(counts.shape[1])

@@ -81,7 +81,9 @@ def read_records(path: Path) -> list[Record]:
         raise InputError([Problem(Place(str(path)), what=f"cannot be read: {error}")]) from error
     if path.suffix in (".yaml", ".yml"):
         return list(_published(path, parse_yaml(text)))
-    rows = csv.DictReader(StringIO("".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))))
+    rows = csv.DictReader(
+        StringIO("".join(line for line in text.splitlines(keepends=True) if not line.startswith("#")))
+    )
     columns = set(rows.fieldnames or ())
     study = next((name for name, signs in _SIGNS.items() if signs <= columns), None)
     if study is None:

@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     "--records", "files", multiple=True, type=click.Path(path_type=Path), metavar="FILE", help="Records of your own."
 )
 @click.argument("more", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE…]")
-@click.option("--profile", metavar="PROFILE", help="Price everything with this profile, not with each record's machine's.")
+@click.option(
+    "--profile", metavar="PROFILE", help="Price everything with this profile, not with each record's machine's."
+)
 @format_option
-def validate(study: str | None, files: tuple[Path, ...], more: tuple[Path, ...], profile: str | None, output: str) -> None:
+def validate(
+    study: str | None, files: tuple[Path, ...], more: tuple[Path, ...], profile: str | None, output: str
+) -> None:
     """Predict measurements and say how far off each prediction is.
 
-    Without files, the records that ship. FILE is a table in the columns of a shipped one, or YAML with published records
-    (id, mode, quantity, unit, setup, value); further files may follow the first.
+    Without files, the records that ship. FILE is a table in the columns of a shipped one, or YAML with published
+    records (id, mode, quantity, unit, setup, value); further files may follow the first.
     """
     from kpsim.experiment.validation.verdicts import validate as held
 
@@ -55,7 +59,15 @@ def _cells(verdict: Verdict) -> list[str]:
     record, said = verdict.record, verdict.prediction
     numbers = (f"{record.measured:.4g}", f"{said.value:.4g}", record.unit, f"{verdict.ratio:.2f}")
     ends = (f"{said.low:.4g}", f"{said.high:.4g}")
-    return [record.id, record.quantity, record.mode, *numbers, *ends, verdict.words, "fitted" if verdict.fitted else "predicted"]
+    return [
+        record.id,
+        record.quantity,
+        record.mode,
+        *numbers,
+        *ends,
+        verdict.words,
+        "fitted" if verdict.fitted else "predicted",
+    ]
 
 
 def _refused(found: Validation) -> None:
@@ -64,7 +76,9 @@ def _refused(found: Validation) -> None:
     for refusal in found.refusals:
         by_reason.setdefault(refusal.reason, []).append(refusal.record.id)
     for reason, ids in sorted(by_reason.items(), key=lambda item: -len(item[1])):
-        click.echo(f"\nnot predicted, {len(ids)} records: {reason}\n  {', '.join(ids[:6])}{' …' if len(ids) > 6 else ''}")
+        click.echo(
+            f"\nnot predicted, {len(ids)} records: {reason}\n  {', '.join(ids[:6])}{' …' if len(ids) > 6 else ''}"
+        )
 
 
 def _as_json(found: Validation) -> dict[str, object]:

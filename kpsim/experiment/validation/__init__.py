@@ -1,1 +1,1 @@
-"""kpsim is held against measurements, record by record: set-ups become counts through the modes, and profiles price them."""
+"""kpsim is held against measurements here, record by record: modes count what was there, and profiles price it."""

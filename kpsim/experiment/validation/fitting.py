@@ -145,7 +145,11 @@ def event_costs(records: list[Record], profile: CostProfile) -> dict[str, dict[s
 
     for mode in sorted({record.mode for record in records}):
         rest = {
-            quantity: [(r, r.measured - latency(r, profile, price)) for r in records if (r.mode, r.quantity) == (mode, quantity)]
+            quantity: [
+                (r, r.measured - latency(r, profile, price))
+                for r in records
+                if (r.mode, r.quantity) == (mode, quantity)
+            ]
             for quantity in ("go_cpu_s", "p50_s", "p90_s")
         }
         events = np.array([left / (r.number("changes_per_s") * r.number("seconds")) for r, left in rest["go_cpu_s"]])
@@ -159,7 +163,7 @@ def event_costs(records: list[Record], profile: CostProfile) -> dict[str, dict[s
 
 
 def scatter_of_latencies(records: list[Record], profile: CostProfile) -> dict[str, dict[str, float]]:
-    """Return how far running nodes were off, by mode and quantity; rows are few, so all of a quantity's stand together."""
+    """Return how far running nodes were off, by mode and quantity; rows are few, so modes stand together."""
     off: dict[str, list[float]] = defaultdict(list)
     for record in records:
         try:
@@ -169,4 +173,4 @@ def scatter_of_latencies(records: list[Record], profile: CostProfile) -> dict[st
         if guess > 0 and record.measured > 0:
             off[record.quantity].append(float(np.log(record.measured / guess)))
     halves = {quantity: _half(np.array(values)) for quantity, values in off.items() if values}
-    return {mode: halves for mode in sorted({record.mode for record in records})}
+    return dict.fromkeys(sorted({record.mode for record in records}), halves)

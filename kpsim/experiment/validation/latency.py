@@ -1,7 +1,7 @@
 """Churn on one node: how often kube-proxy syncs, and how long a change waits for the end of the sync that takes it.
 
-The loop is kube-proxy's: up to 1.33 a sync begins no sooner than minSyncPeriod after the last began, from 1.34 on after it
-ended; in between, changes wait and the first one that comes later is taken at once.
+The loop is kube-proxy's: up to 1.33 a sync begins no sooner than minSyncPeriod after the last began, from 1.34 on
+after it ended; in between, changes wait and the first one that comes later is taken at once.
 """
 
 from __future__ import annotations
@@ -54,14 +54,16 @@ def latency(record: Record, profile: CostProfile, price: Price) -> float:
     size = Size(n, n * each, min(max(rate * spacing, 1.0), n))
     priced_as = (1, 35) if whole and record.mode == "nftables" else version
     took = price(sync_question(record.mode, priced_as, size, "k10", WALL, ""), profile)
-    if whole and record.mode == "nftables":  # no wall time of this layout: its CPU, with one process waiting for another
+    if (
+        whole and record.mode == "nftables"
+    ):  # no wall time of this layout: its CPU, with one process waiting for another
         took = price(sync_question(record.mode, version, size, "k10", CPU, "cpu"), profile)
     began, waits = syncs(changes, spacing, took, version)
     count = len(began) / 10
     if whole:
         waits = waits + price(Question((Part("control plane", record.mode),), {"one": 1.0}), profile)
     quantity = record.quantity
-    if quantity.startswith("lat_p") or quantity.startswith("p"):
+    if quantity.startswith(("lat_p", "p")):
         return float(np.percentile(waits, float(quantity.rpartition("p")[2].removesuffix("_s"))))
     if quantity in ("lat_mean_s", "metric_mean_s"):
         return float(waits.mean())
@@ -72,8 +74,12 @@ def latency(record: Record, profile: CostProfile, price: Price) -> float:
     if quantity in ("cpu_s", "child_cpu_s", "go_cpu_s"):
         parts = {"cpu_s": CPU, "child_cpu_s": CPU[1:], "go_cpu_s": CPU[:1]}[quantity]
         asked = sync_question(record.mode, version, size, "k10", parts, "cpu")
-        events = price(Question((Part("events", record.mode),), {"seconds": seconds, "changes": rate * seconds}, "cpu"), profile)
+        events = price(
+            Question((Part("events", record.mode),), {"seconds": seconds, "changes": rate * seconds}, "cpu"), profile
+        )
         return count * price(asked, profile) + (events if quantity != "child_cpu_s" else 0.0)
     if quantity == "rss_kb":
         return price(sync_question(record.mode, version, size, "k10", ("memory",), "rss_kb"), profile) / 1024
-    raise Unspoken("kube-proxy's own histogram rounds its trigger time to a second: kpsim run has it, not this closed form")
+    raise Unspoken(
+        "kube-proxy's own histogram rounds its trigger time to a second: kpsim run has it, not this closed form"
+    )

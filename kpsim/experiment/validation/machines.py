@@ -17,8 +17,8 @@ import numpy as np
 import yaml
 
 from kpsim.calibration.records import CHURN, END_TO_END, Record, read_records
-from kpsim.experiment.validation.fitting import explained, families, rendered, scatter_of_latencies
 from kpsim.experiment.validation.fitting import event_costs as latency_costs
+from kpsim.experiment.validation.fitting import explained, families, rendered, scatter_of_latencies
 from kpsim.profiles.costs import CostProfile, load_profile
 from kpsim.profiles.format import ProfileText, parse_yaml
 
@@ -127,7 +127,9 @@ def _written(document: Mapping[str, Any]) -> str:
     for family, coefficients in document["families"].items():
         lines += [f"  {family}:"]
         for name, coefficient in coefficients.items():
-            flow = yaml.safe_dump(coefficient, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True)
+            flow = yaml.safe_dump(
+                coefficient, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True
+            )
             lines += [f"    {name}: {flow.strip()}"]
     for key in ("variation", "scatter"):
         if document.get(key):

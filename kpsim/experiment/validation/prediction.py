@@ -1,4 +1,4 @@
-"""A profile's prediction of a record: the sum of its parts, within the interval that the profile's own fit was off by."""
+"""A profile predicts a record as the sum of its parts, within an interval as wide as its own fit was off."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from kpsim.experiment.validation.setups import TICK_S, Question, Unspoken, quest
 from kpsim.profiles.costs import CostProfile, load_profile
 
 COMMANDS, KUBE_PROXY, USER_MODE = "linux-6.18-zen3", "linux-6.18-zen5", "uml-6.1"
+STUDY_SCATTER = 0.7  # of somebody else's machine, load and tools: a factor of two either way
 UNKNOWN_SCATTER = 0.7  # half an interval where no fit says how far it was off: a factor of two either way
+COUNTS = frozenset({"generated_rules", "iptables_execs_per_sync"})
 COUNTED = 0.5  # of a count, that a prediction of it may be off
+FEW_MORE = 2.0  # processes or rules: of stale chains, and Services that come and go while it is counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ def priced(asked: Question, profile: CostProfile) -> float:
 
 def scatter(record: Record, profile: CostProfile) -> float:
     """Return half the 95 % interval of the logarithm: coefficients, model and run to run, as left-out rows were off."""
+    if record.study == PUBLISHED:
+        return STUDY_SCATTER
     found = profile.text.scatter.get(record.mode, {})
     return found.get(group(record), found.get("all", UNKNOWN_SCATTER))
 
@@ -65,19 +70,23 @@ def group(record: Record) -> str:
 
 def predict(record: Record, profile: str | None = None) -> Prediction:
     """Return what the model says of ``record`` under a profile, its own machine's by default."""
-    chosen = load_profile(profile or profile_for(record))
+    chosen = load_profile(profile or (None if record.study == PUBLISHED else profile_for(record)) or KUBE_PROXY)
     if record.study == PUBLISHED:
-        return published(record, chosen)
-    if record.study in (CHURN, END_TO_END):
+        value = published(record, chosen if profile else None)
+    elif record.study in (CHURN, END_TO_END):
         value = latency(record, chosen, priced)
     else:
         asked = question(record)
         if asked.exact is not None:
-            return Prediction(asked.exact, asked.exact - COUNTED, asked.exact + COUNTED)
+            return Prediction(asked.exact, asked.exact - FEW_MORE, asked.exact + FEW_MORE)
+        if _is_cpu(record) and record.measured < TICK_S:
+            raise Unspoken("CPU time below what its clock resolves")
         total = priced(asked, chosen)
         if total <= 0:
             raise Unspoken("nothing runs there, and nothing was timed")
         value = (1 / total if asked.inverse else total) / asked.scale
+    if record.quantity in COUNTS:
+        return Prediction(value, value - COUNTED, value + COUNTED)
     wide, tick = exp(scatter(record, chosen)), TICK_S if _is_cpu(record) else 0.0
     return Prediction(value, max(value / wide - tick, 0.0), value * wide + tick)
 

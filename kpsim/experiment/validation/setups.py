@@ -47,12 +47,13 @@ _SYNC_PARTS: Mapping[str, tuple[tuple[str, ...], str]] = {  # column -> parts an
     "start_cpu_s": (("start-up",), "cpu"),
     "start_to_first_sync_done_s": (("start-up",), ""),
 }
+_ADDED = {"full": 1, "one": 1, "k10": 1, "k100": 1, "add": 2, "noop": 2, "del": 1}  # Services, while it ran
 _CHANGED = {"one": 1, "endpoint removed": 1, "add": 1, "del": 1, "k10": 10, "k100": 100}
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A record in the model's terms; ``aspect`` names the set of coefficients: time where empty, else user, cpu, …"""
+    """A record in the model's terms; ``aspect`` names its coefficients: time where empty, else user, sys, cpu or memory."""
 
     parts: tuple[Part, ...]
     counts: Counts
@@ -138,7 +139,10 @@ def size_of(record: Record) -> Size:
     """Return how much a kube-proxy's row says was there; "mix" has its sum in a column of its own."""
     n = record.number("services")
     total = record.number("endpoints") or n * record.number("endpoints_per_service", 95.0)  # of 5, 30 and 250 in turn
-    return Size(n, total, float(_CHANGED.get(record.setup.get("operation", ""), 0)))
+    extra = _ADDED.get(record.setup.get("operation", ""), 0) if record.mode.startswith("iptables") else 0
+    return Size(
+        n + extra, total + extra * total / max(n, 1.0), float(_CHANGED.get(record.setup.get("operation", ""), 0))
+    )
 
 
 def _sync(record: Record) -> Question:
@@ -148,7 +152,7 @@ def _sync(record: Record) -> Question:
     version, operation = release(setup["version"]), setup["operation"]
     asked = sync_question(family, version, size_of(record), operation, *_SYNC_PARTS.get(record.quantity, ((), "")))
     if record.quantity == "processes":
-        return Question((), asked.counts, exact=processes(asked, family))
+        return Question((), asked.counts, exact=processes(asked))
     if record.quantity == "nat_rules":
         return Question((), asked.counts, exact=_rules_written(asked, family, operation, version))
     if not asked.parts:
@@ -156,7 +160,7 @@ def _sync(record: Record) -> Question:
     return Question(asked.parts, asked.counts, asked.aspect, SCALE[record.unit])
 
 
-def processes(asked: Question, family: str) -> float:
+def processes(asked: Question) -> float:
     """Return the processes a sync runs."""
     return asked.counts["runs"] + asked.counts["saves"] + asked.counts["lists"] + 1.0
 
@@ -168,5 +172,3 @@ def _rules_written(asked: Question, family: str, operation: str, version: Versio
     if operation in ("start", "restart", "full") or version < MODE_PARTIAL["iptables"]:
         return asked.counts["rules"]
     return asked.counts["rules"] - asked.counts["own"] + asked.counts["changed_rules"]
-
-

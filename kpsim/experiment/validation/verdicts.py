@@ -1,4 +1,4 @@
-"""Every record gets a prediction with its interval, or a reason why it has none; errors are summed up by quantity and mode."""
+"""Every record gets a prediction with its interval, or a reason; errors are summed up by quantity and mode."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kpsim.calibration.records import PUBLISHED, Record, read_records
 from kpsim.errors import InputError
 from kpsim.experiment.validation.machines import shipped_records
 from kpsim.experiment.validation.prediction import Prediction, group, predict
-from kpsim.experiment.validation.published import shipped_studies
+from kpsim.experiment.validation.published import fitted_on, shipped_studies
 from kpsim.experiment.validation.setups import Unspoken
 
 ROUNDED = 2e-3  # relative
@@ -117,7 +117,9 @@ def shipped(study: str | None = None) -> list[Record]:
     found = [r for r in records if Path(r.file).stem == study or (r.study == PUBLISHED and r.id.startswith(study))]
     if not found:
         known = sorted({Path(r.file).stem for r in records})
-        raise InputError(f"--study: no study {study!r}; there are {', '.join(known)}, or the beginning of a published id")
+        raise InputError(
+            f"--study: no study {study!r}; there are {', '.join(known)}, or the beginning of a published id"
+        )
     return found
 
 
@@ -143,5 +145,7 @@ def judged(records: Iterable[Record], known: Known, profile: str | None) -> Vali
         except Unspoken as reason:
             refusals.append(Refusal(record, str(reason)))
             continue
-        verdicts.append(Verdict(record, found, _seen(record, known)))
+        verdicts.append(
+            Verdict(record, found, _seen(record, known) or (record.study == PUBLISHED and fitted_on(record)))
+        )
     return Validation(verdicts, refusals)
