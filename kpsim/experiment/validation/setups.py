@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from kpsim.calibration.records import KERNEL, SYNCS, SYNCS_CPU, Record
 from kpsim.calibration.terms import Counts, Part, release
 from kpsim.experiment.validation.sizes import Size, counts
+from kpsim.profiles.format import SCALE as IN_SI
 from kpsim.proxy.registry import MODES
 from kpsim.units import Version
 
-SCALE = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "s/op": 1.0, "KiB": 1024.0, "MB": 1e6, "1/s": 1.0}
+SCALE = IN_SI | {"s/op": 1.0, "KiB": 1024.0, "MB": 1e6}
 LARGE = 1000  # endpoints, from which kube-proxy rarely looks for stale chains
 TICK_S = 0.004  # what the clock of CPU time resolves
 FAMILIES = ("iptables-legacy", "iptables-nft", "nftables", "ipvs")
@@ -53,7 +54,7 @@ _CHANGED = {"one": 1, "endpoint removed": 1, "add": 1, "del": 1, "k10": 10, "k10
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A record in the model's terms; ``aspect`` names its coefficients: time where empty, else user, sys, cpu or memory."""
+    """A record in the model's terms; ``aspect`` names its coefficients: of time if empty, else cpu, memory."""
 
     parts: tuple[Part, ...]
     counts: Counts
