@@ -12,7 +12,7 @@ STAMP := $(VENV)/.set-up
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup profiles run test test-kernel check format bench results results-check clean
+.PHONY: help setup profiles run test test-kernel check format bench coverage results results-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,9 @@ profiles: $(STAMP) ## fit the profiles of measured machines anew, from the table
 
 bench: $(STAMP) ## the benchmarks in tests/benchmarks, one at a time
 	@$(BIN)/python -m pytest -p no:xdist -rP tests/benchmarks $(ARGS)
+
+coverage: $(STAMP) ## how often 95 % intervals hold the truth, over a hundred seeds; minutes
+	@$(BIN)/python tests/coverage/study.py $(ARGS)
 
 CURATED := results/runs/curated
 

@@ -18,6 +18,8 @@ from simpy.events import EventPriority
 class Rank(IntEnum):
     """The order of events at one instant (SimPy's own events have ranks 0 and 1)."""
 
+    LOCK = -6  # a proxier asks for the xtables lock; IPv4's before IPv6's
+    LOCK_IPV6 = -5
     SWITCH = -4
     DELIVERY = -3
     SYNC = -2

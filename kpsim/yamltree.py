@@ -107,7 +107,7 @@ class Builder:
         return made
 
     def _copy(self, node: yaml.Node) -> object:
-        """What an alias stands for; nothing where all of them together stand for more than anybody writes."""
+        """Return the object that an alias stands for; None once all aliases together stand for too many values."""
         size = self._sizes[id(node)]
         self._values += size
         if self._copied <= MOST_COPIED < self._copied + size:

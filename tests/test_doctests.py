@@ -16,9 +16,9 @@ WANTED = {  # classes that a newcomer meets; "" is the module's own docstring
     "kpsim.datapath.batch": "",
     "kpsim.experiment.result": "Result",
     "kpsim.proxy.contract": "Mode",
-    "kpsim.proxy.sync.locality": "",
+    "kpsim.proxy.sync.sums.locality": "",
     "kpsim.proxy.sync.loop": "SyncLoop",
-    "kpsim.proxy.sync.prefix": "",
+    "kpsim.proxy.sync.sums.prefix": "",
     "kpsim.scenario.model": "Scenario",
 }
 

@@ -20,8 +20,8 @@ def metrics(look: Look, node: str, at: str | None, **options: Any) -> None:
     """Print what GET /metrics of kube-proxy on --node would show, as OpenMetrics text.
 
     Runs the first replication of FILE without its packets. Names, labels, types and buckets are those of the
-    scenario's Kubernetes version; counters begin with the run, or with kube-proxy where that restarts, and times are
-    seconds since the run began. What is not simulated is named on standard error.
+    scenario's Kubernetes version; counters begin with a start of kube-proxy right before the run, or with a restart,
+    and times are seconds since the run began. What is not simulated is named on standard error.
     """
     from kpsim.report.openmetrics import openmetrics
     from kpsim.scrape import scrape

@@ -16,16 +16,18 @@ if TYPE_CHECKING:
 @click.command()
 @file_argument
 @node_options("Whose rules: what is local differs.")
+@click.option("--family", type=click.Choice(["IPv4", "IPv6"]), default="IPv4", help="Of IPv6, what objects show.")
 @click.option("--changed", multiple=True, metavar="NAMESPACE/NAME", help="Only what is written when this changes.")
-def rules(look: Look, node: str, changed: tuple[str, ...], **options: Any) -> None:
+def rules(look: Look, node: str, family: str, changed: tuple[str, ...], **options: Any) -> None:
     """Print what kube-proxy writes on --node for the Services of FILE, at the start of a run.
 
     The text is what iptables-restore, nft -f or ipvsadm -R take; load it in a network namespace of your own. With
-    --changed, which may be given several times, it is what a partial sync writes after those Services have changed.
+    --changed, which may be given several times, it is what a partial sync writes after those Services have changed,
+    without what depends on the state before: chains that are deleted, elements that are new or gone.
     """
     from kpsim.explain.packet import NodeRules
 
-    found = NodeRules.of(scenario_of(look, options), node)
+    found = NodeRules.of(scenario_of(look, options), node, family)
     say(found.warnings)
     for line in found.text(_changed(found, changed)):
         click.echo(line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -25,7 +25,18 @@ class ChangeKind(IntEnum):
     POD_UNREADY = 5  # its Ready condition is false again
     POD_CREATED = 6  # the object is there, without an address
     POD_POSTED = 8  # its kubelet posts a first status: not ready, no address yet
+    SERVICE_DELETED = 9
+    SERVICE_CHANGED = 10  # its ports or policies
+    TARGET_CHANGED = 11  # and its targetPort, so that its EndpointSlices are written anew
     POD_EXITED = 7  # its kubelet posts that all its containers have ended: a terminal phase, Ready false
+
+
+OF_SERVICES = (
+    ChangeKind.SERVICE_CREATED,
+    ChangeKind.SERVICE_CHANGED,
+    ChangeKind.TARGET_CHANGED,
+    ChangeKind.SERVICE_DELETED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +78,14 @@ class Changes:
 
     at_ns: I64
     kind: I64
-    subject: I64  # Pod, or Service for SERVICE_CREATED
+    subject: I64  # Pod, or Service for kinds in OF_SERVICES
     pod_slot: I64  # the Pod of time zero whose place it took (itself for those)
     pod_ip: U32
     pod_gone_ns: I64  # its process no longer answers from here on; NEVER for survivors
     pod_home: I64 | None = None  # the node each is on; None: as the cluster deals them
     outages: Spells = field(default_factory=lambda: NOWHERE)  # of Pods whose process answers again afterwards
-    lost: Spells = field(default_factory=lambda: NOWHERE)  # nodes
+    lost: Spells = field(default_factory=lambda: NOWHERE)  # nodes; and those that join, until they do
+    joins: Mapping[int, int] = field(default_factory=dict)  # nodes that are not there from the start -> when [ns]
 
     def __len__(self) -> int:
         return len(self.at_ns)

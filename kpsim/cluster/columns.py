@@ -14,7 +14,7 @@ from enum import IntFlag
 
 import numpy as np
 
-from kpsim.kube.objects import Service
+from kpsim.kube.objects import EndpointSlice, Service
 from kpsim.units import I64, U32, Bools
 
 Hints = tuple[tuple[str, ...], tuple[str, ...]]  # zones and nodes an endpoint is meant for
@@ -113,7 +113,10 @@ class Cluster:
     pod_node: Mapping[int, str] = field(default_factory=dict)  # where Pods that were objects run
     hints: Mapping[tuple[int, int], Hints] = field(default_factory=dict)  # of endpoints that have any: (Service, Pod)
     node_zone: Mapping[str, str] = field(default_factory=dict)  # by the node's name, where objects show it
+    service_range: str = ""  # where ClusterIPs come from
     dual_stack: bool = False  # every node has a proxier for each IP family
+    node_addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by its name, where an object has any
+    slices: Mapping[str, Sequence[EndpointSlice]] = field(default_factory=dict)  # as read, by "namespace/name"
     node_names: Sequence[str] = ()  # of the nodes that objects name; the others are called node-0, node-1, … by row
     pod_home: I64 | None = None  # the node of every Pod of a run in which events decide that
 

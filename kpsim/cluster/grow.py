@@ -327,6 +327,7 @@ def _assemble(params: ClusterParams, rows: _Rows, initial: int) -> Cluster:
         read=rows.read,
         pod_node=rows.pod_node,
         hints=rows.hints,
+        service_range=params.service_cluster_ip_range,
         node_names=sorted(set(rows.pod_node.values())),
         dual_stack=params.dual_stack or bool(rows.column("dual_stack").any()),
     )

@@ -114,7 +114,7 @@ class ChurnParams:
     pod_replacements_per_s: Annotated[float, Declared("Pods deleted and made anew, in the cluster")] = 0.0
     services_created_per_s: Annotated[float, Declared("Services created, in the cluster")] = 0.0
     pod_shutdown_s: Annotated[
-        float | None, Declared("From SIGTERM until the process is gone", otherwise="the control-plane profile's")
+        float | None, Declared("From SIGTERM until the process is gone", otherwise="that of kubernetes-defaults.yaml")
     ] = None
     pre_stop_s: Annotated[
         float | None, Declared("A preStop hook sleeps so long before SIGTERM", otherwise="no hook")

@@ -31,7 +31,7 @@ DEFAULT = ApiServerParams()
 
 @dataclass(frozen=True, slots=True)
 class FanoutCpu:
-    """What an event costs for each client that gets it: filter, copy, TLS and a system call, over the free cores."""
+    """Sending an event costs CPU for each client: filter, copy, TLS and a system call, over the free cores."""
 
     cores: int
     client_ns: float
@@ -47,7 +47,7 @@ class FanoutCpu:
         return FanoutCpu(params.cores or round(defaults.value("api_server.cores")), client, byte, look)
 
     def event_ns(self, size: int) -> float:
-        """What one client's copy of ``size`` bytes adds to the time until the last has it [ns]."""
+        """Return the time that one client's copy of ``size`` bytes adds until the last client has the event [ns]."""
         return (self.client_ns + self.byte_ns * size) / self.cores
 
 

@@ -14,19 +14,20 @@ import numpy as np
 import simpy
 
 from kpsim.clock import Rank, at, call_at
-from kpsim.cluster.changes import ChangeKind, Changes
+from kpsim.cluster.changes import OF_SERVICES, ChangeKind, Changes
 from kpsim.cluster.columns import Cluster
+from kpsim.controlplane.api.joins import Join, cold_starts, start_up_s
 from kpsim.controlplane.api.watches import Reconnection, Relist
 from kpsim.controlplane.apiserver import ApiServer, fanout
 from kpsim.controlplane.controller import ControllerSettings, EndpointSliceController
-from kpsim.controlplane.deliveries import Delivery, Fanout, Notice, Outage
+from kpsim.controlplane.deliveries import Delivery, Fanout, Notice, WatchOutage
 from kpsim.controlplane.endpoints import EndpointsController, EndpointsSettings
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
-from kpsim.controlplane.services import ServiceStates
+from kpsim.controlplane.services import Commit, ServiceStates
 from kpsim.controlplane.statuses import informer_lags
 from kpsim.profiles.defaults import Defaults
 from kpsim.rng import stream
-from kpsim.units import I64
+from kpsim.units import I64, to_ns
 
 DEFAULT = ApiServerParams()
 LISTS_BY_SIZE_SINCE = (1, 34)
@@ -87,6 +88,7 @@ class ControlPlane:
             cluster.nodes, defaults, stream(seed, "watch-lags", replication), api.replicas
         )
         self._cut_until_ns = 0  # kube-controller-manager's own watches
+        self.joins = self._join(changes) if changes.joins else ()
         if lags is None:
             lags = informer_lags(cluster, changes, defaults, stream(seed, "status-lags", replication))
         env.process(self._feed(changes, lags))
@@ -95,6 +97,16 @@ class ControlPlane:
         """Call ``subscriber`` with each delivery when it is sent."""
         self.api.subscribers.append(subscriber)
 
+    def _join(self, changes: Changes) -> tuple[Join, ...]:
+        """Return how nodes that join begin; whatever is sent before one has its lists comes with them."""
+        endpoints, rng = self._listed_endpoints(), stream(self._key[0], "joins", self._key[1])
+        start_up_ns = to_ns(start_up_s(len(endpoints), int(endpoints.sum()), self._defaults))
+        joins = cold_starts(changes.joins, self._reconnection(), start_up_ns, rng)
+        back_ns = np.zeros(self._cluster.nodes, np.int64)
+        back_ns[[join.node for join in joins]] = [join.listed_ns for join in joins]
+        self.fanout = replace(self.fanout, outages=(*self.fanout.outages, WatchOutage(0, back_ns)))
+        return joins
+
     def restart(self, at_ns: int, server: int = 0) -> None:
         """Restart one of the API servers at ``at_ns``, which is now or later; 0 is kube-controller-manager's own."""
         call_at(self._env, at_ns, Rank.CHANGE, self._restart, server)
@@ -102,29 +114,32 @@ class ControlPlane:
     def _restart(self, server: int) -> None:
         """Break the watches of one API server, and find out when each of its clients is back."""
         now, outages = int(self._env.now), self.fanout.outages
-        size, objects = self._listing()
-        counted = None if self._version >= LISTS_BY_SIZE_SINCE else objects
-        relist = Relist.of(size, self.api.byte_ns, self._defaults, counted)
-        again = Reconnection.of(self.api.level, relist, self._defaults)
+        again = self._reconnection()
         elsewhere = self.api.replicas > 1
         from_ns = self.api.stop(now + again.restart_ns)
         rng = stream(self._key[0], "reconnects", self._key[1], len(outages))
         lost = np.flatnonzero(self._server == server)
         back_ns = np.zeros(self._cluster.nodes, np.int64)
         back_ns[lost] = again.back_ns(len(lost), now, rng, elsewhere=elsewhere)
-        self.fanout = replace(self.fanout, outages=(*outages, Outage(from_ns, back_ns)))
+        self.fanout = replace(self.fanout, outages=(*outages, WatchOutage(from_ns, back_ns)))
         if server == 0:
             self._cut_until_ns = int(again.back_ns(1, now, rng, elsewhere=elsewhere)[0])
         if elsewhere:  # nothing calls clients back once they are with the others
             other = np.arange(len(lost)) % (self.api.replicas - 1)
             self._server[lost] = (server + 1 + other) % self.api.replicas
 
-    def _listing(self) -> tuple[int, int]:
-        """Return (the size of a kube-proxy's lists [bytes], the number of slices); churn leaves both about the same."""
+    def _reconnection(self) -> Reconnection:
+        """Return what clients that list have to wait for; churn leaves their lists about as long as at time zero."""
+        endpoints, most = self._listed_endpoints(), self._settings.endpoints_per_slice
+        slices = int(np.maximum(-(-endpoints // most), 1).sum())
+        counted = None if self._version >= LISTS_BY_SIZE_SINCE else slices
+        relist = Relist.of(self.api.sizes.listing(endpoints, most), self.api.byte_ns, self._defaults, counted)
+        return Reconnection.of(self.api.level, relist, self._defaults)
+
+    def _listed_endpoints(self) -> I64:
+        """Return the endpoints of each Service that kube-proxies list, (n,)."""
         initial = self._cluster.initial
-        endpoints = np.diff(self._cluster.endpoint_offset)[:initial][self._cluster.services.proxied[:initial]]
-        most = self._settings.endpoints_per_slice
-        return self.api.sizes.listing(endpoints, most), int(np.maximum(-(-endpoints // most), 1).sum())
+        return np.diff(self._cluster.endpoint_offset)[:initial][self._cluster.services.proxied[:initial]]
 
     def _feed(self, changes: Changes, lags: I64) -> Generator[simpy.Event, Any, None]:
         seen = _in_order(changes, changes.at_ns + lags)
@@ -139,8 +154,8 @@ class ControlPlane:
                 break
             if self.endpoints:
                 self.endpoints.advance(time_ns)
-            if kind == ChangeKind.SERVICE_CREATED:
-                self._create_service(subject, at_ns)
+            if kind in OF_SERVICES:
+                self._write_service(ChangeKind(kind), subject, at_ns)
                 continue
             dirty = [states.apply(ChangeKind(kind), subject, at_ns) for states in self._states.values()]
             for service in dirty[0]:
@@ -150,24 +165,35 @@ class ControlPlane:
         if self.endpoints:
             self.endpoints.advance(self._horizon_ns)
 
-    def _create_service(self, service: int, at_ns: int) -> None:
-        """The Service object goes to every kube-proxy at once, and its slices follow when the controller gets to it."""
-        for states in self._states.values():
-            states.create(service, at_ns)
+    def _write_service(self, kind: ChangeKind, service: int, at_ns: int) -> None:
+        """Write a Service object, which goes to every kube-proxy at once; its slices follow when controllers see it."""
+        states = self._states[4]
+        if states.deleted(service):
+            return
+        for each in self._states.values():
+            if kind == ChangeKind.SERVICE_CREATED:
+                each.create(service, at_ns)
+            if kind == ChangeKind.SERVICE_DELETED:
+                each.delete(service)
+        known = kind in (ChangeKind.SERVICE_CHANGED, ChangeKind.TARGET_CHANGED)
+        held = states.committed(service) if known else Commit((), (), 0, 0, ())
         notice = Notice(
             service=service,
-            usable=(),
-            endpoints=0,
+            usable=held.usable,
+            leaving=held.leaving,
+            endpoints=held.endpoints,
             changed=0,
             trigger_ns=-1,
             effects_ns=(at_ns,),
             creates=True,
+            gone=kind == ChangeKind.SERVICE_DELETED,
             families=(4, 6) if self._dual_stack[service] else (4,),
             stages=(at_ns, at_ns, at_ns, at_ns, at_ns, int(self._env.now)),
         )
-        self.api.commit(self.api.sizes.service_bytes, self._states[4].proxied(service), notice)
+        self.api.commit(self.api.sizes.service_bytes, states.proxied(service), notice)
         seen_ns = int(self._env.now) + self._settings.informer_ns
-        call_at(self._env, seen_ns, Rank.CHANGE, self.controller.add, service)
+        then = {ChangeKind.SERVICE_DELETED: self.controller.collect, ChangeKind.TARGET_CHANGED: self.controller.renew}
+        call_at(self._env, seen_ns, Rank.CHANGE, then.get(kind, self.controller.add), service)
         if self.endpoints:
             self.endpoints.add(service, seen_ns)
 
@@ -177,6 +203,6 @@ def _in_order(changes: Changes, seen_ns: I64) -> I64:
     latest: dict[tuple[bool, int], int] = {}
     ordered = seen_ns.tolist()
     for i, (kind, subject) in enumerate(zip(changes.kind.tolist(), changes.subject.tolist(), strict=True)):
-        key = (kind == ChangeKind.SERVICE_CREATED, subject)
+        key = (kind in OF_SERVICES, subject)
         ordered[i] = latest[key] = max(ordered[i], latest.get(key, 0))
     return np.array(ordered, np.int64)

@@ -96,6 +96,7 @@ class EndpointSliceController:
         self._since: dict[int, int] = {}  # Service -> when the informer saw the first change of what waits
         self._seen_ns: dict[int, int] = {}  # when the informer will have seen our last write for a Service
         self._idle: deque[simpy.Event] = deque()
+        self._renewed: set[int] = set()  # Services whose slices all have to be written
         self.stale_retries = 0
         for _ in range(settings.workers):
             env.process(self._work())
@@ -124,6 +125,28 @@ class EndpointSliceController:
         """Queue a Service whose slices another client changed: after a second, or the batch period if longer."""
         self._add(service, max(self._settings.foreign_change_ns, self._settings.batch_ns))
 
+    def renew(self, service: int) -> None:
+        """Queue a Service whose slices need other ports."""
+        self._renewed.add(service)
+        self.add(service)
+
+    def collect(self, service: int) -> None:
+        """Delete the slices of a Service that is gone, all at once, as the garbage collector's workers do."""
+        for family, states in self._states.items():
+            if family == 4 or states.proxied(service):
+                for piece in self._known_slices(service, family) or ():
+                    self._env.process(self._collect(service, family, piece))
+
+    def _collect(self, service: int, family: int, piece: Slice) -> Generator[simpy.Event, Any, None]:
+        states, now = self._states[family], int(self._env.now)
+        size = self._api.sizes.endpoint_slice(len(piece.endpoints), hinted=states.hinted(service))
+        stages = yield from self._request((now, now), size, throttled=False)
+        done = states.commit(service, id(piece), {})
+        notice = Notice(
+            service, (), 0, done.changed, -1, (), creates=False, families=(family,), gone=True, stages=stages
+        )
+        self._api.commit(size, states.proxied(service), notice)
+
     def _add_later(self, service: int, deadline: int) -> Generator[simpy.Event, Any, None]:
         yield self._env.timeout(deadline - self._env.now)
         if self._delayed.get(service) == deadline:  # else an earlier one came in between
@@ -149,6 +172,8 @@ class EndpointSliceController:
         taken_ns = int(self._env.now)
         since_ns = self._since.pop(service, taken_ns)
         yield self._env.timeout(self._settings.sync_ns)
+        if self._states[4].deleted(service):
+            return
         if self._env.now < self._seen_ns.get(service, 0):
             self._since[service] = min(since_ns, self._since.get(service, since_ns))
             self._retry(service)
@@ -158,6 +183,7 @@ class EndpointSliceController:
         for family, states in self._states.items():
             if family == 4 or states.proxied(service):
                 yield from self._sync_family(service, family, trigger_ns, begun)
+        self._renewed.discard(service)
         self._retries.forget(service)
 
     def _retry(self, service: int) -> None:
@@ -176,10 +202,7 @@ class EndpointSliceController:
         states, most = self._states[family], self._settings.endpoints_per_slice
         wanted = dict(states.endpoints(service))  # as they were listed
         yield self._env.timeout(round(self._settings.sync_pod_ns * len(wanted)))
-        slices = self._slices.get((service, family))
-        if slices is None and states.had_slices(service):
-            slices = self._slices[service, family] = pack(states.at_start(service), most)
-            states.adopt(service, slices)
+        slices = self._known_slices(service, family)
         if slices is None:
             slices = self._slices[service, family] = []
             writes = [(s, s.endpoints) for s in pack(wanted, most)]
@@ -187,13 +210,27 @@ class EndpointSliceController:
         else:
             done = reconcile(slices, wanted, most)
             writes = [(s, s.endpoints) for s in done.created + done.updated]
+            if service in self._renewed:
+                moved = {id(s) for s in done.created + done.updated}
+                writes += [(s, s.endpoints) for s in slices if id(s) not in moved]
             writes += [(s, {}) for s in done.deleted]
         for piece, endpoints in writes:
             written = dict(endpoints)
             size = self._api.sizes.endpoint_slice(len(written), hinted=states.hinted(service))
             stages = yield from self._request(begun, size)
+            if states.deleted(service):
+                return
             self._commit(service, family, id(piece), written, size, trigger_ns, stages)
             yield from self._answer(service)
+
+    def _known_slices(self, service: int, family: int) -> list[Slice] | None:
+        """Return the slices of a Service, those of time zero as they must have been packed; ``None``: none yet."""
+        slices, states = self._slices.get((service, family)), self._states[family]
+        if slices is None and states.had_slices(service):
+            slices = pack(states.at_start(service), self._settings.endpoints_per_slice)
+            self._slices[service, family] = slices
+            states.adopt(service, slices)
+        return slices
 
     def _answer(self, service: int) -> Generator[simpy.Event, Any, None]:
         """Wait for the answer to a write; its event may come to the informer before or after that.
@@ -209,12 +246,14 @@ class EndpointSliceController:
             answer_ns -= event_ns
         yield self._env.timeout(answer_ns)
 
-    def _request(self, begun: tuple[int, int], size: int) -> Generator[simpy.Event, Any, tuple[int, ...]]:
-        """Wait for a token, for seats and for the commit; when each stage of the write ended."""
+    def _request(
+        self, begun: tuple[int, int], size: int, *, throttled: bool = True
+    ) -> Generator[simpy.Event, Any, tuple[int, ...]]:
+        """Wait for a token (if ``throttled``), for seats and for the commit; when each stage of the write ended."""
         asked = int(self._env.now)
         runs = self._api.write_lag_ns(size)
         while True:
-            yield self._env.timeout(self._bucket.take(int(self._env.now)))
+            yield self._env.timeout(self._bucket.take(int(self._env.now)) if throttled else 0)
             granted = int(self._env.now)
             start = self._api.admit(granted, runs)
             if start is None:  # 429: come again
@@ -241,7 +280,7 @@ class EndpointSliceController:
             usable=done.usable,
             leaving=done.leaving,
             endpoints=done.endpoints,
-            changed=done.changed,
+            changed=done.changed + 2 * (service in self._renewed) * sum(bits & 1 for bits in endpoints.values()),
             trigger_ns=trigger_ns,
             effects_ns=done.effects_ns,
             creates=False,

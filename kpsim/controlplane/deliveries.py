@@ -35,9 +35,10 @@ class Notice:
     changed: int  # endpoints that came or went among the usable ones
     trigger_ns: int  # the annotation's time, whole seconds; -1 without
     effects_ns: tuple[int, ...]  # when the changes happened that this brings into force
-    creates: bool  # the Service object itself
+    creates: bool  # the Service object itself is written
     families: tuple[int, ...] = (4,)  # whose proxiers it concerns
     leaving: tuple[int, ...] = ()  # Pods that serve while they terminate beside usable ones, for Local policies
+    gone: bool = False  # the Service object is deleted, and what is left of it goes
     stages: tuple[int, ...] = (0, 0, 0, 0, 0, 0)  # when it came to the end of each of STAGES [ns]
 
 
@@ -58,7 +59,7 @@ class Delivery(Notice):
 
 
 @dataclass(frozen=True, slots=True)
-class Outage:
+class WatchOutage:
     """Watches that broke: what is sent from ``from_ns`` on does not reach a node before it is back, (nodes,)."""
 
     from_ns: int
@@ -72,7 +73,7 @@ class Fanout:
     rank: I64  # 0 … watchers - 1
     lag_ns: I64
     watchers: int  # of each API server
-    outages: tuple[Outage, ...] = ()
+    outages: tuple[WatchOutage, ...] = ()
 
     def arrival_ns(self, sent_ns: I64, spread_ns: I64, node: I64) -> I64:
         """Arrival times [ns]; arguments broadcast against each other.  What a node knows stays a prefix of the log."""

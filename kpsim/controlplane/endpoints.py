@@ -108,7 +108,7 @@ class EndpointsController:
         """Write the object if it changed; when the worker is free again."""
         settings, endpoints = self._settings, self._states.endpoints(service)
         done = start_ns + settings.sync_ns + round(settings.sync_pod_ns * len(endpoints))
-        addresses = self._addresses(endpoints)
+        addresses = {} if self._states.deleted(service) else self._addresses(endpoints)
         if addresses == self._written.get(service):
             return done
         self._written[service] = addresses

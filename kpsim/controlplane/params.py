@@ -1,4 +1,4 @@
-"""Knobs of the control plane that a scenario may turn; everything else comes from the control-plane profile."""
+"""Knobs of the control plane that a scenario may turn; all else comes from ``profiles/kubernetes-defaults.yaml``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ObjectSizesName = Literal["fields", "fields-aws", "fields-short", "fields-hints"
 
 _MOST_API_SERVERS = 100
 _MOST_IN_A_SLICE = 1000  # pkg/controller/endpointslice/config
-_Flag = partial(Declared, otherwise="Kubernetes' own, as the control-plane profile has it")
+_Flag = partial(Declared, otherwise="Kubernetes' own (kubernetes-defaults.yaml)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,7 @@ class ServiceStates:
         self._services: dict[int, _Service] = {}
         self._local: list[bool] = (cluster.services.internal_local | cluster.services.external_local).tolist()
         self._created: set[int] = set()
+        self._deleted: set[int] = set()
         self._published = {row for row, service in cluster.read.items() if service.publish_not_ready_addresses}
         self._hinted = {row for row, _ in cluster.hints}
         self._by_pod = np.argsort(cluster.endpoint_pod, kind="stable")
@@ -141,6 +142,19 @@ class ServiceStates:
         state.pending.clear()
         state.moved = {_ITSELF: at_ns // SECOND_NS}  # a first sync counts nothing else
 
+    def delete(self, service: int) -> None:
+        """Let a Service go: nothing that happens to its Pods is news of it any more."""
+        self._deleted.add(service)
+
+    def deleted(self, service: int) -> bool:
+        """Return True if the Service is gone."""
+        return service in self._deleted
+
+    def committed(self, service: int) -> Commit:
+        """Return what was committed of a Service, as a write that brings no news."""
+        state = self._get(service)
+        return Commit(state.usable, self._leaving(state, service), len(state.committed), 0, ())
+
     def take_trigger(self, service: int) -> int:
         """The earliest transition since the last call [ns, whole seconds], or -1: the next writes' annotation.
 
@@ -158,7 +172,7 @@ class ServiceStates:
     def apply(self, kind: ChangeKind, pod: int, at_ns: int) -> list[int]:
         """Let the informer see a Pod change that happened at ``at_ns``; the Services that became dirty."""
         dirty = [s for s in self._owners(self._slot[pod]) if self._apply(self._get(s), s, kind, pod, at_ns)]
-        return [s for s in dirty if self.had_slices(s) or s in self._created]
+        return [s for s in dirty if (self.had_slices(s) or s in self._created) and s not in self._deleted]
 
     def _owners(self, slot: int) -> list[int]:
         """Return the Services whose selectors match the Pods in a slot."""
@@ -227,7 +241,7 @@ class ServiceStates:
         return True
 
     def _want(self, state: _Service, pod: int, bits: int | None, at_ns: int) -> None:
-        """Let the slices be to hold ``pod`` with these bits, or not at all."""
+        """Set the condition bits that the slices should hold for ``pod``; ``None`` takes it out."""
         before = state.wanted.get(pod, 0)
         if (before ^ (bits or 0)) & READY:
             _note(state, pod, at_ns, to_ready=not before & READY)
@@ -251,10 +265,11 @@ class ServiceStates:
             state.pieces.pop(piece, None)
         old, state.usable = state.usable, usable_first(state.committed, state.ready, self._keys)
         changed = 0 if old == state.usable else len(set(old) ^ set(state.usable))
-        leaving: tuple[int, ...] = ()
-        if state.ready and self._local[service]:
-            leaving = usable_first(state.committed, (), self._keys)
+        leaving = self._leaving(state, service)
         return Commit(state.usable, leaving, len(state.committed), changed, tuple(_take_effects(state)))
+
+    def _leaving(self, state: _Service, service: int) -> tuple[int, ...]:
+        return usable_first(state.committed, (), self._keys) if state.ready and self._local[service] else ()
 
     def _place(self, state: _Service, pod: int, bits: int | None) -> None:
         """Set (or remove) one committed endpoint, keeping the ready ones in order."""

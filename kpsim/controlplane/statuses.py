@@ -1,4 +1,4 @@
-"""How long it takes until the controllers' informers have what happened to a Pod.
+"""A change of a Pod reaches the controllers' informers through its kubelet and the API server, with a lag.
 
 A kubelet's status manager is one goroutine: it handles the Pods whose status has changed one after another, a GET and a
 PATCH each, through the kubelet's own token bucket, so a node gets 25 Pods a second through at the most.  What other
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kpsim.cluster.changes import ChangeKind, Changes
+from kpsim.cluster.changes import OF_SERVICES, ChangeKind, Changes
 from kpsim.cluster.columns import Cluster
 from kpsim.profiles.defaults import Defaults
 from kpsim.ratelimits import TokenBucket
@@ -34,7 +34,7 @@ def informer_lags(cluster: Cluster, changes: Changes, defaults: Defaults, rng: n
     write = defaults.lag("api_server.write").draw(rng, n)
     watch = defaults.lag("api_server.watch").draw(rng, n)
     home = changes.pod_home if changes.pod_home is not None else cluster.homes(len(changes.pod_slot))
-    of_pod = changes.kind != ChangeKind.SERVICE_CREATED
+    of_pod = ~np.isin(changes.kind, OF_SERVICES)
     node = np.full(n, -1)
     node[of_pod] = home[changes.subject[of_pod]]
     there = ~changes.lost.cover(node, changes.at_ns)
@@ -60,7 +60,7 @@ class _Kubelet:
         self._free_ns = 0
 
     def done_ns(self, at_ns: int, takes_ns: int, requests: int) -> int:
-        """When ``requests`` that take ``takes_ns`` together are answered, if they are due at ``at_ns``."""
+        """Return when ``requests`` that take ``takes_ns`` together are answered, if they are due at ``at_ns``."""
         start = max(at_ns, self._free_ns)
         waits = max(self._bucket.take(start) for _ in range(requests))
         self._free_ns = start + waits + takes_ns

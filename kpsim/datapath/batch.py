@@ -36,6 +36,7 @@ import numpy as np
 
 from kpsim.cluster.changes import NEVER, NOWHERE, Spells
 from kpsim.cluster.columns import Cluster
+from kpsim.datapath.flows import UdpFlows
 from kpsim.datapath.outcomes import Outcomes, verdicts
 from kpsim.datapath.prices import PacketPrices
 from kpsim.proxy.contract import Mode
@@ -58,9 +59,10 @@ class RulesInForce:
     in_force: InForce
     draws: SyncDraws
     prices: PacketPrices
+    flows: UdpFlows | None = None  # None: nobody deletes entries of conntrack
 
     def edition(self, node: Nodes, time_ns: I64) -> tuple[Editions, I64, I64]:
-        """Edition in force at ``time_ns`` on each node, since when, and until when (NEVER for the last)."""
+        """Return (edition in force, since [ns], until [ns] or NEVER) for each (node, time) pair."""
         return self.in_force.edition(node, time_ns)
 
     def first_packets(
@@ -71,19 +73,22 @@ class RulesInForce:
         port = connections.port[which]
         timeline = self.timeline
         first, choices, policy = timeline.choices(port, prefix, node)
+        bare = edition < 0  # there are no rules at all
+        choices = np.where(bare, 0, choices)
         index = self.mode.select(connections.draw[which], connections.turn[which], choices)
         served = choices > 0
         nobody = REFUSED if self.mode.refuses else DROPPED
         pod = np.where(served, timeline.usable_pod[np.where(served, first + index, -1)], nobody)
         if self.mode.drops_without_local:
             pod = np.where(policy, DROPPED, pod)
+        pod = np.where(bare, DROPPED, pod)
         scanned = np.zeros_like(prefix)
         if self.prices.scans():
             total = timeline.dispatch_at(prefix, node)
             rotation = (self._rotation(rule_set, node) * total) >> 32 if self.mode.scan_rotates else 0
-            found = served | self.prices.finds_refused()
+            found = served | (self.prices.finds_refused() & timeline.knows(port, prefix))
             place = (timeline.rank(port, prefix, node) + rotation) % np.maximum(total, 1)
-            scanned = np.where(found, place, total)
+            scanned = np.where(bare, 0, np.where(found, place, total))
         tried = np.where(served, self.mode.endpoint_steps(index, choices), 0)
         draw = connections.cost_draw[which, 0]
         cost = np.where(
@@ -150,7 +155,8 @@ def run_batch(
         cost[1:, wrong] = np.where(pod[wrong] < 0, 0, later[1:, wrong])
     else:
         raise AssertionError("prices and switches of rules contradict each other")
-    found = verdicts(start.T, pod, gone_ns, outages)
+    cleared = None if rules.flows is None else rules.flows.cleared(node, connections.port, pod, start[0])
+    found = verdicts(start.T, pod, gone_ns, outages, cleared)
     return Outcomes(arrival.T, start.T, cost.T, found, pod, scanned, tried)
 
 

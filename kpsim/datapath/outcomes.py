@@ -9,7 +9,7 @@ import numpy as np
 
 from kpsim.cluster.changes import NEVER, NOWHERE, Spells
 from kpsim.proxy.rules import DROPPED
-from kpsim.units import I64
+from kpsim.units import I64, Bools
 
 
 class Verdict(IntEnum):
@@ -45,7 +45,9 @@ class Outcomes:
         return self.finish_ns - self.arrival_ns
 
 
-def verdicts(start_ns: I64, pod: I64, gone_ns: I64, outages: Spells = NOWHERE) -> I64:
+def verdicts(
+    start_ns: I64, pod: I64, gone_ns: I64, outages: Spells = NOWHERE, cleared: tuple[I64, Bools] | None = None
+) -> I64:
     """Verdicts (c, k) from starts (c, k), chosen Pods (c,), and when each Pod's process is gone (pods,) or away."""
     nobody = (pod < 0)[:, None]
     stale = np.append(gone_ns, NEVER)[np.maximum(pod, -1)][:, None] <= start_ns  # no Pod (-1) is never gone
@@ -53,5 +55,8 @@ def verdicts(start_ns: I64, pod: I64, gone_ns: I64, outages: Spells = NOWHERE) -
         stale |= outages.cover(pod[:, None], start_ns)
     later = np.arange(start_ns.shape[1])[None, :] > 0
     out = np.where(stale, int(Verdict.STALE), int(Verdict.DELIVERED))
+    if cleared is not None:
+        anew = np.where(cleared[1], int(Verdict.DELIVERED), int(Verdict.REFUSED))[:, None]
+        out = np.where(later & (cleared[0][:, None] <= start_ns), anew, out)
     first = np.where(pod == DROPPED, int(Verdict.DROPPED), int(Verdict.REFUSED))[:, None]
     return np.where(nobody, np.where(later, int(Verdict.UNSENT), first), out)

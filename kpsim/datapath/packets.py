@@ -13,6 +13,7 @@ import numpy as np
 import simpy
 
 from kpsim.cluster.changes import NOWHERE, Spells
+from kpsim.datapath.flows import UdpFlows
 from kpsim.datapath.outcomes import Outcomes, verdicts
 from kpsim.datapath.prices import PacketPrices
 from kpsim.proxy.sync.process import KubeProxy
@@ -73,7 +74,9 @@ class PacketProcesses:
             return 0  # the client was refused and sends nothing more
         return int(self._prices.later_ns(self._connections.cost_draw[c, number]))
 
-    def outcomes(self, gone_ns: I64, outages: Spells = NOWHERE) -> Outcomes:
+    def outcomes(self, gone_ns: I64, outages: Spells = NOWHERE, flows: UdpFlows | None = None) -> Outcomes:
         """Return every packet's ``Outcomes``, once ``env`` has run."""
-        found = verdicts(self._start, self._pod, gone_ns, outages)
+        connections, node = self._connections, self._windows.nodes[self._connections.node]
+        cleared = None if flows is None else flows.cleared(node, connections.port, self._pod, self._start[:, 0])
+        found = verdicts(self._start, self._pod, gone_ns, outages, cleared)
         return Outcomes(self._arrival, self._start, self._cost, found, self._pod, self._scanned, self._tried)

@@ -150,4 +150,4 @@ def unloaded_s(exchanges: Sequence[tuple[int, int]], *, upstream: int = 0, node_
         each = {name: float(getattr(known[f"dns.{name}"], bound)) for name in (trip, query, "upstream")}
         waits = 0.0 if node_local else upstream * each["upstream"]
         ends.append(sum(trips * each[trip] + queries * each[query] for trips, queries in exchanges) + waits)
-    return Estimate(*ends)
+    return Estimate(ends[0], ends[1], ends[2])

@@ -8,13 +8,14 @@ connection can meet a Pod that is gone.  Packets may be a sample; propagation is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from kpsim.cluster.changes import NEVER, Changes
 from kpsim.cluster.columns import Cluster
+from kpsim.controlplane.api.joins import Join
 from kpsim.controlplane.deliveries import Delivery
 from kpsim.datapath.outcomes import Outcomes
 from kpsim.experiment.result import EventCourse, EventOutcome
@@ -36,6 +37,7 @@ class EventSeen:
     propagation_ns: int = -1  # the longest; -1 if no Pod was withdrawn
     exposed_ns: int = 0  # the longest that rules in force led to a Pod that was gone
     pending: int = 0  # Pods still in the rules of a node when the run was over
+    unusable: Mapping[str, int] = field(default_factory=dict)  # of the node that was without rules for longest [ns]
 
     def add(self, outcomes: Outcomes, stale: Bools) -> None:
         """Count those of the ``stale`` packets (c, k) that are errors of this event."""
@@ -52,8 +54,22 @@ class EventSeen:
             self.last_ns = max(self.last_ns, int(start[mine].max()))
 
 
+def measure_joins(seen: Sequence[EventSeen], joins: Sequence[Join], run: ModeRun) -> None:
+    """Record in ``seen`` how long the slowest node that joined had no rules, by what it waited for."""
+    for each in seen:
+        mine = [j for j in joins if each.trace.event.joins and j.at_ns == to_ns(each.trace.event.at_s)]
+        for join in mine:
+            usable_ns = max(int(proxier.in_force.usable_ns[join.node]) for proxier in run.proxiers)
+            times = [join.at_ns, join.listed_ns, join.begins_ns, usable_ns]
+            ends = np.minimum(times, run.proxiers[0].in_force.horizon_ns)
+            parts = dict(zip(("its lists", "its start-up", "the first sync"), np.diff(ends).tolist(), strict=True))
+            if sum(parts.values()) > sum(each.unusable.values()):
+                each.unusable = parts
+
+
 def measure_propagation(seen: Sequence[EventSeen], cluster: Cluster, changes: Changes, run: ModeRun) -> None:
     """Record in ``seen`` the longest time until every node's rules left out each Pod that an event took away."""
+    _measure_writes(seen, changes, run)
     wanted = {pod for each in seen for pod in each.trace.removed_pod.tolist()}
     if not wanted:
         return
@@ -74,6 +90,17 @@ def measure_propagation(seen: Sequence[EventSeen], cluster: Cluster, changes: Ch
             each.propagation_ns = max(each.propagation_ns, at_ns - removed_ns)
             if pod in down:
                 each.exposed_ns = max(each.exposed_ns, min(at_ns, until[pod]) - down[pod])
+
+
+def _measure_writes(seen: Sequence[EventSeen], changes: Changes, run: ModeRun) -> None:
+    """Record the longest time until every node's rules knew of each write to a Service object."""
+    log, horizon_ns = run.proxiers[0].log.rows, run.proxiers[0].in_force.horizon_ns
+    for each in seen:
+        at_ns = to_ns(each.trace.event.at_s)
+        mine = [] if each.trace.event.of_pods else [row.index for row in log if row.creates and at_ns in row.effects_ns]
+        if mine:
+            slowest_ns = int(_slowest(np.array(mine), changes, run).max())
+            each.propagation_ns = min(slowest_ns, horizon_ns) - at_ns
 
 
 def _withdrawals(
@@ -115,6 +142,7 @@ def outcome_of(seen: Sequence[EventSeen], *, sampled: bool) -> EventOutcome:
     trace = seen[0].trace
     at_ns = to_ns(trace.event.at_s)
     hit = [each for each in seen if each.packets]
+    worst = max((each.unusable for each in seen), key=lambda parts: sum(parts.values()))
     took = [each.propagation_ns / 1e9 for each in seen if each.propagation_ns >= 0]
     return EventOutcome(
         event=trace.event.described(),
@@ -131,6 +159,8 @@ def outcome_of(seen: Sequence[EventSeen], *, sampled: bool) -> EventOutcome:
         exposed_s=max(each.exposed_ns for each in seen) / 1e9,
         pending=sum(each.pending for each in seen),
         course=_course(seen[0]),
+        unusable_s=sum(worst.values()) / 1e9 if worst else None,
+        unusable_for=max(worst, key=worst.__getitem__) if worst else "",
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from kpsim.cluster.changes import NEVER
 from kpsim.datapath.outcomes import Outcomes, Verdict
 from kpsim.experiment.control import stage_ends, writes_over_time
-from kpsim.experiment.events import EventSeen, measure_propagation
+from kpsim.experiment.events import EventSeen, measure_joins, measure_propagation
 from kpsim.measure.summary import MEASURES
 from kpsim.measure.tally import Tally
 from kpsim.simulation import ModeRun, Replication
@@ -35,8 +35,12 @@ class Counts:
     packets_simulated: int = 0  # measured or not
     syncs: int = 0
     syncs_failed: int = 0
-    changes: int = 0
-    node_changes_pending: int = 0
+    changes: int = 0  # of the measured time, without those overtaken
+    changes_overtaken: int = 0  # taken back before the control plane had written them
+    changes_in_control_plane: int = 0  # of those: not sent to kube-proxies when the run was over
+    node_changes_pending: int = 0  # not in force on a node then, a node; here or in any of these places
+    node_changes_in_watch: int = 0
+    node_changes_in_kube_proxy: int = 0
     deliveries: int = 0  # of the whole run, as the retries
     stale_retries: int = 0
 
@@ -87,6 +91,11 @@ class Batches:
         """Return a tally of the measure for each stretch."""
         return [Tally(MEASURES[measure].unit) for _ in range(self.count)]
 
+    def parts(self, time_ns: I64) -> list[I64]:
+        """The times of each stretch."""
+        index = self.index(time_ns)
+        return [time_ns[index == b] for b in range(self.count)]
+
     def tallies(self, measure: str, values: I64, time_ns: I64) -> list[Tally]:
         """Return a tally for each stretch of the values whose time lies in it."""
         out = self.empty(measure)
@@ -105,6 +114,7 @@ def observe(replication: Replication, run: ModeRun, batches: int) -> Observation
     seen.sampled = not replication.windows.whole
     for observer in OBSERVERS:
         observer(seen, replication, run, measured)
+    measure_joins(seen.events, replication.joins, run)
     measure_propagation(seen.events, replication.cluster, replication.changes, run)
     seconds = scenario.run.duration_s
     watched = sum(row.size for row in log.rows) * replication.cluster.nodes
@@ -235,7 +245,10 @@ def _observe_syncs(seen: Observations, _: Replication, run: ModeRun, measured: B
 
 
 def _observe_programming(seen: Observations, _: Replication, run: ModeRun, measured: Batches) -> None:
-    """Latency from a change to rules in force on every node, true and as the annotation has it; a sample a family."""
+    """Latency from a change to rules in force on every node, true and as the annotation has it; a sample a family.
+
+    What is not in force when the run is over is counted with its age, wherever it waits.
+    """
     names = ("network_programming_true", "network_programming_reported")
     for proxier in run.proxiers:
         offset, effect_ns = proxier.log.ragged("effects_ns")
@@ -245,14 +258,26 @@ def _observe_programming(seen: Observations, _: Replication, run: ModeRun, measu
         warm = effect_ns >= measured.from_ns
         true = _Folded(measured, effect_row[warm], effect_ns[warm])
         reported = _Folded(measured, report_row, trigger_ns[report_row])
-        for node in range(proxier.syncs.start.shape[1]):
+        nodes = proxier.syncs.start.shape[1]
+        for node in range(nodes):
             true.add(proxier.in_force.true_ns(node))
             if run.mode.reports_programming:
                 reported.add(proxier.in_force.reported_ns(node, trigger_ns))
-        for name, folded in zip(names, (true, reported), strict=True):
-            seen.count(name, folded.finish())
-        seen.counts.changes += int(warm.sum())
-        seen.counts.node_changes_pending += true.pending
+        seen.count(names[0], true.finish(open_too=True))
+        seen.count(names[1], reported.finish())
+        left = proxier.unwritten
+        unwritten_ns = left.waiting_ns[left.waiting_ns >= measured.from_ns]
+        for tally, since_ns in zip(seen.tallies[names[0]], measured.parts(unwritten_ns), strict=True):
+            tally.add_open(measured.until_ns - since_ns, nodes)
+        every, horizon_ns = np.arange(nodes), np.full(nodes, measured.until_ns)
+        arrived = proxier.arrivals.count(horizon_ns, every, inclusive=True)
+        in_watch = int((int(warm.sum()) - np.searchsorted(effect_row[warm], arrived)).sum())
+        seen.counts.changes += int(warm.sum()) + len(unwritten_ns)
+        seen.counts.changes_overtaken += int((left.overtaken_ns >= measured.from_ns).sum())
+        seen.counts.changes_in_control_plane += len(unwritten_ns)
+        seen.counts.node_changes_pending += true.pending + nodes * len(unwritten_ns)
+        seen.counts.node_changes_in_watch += in_watch
+        seen.counts.node_changes_in_kube_proxy += true.pending - in_watch
 
 
 OBSERVERS: tuple[Callable[[Observations, Replication, ModeRun, Batches], None], ...] = (
@@ -263,34 +288,41 @@ OBSERVERS: tuple[Callable[[Observations, Replication, ModeRun, Batches], None], 
 
 
 class _Folded:
-    """Gathers latencies over nodes and counts them a million at a time."""
+    """Gathers latencies over nodes, and ages of what is not in force, and counts them a million at a time."""
 
     def __init__(self, measured: Batches, row: I64, since_ns: I64) -> None:
-        self._measured = measured
+        self._until_ns = measured.until_ns
         index = measured.index(since_ns)
         self._parts = [(row[index == b], since_ns[index == b]) for b in range(measured.count)]
         self._tallies = [Tally() for _ in self._parts]
         self._waiting: list[list[I64]] = [[] for _ in self._parts]
+        self._ages: list[list[I64]] = [[] for _ in self._parts]
         self._gathered = 0
         self.pending = 0
 
     def add(self, in_force_ns: I64) -> None:
         """One node: when each row it absorbed came into force, (absorbed,)."""
-        for waiting, (row, since_ns) in zip(self._waiting, self._parts, strict=True):
+        for waiting, ages, (row, since_ns) in zip(self._waiting, self._ages, self._parts, strict=True):
             inside = int(np.searchsorted(row, len(in_force_ns)))
-            self.pending += len(row) - inside
             times = in_force_ns[row[:inside]]
             seen = times < NEVER
             waiting.append((times - since_ns[:inside])[seen])
-            self._gathered += inside
+            ages.append(self._until_ns - since_ns[inside:])
+            self.pending += len(row) - inside
+            self._gathered += len(row)
         if self._gathered > FOLD_AT:
-            self.finish()
+            self._fold()
 
-    def finish(self) -> list[Tally]:
-        """Add the values that wait; return all tallies so far."""
-        for tally, waiting in zip(self._tallies, self._waiting, strict=True):
+    def finish(self, *, open_too: bool = False) -> list[Tally]:
+        """Return all tallies; what is not in force is in them only if ``open_too``."""
+        self._fold()
+        return self._tallies if open_too else [tally.finished() for tally in self._tallies]
+
+    def _fold(self) -> None:
+        for tally, waiting, ages in zip(self._tallies, self._waiting, self._ages, strict=True):
             if waiting:
                 tally.add(np.concatenate(waiting))
+                tally.add_open(np.concatenate(ages))
                 waiting.clear()
+                ages.clear()
         self._gathered = 0
-        return self._tallies

@@ -17,12 +17,12 @@ from kpsim.experiment.guard import check_memory
 from kpsim.experiment.observe import Observations, observe
 from kpsim.experiment.result import Result
 from kpsim.experiment.workers import working
+from kpsim.measure.intervals import GROUPS
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.reader import read
 from kpsim.simulation import build_cluster, prepare, run_mode
 
 Progress = Callable[[int, int], None]  # mode runs done, of how many
-ONE_REPLICATION_BATCHES = 10  # stretches of time that stand in for replications when there is only one
 # up to so many packets a mode run, and so few nodes and Services, a process a packet is quick
 REFERENCE_PACKETS = 20_000
 REFERENCE_NODES = 10
@@ -102,7 +102,7 @@ def _spread(
 def _replicate(scenario: Scenario, number: int, engine: str, cluster: Cluster | None = None) -> list[Observations]:
     """Return one replication under all modes, in the scenario's order."""
     cluster = cluster or build_cluster(scenario)[0]
-    batches = 1 if scenario.run.replications > 1 else ONE_REPLICATION_BATCHES
+    batches = -(-GROUPS // scenario.run.replications)  # stretches of time beside the replications, if they are few
     replication = prepare(scenario, cluster, number)
     seen = []
     for mode in scenario.modes:

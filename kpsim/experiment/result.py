@@ -79,10 +79,13 @@ class EventOutcome:
     first_s: float | None  # the error window at its widest
     last_s: float | None
     window_s: Estimate  # how long it was
-    propagation_s: float | None  # longest from a Pod's end or failure in the API to rules without it on every node
+    # longest from a Pod's end or failure in the API, or a write to a Service, to rules that know it on every node
+    propagation_s: float | None
     exposed_s: float  # longest that rules of any node led to a Pod that was gone; 0 where Pods outlived that
     pending: int  # Pods that rules of some node still led to in the end
     course: EventCourse
+    unusable_s: float | None = None  # longest that a node which joined had no rules
+    unusable_for: str = ""  # what took most of that: lists, start-up, or the first sync
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from kpsim.scenario.model import Scenario, Sweep
 from kpsim.scenario.reader import read, read_sweep
 from kpsim.scenario.resolved import write_resolved
 
-COLUMNS = ["mode", "measure", "statistic", "value", "low", "high", "n"]
+COLUMNS = ["mode", "measure", "statistic", "value", "low", "high", "n", "at_least"]
 Point = tuple[tuple[str, str], ...]
 Row = dict[str, object]
 
@@ -45,10 +45,10 @@ def tidy(result: Result) -> list[Row]:
     for mode, found in result.modes.items():
         for name, summary in found.summaries.items():
             for statistic, e in {"mean": summary.mean, **summary.quantiles}.items():
-                row = (mode, name, statistic, e.value, e.low, e.high, summary.n)
+                row = (mode, name, statistic, e.value, e.low, e.high, summary.n, e.at_least)
                 rows.append(dict(zip(COLUMNS, row, strict=True)))
         for statistic, value in (("rules", found.rules), ("capacity_per_s", found.capacity_per_s)):
-            rows.append(dict(zip(COLUMNS, (mode, "node", statistic, value, None, None, 1), strict=True)))
+            rows.append(dict(zip(COLUMNS, (mode, "node", statistic, value, None, None, 1, False), strict=True)))
     return rows
 
 

@@ -11,7 +11,7 @@ from kpsim.explain.story import OUTSIDE, VERDICTS, PacketStory, address, named, 
 from kpsim.explain.subject import check_node
 from kpsim.profiles.costs import Costs
 from kpsim.proxy.contract import Mode, ModeWords, PacketState, Stories, stories
-from kpsim.proxy.node import NodeConfig, PortState, some_pod
+from kpsim.proxy.node import NodeConfig, PortState, port_states, some_pod
 from kpsim.proxy.rules import Packet, Trace
 from kpsim.proxy.states import exact_states, node_config
 from kpsim.scenario.model import Scenario
@@ -32,8 +32,8 @@ class NodeRules:
     warnings: tuple[str, ...]
 
     @staticmethod
-    def of(scenario: Scenario, node: str) -> NodeRules:
-        """Build the cluster and program ``node``, "" for its first.
+    def of(scenario: Scenario, node: str, family: str = "IPv4") -> NodeRules:
+        """Build the cluster and program ``node``, "" for its first, for one IP family: of IPv6 what objects show.
 
         Raises :class:`InputError` for a node that is not there.
         """
@@ -41,8 +41,9 @@ class NodeRules:
         node = node or cluster.node_name(0)
         check_node(cluster, node)
         mode, costs = mode_of(scenario, scenario.kube_proxy.mode)
-        config = node_config(cluster, node, scenario.cluster.pod_cidr, scenario.kube_proxy, scenario.kubernetes_version)
-        states = tuple(exact_states(cluster, node))
+        version = scenario.kubernetes_version
+        config = node_config(cluster, node, scenario.cluster.pod_cidr, scenario.kube_proxy, version, family)
+        states = tuple(exact_states(cluster, config)) if family == "IPv4" else port_states(scenario.objects, config)
         programmed = stories(mode, mode.program(states, config))
         return NodeRules(scenario, cluster, mode, costs, config, states, programmed, warnings)
 

@@ -1,4 +1,4 @@
-"""Nodes that go: losing them, noticing it, evicting their Pods; draining them; and where new Pods are bound.
+"""Nodes that go or come: losing them, noticing it, evicting their Pods; draining; joining; and where Pods are bound.
 
 A lost node renews its Lease no more.  The node lifecycle controller looks at all nodes every few seconds and takes one
 for lost when its last renewal is older than the grace period; it then patches the node's Pods not ready one after
@@ -14,7 +14,7 @@ handleDisruption), pkg/controller/tainteviction, pkg/kubelet/nodelease, kubectl'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -97,6 +97,7 @@ class Nodes:
         self._monitor, self._eviction, self._rng = monitor, eviction, rng
         self._lost: dict[int, _Lost] = {}
         self._cordoned: set[int] = set()
+        self._absent: set[int] = set()  # will join
         self._looking = False
         self._zone_free_ns = [0] * zones
         self.spells: list[tuple[int, int, int]] = []  # node, lost from, until
@@ -106,13 +107,24 @@ class Nodes:
     def place(self, number: int) -> int:
         """The node for a new Pod: dealt in turn to those that can take it; -1 if there is none."""
         every = (step % self._count for step in range(number, number + self._count))
-        return next((node for node in every if node not in self._lost and node not in self._cordoned), -1)
+        unfit = self._lost.keys() | self._cordoned | self._absent
+        return next((node for node in every if node not in unfit), -1)
+
+    def await_join(self, nodes: Iterable[int]) -> None:
+        """Leave these nodes out until they join."""
+        self._absent.update(nodes)
+
+    def join(self, nodes: Sequence[int]) -> None:
+        """Let these nodes take Pods from now on."""
+        for node in self._absent.intersection(nodes):
+            self._absent.discard(node)
+            self.spells.append((node, -NEVER, int(self._env.now)))
 
     def lose(self, nodes: Sequence[int], event: int, for_ns: int | None) -> None:
         """These nodes stop at once; with ``for_ns`` they come back."""
         now = int(self._env.now)
         for node in nodes:
-            if node in self._lost:
+            if node in self._lost or node in self._absent:
                 continue
             renewed = now - int(self._rng.integers(0, self._timings.renewal_ns))
             self._lost[node] = _Lost(node, now, event, renewed)
@@ -145,6 +157,7 @@ class Nodes:
     def finish(self) -> None:
         """Note which nodes are still lost in the end."""
         self.spells += [(lost.node, lost.since_ns, NEVER) for lost in self._lost.values()]
+        self.spells += [(node, -NEVER, NEVER) for node in self._absent]
         self._lost.clear()
 
     def _return(self, node: int) -> None:
@@ -207,9 +220,8 @@ class Nodes:
     def _queue_taints(self) -> None:
         """Let nodes that were noticed before be tainted at the rate of their zone, and evicted when Pods had enough."""
         now = int(self._env.now)
-        if (
-            sum(lost.noticed for lost in self._lost.values()) == self._count
-        ):  # rather it is the controller that is cut off
+        noticed = sum(lost.noticed for lost in self._lost.values())
+        if noticed == self._count - len(self._absent):  # rather it is the controller that is cut off
             for lost in self._lost.values():
                 lost.tainted, lost.taints = False, lost.taints + 1
             return

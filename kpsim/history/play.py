@@ -6,8 +6,8 @@ workload of the first event that names one of its Services, else of the first Se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -90,19 +90,43 @@ def draw_history(
 
     nodes_rng = stream(seed, "event-nodes", number)
     chosen = [event.nodes_of(cluster, nodes_rng) for event in events]
+    joins = _joins(events, chosen)
+    if joins:
+        cluster = replace(cluster, pod_home=_kept_away(cluster.homes(cluster.pods), joins, cluster.nodes))
     spared = _touched(cluster, events, chosen) if events else None
     leaves = pods.status_patch if pods.exits else pods.removal
     drawn = Churn(churn.pod_replacements_per_s, ends_ns, spared, pods.exits, leaves)
     changes = draw_changes(cluster, drawn, pods.lags, duration_s, stream(seed, "changes", number))
     if not events:
         return changes, ()
-    return _Play(cluster, changes, events, chosen, settings, stream(seed, "events", number)).run(to_ns(duration_s))
+    played = _Play(cluster, changes, events, chosen, settings, stream(seed, "events", number))
+    played.await_joins(joins)
+    changes, traces = played.run(to_ns(duration_s))
+    return replace(changes, joins=joins), traces
+
+
+def _joins(events: Sequence[Event], chosen: Sequence[Sequence[int]]) -> dict[int, int]:
+    """Return when each node that joins does so [ns]; a node that two events name joins with the first."""
+    joins: dict[int, int] = {}
+    for event, nodes in zip(events, chosen, strict=True):
+        for node in nodes if event.joins else ():
+            joins[node] = min(to_ns(event.at_s), joins.get(node, NEVER))
+    return joins
+
+
+def _kept_away(home: I64, nodes: Collection[int], count: int, first: int = 0) -> I64:
+    """Return the homes of Pods, from the ``first`` on dealt to others of the ``count`` nodes, if there are any."""
+    left = np.array([node for node in range(count) if node not in nodes], np.int64)
+    moved = first + np.flatnonzero(np.isin(home[first:], list(nodes)) & (len(left) > 0))
+    home = home.copy()
+    home[moved] = left[moved % max(len(left), 1)]
+    return home
 
 
 def _service(cluster: Cluster, event: Event) -> int:
-    """The row of the Service an event names, -1 if it is about nodes."""
+    """The row of the Service whose Pods an event is about, -1 if it is about others."""
     name = event.service_named()
-    if not name:
+    if not name or not event.of_pods:
         return -1
     parts = cluster.rows_of(name)
     row = max(parts, key=lambda at: len(cluster.endpoints(at))) if parts else cluster.names.index(name)
@@ -150,8 +174,8 @@ class _Play:
         }
         self._workloads: dict[int, Workload] = {}
         self._scenes = [
-            Scene(i, self._book, self._nodes, rng, row, nodes)
-            for i, (row, nodes) in enumerate(zip(self._rows, chosen, strict=True))
+            Scene(i, self._book, self._nodes, rng, row, nodes, cluster.rows_of(event.service_named()))
+            for i, (event, row, nodes) in enumerate(zip(events, self._rows, chosen, strict=True))
         ]
 
     def _client(self) -> Client:
@@ -171,6 +195,10 @@ class _Play:
         for row in dict.fromkeys(row for row in self._rows[::-1] if row >= 0):
             first[cluster.endpoints(row)] = row
         return dict(enumerate(first.tolist()))
+
+    def await_joins(self, nodes: Iterable[int]) -> None:
+        """Leave nodes out until they join."""
+        self._nodes.await_join(nodes)
 
     def run(self, horizon_ns: int) -> tuple[Changes, tuple[EventTrace, ...]]:
         """Play everything, and write it down."""
@@ -259,7 +287,8 @@ def _written(
     horizon_ns: int,
 ) -> Changes:
     """Churn and events as one table of changes."""
-    told = np.array([(time_ns, int(kind), pod) for time_ns, kind, pod in book.told], np.int64).reshape(-1, 3)
+    noted = [(time_ns, int(kind), subject) for time_ns, kind, subject in book.told + book.objects]
+    told = np.array(noted, np.int64).reshape(-1, 3)
     at = np.concatenate([churn.at_ns, told[:, 0]])
     kind = np.concatenate([churn.kind, told[:, 1]])
     subject = np.concatenate([churn.subject, told[:, 2]])
@@ -288,11 +317,8 @@ def _written(
 def _homes(cluster: Cluster, churned: int, book: PodBook, lost: set[int]) -> I64:
     """The node of every Pod; those that churn makes keep away from nodes that are lost in this run."""
     home = cluster.homes(churned + len(book.made)).copy()
-    left = np.array([node for node in range(cluster.nodes) if node not in lost], np.int64)
-    moved = np.arange(cluster.pods, churned)
-    if len(left):
-        moved = moved[np.isin(home[moved], list(lost))]
-        home[moved] = left[moved % len(left)]
+    home[: cluster.pods] = cluster.homes(cluster.pods)
+    home[:churned] = _kept_away(home[:churned], lost, cluster.nodes, cluster.pods)
     for pod in book.made:
         home[pod.number] = pod.node if pod.node >= 0 else home[pod.number]
     return np.asarray(freeze(home))

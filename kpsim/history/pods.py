@@ -79,7 +79,7 @@ def termination_ns(pre_stop_ns: int, shutdown_ns: int, grace_ns: int, least_grac
 
 
 @dataclass(slots=True, eq=False)
-class Outage:
+class PodOutage:
     """A stretch of time in which a Pod's process does not answer, and the event that is to blame."""
 
     pod: int
@@ -103,7 +103,7 @@ class Pod:
     stranded: bool = False  # its node is lost
     life: int = 0  # of its container; what was planned for an earlier one is void
     probe_ns: int = -1  # when in a period its readiness probe runs; -1 until somebody asks
-    down: Outage | None = None
+    down: PodOutage | None = None
 
 
 class PodBook:
@@ -121,10 +121,15 @@ class PodBook:
         self.pods: dict[int, Pod] = {}
         self.made: list[Pod] = []
         self.told: list[tuple[int, ChangeKind, int]] = []
-        self.outages: list[Outage] = []
+        self.objects: list[tuple[int, ChangeKind, int]] = []  # the same of Services
+        self.outages: list[PodOutage] = []
         self.removals: list[tuple[int, int, int]] = []  # event, Pod, when it was deleted while ready, or not ready
         self.listeners: list[Callable[[Pod], None]] = []
         self._first = first
+
+    def note_object(self, kind: ChangeKind, row: int) -> None:
+        """Note what happens to a Service object now."""
+        self.objects.append((int(self._env.now), kind, row))
 
     def adopt(self, number: int, workload: int, node: int, *, ready: bool) -> Pod:
         """Take in a Pod of time zero."""
@@ -289,7 +294,7 @@ class PodBook:
 
     def _fall(self, pod: Pod, event: int) -> None:
         if pod.down is None and (pod.ready or pod.deleted):
-            pod.down = Outage(pod.number, int(self._env.now), event)
+            pod.down = PodOutage(pod.number, int(self._env.now), event)
             self.outages.append(pod.down)
 
     def _answer(self, pod: Pod) -> None:

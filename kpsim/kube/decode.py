@@ -52,7 +52,7 @@ def service(fields: Fields, place: Place) -> Service:
     annotations = dict(fields.part("metadata").labels("annotations"))
     labels = dict(fields.part("metadata").labels("labels"))
     affinity = spec.part("sessionAffinityConfig").part("clientIP")
-    ingress = fields.part("status").part("loadBalancer").parts("ingress")
+    ingress = tuple(fields.part("status").part("loadBalancer").parts("ingress"))
     return with_defaults(
         Service(
             namespace=namespace,
@@ -66,6 +66,9 @@ def service(fields: Fields, place: Place) -> Service:
             load_balancer_ips=tuple(
                 entry.text("ip") for entry in ingress if entry.text("ip") and entry.text("ipMode", "VIP") == "VIP"
             ),
+            load_balancer_proxy_ips=tuple(
+                at.text("ip") for at in ingress if at.text("ipMode") == "Proxy" and at.text("ip")
+            ),
             load_balancer_source_ranges=_source_ranges(spec, annotations),
             session_affinity=spec.text("sessionAffinity", "None"),
             session_affinity_timeout_s=affinity.number("timeoutSeconds", CLIENT_IP_TIMEOUT_S),
@@ -76,6 +79,7 @@ def service(fields: Fields, place: Place) -> Service:
             health_check_node_port=spec.number("healthCheckNodePort"),
             ip_families=_ip_families(spec),
             ip_family_policy=spec.text("ipFamilyPolicy"),
+            cluster_ip6=_cluster_ip6(spec),
             proxy_name=labels.get(SERVICE_PROXY_NAME, ""),
             traffic_distribution=spec.text("trafficDistribution"),
             topology_mode=annotations.get(TOPOLOGY_MODE) or annotations.get(TOPOLOGY_HINTS, ""),
@@ -97,6 +101,11 @@ def _cluster_ip(spec: Fields) -> str:
     if first == "None" or "None" in several:
         return "None"
     return next((ip for ip in (first, *several) if ip and ":" not in ip), first)
+
+
+def _cluster_ip6(spec: Fields) -> str:
+    """Return the IPv6 address beside the IPv4 one, or ""."""
+    return next((ip for ip in spec.texts("clusterIPs") if ":" in ip), "") if ":" not in _cluster_ip(spec) else ""
 
 
 def _ip_families(spec: Fields) -> tuple[str, ...]:
@@ -262,6 +271,8 @@ def node(fields: Fields) -> Node:
     labels = dict(metadata.labels("labels"))
     conditions = {condition.text("type"): condition.text("status") for condition in status.parts("conditions")}
     capacity = _milli(status.part("capacity").raw.get("cpu"))
+    addresses = [(at.text("type"), at.text("address")) for at in status.parts("addresses")]
+    mine = [[ip for kind, ip in addresses if kind == wanted and ip] for wanted in ("InternalIP", "ExternalIP")]
     return Node(
         name=metadata.text("name"),
         zone=labels.get(ZONE) or labels.get(ZONE_BEFORE_1_17, ""),
@@ -269,6 +280,7 @@ def node(fields: Fields) -> Node:
         cpu_milli=_milli(status.part("allocatable").raw.get("cpu")) or capacity,
         ready=conditions.get("Ready", "True") == "True",
         control_plane=any(label in labels for label in CONTROL_PLANE),
+        addresses=tuple(mine[0] or mine[1]),
         pod_cidrs=spec.texts("podCIDRs") or tuple(filter(None, [spec.text("podCIDR")])),
         version=status.part("nodeInfo").text("kubeletVersion"),
     )

@@ -37,6 +37,7 @@ class Service:
     external_ips: tuple[str, ...] = ()
     external_name: str = ""
     load_balancer_ips: tuple[str, ...] = ()
+    load_balancer_proxy_ips: tuple[str, ...] = ()  # those with ipMode Proxy, which kube-proxy leaves alone since 1.30
     load_balancer_source_ranges: tuple[str, ...] = ()
     session_affinity: str = "None"
     session_affinity_timeout_s: int = 10800
@@ -46,6 +47,7 @@ class Service:
     publish_not_ready_addresses: bool = False
     health_check_node_port: int = 0
     ip_families: tuple[str, ...] = ("IPv4",)
+    cluster_ip6: str = ""  # the IPv6 one of a dual-stack pair
     proxy_name: str = ""  # label service.kubernetes.io/service-proxy-name: whoever that is serves it, not kube-proxy
     ip_family_policy: str = ""
     traffic_distribution: str = ""
@@ -145,6 +147,7 @@ class Node:
     cpu_milli: int = 0  # allocatable, in thousandths of a core; 0: not known
     ready: bool = True
     control_plane: bool = False
+    addresses: tuple[str, ...] = ()  # internal ones; external ones where there is none
     pod_cidrs: tuple[str, ...] = ()  # of its own Pods
     version: str = ""  # its kubelet's
 

@@ -12,6 +12,7 @@ import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from kpsim.kube.allocator import ClusterIPAllocator, NodePortAllocator
 from kpsim.kube.defaults import families_of, needs_cluster_ip, needs_health_check_port, needs_node_ports
@@ -180,6 +181,12 @@ class _Finder:
         self._kinds: dict[tuple[str, str], int] = defaultdict(int)
         for made in objects.workloads:
             self._kinds[made.namespace, made.name] += 1
+        self._ready = sorted(node.name for node in objects.nodes if node.ready and not node.control_plane)
+        replicas = [0 if made.replicas is None else made.replicas for made in objects.workloads]  # or each node has one
+        self._dealt = {
+            (made.kind, made.namespace, made.name): first
+            for made, first in zip(objects.workloads, accumulate(replicas, initial=0), strict=False)
+        }
         self._matched_nothing: list[str] = []
         self._not_selecting: list[str] = []
         self._unnamed: list[str] = []
@@ -244,19 +251,26 @@ class _Finder:
         indices = self._workloads.matching(service.namespace, of_all or (("", ""),)) if service.selector else ()
         matching = [self._objects.workloads[i] for i in indices]
         endpoints = tuple(
-            Endpoint(ip="", pod=name, hostname=_hostname(made, name, service))
+            Endpoint(
+                ip="", node=node, zone=self._zones.get(node, ""), pod=name, hostname=_hostname(made, name, service)
+            )
             for made in matching
-            for ordinal, name in enumerate(self._pod_names(made), made.first_ordinal)
+            for ordinal, (name, node) in enumerate(self._pods_of(made), made.first_ordinal)
             if of_one <= _of_one_pod(made, ordinal)
         )
         return endpoints, [made.container_ports for made in matching]
 
-    def _pod_names(self, made: Workload) -> Iterable[str]:
-        """Yield names for Pods that do not exist yet, the same whichever Service asks."""
+    def _pods_of(self, made: Workload) -> Iterable[tuple[str, str]]:
+        """Yield (name, node) of Pods that do not exist yet, the same whichever Service asks.
+
+        They are dealt in turn to the Nodes that were read and take them, all workloads' one after another; "" without.
+        """
         alone = self._kinds[made.namespace, made.name] == 1
         stem = f"{made.namespace}/{made.name}" + ("" if alone else f"-{made.kind.lower()}")
         replicas = self._nodes if made.replicas is None else made.replicas
-        return (f"{stem}-{i}" for i in range(made.first_ordinal, made.first_ordinal + replicas))
+        first, nodes = self._dealt[made.kind, made.namespace, made.name], self._ready or [""]
+        for i in range(replicas):
+            yield f"{stem}-{made.first_ordinal + i}", nodes[(first + i) % len(nodes)]
 
     def warnings(self) -> Iterable[str]:
         """Return warnings for the user: Services whose connections are refused, hints that are not followed."""

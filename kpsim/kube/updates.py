@@ -1,4 +1,4 @@
-"""What an API server says of changed objects: the new files against what the old ones made of the cluster.
+"""An API server judges changed objects: the new files against what the old ones made of the cluster.
 
 An object that is in both is an update, one that is only in the new ones a creation; the old ones stay.  Objects that
 ask for an address or a port are created first, so that none is chosen that another asks for.
@@ -23,7 +23,7 @@ Found = tuple[Document, Key, dict[str, Any]]
 def judge_update(
     new: Iterable[Document], old: Iterable[Document], api: ApiServer
 ) -> tuple[list[Problem], list[str], int]:
-    """Problems of the new objects and what is said of those that are taken; also how many were looked at."""
+    """Return the problems of the new objects, the warnings about those that are taken, and the number looked at."""
     server = Server(api)
     problems: list[Problem] = []
     warnings: list[str] = []
@@ -50,7 +50,7 @@ def _objects(documents: Iterable[Document]) -> Iterator[Found]:
 
 
 def _asks(spec: dict[str, Any]) -> bool:
-    """Whether a Service asks for an address or a port of its own."""
+    """Return True if a Service asks for an address or a port of its own."""
     ports = [port for port in spec.get("ports") or () if isinstance(port, dict)]
     return bool(spec.get("clusterIP") or spec.get("healthCheckNodePort") or any(port.get("nodePort") for port in ports))
 

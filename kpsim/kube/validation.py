@@ -1,4 +1,4 @@
-"""What the API server would refuse about the Services of manifests and dumps: each by itself, and all together.
+"""The API server would refuse some Services of manifests and dumps, each by itself or for what another has.
 
 One problem does not hide another here: what the server finds at a later stage is told too, except about a field that
 an earlier stage has refused.
@@ -46,7 +46,7 @@ def held(written: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unknown_faults(written: Mapping[str, Any]) -> list[Fault]:
-    """What the server does not know of a Service in a manifest: a version, or fields.
+    """Return faults for a version, or fields, that the server does not know of a Service in a manifest.
 
     A server's own objects may come from a newer one, so nothing of them is refused for that.
     """
@@ -69,7 +69,7 @@ def alone_faults(made: Mapping[str, Any], version: Version) -> Iterator[Fault]:
 def all_faults(
     services: Sequence[Service], made: Sequence[Mapping[str, Any]], api: ApiServer
 ) -> Iterator[tuple[int, Fault]]:
-    """What this API server refuses of Services, alone or for what another has: (index of the Service, fault)."""
+    """Yield the faults of Services, alone or for what another has, with the index of the Service each."""
     ips = ClusterIPAllocator(api.service_cluster_ip_range)
     taken = _Taken()
     seen = {family_of(service.cluster_ip) for service in services if address_of(service.cluster_ip) is not None}

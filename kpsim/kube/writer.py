@@ -41,6 +41,7 @@ def _service(service: Service) -> Document:
     spec = _given(
         type=service.type,
         clusterIP=service.cluster_ip,
+        clusterIPs=[service.cluster_ip, service.cluster_ip6] if service.cluster_ip6 else None,
         ports=ports,
         selector=dict(service.selector),
         externalIPs=list(service.external_ips),
@@ -59,6 +60,7 @@ def _service(service: Service) -> Document:
     if not service.allocate_load_balancer_node_ports:
         spec["allocateLoadBalancerNodePorts"] = False
     ingress = [{"ip": ip} for ip in service.load_balancer_ips]
+    ingress += [{"ip": ip, "ipMode": "Proxy"} for ip in service.load_balancer_proxy_ips]
     status = {"loadBalancer": {"ingress": ingress}} if ingress else None
     made = _object("v1", "Service", service.namespace, service.name, spec=spec, status=status)
     if service.topology_mode:
@@ -151,6 +153,7 @@ def _node(node: Node) -> Document:
         capacity={"cpu": str(node.cores)} if node.cores else None,
         allocatable={"cpu": f"{node.cpu_milli}m"} if node.cpu_milli != 1000 * node.cores else None,
         conditions=None if node.ready else [{"type": "Ready", "status": "False"}],
+        addresses=[{"type": "InternalIP", "address": ip} for ip in node.addresses],
         nodeInfo={"kubeletVersion": node.version} if node.version else None,
     )
     spec = _given(podCIDRs=list(node.pod_cidrs))

@@ -29,7 +29,7 @@ class Measure:
 
     @property
     def told(self) -> str:
-        """What a sentence is about: the subject, or else the title."""
+        """Return the subject of a sentence about the measure: its own, or else the title."""
         return self.subject or self.noun
 
     @property
@@ -105,11 +105,15 @@ MEASURES: dict[str, Measure] = {
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value with its 95 % interval; ``low`` and ``high`` are ``None`` where the sample gives no interval."""
+    """A value with its 95 % interval; ``low`` and ``high`` are ``None`` where the sample gives no interval.
+
+    ``at_least`` says that too much was unfinished when the run was over: the true value is this, or larger.
+    """
 
     value: float
     low: float | None = None
     high: float | None = None
+    at_least: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ class Summary:
     """One measure under one mode.
 
     ``quantiles`` holds only what the sample supports, keyed "p50", "p90", "p99", "p99.9".  ``batches`` is how many
-    replications (or batches of one) the intervals rest on.
+    groups of observations the intervals rest on.  Percentiles are of the ``n`` that were over and the ``unfinished``.
     """
 
     measure: str
@@ -128,11 +132,13 @@ class Summary:
     max: float
     quantiles: Mapping[str, Estimate]
     batches: int
+    unfinished: int = 0
+    max_at_least: bool = False
 
     def statistic(self, name: str) -> Estimate | None:
         """Return the estimate named "mean", "min", "max" or a percentile; ``None`` if the sample is too small."""
         if name == "mean":
             return self.mean
         if name in ("min", "max"):
-            return Estimate(float(getattr(self, name)))
+            return Estimate(float(getattr(self, name)), at_least=name == "max" and self.max_at_least)
         return self.quantiles.get(name)

@@ -8,10 +8,11 @@ kept too and percentiles are exact.  Tallies add up; the order in which they are
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from kpsim.measure.distribution import Distribution
 from kpsim.units import F64, I64
 
 SHIFT = 46  # leaves 6 bits of the mantissa: 64 buckets an octave
@@ -30,6 +31,8 @@ def _upper(bucket: I64) -> F64:
 class Tally:
     """Observations of one kind, as counts; statistics come in ``unit``.
 
+    ``open`` holds the ages of what was not over when the run was; everything else is about what was.
+
     >>> tally = Tally("s")
     >>> tally.add(np.array([1_000_000, 3_000_000]))  # nanoseconds
     >>> tally.mean(), tally.quantile(0.5)
@@ -44,6 +47,12 @@ class Tally:
     zeros: int = 0
     values: list[I64] | None = field(default_factory=list)
     n: int = 0
+    open: Tally | None = None
+
+    @property
+    def per_unit(self) -> float:
+        """The number of counted things that make one unit."""
+        return COUNTED.get(self.unit, 1.0)
 
     @staticmethod
     def pooled(tallies: Sequence[Tally]) -> Tally:
@@ -53,20 +62,27 @@ class Tally:
             pool.merge(tally)
         return pool
 
-    def add(self, values: I64) -> None:
-        """Count whole numbers (any shape, not negative)."""
-        if not values.size:
+    def add(self, values: I64, times: int = 1) -> None:
+        """Count whole numbers (any shape, not negative), each so many times."""
+        if not values.size or not times:
             return
         flat = values.ravel()
         bucket = (np.maximum(flat, 1).astype(np.float64).view(np.int64) >> SHIFT) - ONE
-        self.counts += np.bincount(bucket, minlength=BUCKETS)
-        self.n += flat.size
-        self.total += int(flat.sum())
+        self.counts += np.bincount(bucket, minlength=BUCKETS) * times
+        self.n += flat.size * times
+        self.total += int(flat.sum()) * times
         self.least = min(self.least, int(flat.min()))
         self.most = max(self.most, int(flat.max()))
-        self.zeros += flat.size - int(np.count_nonzero(flat))
+        self.zeros += (flat.size - int(np.count_nonzero(flat))) * times
         if self.values is not None:
-            self.values = None if self.n > EXACT_BELOW else [*self.values, flat.astype(np.int64)]
+            few = self.n <= EXACT_BELOW
+            self.values = [*self.values, np.repeat(flat, times).astype(np.int64)] if few else None
+
+    def add_open(self, ages: I64, times: int = 1) -> None:
+        """Count what is not over, by its age, each so many times."""
+        if ages.size and times:
+            self.open = self.open or Tally(self.unit)
+            self.open.add(ages, times)
 
     def merge(self, other: Tally) -> None:
         """Add another tally's counts to this one's.
@@ -87,28 +103,43 @@ class Tally:
         if self.values is not None:
             few = other.values is not None and self.n <= EXACT_BELOW
             self.values = [*self.values, *(other.values or [])] if few else None
+        if other.open:
+            self.open = self.open or Tally(self.unit)
+            self.open.merge(other.open)
+
+    def finished(self) -> Tally:
+        """Return a tally of the finished observations alone."""
+        return replace(self, open=None)
+
+    def bounds(self) -> Tally:
+        """Everything, what is not over with its age: no percentile is below theirs."""
+        return Tally.pooled([self.finished(), self.open]) if self.open else self
 
     def mean(self) -> float:
         """Mean; exact whatever the buckets."""
         return self.in_unit(self.total / self.n)
 
     def quantile(self, share: float) -> float:
-        """Return the smallest value with ``share`` of the samples at or below it; within its bucket if not exact."""
+        """Return the smallest value with ``share`` of everything at or below it; within its bucket if not exact."""
         return float(self.curve(np.array([share]))[0])
 
     def curve(self, shares: F64) -> F64:
         """Quantiles at ``shares``, (q,)."""
-        per_unit = COUNTED.get(self.unit, 1.0)
-        rank = np.clip(np.ceil(shares * self.n).astype(np.int64) - 1, 0, self.n - 1)
+        return Distribution.of(self).at(shares)
+
+    def points(self) -> tuple[F64, F64, I64]:
+        """Lower and upper ends of values or buckets that hold anything, rising, and how many each holds."""
         if self.values is not None:
-            return np.asarray(np.sort(np.concatenate(self.values))[rank] / per_unit)
-        below = np.cumsum(self.counts)
-        bucket = np.searchsorted(below, rank, side="right")
-        inside = (rank + 0.5 - (below[bucket] - self.counts[bucket])) / self.counts[bucket]
-        low, high = _upper(bucket - 1), _upper(bucket)
-        found = np.clip(low * (high / low) ** inside, self.least, self.most)
-        return np.asarray(np.where(rank < self.zeros, 0.0, found) / per_unit)
+            values = np.sort(np.concatenate([*self.values, np.zeros(0, np.int64)])).astype(np.float64)
+            return values, values, np.ones(len(values), np.int64)
+        held = np.flatnonzero(self.counts)
+        return *self.edges(held), self.counts[held]
+
+    @staticmethod
+    def edges(buckets: I64) -> tuple[F64, F64]:
+        """Lower and upper edge of each bucket."""
+        return _upper(buckets - 1), _upper(buckets)
 
     def in_unit(self, counted: float) -> float:
         """Return the counted value in the tally's unit."""
-        return counted / COUNTED.get(self.unit, 1.0)
+        return counted / self.per_unit

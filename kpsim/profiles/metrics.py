@@ -104,6 +104,7 @@ class Catalogue(_Text):
     stability: str
     by_mode_since: Release
     modes: tuple[str, ...]
+    both_families: tuple[str, ...]  # modes in which a single-stack node has an idle proxier of IPv6 too
     labels_since: dict[str, Release]
     metrics: tuple[Metric, ...]
 

@@ -73,7 +73,7 @@ class RuleCounts:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What came or went since the last sync beside rules, and what is there; integers, or (lanes,) arrays of them."""
+    """Things beside rules that came or went since the last sync, and what is there; integers or (lanes,) arrays."""
 
     servers: int | I64 = 0  # virtual servers
     entries: int | I64 = 0  # of ipsets, without those of endpoints
@@ -98,6 +98,7 @@ class SyncCounts:
     changed_dispatch: int | I64 = 0  # ``dispatch`` of the changed Services
     conntrack_listed: int | I64 = 0  # entries read to find UDP flows to endpoints that are gone
     conntrack_runs: int | I64 = 0  # or processes run to delete them, one an endpoint
+    fresh: int | I64 = 0  # 1 where nothing leads to kube-proxy's chains yet: each jump is inserted too
     moved: Moved = Moved()
 
 
@@ -106,10 +107,11 @@ class RunnerSettings:
     """A mode's sync loop is driven by these settings.
 
     ``idle_s`` is the bounded-frequency runner's maxInterval, ``full_s`` how long after a full sync the next is due
-    (``None``: every sync is full), ``cleanup_s`` how rarely a large cluster looks for stale chains.  ``at_once``: what
-    a watch delivers about endpoints is in force when it arrives, and syncs are only about Services and the timer.
-    ``retry_s`` is how long after a failed sync the next one comes at the latest (``None``: no sooner than any other),
-    ``canary_s`` how often flushed tables are looked for (0: never), ``locks``: syncs take the xtables lock.
+    (``None``: every sync is full; ``spares_large``: never by time in a large cluster), ``cleanup_s`` how rarely a
+    large cluster looks for stale chains.  ``at_once``: what a watch delivers about endpoints is in force when it
+    arrives, and syncs are only about Services and the timer.  ``retry_s`` is how long after a failed sync the next one
+    comes at the latest (``None``: no sooner than any other), ``canary_s`` how often flushed tables are looked for (0:
+    never), ``locks``: syncs take the xtables lock.
     """
 
     min_sync_s: float
@@ -120,6 +122,10 @@ class RunnerSettings:
     retry_s: float | None = None
     canary_s: float = 0.0
     locks: bool = False
+    spares_large: bool = False
+
+
+NEVER_FULL_S = 1e9  # as ``full_s``: only a start, a failure or flushed tables make a sync a full one
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from kpsim.kube.objects import EndpointSlice, KubeObjects, Service
+from kpsim.kube.resolve import LAST_ADDRESS_WINS_SINCE
+from kpsim.proxy.byversion import NODE_HINTS_SINCE, TERMINATING_SERVE_SINCE, as_programmed, wants_hints
 from kpsim.proxy.params import LATEST, PRIMARY, IpvsSettings
 from kpsim.units import Version
 
 ANY_PODS = "10.0.0.0/8"  # where nothing says what Pods are
+COUNTED_SINCE: Version = (1, 26)  # layouts before are not counted in closed form: the engines take them for this one's
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,11 @@ class NodeConfig:
         return ipaddress.ip_address(ip).is_loopback or ip in self.node_ips or ip in self.local_ips
 
 
+def counted_node(version: Version = LATEST) -> NodeConfig:
+    """Return the node of which closed forms count rules: no node in particular, with neither address nor ranges."""
+    return NodeConfig(node_through_firewall=False, as_counted=True, kubernetes_version=max(version, COUNTED_SINCE))
+
+
 @lru_cache(maxsize=4096)
 def network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     """Return the range that ``text`` says, as ``10.0.0.0/8`` or as one address."""
@@ -163,6 +171,7 @@ class PortInfo:
     internal_local: bool = False  # internalTrafficPolicy: Local
     external_policy_local: bool = False  # externalTrafficPolicy: Local, as set
     health_check_node_port: int = 0
+    hints_annotation: str = ""
 
     @property
     def service(self) -> str:
@@ -230,10 +239,12 @@ def categorize(info: PortInfo, endpoints: Sequence[EndpointInfo], config: NodeCo
     The Local list is the same for this node's endpoints, without hints.  Source: pkg/proxy/topology.go.
     """
     ready = [e for e in endpoints if e.ready]
-    fallback = [e for e in endpoints if e.serving and e.terminating]
+    serve = config.kubernetes_version >= TERMINATING_SERVE_SINCE
+    fallback = [e for e in endpoints if serve and e.serving and e.terminating]
     cluster: list[EndpointInfo] = []
     if info.uses_cluster:
-        wanted = _topology_filter(ready, config)
+        hinted = wants_hints(info.hints_annotation, config.kubernetes_version)
+        wanted = _topology_filter(ready if hinted else [], config)
         cluster = [e for e in ready if wanted(e)] or fallback
     local: list[EndpointInfo] = []
     if info.uses_local:
@@ -246,7 +257,8 @@ def categorize(info: PortInfo, endpoints: Sequence[EndpointInfo], config: NodeCo
 
 def _topology_filter(ready: Sequence[EndpointInfo], config: NodeConfig) -> Callable[[EndpointInfo], bool]:
     """Return a filter for the ready endpoints that topology hints leave on this node: same node, same zone, or all."""
-    if ready and all(e.node_hints for e in ready) and any(config.name in e.node_hints for e in ready):
+    by_node = bool(ready) and config.kubernetes_version >= NODE_HINTS_SINCE and all(e.node_hints for e in ready)
+    if by_node and any(config.name in e.node_hints for e in ready):
         return lambda e: config.name in e.node_hints
     if ready and config.zone and all(e.zone_hints for e in ready) and any(config.zone in e.zone_hints for e in ready):
         return lambda e: config.zone in e.zone_hints
@@ -256,18 +268,16 @@ def _topology_filter(ready: Sequence[EndpointInfo], config: NodeConfig) -> Calla
 def port_states(objects: KubeObjects, config: NodeConfig) -> tuple[PortState, ...]:
     """Return the service ports that kube-proxy on this node makes of the objects, in the order of the Services.
 
-    Services that kube-proxy does not watch and those of another IP family are left out.  Only the first address of an
-    endpoint counts; the same address in two slices counts once, and the local one wins.
+    Services that kube-proxy does not watch and those of another IP family are left out.
     """
     slices: dict[tuple[str, str], list[EndpointSlice]] = {}
     for piece in objects.slices:
-        if piece.address_type == config.ip_family:
-            slices.setdefault((piece.namespace, piece.service), []).append(piece)
+        slices.setdefault((piece.namespace, piece.service), []).append(piece)
     return tuple(
-        PortState(info, _endpoints(slices.get((service.namespace, service.name), ()), info, config))
+        PortState(info, endpoints_of(slices.get((service.namespace, service.name), ()), info, config))
         for service in objects.services
-        if service.watched and _family(service.cluster_ip) == config.ip_family
-        for info in _port_infos(service, config.ip_family)
+        if service.watched and _cluster_ip(service, config.ip_family)
+        for info in port_infos(as_programmed(service, config.kubernetes_version), config.ip_family)
     )
 
 
@@ -275,7 +285,14 @@ def _family(ip: str) -> str:
     return "IPv6" if ":" in ip else "IPv4"
 
 
-def _port_infos(service: Service, family: str) -> Iterator[PortInfo]:
+def _cluster_ip(service: Service, family: str) -> str:
+    """Return the ClusterIP of one IP family, "" where there is none."""
+    return next((ip for ip in (service.cluster_ip, service.cluster_ip6) if ip and _family(ip) == family), "")
+
+
+def port_infos(service: Service, family: str) -> Iterator[PortInfo]:
+    """Yield the ports of a Service that has a ClusterIP of one IP ``family``."""
+
     def mine(addresses: Sequence[str]) -> tuple[str, ...]:
         return tuple(a for a in addresses if _family(a) == family)
 
@@ -285,7 +302,7 @@ def _port_infos(service: Service, family: str) -> Iterator[PortInfo]:
             name=service.name,
             port_name=port.name,
             protocol=port.protocol,
-            cluster_ip=service.cluster_ip,
+            cluster_ip=_cluster_ip(service, family),
             port=port.port,
             type=service.type,
             node_port=port.node_port,
@@ -296,12 +313,21 @@ def _port_infos(service: Service, family: str) -> Iterator[PortInfo]:
             internal_local=service.internal_traffic_policy == "Local",
             external_policy_local=service.external_traffic_policy == "Local",
             health_check_node_port=service.health_check_node_port,
+            hints_annotation=service.topology_mode,
         )
 
 
-def _endpoints(slices: Sequence[EndpointSlice], info: PortInfo, config: NodeConfig) -> tuple[EndpointInfo, ...]:
+def endpoints_of(slices: Sequence[EndpointSlice], info: PortInfo, config: NodeConfig) -> tuple[EndpointInfo, ...]:
+    """Return the endpoints of one service port, merged from a Service's slices, sorted by their strings.
+
+    Only the first address of an endpoint counts, and only slices that have a port of this name and protocol.  The same
+    address in two slices counts once: the one on this node wins, since 1.36 the last that does not terminate.
+    """
     found: dict[str, EndpointInfo] = {}
+    last_wins = config.kubernetes_version >= LAST_ADDRESS_WINS_SINCE
     for piece in slices:
+        if piece.address_type != config.ip_family:
+            continue
         number = next((n for name, n, p in piece.ports if (name, p) == (info.port_name, info.protocol) and n), 0)
         for endpoint in piece.endpoints if number else ():
             made = EndpointInfo(
@@ -314,6 +340,6 @@ def _endpoints(slices: Sequence[EndpointSlice], info: PortInfo, config: NodeConf
                 zone_hints=endpoint.zone_hints,
                 node_hints=endpoint.node_hints,
             )
-            if made.address not in found or made.local:
+            if made.address not in found or (not made.terminating if last_wins else made.local):
                 found[made.address] = made
     return tuple(sorted(found.values(), key=lambda e: e.address))

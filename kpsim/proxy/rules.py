@@ -70,7 +70,6 @@ class Rule:
     options: str = ""  # of the target
     to: str = ""  # DNAT's destination
     pod: int = -1
-    endpoint: bool = False  # there is one for each endpoint: large clusters leave its comment out
 
     def fits(self, packet: Packet, is_local: Callable[[str], bool]) -> bool:
         """Return whether ``packet`` has the rule's addresses, protocol and port; further matches are not looked at."""
@@ -83,22 +82,23 @@ class Rule:
             and (not self.destination_type or is_local(packet.destination))
         )
 
-    def render(self, chain: str, comments: bool = True) -> str:
-        """Return the rule as ``iptables-restore`` takes it."""
+    def render(self, chain: str) -> str:
+        """Return the rule as ``iptables-restore`` takes it, its parts in the order of ``iptables-save``."""
         parts = [f"-A {chain}"]
+        parts += [_address("-s", self.source)] if self.source and not self.interface else []
         parts += [_address("-d", self.destination)] if self.destination else []
         if self.interface:
             parts.append(f"{'! ' if self.interface[0] == '!' else ''}-i {self.interface.removeprefix('!')}")
-        elif self.source:
-            parts.append(_address("-s", self.source))
         parts += [f"-p {self.protocol}"] if self.protocol else []
-        parts += [f'-m comment --comment "{self.comment}"'] if self.comment and comments else []
-        parts += [f"-m {self.protocol} --dport {self.port}"] if self.port else []
+        parts += [f'-m comment --comment "{self.comment}"'] if self.comment else []
         for side, kind in (("src", self.source_type), ("dst", self.destination_type)):
             parts += [f"-m addrtype --{side}-type {kind}"] if kind else []
+        parts += [self.counts] if self.counts.startswith("-m recent") else []
+        if self.protocol and (self.port or self.target == "DNAT"):
+            parts.append(f"-m {self.protocol}" + (f" --dport {self.port}" if self.port else ""))
         parts += [self.match] if self.match else []
         parts += [f"-m statistic --mode random --probability {self.probability:.10f}"] if self.probability else []
-        parts += [self.counts] if self.counts else []
+        parts += [self.counts] if self.counts.startswith("-m nfacct") else []
         parts += [f"-j {self.target}"] if self.target else []
         parts += [self.options] if self.options else []
         parts += [f"--to-destination {self.to}"] if self.to else []
@@ -134,7 +134,7 @@ Count = TypeVar("Count", int, I64)
 
 
 class Held(NamedTuple, Generic[Count]):
-    """What one Service has on a node beside rules, or many have, (n,) each; whatever its endpoints are."""
+    """A Service's things on a node beside rules, or those of many Services, (n,) each; endpoints change none."""
 
     servers: Count  # virtual servers
     entries: Count  # of ipsets, without those of endpoints

@@ -8,10 +8,20 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kpsim.cluster.columns import Cluster, Hints, PodState, dotted
-from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, some_pod
+from kpsim.kube.objects import EndpointSlice
+from kpsim.proxy.node import (
+    EndpointInfo,
+    NodeConfig,
+    PortInfo,
+    PortState,
+    counted_node,
+    endpoints_of,
+    port_infos,
+    some_pod,
+)
 from kpsim.proxy.params import LATEST, PRIMARY, NodeSettings, ProxyParams
 from kpsim.proxy.rules import Packet
 from kpsim.units import I64, U32, Bools, Version
@@ -30,6 +40,9 @@ def port_info(cluster: Cluster, q: int) -> PortInfo:
     namespace, _, name = cluster.names[s].partition("/")
     services = cluster.services
     read = cluster.read.get(s)
+    if read is not None:
+        infos = port_infos(replace(read, cluster_ip=dotted(int(services.cluster_ip[s]))), "IPv4")
+        return next(info for i, info in enumerate(infos) if i == q - int(cluster.port_offset[s]))
     counts = [int(c[s]) for c in (services.external_ips, services.load_balancer_ips, services.source_ranges)]
     mine = SHARED_RANGE + 16 * s
     return PortInfo(
@@ -39,34 +52,33 @@ def port_info(cluster: Cluster, q: int) -> PortInfo:
         protocol=cluster.port_protocol[q],
         cluster_ip=dotted(int(services.cluster_ip[s])),
         port=int(cluster.port_number[q]),
-        type=read.type if read else "LoadBalancer" if counts[1] else "ClusterIP",
+        type="LoadBalancer" if counts[1] else "ClusterIP",
         node_port=int(cluster.port_node_port[q]),
-        external_ips=_ipv4(read.external_ips) if read else tuple(dotted(mine + i) for i in range(counts[0])),
-        load_balancer_vips=_ipv4(read.load_balancer_ips) if read else tuple(
-            dotted(mine + 8 + i) for i in range(counts[1])
-        ),
-        source_ranges=_ipv4(read.load_balancer_source_ranges) if read else tuple(
-            f"203.0.113.{16 * i}/28" for i in range(counts[2])
-        ),
-        affinity_s=(read.session_affinity_timeout_s if read else AFFINITY_S) if services.affinity[s] else 0,
+        external_ips=tuple(dotted(mine + i) for i in range(counts[0])),
+        load_balancer_vips=tuple(dotted(mine + 8 + i) for i in range(counts[1])),
+        source_ranges=tuple(f"203.0.113.{16 * i}/28" for i in range(counts[2])),
+        affinity_s=AFFINITY_S if services.affinity[s] else 0,
         internal_local=bool(services.internal_local[s]),
         external_policy_local=bool(services.external_local[s]),
-        health_check_node_port=read.health_check_node_port if read else 0,
-    )  # fmt: skip
+    )
 
 
 def _ipv4(addresses: Sequence[str]) -> tuple[str, ...]:
     return tuple(a for a in addresses if ":" not in a)
 
 
-def exact_states(cluster: Cluster, node: str, services: Sequence[int] | None = None) -> Iterator[PortState]:
-    """Yield every service port at time zero as kube-proxy on ``node`` sees it, with policies and what is local.
+def exact_states(cluster: Cluster, config: NodeConfig) -> Iterator[PortState]:
+    """Yield every service port at time zero as kube-proxy on a node sees it, with policies and what is local.
 
-    Pods that were read stand on the node their object names; grown ones are dealt to all nodes in turn.
+    Pods that were read stand on the node their object names; grown ones are dealt to all nodes in turn.  EndpointSlices
+    that were read are obeyed port by port.
     """
-    homes, hints = cluster.homes(cluster.pods), cluster.hints
-    for s in range(cluster.initial) if services is None else services:
+    homes, hints, node = cluster.homes(cluster.pods), cluster.hints, config.name
+    for s in range(cluster.initial):
         if not cluster.services.proxied[s]:
+            continue
+        if slices := cluster.slices.get(cluster.names[s], ()):
+            yield from _sliced(cluster, s, slices, config)
             continue
         pods = [(int(p), int(cluster.pod_state[p])) for p in cluster.endpoints(s)]
         for q in range(int(cluster.port_offset[s]), int(cluster.port_offset[s + 1])):
@@ -87,6 +99,15 @@ def exact_states(cluster: Cluster, node: str, services: Sequence[int] | None = N
             yield PortState(port_info(cluster, q), endpoints, s, q)
 
 
+def _sliced(cluster: Cluster, s: int, slices: Sequence[EndpointSlice], config: NodeConfig) -> Iterator[PortState]:
+    """Yield the service ports of one Service whose EndpointSlices were read."""
+    rows = {dotted(int(cluster.pod_ip[p])): int(p) for p in cluster.endpoints(s)}
+    for q in range(int(cluster.port_offset[s]), int(cluster.port_offset[s + 1])):
+        info = port_info(cluster, q)
+        endpoints = (replace(e, pod=rows.get(e.ip, -1)) for e in endpoints_of(slices, info, config))
+        yield PortState(info, tuple(endpoints), s, q)
+
+
 @dataclass(frozen=True, slots=True)
 class NodeView:
     """kube-proxy on one node holds this view of the cluster when a sync starts."""
@@ -95,7 +116,7 @@ class NodeView:
     usable: Mapping[int, Sequence[int]]  # Service -> Pods that can serve it; Services it does not know are absent
     order: I64  # service ports in the order in which they are visited
     pod_ip: U32  # of every Pod of the run
-    config: NodeConfig = NodeConfig(node_through_firewall=False, as_counted=True)  # of no node in particular
+    config: NodeConfig = field(default_factory=counted_node)
     leaving: Mapping[int, Sequence[int]] = field(default_factory=dict)  # Pods that a Local policy may fall back to
     here: Bools | None = None  # which Pods of the run are on this node; ``None``: none of them
 
@@ -144,10 +165,12 @@ def node_config(
     pod_cidr: str,
     params: ProxyParams = PARAMS,
     version: Version = LATEST,
+    family: str = "IPv4",
 ) -> NodeConfig:
-    """Return the settings of kube-proxy on ``node``; its address is made up, by number.
+    """Return the settings of kube-proxy on ``node`` for one IP ``family``.
 
-    It is in 172.16.0.0/12, or in the first range that ``nodePortAddresses`` names, which is one of the node's network.
+    Where no Node object tells its address it is made up, by number: in 172.16.0.0/12, or in the first range that
+    ``nodePortAddresses`` names, which is one of the node's network.
     ``pod_cidr``, the range of the cluster's Pods, is what tells Pods where the configuration leaves ``clusterCIDR``
     out (written and empty, it means that nothing does), and under NodeCIDR, because Pods here have addresses of one
     range for all nodes.
@@ -155,15 +178,18 @@ def node_config(
     settings = params.settings
     tail = node.rpartition("-")[2]
     number = cluster.node_names.index(node) if node in cluster.node_names else int(tail) if tail.isdigit() else 0
-    cidr, interface = _local_pods(settings, pod_cidr)
+    cidr, interface = _local_pods(settings, pod_cidr, family)
     masquerade = settings.masquerade_of(params.mode)
+    told = tuple(ip for ip in cluster.node_addresses.get(node, ()) if (":" in ip) == (family == "IPv6"))
     return NodeConfig(
         name=node,
         zone=cluster.node_zone.get(node, ""),
-        node_ips=(_address(number, settings.node_port_addresses),),
+        ip_family=family,
+        node_ips=told or ((_address(number, settings.node_port_addresses),) if family == "IPv4" else ()),
         pod_cidr=cidr,
         pod_interface=interface,
         kubernetes_version=version,
+        service_cidrs=(cluster.service_range,) if family == "IPv4" and cluster.service_range else (),
         masquerade_all=masquerade.all,
         masquerade_bit=masquerade.bit,
         localhost_node_ports=settings.localhost_node_ports and _reaches_loopback(settings.node_port_addresses),
@@ -188,8 +214,14 @@ def _networks(ranges: Sequence[str]) -> list[ipaddress.IPv4Network]:
     return [ipaddress.IPv4Network(cidr, strict=False) for cidr in _ipv4(ranges) if cidr != PRIMARY]
 
 
-def _local_pods(settings: NodeSettings, pod_cidr: str) -> tuple[str | None, str]:
+def _local_pods(settings: NodeSettings, pod_cidr: str, family: str) -> tuple[str | None, str]:
     """Return (range, interface) that tell this node's Pods; the interface is "" where addresses decide."""
+    if family == "IPv6":
+        written = [cidr.strip() for cidr in (settings.cluster_cidr or "").split(",")]
+        v6 = next((cidr for cidr in written if ":" in cidr), None)
+        if settings.detect_local_mode == "ClusterCIDR":
+            return v6, ""
+        pod_cidr = v6 or "fd00::/8"
     if settings.detect_local_mode == "BridgeInterface":
         return pod_cidr, settings.bridge_interface
     if settings.detect_local_mode == "InterfaceNamePrefix":

@@ -81,7 +81,7 @@ def _percentiles(summary: Summary, quantiles: Sequence[str]) -> Sequence[str]:
     ends = (("mean", summary.mean.value), ("min", summary.min), ("max", summary.max))
     said = [f"{name} {quantity(value, summary.unit)}" for name, value in ends]
     room = len(quantiles)
-    return [*said, *[EMPTY] * (room - len(said))] if room >= len(said) else [", ".join(said), *[EMPTY] * (room - 1)]
+    return [*said, *[""] * (room - len(said))] if room >= len(said) else [", ".join(said), *[""] * (room - 1)]
 
 
 def _short(n: int) -> str:
@@ -103,13 +103,27 @@ def rate_cells(result: Result, mode: str) -> list[tuple[str, str]]:
     return [(name, rate(name, found)) for name, found in result.modes[mode].rates.items()]
 
 
-EVENT_HEADS = ("failed connections", "error window", "longest propagation", "led to gone Pods")
+_EVENT_HEADS = ("failed connections", "error window", "longest propagation", "led to gone Pods")
+
+
+def _with_joins(result: Result) -> bool:
+    return any(outcome.unusable_for for found in result.modes.values() for outcome in found.events)
+
+
+def event_heads(result: Result) -> tuple[str, ...]:
+    """Return what is said of each event, one name a cell; of nodes without rules only where any joined."""
+    return (*_EVENT_HEADS, *(["node without rules"] if _with_joins(result) else []))
 
 
 def event_cells(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Event, mode, and then what ``EVENT_HEADS`` says, by event."""
+    """Event, mode, and then what ``event_heads`` says, by event."""
+    more = _with_joins(result)
     return [
-        (f"{outcomes[0].event} at {quantity(outcomes[0].at_s, 's')}", mode, _event_cells(outcome))
+        (
+            f"{outcomes[0].event} at {quantity(outcomes[0].at_s, 's')}",
+            mode,
+            (*_event_cells(outcome), *([_unusable(outcome)] if more else [])),
+        )
         for outcomes in zip(*(found.events for found in result.modes.values()), strict=True)
         for mode, outcome in zip(result.modes, outcomes, strict=True)
     ]
@@ -126,6 +140,13 @@ def _event_cells(outcome: EventOutcome) -> tuple[str, ...]:
         spread = f"over {spread}"
     nothing = EMPTY if outcome.propagation_s is None else "no"
     return failed, window, spread, quantity(outcome.exposed_s, "s") if outcome.exposed_s else nothing
+
+
+def _unusable(outcome: EventOutcome) -> str:
+    """Return how long a node that joined had no rules, and what took most of it."""
+    if outcome.unusable_s is None:
+        return EMPTY
+    return f"{quantity(outcome.unusable_s, 's')}, most of it {outcome.unusable_for}"
 
 
 def comparison_cells(comparison: Comparison) -> tuple[str, str, str, str]:

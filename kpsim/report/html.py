@@ -61,7 +61,7 @@ def _context(result: Result, drawn: Sequence[Picture]) -> dict[str, Any]:
         "measures": _by_measure(result, quantiles),
         "counts": {mode: grid.count_cells(result, mode) for mode in result.modes},
         "rates": {mode: grid.rate_cells(result, mode) for mode in result.modes},
-        "event_heads": grid.EVENT_HEADS,
+        "event_heads": grid.event_heads(result),
         "events": grid.event_cells(result),
         "comparisons": [(c.mode, c.against, grid.comparison_cells(c)) for c in result.comparisons],
         "color": {mode: mode_style(mode).color for mode in result.modes},

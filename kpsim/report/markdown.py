@@ -32,7 +32,7 @@ def report_markdown(result: Result) -> str:
     lines += _objectives(result) + _measures(result)
     events = [(_plain(event), _plain(mode), *rest) for event, mode, rest in grid.event_cells(result)]
     if events:
-        lines += ["## Events", "", *_table(("event", "mode", *grid.EVENT_HEADS), events)]
+        lines += ["## Events", "", *_table(("event", "mode", *grid.event_heads(result)), events)]
     rows = [
         (f"{_plain(c.mode)} – {_plain(c.against)}", *map(_plain, grid.comparison_cells(c))) for c in result.comparisons
     ]

@@ -26,10 +26,11 @@ def _number(value: float | None) -> float | None:
     return float(f"{float(value):.{_DIGITS}g}") if math.isfinite(value) else None
 
 
-def _estimate(found: Estimate | None) -> dict[str, float | None] | None:
+def _estimate(found: Estimate | None) -> dict[str, float | bool | None] | None:
     if found is None:
         return None
-    return {"value": _number(found.value), "low": _number(found.low), "high": _number(found.high)}
+    numbers = {"value": _number(found.value), "low": _number(found.low), "high": _number(found.high)}
+    return numbers | ({"at_least": True} if found.at_least else {})
 
 
 def _record(value: Any) -> dict[str, Any]:
@@ -104,7 +105,8 @@ def _mode_document(found: ModeResult) -> dict[str, Any]:
 
 def _event_record(outcome: EventOutcome) -> dict[str, Any]:
     """Return an event without its course, which is drawn."""
-    record = {f.name: getattr(outcome, f.name) for f in fields(outcome) if f.name not in ("course", "window_s")}
+    left_out = {"course", "window_s", *(() if outcome.unusable_for else ("unusable_s", "unusable_for"))}
+    record = {f.name: getattr(outcome, f.name) for f in fields(outcome) if f.name not in left_out}
     numbers = {name: _number(x) if isinstance(x, float) else x for name, x in record.items()}
     return numbers | {"window_s": _estimate(outcome.window_s)}
 
@@ -113,6 +115,7 @@ def _summary_document(summary: Summary) -> dict[str, Any]:
     return {
         "unit": summary.unit,
         "n": summary.n,
+        **({"unfinished": summary.unfinished} if summary.unfinished else {}),
         "batches": summary.batches,
         "mean": _estimate(summary.mean),
         "min": _number(summary.min),
@@ -125,18 +128,19 @@ Row = Sequence[object]
 
 
 def _summaries(result: Result) -> Iterator[Row]:
-    yield ("mode", "measure", "unit", "n", "batches", "statistic", "value", "low", "high")
+    yield ("mode", "measure", "unit", "n", "batches", "statistic", "value", "low", "high", "at_least")
     for mode, found in result.modes.items():
         for name, summary in found.summaries.items():
             ends = {
                 "mean": summary.mean,
                 **summary.quantiles,
-                "min": Estimate(summary.min),
-                "max": Estimate(summary.max),
+                "min": summary.statistic("min"),
+                "max": summary.statistic("max"),
             }
             for statistic, value in ends.items():
-                numbers = (value.value, value.low, value.high)
-                yield (mode, name, summary.unit, summary.n, summary.batches, statistic, *numbers)
+                if value is not None:
+                    numbers = (value.value, value.low, value.high, value.at_least)
+                    yield (mode, name, summary.unit, summary.n, summary.batches, statistic, *numbers)
 
 
 def _records(result: Result, attribute: str, columns: Sequence[str]) -> Iterator[Row]:

@@ -137,7 +137,7 @@ def _events(page: _Page, result: Result) -> None:
     cells = grid.event_cells(result)
     for event in dict.fromkeys(event for event, _, _ in cells):
         page.heading(event)
-        rows = [("", *grid.EVENT_HEADS), *((mode, *rest) for name, mode, rest in cells if name == event)]
+        rows = [("", *grid.event_heads(result)), *((mode, *rest) for name, mode, rest in cells if name == event)]
         page.table(rows, ["dim"] + ["plain"] * (len(rows) - 1))
 
 

@@ -162,6 +162,11 @@ def _tightest_objective(judged: Sequence[ThresholdVerdict]) -> tuple[str, str]:
         return "", ""
     room, v = min(rooms, key=lambda pair: pair[0])
     objective = f"{v.threshold.measure} {bound_text(v.threshold)}"
+    if standing(v) == "unknown" and v.found and v.found.at_least:
+        return (
+            objective,
+            f"is not decided, with too much unfinished at {estimate(v.found, unit_of(v.threshold.measure))}",
+        )
     if standing(v) == "unknown":
         return objective, f"is too close to call at {estimate(v.found, unit_of(v.threshold.measure))}"
     return objective, f"has {percent(room)} to spare" if room >= 0 else _missed(room)

@@ -13,6 +13,7 @@ from kpsim.kube.reader import Reading
 from kpsim.kube.server import ApiServer
 from kpsim.measure.summary import MEASURES
 from kpsim.profiles.costs import profile_names
+from kpsim.proxy.byversion import quirks
 from kpsim.proxy.registry import beyond
 from kpsim.scenario.complaints import Complaints
 from kpsim.scenario.keys.reading import Reader
@@ -97,6 +98,7 @@ def _assemble(
     complaints.warnings += beyond(version, chosen=chosen)
     modes = spec.compare.modes if spec.compare else (proxy.mode,)
     check_modes(modes, proxy.mode, version, complaints, compared=spec.compare is not None)
+    complaints.warnings += quirks(proxy.settings, modes, version)
     groups = groups_of(spec, complaints)
     objects = reading.objects()
     cluster = cluster_params(spec.cluster, objects, imported, complaints)
@@ -139,12 +141,6 @@ def _check(written: ScenarioDocument, complaints: Complaints) -> None:
         complaints.problem(("metadata", "name"), f"{written.metadata.name!r} is not a name", mend)
     if written.kind == "Scenario" and written.sweep is not None:
         complaints.problem(("sweep",), "a Scenario has no sweep", "write kind: Sweep", on_key=True)
-    if spec.cluster.iptables_backend == "nft":
-        complaints.problem(
-            (*CLUSTER, "iptablesBackend"),
-            "the nft backend of iptables is designed, not built yet",
-            "write legacy, or leave it out",
-        )
     for measure in spec.thresholds:
         if measure in MEASURES and MEASURES[measure].of_names and not (spec.dns and spec.dns.clients_use_names):
             what, mend = "is measured only where clients use names", "write dns: {clientsUseNames: true}"

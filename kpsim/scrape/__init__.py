@@ -3,7 +3,7 @@
 :mod:`proxier` is what the kube-proxy process of that moment has counted, :mod:`held` the rules it held,
 :mod:`quantities` the numbers metrics are made of, :mod:`families` the metrics themselves, by the catalogue.
 Left out: the metrics of Go, of the process and of its API client, and those of kube-proxy that the catalogue has no
-quantity for; and the series that a kube-proxy shows for an IP family its cluster does not have.  Nothing here knows a
+quantity for.  Nothing here knows a
 proxy mode.
 """
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from kpsim.cluster.columns import Cluster
 from kpsim.errors import InputError, Place, Problem, did_you_mean
 from kpsim.profiles.metrics import load_catalogue
+from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.scenario.model import Scenario
 from kpsim.scrape.families import Family, Sample, families_of, not_simulated
 from kpsim.scrape.proxier import Proxier
@@ -52,10 +53,12 @@ def scrape(scenario: Scenario, node: str, at_s: float | None = None) -> Scrape:
     # Packets change nothing that kube-proxy counts, so none is drawn; that there are some still costs syncs time.
     quiet = replace(scenario, traffic=replace(scenario.traffic, connections_per_s_per_node=0.0))
     replication = replace(prepare(quiet, cluster, 0), scenario=scenario)
+    if mode in catalogue.both_families:
+        replication.draws.setdefault(6, SyncDraws(scenario.run.seed, 0, cluster.nodes, 6))
     engine = "batch" if scenario.run.engine == "auto" else scenario.run.engine
     run = run_mode(replication, mode, engine)
     by_family = zip(replication.draws, run.proxiers, strict=True)
-    proxiers = [Proxier(replication, run.mode, proxier, family, number, at_ns) for family, proxier in by_family]
+    proxiers = [Proxier(replication, run, proxier, family, number, at_ns) for family, proxier in by_family]
     version = scenario.kubernetes_version
     families = tuple(families_of(catalogue, mode, version, proxiers))
     return Scrape(families, not_simulated(catalogue, mode, version), warnings)

@@ -14,10 +14,11 @@ import numpy as np
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import Cluster
 from kpsim.profiles.defaults import load_defaults
-from kpsim.proxy.contract import Mode
+from kpsim.proxy.contract import Mode, Moved, SyncCounts, SyncKind
 from kpsim.proxy.sync.faults import Faults
 from kpsim.proxy.sync.pacing import Pacing, RunnerState
-from kpsim.simulation import ProxierRun, Replication
+from kpsim.proxy.sync.timeline import start_counts
+from kpsim.simulation import ModeRun, ProxierRun, Replication
 from kpsim.units import I64, Bools
 
 
@@ -26,11 +27,16 @@ class Proxier:
     """The proxier of ``family`` (4 or 6) on ``node`` at ``at_ns``; syncs are rows of the run's trace."""
 
     replication: Replication
-    mode: Mode
+    of: ModeRun
     run: ProxierRun
     family: int
     node: int
     at_ns: int
+
+    @property
+    def mode(self) -> Mode:
+        """Return the mode it runs in."""
+        return self.of.mode
 
     @property
     def cluster(self) -> Cluster:
@@ -48,7 +54,8 @@ class Proxier:
         """Return the start of the process [ns]; -NEVER if it was before the run."""
         scenario, nodes = self.replication.scenario, self.replication.cluster.nodes
         key, horizon = (scenario.run.seed, self.replication.number), self.replication.horizon_ns
-        faults = Faults.draw(scenario.faults, self._pacing, load_defaults(), key, nodes, horizon)
+        joins = self.replication.joins
+        faults = Faults.draw(scenario.faults, self._pacing, load_defaults(), key, nodes, horizon, joins)
         restarts = faults.restarts[:, self.node]
         return int(restarts[restarts <= self.at_ns].max(initial=-NEVER))
 
@@ -84,6 +91,41 @@ class Proxier:
         """Return the duration of each sync of ``ended`` [ns]."""
         return np.asarray(self.run.syncs.end[self.ended, self.node] - self.run.syncs.start[self.ended, self.node])
 
+    @cached_property
+    def first_ns(self) -> int | None:
+        """Return how long the first sync took of a process that was started right before the run, else ``None``."""
+        if self.restarted:
+            return None
+        start, timeline, node = start_counts(self.cluster, self.mode), self.run.timeline, np.array([self.node])
+        none = np.array([0])
+        own, dispatch = int(timeline.own_at(none, node)[0]), int(timeline.dispatch_at(none, node)[0])
+        moved = Moved()
+        if start.held is not None:
+            servers, entries, addresses = (int(column.sum()) for column in start.held)
+            moved = Moved(servers, entries, addresses, own, addresses_held=addresses)
+        ports, endpoints = int(timeline.ports_total[0]), int(timeline.endpoints_total[0])
+        counts = SyncCounts(ports, endpoints, dispatch, own, ports, own, endpoints, 1, dispatch, moved=moved)
+        work = self.mode.sync_work(SyncKind.FULL, counts)
+        return int(self.of.costs.ns(work)) + (self.first_reconciliation_ns or 0)
+
+    @cached_property
+    def first_reconciliation_ns(self) -> int | None:
+        """Return how long that sync read conntrack's table; ``None`` where no Service has a UDP port."""
+        services = self.cluster.services
+        udp = (services.udp & services.proxied)[: self.cluster.initial].any()
+        if self.restarted or not udp or "conntrack_listed" not in self.of.costs.coefficients:
+            return None
+        traffic = self.replication.scenario.traffic
+        entries = traffic.conntrack_entries(load_defaults().value("limits.conntrack_time_wait"))
+        return int(self.of.costs.ns({"conntrack_listed": round(entries)}))
+
+    @property
+    def reconciliations_ns(self) -> I64:
+        """Return how long each of ``ended`` that did not fail took for what follows its rules."""
+        syncs, good = self.run.syncs, self.ended[~self.failed]
+        took = syncs.end[good, self.node] - syncs.switch[good, self.node]
+        return np.asarray(took[took > 0])
+
     @property
     def last_end_ns(self) -> int:
         """Return the end of the last sync of ``ended`` [ns]; -NEVER without one."""
@@ -94,7 +136,7 @@ class Proxier:
         """Return the end of the last sync that did not fail [ns]; before the run for a process idling since."""
         good = self.ended[~self.failed]
         if len(good):
-            return int(self.run.syncs.end[good[-1], self.node])
+            return int(self.run.syncs.switch[good[-1], self.node])
         return None if self.restarted else self._idle_since_ns
 
     @property

@@ -7,8 +7,9 @@ pkg/proxy/endpointschangetracker.go; changes of a batch whose sync failed leave 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -58,28 +59,45 @@ def _programming(proxier: Proxier) -> Readings:
     return _observed((reported_ns - trigger_ns)[mine])
 
 
+def _after(first_ns: int | None, others_ns: I64) -> Readings:
+    """Return all observations, the first sync of a process that was started right before the run before them."""
+    first = [] if first_ns is None else [first_ns]
+    return _observed(np.concatenate([np.array(first, np.int64), others_ns]))
+
+
 def _changes(proxier: Proxier, *, creates: bool) -> int:
     """Changes of Services (``creates``) or of their slices seen since the process began, with what was listed first."""
     listed_ns = proxier.listed_ns
     if listed_ns is None:
         return 0
+    proxier = replace(proxier, run=proxier.of.proxiers[0]) if creates else proxier  # Services go to every family
     created = proxier.run.log.column("creates") > 0
     before, now = proxier.arrived(listed_ns), proxier.arrived(proxier.at_ns)
     counted = int((created[before:now] == creates).sum())
-    return counted + (_listed(proxier, before, creates=creates) if proxier.restarted else 0)
+    return counted + _listed(proxier, before, creates=creates)
 
 
 def _listed(proxier: Proxier, prefix: int, *, creates: bool) -> int:
     """Services, or slices as full as they can be, that a process which starts after ``prefix`` deliveries lists."""
     cluster = proxier.cluster
-    known = np.flatnonzero(cluster.services.proxied[: cluster.initial])
     rows = proxier.run.log.rows[:prefix]
+    gone = {row.service for row in rows if row.gone}
     if creates:
-        return len(known) + sum(row.creates for row in rows)
+        foreign = sum(bool(service.proxy_name) for service in cluster.read.values())
+        watched = int((~cluster.services.headless[: cluster.initial]).sum()) - foreign
+        return watched + sum(row.creates for row in rows) - len(gone)
+    known = np.flatnonzero(cluster.services.proxied[: cluster.initial])
+    slices = proxier.replication.scenario.objects.slices
+    read = Counter(f"{s.namespace}/{s.service}" for s in slices if s.address_type == f"IPv{proxier.family}")
+    if slices:  # they are all that there are of Services that were read
+        kept = [f"{service.namespace}/{service.name}" for service in cluster.read.values() if service.watched]
+        known = known[[s not in cluster.read for s in known.tolist()]]
+        rows = [row for row in rows if row.service not in cluster.read]
     most = _most_endpoints(proxier.replication.scenario.controller_manager)
     held = dict(zip(known.tolist(), np.diff(cluster.endpoint_offset)[known].tolist(), strict=True))
     held |= {row.service: row.endpoints for row in rows if not row.creates}
-    return sum(max(1, -(-endpoints // most)) for endpoints in held.values())
+    listed: int = sum(max(1, -(-endpoints // most)) for service, endpoints in held.items() if service not in gone)
+    return listed + (sum(read[name] for name in kept) if slices else 0)
 
 
 def _most_endpoints(params: ControllerManagerParams) -> int:
@@ -107,9 +125,9 @@ def _owned(proxier: Proxier) -> Readings:
 
 
 def _written(proxier: Proxier) -> Readings:
-    """Return the rules by table that the last sync wrote; those of the last one before the run are not known."""
+    """Return the rules by table that the last sync wrote; the first one, right before the run, wrote all."""
     if not len(proxier.ended):
-        return []
+        return [] if proxier.restarted else _owned(proxier)
     sync = int(proxier.ended[-1])
     before, after = proxier.absorbed_before(sync), int(proxier.run.syncs.absorbed[sync, proxier.node])
     if proxier.full[-1]:
@@ -126,8 +144,10 @@ def _no_local(proxier: Proxier) -> Readings:
 
 
 QUANTITIES: Mapping[str, Callable[[Proxier], Readings]] = {
-    "syncs": lambda p: _observed(p.durations_ns),
-    "full_syncs": lambda p: _observed(p.durations_ns[p.full]),
+    "syncs": lambda p: _after(p.first_ns, p.durations_ns),
+    "full_syncs": lambda p: _after(p.first_ns, p.durations_ns[p.full]),
+    "reconciliations": lambda p: _after(p.first_reconciliation_ns, p.reconciliations_ns),
+    "reconciled_entries": lambda p: [Reading()] if p.first_reconciliation_ns or len(p.reconciliations_ns) else [],
     "partial_syncs": lambda p: _observed(p.durations_ns[~p.full]),
     "programming": _programming,
     "last_success": lambda p: _moment(p.last_success_ns),

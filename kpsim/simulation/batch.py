@@ -13,11 +13,21 @@ from kpsim.datapath.outcomes import Outcomes
 from kpsim.profiles.costs import Costs
 from kpsim.proxy.contract import Mode
 from kpsim.proxy.sync.inforce import InForce
-from kpsim.proxy.sync.lanes import Arrivals, run_lanes
+from kpsim.proxy.sync.lanes import Arrivals, Lanes, run_lanes
 from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.simulation.draws import Replication
-from kpsim.simulation.wiring import ModeRun, ProxierRun, control_plane, price_table, seen_by, sync_loop
+from kpsim.simulation.unfinished import find_unwritten
+from kpsim.simulation.wiring import (
+    ModeRun,
+    ProxierRun,
+    control_plane,
+    price_table,
+    seen_by,
+    shares_lock,
+    sync_loop,
+    udp_flows,
+)
 from kpsim.traffic.connections import Connections
 
 PACKETS_AT_ONCE = 100_000  # nodes are served in blocks of about so many packets, to bound memory
@@ -29,12 +39,12 @@ def run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
         env = simpy.Environment(initial_time=0)
         control = control_plane(replication, env)
         env.run(until=replication.horizon_ns)
-        replication.log, replication.fanout = control.api.log, control.fanout
+        replication.log, replication.fanout, replication.joins = control.api.log, control.fanout, control.joins
         replication.stale_retries = control.controller.stale_retries
-    proxiers = tuple(_lanes(replication, mode, costs, pacing, family) for family in replication.draws)
+    proxiers = _proxiers(replication, mode, costs, pacing)
     first = proxiers[0]
-    prices = price_table(mode, costs, first.timeline)
-    rules = RulesInForce(replication.cluster, mode, first.timeline, first.in_force, replication.draws[4], prices)
+    prices, flows = price_table(mode, costs, first.timeline), udp_flows(replication, costs, first)
+    rules = RulesInForce(replication.cluster, mode, first.timeline, first.in_force, replication.draws[4], prices, flows)
     most_packets = PACKETS_AT_ONCE + replication.connections.busiest_packets()
     longest_ns = replication.horizon_ns + prices.most_ns() * most_packets
     queues = replication.cluster.cores * len(replication.windows.starts_ns)
@@ -49,17 +59,26 @@ def run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
     return ModeRun(mode, costs, replication.log, replication.stale_retries, proxiers, prices, pieces)
 
 
-def _lanes(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing, family: int) -> ProxierRun:
-    """Return the sync loops of one IP family, all nodes at once."""
+def _proxiers(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing) -> tuple[ProxierRun, ...]:
+    """Return the sync loops of every IP family, all nodes at once."""
     assert replication.log is not None
     assert replication.fanout is not None
-    log, fanout, horizon = replication.log.of(family), replication.fanout, replication.horizon_ns
-    cluster = seen_by(replication.cluster, family)
-    timeline = Timeline(cluster, log, mode, replication.order)
-    arrivals = Arrivals(log.column("sent_ns"), log.column("spread_ns"), fanout)
-    asks = arrivals
-    if pacing.at_once:  # what is delivered about endpoints needs no sync
-        creates = log.column("creates") > 0
-        asks = Arrivals(log.column("sent_ns")[creates], log.column("spread_ns")[creates], fanout)
-    syncs = run_lanes(sync_loop(replication, mode, costs, pacing, family), timeline, arrivals, asks)
-    return ProxierRun(log, timeline, arrivals, syncs, InForce(syncs, arrivals, pacing.at_once, horizon))
+    fanout, made = replication.fanout, []
+    for family in replication.draws:
+        log, cluster = replication.log.of(family), seen_by(replication.cluster, family)
+        timeline = Timeline(cluster, log, mode, replication.order)
+        arrivals = Arrivals(log.column("sent_ns"), log.column("spread_ns"), fanout)
+        asks = arrivals
+        if pacing.at_once:  # what is delivered about endpoints needs no sync
+            creates = log.column("creates") > 0
+            asks = Arrivals(log.column("sent_ns")[creates], log.column("spread_ns")[creates], fanout)
+        if family not in replication.unwritten:  # the same under every mode
+            replication.unwritten[family] = find_unwritten(cluster, replication.changes, log)
+        loop = sync_loop(replication, mode, costs, pacing, family)
+        made.append((log, timeline, arrivals, Lanes(loop, timeline, arrivals, asks), replication.unwritten[family]))
+    tables = run_lanes([lanes for *_, lanes, _ in made], share_lock=shares_lock(replication, pacing))
+    horizon, joins = replication.horizon_ns, replication.joins
+    return tuple(
+        ProxierRun(log, timeline, arrivals, syncs, InForce(syncs, arrivals, pacing.at_once, horizon, joins), unwritten)
+        for (log, timeline, arrivals, _, unwritten), syncs in zip(made, tables, strict=True)
+    )

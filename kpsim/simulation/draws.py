@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from kpsim.cluster.changes import Changes, Spells
 from kpsim.cluster.columns import Cluster
+from kpsim.controlplane.api.joins import Join
 from kpsim.controlplane.deliveries import DeliveryLog, Fanout
 from kpsim.dns.lookups import Callers
 from kpsim.dns.resolver import lookup_latencies
@@ -17,6 +18,7 @@ from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.rng import stream
 from kpsim.scenario.model import Scenario
+from kpsim.simulation.unfinished import Unwritten
 from kpsim.traffic.connections import Connections, Popularity, Windows, draw_connections, plan_windows
 from kpsim.units import I64, to_ns
 
@@ -37,7 +39,9 @@ class Replication:
     horizon_ns: int
     log: DeliveryLog | None = None
     fanout: Fanout | None = None
+    joins: tuple[Join, ...] = ()  # known when the control plane has run, as the log
     stale_retries: int = 0
+    unwritten: dict[int, Unwritten] = field(default_factory=dict)  # by IP family: changes that no delivery carries
     lookups_ns: I64 | None = None  # how long each connection's client looks its Service's name up, where it does
     absolute_ns: I64 | None = None  # the same with absolute names, where clients search for theirs
 

@@ -6,7 +6,6 @@ import numpy as np
 import simpy
 
 from kpsim.clock import Rank, call_at
-from kpsim.cluster.changes import NEVER
 from kpsim.controlplane.deliveries import Delivery
 from kpsim.datapath.packets import PacketProcesses
 from kpsim.datapath.prices import PacketPrices
@@ -16,10 +15,13 @@ from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.sync.inforce import InForce
 from kpsim.proxy.sync.lanes import Arrivals, SyncRow, SyncTable, table_of
 from kpsim.proxy.sync.pacing import Pacing
-from kpsim.proxy.sync.process import KubeProxy, Sync
+from kpsim.proxy.sync.process import KubeProxy, XtablesLock
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.simulation.draws import Replication
-from kpsim.simulation.wiring import ModeRun, ProxierRun, control_plane, seen_by, sync_loop
+from kpsim.simulation.unfinished import find_unwritten
+from kpsim.simulation.wiring import ModeRun, ProxierRun, control_plane, seen_by, shares_lock, sync_loop, udp_flows
+
+ASKS_LOCK = {4: Rank.LOCK, 6: Rank.LOCK_IPV6}  # which family comes first where both ask at once
 
 
 def run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing) -> ModeRun:
@@ -27,12 +29,15 @@ def run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pa
     cluster, horizon = replication.cluster, replication.horizon_ns
     env = simpy.Environment(initial_time=0)
     control = control_plane(replication, env)
+    replication.joins = control.joins
     proxies = {}
+    shared = shares_lock(replication, pacing)
+    locks = [XtablesLock() if shared else None for _ in range(cluster.nodes)]
     for family in replication.draws:
         seen, loop = seen_by(cluster, family), sync_loop(replication, mode, costs, pacing, family)
         proxies[family] = [
-            KubeProxy(env, node, seen, loop, replication.order, replication.changes.pod_ip)
-            for node in range(cluster.nodes)
+            KubeProxy(env, node, seen, loop, replication.order, replication.changes.pod_ip, lock, ASKS_LOCK[family])
+            for node, lock in enumerate(locks)
         ]
     every = np.arange(cluster.nodes)
 
@@ -51,29 +56,28 @@ def run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pa
     prices = PacketPrices.compile(mode, costs, most, most_endpoints)
     packets = PacketProcesses(env, prices, proxies[4], replication.connections, replication.windows)
     env.run()
-    outcomes = packets.outcomes(replication.changes.pod_gone_ns, replication.changes.outages)
-    whole = [(replication.connections, outcomes)]
     proxiers = []
     for family, nodes in proxies.items():
-        log, syncs = control.api.log.of(family), _table(nodes)
-        timeline = Timeline(seen_by(cluster, family), log, mode, replication.order)
+        log, syncs, seen = control.api.log.of(family), _table(nodes), seen_by(cluster, family)
+        timeline = Timeline(seen, log, mode, replication.order)
         arrivals = Arrivals(log.column("sent_ns"), log.column("spread_ns"), control.fanout)
-        in_force = InForce(syncs, arrivals, pacing.at_once, horizon)
-        proxiers.append(ProxierRun(log, timeline, arrivals, syncs, in_force))
+        in_force = InForce(syncs, arrivals, pacing.at_once, horizon, control.joins)
+        unwritten = find_unwritten(seen, replication.changes, log)
+        proxiers.append(ProxierRun(log, timeline, arrivals, syncs, in_force, unwritten))
+    flows = udp_flows(replication, costs, proxiers[0])
+    outcomes = packets.outcomes(replication.changes.pod_gone_ns, replication.changes.outages, flows)
+    whole = [(replication.connections, outcomes)]
     retries = control.controller.stale_retries
     return ModeRun(mode, costs, control.api.log, retries, tuple(proxiers), prices, lambda: iter(whole))
 
 
 def _table(proxies: list[KubeProxy]) -> SyncTable:
     """Return the proxies' own books as the table the batch engine keeps."""
-    last = [Sync(NEVER, NEVER, 0, full=False, failed=False, process_since=-NEVER) for _ in proxies]
-    rows = []
-    for i in range(max((len(proxy.syncs) for proxy in proxies), default=0)):
-        last = [
-            proxy.syncs[i]
-            if i < len(proxy.syncs)
-            else before._replace(start=NEVER, end=NEVER, full=False, failed=False)
-            for proxy, before in zip(proxies, last, strict=True)
-        ]
-        rows.append(SyncRow(*map(np.array, zip(*last, strict=True))))
+    rows = [
+        SyncRow(
+            np.full(len(proxy.syncs), node), np.arange(len(proxy.syncs)), *map(np.array, zip(*proxy.syncs, strict=True))
+        )
+        for node, proxy in enumerate(proxies)
+        if proxy.syncs
+    ]
     return table_of(rows, len(proxies))

@@ -12,34 +12,42 @@ from kpsim.cluster.columns import Cluster
 from kpsim.cluster.grow import grow
 from kpsim.controlplane.control import ControlPlane
 from kpsim.controlplane.deliveries import DeliveryLog
+from kpsim.datapath.flows import UdpFlows
 from kpsim.datapath.outcomes import Outcomes
 from kpsim.datapath.prices import PacketPrices
+from kpsim.kube.objects import EndpointSlice
 from kpsim.kube.resolve import node_zones, resolve
 from kpsim.profiles.costs import Costs, load_profile
 from kpsim.profiles.defaults import load_defaults
+from kpsim.proxy.byversion import as_programmed
 from kpsim.proxy.contract import Mode
 from kpsim.proxy.registry import create
 from kpsim.proxy.sync.faults import Faults
 from kpsim.proxy.sync.inforce import InForce
 from kpsim.proxy.sync.lanes import Arrivals, SyncTable
-from kpsim.proxy.sync.loop import ConntrackCleanup, SyncLoop
+from kpsim.proxy.sync.loop import AFTER_RULES, ConntrackCleanup, SyncLoop
 from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.scenario.model import Scenario
 from kpsim.simulation.draws import Replication
+from kpsim.simulation.unfinished import Unwritten
 from kpsim.traffic.connections import Connections
 from kpsim.units import to_ns
 
 
 @dataclass(frozen=True, slots=True)
 class ProxierRun:
-    """The sync loops of one IP family on all nodes: their deliveries, their syncs, their rules in force."""
+    """The sync loops of one IP family on all nodes: their deliveries, their syncs, their rules in force.
+
+    ``unwritten`` are the changes that they were not sent before the run was over.
+    """
 
     log: DeliveryLog
     timeline: Timeline
     arrivals: Arrivals
     syncs: SyncTable
     in_force: InForce
+    unwritten: Unwritten
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +80,17 @@ def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
         dual_stack=params.dual_stack,
         version=scenario.kubernetes_version,
     )
+    version = scenario.kubernetes_version
+    resolved = tuple(replace(one, service=as_programmed(one.service, version)) for one in resolved)
     created = round(scenario.churn.services_created_per_s * scenario.run.duration_s)
     cluster = grow(params, scenario.groups, resolved, created, scenario.run.seed)
     names = {*cluster.node_names, *(node.name for node in scenario.objects.nodes)}
     cluster = replace(cluster, node_names=sorted(names))
-    cluster = replace(cluster, node_zone=node_zones(scenario.objects))
+    slices: dict[str, list[EndpointSlice]] = {}
+    for piece in scenario.objects.slices:
+        slices.setdefault(f"{piece.namespace}/{piece.service}", []).append(piece)
+    addresses = {node.name: node.addresses for node in scenario.objects.nodes if node.addresses}
+    cluster = replace(cluster, node_zone=node_zones(scenario.objects), node_addresses=addresses, slices=slices)
     if not cluster.services.proxied[: cluster.initial].any():
         warnings = (*warnings, "no Service with a ClusterIP was read, so there is nothing to simulate for kube-proxy")
     return cluster, (*scenario.warnings, *warnings, *cluster.warnings)
@@ -127,11 +141,26 @@ def sync_loop(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
         costs=costs,
         pacing=pacing,
         draws=replication.draws[family],
-        faults=Faults.draw(scenario.faults, pacing, defaults, key, replication.cluster.nodes, horizon),
+        faults=Faults.draw(
+            scenario.faults, pacing, defaults, key, replication.cluster.nodes, horizon, replication.joins
+        ),
         conntrack=ConntrackCleanup(round(entries), scenario.kubernetes_version),
         large_above=int(defaults.value("kube_proxy.large_cluster_endpoints")),
         horizon_ns=horizon,
     )
+
+
+def shares_lock(replication: Replication, pacing: Pacing) -> bool:
+    """Return True if a node's proxiers wait for one lock; where IPv6's has nothing to do, nobody waits for it."""
+    return pacing.locks and replication.cluster.dual_stack
+
+
+def udp_flows(replication: Replication, costs: Costs, proxier: ProxierRun) -> UdpFlows | None:
+    """Return when entries of IPv4's UDP flows are deleted, in modes that pay for looking; ``None`` in all others."""
+    if not any(name in costs.coefficients for name in AFTER_RULES):
+        return None
+    version = replication.scenario.kubernetes_version
+    return UdpFlows(replication.cluster, proxier.timeline, proxier.syncs, version)
 
 
 def seen_by(cluster: Cluster, family: int) -> Cluster:

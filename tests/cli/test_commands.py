@@ -239,3 +239,53 @@ def test_import_does_not_write_over_what_is_there(kpsim: Shell, out: str, says: 
     assert answer.code == 3
     assert f"--out {out}: {says}" in answer.err
     assert (kpsim.here / "objects.yaml").read_text(encoding="utf-8") == SERVICES
+
+
+def test_a_release_that_is_not_out_and_a_default_that_changes_are_warned_of(kpsim: Shell) -> None:
+    said = kpsim("modes", "--kubernetes", "1.38")
+    assert (said.code, "1.38 is later than 1.37, the last known here" in said.err) == (0, True)
+    assert not kpsim("modes", "--kubernetes", "1.37").err
+    assert "off by default in 1.40 and gone in 1.43" in said.out
+    assert "planned as the default in 1.40" in said.out
+    services = "  services: [{name: a, count: 10, endpoints: 2}]\n"
+    head = "apiVersion: kpsim/v1alpha1\nkind: Scenario\nmetadata: {name: later}\nspec:\n"
+    version = '  kubernetes: {version: "1.40"}\n'
+    said = kpsim("check", kpsim.write("later.yaml", head + version + services))
+    assert "no kube-proxy mode is given" in said.err
+    chosen = kpsim.write("chosen.yaml", head + version + "  kubeProxy: {mode: nftables}\n" + services)
+    assert "no kube-proxy mode is given" not in kpsim("check", chosen).err
+
+
+def test_too_few_syncs_for_percentiles_show_their_mean_and_ends(kpsim: Shell) -> None:
+    few = """
+apiVersion: kpsim/v1alpha1
+kind: Scenario
+metadata: {name: few}
+spec:
+  kubernetes: {version: "1.32"}
+  cluster: {nodes: 2}
+  kubeProxy: {mode: nftables}
+  services: [{name: svc, count: 20, endpoints: 3}]
+  faults: {restartsPerNodePerHour: 1}
+  traffic: {connectionsPerSecondPerNode: 1}
+  run: {duration: 2h, warmup: 5s, replications: 1, packets: 1k}
+"""
+    said = kpsim("run", kpsim.write("few.yaml", few), "--jobs", "1").out
+    (row,) = [line for line in said.splitlines() if line.split()[:1] == ["sync_duration"]]
+    for word in ("mean", "min", "max"):
+        assert word in row
+    assert "–" not in row
+
+
+def test_ipvs_and_kernelspace_sync_twice_a_minute_when_nothing_happens(kpsim: Shell) -> None:
+    head = "apiVersion: kpsim/v1alpha1\nkind: Scenario\nmetadata: {name: idle}\nspec:\n"
+    rest = (
+        "  cluster: {nodes: 1}\n  services: [{name: a, count: 30, endpoints: 5}]\n  run: {duration: 4h, warmup: 1s}\n"
+    )
+    file = kpsim.write("idle.yaml", head + rest)
+    for mode in ("ipvs", "kernelspace"):
+        for version in ("1.30", "1.34", "1.36"):
+            said = kpsim("metrics", file, "--mode", mode, "--set", f"kubernetes.version={version}").out
+            counts = [float(line.split()[1]) for line in said.splitlines() if "rules_duration_seconds_count" in line]
+            families = 2 if (mode, version) == ("ipvs", "1.30") else 1
+            assert 470 * families < counts[-1] < 485 * families

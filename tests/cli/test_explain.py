@@ -269,7 +269,7 @@ def test_a_service_in_a_file_without_pods_is_told_and_nobody_can_serve_it(kpsim:
     )
     for mode in ("iptables", "ipvs", "nftables"):
         said = kpsim("explain", "service", "lone", "-f", kpsim.write("lone.yaml", service), "--mode", mode).out
-        assert "=> nobody can serve it: refused at once" in said
+        assert "=> no endpoint can serve it: refused at once" in said
 
 
 def test_a_scheduler_is_told_as_it_is_with_what_the_engines_make_of_it(kpsim: Shell) -> None:

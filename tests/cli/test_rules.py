@@ -86,3 +86,19 @@ def test_a_service_without_a_local_endpoint_is_dropped_by_a_mark_in_1_24(kpsim: 
     packet = kpsim("explain", "packet", "--to", "default/web-1", "--node", "node-9", *options)
     assert "KUBE-MARK-DROP" in packet.out
     assert "dropped" in packet.out
+
+
+def test_ipv6_rules_are_those_of_the_ipv6_addresses(kpsim: Shell) -> None:
+    service = (
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  clusterIP: 10.96.0.7\n"
+        "  clusterIPs: [10.96.0.7, 'fd00:96::7']\n  ipFamilies: [IPv4, IPv6]\n  ipFamilyPolicy: PreferDualStack\n"
+        "  ports: [{port: 80}]\n---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv6\n"
+        "metadata: {name: web-6, labels: {kubernetes.io/service-name: web}}\nports: [{name: '', port: 8080}]\n"
+        "endpoints: [{addresses: ['fd00:1::5'], nodeName: node-0}]\n"
+    )
+    file = kpsim.write("objects.yaml", service)
+    answer = kpsim("rules", file, "--family", "IPv6")
+    assert answer.code == 0
+    assert "-d fd00:96::7/128 -p tcp" in answer.out
+    assert "--to-destination [fd00:1::5]:8080" in answer.out
+    assert "10.96.0.7" not in answer.out

@@ -49,7 +49,7 @@ class _Iptables:
     def sync(self, states: Sequence[PortState], changed: Sequence[str], now_s: float) -> None:
         self.expect(states)
         if self.writer.need_full:
-            self.tables.node.add_counter()
+            self.tables.node.add_counters()
             self.tables.restore(jump_lines(iptables_program((), self.config)))
         self.tables.restore(self.writer.sync(states, changed, now_s).lines)
 

@@ -21,7 +21,7 @@ __all__ = ["Namespace", "Refused"]
 
 CLONE_NEWNET = 0x40000000
 MINE = "/proc/thread-self/ns/net"
-COUNTER = b"localhost_nps_accepted_pkts"  # as kube-proxy calls it
+COUNTERS = (b"localhost_nps_accepted_pkts", b"ct_state_invalid_dropped_pkts")  # as kube-proxy calls them
 
 
 class Refused(Exception):
@@ -98,9 +98,13 @@ class Namespace:
         with self.entered():
             return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
 
-    def add_counter(self) -> None:
-        """Make the nfacct counter that the rule for NodePorts on localhost names, as kube-proxy does: by netlink."""
-        attribute = struct.pack("=HH", 4 + len(COUNTER) + 1, 1) + COUNTER + b"\0"
+    def add_counters(self) -> None:
+        """Make the nfacct counters that rules name, as kube-proxy does: by netlink."""
+        for name in COUNTERS:
+            self._add_counter(name)
+
+    def _add_counter(self, name: bytes) -> None:
+        attribute = struct.pack("=HH", 4 + len(name) + 1, 1) + name + b"\0"
         body = struct.pack("=BBH", socket.AF_UNSPEC, 0, 0) + attribute.ljust(
             -len(attribute) % 4 + len(attribute), b"\0"
         )
@@ -111,7 +115,7 @@ class Namespace:
             netlink.send(head + body)
             (error,) = struct.unpack_from("=i", netlink.recv(4096), 16)
         if -error not in (0, errno.EBUSY):  # busy: it is there
-            raise Refused(f"the counter {COUNTER.decode()}: {os.strerror(-error)}")
+            raise Refused(f"the counter {name.decode()}: {os.strerror(-error)}")
 
 
 def _here() -> int:

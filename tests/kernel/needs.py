@@ -101,7 +101,7 @@ def _tables(mode: str, family: str) -> str:
     try:
         with tempfile.TemporaryDirectory() as folder:
             if tool != "nft":
-                inside.add_counter()
+                inside.add_counters()
             inside.run((tool, *options), text, Path(folder, "lock"))
     except (OSError, Refused) as error:
         return f"needs a kernel with what kube-proxy's rules use: {error}"

@@ -74,6 +74,9 @@ def action(expressions: list[dict[str, Any]]) -> str:
             return f"vmap {what['data']}"
         if verb == "dnat":
             ip = what["addr"]
+            if isinstance(ip, dict):  # a map by number, to addresses with ports
+                every = (at["concat"] for _, at in ip["map"]["data"]["set"])
+                return "dnat map " + " ".join(f"{address}:{port}" for address, port in every)
             return f"dnat {f'[{ip}]' if ':' in ip else ip}:{what['port']}"
         if verb == "set":
             return f"remember {what['set']}"
@@ -89,6 +92,10 @@ def wanted_action(rule: NftRule) -> str:
         return "choose " + " ".join(f"goto {chain}" for chain in rule.choices)
     if rule.verb == "dnat":
         return f"dnat {rule.to}"
+    if rule.verb == "dnat map":
+        return "dnat map " + " ".join(at.replace("[", "").replace("]", "") for at in rule.choices)
+    if rule.verb in ("jump if in", "masquerade marked"):
+        return f"jump {rule.target}" if rule.target else "mark"
     if rule.verb == "remember":
         return f"remember @{rule.lookup}"
     if rule.verb == "vmap":
@@ -100,7 +107,8 @@ def wanted(rules: NftRules, lingering: Iterable[str]) -> Table:
     """What the kernel should have: the rules, and flushed chains that are not deleted yet."""
     chains = {name: list(map(wanted_action, of)) for name, of in rules.chains.items()}
     elements = {
-        name: {key: one.verdict for key, one in container.items()} for name, container in rules.elements.items()
+        name: {tuple(at.removesuffix("/32") for at in key): one.verdict for key, one in container.items()}
+        for name, container in rules.elements.items()
     }
     flushed: dict[str, list[str]] = {name: [] for name in lingering}
     return {"chains": flushed | chains, "elements": elements, "affinity": dict(rules.affinity)}

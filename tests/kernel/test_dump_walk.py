@@ -56,7 +56,7 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     need(request.param)
     with build() as town:
         tables = Tables(town.node, request.param, tmp_path_factory.mktemp("lock"))
-        town.node.add_counter()
+        town.node.add_counters()
         tables.restore(jump_lines(RULES))
         tables.restore(restore_lines(RULES))
         tables.restore(line for name, lines in OTHERS.items() for line in (f"*{name}", *lines, "COMMIT"))

@@ -17,7 +17,9 @@ from tests.models.iptables_writer import RuleWriter, SyncReport
 
 pytestmark = pytest.mark.kernel
 
-SIZES = [("legacy", 1), ("legacy", 100), ("legacy", 5_000), ("nft", 1), ("nft", 100)]  # the latter's time is quadratic
+SIZES = [  # the latter's time is quadratic
+    ("legacy", 1), ("legacy", 100), ("legacy", 5_000), ("nft", 1), ("nft", 100), ("nft", 1_000),
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def kernel(backend: str, tmp_path: Path) -> Iterator[Tables]:
     need(backend)
     node = Namespace.make()
     try:
-        node.add_counter()
+        node.add_counters()
         made = Tables(node, backend, tmp_path)
         made.restore(jump_lines(program((), CONFIG)))
         yield made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -78,6 +79,8 @@ def test_a_refused_transaction_leaves_the_table_as_it_was_and_a_full_one_mends_i
     with pytest.raises(Refused, match="No such file"):
         kernel.commit(writer.sync(gone, (first.states[0].info.service,), 1.0, fails=True).operations)
     compare(kernel.table(), robbed)
+    # since 1.33 a full sync reads what maps and sets hold, and sends what differs
+    writer.kernel = replace(writer.kernel, elements={**writer.kernel.elements, "service-ips": {}})
     report = writer.sync(second.states, (), 2.0)
     assert report.full
     kernel.commit(report.operations)

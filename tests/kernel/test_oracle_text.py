@@ -42,7 +42,7 @@ def test_iptables_takes_them(case: Case, backend: str, namespace: Namespace, tmp
     need(backend, config.ip_family)
     rules = iptables_program(port_states(objects_of(case["input"]), config), config)
     tables = xtables.Tables(namespace, backend, tmp_path, config.ip_family)
-    namespace.add_counter()
+    namespace.add_counters()
     tables.restore(jump_lines(rules))
     tables.restore(restore_lines(rules))
     assert tables.save() == xtables.wanted(rules, {})

@@ -28,7 +28,7 @@ SETTINGS = {
     "Pods come in by interfaces of one prefix": PREFIX,
     "NodePorts at chosen addresses": replace(CONFIG, node_port_addresses=(f"{CONFIG.local_ips[0]}/32", "127.0.0.0/8")),
     "another mark": replace(CONFIG, masquerade_bit=20, masquerade_all=True),
-    **{f"1.{minor}": replace(CONFIG, kubernetes_version=(1, minor)) for minor in (23, 24, 26, 32)},
+    **{f"1.{minor}": replace(CONFIG, kubernetes_version=(1, minor)) for minor in (23, 24, 26, 29, 30, 32, 36)},
 }
 
 
@@ -48,7 +48,7 @@ def test_iptables_takes_them(config: NodeConfig, backend: str, namespace: Namesp
     need(backend)
     rules = iptables_program(STATES, config)
     tables = xtables.Tables(namespace, backend, tmp_path)
-    namespace.add_counter()
+    namespace.add_counters()
     tables.restore(jump_lines(rules))
     tables.restore(restore_lines(rules))
     assert tables.save() == xtables.wanted(rules, {})

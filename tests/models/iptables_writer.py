@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from kpsim.modes.iptables.mode import PARTIAL_SYNC_SINCE
 from kpsim.modes.iptables.program import program
 from kpsim.modes.iptables.text import restore_lines, written_chains
 from kpsim.proxy.node import NodeConfig, PortState
@@ -50,7 +51,7 @@ class RuleWriter:
         self, states: Sequence[PortState], changed: Collection[str], now_s: float, *, fails: bool = False
     ) -> SyncReport:
         """Write what ``states`` ask for, the chains of ``changed`` Services at least; ``fails``: the restore does."""
-        full = self.need_full
+        full = self.need_full or self.config.kubernetes_version < PARTIAL_SYNC_SINCE
         wanted = program(states, self.config)
         endpoints = sum(len(state.endpoints) for state in states)
         large = endpoints > self.config.large_cluster_endpoints
@@ -60,7 +61,7 @@ class RuleWriter:
             deleted = sorted(stale)
             self._last_cleanup_s = now_s
         chosen = None if full else changed
-        lines = tuple(restore_lines(wanted, chosen, deleted, large=large))
+        lines = tuple(restore_lines(wanted, chosen, deleted))
         written = {name: len(wanted.chains[name]) for name in written_chains(wanted, chosen)}
         report = SyncReport(
             full=full,

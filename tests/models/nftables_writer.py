@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from kpsim.modes.nftables.layout import PARTIAL_SYNC_SINCE
 from kpsim.modes.nftables.program import program
 from kpsim.modes.nftables.rules import NftRules
 from kpsim.modes.nftables.transaction import NOTHING, Operation, deletions, operations, unwanted
@@ -44,7 +45,7 @@ class TableWriter:
         self, states: Sequence[PortState], changed: Collection[str], now_s: float, *, fails: bool = False
     ) -> SyncReport:
         """Write what ``states`` ask for, the chains of ``changed`` Services at least; ``fails``: nft refuses."""
-        full = self.need_full
+        full = self.need_full or self.config.kubernetes_version < PARTIAL_SYNC_SINCE
         gone = [name for name, since_s in self.lingering.items() if since_s < now_s - LINGER_S]
         for name in gone:
             del self.lingering[name]

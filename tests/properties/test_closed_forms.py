@@ -22,7 +22,8 @@ from kpsim.datapath.batch import lindley
 from kpsim.profiles.costs import load_profile
 from kpsim.proxy.contract import Mode, PacketState, Programmed, Steps, SyncCounts, SyncKind
 from kpsim.proxy.counts import EndpointCounts
-from kpsim.proxy.params import ProxyParams
+from kpsim.proxy.node import counted_node
+from kpsim.proxy.params import LATEST, ProxyParams
 from kpsim.proxy.registry import MODES, create
 from kpsim.proxy.rules import DROPPED, REFUSED, RuleSet
 from kpsim.proxy.states import NodeView
@@ -33,6 +34,7 @@ from kpsim.traffic.connections import Connections, _turns
 from kpsim.units import I64, U32
 
 READY = int(PodState.READY | PodState.SERVING)
+VERSIONS = [(1, 26), (1, 29), (1, 30), (1, 33), (1, 34), (1, 36)]  # what is counted is different in each
 STATES = [READY, 0, int(PodState.SERVING | PodState.TERMINATING), int(PodState.TERMINATING), READY, READY]
 
 
@@ -45,6 +47,7 @@ class Case:
     order: I64
     mode: Mode
     node: int = 0
+    version: tuple[int, int] = LATEST
 
     @property
     def timeline(self) -> Timeline:
@@ -133,7 +136,9 @@ def cases(draw: st.DrawFn, mode: str) -> Case:
             )
         )
     order = numbers(draw(st.permutations(range(len(cluster.port_service)))))
-    return Case(cluster, log, order, create(ProxyParams(mode=mode)), draw(st.integers(0, cluster.nodes - 1)))
+    version = draw(st.sampled_from(VERSIONS))
+    made = create(ProxyParams(mode=mode, kubernetes_version=version))
+    return Case(cluster, log, order, made, draw(st.integers(0, cluster.nodes - 1)), version)
 
 
 def walk_log(case: Case, prefix: int) -> tuple[dict[int, tuple[int, ...]], dict[int, int]]:
@@ -171,7 +176,7 @@ def view_of(case: Case, prefix: int) -> NodeView:
     cluster = case.cluster
     usable, _, leaving = walk_all(case, prefix)
     here = np.arange(cluster.pods) % cluster.nodes == case.node
-    return NodeView(cluster, usable, case.order, cluster.pod_ip, leaving=leaving, here=here)
+    return NodeView(cluster, usable, case.order, cluster.pod_ip, counted_node(case.version), leaving, here)
 
 
 def programmed(case: Case, prefix: int, rotation: int = 0) -> Programmed:

@@ -29,10 +29,13 @@ from kpsim.history.events import (
     Ending,
     Event,
     IntOrPercent,
+    NodeJoin,
     NodeLoss,
     ReadinessFailure,
     Rollout,
     Scale,
+    ServiceChange,
+    ServiceDeletion,
     StatefulSetRollout,
     ZoneLoss,
 )
@@ -136,6 +139,14 @@ def events(draw: st.DrawFn, drawn: tuple[ServiceGroup, ...], nodes: int, duratio
         lambda at_s: Drain(at_s, 1, ending=ending),
         lambda at_s: ZoneLoss(at_s, 0, duration_s / 3),
     ]
+    if nodes > 1:
+        makers.append(lambda at_s: NodeJoin(at_s, draw(st.integers(1, nodes - 1))))
+    there = [f"default/{g.name}-0" for g in drawn]
+    if there:
+        makers += [
+            lambda at_s: ServiceChange(at_s, draw(st.sampled_from(there)), draw(st.booleans())),
+            lambda at_s: ServiceDeletion(at_s, draw(st.sampled_from(there))),
+        ]
     named = [f"default/{g.name}-0" for g in drawn if g.type != "ExternalName" and g.endpoints.mean > 0]
     if named and all(g.endpoints.distribution == "constant" for g in drawn):
         service = draw(st.sampled_from(named))
@@ -146,7 +157,7 @@ def events(draw: st.DrawFn, drawn: tuple[ServiceGroup, ...], nodes: int, duratio
             lambda at_s: ReadinessFailure(at_s, service, duration_s / 3, 2),
         ]
         if draw(st.booleans()):
-            makers[4] = lambda at_s: StatefulSetRollout(at_s, service, ending)
+            makers[-4] = lambda at_s: StatefulSetRollout(at_s, service, ending)
     times = draw(st.lists(st.floats(0, duration_s / 2), max_size=3))
     return tuple(draw(st.sampled_from(makers))(at_s) for at_s in times)
 
@@ -165,7 +176,7 @@ def scenarios(draw: st.DrawFn, slow: str) -> Scenario:
     drawn = draw(groups)
     return Scenario(
         name="drawn",
-        kubernetes_version=draw(st.sampled_from([(1, 33), (1, 34)])),
+        kubernetes_version=draw(st.sampled_from([(1, 26), (1, 30), (1, 32), (1, 33), (1, 34), (1, 36)])),
         cluster=ClusterParams(nodes=nodes, cores=draw(st.integers(1, 3)), dual_stack=draw(st.booleans())),
         groups=drawn,
         events=draw(st.one_of(st.just(()), events(drawn, nodes, duration_s))),
@@ -215,6 +226,8 @@ def differences(a: ModeRun, b: ModeRun) -> list[str]:
         for name in one.__dataclass_fields__
         if not np.array_equal(getattr(one, name), getattr(other, name))
     ]
+    left = [[proxier.unwritten.waiting_ns.tolist() for proxier in run.proxiers] for run in (a, b)]
+    found += ["unwritten"] if left[0] != left[1] else []
     found += ["log.rows"] if a.sent.rows != b.sent.rows else []
     found += ["log.writes"] if (a.sent.writes, a.sent.written_bytes) != (b.sent.writes, b.sent.written_bytes) else []
     return found
@@ -308,7 +321,7 @@ def test_a_local_policy_keeps_connections_on_their_node(mode: str) -> None:
     assert not (outcomes.verdict[~local, 0] == Verdict.DROPPED).any() or not batch.mode.refuses
 
 
-@pytest.mark.parametrize("version", [(1, 25), (1, 33), (1, 34)])
+@pytest.mark.parametrize("version", [(1, 25), (1, 33), (1, 34), (1, 36)])
 @pytest.mark.parametrize("mode", list(MODES))
 def test_engines_agree_on_what_goes_wrong(mode: str, version: tuple[int, int], slow: str) -> None:
     """Failed syncs, restarts, noticed flushes and a lock that others hold, all of them often."""

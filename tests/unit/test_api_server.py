@@ -21,7 +21,7 @@ from kpsim.controlplane.api.seats import PriorityLevel, RetryAfter, SeatPool, wr
 from kpsim.controlplane.api.sizes import ObjectSizes
 from kpsim.controlplane.api.watches import Backoff, ListingServer, Reconnection, Relist
 from kpsim.controlplane.control import ControlPlane
-from kpsim.controlplane.deliveries import STAGES, Delivery, Fanout, Outage
+from kpsim.controlplane.deliveries import STAGES, Delivery, Fanout, WatchOutage
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
 from kpsim.kube.objects import Endpoint, ResolvedService, Service, ServicePort
 from kpsim.profiles.defaults import load_defaults
@@ -499,7 +499,7 @@ def test_when_it_is_sent_and_when_the_run_is_over_a_row_arrives_at_the_same_time
 
 
 def test_an_outage_holds_back_only_what_is_sent_later() -> None:
-    fanout = Fanout(np.array([0, 1]), np.array([5, 5]), 2, (Outage(100, np.array([0, 500])),))
+    fanout = Fanout(np.array([0, 1]), np.array([5, 5]), 2, (WatchOutage(100, np.array([0, 500])),))
     sent, spread = np.array([[99], [100], [600]]), np.array([[10], [10], [10]])
     assert fanout.arrival_ns(sent, spread, np.array([0, 1])).tolist() == [[104, 109], [105, 500], [605, 610]]
 

@@ -222,8 +222,9 @@ def test_large_clusters_leave_comments_out_and_are_read_all_the_same() -> None:
         "ns", "svc-a", "svc", "IPv4", (("http", 8080, "TCP"),), tuple(Endpoint(f"10.0.0.{i}") for i in range(9))
     )
     objects = KubeObjects(services=(service,), slices=(piece,))
-    rules = program(port_states(objects, CONFIG), CONFIG)
-    text = "\n".join(restore_lines(rules, large=True))
+    rules = program(port_states(objects, CONFIG), replace(CONFIG, large_cluster_endpoints=8))
+    text = "\n".join(restore_lines(rules))
+    assert "->" not in text
     found = read_dump(text, "d").findings.objects()
     assert essence(port_states(found, CONFIG)) == essence(port_states(objects, CONFIG))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -81,6 +82,7 @@ def spelt(rule: str) -> str:
         ("set mark or", "set meta mark |"),
         ("set mark xor", "set meta mark ^"),
         ("mark and", "mark &"),
+        (" addr . port to", " to"),
     ):
         rule = rule.replace(written, shown)
     return re.sub(r"(?<!meta )mark (?=set |& )", "meta mark ", rule)
@@ -112,14 +114,18 @@ def listed(lines: list[str]) -> str:
     return "\n".join(["table ip kube-proxy {", *blocks, "}", ""])
 
 
-@given(clusters())
-@settings(max_examples=40, deadline=None)
-def test_what_the_nftables_mode_prints_does_what_its_tracer_says(objects: KubeObjects) -> None:
-    rules = nft_program(port_states(objects, CONFIG), CONFIG)
+@pytest.mark.parametrize("version", [(1, 30), (1, 34), (1, 36)])
+@given(objects=clusters())
+@settings(max_examples=25, deadline=None)
+def test_what_the_nftables_mode_prints_does_what_its_tracer_says(
+    version: tuple[int, int], objects: KubeObjects
+) -> None:
+    config = replace(CONFIG, kubernetes_version=version)
+    rules = nft_program(port_states(objects, config), config)
     dumped = node_of([read_dump(listed(list(load_lines(rules))), "d")])
     assert dumped.addresses == {NODE: None}, "nodeport-ips are the node's own"
     for packet in packets(objects):
-        found, wanted = follow(dumped, packet), nft_trace(rules, CONFIG, packet)
+        found, wanted = follow(dumped, packet), nft_trace(rules, config, packet)
         assert told(found) == told(wanted), packet
         assert not [note for note in found.notes if "could not be judged" in note]
         met = {line.removeprefix("ip kube-proxy: ") for line in found.met}
@@ -412,3 +418,27 @@ def test_a_damaged_text_is_walked_as_far_as_it_goes(text: str, from_node: bool) 
             found = follow(dumped, Packet(source, destination, port), [NODE])
             assert found.verdict in ("DNAT", "ACCEPT", "DROP", "REJECT", "none")
             assert len(found.sources) == len(found.endpoints)
+
+
+def test_numbers_that_nft_prints_for_names_are_read_as_names() -> None:
+    text = """table ip kube-proxy {
+	map service-ips {
+		type ipv4_addr . inet_proto . inet_service : verdict
+		elements = { 10.96.0.9 . 17 . 53 : goto service-A-ns/dns/udp/ }
+	}
+	chain filter-forward {
+		type filter hook forward priority 0; policy accept;
+		ct state 0x8 fib saddr type 2 drop
+	}
+	chain nat-prerouting {
+		type nat hook prerouting priority -100; policy accept;
+		ip daddr . meta l4proto . th dport vmap @service-ips
+	}
+	chain service-A-ns/dns/udp/ {
+		meta l4proto 17 dnat to 10.1.0.5:5353
+	}
+}
+"""
+    found = walk(text, "10.1.0.7", "10.96.0.9", 53, "UDP")
+    assert (found.verdict, found.endpoints) == ("DNAT", ("10.1.0.5:5353",))
+    assert not [note for note in found.notes if "could not be judged" in note]

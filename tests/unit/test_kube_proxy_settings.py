@@ -87,7 +87,8 @@ def test_what_is_written_back_reads_the_same_and_says_everything(tmp_path: Path,
 def test_defaults_are_kubernetes_s(tmp_path: Path) -> None:
     config = node(tmp_path).config
     assert config == NodeConfig(
-        name="node-0", node_ips=("172.16.0.1",), conntrack_max=131072, pod_cidr="10.128.0.0/10"
+        name="node-0", node_ips=("172.16.0.1",), conntrack_max=131072, pod_cidr="10.128.0.0/10",
+        service_cidrs=("10.96.0.0/12",),
     )  # fmt: skip
     assert config.detector
     assert config.detector.source() == "10.128.0.0/10"
@@ -106,9 +107,9 @@ DETECTORS = [
     ({"detectLocalMode": "NodeCIDR"}, "! -s 10.128.0.0/10", "ip saddr != 10.128.0.0/10"),
     ({"clusterCIDR": "fd00::/48, 10.244.0.0/16"}, "! -s 10.244.0.0/16", "ip saddr != 10.244.0.0/16"),
     ({"detectLocalMode": "BridgeInterface", "detectLocal": {"bridgeInterface": "cni0"}},
-     "! -i cni0", 'iifname != "cni0"'),
+     "! -i cni0", "iifname != cni0"),
     ({"detectLocalMode": "InterfaceNamePrefix", "detectLocal": {"interfaceNamePrefix": "cali"}},
-     "! -i cali+", 'iifname != "cali*"'),
+     "! -i cali+", "iifname != cali*"),
 ]  # fmt: skip
 
 
@@ -231,5 +232,5 @@ def test_a_detector_of_interfaces_guards_the_short_cut_of_pods() -> None:
     by_iptables = [r.render(name) for name, rules in iptables_program(states, config).chains.items() for r in rules]
     by_nft = [rule.text() for rules in nftables_program(states, config).chains.values() for rule in rules]
     assert sum(" -i veth+ " in line and "pod traffic" in line for line in by_iptables) == 1
-    assert sum(line.startswith('iifname "veth*" goto service-') for line in by_nft) == 1
+    assert sum(line.startswith("iifname veth* goto service-") for line in by_nft) == 1
     assert not any("10.0.0.0/8" in line for line in (*by_iptables, *by_nft))

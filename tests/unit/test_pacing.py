@@ -213,6 +213,7 @@ def test_phases_stand_anywhere_in_their_periods() -> None:
 def test_defaults_are_kube_proxy_s(version: tuple[int, int]) -> None:
     iptables = create(ProxyParams(mode="iptables")).runner(version)
     assert (iptables.min_sync_s, iptables.idle_s, iptables.full_s, iptables.cleanup_s) == (1.0, 3600.0, 3600.0, 30.0)
+    assert iptables.spares_large == (version == NEW)
     ipvs = create(ProxyParams(mode="ipvs")).runner(version)
     assert (ipvs.min_sync_s, ipvs.idle_s, ipvs.full_s) == (0.0, 30.0, None)
 
@@ -227,7 +228,7 @@ def test_configured_periods_hold(mode: str) -> None:
     runner = create(ProxyParams(mode=mode, min_sync_period_s=7.0, sync_period_s=45.0)).runner(NEW)
     assert runner.min_sync_s == 7.0
     assert runner.cleanup_s == 45.0
-    assert (runner.idle_s == 45.0) == (mode in {"ipvs", "userspace"})
+    assert (runner.idle_s == 45.0) == (mode in {"ipvs", "userspace", "kernelspace"})
 
 
 def test_compared_modes_keep_their_own_periods() -> None:

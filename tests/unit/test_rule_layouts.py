@@ -129,16 +129,16 @@ def test_a_marked_packet_is_dropped_and_says_where() -> None:
 def test_nftables_filters_stood_before_the_translation_up_to_1_32() -> None:
     old = nftables.program(STATES, replace(CONFIG, kubernetes_version=(1, 32)))
     new = nftables.program(STATES, CONFIG)
-    assert {name: at.priority for name, at in old.hooks.items() if at.type == "filter"} == {
+    assert {name: at.priority for name, at in old.layout.hooks.items() if at.type == "filter"} == {
         "filter-prerouting": -110,
         "filter-input": -110,
         "filter-forward": -110,
         "filter-output": -110,
         "filter-output-post-dnat": -90,
     }
-    assert {at.priority for name, at in new.hooks.items() if name == "filter-forward"} == {0}
-    plain = new.chains.keys() - new.hooks.keys()
-    assert plain == old.chains.keys() - old.hooks.keys()
+    assert {at.priority for name, at in new.layout.hooks.items() if name == "filter-forward"} == {0}
+    plain = new.chains.keys() - new.layout.hooks.keys()
+    assert plain == old.chains.keys() - old.layout.hooks.keys()
     assert sum(map(len, old.chains.values())) == sum(map(len, new.chains.values()))
     away = next(state.info for state in STATES if state.info.name == "away")
     for packet in packets():

@@ -280,4 +280,5 @@ def test_a_default_that_is_planned_to_change_is_named(
 ) -> None:
     spec = {"kubernetes": {"version": release}, "services": [{"name": "a", "count": 1}], "kubeProxy": {"mode": mode}}
     (tmp_path / "s.yaml").write_text(yaml.dump({"apiVersion": "kpsim/v1alpha1", "kind": "Scenario", "spec": spec}))
-    assert ("planned to be nftables" in said(read(tmp_path / "s.yaml"))) is warned
+    warning = "nftables is planned as the default"
+    assert said(read(tmp_path / "s.yaml")).count(warning) == warned

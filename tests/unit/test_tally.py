@@ -103,6 +103,6 @@ def test_an_estimate_is_student_over_batches() -> None:
     found = estimate([1.0, 2.0, 3.0])
     half = 4.303 * 1.0 / math.sqrt(3)
     assert (found.value, found.low, found.high) == pytest.approx((2.0, 2 - half, 2 + half))
-    assert estimate([1.0, 2.0, 3.0], pooled=1.5, least=0.0).low == 0.0
+    assert estimate([1.0, 2.0, 3.0], least=0.0).low == 0.0
     assert estimate([2.0] * 5) == Estimate(2.0, 2.0, 2.0)
     assert (student_t95(1), student_t95(30), student_t95(31)) == (12.706, 2.042, 1.960)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpsim.kube.objects import Endpoint, Node, Service
+from kpsim.kube.objects import Endpoint, KubeObjects, Node, Service, ServicePort, Workload
+from kpsim.kube.resolve import resolve
 from kpsim.kube.service.hints import hinted, zone_shares
 from kpsim.proxy.node import categorize
 from kpsim.proxy.states import exact_states, node_config
@@ -165,6 +166,36 @@ def test_a_dump_without_slices_leads_to_near_endpoints(
     cluster, _ = build_cluster(scenario)
     config = node_config(cluster, "n-0", scenario.cluster.pod_cidr)
     assert config.zone == "a"
-    (state,) = exact_states(cluster, "n-0")
+    (state,) = exact_states(cluster, config)
     chosen = categorize(state.info, state.endpoints, config).cluster
     assert {int(at.ip.rpartition(".")[2]) for at in chosen} == reached
+
+
+def test_pods_of_workloads_are_dealt_to_nodes_and_have_hints_by_their_zones() -> None:
+    machines = (Node("a-1", "a"), Node("b-1", "b"), Node("c-0", "c", control_plane=True), Node("d-1", "d", ready=False))
+    app = (("app", "web"),)
+    objects = KubeObjects(
+        services=(
+            Service(
+                "default",
+                "web",
+                selector=app,
+                ports=(ServicePort(80, target_port=80),),
+                traffic_distribution="PreferClose",
+            ),
+        ),
+        workloads=(
+            Workload("Deployment", "default", "other", 1, (("app", "other"),)),
+            Workload("StatefulSet", "default", "web", 3, app),
+        ),
+        nodes=machines,
+    )
+    (resolved,), warnings = resolve(objects, "10.96.0.0/16", (30000, 32767), 4)
+    assert [(at.pod, at.node, at.zone_hints) for at in resolved.endpoints] == [
+        ("default/web-0", "b-1", ("b",)),  # the first is the other workload's
+        ("default/web-1", "a-1", ("a",)),
+        ("default/web-2", "b-1", ("b",)),
+    ]
+    assert not warnings
+    (bare,), _ = resolve(replace(objects, nodes=()), "10.96.0.0/16", (30000, 32767), 4)
+    assert [at.node for at in bare.endpoints] == ["", "", ""]

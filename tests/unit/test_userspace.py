@@ -42,7 +42,9 @@ def rules_of(*states: tuple[PortInfo, tuple[EndpointInfo, ...]]) -> UserspaceRul
 def saved(rules: UserspaceRules) -> dict[str, list[str]]:
     """Chains as iptables-save prints them, without the comment and those that are empty."""
     return {
-        name: [rule.render("X", comments=False)[5:] for rule in chain] for name, chain in rules.chains.items() if chain
+        name: [replace(rule, comment="").render("X")[5:] for rule in chain]
+        for name, chain in rules.chains.items()
+        if chain
     }
 
 
@@ -74,13 +76,13 @@ def test_a_node_port_has_two_rules_in_nat_and_one_in_filter() -> None:
 
 def test_an_external_address_has_three_rules_and_one_of_a_load_balancer_two() -> None:
     found = saved(rules_of((info(external_ips=("192.0.2.7",)), ())))
-    there = "-d 192.0.2.7/32 -p tcp -m tcp --dport 80"
+    there, port = "-d 192.0.2.7/32 -p tcp", "-m tcp --dport 80"
     assert found["KUBE-PORTALS-CONTAINER"][1:] == [
-        f"{there} -m physdev ! --physdev-is-in -j REDIRECT --to-ports 32768",
-        f"{there} -m addrtype --dst-type LOCAL -j REDIRECT --to-ports 32768",
+        f"{there} {port} -m physdev ! --physdev-is-in -j REDIRECT --to-ports 32768",
+        f"{there} -m addrtype --dst-type LOCAL {port} -j REDIRECT --to-ports 32768",
     ]
     assert found["KUBE-PORTALS-HOST"][1:] == [
-        f"{there} -m addrtype --dst-type LOCAL -j DNAT --to-destination 172.16.0.1:32768"
+        f"{there} -m addrtype --dst-type LOCAL {port} -j DNAT --to-destination 172.16.0.1:32768"
     ]
     balanced = saved(rules_of((info(type="LoadBalancer", load_balancer_vips=("203.0.113.7",)), ())))
     assert [len(chain) for chain in balanced.values()] == [2, 2]

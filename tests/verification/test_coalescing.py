@@ -27,7 +27,7 @@ from kpsim.proxy.contract import RunnerSettings, SyncCounts, SyncKind, Work
 from kpsim.proxy.params import FaultParams, ProxyParams
 from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.proxy.sync.faults import Faults
-from kpsim.proxy.sync.lanes import Arrivals, SyncTable, run_lanes
+from kpsim.proxy.sync.lanes import Arrivals, Lanes, SyncTable, run_lanes
 from kpsim.proxy.sync.loop import ConntrackCleanup, SyncLoop
 from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.timeline import Timeline
@@ -98,7 +98,7 @@ def simulate(lam: float, rest_s: float, takes_s: float, version: tuple[int, int]
     draws, cleanup = SyncDraws(1, 0, NODES), ConntrackCleanup(0, version)
     faults = Faults.draw(FaultParams(), pacing, load_defaults(), (1, 0), NODES, horizon)
     loop = SyncLoop(mode, costs, pacing, draws, faults, cleanup, 1000, horizon)
-    trace = run_lanes(loop, timeline, arrivals, arrivals)
+    (trace,) = run_lanes([Lanes(loop, timeline, arrivals, arrivals)], share_lock=False)
     return _means(trace, arrivals, horizon, to_ns(takes_s))
 
 

@@ -195,7 +195,8 @@ def test_modes_compared_see_identical_arrivals() -> None:
         assert np.array_equal(one.changes.at_ns, other.changes.at_ns)
         assert np.array_equal(one.changes.subject, other.changes.subject)
         assert np.array_equal(one.order, other.order)
-        assert np.array_equal(one.draws[4].factor(3), other.draws[4].factor(3))
+        every = np.arange(one.cluster.nodes)
+        assert np.array_equal(one.draws[4].factor(3, every), other.draws[4].factor(3, every))
         assert np.array_equal(one.draws[4].rotation(70), other.draws[4].rotation(70))
         assert rows == other_rows
         assert np.array_equal(arrival, other_arrival)
@@ -284,8 +285,9 @@ def test_syncs_of_a_run_take_longer_as_the_cluster_grows(mode: str, sizes: tuple
         assert np.isnan(full).all()  # only an agent that starts writes everything
         assert np.ptp(partial) < 0.01 * partial.mean()
         return
-    full_s = create(ProxyParams(mode=mode)).runner(LATEST).full_s
-    if full_s and full_s > 4_000.0:  # none is ever due
+    runner = create(ProxyParams(mode=mode)).runner(LATEST)
+    full_s = runner.full_s
+    if full_s and (full_s > 4_000.0 or (runner.spares_large and min(sizes) > 500)):  # none is ever due
         assert np.isnan(full).all()
         assert (np.diff(partial) > 0).all()
         return

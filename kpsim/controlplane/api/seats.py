@@ -118,14 +118,14 @@ class PriorityLevel:
         return max(1, min(wanted, self.most_list_seats))
 
     def limit_of(self, target: float) -> int:
-        """Seats of the level if it is to have ``target`` while others are idle: all are stretched alike to fill up."""
+        """Return the level's seats when it wants ``target`` and idle levels lend; all are scaled alike to fill up."""
         idle = self.all_seats - self.most_seats
         stretched = round(target * self.all_seats / (idle + target))
         return max(min(self.most_seats, stretched), self.most_write_seats)  # or no write ever fits
 
 
 class RetryAfter:
-    """What a request that is told to come again is told: doubled while many are, a second less when few are.
+    """A server's Retry-After grows with refusals: it doubles while many are told it, and loses a second when few are.
 
     Source: kubernetes/apiserver pkg/util/flowcontrol/dropped_requests_tracker.go.
     """

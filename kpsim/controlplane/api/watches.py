@@ -1,4 +1,4 @@
-"""Clients that lost their watch come back: some resume, and the others list, one after another.
+"""Clients that lost their watch come back, and new ones come: some resume, the others list, one after another.
 
 A restarted API server breaks all its watches at one instant.  Each client's reflector tries again after a jittered
 delay that doubles.  Another server's history still holds what the client has not seen, and its watch is resumed, if
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,10 +126,18 @@ class Reconnection:
         """
         up_ns = broken_ns + (0 if elsewhere else self.restart_ns)
         resumable_ns = broken_ns + (self.history_ns if elsewhere else -1)
-        server = ListingServer(self.level, self.relist)
+        return self.served_ns(
+            [broken_ns + self.backoff.delay_ns(0, rng) for _ in range(clients)], rng, up_ns, resumable_ns
+        )
+
+    def served_ns(
+        self, first_ns: Sequence[int], rng: np.random.Generator, up_ns: int = -1, resumable_ns: int = -1
+    ) -> I64:
+        """Return the time at which each client that first tries at ``first_ns`` has its watch [ns], (clients,)."""
+        server, clients = ListingServer(self.level, self.relist), len(first_ns)
         back = np.zeros(clients, np.int64)
         failures, told_again = [0] * clients, [0] * clients
-        tries = [(broken_ns + self.backoff.delay_ns(0, rng), client) for client in range(clients)]
+        tries = [(time_ns, client) for client, time_ns in enumerate(first_ns)]
         heapq.heapify(tries)
         while tries:
             now, client = heapq.heappop(tries)

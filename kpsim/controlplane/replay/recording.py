@@ -1,4 +1,4 @@
-"""What was recorded of a real API server and its controllers: what was asked of it, when, and what a watcher saw.
+"""A recording of a real API server and its controllers holds requests with their times, and a watcher's events.
 
 Two tables a run.  Of the watcher's only that is taken which nobody chose: what there was at the start, when Services
 had been created whose slices were still owed, and when the machine stood still, so that nobody was answered.
@@ -42,7 +42,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A run as far as nobody chose it: what was asked, what there was, and when the machine stood still.
+    """A recording keeps only inputs: requests, standing endpoints, creations, and when the machine stood still.
 
     ``standing`` is by Service and address, ``created_s`` says when Services came whose slices were still owed at the
     start, in that order; times are from a whole second of the clock on the wall.
@@ -107,7 +107,7 @@ def _second(stamp: str) -> float:
 
 
 def _clock(asked: Sequence[Action], slices: Sequence[Row]) -> float:
-    """What the clock on the wall showed at the recording's zero: no trigger is later than what it stems from."""
+    """Return the wall clock at the recording's zero, by triggers: none is later than the request it stems from."""
     latest: dict[str, float] = {}
     for action in asked:
         latest[action.address] = max(action.asked_s, latest.get(action.address, 0.0))

@@ -24,7 +24,7 @@ _AFTER_S = 60.0  # what is looked at after the last action
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a replay came to; latencies are from a readiness change's answer to the slice at a watcher [s]."""
+    """A replay yields counts of writes and latencies from a readiness change's answer to the slice at a watcher [s]."""
 
     slice_writes: int
     endpoints_writes: int

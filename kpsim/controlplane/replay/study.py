@@ -39,7 +39,7 @@ class Comparison:
 
     @property
     def agrees(self) -> bool:
-        """Whether the two are near enough; of what is counted seldom, within two standard deviations of a count."""
+        """Return True if both are within the tolerance; of rare counts, within two standard deviations of a count."""
         allowed = self.tolerance * self.measured
         if self.quantity == "stale_syncs" and self.measured < _FEW:
             allowed = max(allowed, 2 * math.sqrt(max(self.measured, self.predicted, 1.0)))

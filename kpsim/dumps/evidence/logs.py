@@ -1,4 +1,4 @@
-"""What a kube-proxy's log says of its mode: a line at its start, and after it the lines of its syncs."""
+"""A kube-proxy's log names its mode: in a line at its start, and in the lines of its syncs after it."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Releases:
         return min(max(release, self.first), self.last)
 
     def within(self, other: Releases) -> Releases:
-        """Those that agree with both signs; where none does, these, because somebody changes releases right now."""
+        """Return the releases that agree with both signs; where none does, these: a change of releases is under way."""
         first, last = max(self.first, other.first), min(self.last, other.last)
         if first > last or not other.said:
             return self
@@ -49,7 +49,7 @@ def release_of(version: str) -> Release | None:
 
 
 def agreed(signs: Iterable[Releases]) -> Releases:
-    """What several signs say together."""
+    """Return the releases that several signs allow together."""
     found = Releases()
     for sign in signs:
         found = found.within(sign)

@@ -1,4 +1,4 @@
-"""How a cluster is set up, as everything that was read of it shows: its release, its ranges, and kube-proxy's mode.
+"""Everything that was read of a cluster shows its settings: its release, its ranges, and kube-proxy's mode.
 
 What a component was told says more than what it wrote, and that more than what can be guessed from addresses; of
 several signs of a setting the first counts, and by which it was taken is said.

@@ -60,7 +60,7 @@ class Step(Protocol):
 
 
 @dataclass(slots=True)
-class Walk:
+class Walker:
     """A packet's walk through the chains of one dump, with notes on its way."""
 
     chains: Mapping[ChainKey, Iterable[Step]]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from kpsim.dumps.ipvs import Server
-from kpsim.dumps.walk.engine import Walk
+from kpsim.dumps.walk.engine import Walker
 from kpsim.dumps.walk.node import DumpedNode, Station
 from kpsim.dumps.walk.way import Node, Way
 from kpsim.proxy.node import ip_port
@@ -41,7 +41,7 @@ class Journey(Trace):
 @dataclass(slots=True)
 class _Journey:
     dumped: DumpedNode
-    walk: Walk
+    walk: Walker
     done: list[Way] = field(default_factory=list)
     here: bool = False
 
@@ -130,7 +130,7 @@ def follow(dumped: DumpedNode, packet: Packet, addresses: Sequence[str] = ()) ->
     """Follow the first packet of a connection; ``addresses`` are the node's own beside those that rules show."""
     bound = (server.ip for server in dumped.servers.values())  # to kube-ipvs0
     node = Node({*addresses, *dumped.addresses, *bound})
-    walk = Walk(dumped.chains, node, " and ".join(dump.file for dump in dumped.dumps))
+    walk = Walker(dumped.chains, node, " and ".join(dump.file for dump in dumped.dumps))
     way = Way(packet, packet, vague=dumped.others_bits)
     journey = _Journey(dumped, walk)
     left = journey.outgoing(way) if node.has(packet.source) else journey.incoming(way)
@@ -168,7 +168,7 @@ def _verdict(left: Sequence[Way], done: Sequence[Way]) -> str:
     return done[0].end.upper() if done else "none"
 
 
-def _unjudged(walk: Walk) -> list[str]:
+def _unjudged(walk: Walker) -> list[str]:
     """Return one sentence about rules that were passed over, by what could not be judged."""
     if not walk.passed_over:
         return []

@@ -19,6 +19,7 @@ from kpsim.experiment.control import control_load, stages_of
 from kpsim.experiment.events import outcome_of
 from kpsim.experiment.observe import Counts, Observations
 from kpsim.experiment.result import Cdf, ModeResult, Result
+from kpsim.measure.distribution import MOST_UNKNOWN, Distribution
 from kpsim.measure.intervals import estimate, summarise
 from kpsim.measure.summary import MEASURES
 from kpsim.measure.tally import Tally
@@ -117,9 +118,14 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
 
 
 def _cdf(tallies: Sequence[Tally]) -> Cdf | None:
+    """Return the curve of a measure; it ends at the last value that a run with unfinished changes can tell."""
     pooled = Tally.pooled(tallies)
     if not pooled.n:
         return None
     tail = 1 - 0.01 * np.geomspace(1, min(max(100 / pooled.n, 0.001), 1.0), TAIL_POINTS)
     shares = np.unique(np.concatenate([np.linspace(0, 1, CDF_POINTS), tail]))
-    return Cdf(pooled.curve(shares), shares)
+    whole = Distribution.of(pooled)
+    values = whole.at(shares)
+    known = np.isfinite(values)
+    known[known] = whole.unknown(values[known] * pooled.per_unit) <= MOST_UNKNOWN
+    return Cdf(values[known], shares[known]) if known.any() else None

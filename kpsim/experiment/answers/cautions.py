@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from kpsim.experiment.result import Limit, ModeResult
+from kpsim.measure.distribution import MOST_UNKNOWN
 from kpsim.proxy.registry import MODES
 from kpsim.scenario.model import Scenario
 
@@ -13,7 +14,7 @@ WORTH_SAYING = 0.005  # of connections or packets lost
 
 def cautions(scenario: Scenario, modes: Mapping[str, ModeResult], limits: Sequence[Limit]) -> list[str]:
     """Return the warnings that follow from a result, a sentence each."""
-    return [*_lost(modes), *_saturated(limits), *_race(scenario), *_deprecations(scenario)]
+    return [*_lost(modes), *_unfinished(modes), *_saturated(limits), *_race(scenario), *_deprecations(scenario)]
 
 
 def _lost(modes: Mapping[str, ModeResult]) -> list[str]:
@@ -30,6 +31,28 @@ def _lost(modes: Mapping[str, ModeResult]) -> list[str]:
             )
         if counts["stale"] > WORTH_SAYING * counts["packets"]:
             found.append(f"{name}: {counts['stale']:,} of {counts['packets']:,} packets went to Pods that were gone")
+    return found
+
+
+def _unfinished(modes: Mapping[str, ModeResult]) -> list[str]:
+    """Changes that were not in force everywhere when the run was over, where they are more than the last moments'."""
+    found = []
+    for name, mode in modes.items():
+        counts = mode.counts
+        waiting, changes = counts["changes_in_control_plane"], counts["changes"]
+        if waiting > MOST_UNKNOWN * changes:
+            found.append(
+                f"{name}: {waiting:,} of {changes:,} changes had not left the control plane when the run was over, and "
+                f"{counts['changes_overtaken']:,} more were overtaken by later ones there: an "
+                "overloaded control plane has no steady state, and latencies are longer the longer one looks"
+            )
+        summary = mode.summaries.get("network_programming_true")
+        behind = counts["node_changes_in_watch"] + counts["node_changes_in_kube_proxy"]
+        if summary and behind > MOST_UNKNOWN * (summary.n + behind):
+            found.append(
+                f"{name}: {behind:,} of {summary.n + behind:,} changes on nodes were on the watch or waited for "
+                "kube-proxies when the run was over: these have no steady state, or the run is too short for them"
+            )
     return found
 
 

@@ -22,7 +22,7 @@ FEW_MORE = 2.0  # processes or rules: of stale chains, and Services that come an
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What kpsim says of one record, in the record's unit, and the ends of a 95 % interval."""
+    """A prediction of one record has its unit, and the ends of a 95 % interval."""
 
     value: float
     low: float

@@ -11,7 +11,9 @@ from kpsim.history.events.apiserver import ApiServerRestart
 from kpsim.history.events.crash import Crash
 from kpsim.history.events.drain import Drain
 from kpsim.history.events.event import Event, Setting
+from kpsim.history.events.join import NodeJoin
 from kpsim.history.events.loss import NodeLoss, ZoneLoss
+from kpsim.history.events.objects import ServiceChange, ServiceDeletion
 from kpsim.history.events.readiness import ReadinessFailure
 from kpsim.history.events.rollout import Rollout, StatefulSetRollout
 from kpsim.history.events.scale import Scale
@@ -25,10 +27,13 @@ __all__ = [
     "Ending",
     "Event",
     "IntOrPercent",
+    "NodeJoin",
     "NodeLoss",
     "ReadinessFailure",
     "Rollout",
     "Scale",
+    "ServiceChange",
+    "ServiceDeletion",
     "Setting",
     "StatefulSetRollout",
     "ZoneLoss",
@@ -43,5 +48,8 @@ EVENTS: tuple[type[Event], ...] = (
     Drain,
     NodeLoss,
     ZoneLoss,
+    NodeJoin,
+    ServiceChange,
+    ServiceDeletion,
     ApiServerRestart,
 )

@@ -1,7 +1,8 @@
-"""Every event answers these questions: its time, its objects, its faults, its acts.
+"""The base class of events: its time, the objects it is about, objections to its keys, and its acts.
 
 A kind of event is a class in a module beside this one.  Its declared fields are its keys, below its own name
-(``Rollout`` is ``rollout``); nothing else has to be said about how it is written.
+(``Rollout`` is ``rollout``); how it is read and written follows.  An event that acts on anything but Pods and nodes (as
+``ApiServerRestart``) needs a method here and a reader of it in :mod:`kpsim.simulation.wiring`.
 """
 
 from __future__ import annotations
@@ -81,6 +82,8 @@ class Event:
 
     controller: ClassVar[Literal["", "Deployment", "StatefulSet"]] = ""  # which the workload must have
     rolls: ClassVar[bool] = False  # it replaces all Pods of a workload
+    of_pods: ClassVar[bool] = True  # it has to do with the Pods of the Service that it names
+    joins: ClassVar[bool] = False  # its nodes are not there before it
 
     def described(self) -> str:
         """Return what happens, in a few words: ``rollout of shop/web``."""

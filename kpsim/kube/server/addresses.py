@@ -40,7 +40,7 @@ def address_of(text: str) -> Address | None:
 
 
 def is_v6(text: str) -> bool:
-    """Whether it is an IPv6 address."""
+    """Return True for an IPv6 address."""
     return isinstance(address_of(text), ipaddress.IPv6Address)
 
 
@@ -73,7 +73,7 @@ def _mapped(address: Address | None) -> bool:
 
 
 def ip_faults(text: str, key: Key, *, strict: bool, old: Collection[str] = (), mend: str = "") -> Iterator[Fault]:
-    """What is wrong with an address; ``old`` values of an update stay valid."""
+    """Yield the fault of an address, if it has one; ``old`` values of an update stay valid."""
     if text in old:
         return
     if address_of(text) is None:
@@ -85,7 +85,7 @@ def ip_faults(text: str, key: Key, *, strict: bool, old: Collection[str] = (), m
 
 
 def canonical_faults(text: str, key: Key) -> Iterator[Fault]:
-    """What is wrong with an address of a field that takes one way of writing it only."""
+    """Yield the fault of an address, if it has one, in a field that takes one way of writing only."""
     faults = list(ip_faults(text, key, strict=True))
     if not faults and (right := str(address_of(text))) != text:
         faults.append(invalid(key, text, f'must be in canonical form ("{right}")'))
@@ -93,7 +93,7 @@ def canonical_faults(text: str, key: Key) -> Iterator[Fault]:
 
 
 def range_faults(text: str, key: Key, *, strict: bool, old: Collection[str] = (), path: str = "") -> Iterator[Fault]:
-    """What is wrong with a range in CIDR notation; ``old`` values of an update stay valid."""
+    """Yield the fault of a range in CIDR notation, if it has one; ``old`` values of an update stay valid."""
     if text in old:
         return
     found = network_of(text)
@@ -113,7 +113,7 @@ def range_faults(text: str, key: Key, *, strict: bool, old: Collection[str] = ()
 
 
 def special_faults(text: str, key: Key) -> Iterator[Fault]:
-    """What is wrong with an address that leads nowhere or to the node itself."""
+    """Yield a fault for each way in which an address leads nowhere or to the node itself."""
     at = address_of(text)
     if at is None:
         return
@@ -129,7 +129,7 @@ def special_faults(text: str, key: Key) -> Iterator[Fault]:
 
 
 def ip_warnings(text: str, path: str) -> Iterator[str]:
-    """What is said of an address that was taken and would be better written otherwise."""
+    """Yield the server's warning about an address that it took and that is better written otherwise."""
     right, strict = address_of(text), _strict_address(text)
     if right is None:
         return
@@ -140,7 +140,7 @@ def ip_warnings(text: str, path: str) -> Iterator[str]:
 
 
 def range_warnings(text: str, path: str) -> Iterator[str]:
-    """What is said of a range that was taken and would be better written otherwise."""
+    """Yield the server's warnings about a range that it took and that is better written otherwise."""
     found = network_of(text)
     if found is None:
         return

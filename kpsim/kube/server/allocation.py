@@ -1,4 +1,4 @@
-"""What an API server has given out, and what it gives a Service that is created or changed.
+"""An API server keeps what it has given out, and gives a Service that is created or changed addresses and ports.
 
 Addresses come from one range a family, NodePorts and health check ports from one range.  What an update leaves out is
 taken from the object it changes, what its new type has no use for is dropped; both before anything is validated.
@@ -26,7 +26,7 @@ from kpsim.units import Version
 
 @dataclass(frozen=True, slots=True)
 class ApiServer:
-    """What of an API server's flags and version decides about Services; two ranges, of both families, by a comma."""
+    """An API server's flags and version decide about Services; the two families' ranges are joined by a comma."""
 
     service_cluster_ip_range: str
     node_port_range: tuple[int, int]
@@ -147,7 +147,7 @@ def keep_allocated(spec: Spec, old: Spec) -> None:
 
 
 def gets_node_ports(spec: Spec) -> bool:
-    """Whether each port of a Service is given a NodePort."""
+    """Return True if each port of a Service is given a NodePort."""
     if spec["type"] == "LoadBalancer":
         return spec.get("allocateLoadBalancerNodePorts") is not False
     return bool(spec["type"] == "NodePort")

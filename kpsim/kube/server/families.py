@@ -1,4 +1,4 @@
-"""What the API server refuses about ``clusterIP``, ``clusterIPs``, ``ipFamilies`` and ``ipFamilyPolicy``.
+"""The API server refuses some ``clusterIP``, ``clusterIPs``, ``ipFamilies`` and ``ipFamilyPolicy``, by these rules.
 
 It looks twice: once by themselves (:func:`family_faults`), once with the families the cluster has, when it fills in
 what was left out (:func:`fill_in_families`).  The first look's faults hide the second's.
@@ -30,7 +30,7 @@ FIXED = "may not change once set"
 
 
 def is_headless(spec: Mapping[str, Any]) -> bool:
-    """Whether a Service has no virtual IP by request."""
+    """Return True if a Service has no virtual IP by request."""
     return list(spec.get("clusterIPs") or ()) == ["None"]
 
 
@@ -45,7 +45,7 @@ def families_of(spec: Mapping[str, Any]) -> list[str]:
 
 
 def family_faults(spec: Spec, old: Mapping[str, Any], *, strict: bool) -> Iterator[Fault]:
-    """What is wrong with a Service's addresses and families by themselves."""
+    """Yield the faults of a Service's addresses and families by themselves."""
     if spec["type"] == "ExternalName":
         return
     first, ips, families = spec.get("clusterIP") or "", ips_of(spec), families_of(spec)
@@ -88,7 +88,7 @@ def _together(ips: Sequence[str], families: Sequence[str], *, headless: bool) ->
 
 
 def change_faults(spec: Spec, old: Spec) -> Iterator[Fault]:
-    """What an update may not change: a primary address or family, nor drop a secondary without saying so."""
+    """Yield a fault for each primary address or family an update changes, or secondary it drops without saying so."""
     if "ExternalName" in (spec["type"], old["type"]):
         return
     if not (is_headless(spec) and is_headless(old)):

@@ -55,7 +55,7 @@ OWN_SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "kube
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server says: ``causes`` where it is no, else ``made``, the object with its defaults, and ``warnings``.
+    """The server answers yes with ``made``, the object with its defaults, and ``warnings``, or no with ``causes``.
 
     ``reason`` is "" for yes; ``Invalid`` comes with causes; anything else is about the request as a whole.
     """
@@ -68,7 +68,7 @@ class Answer:
 
     @property
     def accepted(self) -> bool:
-        """Whether the object was taken."""
+        """Return True if the object was taken."""
         return not self.reason
 
     @property

@@ -1,4 +1,4 @@
-"""What Kubernetes calls a name: labels, subdomains, qualified names, port names, and an object's metadata.
+"""Kubernetes has rules for names: labels, subdomains, qualified names, port names, and an object's metadata.
 
 Each ``*_reasons`` gives every reason why a text is none, in the server's words; an empty list where it is one.
 
@@ -114,7 +114,7 @@ def _too_long(text: str, most: int) -> list[str]:
 
 
 def labels_faults(labels: Mapping[str, str], key: Key) -> Iterator[Fault]:
-    """What is wrong with labels or a selector; the place is the entry, the field the whole mapping."""
+    """Yield the faults of labels or a selector; the place is the entry, the field the whole mapping."""
     for name, value in labels.items():
         for fault in (
             *invalid_for_each((*key, name), name, qualified_reasons(name)),
@@ -126,7 +126,7 @@ def labels_faults(labels: Mapping[str, str], key: Key) -> Iterator[Fault]:
 def metadata_faults(
     metadata: Mapping[str, Any], name_reasons: Reasons, *, namespaced: bool = True, update: bool = False
 ) -> Iterator[Fault]:
-    """What is wrong with an object's metadata; an update keeps the name it has."""
+    """Yield the faults of an object's metadata; an update keeps the name it has."""
     key: Key = ("metadata",)
     name, generated = metadata.get("name") or "", metadata.get("generateName") or ""
     if not update:

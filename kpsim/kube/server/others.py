@@ -1,4 +1,4 @@
-"""What the API server refuses about EndpointSlices and Nodes, and the addresses of Endpoints and Pods.
+"""The API server refuses some EndpointSlices and Nodes, and addresses of Endpoints and Pods, by these rules.
 
 Source: pkg/apis/discovery/validation/validation.go; pkg/registry/discovery/endpointslice/strategy.go;
 pkg/apis/core/validation/validation.go (ValidateNode, ValidateEndpointIP); pkg/apis/core/v1/conversion.go (podCIDRs).
@@ -84,7 +84,7 @@ def slice_faults(made: Object, version: Version, old: Object | None = None) -> I
 
 
 def slice_faults_as_read(written: Object) -> list[Fault]:
-    """What is wrong with a slice of a manifest or dump, whose types are right; addresses are read strictly.
+    """Return the faults of a slice of a manifest or dump, whose types are right; addresses are read strictly.
 
     An address that only some versions take is refused at any: what it stands for depends on who reads it.
     """
@@ -98,7 +98,7 @@ def slice_faults_as_read(written: Object) -> list[Fault]:
 
 
 def old_endpoint_faults(written: Object) -> list[Fault]:
-    """What is wrong with the addresses of an old Endpoints object."""
+    """Return the faults of the addresses of an old Endpoints object."""
     faults: list[Fault] = []
     for index, subset in enumerate(written.get("subsets") or ()):
         for name in ("addresses", "notReadyAddresses"):
@@ -111,7 +111,7 @@ def old_endpoint_faults(written: Object) -> list[Fault]:
 
 
 def pod_address_faults(written: Object) -> list[Fault]:
-    """What is wrong with the addresses in a Pod's status."""
+    """Return the faults of the addresses in a Pod's status."""
     status = written.get("status") or {}
     named: list[tuple[Key, object]] = [(("status", name), status.get(name)) for name in ("podIP", "hostIP")]
     for name in ("podIPs", "hostIPs"):
@@ -172,7 +172,7 @@ def endpoint_faults(made: Object, *, strict: bool) -> Iterator[Fault]:
 
 
 def address_faults(text: str, kind: str, key: Key, index: int, *, strict: bool) -> Iterator[Fault]:
-    """What is wrong with one address of an endpoint, in a slice of this address type."""
+    """Yield the faults of one address of an endpoint, in a slice of this address type."""
     at = (*key, index)
     if kind == "FQDN":
         if text:
@@ -204,7 +204,7 @@ def _hints(hints: Object, key: Key) -> Iterator[Fault]:
 
 
 def slice_warnings(made: Object, *, update: bool) -> Iterator[str]:
-    """What is said of an EndpointSlice that was taken."""
+    """Yield the server's warnings about an EndpointSlice that it took."""
     if made.get("addressType") == "FQDN" and not update:
         yield "spec.addressType: FQDN endpoints are deprecated"
     if (made["metadata"].get("labels") or {}).get(MANAGED_BY) in CONTROLLERS:
@@ -223,7 +223,7 @@ def fill_in_node(made: dict[str, Any]) -> None:
 
 
 def node_faults_as_read(written: Object) -> list[Fault]:
-    """What is wrong with a Node of a manifest or dump, whose types are right; ranges are read loosely."""
+    """Return the faults of a Node of a manifest or dump, whose types are right; ranges are read loosely."""
     made: dict[str, Any] = well_shaped(written, SHAPES["Node"])
     made["metadata"], made["spec"] = made.get("metadata") or {}, made.get("spec") or {}
     alone = "podCIDRs" not in made["spec"]
@@ -257,7 +257,7 @@ def node_faults(made: Object, version: Version, old: Object | None = None) -> It
 
 
 def _changed_node(spec: Object, old: Object) -> Iterator[Fault]:
-    """What an update may not change; the server looks at taints twice."""
+    """Yield a fault for each fixed field that an update changes; the server looks at taints twice."""
     why = 'node updates may not change {} except from "" to valid'
     before, now = list(old.get("podCIDRs") or ()), list(spec.get("podCIDRs") or ())
     if before and len(before) != len(now):
@@ -295,7 +295,7 @@ def _taint_by_taint(taints: Sequence[Object]) -> Iterator[Fault]:
 
 
 def node_warnings(made: Object) -> Iterator[str]:
-    """What is said of a Node that was taken."""
+    """Yield the server's warnings about a Node that it took."""
     for index, text in enumerate(made["spec"].get("podCIDRs") or ()):
         yield from range_warnings(text, f"spec.podCIDRs[{index}]")
     if made["spec"].get("externalID"):

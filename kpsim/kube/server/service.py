@@ -1,4 +1,4 @@
-"""What the API server refuses about one Service, its addresses and families aside.
+"""The API server refuses some Services by these rules, those of addresses and families aside.
 
 A Service is looked at as the server holds it: plain data, its defaults filled in.  Old values of an update stay
 valid where the server leaves them alone.
@@ -49,23 +49,23 @@ ONLY_BALANCED = "may only be used when `type` is 'LoadBalancer'"
 
 
 def relaxed_names(version: Version) -> bool:
-    """Whether a Service's name may start with a digit (gate RelaxedServiceNameValidation, on from 1.36)."""
+    """Return True if a Service's name may start with a digit (gate RelaxedServiceNameValidation, on from 1.36)."""
     return version >= (1, 36)
 
 
 def strict_addresses(version: Version) -> bool:
-    """Whether new addresses and ranges have to be written properly (gate StrictIPCIDRValidation, on from 1.36)."""
+    """Return True if new addresses and ranges are checked strictly (gate StrictIPCIDRValidation, on from 1.36)."""
     return version >= (1, 36)
 
 
 def externally_accessible(spec: Mapping[str, Any]) -> bool:
-    """Whether traffic from outside the cluster may reach the Service."""
+    """Return True if traffic from outside the cluster may reach the Service."""
     kind = spec.get("type")
     return kind in NODE_PORT_TYPES or (kind == "ClusterIP" and bool(spec.get("externalIPs")))
 
 
 def needs_health_check(spec: Mapping[str, Any]) -> bool:
-    """Whether a load balancer asks each node of the Service for its endpoints."""
+    """Return True if a load balancer asks each node of the Service for its endpoints."""
     return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
 
 
@@ -174,7 +174,7 @@ def _port(port: Spec, ports: Sequence[Spec], index: int) -> Iterator[Fault]:
 
 
 def _pairs(spec: Spec) -> Iterator[Fault]:
-    """What ports have in common and may not: a NodePort, or protocol and number."""
+    """Yield a fault for each NodePort of a ClusterIP, and each NodePort or port that an earlier one has already."""
     seen: set[object] = set()
     ports = list(enumerate(spec.get("ports") or ()))
     for index, port in ports:
@@ -255,7 +255,7 @@ def _traffic(spec: Spec) -> Iterator[Fault]:
 
 
 def change_faults(spec: Spec, old: Spec) -> Iterator[Fault]:
-    """What an update may not change about load balancers."""
+    """Yield the faults of an update's changes to load balancers."""
     key = ("spec", "loadBalancerClass")
     if old["type"] == spec["type"] == "LoadBalancer" and old.get(key[1]) != spec.get(key[1]):
         yield invalid(key, spec.get(key[1]), "may not change once set")
@@ -273,7 +273,7 @@ def _load_balancer_class_again(spec: Spec) -> Iterator[Fault]:
 
 
 def ingress_faults(made: Mapping[str, Any], *, strict: bool) -> Iterator[Fault]:
-    """What no cloud controller could have written into a Service's status."""
+    """Yield the faults of a Service's load balancer status, which no cloud controller could have written."""
     status = made.get("status") or {}
     for index, at in enumerate((status.get("loadBalancer") or {}).get("ingress") or ()):
         key: Key = ("status", "loadBalancer", "ingress", index)

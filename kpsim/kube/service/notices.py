@@ -1,4 +1,4 @@
-"""The API server takes these fields though they have no effect, or will lose it soon: no error, worth a word.
+"""Warnings about fields of a valid Service that have no effect, or soon will have none.
 
 Source: pkg/api/service/warnings.go (GetWarningsForService); pkg/apis/core/v1/defaults.go for what is dropped;
 staging/src/k8s.io/endpointslice/reconciler.go for which of two wishes about topology wins.
@@ -78,7 +78,7 @@ def _topology(service: Service, written: Fields) -> Iterator[Fault]:
 
 
 def service_warnings(made: Mapping[str, Any]) -> Iterator[str]:
-    """What the API server of 1.36 says of a Service it took, in its own words, whatever version it emulates."""
+    """Yield a 1.36 API server's warnings about a Service it took, in its own words, whatever version it emulates."""
     annotations, spec = made["metadata"].get("annotations") or {}, made["spec"]
     headless = spec["type"] == "ClusterIP" and spec.get("clusterIP") == "None"
     if TOPOLOGY_HINTS in annotations:

@@ -11,14 +11,17 @@ ABOUT = ModeAbout(
         ((1, 25), "KUBE-PROXY-FIREWALL drops what source ranges do not let in, instead of KUBE-MARK-DROP"),
         ((1, 26), "syncs that write only what changed (KEP-3453) in alpha"),
         ((1, 27), "such partial syncs by default, always from 1.28 on"),
-        ((1, 31), "a rule that counts localhost NodePorts"),
+        ((1, 29), "externalTrafficPolicy Local holds for a ClusterIP Service's external addresses"),
+        ((1, 31), "rules that count localhost NodePorts and INVALID packets; hints without an annotation"),
         ((1, 32), "UDP flows to endpoints that are gone are found by reading the conntrack table"),
-        ((1, 33), "metrics with the label ip_family"),
-        ((1, 34), "the runner without bursts"),
+        ((1, 33), "metrics with the label ip_family; an hour without a full sync makes the next one full"),
+        ((1, 34), "the runner without bursts; large clusters are spared the hourly full sync"),
     ),
     modelled=(
         "chains and rules by version, full and partial syncs, large-cluster mode, failure and retry, the canary, the "
-        "xtables lock, Local policies, both IP families' proxiers"
+        "xtables lock, Local policies, both IP families' proxiers, the legacy and the nf_tables back end"
     ),
-    left_out=("the nft back end's costs, topology hints and a client's affinity in the engines, layouts before 1.23"),
+    left_out=(
+        "topology hints and a client's affinity in the engines, layouts before 1.23 (in the engines before 1.26)"
+    ),
 )

@@ -5,7 +5,8 @@ in KUBE-SERVICES, in an order that is new after every sync, then tries statistic
 sync (KEP-3453, on by default since 1.27) writes the chains of changed Services and the top-level chains whole; the
 legacy back end reads and swaps the entire nat table either way.  Left out of the counts the engines use: topology
 hints, the way of a node inside source ranges through KUBE-FW, that one ClusterIP's ports are dearer to tell apart
-than different ClusterIPs [A10], and the layouts of chains before 1.26.
+than different ClusterIPs [A10], and the layouts of chains before 1.26.  On nf_tables iptables' commands send what is
+written, read back what is there, and in a full sync compare every chain with all others; the rules are the same.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 
 from kpsim.cluster.columns import ServiceColumns
 from kpsim.modes.iptables.about import ABOUT
+from kpsim.modes.iptables.layout import Layout
 from kpsim.modes.iptables.listing import rendered
 from kpsim.modes.iptables.program import program
 from kpsim.modes.iptables.text import restore_lines
@@ -25,6 +27,7 @@ from kpsim.modes.iptables.tracer import trace
 from kpsim.modes.iptables.walk import path, walk
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.contract import (
+    NEVER_FULL_S,
     ModeWords,
     PacketState,
     Resource,
@@ -38,22 +41,24 @@ from kpsim.proxy.contract import (
     chosen,
 )
 from kpsim.proxy.counts import EndpointCounts, port_kinds
-from kpsim.proxy.node import NodeConfig, PortState
+from kpsim.proxy.node import NodeConfig, PortState, counted_node
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.rules import Packet, RuleSet, Trace, Walk
 from kpsim.units import I64, Version
 
-PARTIAL_SYNC_SINCE = (1, 27)  # KEP-3453: alpha and off in 1.26, on in 1.27, always in 1.28
+PARTIAL_SYNC_SINCE: Version = (1, 27)  # KEP-3453: alpha and off in 1.26, on in 1.27, always in 1.28
+HOURLY_FULL_SINCE: Version = (1, 33)
+SPARES_LARGE_SINCE: Version = (1, 34)  # and in patch releases of 1.34 to 1.36 (kubernetes/kubernetes 138571)
 CONSTANT_RULES = 5  # KUBE-POSTROUTING 3, KUBE-MARK-MASQ 1, the last rule of KUBE-SERVICES 1
 EXTERNAL_CHAIN_RULES = 2  # KUBE-EXT: mark, jump; under Local one more for Pods, and one where there is a local endpoint
 ENDPOINT_CHAIN_RULES = 2  # KUBE-SEP: hairpin mark, DNAT
-NODE_PORT_RULES = 2  # in KUBE-NODEPORTS: the 127/8 counting rule and the jump
 ENSURED_JUMPS = 14  # each an "ensure chain" and an "ensure rule" process in a full sync
+ENSURED_JUMPS_BEFORE_1_27 = 12  # without kubelet's KUBE-FIREWALL
 ENSURED_JUMPS_NAT = 3  # of those, the ones in the nat table, whose rules each process reads back
 
 
 class Iptables:
-    """The mode behind ``--proxy-mode=iptables`` on the legacy tables."""
+    """The mode behind ``--proxy-mode=iptables``, on the legacy tables or on nf_tables."""
 
     name = "iptables"
     about = ABOUT
@@ -66,10 +71,15 @@ class Iptables:
 
     def __init__(self, params: ProxyParams, backend: str = "legacy") -> None:
         self._params = params
+        self._backend = backend
         self.family = f"iptables-{backend}"
 
     def runner(self, version: Version) -> RunnerSettings:
-        """Return the pace: every change asks for a sync, full after an hour without one (before 1.27 always)."""
+        """Return the pace: every change asks for a sync.
+
+        Before 1.27 each is a full one; since 1.33 an hour without one makes the next full, since 1.34 not in large
+        clusters.
+        """
         defaults = load_defaults()
         minimum = self._params.min_sync_period_s
         period = self._params.sync_period(defaults.value("kube_proxy.sync_period"))
@@ -78,11 +88,12 @@ class Iptables:
             # a configured 0 is defaulted too: pkg/proxy/apis/config/v1alpha1/defaults.go
             min_sync_s=minimum or defaults.value("kube_proxy.min_sync_period_iptables"),
             idle_s=full,
-            full_s=full if version >= PARTIAL_SYNC_SINCE else None,
+            full_s=None if version < PARTIAL_SYNC_SINCE else full if version >= HOURLY_FULL_SINCE else NEVER_FULL_S,
+            spares_large=version >= SPARES_LARGE_SINCE,
             cleanup_s=period,
             retry_s=period,
             canary_s=period,
-            locks=True,
+            locks=self._backend == "legacy",
         )
 
     def resources(self) -> Sequence[Resource]:
@@ -93,11 +104,12 @@ class Iptables:
         """Return the number of rules of each Service in the nat table, by the counts of its ports and endpoints."""
         addresses = services.external_ips + services.load_balancer_ips
         guarded = ((services.load_balancer_ips > 0) & (services.source_ranges > 0)).astype(np.int64)
-        firewall = guarded * (services.source_ranges + 1)  # a rule a range, and one for the rest
+        layout = Layout.of(counted_node(self._params.kubernetes_version))
+        firewall = guarded * (services.source_ranges + layout.explains_firewall)  # a rule a range, and one for the rest
         choice = 1 + services.affinity  # rules of an endpoint in each chain that chooses among them
         reachable, _ = kinds = port_kinds(services, endpoints)
         external = EXTERNAL_CHAIN_RULES + reachable.outside_local * (1 + reachable.outside)
-        node_ports = NODE_PORT_RULES * services.node_ports * services.proxied
+        node_ports = (1 + layout.counts_localhost) * services.node_ports * services.proxied
         dispatch = reachable.ports * reachable.served * addresses
         own = reachable.served * (reachable.ports * (external + firewall) + node_ports)
         for kind in kinds:
@@ -128,14 +140,19 @@ class Iptables:
                 "dispatch_rule_written": counts.dispatch,
                 "own_rule_written": counts.changed_own,
             }
-        else:
-            work |= {
-                "rule_rewritten": rules,
-                "rule_rewritten_squared": rules * rules,
-                "iptables_run": 2 * ENSURED_JUMPS,
-                "rule_read_back": 2 * ENSURED_JUMPS_NAT * rules,
-            }
-        return work
+            if self._backend == "nft":
+                work |= {"partial_restore": 1, "dispatch_rule_written_squared": counts.dispatch * counts.dispatch}
+            return work
+        partial = self._params.kubernetes_version >= PARTIAL_SYNC_SINCE
+        work |= {
+            "rule_rewritten": rules,
+            "iptables_run": (2 + counts.fresh) * (ENSURED_JUMPS if partial else ENSURED_JUMPS_BEFORE_1_27),
+            "rule_read_back": 2 * ENSURED_JUMPS_NAT * rules,
+        }
+        if self._backend == "nft":  # a ClusterIP port of e endpoints has 3 e + 1 rules of its own, in e + 1 chains
+            chains = (counts.own + 2 * counts.dispatch) // 3
+            return work | {"chain_rewritten_squared": chains * chains}
+        return work | {"rule_rewritten_squared": rules * rules}
 
     def stages(self, state: PacketState) -> Sequence[Stage]:
         """Return the scan, the endpoint rules and the rest; conntrack spares later packets the nat table."""

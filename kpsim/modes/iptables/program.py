@@ -35,7 +35,11 @@ DROP_MARK = "0x8000"  # kubelet's iptablesDropBit, 15
 
 def program(states: Iterable[PortState], config: NodeConfig, rotation: int = 0) -> RuleSet:
     """Return all chains for ``states``, visited in their order, KUBE-SERVICES turned by ``rotation`` rules."""
-    tables = Tables(config, Layout.of(config))
+    states = tuple(states)
+    layout = Layout.of(config)
+    jumps = list(_node_port_jumps(config, layout))
+    large = sum(len(state.endpoints) for state in states) > config.large_cluster_endpoints
+    tables = Tables(config, layout, large, bool(jumps) or not layout.needs_node_address)
     tables.nat |= {"KUBE-SERVICES": [], "KUBE-NODEPORTS": [], **_nat_constants(tables)}
     tables.filter |= {"KUBE-SERVICES": [], "KUBE-EXTERNAL-SERVICES": [], **_filter_constants(tables)}
     for state in states:
@@ -49,7 +53,7 @@ def program(states: Iterable[PortState], config: NodeConfig, rotation: int = 0) 
         tables.own[state.row] = tables.own.get(state.row, 0) + written
         _filter_rules(tables, state.info, chosen)
     turn = -rotation % len(tables.dispatch) if tables.dispatch else 0
-    tables.nat["KUBE-SERVICES"] = [*tables.dispatch[turn:], *tables.dispatch[:turn], *_node_port_jumps(config)]
+    tables.nat["KUBE-SERVICES"] = [*tables.dispatch[turn:], *tables.dispatch[:turn], *jumps]
     chains = tables.nat | {name + FILTER: rules for name, rules in tables.filter.items()}
     return RuleSet(chains, dispatch=len(tables.dispatch), own=tables.own, owner=tables.owner)
 
@@ -64,7 +68,7 @@ def _service_chains(tables: Tables, info: PortInfo, chosen: Categories) -> int:
         tables.dispatch.append(at(info, internal, info.cluster_ip, "cluster IP"))
     masquerade = list(tables.masquerade(info)) if served else []
     for chain, endpoints, used in ((svc, chosen.cluster, info.uses_cluster), (svl, chosen.local, info.uses_local)):
-        rules = list(endpoint_rules(info, endpoints))
+        rules = list(endpoint_rules(info, endpoints, large=tables.large))
         if not rules and not tables.layout.drops_in_filter:
             rules = [Rule("KUBE-MARK-DROP", f"{info.label} has no local endpoints")]
         if rules and used:
@@ -85,11 +89,11 @@ def _entrances(tables: Tables, info: PortInfo, ext: str) -> int:
         entry = chain_name("FW", info.label, info.protocol)
         own += tables.add(info.service, entry, _firewall_rules(tables, info, ext))
     tables.dispatch += [at(info, entry, ip, "loadbalancer IP") for ip in info.load_balancer_vips]
-    if info.node_port:
+    if info.node_port and tables.node_ports:
         rule = Rule(ext, info.label, protocol=info.protocol.lower(), port=info.node_port)
         rules = [rule]
         if tables.layout.counts_localhost:
-            counted = "-m nfacct --nfacct-name  localhost_nps_accepted_pkts"
+            counted = "-m nfacct --nfacct-name localhost_nps_accepted_pkts"
             rules.insert(0, Rule(ext, info.label, LOOPBACK["IPv4"], rule.protocol, rule.port, counts=counted))
         tables.nat["KUBE-NODEPORTS"] += rules
         own += len(rules)
@@ -133,7 +137,7 @@ def _filter_rules(tables: Tables, info: PortInfo, chosen: Categories) -> None:
         tables.filter["KUBE-PROXY-FIREWALL"] += [
             Rule("DROP", blocked, ip, info.protocol.lower(), info.port) for ip in info.load_balancer_vips
         ]
-    if info.type == "LoadBalancer" and info.external_local and info.health_check_node_port:
+    if info.type == "LoadBalancer" and info.external_policy_local and info.health_check_node_port:
         comment = f"{info.label} health check node port"
         tables.filter["KUBE-NODEPORTS"].append(
             Rule("ACCEPT", comment, protocol="tcp", port=info.health_check_node_port)
@@ -149,7 +153,7 @@ def _refusals(tables: Tables, info: PortInfo, chosen: Categories) -> None:
     if info.externally_accessible and not chosen.has_external(info):
         outside = [*info.external_ips, *info.load_balancer_vips]
         rules = [at(info, refusal, ip, why) for ip in outside]
-        if info.node_port:
+        if info.node_port and tables.node_ports:
             comment, protocol = f"{info.label} {why}", info.protocol.lower()
             rules.append(Rule(refusal, comment, protocol=protocol, port=info.node_port, destination_type="LOCAL"))
         tables.filter["KUBE-EXTERNAL-SERVICES"] += rules
@@ -176,13 +180,14 @@ def _filter_constants(tables: Tables) -> Chains:
         Rule("ACCEPT", "kubernetes forwarding rules", match=f"-m mark --mark {config.mark}/{config.mark}"),
         Rule("ACCEPT", "kubernetes forwarding conntrack rule", match="-m conntrack --ctstate RELATED,ESTABLISHED"),
     ]
-    if not config.conntrack_tcp_be_liberal:
-        forward.insert(0, Rule("DROP", match="-m conntrack --ctstate INVALID"))
+    if layout.drops_invalid:
+        counted = "-m nfacct --nfacct-name ct_state_invalid_dropped_pkts" if layout.counts else ""
+        forward.insert(0, Rule("DROP", match="-m conntrack --ctstate INVALID", counts=counted))
     chains: Chains = {"KUBE-FORWARD": forward, "KUBE-NODEPORTS": []}
     if layout.drops_in_filter:
         chains["KUBE-PROXY-FIREWALL"] = []
     firewall = list(_firewall_constants(tables))
-    if firewall:
+    if firewall or layout.own_firewall:
         chains["KUBE-FIREWALL"] = firewall
     return chains
 
@@ -193,23 +198,24 @@ def _firewall_constants(tables: Tables) -> Iterator[Rule]:
         marked = "kubernetes firewall for dropping marked packets"
         yield Rule("DROP", marked, match=f"-m mark --mark {DROP_MARK}/{DROP_MARK}")
     kubelets = not tables.layout.drops_in_filter and tables.config.ip_family == "IPv4"
-    if tables.layout.own_firewall or kubelets:
+    if tables.layout.blocks_localnet or kubelets:
         loopback = LOOPBACK["IPv4"]
         unasked = "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT"
         yield Rule("DROP", "block incoming localnet connections", loopback, source=f"!{loopback}", match=unasked)
 
 
-def _node_port_jumps(config: NodeConfig) -> Iterator[Rule]:
+def _node_port_jumps(config: NodeConfig, layout: Layout) -> Iterator[Rule]:
     """Yield the last rules of KUBE-SERVICES: what is for the node itself may be for a NodePort."""
     comment = "kubernetes service nodeports; NOTE: this must be the last rule in this chain"
-    spare = config.ip_family == "IPv6" or not config.localhost_node_ports
+    spare = layout.spares_localhost
     ranges = config.node_port_ranges()
     if ranges is None:
         loopback = f"!{LOOPBACK[config.ip_family]}" if spare else ""
         yield Rule("KUBE-NODEPORTS", comment, loopback, destination_type="LOCAL")
         return
     mine = [ip for ip in (*config.node_ips, *config.local_ips) if (":" in ip) == (config.ip_family == "IPv6")]
-    chosen = mine[:1] if ranges == (PRIMARY,) else [ip for ip in (*mine, "127.0.0.1") if inside(ip, ranges)]
+    loopback = "::1" if config.ip_family == "IPv6" else "127.0.0.1"
+    chosen = mine[:1] if ranges == (PRIMARY,) else [ip for ip in (*mine, loopback) if inside(ip, ranges)]
     for ip in dict.fromkeys(chosen):
         if not (spare and ipaddress.ip_address(ip).is_loopback):
             yield Rule("KUBE-NODEPORTS", comment, ip)

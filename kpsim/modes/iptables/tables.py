@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kpsim.modes.iptables.layout import Layout
+from kpsim.proxy.byversion import NODE_ADDRESS_SINCE
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, in_ranges
 from kpsim.proxy.rules import Rule, chain_name
 
@@ -24,6 +25,8 @@ class Tables:
 
     config: NodeConfig
     layout: Layout
+    large: bool = False  # the rules that exist once an endpoint carry no comment
+    node_ports: bool = True  # NodePorts have rules
     nat: Chains = field(default_factory=dict)
     filter: Chains = field(default_factory=dict)
     dispatch: list[Rule] = field(default_factory=list)
@@ -38,7 +41,10 @@ class Tables:
 
     def add_endpoints(self, info: PortInfo, endpoints: Iterable[EndpointInfo]) -> int:
         """Add a chain an endpoint; how many rules they have."""
-        return sum(self.add(info.service, _endpoint_chain(info, e), _endpoint_chain_rules(info, e)) for e in endpoints)
+        label = "" if self.large else info.label
+        return sum(
+            self.add(info.service, _endpoint_chain(info, e), _endpoint_chain_rules(info, e, label)) for e in endpoints
+        )
 
     def masquerade(self, info: PortInfo) -> Iterator[Rule]:
         """Mark what comes to the ClusterIP and not from a Pod of the cluster, or everything under masqueradeAll."""
@@ -68,7 +74,10 @@ def inside(ip: str, ranges: Sequence[str]) -> bool:
 
 def node_inside(info: PortInfo, config: NodeConfig) -> bool:
     """Return True if the node is in a Service's source ranges and may go through its KUBE-FW."""
-    return config.node_through_firewall and any(inside(ip, info.source_ranges) for ip in config.node_ips[:1])
+    mine = config.node_ips[:1]
+    if config.kubernetes_version < NODE_ADDRESS_SINCE:
+        mine = ("::" if config.ip_family == "IPv6" else "0.0.0.0",)  # noqa: S104  # bindAddress
+    return config.node_through_firewall and any(inside(ip, info.source_ranges) for ip in mine)
 
 
 def ranges_rules(info: PortInfo, target: str) -> Iterator[Rule]:
@@ -86,27 +95,24 @@ def _endpoint_chain(info: PortInfo, endpoint: EndpointInfo) -> str:
     return chain_name("SEP", info.label, info.protocol, endpoint.address)
 
 
-def endpoint_rules(info: PortInfo, endpoints: Sequence[EndpointInfo]) -> Iterator[Rule]:
+def endpoint_rules(info: PortInfo, endpoints: Sequence[EndpointInfo], *, large: bool = False) -> Iterator[Rule]:
     """Back to the same endpoint for a client that was here before; else each with probability one in what is left."""
     chains = [_endpoint_chain(info, endpoint) for endpoint in endpoints]
-    comments = [f"{info.label} -> {endpoint.address}" for endpoint in endpoints]
+    comments = ["" if large else f"{info.label} -> {endpoint.address}" for endpoint in endpoints]
     if info.affinity_s:
         for chain, comment in zip(chains, comments, strict=True):
             recent = f"-m recent --name {chain} --rcheck --seconds {info.affinity_s} --reap"
-            yield Rule(chain, comment, match=recent, endpoint=True)
+            yield Rule(chain, comment, match=recent)
     for i, (chain, comment) in enumerate(zip(chains, comments, strict=True)):
         left = len(chains) - i
-        yield Rule(chain, comment, probability=1 / left if left > 1 else None, endpoint=True)
+        yield Rule(chain, comment, probability=1 / left if left > 1 else None)
 
 
-def _endpoint_chain_rules(info: PortInfo, endpoint: EndpointInfo) -> tuple[Rule, Rule]:
+def _endpoint_chain_rules(info: PortInfo, endpoint: EndpointInfo, label: str) -> tuple[Rule, Rule]:
     """Mark a Pod that calls itself, then rewrite the destination."""
     chain = _endpoint_chain(info, endpoint)
     remember = f"-m recent --name {chain} --set" if info.affinity_s else ""
     return (
-        Rule("KUBE-MARK-MASQ", info.label, source=f"{endpoint.ip}/{bits(endpoint.ip)}", endpoint=True),
-        Rule(
-            "DNAT", info.label, protocol=info.protocol.lower(), counts=remember, to=endpoint.address, pod=endpoint.pod,
-            endpoint=True,
-        ),
-    )  # fmt: skip
+        Rule("KUBE-MARK-MASQ", label, source=f"{endpoint.ip}/{bits(endpoint.ip)}"),
+        Rule("DNAT", label, protocol=info.protocol.lower(), counts=remember, to=endpoint.address, pod=endpoint.pod),
+    )

@@ -1,9 +1,9 @@
 """A sync gives these lines to ``iptables-restore --noflush --counters``.
 
 A full sync writes every chain.  A partial one writes the filter table and the top-level chains whole, the chains of
-changed Services, and declares and deletes chains that are no longer wanted.  In large clusters (strictly above a
-threshold of endpoints) the rules that exist once an endpoint carry no comment.  The jumps from the built-in chains are
-not part of it: kube-proxy sees to them one by one before a full sync, and they stay.
+changed Services, and declares and deletes chains that are no longer wanted.  The jumps from the built-in chains are not
+part of it: kube-proxy sees to them one by one before a full sync, and they stay; so does KUBE-FIREWALL where it is
+empty, which only a full sync's text declares.
 Source: pkg/proxy/iptables/proxier.go, KEP-3453.
 """
 
@@ -65,12 +65,12 @@ def written_chains(rules: RuleSet, changed: Collection[str] | None) -> list[str]
     return [name for name in nat if name in ALWAYS_WRITTEN or rules.owner.get(name) in changed]
 
 
-def restore_lines(
-    rules: RuleSet, changed: Collection[str] | None = None, stale: Collection[str] = (), *, large: bool = False
-) -> Iterator[str]:
+def restore_lines(rules: RuleSet, changed: Collection[str] | None = None, stale: Collection[str] = ()) -> Iterator[str]:
     """Yield the input of one ``iptables-restore``: the filter table, then nat; each commits by itself."""
     yield "*filter"
     names = [name for name in rules.chains if name.endswith(FILTER)]
+    if changed is not None and not rules.chains.get("KUBE-FIREWALL" + FILTER):
+        names = [name for name in names if name != "KUBE-FIREWALL" + FILTER]
     yield from (f":{name.removesuffix(FILTER)} - [0:0]" for name in names)
     for name in names:
         yield from (rule.render(name.removesuffix(FILTER)) for rule in rules.chains[name])
@@ -79,6 +79,6 @@ def restore_lines(
     names = written_chains(rules, changed)
     yield from (f":{name} - [0:0]" for name in (*names, *stale))
     for name in names:
-        yield from (rule.render(name, comments=not (large and rule.endpoint)) for rule in rules.chains[name])
+        yield from (rule.render(name) for rule in rules.chains[name])
     yield from (f"-X {name}" for name in stale)
     yield "COMMIT"

@@ -34,7 +34,7 @@ def service_chains(tables: Tables, info: PortInfo, chosen: Categories) -> int:
     tables.dispatch += [at(info, outside, ip, "external IP") for ip in info.external_ips]
     tables.dispatch += [at(info, firewall, ip, "loadbalancer IP") for ip in info.load_balancer_vips]
     first = [*tables.masquerade(info), *_outside_masquerade(tables, info)]
-    own = tables.add(info.service, svc, [*first, *endpoint_rules(info, chosen.cluster)])
+    own = tables.add(info.service, svc, [*first, *endpoint_rules(info, chosen.cluster, large=tables.large)])
     if info.external_local:
         own += tables.add(info.service, xlb, _local_rules(tables, info, chosen, svc))
     if info.load_balancer_vips:
@@ -89,6 +89,6 @@ def _local_rules(tables: Tables, info: PortInfo, chosen: Categories, svc: str) -
         yield Rule(svc, comment, source=detector.source(), interface=detector.arrival())
     yield Rule("KUBE-MARK-MASQ", f"masquerade LOCAL traffic for {info.label} LB IP", source_type="LOCAL")
     yield Rule(svc, f"route LOCAL traffic for {info.label} LB IP to service chain", source_type="LOCAL")
-    yield from endpoint_rules(info, chosen.local)
+    yield from endpoint_rules(info, chosen.local, large=tables.large)
     if not chosen.local:
         yield Rule("KUBE-MARK-DROP", f"{info.label} has no local endpoints")

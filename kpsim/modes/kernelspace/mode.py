@@ -30,6 +30,7 @@ from kpsim.modes.kernelspace.text import document_lines, listing_lines
 from kpsim.modes.kernelspace.tracer import trace
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.contract import (
+    NEVER_FULL_S,
     ModeWords,
     PacketState,
     Resource,
@@ -47,7 +48,6 @@ from kpsim.proxy.params import ModePeriods, ProxyParams
 from kpsim.proxy.rules import DROPPED, Packet, Trace, Walk
 from kpsim.units import I64, Version
 
-NEVER_FULL_S = 1_000_000_000.0  # thirty years: nothing ever makes a full sync due
 QUERIES = 4  # the network; the network again, for its endpoints; those; all load balancers
 QUERIES_A_VIP = 1  # on overlay networks the network once more for each remote endpoint
 

@@ -2,8 +2,8 @@
 
 Structure from pkg/proxy/nftables/proxier.go.  No packet scans, however many Services there are; the choice among
 endpoints is one more map.  What grows is the sync: one transaction, whose cost in the kernel and in nft has a part for
-everything present and, where chains are written, a part for every service port already there; before it, nft lists all
-chains and sets, and where endpoints went, a transaction of its own deletes chains.  Left out: topology hints in the
+everything present and, where chains are written, a part for every service port already there; before it, nft lists
+what there is, and where endpoints went, a transaction of its own deletes chains.  Left out: topology hints in the
 closed forms, the second table of a dual-stack node, and that a client with session affinity is looked up in one set an
 endpoint.
 """
@@ -18,12 +18,15 @@ import numpy as np
 
 from kpsim.cluster.columns import ServiceColumns
 from kpsim.modes.nftables.about import ABOUT
+from kpsim.modes.nftables.counts import Counts
+from kpsim.modes.nftables.layout import PARTIAL_SYNC_SINCE, READS_ELEMENTS_SINCE, Layout
 from kpsim.modes.nftables.program import program
 from kpsim.modes.nftables.rules import NftRules
 from kpsim.modes.nftables.text import load_lines, rewrite_lines
 from kpsim.modes.nftables.tracer import trace
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.contract import (
+    NEVER_FULL_S,
     ModeWords,
     PacketState,
     Resource,
@@ -35,16 +38,11 @@ from kpsim.proxy.contract import (
     SyncKind,
     Work,
 )
-from kpsim.proxy.counts import EndpointCounts, port_kinds
-from kpsim.proxy.node import NodeConfig, PortState
+from kpsim.proxy.counts import EndpointCounts
+from kpsim.proxy.node import COUNTED_SINCE, NodeConfig, PortState
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.rules import DROPPED, REFUSED, Packet, Trace, Walk, few
 from kpsim.units import I64, Version
-
-CONSTANT_RULES = 22  # in 16 chains; one more where kube-proxy knows the ranges of Service addresses
-EXTERNAL_CHAIN_RULES = 2  # mark, goto
-ENDPOINT_CHAIN_RULES = 2  # hairpin mark, dnat
-LIST_PROCESSES = 2  # nft list chains, nft list sets
 
 
 class Nftables:
@@ -62,17 +60,22 @@ class Nftables:
 
     def __init__(self, params: ProxyParams, backend: str = "legacy") -> None:
         self._params = params
+        self._counts = Counts(Layout.of(max(params.kubernetes_version, COUNTED_SINCE)))
 
     def runner(self, version: Version) -> RunnerSettings:
-        """Return the pace: every change asks for a sync, full after an hour without a full one."""
+        """Return the pace: every change asks for a sync.
+
+        Up to 1.30 each is a full one, also one every syncPeriod; since 1.33 an hour without one makes the next full.
+        """
         defaults = load_defaults()
         full = defaults.value("kube_proxy.full_sync_period")
         period = self._params.sync_period(defaults.value("kube_proxy.sync_period"))
+        partial = version >= PARTIAL_SYNC_SINCE
         return RunnerSettings(
             # a configured 0 is defaulted too: pkg/proxy/apis/config/v1alpha1/defaults.go
             min_sync_s=self._params.min_sync_period_s or defaults.value("kube_proxy.min_sync_period_iptables"),
-            idle_s=full,
-            full_s=full,
+            idle_s=full if partial else period,
+            full_s=None if not partial else full if version >= READS_ELEMENTS_SINCE else NEVER_FULL_S,
             # looked up by nobody: chains are listed in every sync, also in large clusters
             cleanup_s=period,
             retry_s=period,
@@ -84,64 +87,15 @@ class Nftables:
 
     def rule_counts(self, services: ServiceColumns, endpoints: EndpointCounts) -> RuleCounts:
         """``dispatch`` counts map and set elements (there without endpoints too), ``own`` rules in chains."""
-        addresses = services.external_ips + services.load_balancer_ips
-        guarded = ((services.load_balancer_ips > 0) & (services.source_ranges > 0)).astype(np.int64)
-        reachable, _ = kinds = port_kinds(services, endpoints)
-        external = EXTERNAL_CHAIN_RULES + reachable.outside_local * (1 + reachable.outside)
-        # an entrance has an element that leads on, one that says nobody is there, or under a Local policy both
-        both = reachable.served * (1 - reachable.outside)
-        proxied = services.proxied.astype(np.int64)
-        entrances = reachable.ports * addresses + services.node_ports * proxied
-        elements = (
-            proxied * (1 - services.continued)
-            + entrances * (1 + both)
-            + reachable.ports * guarded * services.load_balancer_ips
-        )
-        own = reachable.ports * (reachable.served * external + guarded)
-        for kind in kinds:
-            choices = (kind.cluster > 0) * 1 + (kind.local > 0) + services.affinity * (kind.cluster + kind.local)
-            chains = kind.inside + choices + (ENDPOINT_CHAIN_RULES + services.affinity) * kind.used
-            elements = elements + kind.ports
-            own = own + kind.ports * chains
-        return RuleCounts(dispatch=elements, own=np.asarray(own, np.int64))
+        return self._counts.rules(services, endpoints)
 
     def rules_present(self, dispatch: int | I64, own: int | I64) -> int | I64:
         """Return the number of rules in all chains; elements are none."""
-        return CONSTANT_RULES + own
+        return self._counts.constant_rules + own
 
     def sync_work(self, kind: SyncKind, counts: SyncCounts) -> Work:
-        """Go time over everything held, two lists, one transaction where there is anything to send, and a cleaning one.
-
-        A ClusterIP port with e endpoints has 2 e + 2 rules and 2 elements.  Half its rules is its number of chains
-        (and affinity sets); twice its rules and its elements together are all the kernel objects it is made of,
-        6 + 4 e with the anonymous map of the choice and the elements of that.
-        """
-        objects = 2 * counts.own + counts.dispatch
-        changed, lost = _whether(counts.changed_services), _whether(counts.endpoint_changes)
-        work: dict[str, int | I64] = {
-            "service_port_visited": counts.service_ports,
-            "endpoint_visited": counts.endpoints,
-            "list_run": LIST_PROCESSES,
-            "object_listed": counts.own // 2 + counts.service_ports,
-            "cleanup_transaction": lost,
-            "rule_present_in_cleanup": lost * counts.own,
-            "conntrack_listed": counts.conntrack_listed,
-            "conntrack_run": counts.conntrack_runs,
-        }
-        if kind == SyncKind.FULL:
-            return work | {
-                "full_transaction": 1,
-                "deletion_waited": 1,
-                "rule_present": counts.own,
-                "object_loaded": objects,
-                "object_loaded_beside_port": counts.service_ports * objects,
-            }
-        return work | {
-            "partial_transaction": changed,
-            "rule_present": changed * counts.own,
-            "own_rule_written": counts.changed_own,
-            "service_changed_beside_port": counts.changed_services * counts.service_ports,
-        }
+        """Go time over everything held, a listing, one transaction, and where chains went one that deletes them."""
+        return self._counts.work(kind, counts)
 
     def stages(self, state: PacketState) -> Sequence[Stage]:
         """Fifteen rules and a few lookups, then the choice; conntrack spares later packets the nat chains."""
@@ -207,8 +161,3 @@ class ProgrammedNftables:
             return Walk(DROPPED if found.verdict == "DROP" else REFUSED, 0, 0, found.met)
         tried = int(self.mode.endpoint_steps(np.zeros(1, np.int64), np.full(1, found.among))[0])
         return Walk(found.pod, 0, tried, found.met)
-
-
-def _whether(count: int | I64) -> int | I64:
-    """1 where there is anything to count."""
-    return (count > 0) * 1

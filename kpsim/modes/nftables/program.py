@@ -1,8 +1,9 @@
 """One node's nftables table, as kube-proxy writes it.
 
-Structure from pkg/proxy/nftables/proxier.go as of Kubernetes 1.34, with the base chains of older versions where a node
-has one.  A packet finds its service port in a verdict map and goes through two short chains: service- (or local-)
-chooses among endpoints, endpoint- translates; external- and firewall- stand before them for traffic from outside.
+Structure from pkg/proxy/nftables/proxier.go; what is different in a version is asked of :class:`Layout`.  A packet
+finds its service port in a verdict map and goes through two short chains: service- (or local-) chooses among endpoints,
+endpoint- translates, or since 1.36 the former does both where no session affinity asks for more; external- and
+firewall- stand before them for traffic from outside.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from kpsim.modes.nftables.rules import CONTAINERS, Element, ElementKey, NftRule, NftRules, chain_base, hooks_of
+from kpsim.modes.nftables.layout import HAIRPIN, MARK, PRIMARY_ADDRESS_SINCE, Layout, refused
+from kpsim.modes.nftables.rules import Element, ElementKey, NftRule, NftRules, chain_base
 from kpsim.proxy.node import Categories, EndpointInfo, NodeConfig, PortState, categorize, in_ranges
 from kpsim.proxy.params import PRIMARY
 
-MARK = "mark-for-masquerade"
 LOOPBACK = {"IPv4": "127.0.0.0/8", "IPv6": "::1"}
 
 
@@ -25,6 +26,7 @@ class _Table:
 
     config: NodeConfig
     ip: str
+    layout: Layout
     chains: dict[str, list[NftRule]] = field(default_factory=dict)
     elements: dict[str, dict[ElementKey, Element]] = field(default_factory=dict)
     affinity: dict[str, int] = field(default_factory=dict)
@@ -34,7 +36,8 @@ class _Table:
 
     def rule(self, chain: str, verb: str, target: str = "", comment: str = "", **matches: object) -> None:
         """Add a rule to ``chain``, which is made if it is new."""
-        self.chains.setdefault(chain, []).append(NftRule(target, comment, verb=verb, ip=self.ip, **matches))  # type: ignore[arg-type]  # fields of NftRule by name
+        matches |= {"verb": verb, "ip": self.ip, "interface_by": self.layout.interface_by}
+        self.chains.setdefault(chain, []).append(NftRule(target, comment, **matches))  # type: ignore[arg-type]  # fields of NftRule by name
 
     def element(self, container: str, key: ElementKey, verdict: str = "", comment: str = "") -> None:
         """Add a Service's element; each claim on an address counts, also where Services claim the same one."""
@@ -43,10 +46,16 @@ class _Table:
 
 
 def program(states: Iterable[PortState], config: NodeConfig) -> NftRules:
-    """Return everything in the table for ``states``; their order means nothing to a packet."""
-    table = _Table(config, "ip6" if config.ip_family == "IPv6" else "ip")
+    """Return everything in the table for ``states``; their order means nothing to a packet.
+
+    Nothing at all where nft refuses whatever kube-proxy sends.
+    """
+    layout = Layout.of(config.kubernetes_version)
+    if refused(config.kubernetes_version, config.pod_interface):
+        return NftRules(layout=layout)
+    table = _Table(config, "ip6" if config.ip_family == "IPv6" else "ip", layout)
     addresses = node_port_ips(config)
-    table.elements = {name: {} for name in CONTAINERS if name != "nodeport-ips" or addresses is not None}
+    table.elements = {name: {} for name in layout.containers if name != "nodeport-ips" or addresses is not None}
     _constant_chains(table, node_ports_anywhere=addresses is None)
     for ip in addresses or ():
         table.elements["nodeport-ips"][ip,] = Element()
@@ -61,7 +70,7 @@ def program(states: Iterable[PortState], config: NodeConfig) -> NftRules:
         ip=table.ip,
         elements=table.elements,
         affinity=table.affinity,
-        hooks=hooks_of(config.kubernetes_version),
+        layout=layout,
     )
 
 
@@ -69,7 +78,7 @@ def node_port_ips(config: NodeConfig) -> tuple[str, ...] | None:
     """Addresses at which NodePorts answer; ``None``: at every address but loopback.  The default is the primary one."""
     mine = [ip for ip in (*config.node_ips, *config.local_ips) if _family(ip) == config.ip_family]
     mine = [ip for ip in dict.fromkeys(mine) if not ipaddress.ip_address(ip).is_loopback]
-    ranges = config.node_port_ranges(PRIMARY)
+    ranges = config.node_port_ranges(PRIMARY if config.kubernetes_version >= PRIMARY_ADDRESS_SINCE else None)
     if ranges is None:
         return None
     if ranges == (PRIMARY,):
@@ -82,28 +91,64 @@ def _family(address: str) -> str:
 
 
 def _constant_chains(table: _Table, *, node_ports_anywhere: bool) -> None:
-    """The chains that do not depend on Services: 16 of them, and 23 rules where the Service ranges are known."""
-    rule = table.rule
-    for chain, hook in hooks_of(table.config.kubernetes_version).items():
+    """The chains that do not depend on Services: since 1.33 16 of them with 23 rules, since 1.36 15 with 22."""
+    rule, layout = table.rule, table.layout
+    for chain, hook in layout.hooks.items():
         for target in hook.leads_to:
-            rule(chain, "jump", target, new=hook.type == "filter")
+            rule(chain, "jump", target, new=hook.type == "filter" and target != "forward")
     at = f"!{LOOPBACK[table.config.ip_family]}" if node_ports_anywhere else "@nodeport-ips"
     local = "LOCAL" if node_ports_anywhere else ""
+    if layout.one_rule:
+        _mark_strangers(table)
     rule("services", "vmap", lookup="service-ips")
     rule("services", "vmap", lookup="service-nodeports", destination=at, destination_type=local)
-    rule("firewall-check", "vmap", lookup="firewall-ips")
-    rule("service-endpoints-check", "vmap", lookup="no-endpoint-services")
-    rule("nodeport-endpoints-check", "vmap", lookup="no-endpoint-nodeports", destination=at)
-    rule("cluster-ips-check", "reject", destination="@cluster-ips", comment="a ClusterIP, but none of its ports")
+    if layout.checks_cluster_ips:
+        rule("firewall-check", "vmap", lookup="firewall-ips")
+        rule("service-endpoints-check", "vmap", lookup="no-endpoint-services")
+        rule("nodeport-endpoints-check", "vmap", lookup="no-endpoint-nodeports", destination=at)
+        rule(
+            "cluster-ips-check",
+            "reject",
+            "",
+            "Reject traffic to invalid ports of ClusterIPs",
+            destination="@cluster-ips",
+        )
+    else:
+        rule("endpoints-check", "vmap", lookup="no-endpoint-services")
+        rule("endpoints-check", "vmap", lookup="no-endpoint-nodeports", destination=at, destination_type=local)
+        rule("firewall-check", "jump if in", "firewall-allow-check", lookup="firewall")
+        rule("firewall-allow-check", "return if in", lookup="firewall-allow")
+        rule("firewall-allow-check", "drop")
+        table.chains["forward"] = []
+        if not table.config.conntrack_tcp_be_liberal:
+            rule("forward", "drop", match="ct state invalid")
     ranges = [cidr for cidr in table.config.service_cidrs if _family(cidr) == table.config.ip_family]
-    if ranges:
-        unallocated = "no Service has this ClusterIP"
-        rule("cluster-ips-check", "drop", destination=f"{{ {', '.join(ranges)} }}", comment=unallocated)
-    rule(MARK, "mark", options=table.config.mark)
-    rule("masquerading", "return unmarked", options=table.config.mark)
-    rule("masquerading", "unmark", options=table.config.mark)
-    rule("masquerading", "masquerade")
+    if ranges and layout.knows_ranges:
+        unallocated = "Drop traffic to unallocated ClusterIPs"
+        rule("cluster-ips-check", "drop", "", unallocated, destination=f"{{ {', '.join(ranges)} }}")
+    mark = table.config.mark
+    if layout.one_rule:
+        rule("masquerading", "masquerade marked", options=mark)
+        rule("masquerading", "masquerade hairpin", lookup=HAIRPIN)
+    else:
+        rule(MARK, "mark", options=mark)
+        rule("masquerading", "return unmarked", options=mark)
+        rule("masquerading", "unmark", options=mark)
+        rule("masquerading", "masquerade")
     rule("reject-chain", "reject")
+
+
+def _mark_strangers(table: _Table) -> None:
+    """Mark, once for all ClusterIPs, what comes to them from outside the cluster, or everything."""
+    matches: dict[str, object] = {"options": table.config.mark, "destination": "@cluster-ips"}
+    comment = "masquerade clusterIP traffic from outside cluster"
+    if table.config.masquerade_all:
+        comment = "masquerade all clusterIP traffic"
+    elif detector := table.config.detector:
+        matches |= {"source": detector.source(others=True), "interface": detector.arrival(others=True)}
+    else:
+        return
+    table.rule("services", "mark", "", comment, **matches)
 
 
 class _ServicePort:
@@ -116,6 +161,7 @@ class _ServicePort:
         self.service, self.local, self.external, self.firewall = (
             f"{kind}-{base}" for kind in ("service", "local", "external", "firewall")
         )
+        self.choice_only = table.layout.one_rule and not state.info.affinity_s
         self.endpoint_base = {e.address: chain_base(state.info, e) for e in self.chosen.used}
         self._rules = 0
 
@@ -125,15 +171,18 @@ class _ServicePort:
         self._elements()
         for endpoint in chosen.used:
             self._endpoint_chain(endpoint)
+            if self.table.layout.one_rule and endpoint.local:
+                key = (endpoint.ip, endpoint.ip, info.protocol.lower(), str(endpoint.port))
+                self.table.elements[HAIRPIN][key] = Element()
         internal = self.local if info.internal_local else self.service
-        if chosen.has_internal(info):
+        if chosen.has_internal(info) and not self.table.layout.one_rule:
             self._masquerade_strangers(internal)
         for chain, endpoints in ((self.service, chosen.cluster), (self.local, chosen.local)):
             if endpoints:
                 self._choice(chain, endpoints)
         if chosen.has_endpoints and info.externally_accessible:
             self._external_chain()
-        if info.load_balancer_vips and info.source_ranges:
+        if info.load_balancer_vips and info.source_ranges and self.table.layout.checks_cluster_ips:
             self._firewall_chain()
         return self._rules
 
@@ -142,12 +191,20 @@ class _ServicePort:
         self.table.rule(chain, verb, target, comment, **matches)
         self._rules += 1
 
+    def _mark(self, chain: str, comment: str = "", **matches: object) -> None:
+        """Mark for masquerading, in place or by the chain that does."""
+        if self.table.layout.one_rule:
+            self._add(chain, "mark", "", comment or "masquerade", options=self.table.config.mark, **matches)
+        else:
+            self._add(chain, "jump", MARK, comment, **matches)
+
     def _elements(self) -> None:
         """Return the keys under which packets find the service port, or find that no endpoint serves it."""
         info, chosen, add = self.info, self.chosen, self.table.element
         protocol, port = info.protocol.lower(), str(info.port)
         nobody = "drop" if chosen.has_endpoints else "goto reject-chain"
-        add("cluster-ips", (info.cluster_ip,))
+        if self.table.layout.checks_cluster_ips:
+            add("cluster-ips", (info.cluster_ip,))
         key: ElementKey = (info.cluster_ip, protocol, port)
         if chosen.has_internal(info):
             add("service-ips", key, f"goto {self.local if info.internal_local else self.service}")
@@ -159,7 +216,13 @@ class _ServicePort:
             if not chosen.has_external(info):
                 add("no-endpoint-services", (ip, protocol, port), nobody, info.label)
         for ip in info.load_balancer_vips if info.source_ranges else ():
-            add("firewall-ips", (ip, protocol, port), f"goto {self.firewall}")
+            if self.table.layout.checks_cluster_ips:
+                add("firewall-ips", (ip, protocol, port), f"goto {self.firewall}")
+                continue
+            add("firewall", (ip, protocol, port), comment=info.label)
+            own = (ip,) if self._node_may_pass() else ()
+            for source in (*info.source_ranges, *own):
+                self.table.elements["firewall-allow"][ip, protocol, port, source] = Element("", info.label)
         if info.node_port:
             key = (protocol, str(info.node_port))
             if chosen.has_endpoints:
@@ -169,9 +232,12 @@ class _ServicePort:
 
     def _endpoint_chain(self, endpoint: EndpointInfo) -> None:
         """Hairpin mark, memory for session affinity, translation."""
+        if self.choice_only:
+            return
         base = self.endpoint_base[endpoint.address]
         chain = f"endpoint-{base}"
-        self._add(chain, "jump", MARK, source=endpoint.ip)
+        if not self.table.layout.one_rule:
+            self._add(chain, "jump", MARK, source=endpoint.ip)
         if self.info.affinity_s:
             affinity = f"affinity-{base}"
             self.table.affinity[affinity] = self.info.affinity_s
@@ -182,14 +248,22 @@ class _ServicePort:
     def _masquerade_strangers(self, chain: str) -> None:
         """Traffic to the ClusterIP that may come from outside the cluster must come back through this node."""
         detector = self.table.config.detector
+        matches: dict[str, object] = {"destination": self.info.cluster_ip}
+        if self.table.layout.matches_port:
+            matches |= {"protocol": self.info.protocol.lower(), "port": self.info.port}
         if self.table.config.masquerade_all:
-            self._add(chain, "jump", MARK, destination=self.info.cluster_ip)
+            self._add(chain, "jump", MARK, "", **matches)
         elif detector:
-            strangers = {"source": detector.source(others=True), "interface": detector.arrival(others=True)}
-            self._add(chain, "jump", MARK, destination=self.info.cluster_ip, **strangers)
+            matches |= {"source": detector.source(others=True), "interface": detector.arrival(others=True)}
+            self._add(chain, "jump", MARK, "", **matches)
 
     def _choice(self, chain: str, endpoints: Sequence[EndpointInfo]) -> None:
         """Known clients first, one rule an endpoint; then one rule for all the others."""
+        if self.choice_only:
+            where = tuple(e.address for e in endpoints)
+            pods = tuple(e.pod for e in endpoints)
+            self._add(chain, "dnat map", protocol=self.info.protocol.lower(), choices=where, pods=pods)
+            return
         bases = [self.endpoint_base[e.address] for e in endpoints]
         for base in bases if self.info.affinity_s else ():
             self._add(chain, "goto", f"endpoint-{base}", source=f"@affinity-{base}")
@@ -199,22 +273,24 @@ class _ServicePort:
         """Traffic from outside is masqueraded, or kept to this node's endpoints with short cuts for its own traffic."""
         chain, detector = self.external, self.table.config.detector
         if not self.info.external_local:
-            self._add(chain, "jump", MARK)
+            self._mark(chain)
             self._add(chain, "goto", self.service)
             return
         if detector:
             pods = {"source": detector.source(), "interface": detector.arrival()}
-            self._add(chain, "goto", self.service, "Pods of this node use every endpoint", **pods)
-        self._add(chain, "jump", MARK, "this node's own traffic", source_type="LOCAL")
-        self._add(chain, "goto", self.service, "this node uses every endpoint", source_type="LOCAL")
+            self._add(chain, "goto", self.service, "short-circuit pod traffic", **pods)
+        self._mark(chain, "masquerade local traffic", source_type="LOCAL")
+        self._add(chain, "goto", self.service, "short-circuit local traffic", source_type="LOCAL")
         if self.chosen.has_external(self.info):
             self._add(chain, "goto", self.local)
 
     def _firewall_chain(self) -> None:
         """Only source ranges pass; where the node is in one, so do the load balancer's own addresses."""
-        info, config = self.info, self.table.config
-        allowed = [text.strip() for text in info.source_ranges]
+        own = self.info.load_balancer_vips if self._node_may_pass() else ()
+        self._add(self.firewall, "drop", source=f"!{{ {', '.join((*self.info.source_ranges, *own))} }}")
+
+    def _node_may_pass(self) -> bool:
+        """Return True if the node itself is in a source range."""
+        config = self.table.config
         primary = [ip for ip in config.node_ips if _family(ip) == config.ip_family][:1]
-        if any(in_ranges(ip, allowed) for ip in primary):
-            allowed += info.load_balancer_vips
-        self._add(self.firewall, "drop", source=f"!{{ {', '.join(allowed)} }}")
+        return any(in_ranges(ip, self.info.source_ranges) for ip in primary)

@@ -12,87 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from kpsim.modes.nftables.layout import LATEST, Layout
 from kpsim.proxy.node import EndpointInfo, PortInfo
 from kpsim.proxy.rules import Rule, RuleSet
-from kpsim.units import Version
 
 TABLE = "kube-proxy"
 LONGEST_BASE = 240  # of a chain's name, without its kind
 
 ElementKey = tuple[str, ...]
-
-
-class Hook(NamedTuple):
-    """A base chain's place in the kernel's path, and the chains it leads to, in order."""
-
-    type: str
-    hook: str
-    priority: int
-    leads_to: tuple[str, ...]
-
-    def render(self) -> str:
-        """Return the declaration in a chain's braces."""
-        return f"{{ type {self.type} hook {self.hook} priority {self.priority} ; }}"
-
-
-_UNSERVED, _STRAY = "service-endpoints-check", "cluster-ips-check"
-_NAT = {
-    "nat-prerouting": Hook("nat", "prerouting", -100, ("services",)),
-    "nat-output": Hook("nat", "output", -100, ("services",)),
-    "nat-postrouting": Hook("nat", "postrouting", 100, ("masquerading",)),
-}
-HOOKS: dict[str, Hook] = {
-    "filter-prerouting-pre-dnat": Hook("filter", "prerouting", -110, ("firewall-check",)),
-    "filter-output-pre-dnat": Hook("filter", "output", -110, ("firewall-check",)),
-    "filter-input": Hook("filter", "input", 0, ("nodeport-endpoints-check", _UNSERVED)),
-    "filter-forward": Hook("filter", "forward", 0, (_UNSERVED, _STRAY)),
-    "filter-output": Hook("filter", "output", 0, (_UNSERVED, _STRAY)),
-    **_NAT,
-}
-"""Base chains by name, as of Kubernetes 1.34."""
-
-_EARLY_HOOKS: dict[str, Hook] = {
-    "filter-prerouting": Hook("filter", "prerouting", -110, ("firewall-check",)),
-    "filter-input": Hook("filter", "input", -110, ("nodeport-endpoints-check", _UNSERVED)),
-    "filter-forward": Hook("filter", "forward", -110, (_UNSERVED, _STRAY)),
-    "filter-output": Hook("filter", "output", -110, (_UNSERVED, "firewall-check")),
-    "filter-output-post-dnat": Hook("filter", "output", -90, (_STRAY,)),
-    **_NAT,
-}
-LATE_FILTERS_SINCE = (1, 33)  # filters see a packet after everybody else's address translation
-
-
-def hooks_of(version: Version) -> dict[str, Hook]:
-    """Return the base chains of a Kubernetes version; what 1.29 and 1.30 had is taken to be what 1.31 and 1.32 have."""
-    return HOOKS if version >= LATE_FILTERS_SINCE else _EARLY_HOOKS
-
-
-class Container(NamedTuple):
-    """A set or a map that is always there."""
-
-    kind: str  # set or map
-    key: str  # the parts of a key; {ip} is the family's address
-    comment: str
-
-    def render(self, ip: str) -> str:
-        """Return the declaration in its braces."""
-        type_of = self.key.format(ip="ipv6_addr" if ip == "ip6" else "ipv4_addr")
-        verdict = " : verdict" if self.kind == "map" else ""
-        return f'{{ type {type_of}{verdict} ; comment "{self.comment}" ; }}'
-
-
-_ADDRESS = "{ip} . inet_proto . inet_service"
-_PORT = "inet_proto . inet_service"
-
-CONTAINERS: dict[str, Container] = {
-    "cluster-ips": Container("set", "{ip}", "ClusterIPs of Services"),
-    "nodeport-ips": Container("set", "{ip}", "addresses that take NodePort traffic"),
-    "firewall-ips": Container("map", _ADDRESS, "load-balancer addresses with source ranges"),
-    "no-endpoint-services": Container("map", _ADDRESS, "addresses nobody can serve"),
-    "no-endpoint-nodeports": Container("map", _PORT, "NodePorts nobody can serve"),
-    "service-ips": Container("map", _ADDRESS, "addresses of Services"),
-    "service-nodeports": Container("map", _PORT, "NodePorts of Services"),
-}
 
 
 class Element(NamedTuple):
@@ -114,36 +41,45 @@ class NftRule(Rule):
     """One nftables rule.
 
     ``source`` and ``destination`` are an address, a range, a list in braces or ``@set``, with a ``!`` in front for all
-    others; ``protocol`` is a match too.  ``verb`` says what happens: jump, goto (to ``target``), vmap (whatever
-    ``lookup`` says), choose (one of ``choices`` at random), remember (the source in ``lookup``), dnat, mark, unmark,
-    "return unmarked", masquerade, drop, reject.
+    others; ``protocol`` (with ``port``, where there is one) is a match too, and so is ``match``, which no first packet
+    of a connection fits.  ``verb`` says what happens: jump, goto (to ``target``), vmap (whatever ``lookup`` says),
+    choose (one of ``choices`` at random), remember (the source in ``lookup``), dnat, "dnat map" (to one of
+    ``choices``), mark, unmark, "return unmarked", masquerade, "masquerade marked", "masquerade hairpin" (what
+    ``lookup`` holds), drop, reject, "jump if in" and "return if in" (``lookup``).
     """
 
     verb: str = ""
     ip: str = "ip"  # or ip6
+    interface_by: str = "iifname"
     new: bool = False  # only for the first packet of a connection
     lookup: str = ""
     choices: tuple[str, ...] = ()
+    pods: tuple[int, ...] = ()  # of the choices
 
-    def render(self, chain: str, comments: bool = True) -> str:
+    def render(self, chain: str) -> str:
         """Return the rule in its chain, as it would stand in the table's block."""
-        return f"chain {chain} {{ {self.text(comments)} }}"
+        return f"chain {chain} {{ {self.text()} }}"
 
-    def text(self, comments: bool = True) -> str:
+    def text(self) -> str:
         """Return the rule alone, as ``nft`` takes it."""
         parts = ["ct state new"] if self.new else []
         parts += ["fib saddr type local"] if self.source_type else []
         parts += ["fib daddr type local"] if self.destination_type else []
+        parts += [self._address("daddr", self.destination)] if self.destination else []
+        if self.protocol:
+            parts.append(f"{self.protocol} dport {self.port}" if self.port else f"meta l4proto {self.protocol}")
         if self.interface:
             name = self.interface.removeprefix("!").replace("+", "*")
-            parts.append(f'iifname {"!= " if self.interface[0] == "!" else ""}"{name}"')
-        for side, address in (("daddr", self.destination), ("saddr", "" if self.interface else self.source)):
-            if address:
-                parts.append(f"{self.ip} {side} {'!= ' if address[0] == '!' else ''}{address.removeprefix('!')}")
-        parts += [f"meta l4proto {self.protocol}"] if self.protocol else []
+            parts.append(f"{self.interface_by} {'!= ' if self.interface[0] == '!' else ''}{name}")
+        elif self.source:
+            parts.append(self._address("saddr", self.source))
+        parts += [self.match] if self.match else []
         parts.append(self._action())
-        parts += [f'comment "{self.comment}"'] if self.comment and comments else []
+        parts += [f'comment "{self.comment}"'] if self.comment else []
         return " ".join(parts)
+
+    def _address(self, side: str, address: str) -> str:
+        return f"{self.ip} {side} {'!= ' if address[0] == '!' else ''}{address.removeprefix('!')}"
 
     def _action(self) -> str:
         if self.verb in ("jump", "goto"):
@@ -154,7 +90,17 @@ class NftRule(Rule):
         if self.verb == "choose":
             every = " , ".join(f"{i} : goto {chain}" for i, chain in enumerate(self.choices))
             return f"numgen random mod {len(self.choices)} vmap {{ {every} }}"
+        if self.verb == "dnat map":
+            pairs = (at.rpartition(":") for at in self.choices)
+            every = " , ".join(f"{i} : {ip.strip('[]')} . {port}" for i, (ip, _, port) in enumerate(pairs))
+            return f"dnat {self.ip} addr . port to numgen random mod {len(self.choices)} map {{ {every} }}"
+        mark = self.options
+        to_here = f"{self.ip} daddr . meta l4proto . th dport"
         actions = {
+            "jump if in": f"{to_here} @{self.lookup} jump {self.target}",
+            "return if in": f"{to_here} . {self.ip} saddr @{self.lookup} return",
+            "masquerade marked": f"mark and {mark} != 0 mark set mark xor {mark} masquerade fully-random",
+            "masquerade hairpin": f"ct status dnat {self.ip} saddr . {to_here} @{self.lookup} masquerade fully-random",
             "remember": f"update @{self.lookup} {{ {self.ip} saddr }}",
             "dnat": f"dnat to {self.to}",
             "mark": f"mark set mark or {self.options}",
@@ -182,7 +128,7 @@ class NftRules(RuleSet):
     ip: str = "ip"
     elements: Mapping[str, Mapping[ElementKey, Element]] = field(default_factory=dict)
     affinity: Mapping[str, int] = field(default_factory=dict)  # set -> how long it remembers a client [s]
-    hooks: Mapping[str, Hook] = field(default_factory=lambda: HOOKS)
+    layout: Layout = LATEST
 
 
 def chain_base(info: PortInfo, endpoint: EndpointInfo | None = None) -> str:

@@ -10,7 +10,7 @@ from kpsim.modes.nftables.transaction import NOTHING, Operation, operations
 
 def load_lines(rules: NftRules) -> Iterator[str]:
     """Yield all of ``rules`` in one transaction into an empty kernel, as a kube-proxy sends it that starts there."""
-    return transaction_lines(operations(NOTHING, rules, start=True), rules.ip)
+    return transaction_lines(operations(NOTHING, rules, start=True) if rules.chains else (), rules.ip)
 
 
 def rewrite_lines(rules: NftRules, changed: Collection[str]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from kpsim.modes.nftables.layout import HAIRPIN
 from kpsim.modes.nftables.rules import NftRule, NftRules
 from kpsim.proxy.node import NodeConfig, in_ranges
 from kpsim.proxy.rules import Packet, Trace
@@ -44,7 +45,7 @@ class _Walk:
 
     def hook(self, name: str) -> bool:
         """Go through the base chains of a hook by their priority; whether the packet's way ends there."""
-        there = [(chain, base) for chain, base in self.rules.hooks.items() if base.hook == name]
+        there = [(chain, base) for chain, base in self.rules.layout.hooks.items() if base.hook == name]
         for chain, base in sorted(there, key=lambda one: one[1].priority):
             if base.type == "nat" and not self.new:
                 continue
@@ -67,12 +68,12 @@ class _Walk:
             self.met.append(rule.render(name))
             if rule.verb == "goto" or (rule.verb == "vmap" and target not in ENDS):
                 return self._chain(target)
-            if rule.verb == "jump":
+            if rule.verb in ("jump", "jump if in"):
                 if self._chain(target):
                     return True
             elif rule.verb == "choose":
                 return self._choose(rule.choices)
-            elif rule.verb == "return unmarked":
+            elif rule.verb in ("return unmarked", "return if in"):
                 return False
             elif self._decides(rule, target):
                 return True
@@ -102,21 +103,45 @@ class _Walk:
         if rule.verb == "dnat":
             self.endpoints[rule.to] = rule.pod
             return True
-        if rule.verb == "mark":
+        if rule.verb == "dnat map":
+            self.among = len(rule.choices)
+            chosen = dict(zip(rule.choices, rule.pods, strict=True))
+            if self.draw is not None:
+                to = rule.choices[(self.draw * len(rule.choices)) >> 32]
+                chosen = {to: chosen[to]}
+            self.endpoints |= chosen
+            return True
+        if rule.verb in ("mark", "masquerade hairpin"):
             self.marked = True
-        return rule.verb == "masquerade"
+        return rule.verb.startswith("masquerade")
 
     def _matches(self, rule: NftRule) -> bool:
         packet, elements = self.packet, self.rules.elements
         return (
             (self.new or not rule.new)
             and rule.protocol in ("", packet.protocol.lower())
+            and not rule.match
             and (rule.verb != "return unmarked" or not self.marked)
+            and (rule.verb != "masquerade marked" or self.marked)
+            and (not rule.verb.endswith((" in", " hairpin")) or self._in(rule.lookup))
             and _covers(rule.source, packet.source, elements)
             and _covers(rule.destination, self.destination, elements)
             and (not rule.source_type or self.config.is_local(packet.source))
             and (not rule.destination_type or self.config.is_local(self.destination))
         )
+
+    def _in(self, name: str) -> bool:
+        """Return True if a set holds the packet: with its source in front (hairpin), behind, or without it."""
+        protocol, elements = self.packet.protocol.lower(), self.rules.elements[name]
+        if name == HAIRPIN:  # whichever endpoint is chosen: the packet may come back to where it is from
+            ports = {
+                at.rpartition(":")[2]
+                for at in self.endpoints
+                if at.rpartition(":")[0].strip("[]") == self.packet.source
+            }
+            return any((self.packet.source, self.packet.source, protocol, port) in elements for port in ports)
+        key = (self.destination, protocol, str(self.port))
+        return any(at[:3] == key and (len(at) == 3 or _inside(at[3], self.packet.source)) for at in elements)
 
     def translate(self) -> None:
         """Give the packet the destination it was given first."""

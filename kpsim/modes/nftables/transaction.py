@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from kpsim.modes.nftables.rules import CONTAINERS, TABLE, Element, NftRules
+from kpsim.modes.nftables.rules import TABLE, Element, NftRules
 
 NOTHING = NftRules()
 
@@ -49,16 +49,16 @@ def operations(
     if full:
         yield from _setup(wanted, start)
     written = [n for n in wanted.chains if n in wanted.owner and (changed is None or wanted.owner[n] in changed)]
-    if start:
+    if start and wanted.layout.keeps_chains:
         written = [name for name in written if not _kept(name, kernel, wanted)]
     for name in written:
         yield Operation("add", "chain", name)
         yield Operation("flush", "chain", name)
     for name, timeout_s in wanted.affinity.items():
-        if f"endpoint-{name.removeprefix('affinity-')}" in written or name not in kernel.affinity:
+        if changed is None or wanted.owner[name] in changed:
             kind = "ipv6_addr" if wanted.ip == "ip6" else "ipv4_addr"
             yield Operation("add", "set", name, f"{{ type {kind} ; flags dynamic,timeout ; timeout {timeout_s}s ; }}")
-    known = kernel if start or not full else NOTHING
+    known = kernel if wanted.layout.keeps or not full else NOTHING
     yield from _elements(known, wanted, removed=False)
     for name in written:
         for rule in wanted.chains[name]:
@@ -91,7 +91,7 @@ def _kept(name: str, kernel: NftRules, wanted: NftRules) -> bool:
 
 def _elements(known: NftRules, wanted: NftRules, *, removed: bool) -> Iterator[Operation]:
     """Elements that are new or say something else, or with ``removed`` those that are gone."""
-    for name in CONTAINERS:
+    for name in wanted.layout.containers:
         before, after = known.elements.get(name, {}), wanted.elements.get(name, {})
         if name == "nodeport-ips":  # filled by the set-up, from the node's addresses
             continue
@@ -108,21 +108,29 @@ def _elements(known: NftRules, wanted: NftRules, *, removed: bool) -> Iterator[O
 
 def _setup(wanted: NftRules, start: bool) -> Iterator[Operation]:
     """Yield the first statements of every full sync: the base chains with their rules, sets and maps."""
-    yield Operation("add", "table", text='{ comment "written by kube-proxy" ; }')
-    for name in wanted.hooks if start else ():  # a base chain made by another version may have another priority
+    yield Operation("add", "table", text='{ comment "rules for kube-proxy" ; }')
+    again = start and wanted.layout.checks_cluster_ips
+    for name in wanted.layout.hooks if again else ():  # a base chain of another version may have another priority
         yield Operation("add", "chain", name)
         yield Operation("delete", "chain", name)
     constant = [name for name in wanted.chains if name not in wanted.owner]
     for name in constant:
-        yield Operation("add", "chain", name, wanted.hooks[name].render() if name in wanted.hooks else "")
+        yield Operation("add", "chain", name, _declared(name, wanted))
         yield Operation("flush", "chain", name)
-    for name, container in CONTAINERS.items():
+    for name, container in wanted.layout.containers.items():
         yield Operation("add", container.kind, name, container.render(wanted.ip))
         if name not in wanted.elements:  # NodePorts answer at every address
             yield Operation("delete", container.kind, name)
-        elif name == "nodeport-ips" or not start:
+        elif name == "nodeport-ips" or not wanted.layout.keeps:
             yield Operation("flush", container.kind, name)
     for key, element in wanted.elements.get("nodeport-ips", {}).items():
         yield Operation("add", "element", "nodeport-ips", element.render(key))
     for name in constant:
         yield from (Operation("add", "rule", name, rule.text()) for rule in wanted.chains[name])
+
+
+def _declared(name: str, wanted: NftRules) -> str:
+    """Return the braces of a chain that is always there."""
+    if name == "reject-chain":
+        return '{ comment "helper for @no-endpoint-services / @no-endpoint-nodeports" ; }'
+    return wanted.layout.hooks[name].render() if name in wanted.layout.hooks else ""

@@ -1,8 +1,9 @@
 """kube-proxy's sync loop: when it runs, how long it takes, and which rules are in force after it.
 
 ``process`` is one node as a SimPy process, ``lanes`` all nodes as arrays; ``loop`` (with ``pacing``, the
-bounded-frequency runner, ``faults`` and ``draws``) serves both.  ``timeline``, ``locality`` and ``prefix`` are closed
-forms of what a node knows, ``inforce`` says when it holds.  Left out: large-cluster mode beyond its rarer clean-up.
+bounded-frequency runner, ``faults`` and ``draws``) serves both.  ``timeline`` and ``sums`` are closed forms of a node's
+knowledge, ``inforce`` says when it holds.  The two families' proxiers of a node share the xtables lock.
+Left out: large-cluster mode beyond its rarer clean-up.
 
 Indices, each from 0, and arrays of them:
 
@@ -14,6 +15,8 @@ Indices, each from 0, and arrays of them:
 * place: where a service port stands in the base order of a scanned list; its *rank* counts the rules before it
 * sync: the number of a sync on its node
 * edition: what is in force on a node, 0 at the start and one more with each sync (or delivery, where taken at once)
+
+A *delivery* is a row of the log: a notice (the content of one write, as kube-proxy sees it) with the time it was sent.
 """
 
 from __future__ import annotations

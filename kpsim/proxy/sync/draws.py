@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from kpsim.proxy.sync import Nodes
 from kpsim.rng import stream
-from kpsim.units import U32
+from kpsim.units import I64, U32
 
 BLOCK = 64  # syncs drawn together: only how often a generator is made depends on it
 
@@ -20,21 +21,31 @@ class SyncDraws:
         self._key = (seed, replication)
         self._blocks: dict[tuple[str, int], U32] = {}
 
-    def factor(self, sync: int) -> U32:
+    def factor(self, sync: int | I64, node: Nodes) -> U32:
         """32-bit draws for how long sync number ``sync`` takes on each node, (nodes,)."""
-        return self._row("sync-factor", sync)
+        return self._of("sync-factor", sync, node)
 
-    def fate(self, sync: int) -> U32:
+    def fate(self, sync: int | I64, node: Nodes) -> U32:
         """32-bit draws for whether sync number ``sync`` fails on each node, (nodes,)."""
-        return self._row("sync-fate", sync)
+        return self._of("sync-fate", sync, node)
 
-    def lock(self, sync: int) -> U32:
+    def lock(self, sync: int | I64, node: Nodes) -> U32:
         """32-bit draws for how sync number ``sync`` finds the xtables lock on each node, (nodes,)."""
-        return self._row("xtables-lock", sync)
+        return self._of("xtables-lock", sync, node)
 
     def rotation(self, edition: int) -> U32:
         """32-bit draws for where KUBE-SERVICES starts in rule set number ``edition`` (0: at the start), (nodes,)."""
         return self._row("rotation", edition)
+
+    def _of(self, what: str, numbers: int | I64, node: Nodes) -> U32:
+        """Return the draws of one sync of each of ``node``, by its number there."""
+        if isinstance(numbers, int):
+            return self._row(what, numbers)[node]
+        drawn = np.empty(len(node), np.uint32)
+        for number in np.unique(numbers).tolist():
+            here = numbers == number
+            drawn[here] = self._row(what, number)[node[here]]
+        return drawn
 
     def _row(self, what: str, index: int) -> U32:
         key = (what, index // BLOCK)

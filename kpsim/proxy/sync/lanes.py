@@ -1,7 +1,8 @@
 """Every node's syncs at once: the i-th sync of all nodes is one row of arithmetic.
 
 The batch engine's half of the sync loop; :mod:`kpsim.proxy.sync.process` is the same model as SimPy processes.  Nodes
-do not influence each other, so each is a lane, and only a sync's place in its lane's sequence is in order.
+do not influence each other, so each is a lane, and only a sync's place in its lane's sequence is in order; where two
+families share the xtables lock, syncs of a node are taken in the order in which they ask for it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from kpsim.controlplane.deliveries import Fanout
 from kpsim.proxy.contract import SyncCounts
 from kpsim.proxy.sync import Nodes, Prefixes, Rows
 from kpsim.proxy.sync.faults import Faults
-from kpsim.proxy.sync.loop import ConntrackCleanup, SyncLoop
+from kpsim.proxy.sync.loop import ConntrackCleanup, SyncLoop, Takes
 from kpsim.proxy.sync.pacing import Pacing, RunnerState
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.units import I64, Bools
@@ -28,6 +29,7 @@ class SyncTable:
     """All syncs of all nodes: arrays (syncs, nodes); a node's rows are filled from the top, NEVER below."""
 
     start: I64
+    switch: I64  # its rules are in force; what follows until its end is the clean-up of conntrack
     end: I64
     absorbed: I64  # deliveries it knew when it started
     full: Bools
@@ -41,9 +43,12 @@ class SyncTable:
 
 
 class SyncRow(NamedTuple):
-    """The i-th sync of every node, or fillers where there is none: a row of :class:`SyncTable`, (nodes,) each."""
+    """Some syncs for a :class:`SyncTable`, (k,) each: their node, their number there, and their cells."""
 
+    node: Nodes
+    number: I64
     start: I64
+    switch: I64
     end: I64
     absorbed: I64
     full: Bools
@@ -55,7 +60,7 @@ class Arrivals:
     """Each delivery's arrival at each node is computed, never stored, because it is rows times nodes."""
 
     def __init__(self, sent: I64, spread: I64, fanout: Fanout) -> None:
-        self._sent, self._spread, self._fanout = sent, spread, fanout
+        self.sent_ns, self._spread, self._fanout = sent, spread, fanout
         self.rows = len(sent)
 
     def at(self, row: Rows, node: Nodes) -> I64:
@@ -63,7 +68,7 @@ class Arrivals:
         if not self.rows:
             return np.full(len(node), NEVER)
         inside = np.minimum(row, self.rows - 1)
-        time = self._fanout.arrival_ns(self._sent[inside], self._spread[inside], node)
+        time = self._fanout.arrival_ns(self.sent_ns[inside], self._spread[inside], node)
         return np.asarray(np.where(row < self.rows, time, NEVER))
 
     def count(self, time: I64, node: Nodes, *, inclusive: bool) -> I64:
@@ -80,50 +85,120 @@ class Arrivals:
         return low
 
 
-def run_lanes(loop: SyncLoop, timeline: Timeline, arrivals: Arrivals, asks: Arrivals) -> SyncTable:
-    """Return all syncs that start before the horizon; ``asks`` are the arrivals that ask for one."""
-    pacing, faults, nodes = loop.pacing, loop.faults, loop.draws.nodes
-    node = np.arange(nodes)
-    state = RunnerState.at_start(loop.draws.phase, pacing)
-    absorbed, answered = np.zeros(nodes, np.int64), np.zeros(nodes, np.int64)
-    rows: list[SyncRow] = []
-    while True:
-        due = _due(pacing, state, faults, asks, answered, node)
-        start, forced = faults.begin(state, due, node)
+class _Next(NamedTuple):
+    """The next sync of each node, (nodes,) each: as it is to be if nothing comes in between."""
+
+    start: I64
+    runs: Bools  # before the horizon
+    absorbed: Prefixes
+    full: Bools
+    cleans: Bools
+    large: Bools  # in large-cluster mode
+    takes: Takes
+    asks_lock: I64
+
+
+class Lanes:
+    """The syncs of one IP family's proxiers on all nodes; ``asks`` are the arrivals that ask for one."""
+
+    def __init__(self, loop: SyncLoop, timeline: Timeline, arrivals: Arrivals, asks: Arrivals) -> None:
+        self._loop, self._timeline, self._arrivals, self._asks = loop, timeline, arrivals, asks
+        self._node = np.arange(loop.draws.nodes)
+        large = bool(timeline.endpoints_total[0] > loop.large_above)
+        self._state = RunnerState.at_start(loop.draws.phase, loop.pacing, loop.faults.joining(), large=large)
+        self._absorbed, self._answered, self._number = (np.zeros(loop.draws.nodes, np.int64) for _ in range(3))
+        self._rows: list[SyncRow] = []
+
+    def next(self) -> _Next:
+        """Return every node's next sync."""
+        loop, state, node, timeline = self._loop, self._state, self._node, self._timeline
+        due = _due(loop.pacing, state, loop.faults, self._asks, self._answered, node)
+        start, forced = loop.faults.begin(state, due, node)
         runs = start < loop.horizon_ns
-        if not runs.any():
-            break
-        prefix = np.where(runs, arrivals.count(start, node, inclusive=True), absorbed)
-        full = pacing.is_full(state, start) | forced
-        cleans = pacing.cleans(state, start, timeline.endpoints_total[prefix] > loop.large_above)
-        counts = _counts(timeline, absorbed, prefix, node, cleans, loop.conntrack)
-        end, failed = loop.end(state, start, counts, full, len(rows), node)
-        faults.ran(state, runs, start, node)
-        pacing.ran(state, runs, start, end, full, cleans, failed)
-        beyond = ~runs
-        start, end = np.where(beyond, NEVER, start), np.where(beyond, NEVER, end)
-        rows.append(SyncRow(start, end, prefix, full & runs, failed & runs, state.process_since))
-        absorbed = prefix
-        answered = prefix if asks is arrivals else np.where(runs, asks.count(start, node, inclusive=True), answered)
-    return table_of(rows, nodes)
+        prefix = np.where(runs, self._arrivals.count(start, node, inclusive=True), self._absorbed)
+        full = loop.pacing.is_full(state, start) | forced
+        large = timeline.endpoints_total[prefix] > loop.large_above
+        cleans = loop.pacing.cleans(state, start, large)
+        counts = _counts(timeline, self._absorbed, prefix, node, cleans, loop.conntrack)
+        takes = loop.takes(counts, full, self._number, node)
+        return _Next(start, runs, prefix, full, cleans, large, takes, loop.asks_lock(start, takes))
+
+    def run(self, following: _Next, ran: Bools, free_at: I64) -> I64:
+        """Let the nodes that ``ran`` have their next sync; return when the xtables lock is free on each node [ns]."""
+        loop, state, node, start = self._loop, self._state, self._node, following.start
+        ended = loop.end(state, start, following.takes, self._number, node, free_at)
+        loop.faults.ran(state, ran, start, node)
+        loop.pacing.ran(state, ran, start, ended.end, following.full, following.cleans, ended.failed, following.large)
+        here = np.flatnonzero(ran)
+        since = np.broadcast_to(state.process_since, node.shape)
+        row = SyncRow(
+            here,
+            self._number[here],
+            start[here],
+            ended.switch[here],
+            ended.end[here],
+            following.absorbed[here],
+            following.full[here],
+            ended.failed[here],
+            since[here],
+        )
+        self._rows.append(row)
+        self._number = self._number + ran
+        self._absorbed = np.where(ran, following.absorbed, self._absorbed)
+        if self._asks is self._arrivals:
+            self._answered = self._absorbed
+        else:
+            answered = self._asks.count(start, node, inclusive=True)
+            self._answered = np.where(ran, answered, self._answered)
+        return np.where(ran, ended.free_at, free_at)
+
+    def table(self) -> SyncTable:
+        """Return what has run."""
+        return table_of(self._rows, len(self._node))
+
+
+def run_lanes(families: Sequence[Lanes], *, share_lock: bool) -> tuple[SyncTable, ...]:
+    """Return all syncs that start before the horizon, a table a family.
+
+    Where two families ``share_lock``, their syncs are taken in the order in which they ask for it.
+    """
+    nodes = len(families[0].table().start.T)
+    if len(families) < 2 or not share_lock:
+        for lanes in families:
+            while (following := lanes.next()).runs.any():
+                lanes.run(following, following.runs, np.zeros(nodes, np.int64))
+    else:
+        _run_sharing(families[0], families[1], np.zeros(nodes, np.int64))
+    return tuple(lanes.table() for lanes in families)
+
+
+def _run_sharing(first: Lanes, second: Lanes, free_at: I64) -> None:
+    while True:
+        one, other = first.next(), second.next()
+        if not (one.runs | other.runs).any():
+            return
+        ours = one.runs & (~other.runs | (one.asks_lock <= other.asks_lock))
+        free_at = first.run(one, ours, free_at)
+        free_at = second.run(other, other.runs & ~ours, free_at)
 
 
 def table_of(rows: Sequence[SyncRow], nodes: int) -> SyncTable:
-    """Return rows one below the other as one table."""
-    if not rows:
-        nothing = np.zeros((0, nodes), np.int64)
-        never = nothing.astype(np.bool_)
-        return SyncTable(nothing, nothing, nothing, never, never, nothing)
-    start, end, absorbed, full, failed = (np.stack(column) for column in list(zip(*rows, strict=True))[:-1])
-    processes = [row.process_since for row in rows]
-    one = processes[0]  # where nothing restarts, one row says it for all
-    since = np.broadcast_to(one, start.shape) if all(row is one for row in processes) else np.stack(processes)
-    return SyncTable(start, end, absorbed, full, failed, since)
+    """Return syncs in any order as one table, each node's from the top."""
+    depth = max((int(row.number.max(initial=-1)) for row in rows), default=-1) + 1
+    start, switch, end = (np.full((depth, nodes), NEVER) for _ in range(3))
+    absorbed, since = np.zeros((depth, nodes), np.int64), np.full((depth, nodes), -NEVER)
+    full, failed = np.zeros((depth, nodes), np.bool_), np.zeros((depth, nodes), np.bool_)
+    for row in rows:
+        for table, column in zip((start, switch, end, absorbed, full, failed, since), row[2:], strict=True):
+            table[row.number, row.node] = column
+    if depth:
+        absorbed, since = np.maximum.accumulate(absorbed), np.maximum.accumulate(since)
+    return SyncTable(start, switch, end, absorbed, full, failed, since)
 
 
 def _due(pacing: Pacing, state: RunnerState, faults: Faults, asks: Arrivals, answered: Prefixes, node: Nodes) -> I64:
     """Return the time at which the runner lets each node's next sync start [ns]."""
-    notice = faults.notice(state, node)
+    notice = faults.flush_noticed(state, node)
     first = np.minimum(asks.at(answered, node), notice)
     request = np.where(first < NEVER, np.maximum(first, state.last_end), NEVER)
     following = request

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,31 @@ from kpsim.proxy.sync.pacing import Pacing, RunnerState
 from kpsim.units import I64, Bools, Version
 
 RECONCILED_SINCE = (1, 32)
+
+
+UNDER_LOCK = (  # work of iptables' processes; that of iptables-save needs no lock
+    "sync_restore", "rule_present", "dispatch_rule_written", "own_rule_written", "rule_rewritten",
+    "rule_rewritten_squared", "iptables_run", "rule_read_back",
+)  # fmt: skip
+AFTER_RULES = ("conntrack_listed", "conntrack_run")  # work that comes when the rules are in force
+NO_LOCK = np.zeros(1, np.int64)
+
+
+class Takes(NamedTuple):
+    """Durations of syncs [ns], (lanes,) each: in all, under the xtables lock, and after their rules are in force."""
+
+    whole: I64
+    locked: I64
+    after: I64
+
+
+class Ended(NamedTuple):
+    """Ends of syncs, (lanes,) each: when rules are in force and all is done [ns], failures, when the lock is free."""
+
+    switch: I64
+    end: I64
+    failed: Bools
+    free_at: I64
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +75,9 @@ class SyncLoop:
     >>> state = RunnerState.at_start(loop.draws.phase, pacing)
     >>> counts = SyncCounts(10, 50, 10, 200, changed_services=1, changed_own=20, endpoint_changes=1, cleanup=0)
     >>> start, nodes = np.array([0, 0]), np.array([0, 1])  # a full sync on node 0, a partial one on node 1
-    >>> end_ns, failed = loop.end(state, start, counts, np.array([True, False]), number=0, node=nodes)
-    >>> end_ns[0] > end_ns[1] > 0, failed
+    >>> takes = loop.takes(counts, np.array([True, False]), 0, nodes)
+    >>> ended = loop.end(state, start, takes, 0, nodes)
+    >>> ended.end[0] > ended.end[1] > 0, ended.failed
     (np.True_, array([False, False]))
     """
 
@@ -63,17 +90,40 @@ class SyncLoop:
     large_above: int
     horizon_ns: int
 
-    def end(
-        self, state: RunnerState, start: I64, counts: SyncCounts, full: Bools, number: int, node: Nodes
-    ) -> tuple[I64, Bools]:
-        """Return (end [ns], failed) of sync ``number`` of each node, (lanes,) each; it takes a nanosecond at least."""
-        work_ns = np.zeros(len(full), np.int64)
+    def takes(self, counts: SyncCounts, full: Bools, number: int | I64, node: Nodes) -> Takes:
+        """Return how long sync ``number`` of each node takes with nothing in its way, (lanes,) each."""
+        parts = [np.zeros(len(full), np.int64) for _ in range(3)]
         for kind in SyncKind:
-            if (chosen := full == (kind == SyncKind.FULL)).any():
-                work_ns = np.where(chosen, self.costs.ns(self.mode.sync_work(kind, counts)), work_ns)
-        factor = self.costs.factor("sync", self.draws.factor(number)[node])
-        takes = np.maximum((work_ns * factor) >> 10, 1)
-        if not self.faults.params.any:  # nothing is drawn where nothing can go wrong
-            return start + takes, np.zeros(len(start), np.bool_)
-        fate, lock = self.draws.fate(number)[node], self.draws.lock(number)[node]
-        return self.faults.finish(state, start, start + takes, node, fate, lock)
+            chosen = full == (kind == SyncKind.FULL)
+            if not chosen.any():
+                continue
+            work = self.mode.sync_work(kind, counts)
+            locked = {name: work[name] for name in UNDER_LOCK if name in work}
+            after = {name: work[name] for name in AFTER_RULES if name in work}
+            parts = [
+                np.where(chosen, self.costs.ns(some), part)
+                for some, part in zip((work, locked, after), parts, strict=True)
+            ]
+        factor = self.costs.factor("sync", self.draws.factor(number, node))
+        whole, locked_ns, after_ns = ((part * factor) >> 10 for part in parts)
+        return Takes(np.maximum(whole, 1), locked_ns, np.minimum(after_ns, np.maximum(whole, 1) - 1))
+
+    def asks_lock(self, start: I64, takes: Takes) -> I64:
+        """Return when each sync asks for the xtables lock [ns]: for all that it does under it, at the end."""
+        return np.asarray(start + np.maximum(takes.whole - takes.after - takes.locked, 1))
+
+    def end(
+        self, state: RunnerState, start: I64, takes: Takes, number: int | I64, node: Nodes, free_at: I64 = NO_LOCK
+    ) -> Ended:
+        """Return how sync ``number`` of each node ends; the other family's proxier has the lock until ``free_at``."""
+        asks, wait_ns = self.asks_lock(start, takes), self.faults.lock_wait_ns
+        wait = np.maximum(free_at - asks, 0)
+        given_up = wait > wait_ns
+        end = np.where(given_up, asks + wait_ns, start + takes.whole + wait)
+        switch = np.where(given_up, end, end - takes.after)
+        failed = given_up
+        if self.faults.params.any:  # nothing is drawn where nothing can go wrong
+            fate, lock = self.draws.fate(number, node), self.draws.lock(number, node)
+            switch, end, lost = self.faults.finish(state, start, switch, end, node, fate, lock)
+            failed = failed | lost
+        return Ended(switch, end, failed, np.where(given_up, free_at, switch))

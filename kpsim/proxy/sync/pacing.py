@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kpsim.cluster.changes import NEVER
-from kpsim.proxy.contract import RunnerSettings
+from kpsim.proxy.contract import NEVER_FULL_S, RunnerSettings
+from kpsim.proxy.sync import Nodes
 from kpsim.units import I64, Bools, Version, to_ns
 
 BURST = 2  # capacity of the old runner's bucket
@@ -30,25 +31,34 @@ class RunnerState:
     credit: I64  # old runner: tokens times minSyncPeriod
     credit_at: I64
     need_full: Bools  # the last sync failed
+    large: Bools  # it found a large cluster
     process_since: I64  # when this kube-proxy started; -NEVER: before the run
     restarts_seen: I64  # how many restarts, and noticed flushes, lie behind
     notices_seen: I64
 
     @staticmethod
-    def at_start(phase: np.ndarray, pacing: Pacing) -> RunnerState:
-        """Runners that have been idling for a while: their timers stand at random ``phase``, their buckets are full."""
+    def at_start(phase: np.ndarray, pacing: Pacing, absent: Nodes | None = None, *, large: bool = False) -> RunnerState:
+        """Return runners that have been idling for a while: timers at random ``phase``, full buckets.
+
+        Nodes that are ``absent`` do nothing before they start.
+        """
+        full_ns = (pacing.full_ns or 0) % to_ns(NEVER_FULL_S)
         idle, full, cleanup = (
             -np.rint(row * period).astype(np.int64)
-            for row, period in zip(phase, (pacing.idle_ns, pacing.full_ns or 0, pacing.cleanup_ns), strict=True)
+            for row, period in zip(phase, (pacing.idle_ns, full_ns, pacing.cleanup_ns), strict=True)
         )
         nodes = phase.shape[1]
+        last_end = np.minimum(idle, -pacing.min_ns)
+        if absent is not None:
+            last_end[absent] = NEVER
         return RunnerState(
-            last_end=np.minimum(idle, -pacing.min_ns),
+            last_end=last_end,
             last_full=full,
             last_cleanup=cleanup,
             credit=np.full(nodes, BURST * pacing.min_ns),
             credit_at=np.zeros(nodes, np.int64),
             need_full=np.zeros(nodes, np.bool_),
+            large=np.full(nodes, large),
             process_since=np.full(nodes, -NEVER),
             restarts_seen=np.zeros(nodes, np.int64),
             notices_seen=np.zeros(nodes, np.int64),
@@ -68,6 +78,7 @@ class Pacing:
     canary_ns: int = 0
     locks: bool = False
     at_once: bool = False
+    spares_large: bool = False
 
     @staticmethod
     def of(settings: RunnerSettings, version: Version) -> Pacing:
@@ -82,6 +93,7 @@ class Pacing:
             canary_ns=to_ns(settings.canary_s),
             locks=settings.locks,
             at_once=settings.at_once,
+            spares_large=settings.spares_large,
         )
 
     def token_at(self, state: RunnerState) -> I64:
@@ -104,19 +116,29 @@ class Pacing:
         return np.minimum(np.where(request >= NEVER, NEVER, start), latest)
 
     def is_full(self, state: RunnerState, start: I64) -> Bools:
-        """Return one bool a node: True if the sync starting at ``start`` is a full one."""
+        """Return one bool a node: the sync at ``start`` is full by period, failure or mode; faults add theirs."""
         if self.full_ns is None:
             return np.ones(len(start), np.bool_)
-        return (start - state.last_full >= self.full_ns) | state.need_full
+        due = start - state.last_full >= self.full_ns
+        return (due & ~(state.large & self.spares_large)) | state.need_full
 
     def cleans(self, state: RunnerState, start: I64, large: Bools) -> Bools:
         """Return True if a sync looks for stale chains: always in a small cluster, once a period in a large one."""
         return ~large | (start - state.last_cleanup > self.cleanup_ns)
 
     def ran(
-        self, state: RunnerState, ran: Bools, start: I64, end: I64, full: Bools, cleaned: Bools, failed: Bools
+        self,
+        state: RunnerState,
+        ran: Bools,
+        start: I64,
+        end: I64,
+        full: Bools,
+        cleaned: Bools,
+        failed: Bools,
+        large: Bools | bool = False,
     ) -> None:
         """Take note of syncs on the nodes where ``ran``."""
+        state.large = np.where(ran, large, state.large)
         state.last_end = np.where(ran, end, state.last_end)
         state.need_full = np.where(ran, failed, state.need_full)
         state.last_full = np.where(ran & full, start, state.last_full)

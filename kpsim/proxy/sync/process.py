@@ -8,7 +8,7 @@ and pkg/proxy/iptables/proxier.go; changes are checked out when a sync starts, r
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +18,9 @@ from kpsim.clock import Rank, at
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.deliveries import Delivery
-from kpsim.proxy.contract import Moved, Programmed, SyncCounts
-from kpsim.proxy.rules import Held, RuleSet, Walk
+from kpsim.proxy.contract import Moved, PacketState, Programmed, Steps, SyncCounts
+from kpsim.proxy.node import counted_node
+from kpsim.proxy.rules import DROPPED, REFUSED, Held, RuleSet, Walk
 from kpsim.proxy.states import NodeView
 from kpsim.proxy.sync.loop import SyncLoop
 from kpsim.proxy.sync.pacing import RunnerState
@@ -33,11 +34,19 @@ class Sync(NamedTuple):
     """One sync of one node, as :class:`~kpsim.proxy.sync.lanes.SyncTable` holds it."""
 
     start: int
+    switch: int
     end: int
     absorbed: int  # deliveries it knew when it started
     full: bool
     failed: bool
     process_since: int
+
+
+@dataclass(slots=True)
+class XtablesLock:
+    """The lock that the proxiers of a node's two IP families share."""
+
+    free_at_ns: int = 0
 
 
 class KubeProxy:
@@ -51,24 +60,32 @@ class KubeProxy:
         loop: SyncLoop,
         order: I64,
         pod_ip: U32,
+        lock: XtablesLock | None = None,
+        rank: Rank = Rank.LOCK,
     ) -> None:
+        self._lock, self._rank = lock, rank
         self._env, self._node, self._cluster, self._sync_loop = env, node, cluster, loop
         self._mode, self._pacing, self._faults = loop.mode, loop.pacing, loop.faults
         self._here = np.array([node])
-        self._state = RunnerState.at_start(loop.draws.phase[:, node : node + 1], loop.pacing)
+        self._cold = node in loop.faults.joining()
         offset, pods = usable_at_start(cluster)
         known = np.flatnonzero((np.arange(len(offset) - 1) < cluster.initial) & cluster.services.proxied).tolist()
         self._usable: dict[int, Sequence[int]] = {s: tuple(pods[offset[s] : offset[s + 1]].tolist()) for s in known}
         self._held: dict[int, int] = {s: len(cluster.endpoints(s)) for s in known}
+        large = self._endpoints() > loop.large_above
+        absent = np.zeros(int(self._cold), np.int64)
+        self._state = RunnerState.at_start(loop.draws.phase[:, node : node + 1], loop.pacing, absent, large=large)
         self._leaving: dict[int, Sequence[int]] = leaving_at_start(cluster)
         here = cluster.homes(len(pod_ip)) == node
-        self._view = NodeView(cluster, self._usable, order, pod_ip, leaving=self._leaving, here=here)
+        config = counted_node(loop.conntrack.version)
+        self._view = NodeView(cluster, self._usable, order, pod_ip, config, self._leaving, here)
         self._inbox: list[tuple[int, Delivery]] = []
         self._wake = env.event()
         self._edition = 0
         self.syncs: list[Sync] = []
         self._absorbed = 0
-        self._programmed = self._program()
+        self._programmed, self._served = self._program(), frozenset(self._usable)
+        self._scans = any(stage.steps is Steps.DISPATCH for stage in loop.mode.stages(PacketState.FIRST))
         held = self._programmed.rules.held
         self._beside = None if held is None else dict(held)
         env.process(self._loop())
@@ -78,12 +95,17 @@ class KubeProxy:
         self._inbox.append((int(self._env.now), delivery))
         if self._pacing.at_once:
             self._hold(delivery)
-            self._programmed = self._program()
+            self._programmed, self._served = self._program(), frozenset(self._usable)
         if not self._wake.triggered:
             self._wake.succeed()
 
     def walk(self, port: int, draw: int, turn: int) -> Walk:
         """Return the walk of the first packet of a Pod's connection to service port ``port`` now."""
+        if self._cold:  # there are no rules at all
+            return Walk(DROPPED, 0, 0)
+        if int(self._cluster.port_service[port]) not in self._served:  # no rule matches
+            passed = self._programmed.rules.dispatch if self._scans else 0
+            return Walk(REFUSED if self._mode.refuses else DROPPED, passed, 0)
         return self._programmed.walk(self._view.packet(port), draw, turn)
 
     def _loop(self) -> Generator[simpy.Event, Any, None]:
@@ -104,7 +126,7 @@ class KubeProxy:
     def _next_start(self) -> int:
         """Return the start of the next sync [ns], as far as it is known; a process that restarts starts with one."""
         asks = [t for t, delivery in self._inbox if delivery.creates or not self._pacing.at_once]
-        asks = sorted([*asks, int(self._faults.notice(self._state, self._here)[0])])
+        asks = sorted([*asks, int(self._faults.flush_noticed(self._state, self._here)[0])])
         token = int(self._pacing.token_at(self._state)[0])
         request = max(asks[0], int(self._state.last_end[0])) if asks[0] < NEVER else NEVER
         following = next((t for t in asks if t >= token), NEVER)
@@ -118,9 +140,10 @@ class KubeProxy:
         self._edition += 1
         programmed = self._program()
         rules = programmed.rules
-        endpoints = sum(n * int(self._cluster.services.ports[s]) for s, n in self._held.items())
+        endpoints = self._endpoints()
         full = self._pacing.is_full(self._state, start) | self._faults.begin(self._state, start, self._here)[1]
-        cleans = self._pacing.cleans(self._state, start, np.array([endpoints > self._sync_loop.large_above]))
+        large = np.array([endpoints > self._sync_loop.large_above])
+        cleans = self._pacing.cleans(self._state, start, large)
         counts = SyncCounts(
             service_ports=len(self._view.known_ports()),
             endpoints=endpoints,
@@ -136,14 +159,29 @@ class KubeProxy:
             moved=moved,
         )
         here, ran = self._here, np.array([True])
-        end, failed = self._sync_loop.end(self._state, start, counts, full, self._edition - 1, here)
+        number, absorbed = self._edition - 1, self._absorbed
+        takes = self._sync_loop.takes(counts, full, number, here)
+        if self._lock is not None:
+            yield at(self._env, int(self._sync_loop.asks_lock(start, takes)[0]), self._rank)
+        free_at = np.array([0 if self._lock is None else self._lock.free_at_ns])
+        ended = self._sync_loop.end(self._state, start, takes, number, here, free_at)
+        if self._lock is not None:
+            self._lock.free_at_ns = int(ended.free_at[0])
         self._faults.ran(self._state, ran, start, here)
-        self._pacing.ran(self._state, ran, start, end, full, cleans, failed)
+        self._pacing.ran(self._state, ran, start, ended.end, full, cleans, ended.failed, large)
+        switch, end, failed = int(ended.switch[0]), int(ended.end[0]), bool(ended.failed[0])
         since = int(self._state.process_since[0])
-        self.syncs.append(Sync(int(start[0]), int(end[0]), self._absorbed, bool(full[0]), bool(failed[0]), since))
-        yield at(self._env, int(end[0]), Rank.SWITCH)
-        if not (failed[0] or self._pacing.at_once):
-            self._programmed = programmed
+        self.syncs.append(Sync(int(start[0]), switch, end, absorbed, bool(full[0]), failed, since))
+        yield at(self._env, switch, Rank.SWITCH)
+        self._cold &= failed
+        if not (failed or self._pacing.at_once):
+            self._programmed, self._served = programmed, frozenset(self._usable)
+        if end > switch:
+            yield at(self._env, end, Rank.SWITCH)
+
+    def _endpoints(self) -> int:
+        """Return the endpoints of service ports, ready or not."""
+        return sum(n * int(self._cluster.services.ports[s]) for s, n in self._held.items())
 
     def _check_out(self) -> tuple[set[int], int, int, Moved]:
         """Absorb what was delivered.
@@ -180,13 +218,17 @@ class KubeProxy:
         return np.array([*np.abs(np.subtract(has, had)), delivery.changed * has.servers, ports * mine])
 
     def _hold(self, delivery: Delivery) -> None:
+        if delivery.gone:
+            for held in (self._usable, self._leaving, self._held):
+                held.pop(delivery.service, None)
+            return
         self._usable[delivery.service] = delivery.usable
         self._leaving[delivery.service] = delivery.leaving
         self._held[delivery.service] = delivery.endpoints
 
     def _rules_of(self, services: Collection[int]) -> RuleSet:
         """Return the rules of these Services alone."""
-        usable = {s: self._usable[s] for s in services}
+        usable = {s: self._usable[s] for s in services if s in self._usable}
         view = replace(self._view, usable=usable)
         return self._mode.program(view.port_states(), view.config).rules
 

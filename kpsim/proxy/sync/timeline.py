@@ -7,7 +7,7 @@ closed form of what :meth:`Mode.program` builds rule by rule; the engines' equal
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from kpsim.proxy.contract import Mode, Moved, RuleCounts
 from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.rules import Held
 from kpsim.proxy.sync import Nodes, Ports, Prefixes, Services, States
-from kpsim.proxy.sync.sums.held import MovedSums, Ragged
+from kpsim.proxy.sync.sums.held import MovedSums, Ragged, only_before
 from kpsim.proxy.sync.sums.locality import LocalStates, NodePlaces, NodeSums
 from kpsim.proxy.sync.sums.prefix import PrefixSums
 from kpsim.units import I64, Bools
@@ -77,7 +77,8 @@ class Timeline:
         self.usable = np.diff(self.usable_offset)  # by state: n Services at time zero, then the rows
         self._owner = np.concatenate([np.arange(n), self.service])  # by state
         known = (np.arange(n) < cluster.initial) & services.proxied
-        self._known = np.concatenate([known, np.ones(self.rows, np.bool_)])
+        there = log.column("gone") == 0
+        self._known = np.concatenate([known, there])
         policy = ((services.internal_local | services.external_local) & services.proxied)[self._owner] & self._known
         homes = cluster.homes(1 + int(max(pods.max(initial=0), leaving[1].max(initial=0))))
         self.local = LocalStates((self.usable_offset, pods), leaving, policy, homes, cluster.nodes)
@@ -85,8 +86,8 @@ class Timeline:
         self.usable_pod = np.concatenate([pods, self.local.pods, [-1]])  # an end to look up where nobody serves
         after = mode.rule_counts(services.take(self.service), EndpointCounts.elsewhere(self.usable[n:]))
         base = start_counts(cluster, mode)
-        self.own = np.concatenate([base.own, after.own])
-        self.dispatch = np.concatenate([base.dispatch, after.dispatch])
+        self.own = np.concatenate([base.own, after.own * there])
+        self.dispatch = np.concatenate([base.dispatch, after.dispatch * there])
         ports = services.ports[self._owner]
         held = np.concatenate([np.diff(cluster.endpoint_offset) * known, log.column("endpoints")])
         self.own_total = self._totals(self.own)
@@ -98,9 +99,15 @@ class Timeline:
         self.changed_udp_total = np.concatenate([[0], np.cumsum(changed * services.udp[self.service])])
         self._rank_tables(order, n)
         self._correct_locally()
+        self._removals: dict[tuple[int, int], list[int]] | None = None
         self._beside = None
         if base.held is not None and after.held is not None:
-            both = Held(*(np.concatenate(columns) for columns in zip(base.held, after.held, strict=True)))
+            both = Held(
+                *(
+                    np.concatenate([at_start, rows * there])
+                    for at_start, rows in zip(base.held, after.held, strict=True)
+                )
+            )
             usable = self.usable_offset, pods
             self._beside = MovedSums(both, self.replaces, usable, changed, services.ports[self.service], homes)
 
@@ -216,9 +223,24 @@ class Timeline:
         first = np.where(mine, self._local_at + self.local.offset[here], self.usable_offset[state])
         return first, count, policy & (count == 0) & (self.usable[state] > 0)
 
+    def knows(self, port: Ports, prefix: Prefixes) -> Bools:
+        """Return one bool a port: True if its Service is there after ``prefix`` deliveries."""
+        return np.asarray(self._known[self.state(self._cluster.port_service[port], prefix)])
+
     def moved_between(self, before: Prefixes, after: Prefixes, node: Nodes) -> Moved:
         """Return what came or went beside rules in rows ``before`` … ``after`` - 1, where the mode has such things."""
         return Moved() if self._beside is None else self._beside.between(before, after, node)
+
+    def removals(self) -> Mapping[tuple[int, int], Sequence[int]]:
+        """Return the rows that took a Pod from a UDP Service's usable ones, by Service and Pod, in order."""
+        if self._removals is None:
+            self._removals = {}
+            rows = np.flatnonzero(self._cluster.services.udp[self.service])
+            lists = self.usable_offset, self.usable_pod
+            for at, pod in zip(*only_before(lists, self.replaces[rows], self._n + rows), strict=True):
+                row = int(rows[at])
+                self._removals.setdefault((int(self.service[row]), int(pod)), []).append(row)
+        return self._removals
 
     def changed_between(self, before: Prefixes, after: Prefixes, node: Nodes) -> tuple[I64, I64, I64]:
         """Distinct Services changed by rows ``before`` … ``after`` - 1, and the rules they then have; (lanes,) each.

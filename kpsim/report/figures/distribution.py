@@ -55,7 +55,7 @@ def draw_cdf(axes: Axes, cdf: Cdf, color: str, dashes: Dashes, width: float = 1.
 def draw_quantiles(axes: Axes, summary: Summary | None, style: ModeStyle, *, hollow: bool = False) -> None:
     """Put the mode's marker at p50, p90 and p99 with bars over their intervals."""
     for name, found in summary.quantiles.items() if summary is not None else ():
-        if name not in ("p50", "p90", "p99") or found.value <= 0:
+        if name not in ("p50", "p90", "p99") or found.value <= 0 or found.at_least:
             continue
         low = max(found.low if found.low is not None else found.value, axes.get_xlim()[0])
         high = found.high if found.high is not None else found.value

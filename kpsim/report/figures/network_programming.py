@@ -25,7 +25,7 @@ _ALIKE = 1.2  # modes whose intervals meet are called alike up to this ratio; be
 
 
 def headline(result: Result) -> str:
-    """Within what time nearly all changes are in force, and what the metric of the slowest mode reads."""
+    """Return a title: the time within which nearly all changes are in force, and the slowest mode's metric."""
     ranking = rank(result, TRUE)
     if ranking is None:
         return f"Network programming latency with {listed(result.modes)}"

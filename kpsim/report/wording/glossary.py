@@ -4,6 +4,10 @@ from __future__ import annotations
 
 GLOSSARY: tuple[tuple[str, str], ...] = (
     ("95 % interval", "Numbers in brackets: repeated runs of this model would put the value there 19 times in 20."),
+    (
+        "at least",
+        "Too much was unfinished when the run was over to say more: only how long it had taken by then is known.",
+    ),
     ("conntrack", "The kernel's table of connections. Only a connection's first packet meets the Service rules."),
     ("cost profile", "Measured costs of single steps (a rule passed over, a line restored), with unit and source."),
     (

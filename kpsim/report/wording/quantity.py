@@ -71,9 +71,11 @@ def compact(value: float, unit: str = "") -> str:
 
 
 def estimate(found: Estimate | None, unit: str = "") -> str:
-    """Return a value and its interval under one prefix: "63.1 µs [62.0, 64.3]"."""
+    """Return a value and its interval under one prefix: "63.1 µs [62.0, 64.3]"; or "at least 63.1 µs"."""
     if found is None or not math.isfinite(found.value):
         return EMPTY
+    if found.at_least:
+        return f"at least {quantity(found.value, unit)}"
     if found.low is None or found.high is None:
         return quantity(found.value, unit)
     size = max(abs(found.value), abs(found.low), abs(found.high))

@@ -59,7 +59,7 @@ def rank(result: Result, measure: str) -> Ranking | None:
     sampled = [(mode, found) for mode, found in result.modes.items() if _has(found, measure)]
     for statistic in _STATISTICS:
         pairs = [(mode, found.summaries[measure].quantiles.get(statistic)) for mode, found in sampled]
-        entries = [(mode, value) for mode, value in pairs if value is not None]
+        entries = [(mode, value) for mode, value in pairs if value is not None and not value.at_least]
         if entries and len(entries) == len(sampled):
             unit = sampled[0][1].summaries[measure].unit
             return Ranking(measure, statistic, unit, tuple(sorted(entries, key=lambda entry: entry[1].value)))

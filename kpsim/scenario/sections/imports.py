@@ -13,7 +13,6 @@ from pathlib import Path
 from kpsim.cluster.params import ClusterParams
 from kpsim.documents import Document, Key
 from kpsim.dumps.detection import RuleDump, gaps, merged
-from kpsim.dumps.evidence.releases import release_of
 from kpsim.dumps.evidence.settings import Setting, Signs, clear_of
 from kpsim.kube.components.commands import Command
 from kpsim.kube.reader import Reading
@@ -24,9 +23,6 @@ from kpsim.scenario.sections.cluster import service_range
 from kpsim.scenario.sections.modes import built_modes
 from kpsim.scenario.tree import Tree
 from kpsim.yamltree import Source
-
-NFTABLES_BY_DEFAULT = (1, 40)
-PLANNED = "and from Kubernetes 1.40 on the default is planned to be nftables (KEP-5343)"
 
 
 def import_into(reading: Reading, paths: Sequence[str], folder: Path, tree: Tree) -> tuple[RuleDump, ...]:
@@ -155,10 +151,6 @@ class _Shown:
         self._take_pod_range(signs, taken.value if taken else service_range(services, len(services)))
         self._take_families()
         self._take_proxy(signs)
-        release = release_of(str(self.tree.at(("spec", "kubernetes", "version"))))
-        chosen = (self.reading.proxy or {}).get("mode") or self.tree.at(("spec", "kubeProxy", "mode"))
-        if release and release >= NFTABLES_BY_DEFAULT and not chosen:
-            self.reading.warnings.append(f"kubeProxy.mode is not given: iptables is taken, {PLANNED}")
 
     def _put(self, section: str, key: str, setting: Setting | None) -> None:
         """Write a setting below a section of the scenario, unless something stands there."""

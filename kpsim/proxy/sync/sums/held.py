@@ -1,4 +1,4 @@
-"""What came and went with the first deliveries of the log beside rules: ipset entries, addresses, real servers.
+"""Sums over the first deliveries of the log of things beside rules: ipset entries, addresses, real servers.
 
 Only modes that have such things ask.  Every delivery counts by itself, so that totals are differences of prefix sums:
 a Pod that came and went between two syncs counts twice, where a kube-proxy would see nothing of it.
@@ -52,14 +52,28 @@ def _sums(steps: I64) -> I64:
     return np.concatenate([[0], np.cumsum(steps)]).astype(np.int64)
 
 
+def only_before(lists: Ragged, before: States, after: States) -> tuple[I64, I64]:
+    """Return the Pods that are in each first state's list and not in the second's: the row, and the Pod."""
+    gone = _keys(lists, before)
+    keys = np.setdiff1d(gone, _keys(lists, after), assume_unique=True)
+    most = _most(lists)
+    return keys // most, keys % most
+
+
+def _most(lists: Ragged) -> int:
+    return int(lists[1].max(initial=0)) + 1
+
+
+def _keys(lists: Ragged, states: States) -> I64:
+    """Return the row and the Pod of every entry of the states' lists as one number."""
+    offset, pods = lists
+    length = np.diff(offset)[states]
+    at = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length - offset[states], length)
+    return np.asarray(np.repeat(np.arange(len(states)), length) * _most(lists) + pods[at])
+
+
 def _came_or_went(lists: Ragged, before: States, after: States) -> tuple[I64, I64]:
     """Return the Pods that are in one of two states' lists and not in the other: the row, and the Pod."""
-    offset, pods = lists
-    most = int(pods.max(initial=0)) + 1
-    keys = []
-    for states in (before, after):
-        length = np.diff(offset)[states]
-        at = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length - offset[states], length)
-        keys.append(np.repeat(np.arange(len(states)), length) * most + pods[at])
-    key, times = np.unique(np.concatenate(keys), return_counts=True)
-    return key[times == 1] // most, key[times == 1] % most
+    most = _most(lists)
+    keys = np.setxor1d(_keys(lists, before), _keys(lists, after), assume_unique=True)
+    return keys // most, keys % most

@@ -1,0 +1,125 @@
+"""Rules of Services and work of syncs under nftables in closed form, by Kubernetes version.
+
+A ClusterIP port with e endpoints has 2 e + 2 rules, since 1.36 one.  Up to 1.30 every sync sends everything; since
+1.33 each, a partial one too, begins with one terse listing of every rule there is, and a full one reads the maps and
+sets and writes what differs; before, chains and sets are listed.  Structure from pkg/proxy/nftables/proxier.go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kpsim.cluster.columns import ServiceColumns
+from kpsim.modes.nftables.layout import Layout
+from kpsim.proxy.contract import RuleCounts, SyncCounts, SyncKind, Work
+from kpsim.proxy.counts import EndpointCounts, port_kinds
+from kpsim.units import I64
+
+CONSTANT_RULES = 22  # in 16 chains; one more where kube-proxy knows the ranges of Service addresses
+CONSTANT_RULES_SINCE_1_36 = 21  # in 15
+CONSTANT_RULES_IN_1_29 = 23  # in 14
+EXTERNAL_CHAIN_RULES = 2  # mark, goto
+ENDPOINT_CHAIN_RULES = 2  # hairpin mark, dnat; since 1.36 memory for session affinity, dnat
+LIST_PROCESSES = 2  # nft list chains, nft list sets
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Closed forms of one version's rules and syncs."""
+
+    layout: Layout
+
+    def rules(self, services: ServiceColumns, endpoints: EndpointCounts) -> RuleCounts:
+        """``dispatch`` counts map and set elements (there without endpoints too), ``own`` rules in chains."""
+        layout = self.layout
+        addresses = services.external_ips + services.load_balancer_ips
+        guarded = ((services.load_balancer_ips > 0) & (services.source_ranges > 0)).astype(np.int64)
+        reachable, _ = kinds = port_kinds(services, endpoints)
+        external = EXTERNAL_CHAIN_RULES + reachable.outside_local * (1 + reachable.outside)
+        # an entrance has an element that leads on, one that says nobody is there, or under a Local policy both
+        both = reachable.served * (1 - reachable.outside)
+        proxied = services.proxied.astype(np.int64)
+        entrances = reachable.ports * addresses + services.node_ports * proxied
+        cluster_ips = proxied * (1 - services.continued) * layout.checks_cluster_ips
+        elements = cluster_ips + entrances * (1 + both)
+        elements = elements + reachable.ports * guarded * services.load_balancer_ips
+        own = reachable.ports * (reachable.served * external + guarded * layout.checks_cluster_ips)
+        for kind in kinds:
+            choices = (kind.cluster > 0) * 1 + (kind.local > 0) + services.affinity * (kind.cluster + kind.local)
+            if layout.one_rule:
+                chains = choices + services.affinity * ENDPOINT_CHAIN_RULES * kind.used
+            else:
+                chains = kind.inside + choices + (ENDPOINT_CHAIN_RULES + services.affinity) * kind.used
+            elements = elements + kind.ports
+            own = own + kind.ports * chains
+        return RuleCounts(dispatch=elements, own=np.asarray(own, np.int64))
+
+    @property
+    def constant_rules(self) -> int:
+        """Return the number of rules that do not depend on Services, but for the one about their ranges."""
+        if self.layout.one_rule:
+            return CONSTANT_RULES_SINCE_1_36
+        return CONSTANT_RULES if self.layout.checks_cluster_ips else CONSTANT_RULES_IN_1_29
+
+    def work(self, kind: SyncKind, counts: SyncCounts) -> Work:
+        """Go time over everything held, a listing, a transaction, and one that deletes chains where some went.
+
+        Half the rules of a ClusterIP port is its number of chains (and affinity sets); twice its rules and its
+        elements together are all the kernel objects it is made of, 6 + 4 e with the anonymous map of the choice and
+        the elements of that.  Since 1.36 an endpoint is one element of such a map.
+        """
+        one_rule = self.layout.one_rule
+        mapped = counts.endpoints if one_rule else 0
+        lost = 0 * counts.endpoint_changes if one_rule else _whether(counts.endpoint_changes)
+        work: dict[str, int | I64] = {
+            "service_port_visited": counts.service_ports,
+            "endpoint_visited": counts.endpoints,
+            "cleanup_transaction": lost,
+            "rule_present_in_cleanup": lost * counts.own,
+            "conntrack_listed": counts.conntrack_listed,
+            "conntrack_run": counts.conntrack_runs,
+            **self._listing(kind, counts, mapped),
+        }
+        if kind == SyncKind.PARTIAL:
+            changed = _whether(counts.changed_services)
+            return work | {
+                "partial_transaction": 1,  # it runs even where there is nothing to send
+                "rule_present": changed * counts.own,
+                "own_rule_written": counts.changed_own,
+                "service_changed_beside_port": counts.changed_services * counts.service_ports,
+            }
+        objects = 2 * counts.own + mapped + (0 if self.layout.keeps else counts.dispatch)
+        work |= {
+            "full_transaction": 1,
+            "deletion_waited": 1,
+            "rule_present": counts.own,
+            "object_loaded": objects,
+        }
+        if one_rule:
+            return work | {"port_loaded_beside_port": counts.service_ports * counts.service_ports}
+        return work | {"object_loaded_beside_port": counts.service_ports * objects}
+
+    def _listing(self, kind: SyncKind, counts: SyncCounts, mapped: int | I64) -> Work:
+        """Return the work of listing before anything is sent; ``mapped`` endpoints are printed with their rule."""
+        ports_squared = counts.service_ports * counts.service_ports
+        if not self.layout.keeps:
+            return {
+                "list_run": LIST_PROCESSES,
+                "object_listed": counts.own // 2 + counts.service_ports,
+                "chain_listed_beside_port": ports_squared,
+            }
+        containers = len(self.layout.containers) - 1  # nodeport-ips is written without a look
+        whole = containers if kind == SyncKind.FULL else 0
+        return {
+            "list_run": 1 + whole,
+            "rule_listed": self.constant_rules + counts.own + mapped,
+            "rule_listed_beside_port": ports_squared,
+            "element_read": counts.dispatch if whole else 0 * counts.dispatch,
+        }
+
+
+def _whether(count: int | I64) -> int | I64:
+    """1 where there is anything to count."""
+    return (count > 0) * 1

@@ -1,0 +1,96 @@
+"""Changes that had not left the control plane when the run was over: in a kubelet, queue, bucket, seat or commit.
+
+The history says how every Pod stands at the end, the deliveries which of its changes kube-proxies were sent: a change
+is unwritten if nothing sent carries it, and the Pod still is as it left it.  A Pod that became ready and was deleted
+before any write said so has no effect at all, as in :mod:`kpsim.controlplane.services`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from kpsim.cluster.changes import ChangeKind, Changes
+from kpsim.cluster.columns import Cluster, PodState
+from kpsim.controlplane.deliveries import DeliveryLog
+from kpsim.units import I64
+
+
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """The times of the changes that no delivery carries [ns], in order."""
+
+    waiting_ns: I64
+    overtaken_ns: I64  # taken back before anything said so, so that they have no effect
+
+
+def find_unwritten(cluster: Cluster, changes: Changes, log: DeliveryLog) -> Unwritten:
+    """Compare the history with what was sent."""
+    told = Counter((row.service, at_ns) for row in log.rows for at_ns in row.effects_ns)
+    known = dict.fromkeys(range(cluster.initial), -1)  # Service -> changes up to here are no changes of its
+    known |= {row.service: row.stages[-1] for row in log.rows if row.creates}
+    proxied, published = (
+        cluster.services.proxied,
+        {s for s, read in cluster.read.items() if read.publish_not_ready_addresses},
+    )
+    owners = _Owners(cluster, changes)
+    waiting: dict[tuple[int, int], int] = {}
+    overtaken: list[int] = []
+    for at_ns, kind, subject, ready, there in _readiness(cluster, changes):
+        if kind == ChangeKind.SERVICE_CREATED:
+            if proxied[subject] and subject not in known:
+                waiting[subject, -1] = at_ns
+            continue
+        for service in owners.of(subject):
+            moved = there if service in published else ready
+            if not moved or service not in known:
+                continue
+            key = service, subject
+            if told[service, at_ns]:
+                told[service, at_ns] -= 1
+                waiting.pop(key, None)
+            elif key in waiting:
+                overtaken += [waiting.pop(key), at_ns]
+            elif at_ns > known[service]:
+                waiting[key] = at_ns
+    return Unwritten(*(np.array(sorted(times), np.int64) for times in (waiting.values(), overtaken)))
+
+
+class _Owners:
+    """The Services that kube-proxies watch and that select a Pod."""
+
+    def __init__(self, cluster: Cluster, changes: Changes) -> None:
+        owner = np.repeat(np.arange(len(cluster.services.ports)), np.diff(cluster.endpoint_offset))
+        watched = cluster.services.proxied[owner]
+        order = np.argsort(cluster.endpoint_pod[watched], kind="stable")
+        self._slot, self._service = cluster.endpoint_pod[watched][order], owner[watched][order]
+        self._slot_of = changes.pod_slot
+
+    def of(self, pod: int) -> list[int]:
+        low, high = np.searchsorted(self._slot, [self._slot_of[pod], self._slot_of[pod] + 1])
+        services: list[int] = self._service[low:high].tolist()
+        return services
+
+
+def _readiness(cluster: Cluster, changes: Changes) -> Iterator[tuple[int, int, int, bool, bool]]:
+    """Each change with its time, kind and subject; whether readiness moved, and whether the Pod came or went."""
+    bits = cluster.pod_state
+    ready = set(np.flatnonzero(bits & PodState.READY).tolist())
+    there, leaving = set(range(len(bits))), set(np.flatnonzero(bits & PodState.TERMINATING).tolist())
+    columns = (changes.at_ns.tolist(), changes.kind.tolist(), changes.subject.tolist())
+    for at_ns, kind, pod in zip(*columns, strict=True):
+        before = pod in ready, pod in there
+        if kind == ChangeKind.POD_READY and pod not in leaving:
+            ready.add(pod)
+        elif kind in (ChangeKind.POD_UNREADY, ChangeKind.POD_TERMINATING):
+            ready.discard(pod)
+        if kind == ChangeKind.POD_TERMINATING:
+            leaving.add(pod)
+        elif kind == ChangeKind.POD_APPEARED:
+            there.add(pod)
+        elif kind == ChangeKind.POD_GONE:
+            there.discard(pod)
+        yield at_ns, kind, pod, before[0] != (pod in ready), before[1] != (pod in there)

@@ -1,0 +1,114 @@
+"""Both engines see the same nodes come, and the same Services change and go."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
+from kpsim.datapath.outcomes import Verdict
+from kpsim.history.events import ApiServerRestart, NodeJoin, NodeLoss, Scale, ServiceChange, ServiceDeletion
+from kpsim.profiles.defaults import load_defaults
+from kpsim.proxy.params import FaultParams
+from kpsim.proxy.registry import MODES
+from kpsim.scenario.model import RunParams, Scenario
+from kpsim.traffic.params import TrafficParams
+from tests.properties.test_engines_equal import both, differences
+
+S = 1_000_000_000
+FAULTS = FaultParams(0.3, restarts_per_hour=900.0, lock_held=0.5, lock_hold_s=8.0)
+
+
+def scenario(*events: object, churned: float = 2.0) -> Scenario:
+    return Scenario(
+        name="lifecycle",
+        cluster=ClusterParams(nodes=4, cores=1),
+        groups=(
+            ServiceGroup("web", 3, EndpointCount(mean=3.0)),
+            ServiceGroup("name", 2, EndpointCount(mean=2.0), protocol="UDP", ports=2),
+            ServiceGroup("local", 1, EndpointCount(mean=4.0), internal_traffic_policy="Local"),
+            ServiceGroup("bare", 1, EndpointCount(mean=2.0), headless=True),
+        ),
+        traffic=TrafficParams(12.0, 2),
+        churn=ChurnParams(churned, 0.2, 0.3),
+        events=events,  # type: ignore[arg-type]  # any kind
+        run=RunParams(25.0, 0.0, seed=3, replications=1),
+    )
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+@pytest.mark.parametrize("faults", [FaultParams(), FAULTS], ids=["calm", "faults"])
+def test_engines_agree_on_a_node_that_joins(mode: str, faults: FaultParams) -> None:
+    events = (
+        NodeJoin(6.0, node="node-2"),
+        Scale(7.0, "default/web-0", 12),
+        NodeJoin(9.0, node="node-1"),
+        ApiServerRestart(15.0),
+        NodeLoss(17.0, node="node-2"),
+    )
+    replication, batch, reference = both(replace(scenario(*events), faults=faults), mode)
+    assert not differences(batch, reference)
+    assert replication.changes.joins == {2: 6 * S, 1: 9 * S}
+    first, second = replication.joins
+    assert (first.node, second.node) == (1, 2)
+    least_s = load_defaults().value("kube_proxy.cold_start_least")
+    for join in replication.joins:
+        assert join.begins_ns - join.at_ns == pytest.approx(least_s * S, rel=1e-6)
+        starts = batch.proxiers[0].syncs.start[:, join.node]
+        assert starts.min() == join.begins_ns or faults.any
+        usable = batch.proxiers[0].in_force.usable_ns[join.node]
+        assert usable > join.begins_ns
+        node = replication.windows.nodes[replication.connections.node]
+        arrival, verdict = batch.outcomes.start_ns[:, 0], batch.outcomes.verdict[:, 0]
+        mine = node == join.node
+        assert arrival[mine].min() >= join.at_ns  # there is nobody to send before
+        cold = mine & (arrival < usable)
+        assert cold.any()
+        assert (verdict[cold] == Verdict.DROPPED).all()
+        dropped = (verdict == Verdict.DROPPED) & mine & ~cold
+        assert dropped.sum() < (mine & ~cold).sum() / 2
+        true = batch.proxiers[0].in_force.true_ns(join.node)
+        sent = batch.proxiers[0].log.column("sent_ns")[: len(true)]
+        assert (true[sent >= join.at_ns] >= usable).all()
+        assert (true[sent < join.at_ns] > 1000 * S).all()  # what it listed is no change to it
+
+
+def test_pods_are_on_a_node_only_after_it_has_joined() -> None:
+    events = (NodeJoin(6.0, node="node-2"), Scale(2.0, "default/web-0", 8), Scale(10.0, "default/web-0", 20))
+    replication, _, _ = both(scenario(*events), "ipvs")
+    changes, home = replication.changes, replication.changes.pod_home
+    assert home is not None
+    here = np.flatnonzero(home == 2)
+    assert len(here)
+    assert here.min() >= replication.cluster.pods
+    of_pods = np.isin(changes.kind, range(4)) & np.isin(changes.subject, here)
+    assert changes.at_ns[of_pods].min() > 6 * S
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+@pytest.mark.parametrize("service", ["web-0", "name-0", "local-0", "bare-0"])
+def test_engines_agree_on_services_that_change_and_go(mode: str, service: str) -> None:
+    name = f"default/{service}"
+    events = (ServiceChange(4.0, name, target_port=True), ServiceDeletion(8.0, name), NodeJoin(12.0))
+    replication, batch, reference = both(scenario(*events, ServiceChange(14.0, "default/web-1"), churned=6.0), mode)
+    assert not differences(batch, reference)
+    cluster, proxier = replication.cluster, batch.proxiers[0]
+    (row,) = cluster.rows_of(name)
+    rows = [each for each in proxier.log.rows if each.service == row]
+    if service == "bare-0":
+        assert not rows  # kube-proxies do not watch what is headless
+        return
+    deleted = next(i for i, each in enumerate(rows) if each.gone)
+    assert [each.creates for each in rows[deleted:]] == [True, False]  # the object, and its one slice
+    assert all(each.gone for each in rows[deleted:])
+    changed = [i for i, each in enumerate(rows[:deleted]) if each.creates]
+    assert len(changed) == 1
+    assert any(each.changed >= 4 for each in rows[changed[0] + 1 : deleted])  # endpoints come and go with their port
+    in_force = [proxier.in_force.true_ns(node)[rows[deleted].index] for node in range(4)]
+    until = np.array(in_force)[replication.windows.nodes[replication.connections.node]]
+    mine = (cluster.port_service[replication.connections.port] == row) & (batch.outcomes.start_ns[:, 0] >= until)
+    assert mine.any()
+    assert (batch.outcomes.pod[mine] < 0).all()
+    assert (batch.outcomes.pod[cluster.port_service[replication.connections.port] != row] >= 0).any()
