@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp
+from math import exp, hypot, log, sqrt
 
 from kpsim.calibration.records import CHURN, END_TO_END, KERNEL, PUBLISHED, Record
 from kpsim.calibration.terms import work
@@ -54,6 +54,20 @@ def priced(asked: Question, profile: CostProfile) -> float:
     return total
 
 
+def beyond(asked: Question, profile: CostProfile) -> float:
+    """Return what a coefficient's own interval adds where its count is larger than any fitted, as a logarithm."""
+    total, wide = 0.0, 0.0
+    for part in asked.parts:
+        known = profile.text.families.get(f"{part.family}/{asked.aspect}" if asked.aspect else part.family, {})
+        for name, count in (work(part, asked.counts) or {}).items():
+            if name in known:
+                cost = known[name].resolve(name, "typical")
+                total += count * cost.value
+                far = cost.measured_to is not None and count > cost.measured_to
+                wide += (count * (cost.high - cost.low) / 2) ** 2 if far else 0.0
+    return log(1 + sqrt(wide) / total) if total else 0.0
+
+
 def scatter(record: Record, profile: CostProfile) -> float:
     """Return half the 95 % interval of the logarithm: coefficients, model and run to run, as left-out rows were off."""
     if record.study == PUBLISHED:
@@ -71,6 +85,7 @@ def group(record: Record) -> str:
 def predict(record: Record, profile: str | None = None) -> Prediction:
     """Return what the model says of ``record`` under a profile, its own machine's by default."""
     chosen = load_profile(profile or (None if record.study == PUBLISHED else profile_for(record)) or KUBE_PROXY)
+    further = 0.0
     if record.study == PUBLISHED:
         value = published(record, chosen if profile else None)
     elif record.study in (CHURN, END_TO_END):
@@ -85,9 +100,10 @@ def predict(record: Record, profile: str | None = None) -> Prediction:
         if total <= 0:
             raise Unspoken("nothing runs there, and nothing was timed")
         value = (1 / total if asked.inverse else total) / asked.scale
+        further = beyond(asked, chosen)
     if record.quantity in COUNTS:
         return Prediction(value, value - COUNTED, value + COUNTED)
-    wide, tick = exp(scatter(record, chosen)), TICK_S if _is_cpu(record) else 0.0
+    wide, tick = exp(hypot(scatter(record, chosen), further)), TICK_S if _is_cpu(record) else 0.0
     return Prediction(value, max(value / wide - tick, 0.0), value * wide + tick)
 
 

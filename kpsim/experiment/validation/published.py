@@ -15,6 +15,7 @@ import numpy as np
 from kpsim.calibration.records import Record, read_records
 from kpsim.calibration.terms import Counts, Part, work
 from kpsim.cluster.columns import ServiceColumns
+from kpsim.experiment.validation.arithmetic import sent
 from kpsim.experiment.validation.setups import SCALE, Question, Unspoken, sync_question
 from kpsim.experiment.validation.sizes import Size, mode_of
 from kpsim.profiles.costs import CostProfile, load_profile
@@ -52,6 +53,9 @@ def published(record: Record, named: CostProfile | None) -> float:
     """Return the predicted value of a published record, in its unit."""
     if record.quantity == "generated_rules":
         return _generated(record)
+    counted = sent(record)
+    if counted is not None:
+        return counted
     if record.quantity == "iptables_execs_per_sync":
         return 2.0 * JUMPS_BEFORE_1_27
     study = next((s for s in studies() if record.id.startswith(s["prefix"]) and record.quantity == s["quantity"]), None)
