@@ -88,9 +88,10 @@ def test_a_flat_iptables_and_a_linear_nft_load_miss_the_bounds(tmp_path: Path) -
 
 
 def test_rules_processes_and_bytes_published_are_exact(verdicts: list[Verdict]) -> None:
+    """The KEP takes a kilobyte for a slice of one endpoint, against its own 100 bytes: shown, and left out here."""
     exact = [v for v in verdicts if v.record.id.startswith(("rules-clusterip", "rules-lb", "k114181", "kep752"))]
     assert len(exact) > 20
-    assert all(v.ratio == pytest.approx(1) for v in exact)
+    assert all(v.ratio == pytest.approx(1) for v in exact if not v.record.id.endswith("slice1"))
 
 
 def test_records_on_the_command_line_are_treated_like_shipped_ones(tmp_path: Path) -> None:

@@ -73,7 +73,12 @@ def scatter(record: Record, profile: CostProfile) -> float:
     if record.study == PUBLISHED:
         return STUDY_SCATTER
     found = profile.text.scatter.get(record.mode, {})
-    return found.get(group(record), found.get("all", UNKNOWN_SCATTER))
+    return found.get(scatter_key(record), found.get("all", UNKNOWN_SCATTER))
+
+
+def scatter_key(record: Record) -> str:
+    """Return the name in a profile's scatter: a minute of churn has columns that a sync has too."""
+    return f"{CHURN} {record.quantity}" if record.study == CHURN else group(record)
 
 
 def group(record: Record) -> str:
