@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kpsim.calibration.least_squares import fit
-from kpsim.calibration.records import CHURN, END_TO_END, PUBLISHED, Record
+from kpsim.calibration.records import CHURN, END_TO_END, KERNEL, PUBLISHED, Record
 from kpsim.calibration.terms import work
 from kpsim.experiment.validation.latency import latency
 from kpsim.experiment.validation.prediction import group, priced, scatter_key
@@ -22,6 +22,8 @@ SUMS = frozenset({"wall_s", "children_wall_s", "cpu_s"})  # of parts that are ti
 MARGIN = 1.15  # of a sum's scatter, whose rows the fit of its parts has seen
 FEW = 6  # rows of a quantity, below which its mode's scatter stands for its own
 LEAST = 0.03
+_SIZE = ("services", "kernel")
+_CONFIGURATION = ("services", "endpoints", "endpoints_per_service", "version")
 Rows = dict[tuple[str, str], list[tuple[Record, dict[str, float], float, bool]]]
 
 
@@ -87,11 +89,11 @@ def families(rows: Rows) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str,
 
 
 def _groups(records: list[Record]) -> F64:
-    """Return a number for each configuration: rows of one are resampled and left out together."""
-    keys = [
-        tuple(r.setup.get(key, "") for key in ("services", "endpoints", "endpoints_per_service", "version", "kernel"))
-        for r in records
-    ]
+    """Return a number for each configuration: rows of one are resampled and left out together.
+
+    A table of commands and packets leaves out whole sizes, since those are what is asked for beyond the table.
+    """
+    keys = [tuple(r.setup.get(key, "") for key in (_SIZE if r.study == KERNEL else _CONFIGURATION)) for r in records]
     order = {key: i for i, key in enumerate(sorted(set(keys)))}
     return np.array([order[key] for key in keys], np.float64)
 
