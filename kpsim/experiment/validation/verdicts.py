@@ -13,7 +13,7 @@ import numpy as np
 from kpsim.calibration.records import PUBLISHED, Record, read_records
 from kpsim.errors import InputError
 from kpsim.experiment.validation.machines import shipped_records
-from kpsim.experiment.validation.prediction import Prediction, group, predict
+from kpsim.experiment.validation.prediction import Prediction, group, predict, profile_for
 from kpsim.experiment.validation.published import fitted_on, shipped_studies
 from kpsim.experiment.validation.setups import Unspoken
 
@@ -145,7 +145,7 @@ def judged(records: Iterable[Record], known: Known, profile: str | None) -> Vali
         except Unspoken as reason:
             refusals.append(Refusal(record, str(reason)))
             continue
-        verdicts.append(
-            Verdict(record, found, _seen(record, known) or (record.study == PUBLISHED and fitted_on(record)))
-        )
+        own = profile in (None, profile_for(record))
+        seen = fitted_on(record) if record.study == PUBLISHED else own and _seen(record, known)
+        verdicts.append(Verdict(record, found, seen))
     return Validation(verdicts, refusals)
