@@ -111,7 +111,7 @@ def _with_joins(result: Result) -> bool:
 
 
 def event_heads(result: Result) -> tuple[str, ...]:
-    """Return what is said of each event, one name a cell; of nodes without rules only where any joined."""
+    """Return the heads of an event's cells, one name a cell; "node without rules" only where any joined."""
     return (*_EVENT_HEADS, *(["node without rules"] if _with_joins(result) else []))
 
 

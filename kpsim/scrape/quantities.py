@@ -85,7 +85,8 @@ def _listed(proxier: Proxier, prefix: int, *, creates: bool) -> int:
     if creates:
         foreign = sum(bool(service.proxy_name) for service in cluster.read.values())
         watched = int((~cluster.services.headless[: cluster.initial]).sum()) - foreign
-        return watched + sum(row.creates for row in rows) - len(gone)
+        new = {row.service for row in rows if row.service >= cluster.initial}
+        return watched + len(new) - len(gone)
     known = np.flatnonzero(cluster.services.proxied[: cluster.initial])
     slices = proxier.replication.scenario.objects.slices
     read = Counter(f"{s.namespace}/{s.service}" for s in slices if s.address_type == f"IPv{proxier.family}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kpsim.cluster.changes import ChangeKind, Changes
+from kpsim.cluster.changes import OF_SERVICES, ChangeKind, Changes
 from kpsim.cluster.columns import Cluster, PodState
 from kpsim.controlplane.deliveries import DeliveryLog
 from kpsim.units import I64
@@ -31,7 +31,7 @@ def find_unwritten(cluster: Cluster, changes: Changes, log: DeliveryLog) -> Unwr
     """Compare the history with what was sent."""
     told = Counter((row.service, at_ns) for row in log.rows for at_ns in row.effects_ns)
     known = dict.fromkeys(range(cluster.initial), -1)  # Service -> changes up to here are no changes of its
-    known |= {row.service: row.stages[-1] for row in log.rows if row.creates}
+    known |= {row.service: row.stages[-1] for row in log.rows[::-1] if row.creates and row.service >= cluster.initial}
     proxied, published = (
         cluster.services.proxied,
         {s for s, read in cluster.read.items() if read.publish_not_ready_addresses},
@@ -40,9 +40,13 @@ def find_unwritten(cluster: Cluster, changes: Changes, log: DeliveryLog) -> Unwr
     waiting: dict[tuple[int, int], int] = {}
     overtaken: list[int] = []
     for at_ns, kind, subject, ready, there in _readiness(cluster, changes):
-        if kind == ChangeKind.SERVICE_CREATED:
-            if proxied[subject] and subject not in known:
+        if kind in OF_SERVICES:
+            exists = kind == ChangeKind.SERVICE_CREATED or subject in known
+            if proxied[subject] and exists and not told[subject, at_ns]:
                 waiting[subject, -1] = at_ns
+            elif kind == ChangeKind.SERVICE_DELETED:  # nobody waits for what has not been written of it
+                known.pop(subject, None)
+                waiting = {key: time for key, time in waiting.items() if key[0] != subject}
             continue
         for service in owners.of(subject):
             moved = there if service in published else ready
@@ -76,7 +80,7 @@ class _Owners:
 
 
 def _readiness(cluster: Cluster, changes: Changes) -> Iterator[tuple[int, int, int, bool, bool]]:
-    """Each change with its time, kind and subject; whether readiness moved, and whether the Pod came or went."""
+    """Yield each change: (time, kind, subject, True if readiness moved, True if the Pod came or went)."""
     bits = cluster.pod_state
     ready = set(np.flatnonzero(bits & PodState.READY).tolist())
     there, leaving = set(range(len(bits))), set(np.flatnonzero(bits & PodState.TERMINATING).tolist())

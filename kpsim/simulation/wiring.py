@@ -94,7 +94,8 @@ def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
     addresses = {node.name: node.addresses for node in scenario.objects.nodes if node.addresses}
     cluster = replace(cluster, node_zone=node_zones(scenario.objects), node_addresses=addresses, slices=slices)
     if not cluster.services.proxied[: cluster.initial].any():
-        warnings = (*warnings, "no Service with a ClusterIP was read, so there is nothing to simulate for kube-proxy")
+        none = "no Service with an IPv4 ClusterIP was read, so there is nothing to simulate for kube-proxy"
+        warnings = (*warnings, none)
     return cluster, (*scenario.warnings, *warnings, *cluster.warnings)
 
 

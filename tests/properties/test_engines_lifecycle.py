@@ -75,6 +75,16 @@ def test_engines_agree_on_a_node_that_joins(mode: str, faults: FaultParams) -> N
         assert (true[sent < join.at_ns] > 1000 * S).all()  # what it listed is no change to it
 
 
+def test_a_first_sync_writes_everything_that_others_have_written_before() -> None:
+    """Under IPVS virtual servers come one by one, and ipset entries a process each."""
+    many = (ServiceGroup("web", 100, EndpointCount(mean=5.0)),)
+    _, batch, reference = both(replace(scenario(NodeJoin(6.0, node="node-2")), groups=many), "ipvs")
+    assert not differences(batch, reference)
+    syncs = batch.proxiers[0].syncs
+    took_s = np.where(syncs.ran, (syncs.end - syncs.start) / S, 0.0)
+    assert took_s[0, 2] > 2 * took_s[:, [0, 1, 3]].max()
+
+
 def test_pods_are_on_a_node_only_after_it_has_joined() -> None:
     events = (NodeJoin(6.0, node="node-2"), Scale(2.0, "default/web-0", 8), Scale(10.0, "default/web-0", 20))
     replication, _, _ = both(scenario(*events), "ipvs")

@@ -28,7 +28,7 @@ class InForce:
         self._ends = np.vstack([np.full((1, nodes), -NEVER), syncs.switch, np.full((1, nodes), NEVER)])
         self._made = self._last_good() if syncs.failed.any() else None
         self._joined_ns, self.usable_ns = np.full(nodes, -NEVER), np.full(nodes, -NEVER)
-        good = np.where(syncs.ran & ~syncs.failed, syncs.end, NEVER).min(0, initial=NEVER)
+        good = np.where(syncs.ran & ~syncs.failed, syncs.switch, NEVER).min(0, initial=NEVER)
         for join in joins:
             self._joined_ns[join.node], self.usable_ns[join.node] = join.at_ns, good[join.node]
 

@@ -107,6 +107,7 @@ class Lanes:
         large = bool(timeline.endpoints_total[0] > loop.large_above)
         self._state = RunnerState.at_start(loop.draws.phase, loop.pacing, loop.faults.joining(), large=large)
         self._absorbed, self._answered, self._number = (np.zeros(loop.draws.nodes, np.int64) for _ in range(3))
+        self._joins = np.isin(self._node, loop.faults.joining())
         self._rows: list[SyncRow] = []
 
     def next(self) -> _Next:
@@ -119,7 +120,9 @@ class Lanes:
         full = loop.pacing.is_full(state, start) | forced
         large = timeline.endpoints_total[prefix] > loop.large_above
         cleans = loop.pacing.cleans(state, start, large)
-        counts = _counts(timeline, self._absorbed, prefix, node, cleans, loop.conntrack)
+        counts = _counts(
+            timeline, self._absorbed, prefix, node, cleans, loop.conntrack, self._joins & (self._number == 0)
+        )
         takes = loop.takes(counts, full, self._number, node)
         return _Next(start, runs, prefix, full, cleans, large, takes, loop.asks_lock(start, takes))
 
@@ -210,7 +213,13 @@ def _due(pacing: Pacing, state: RunnerState, faults: Faults, asks: Arrivals, ans
 
 
 def _counts(
-    timeline: Timeline, before: Prefixes, after: Prefixes, node: Nodes, cleans: Bools, conntrack: ConntrackCleanup
+    timeline: Timeline,
+    before: Prefixes,
+    after: Prefixes,
+    node: Nodes,
+    cleans: Bools,
+    conntrack: ConntrackCleanup,
+    fresh: Bools,
 ) -> SyncCounts:
     listed, runs = conntrack.counts(timeline.changed_udp_total[after] - timeline.changed_udp_total[before])
     services, own, dispatch = timeline.changed_between(before, after, node)
@@ -226,5 +235,6 @@ def _counts(
         conntrack_listed=listed,
         conntrack_runs=runs,
         changed_dispatch=dispatch,
-        moved=timeline.moved_between(before, after, node),
+        fresh=fresh.astype(np.int64),
+        moved=timeline.moved_between(before, after, node, fresh),
     )

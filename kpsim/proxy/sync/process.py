@@ -142,6 +142,7 @@ class KubeProxy:
         rules = programmed.rules
         endpoints = self._endpoints()
         full = self._pacing.is_full(self._state, start) | self._faults.begin(self._state, start, self._here)[1]
+        fresh = not self.syncs and self._cold
         large = np.array([endpoints > self._sync_loop.large_above])
         cleans = self._pacing.cleans(self._state, start, large)
         counts = SyncCounts(
@@ -156,7 +157,8 @@ class KubeProxy:
             conntrack_listed=listed,
             conntrack_runs=runs,
             changed_dispatch=self._rules_of(changed).dispatch,
-            moved=moved,
+            fresh=int(fresh),
+            moved=self._everything() if fresh else moved,
         )
         here, ran = self._here, np.array([True])
         number, absorbed = self._edition - 1, self._absorbed
@@ -204,6 +206,18 @@ class KubeProxy:
         held = sum(each.addresses for each in (self._beside or {}).values())
         servers, entries, addresses, real_servers, here = moved.tolist()
         return changed, endpoints, udp, Moved(servers, entries, addresses, real_servers, here, held)
+
+    def _everything(self) -> Moved:
+        """Return all that is there beside rules, as what comes to a node that has nothing."""
+        if self._beside is None:
+            return Moved()
+        here, totals = self._view.here, np.zeros(5, np.int64)
+        assert here is not None
+        for s, has in self._beside.items():
+            usable, ports = self._usable.get(s, ()), int(self._cluster.services.ports[s])
+            totals += [*has, len(usable) * has.servers, ports * sum(bool(here[pod]) for pod in usable)]
+        servers, entries, addresses, real_servers, mine = totals.tolist()
+        return Moved(servers, entries, addresses, real_servers, mine, addresses)
 
     def _moved(self, delivery: Delivery, before: set[int]) -> I64:
         """Return what one delivery makes come and go beside rules, as in :class:`Moved`; its Service had ``before``."""

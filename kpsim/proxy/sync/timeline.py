@@ -109,7 +109,8 @@ class Timeline:
                 )
             )
             usable = self.usable_offset, pods
-            self._beside = MovedSums(both, self.replaces, usable, changed, services.ports[self.service], homes)
+            of_rows = services.ports[self.service]
+            self._beside = MovedSums(both, self.replaces, usable, changed, of_rows, services.ports, homes)
 
     def _correct_locally(self) -> None:
         """Compute the counts by which nodes with endpoints of their own differ from ``own`` and ``dispatch``."""
@@ -227,9 +228,19 @@ class Timeline:
         """Return one bool a port: True if its Service is there after ``prefix`` deliveries."""
         return np.asarray(self._known[self.state(self._cluster.port_service[port], prefix)])
 
-    def moved_between(self, before: Prefixes, after: Prefixes, node: Nodes) -> Moved:
-        """Return what came or went beside rules in rows ``before`` … ``after`` - 1, where the mode has such things."""
-        return Moved() if self._beside is None else self._beside.between(before, after, node)
+    def moved_between(self, before: Prefixes, after: Prefixes, node: Nodes, fresh: Bools) -> Moved:
+        """Return what came or went beside rules in rows ``before`` … ``after`` - 1, where the mode has such things.
+
+        Everything comes to nodes that are ``fresh``.
+        """
+        if self._beside is None:
+            return Moved()
+        moved = self._beside.between(before, after, node)
+        if not fresh.any():
+            return moved
+        every = self._beside.everything(after, node)
+        names = Moved.__dataclass_fields__
+        return Moved(*(np.where(fresh, getattr(every, name), getattr(moved, name)) for name in names))
 
     def removals(self) -> Mapping[tuple[int, int], Sequence[int]]:
         """Return the rows that took a Pod from a UDP Service's usable ones, by Service and Pod, in order."""

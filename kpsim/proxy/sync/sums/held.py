@@ -22,18 +22,36 @@ class MovedSums:
     """Prefix sums of :class:`Moved`.
 
     ``held`` (states,) is what each state of a Service has, ``replaces`` (rows,) the state before each row, ``usable``
-    the ragged Pods of each state, ``changed`` and ``ports`` (rows,) of each row's Service, ``homes`` every Pod's node.
+    the ragged Pods of each state, ``changed`` and ``ports`` (rows,) of each row's Service, ``ports_at_start`` of each
+    Service, ``homes`` every Pod's node.
     """
 
-    def __init__(self, held: Held[I64], replaces: States, usable: Ragged, changed: I64, ports: I64, homes: I64) -> None:
+    def __init__(
+        self,
+        held: Held[I64],
+        replaces: States,
+        usable: Ragged,
+        changed: I64,
+        ports: I64,
+        ports_at_start: I64,
+        homes: I64,
+    ) -> None:
         n, rows = len(held.entries) - len(replaces), np.arange(len(replaces))
         steps = (np.abs(column[n:] - column[replaces]) for column in held)
         self._moved = Held(*(_sums(step) for step in steps))
         self._real_servers = _sums(changed * held.servers[n:])
-        total = int(held.addresses[:n].sum()) + np.cumsum(held.addresses[n:] - held.addresses[replaces])
-        self._addresses = np.concatenate([[int(held.addresses[:n].sum())], total])
+        self._held = Held(*(_totals(column, replaces) for column in held))
+        self._real_servers_held = _totals(np.diff(usable[0])[: len(held.servers)] * held.servers, replaces)
         row, pod = _came_or_went(usable, replaces, n + rows)
         self._here = NodeSums(homes[pod], row + 1, ports[row], len(rows) + 1)
+        (came, new), (went, old) = only_before(usable, n + rows, replaces), only_before(usable, replaces, n + rows)
+        first = usable[1][: usable[0][n]]
+        self._held_here = NodeSums(
+            homes[np.concatenate([first, new, old])],
+            np.concatenate([0 * first, came + 1, went + 1]),
+            np.concatenate([np.repeat(ports_at_start, np.diff(usable[0])[:n]), ports[came], -ports[went]]),
+            len(rows) + 1,
+        )
 
     def between(self, before: Prefixes, after: Prefixes, node: Nodes) -> Moved:
         """Return what moved with rows ``before`` … ``after`` - 1 as each node sees it; (lanes,) each."""
@@ -44,12 +62,24 @@ class MovedSums:
             addresses=came.addresses,
             real_servers=self._real_servers[after] - self._real_servers[before],
             endpoints_here=self._here.at(after, node) - self._here.at(before, node),
-            addresses_held=self._addresses[after],
+            addresses_held=self._held.addresses[after],
         )
+
+    def everything(self, after: Prefixes, node: Nodes) -> Moved:
+        """Return what is there after ``after`` rows, all of which comes to a node that has nothing; (lanes,) each."""
+        held = Held(*(column[after] for column in self._held))
+        here = self._held_here.at(after, node)
+        return Moved(held.servers, held.entries, held.addresses, self._real_servers_held[after], here, held.addresses)
 
 
 def _sums(steps: I64) -> I64:
     return np.concatenate([[0], np.cumsum(steps)]).astype(np.int64)
+
+
+def _totals(by_state: I64, replaces: States) -> I64:
+    """Return the sum over all Services after each prefix, (rows + 1,); ``by_state`` is by Service, then by row."""
+    n = len(by_state) - len(replaces)
+    return _sums(by_state[n:] - by_state[replaces]) + int(by_state[:n].sum())
 
 
 def only_before(lists: Ragged, before: States, after: States) -> tuple[I64, I64]:
