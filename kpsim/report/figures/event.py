@@ -31,7 +31,7 @@ def _which(result: Result) -> int | None:
     if not events or not all(found.events for found in result.modes.values()):
         return None
     rollouts = (i for i, event in enumerate(events) if event.rolls)
-    return next(rollouts, 0)
+    return next(rollouts, next((i for i, event in enumerate(events) if event.of_pods and not event.joins), 0))
 
 
 def _outcomes(result: Result, index: int) -> dict[str, EventOutcome]:
@@ -45,6 +45,10 @@ def headline(result: Result) -> str:
         return "No event"
     outcomes = _outcomes(result, index)
     event = next(iter(outcomes.values())).event
+    without = [(mode, outcome) for mode, outcome in outcomes.items() if outcome.unusable_s is not None]
+    if without:
+        said = listed(f"{quantity(outcome.unusable_s, 's')} with {mode}" for mode, outcome in without)
+        return f"{_capital(event)}: no rules there for {said}"
     hit = [(mode, outcome) for mode, outcome in outcomes.items() if outcome.packets]
     if not hit:
         return f"{_capital(event)}: no packet meets a Pod that is gone"
