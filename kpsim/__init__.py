@@ -11,6 +11,7 @@ The map of the house, in the order in which things happen::
     modes         iptables, ipvs, nftables, userspace, kernelspace, ebpf
     traffic       connections and their packets
     dns           what a name costs before a connection opens
+    ingress       a hop before a Service, with a watch of its own
     datapath      queues and prices: what each packet met
     measure       tallies, percentiles, intervals
     simulation    one run, where the rooms meet: draws, wiring, and two engines

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kpsim.cli.ingress import ingress
 from kpsim.cli.lookup import dns
 from kpsim.cli.options import file_option, format_option, node_options, say, scenario_of, styled, to_json
 from kpsim.cli.tables import print_table, wrapped
@@ -25,6 +26,7 @@ def explain() -> None:
 
 
 explain.add_command(dns)
+explain.add_command(ingress)
 
 
 @explain.command("service", short_help="The rules of one Service, and what its packets meet and pay.")
@@ -50,14 +52,15 @@ def _service(name: str, look: Look, node: str, output: str, **options: Any) -> N
     for fact in found.facts:
         click.echo(wrapped(fact, "  "))
     for port in found.ports:
-        _show(port)
+        show(port)
     if found.footnotes:
         click.echo()
     for note in found.footnotes:
         click.echo(wrapped(note))
 
 
-def _show(port: PortExplanation) -> None:
+def show(port: PortExplanation) -> None:
+    """Print one service port's rules, path and costs."""
     from kpsim.report.wording.quantity import quantity
 
     click.echo()

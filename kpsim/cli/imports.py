@@ -20,7 +20,8 @@ def imports(look: Look, out: Path | None) -> None:
     """Write a commented scenario around what one cluster gave.
 
     FILE is what kubectl get -o json|yaml printed, manifests, or the rules of a node as iptables-save, iptables -nvL,
-    ipvsadm -Ln, /proc/net/ip_vs or nft list ruleset print them, or a directory of those; which one is detected.
+    ipvsadm -Ln, ipvsadm -Sn, /proc/net/ip_vs or nft list ruleset print them, or a directory of those; which one is
+    detected.  kube-proxy's configuration and log, beside objects or rules, say its mode and settings.
     Several are merged: objects say more than rules, rules fill in what no object was given for.
     """
     from kpsim.errors import InputError

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.command()
 @file_argument
 @node_options("Whose kube-proxy.")
-@click.option("--at", metavar="DURATION", help="When, since the run began, e.g. 120s; its end by default.")
+@click.option("--at", metavar="DURATION", help="When, since the run began, e.g. 30s; its end by default.")
 def metrics(look: Look, node: str, at: str | None, **options: Any) -> None:
     """Print what GET /metrics of kube-proxy on --node would show, as OpenMetrics text.
 

@@ -16,9 +16,17 @@ from kpsim.cluster.changes import NOWHERE, Spells
 from kpsim.datapath.flows import UdpFlows
 from kpsim.datapath.outcomes import Outcomes, verdicts
 from kpsim.datapath.prices import PacketPrices
+from kpsim.proxy.rules import Walk
 from kpsim.proxy.sync.process import KubeProxy
 from kpsim.traffic.connections import Connections, Windows
-from kpsim.units import I64
+from kpsim.units import I64, U32
+
+
+def price_of(prices: PacketPrices, walk: Walk, draw: U32) -> int:
+    """Return what a first packet pays for its ``walk`` [ns]; ``draw`` (1,) are 32 bits of chance."""
+    scanned, tried = np.array([walk.scanned]), np.array([walk.tried])
+    found = prices.refused_ns(scanned, draw) if walk.pod < 0 else prices.first_ns(scanned, tried, draw)
+    return int(found[0])
 
 
 class PacketProcesses:
@@ -63,11 +71,7 @@ class PacketProcesses:
         proxy = self._proxies[int(self._windows.nodes[connections.node[c]])]
         walk = proxy.walk(int(connections.port[c]), int(connections.draw[c]), int(connections.turn[c]))
         self._pod[c], self._scanned[c], self._tried[c] = walk.pod, walk.scanned, walk.tried
-        scanned, tried = np.array([walk.scanned]), np.array([walk.tried])
-        draw = connections.cost_draw[c, :1]
-        if walk.pod < 0:
-            return int(self._prices.refused_ns(scanned, draw)[0])
-        return int(self._prices.first_ns(scanned, tried, draw)[0])
+        return price_of(self._prices, walk, connections.cost_draw[c, :1])
 
     def _later_packet(self, c: int, number: int) -> int:
         if self._pod[c] < 0:

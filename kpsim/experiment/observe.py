@@ -11,6 +11,7 @@ from kpsim.cluster.changes import NEVER
 from kpsim.datapath.outcomes import Outcomes, Verdict
 from kpsim.experiment.control import stage_ends, writes_over_time
 from kpsim.experiment.events import EventSeen, measure_joins, measure_propagation
+from kpsim.ingress.outcomes import Status
 from kpsim.measure.summary import MEASURES
 from kpsim.measure.tally import Tally
 from kpsim.simulation import ModeRun, Replication
@@ -66,6 +67,7 @@ class Observations:
     events: list[EventSeen] = field(default_factory=list)
     control: F64 = field(default_factory=lambda: np.zeros((3, 0)))  # writes and bytes over time
     stages: dict[str, Tally] = field(default_factory=dict)
+    others: dict[str, int] = field(default_factory=dict)  # counts that only some scenarios have
     sampled: bool = False  # packets, on some nodes and in some stretches of time
 
     def count(self, measure: str, more: Sequence[Tally]) -> None:
@@ -280,10 +282,53 @@ def _observe_programming(seen: Observations, _: Replication, run: ModeRun, measu
         seen.counts.node_changes_in_kube_proxy += true.pending - in_watch
 
 
+def _observe_ingress(seen: Observations, replication: Replication, run: ModeRun, measured: Batches) -> None:
+    """Requests through the Ingress controller by their end, and how long its lists lag behind."""
+    if run.ingress is None or replication.ingress is None:
+        return
+    outcomes, traffic = run.ingress.outcomes, replication.ingress
+    recorded = outcomes.arrival_ns >= measured.from_ns
+    answered = recorded & (outcomes.status == Status.ANSWERED)
+    latency = outcomes.finish_ns - outcomes.arrival_ns
+    seen.count("ingress_latency", measured.tallies("ingress_latency", latency[answered], outcomes.arrival_ns[answered]))
+    seen.others |= {
+        "ingress_requests": int(recorded.sum()),
+        "ingress_answered": int(answered.sum()),
+        "ingress_retried": int((recorded & (outcomes.tries > 1)).sum()),
+        **{
+            f"ingress_{int(status)}": int((recorded & (outcomes.status == status)).sum())
+            for status in Status
+            if status != Status.ANSWERED
+        },
+    }
+    seconds = (measured.until_ns - measured.from_ns) / 1e9
+    work_s = int(recorded.sum()) * traffic.controller.steps.request_ns / 1e9
+    seen.rates["cpu_ingress_cores"] = work_s / seconds if seconds else 0.0
+    if traffic.controller.to_pods:
+        _observe_lists(seen, replication, run, measured)
+
+
+def _observe_lists(seen: Observations, replication: Replication, run: ModeRun, measured: Batches) -> None:
+    """Latency from a change of a Pod behind an Ingress to each worker's list."""
+    assert replication.ingress is not None
+    assert run.ingress is not None
+    log, ports = run.proxiers[0].log, np.unique(replication.ingress.requests.port)
+    routed = np.isin(log.column("service"), replication.cluster.port_service[ports[ports >= 0]])
+    offset, effect_ns = log.ragged("effects_ns")
+    row = np.repeat(np.arange(len(log.rows)), np.diff(offset))
+    chosen = routed[row] & (effect_ns >= measured.from_ns)
+    lists = _Folded(measured, row[chosen], effect_ns[chosen])
+    for syncs in run.ingress.syncs:
+        for taken_ns in syncs.taken_ns.T:
+            lists.add(np.repeat(taken_ns, np.diff(syncs.absorbed, prepend=0)))
+    seen.count("ingress_programming", lists.finish(open_too=True))
+
+
 OBSERVERS: tuple[Callable[[Observations, Replication, ModeRun, Batches], None], ...] = (
     _observe_packets,
     _observe_syncs,
     _observe_programming,
+    _observe_ingress,
 )
 
 

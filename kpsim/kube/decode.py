@@ -13,6 +13,7 @@ from kpsim.errors import Place
 from kpsim.kube.defaults import (
     CLIENT_IP_TIMEOUT_S,
     CONTROL_PLANE,
+    INGRESS_CLASS,
     SERVICE_PROXY_NAME,
     SOURCE_RANGES,
     TOPOLOGY_HINTS,
@@ -21,7 +22,18 @@ from kpsim.kube.defaults import (
     with_defaults,
 )
 from kpsim.kube.fields import Fault, Fields
-from kpsim.kube.objects import Endpoint, EndpointSlice, Node, Pod, Service, ServicePort, Workload
+from kpsim.kube.objects import (
+    Endpoint,
+    EndpointSlice,
+    Ingress,
+    IngressBackend,
+    IngressPath,
+    Node,
+    Pod,
+    Service,
+    ServicePort,
+    Workload,
+)
 
 WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job")
 
@@ -263,6 +275,31 @@ def endpoints_object(fields: Fields) -> list[EndpointSlice]:
         kind = "IPv6" if found and ":" in found[0].ip else "IPv4"
         slices.append(EndpointSlice(namespace, name, name, kind, _slice_ports(subset), tuple(found)))
     return slices
+
+
+def ingress(fields: Fields) -> Ingress:
+    """Return a ``networking.k8s.io/v1`` Ingress; a rule without paths sends its host nowhere."""
+    namespace, name = _identity(fields)
+    spec = fields.part("spec")
+    annotations = dict(fields.part("metadata").labels("annotations"))
+    paths = (
+        IngressPath(_backend(at.part("backend")), at.text("path") or "/", at.text("pathType"), rule.text("host"))
+        for rule in spec.parts("rules")
+        for at in rule.part("http").parts("paths")
+    )
+    return Ingress(
+        namespace=namespace,
+        name=name,
+        paths=tuple(paths),
+        default=_backend(spec.part("defaultBackend")) if "defaultBackend" in spec else None,
+        class_name=spec.text("ingressClassName") or annotations.get(INGRESS_CLASS, ""),
+    )
+
+
+def _backend(at: Fields) -> IngressBackend:
+    service = at.part("service")
+    port = service.part("port")
+    return IngressBackend(service.text("name"), port.number("number"), port.text("name"))
 
 
 def node(fields: Fields) -> Node:

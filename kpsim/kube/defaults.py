@@ -12,6 +12,7 @@ from kpsim.kube.objects import Service, ServicePort
 
 CLIENT_IP_TIMEOUT_S = 10800
 NODE_PORT_TYPES = ("NodePort", "LoadBalancer")
+INGRESS_CLASS = "kubernetes.io/ingress.class"  # the annotation that ingressClassName took the place of
 SERVICE_PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 TOPOLOGY_MODE = "service.kubernetes.io/topology-mode"
 TOPOLOGY_HINTS = "service.kubernetes.io/topology-aware-hints"  # what it was called before 1.27

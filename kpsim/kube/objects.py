@@ -153,6 +153,39 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class IngressBackend:
+    """An Ingress sends to this port of a Service, by number, or by name where the number is 0.
+
+    ``service`` is "" where a resource of another kind stands instead.
+    """
+
+    service: str
+    port: int = 0
+    port_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IngressPath:
+    """One path of one rule; ``host`` "" is any, and a first label ``*`` stands for any one label."""
+
+    backend: IngressBackend
+    path: str = "/"
+    path_type: str = "Prefix"  # Exact, Prefix or ImplementationSpecific
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """``networking.k8s.io/v1.Ingress``: the paths of all its rules, in order; without a class, ``class_name`` is ""."""
+
+    namespace: str
+    name: str
+    paths: tuple[IngressPath, ...] = ()
+    default: IngressBackend | None = None
+    class_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class KubeObjects:
     """Everything read from manifests and dumps, in file order, with warnings."""
 
@@ -165,9 +198,11 @@ class KubeObjects:
         tuple[str, object], ...
     ] = ()  # a KubeProxyConfiguration document's items, if one was found
     warnings: tuple[str, ...] = ()
+    ingresses: tuple[Ingress, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.services or self.pods or self.workloads or self.slices or self.nodes)
+        found = self.services or self.pods or self.workloads or self.slices or self.nodes or self.ingresses
+        return bool(found)
 
 
 @dataclass(frozen=True, slots=True)

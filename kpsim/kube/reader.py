@@ -22,13 +22,15 @@ from kpsim.kube.components.configurations import (
     documents_in,
 )
 from kpsim.kube.fields import Fault, Fields
-from kpsim.kube.objects import EndpointSlice, KubeObjects, Node, Pod, Service, Workload
+from kpsim.kube.objects import EndpointSlice, Ingress, KubeObjects, Node, Pod, Service, Workload
 from kpsim.kube.server import ApiServer
+from kpsim.kube.server.ingress import ingress_faults_as_read
 from kpsim.kube.server.others import node_faults_as_read, old_endpoint_faults, pod_address_faults, slice_faults_as_read
 from kpsim.kube.service.notices import service_notices
 from kpsim.kube.validation import all_faults, alone_faults, as_written, held, unknown_faults
 from kpsim.units import Version
 
+INGRESS_API = "networking.k8s.io/v1"  # no server since 1.22 has another
 LARGE_YAML = 5_000_000  # characters from which the slow reading of YAML is worth a word
 
 
@@ -60,6 +62,7 @@ class Reading:
     slices: list[EndpointSlice] = field(default_factory=list)
     endpoints: list[EndpointSlice] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
+    ingresses: list[Ingress] = field(default_factory=list)
     proxy: dict[str, object] | None = None
     proxy_origin: Origin | None = None
     commands: list[Command] = field(default_factory=list)  # of Kubernetes' own components
@@ -105,6 +108,9 @@ class Reading:
         elif kind == "Endpoints":
             self.endpoints += decoding.endpoints_object(fields)
             fields.faults += () if fields.faults else old_endpoint_faults(fields.raw)
+        elif kind == "Ingress" and fields.text("apiVersion") == INGRESS_API:
+            self.ingresses.append(decoding.ingress(fields))
+            fields.faults += () if fields.faults else ingress_faults_as_read(fields.raw)
         elif kind == "Node":
             self.nodes.append(decoding.node(fields))
             fields.faults += () if fields.faults else node_faults_as_read(fields.raw)
@@ -189,6 +195,7 @@ class Reading:
             nodes=tuple({node.name: node for node in self.nodes}.values()),
             proxy_configuration=tuple((self.proxy or {}).items()),
             warnings=(*self.warnings, *self._noticed(), *self._ignored()),
+            ingresses=tuple({(each.namespace, each.name): each for each in self.ingresses}.values()),
         )
 
     def _owned(self, key: tuple[str, str, str]) -> bool:

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from kpsim.kube.defaults import CLIENT_IP_TIMEOUT_S, CONTROL_PLANE, SERVICE_PROXY_NAME, TOPOLOGY_MODE, ZONE
-from kpsim.kube.objects import Endpoint, EndpointSlice, KubeObjects, Node, Pod, Service, Workload
+from kpsim.kube.objects import (
+    Endpoint,
+    EndpointSlice,
+    Ingress,
+    IngressBackend,
+    IngressPath,
+    KubeObjects,
+    Node,
+    Pod,
+    Service,
+    Workload,
+)
 
 Document = dict[str, object]
 
@@ -19,6 +31,7 @@ def documents_of(objects: KubeObjects) -> Iterator[Document]:
     yield from map(_pod, objects.pods)
     yield from map(_slice, objects.slices)
     yield from map(_node, objects.nodes)
+    yield from map(_ingress, objects.ingresses)
 
 
 def _object(api: str, kind: str, namespace: str, name: str, **parts: object) -> Document:
@@ -158,3 +171,28 @@ def _node(node: Node) -> Document:
     )
     spec = _given(podCIDRs=list(node.pod_cidrs))
     return {**made, "metadata": {"name": node.name, **labels}, **_given(spec=spec, status=status)}
+
+
+def _ingress(made: Ingress) -> Document:
+    rules: list[Document] = [
+        {**_given(host=host), "http": {"paths": [_path(at) for at in paths]}}
+        for host, paths in groupby(made.paths, lambda at: at.host)
+    ]
+    if not rules and made.default is None:
+        rules = [{}]  # a host without paths, of which nothing is kept
+    spec = _given(
+        ingressClassName=made.class_name,
+        defaultBackend=None if made.default is None else _backend(made.default),
+        rules=rules,
+    )
+    return _object("networking.k8s.io/v1", "Ingress", made.namespace, made.name, spec=spec)
+
+
+def _path(at: IngressPath) -> Document:
+    return {"path": at.path, "pathType": at.path_type, "backend": _backend(at.backend)}
+
+
+def _backend(made: IngressBackend) -> Document:
+    if not made.service:
+        return {"resource": {"kind": "Unknown", "name": "unknown"}}
+    return {"service": {"name": made.service, "port": _given(name=made.port_name, number=made.port)}}

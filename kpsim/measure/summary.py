@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Measure:
     drawn: str = ""
     note: str = ""  # below its figure
     reported_as: str = ""
-    of_names: bool = False  # observed only where clients look up names
+    where: Literal["", "names", "ingress"] = ""  # observed only where clients look up names, or have an Ingress
 
     @property
     def told(self) -> str:
@@ -58,21 +59,40 @@ MEASURES: dict[str, Measure] = {
             "s",
             "DNS latency",
             "from a client's lookup of a Service's name to its answer",
-            of_names=True,
+            where="names",
         ),
         Measure(
             "dns_latency_absolute",
             "s",
             "DNS latency with absolute names",
             "the same lookups, had every client written the last dot",
-            of_names=True,
+            where="names",
         ),
         Measure(
             "connection_latency",
             "s",
             "Connection latency",
             "the lookup of the name, and the first packet",
-            of_names=True,
+            where="names",
+        ),
+        Measure(
+            "ingress_latency",
+            "s",
+            "Ingress latency",
+            "from a request's arrival at the Ingress controller to its answer, without the Pod's own work",
+            subject="requests through the Ingress",
+            each="requests",
+            where="ingress",
+            drawn="ingress",
+            note="Includes the wait for the controller's cores and tries at Pods that are gone.",
+        ),
+        Measure(
+            "ingress_programming",
+            "s",
+            "Ingress programming latency",
+            "from the change of a Pod's readiness to the lists of each of the Ingress controller's workers",
+            subject="changes in the controller's lists",
+            where="ingress",
         ),
         Measure(
             "network_programming_true",

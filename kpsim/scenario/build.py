@@ -22,6 +22,7 @@ from kpsim.scenario.schema import EXAMPLES, ScenarioDocument
 from kpsim.scenario.sections.cluster import check_ranges, cluster_params
 from kpsim.scenario.sections.events import events_of
 from kpsim.scenario.sections.imports import import_into, take_shown
+from kpsim.scenario.sections.ingress import check_ingress, with_controller
 from kpsim.scenario.sections.kubeproxy import check_keys, proxy_params
 from kpsim.scenario.sections.modes import check_modes
 from kpsim.scenario.sections.services import groups_of
@@ -101,6 +102,9 @@ def _assemble(
     complaints.warnings += quirks(proxy.settings, modes, version)
     groups = groups_of(spec, complaints)
     objects = reading.objects()
+    if spec.ingress is not None:
+        objects = with_controller(objects, spec.ingress)
+        check_ingress(spec.ingress, objects, groups, spec.run, complaints)
     cluster = cluster_params(spec.cluster, objects, imported, complaints)
     if cluster is None:
         complaints.problems += reading.check_alone(version)
@@ -126,6 +130,7 @@ def _assemble(
         events=events_of(spec.changes.events or (), setting, spec.run, complaints),
         faults=spec.faults,
         dns=spec.dns or DnsParams(),
+        ingress=spec.ingress,
         profile=spec.profile,
         run=spec.run,
         thresholds=objectives,
@@ -142,8 +147,12 @@ def _check(written: ScenarioDocument, complaints: Complaints) -> None:
     if written.kind == "Scenario" and written.sweep is not None:
         complaints.problem(("sweep",), "a Scenario has no sweep", "write kind: Sweep", on_key=True)
     for measure in spec.thresholds:
-        if measure in MEASURES and MEASURES[measure].of_names and not (spec.dns and spec.dns.clients_use_names):
+        where = MEASURES[measure].where if measure in MEASURES else ""
+        if where == "names" and not (spec.dns and spec.dns.clients_use_names):
             what, mend = "is measured only where clients use names", "write dns: {clientsUseNames: true}"
+            complaints.problem(("spec", "thresholds", measure), what, mend, on_key=True)
+        if where == "ingress" and spec.ingress is None:
+            what, mend = "is measured only where there is an Ingress controller", "write ingress: {replicas: 2}"
             complaints.problem(("spec", "thresholds", measure), what, mend, on_key=True)
     name, known = spec.profile.name, profile_names()
     if name not in known and not name.endswith((".yaml", ".yml")):

@@ -10,6 +10,7 @@ from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
 from kpsim.declared import Declared
 from kpsim.dns.params import DnsParams
 from kpsim.history.events import Event
+from kpsim.ingress.params import IngressParams
 from kpsim.kube.objects import KubeObjects
 from kpsim.proxy.params import FaultParams, ProxyParams
 from kpsim.traffic.params import TrafficParams
@@ -79,6 +80,7 @@ class Scenario:
     events: tuple[Event, ...] = ()
     faults: FaultParams = FaultParams()
     dns: DnsParams = DnsParams()
+    ingress: IngressParams | None = None  # a controller before the Services
     profile: ProfileChoice = ProfileChoice()
     run: RunParams = RunParams()
     thresholds: tuple[Threshold, ...] = ()

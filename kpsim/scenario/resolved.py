@@ -36,6 +36,7 @@ def to_document(scenario: Scenario) -> dict[str, Any]:
         changes=ChangesSection(scenario.churn, tuple(map(item_of, scenario.events)) or None),
         faults=scenario.faults,
         dns=None if scenario.dns == DnsParams() else scenario.dns,
+        ingress=scenario.ingress,
         profile=scenario.profile,
         run=scenario.run,
         thresholds=texts,

@@ -15,6 +15,7 @@ from kpsim.cluster.params import ChurnParams, ClusterParams, ServiceGroup
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
 from kpsim.declared import Declared, Form
 from kpsim.dns.params import DnsParams
+from kpsim.ingress.params import IngressParams
 from kpsim.proxy.params import FaultParams
 from kpsim.scenario.model import ProfileChoice, RunParams
 from kpsim.scenario.sections.events import EVENT_ITEM
@@ -216,6 +217,10 @@ class Spec:
     changes: Annotated[ChangesSection, Declared("What changes while traffic flows")] = ChangesSection()
     faults: Annotated[FaultParams, Declared("What goes wrong on nodes; nothing by default")] = FaultParams()
     dns: Annotated[DnsParams | None, Declared("Names that clients use", otherwise="no names are used")] = None
+    ingress: Annotated[
+        IngressParams | None,
+        Declared("A controller before the Services, for the Ingress objects", otherwise="no requests from outside"),
+    ] = None
     profile: Annotated[ProfileChoice, Declared("Which measured costs")] = ProfileChoice()
     run: Annotated[RunParams, Declared("How long, how often, with which seed and engine")] = RunParams()
     thresholds: Annotated[

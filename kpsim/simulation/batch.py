@@ -17,6 +17,7 @@ from kpsim.proxy.sync.lanes import Arrivals, Lanes, run_lanes
 from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.simulation.draws import Replication
+from kpsim.simulation.ingress import ingress_in_arrays
 from kpsim.simulation.unfinished import find_unwritten
 from kpsim.simulation.wiring import (
     ModeRun,
@@ -56,7 +57,8 @@ def run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
         for block in replication.connections.blocks(PACKETS_AT_ONCE, nodes_at_once):
             yield block, serve(rules, block, replication.windows, changes.pod_gone_ns, changes.outages)
 
-    return ModeRun(mode, costs, replication.log, replication.stale_retries, proxiers, prices, pieces)
+    ingress = ingress_in_arrays(replication, rules)
+    return ModeRun(mode, costs, replication.log, replication.stale_retries, proxiers, prices, pieces, ingress)
 
 
 def _proxiers(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing) -> tuple[ProxierRun, ...]:

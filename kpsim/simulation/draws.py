@@ -14,6 +14,7 @@ from kpsim.dns.lookups import Callers
 from kpsim.dns.resolver import lookup_latencies
 from kpsim.history.play import HistorySettings, draw_history
 from kpsim.history.traces import EventTrace
+from kpsim.ingress.requests import Traffic, draw_traffic
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.rng import stream
@@ -44,6 +45,7 @@ class Replication:
     unwritten: dict[int, Unwritten] = field(default_factory=dict)  # by IP family: changes that no delivery carries
     lookups_ns: I64 | None = None  # how long each connection's client looks its Service's name up, where it does
     absolute_ns: I64 | None = None  # the same with absolute names, where clients search for theirs
+    ingress: Traffic | None = None  # requests through an Ingress controller, where there is one
 
 
 def prepare(scenario: Scenario, cluster: Cluster, number: int) -> Replication:
@@ -65,6 +67,10 @@ def prepare(scenario: Scenario, cluster: Cluster, number: int) -> Replication:
     connections = draw_connections(traffic, cluster, windows, popularity, seed, number)
     connections = _sent(connections, windows, changes.lost)
     lookups_ns, absolute_ns = _lookups(scenario, cluster, windows, popularity, connections, number)
+    ingress = None
+    if scenario.ingress is not None:
+        objects = scenario.objects.ingresses
+        ingress = draw_traffic(scenario.ingress, objects, cluster, run.duration_s, (seed, number))
     return Replication(
         scenario=scenario,
         number=number,
@@ -78,6 +84,7 @@ def prepare(scenario: Scenario, cluster: Cluster, number: int) -> Replication:
         horizon_ns=to_ns(run.duration_s),
         lookups_ns=lookups_ns,
         absolute_ns=absolute_ns,
+        ingress=ingress,
     )
 
 

@@ -18,6 +18,7 @@ from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.process import KubeProxy, XtablesLock
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.simulation.draws import Replication
+from kpsim.simulation.ingress import ingress_processes
 from kpsim.simulation.unfinished import find_unwritten
 from kpsim.simulation.wiring import ModeRun, ProxierRun, control_plane, seen_by, shares_lock, sync_loop, udp_flows
 
@@ -55,6 +56,7 @@ def run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pa
     most_endpoints = int(np.diff(cluster.endpoint_offset).max(initial=0)) + len(replication.changes)
     prices = PacketPrices.compile(mode, costs, most, most_endpoints)
     packets = PacketProcesses(env, prices, proxies[4], replication.connections, replication.windows)
+    ingress = ingress_processes(replication, env, control, proxies[4], prices)
     env.run()
     proxiers = []
     for family, nodes in proxies.items():
@@ -68,7 +70,8 @@ def run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pa
     outcomes = packets.outcomes(replication.changes.pod_gone_ns, replication.changes.outages, flows)
     whole = [(replication.connections, outcomes)]
     retries = control.controller.stale_retries
-    return ModeRun(mode, costs, control.api.log, retries, tuple(proxiers), prices, lambda: iter(whole))
+    done = None if ingress is None else ingress.run()
+    return ModeRun(mode, costs, control.api.log, retries, tuple(proxiers), prices, lambda: iter(whole), done)
 
 
 def _table(proxies: list[KubeProxy]) -> SyncTable:

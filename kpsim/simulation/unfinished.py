@@ -80,7 +80,7 @@ class _Owners:
 
 
 def _readiness(cluster: Cluster, changes: Changes) -> Iterator[tuple[int, int, int, bool, bool]]:
-    """Each change with its time, kind and subject; whether readiness moved, and whether the Pod came or went."""
+    """Yield each change: (time, kind, subject, True if readiness moved, True if the Pod came or went)."""
     bits = cluster.pod_state
     ready = set(np.flatnonzero(bits & PodState.READY).tolist())
     there, leaving = set(range(len(bits))), set(np.flatnonzero(bits & PodState.TERMINATING).tolist())

@@ -15,6 +15,7 @@ from kpsim.controlplane.deliveries import DeliveryLog
 from kpsim.datapath.flows import UdpFlows
 from kpsim.datapath.outcomes import Outcomes
 from kpsim.datapath.prices import PacketPrices
+from kpsim.ingress.outcomes import IngressRun
 from kpsim.kube.objects import EndpointSlice
 from kpsim.kube.resolve import node_zones, resolve
 from kpsim.profiles.costs import Costs, load_profile
@@ -61,6 +62,7 @@ class ModeRun:
     proxiers: tuple[ProxierRun, ...]
     prices: PacketPrices
     pieces: Callable[[], Iterator[tuple[Connections, Outcomes]]]  # packets, served when asked for, some nodes at a time
+    ingress: IngressRun | None = None  # what a controller before the Services did, where there is one
 
     @property
     def outcomes(self) -> Outcomes:
@@ -92,7 +94,8 @@ def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
     addresses = {node.name: node.addresses for node in scenario.objects.nodes if node.addresses}
     cluster = replace(cluster, node_zone=node_zones(scenario.objects), node_addresses=addresses, slices=slices)
     if not cluster.services.proxied[: cluster.initial].any():
-        warnings = (*warnings, "no Service with a ClusterIP was read, so there is nothing to simulate for kube-proxy")
+        none = "no Service with an IPv4 ClusterIP was read, so there is nothing to simulate for kube-proxy"
+        warnings = (*warnings, none)
     return cluster, (*scenario.warnings, *warnings, *cluster.warnings)
 
 

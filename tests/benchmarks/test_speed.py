@@ -22,8 +22,9 @@ import pytest
 
 import kpsim
 from kpsim.cluster.changes import NEVER
-from kpsim.datapath.batch import RulesInForce, run_batch
+from kpsim.datapath.batch import run_batch
 from kpsim.simulation import build_cluster, prepare, run_mode
+from tests.in_force import rules_of
 
 ROOT = Path(__file__).parents[2]
 KPSIM = [sys.executable, "-m", "kpsim.cli"]
@@ -57,9 +58,7 @@ def test_batch_engine_is_a_hundred_times_the_reference_engine() -> None:
     first = prepare(scenario, cluster, 0)
     found = run_mode(first, "iptables", "batch")
     packets = found.outcomes.arrival_ns.size
-    rules = RulesInForce(
-        cluster, found.mode, found.proxiers[0].timeline, found.proxiers[0].in_force, first.draws[4], found.prices
-    )
+    rules = rules_of(first, found)
     gone = first.changes.pod_gone_ns
 
     reference_s = clock(
@@ -86,14 +85,7 @@ def test_packets_scale_with_their_number() -> None:
         cluster, _ = build_cluster(scenario)
         replication = prepare(scenario, cluster, 0)
         found = run_mode(replication, "iptables", "batch")
-        rules = RulesInForce(
-            cluster,
-            found.mode,
-            found.proxiers[0].timeline,
-            found.proxiers[0].in_force,
-            replication.draws[4],
-            found.prices,
-        )
+        rules = rules_of(replication, found)
         gone = replication.changes.pod_gone_ns
         n = replication.connections.cost_draw.size
         blocks = list(replication.connections.blocks(250_000))

@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.controlplane.params import ControllerManagerParams
-from kpsim.datapath.batch import RulesInForce
 from kpsim.datapath.outcomes import Verdict
 from kpsim.errors import InputError
 from kpsim.history.events import (
@@ -49,6 +48,7 @@ from kpsim.simulation import ModeRun, Replication, build_cluster, prepare, run_m
 from kpsim.traffic.connections import Connections
 from kpsim.traffic.params import TrafficParams
 from kpsim.units import I64
+from tests.in_force import rules_of
 
 SLOWER = 2_000  # a first packet of the slow profile takes about twenty milliseconds
 
@@ -257,14 +257,7 @@ def busy(slow: str, seed: int = 5) -> Scenario:
 
 def as_on_arrival(replication: Replication, run: ModeRun) -> tuple[I64, I64, I64, I64]:
     """Rule sets in force when connections arrived and when they were served; cost and Pod by the former."""
-    rules = RulesInForce(
-        replication.cluster,
-        run.mode,
-        run.proxiers[0].timeline,
-        run.proxiers[0].in_force,
-        replication.draws[4],
-        run.prices,
-    )
+    rules = rules_of(replication, run)
     connections, every = replication.connections, np.arange(len(replication.connections))
     node = replication.windows.nodes[connections.node]
     arrived = rules.edition(node, connections.arrival_ns)[0]

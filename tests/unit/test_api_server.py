@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import simpy
 
-from kpsim.cluster.changes import NEVER, ChangeKind, Changes
+from kpsim.cluster.changes import NEVER, ChangeKind
 from kpsim.cluster.columns import Cluster, PodState
 from kpsim.cluster.grow import grow
 from kpsim.cluster.params import ClusterParams, EndpointCount, ServiceGroup
@@ -29,6 +29,7 @@ from kpsim.ratelimits import RetryLimiter, TokenBucket
 from kpsim.scenario.reader import read
 from kpsim.scenario.resolved import write_resolved
 from kpsim.units import I64
+from tests.changes import Told, changes_of
 
 S, MS = 1_000_000_000, 1_000_000
 TERMINATED, APPEARED, BECAME_READY, GONE, CREATED = tuple(ChangeKind)[:5]
@@ -36,19 +37,6 @@ READY = PodState.READY
 DEFAULTS = load_defaults()
 MANAGER, API = ControllerManagerParams(), ApiServerParams()
 LEVEL = PriorityLevel.of(API, DEFAULTS)
-
-Told = tuple[int, ChangeKind, int]  # when [ns], what, which Pod or Service
-
-
-def changes_of(cluster: Cluster, told: Sequence[Told], slots: Sequence[int] = ()) -> Changes:
-    at, kind, subject = (np.array(column, np.int64) for column in (zip(*told, strict=True) if told else ((), (), ())))
-    first, new = int(cluster.pod_ip.max(initial=0)) + 1, len(slots)
-    return Changes(
-        at, kind, subject,
-        pod_slot=np.concatenate([np.arange(cluster.pods), np.array(slots, np.int64)]),
-        pod_ip=np.concatenate([cluster.pod_ip, np.arange(first, first + new)]).astype(np.uint32),
-        pod_gone_ns=np.full(cluster.pods + new, NEVER),
-    )  # fmt: skip
 
 
 def services(count: int = 1, endpoints: float = 3.0, nodes: int = 3, created: int = 0, **group: object) -> Cluster:

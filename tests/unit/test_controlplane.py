@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -12,7 +11,7 @@ import pytest
 import simpy
 
 from kpsim import theory
-from kpsim.cluster.changes import NEVER, ChangeKind, Changes
+from kpsim.cluster.changes import ChangeKind, Changes
 from kpsim.cluster.columns import Cluster, PodState
 from kpsim.cluster.grow import grow
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
@@ -29,29 +28,15 @@ from kpsim.ratelimits import TokenBucket
 from kpsim.scenario.model import RunParams, Scenario
 from kpsim.simulation import build_cluster, prepare
 from kpsim.traffic.params import TrafficParams
+from tests.changes import Told, changes_of
 
 READY, SERVING, TERMINATING = PodState.READY, PodState.SERVING, PodState.TERMINATING
 S, MS = 1_000_000_000, 1_000_000
 TERMINATED, APPEARED, BECAME_READY, GONE, CREATED = tuple(ChangeKind)[:5]
 
-Told = tuple[int, ChangeKind, int]  # when [ns], what, which Pod or Service
-
 
 def cluster_of(*groups: ServiceGroup, created: int = 0, nodes: int = 3) -> Cluster:
     return grow(ClusterParams(nodes=nodes), groups, (), created, seed=1)
-
-
-def changes_of(cluster: Cluster, told: Sequence[Told] = (), slots: Sequence[int] = ()) -> Changes:
-    """Hand-made changes; the Pods beyond the cluster's take the places in ``slots``."""
-    at, kind, subject = (np.array(column, np.int64) for column in (zip(*told, strict=True) if told else ((), (), ())))
-    new = len(slots)
-    first = int(cluster.pod_ip.max(initial=0)) + 1
-    return Changes(
-        at, kind, subject,
-        pod_slot=np.concatenate([np.arange(cluster.pods), np.array(slots, np.int64)]),
-        pod_ip=np.concatenate([cluster.pod_ip, np.arange(first, first + new)]).astype(np.uint32),
-        pod_gone_ns=np.full(cluster.pods + new, NEVER),
-    )  # fmt: skip
 
 
 @dataclass

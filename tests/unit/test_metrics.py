@@ -280,7 +280,8 @@ def test_failures_are_counted_where_the_version_counts_them(mode: str, version: 
     ended = trace.end[:, 1] <= 60 * S
     failed, full = trace.failed[ended, 1], trace.full[ended, 1]
     assert failed.sum() > 2
-    assert found[f"sync_proxy_rules_{name}_failures_total"] == failed.sum()
+    idle = 0 if version >= (1, 33) else 2  # syncs of the IPv6 half, one a syncPeriod, are in this series too
+    assert 0 <= found[f"sync_proxy_rules_{name}_failures_total"] - failed.sum() <= idle
     others = 1 if version >= (1, 33) else 2  # first syncs before the run, of the families in this series
     assert found["sync_proxy_rules_duration_seconds_count"] >= ended.sum() + others  # failed ones took their time too
     if mode == "iptables":

@@ -19,7 +19,6 @@ import pytest
 from kpsim.cli import main
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
-from kpsim.datapath.batch import RulesInForce
 from kpsim.datapath.outcomes import Verdict
 from kpsim.errors import InputError
 from kpsim.experiment.observe import observe
@@ -38,6 +37,7 @@ from kpsim.simulation import ModeRun, Replication, build_cluster, prepare, run_m
 from kpsim.traffic.connections import COLUMNS
 from kpsim.traffic.params import TrafficParams
 from kpsim.units import I64
+from tests.in_force import rules_of
 from tests.models.columns import differing
 
 CALM = Scenario(
@@ -188,14 +188,7 @@ def test_rules_in_force_come_from_a_finished_sync(name: str, mode: str) -> None:
 @EVERY
 def test_rule_set_numbers_only_rise(name: str, mode: str) -> None:
     replication, run = ran(name, mode)
-    rules = RulesInForce(
-        replication.cluster,
-        run.mode,
-        run.proxiers[0].timeline,
-        run.proxiers[0].in_force,
-        replication.draws[4],
-        run.prices,
-    )
+    rules = rules_of(replication, run)
     for node in range(replication.cluster.nodes):
         ends = run.proxiers[0].syncs.end[run.proxiers[0].syncs.ran[:, node], node]
         if run.proxiers[0].in_force.at_once:

@@ -100,7 +100,8 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
         mode=name,
         summaries={m: s for m, s in summaries.items() if s},
         cdfs={m: cdf for m, tallies in batches.items() if (cdf := _cdf(tallies))},
-        counts=asdict(Counts.total(s.counts for s in seen)),
+        counts=asdict(Counts.total(s.counts for s in seen))
+        | {name: sum(s.others[name] for s in seen) for name in seen[0].others},
         rates={key: estimate([s.rates[key] for s in seen], least=0.0) for key in seen[0].rates},
         by_position=bins_by_position(np.concatenate([s.position for s in seen]), cost_ns),
         position_fixed_s=fixed,

@@ -14,7 +14,14 @@ WORTH_SAYING = 0.005  # of connections or packets lost
 
 def cautions(scenario: Scenario, modes: Mapping[str, ModeResult], limits: Sequence[Limit]) -> list[str]:
     """Return the warnings that follow from a result, a sentence each."""
-    return [*_lost(modes), *_unfinished(modes), *_saturated(limits), *_race(scenario), *_deprecations(scenario)]
+    return [
+        *_lost(modes),
+        *_unanswered(modes),
+        *_unfinished(modes),
+        *_saturated(limits),
+        *_race(scenario),
+        *_deprecations(scenario),
+    ]
 
 
 def _lost(modes: Mapping[str, ModeResult]) -> list[str]:
@@ -31,6 +38,19 @@ def _lost(modes: Mapping[str, ModeResult]) -> list[str]:
             )
         if counts["stale"] > WORTH_SAYING * counts["packets"]:
             found.append(f"{name}: {counts['stale']:,} of {counts['packets']:,} packets went to Pods that were gone")
+    return found
+
+
+def _unanswered(modes: Mapping[str, ModeResult]) -> list[str]:
+    """Return a sentence a mode about requests through the Ingress that got no answer of a Pod, if there are any."""
+    found = []
+    for name, mode in modes.items():
+        asked = mode.counts.get("ingress_requests", 0)
+        lost = asked - mode.counts.get("ingress_answered", 0)
+        if lost:
+            by_status = [(s, mode.counts[f"ingress_{s}"]) for s in (502, 503, 504)]
+            how = ", ".join(f"{count:,} with {status}" for status, count in by_status if count)
+            found.append(f"{name}: of {asked:,} requests through the Ingress no Pod answered {lost:,} ({how})")
     return found
 
 
@@ -57,8 +77,13 @@ def _unfinished(modes: Mapping[str, ModeResult]) -> list[str]:
 
 
 def _saturated(limits: Sequence[Limit]) -> list[str]:
-    """Queries that CoreDNS cannot answer: how long they wait then says more about the run than about the cluster."""
-    return [
+    """Return a sentence about each queue that only grows: waits say more about the run than about the cluster."""
+    found = [
+        f"the Ingress controller gets {each.used:,.0f} requests a second and serves {each.limit:,.0f}: waits only grow"
+        for each in limits
+        if each.name == "Ingress requests" and each.share > 1
+    ]
+    return found + [
         f"CoreDNS is asked {each.used:,.0f} queries a second and can answer {each.limit:,.0f}: lookups wait longer and "
         "longer, and how long is shown depends on how long was looked at"
         for each in limits

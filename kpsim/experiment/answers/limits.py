@@ -56,6 +56,7 @@ def limits_of(scenario: Scenario, cluster: Cluster) -> tuple[Limit, ...]:
     rows: list[Iterable[Limit]] = [
         _ranges(table), _thresholds(table), _objects(table), _of_nodes(table), _rates(table), _of_modes(table),
         _of_dns(table),
+        _of_ingress(table),
     ]  # fmt: skip
     return tuple(sorted((row for part in rows for row in part), key=lambda limit: (-limit.share, limit.name)))
 
@@ -206,3 +207,12 @@ def _of_dns(table: _Table) -> Iterator[Limit]:
         yield Limit("DNS queries", "hard", asked, most, "queries a second", table.source("dns.query"))
         held = round(memory_bytes(cluster.pods, cluster.initial).value)
         yield table.from_profile("CoreDNS' memory", "hard", "dns.memory_limit", held, "bytes")
+
+
+def _of_ingress(table: _Table) -> Iterator[Limit]:
+    """Yield what the Ingress controller's cores can serve, where there is one."""
+    params = table.scenario.ingress
+    if params is not None:
+        most = params.replicas * params.cores / load_defaults().value("ingress.request")
+        source = table.source("ingress.request")
+        yield Limit("Ingress requests", "hard", params.requests_per_s, most, "requests a second", source)
