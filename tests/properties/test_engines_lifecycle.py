@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import kpsim
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.datapath.outcomes import Verdict
 from kpsim.history.events import ApiServerRestart, NodeJoin, NodeLoss, Scale, ServiceChange, ServiceDeletion
@@ -122,3 +124,24 @@ def test_engines_agree_on_services_that_change_and_go(mode: str, service: str) -
     assert mine.any()
     assert (batch.outcomes.pod[mine] < 0).all()
     assert (batch.outcomes.pod[cluster.port_service[replication.connections.port] != row] >= 0).any()
+
+
+def test_a_result_says_how_long_a_node_had_no_rules_and_a_service_was_known(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "apiVersion: kpsim/v1alpha1\nkind: Scenario\nspec:\n"
+        "  cluster: {nodes: 3}\n  services: [{name: web, count: 2, endpoints: 2}]\n"
+        "  traffic: {connectionsPerSecondPerNode: 20}\n"
+        "  changes: {events: [{at: 5s, nodeJoin: {}}, {at: 9s, serviceDeletion: {service: default/web-0}}]}\n"
+        "  run: {duration: 15s, warmup: 1s, replications: 2}\n"
+    )
+    (found,) = kpsim.run(path).modes.values()
+    join, deletion = found.events
+    assert join.unusable_s is not None
+    assert 0.35 < join.unusable_s < 2.0
+    assert join.unusable_for in ("lists", "start-up", "sync")
+    assert found.counts["dropped"] > 0
+    assert deletion.unusable_s is None
+    assert deletion.propagation_s is not None
+    assert 0 < deletion.propagation_s < 3.0
+    assert found.counts["refused"] > 0
