@@ -31,7 +31,7 @@ def scenario(*events: object, churned: float = 2.0) -> Scenario:
             ServiceGroup("web", 3, EndpointCount(mean=3.0)),
             ServiceGroup("name", 2, EndpointCount(mean=2.0), protocol="UDP", ports=2),
             ServiceGroup("local", 1, EndpointCount(mean=4.0), internal_traffic_policy="Local"),
-            ServiceGroup("bare", 1, EndpointCount(mean=2.0), headless=True),
+            ServiceGroup("bare", 3, EndpointCount(mean=4.0), headless=True),
         ),
         traffic=TrafficParams(12.0, 2),
         churn=ChurnParams(churned, 0.2, 0.3),
@@ -79,8 +79,13 @@ def test_engines_agree_on_a_node_that_joins(mode: str, faults: FaultParams) -> N
 
 def test_a_first_sync_writes_everything_that_others_have_written_before() -> None:
     """Under IPVS virtual servers come one by one, and ipset entries a process each."""
-    many = (ServiceGroup("web", 100, EndpointCount(mean=5.0)),)
-    _, batch, reference = both(replace(scenario(NodeJoin(6.0, node="node-2")), groups=many), "ipvs")
+    many = (
+        ServiceGroup("web", 100, EndpointCount(mean=5.0)),
+        ServiceGroup("bare", 9, EndpointCount(mean=5.0), headless=True),
+    )
+    _, batch, reference = both(
+        replace(scenario(NodeJoin(6.0, node="node-2"), Scale(1.0, "default/bare-0", 60)), groups=many), "ipvs"
+    )
     assert not differences(batch, reference)
     syncs = batch.proxiers[0].syncs
     took_s = np.where(syncs.ran, (syncs.end - syncs.start) / S, 0.0)
