@@ -12,7 +12,7 @@ STAMP := $(VENV)/.set-up
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-kernel check format bench coverage results results-check clean
+.PHONY: help setup profiles run test test-kernel check format bench coverage results results-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,9 @@ check: $(STAMP) ## format, lint, types and layers
 format: $(STAMP) ## write the format that check asks for
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
+
+profiles: $(STAMP) ## fit the profiles of measured machines anew, from the tables in kpsim/calibration/records
+	@$(BIN)/python -m kpsim.experiment.validation.machines kpsim/profiles
 
 bench: $(STAMP) ## the benchmarks in tests/benchmarks, one at a time
 	@$(BIN)/python -m pytest -p no:xdist -rP tests/benchmarks $(ARGS)

@@ -15,7 +15,8 @@ The map of the house, in the order in which things happen::
     datapath      queues and prices: what each packet met
     measure       tallies, percentiles, intervals
     simulation    one run, where the rooms meet: draws, wiring, and two engines
-    experiment    replications, comparisons, sweeps
+    experiment    replications, comparisons, sweeps, validation
+    calibration   records of measurements, and coefficients fitted to them
     explain       stories: a Service, a packet, a name
     scrape        kube-proxy's /metrics at a moment of a run
     dumps         rules of real nodes: readers, and a walker of netfilter

@@ -15,6 +15,7 @@ again:
 >>> zeros, switch_ns = np.zeros(3, np.int64), 15
 >>> rules = Some(
 ...     cluster=Some(cores=1),
+...     flows=None,
 ...     prices=Some(later_ns=lambda draw: 0 * draw.astype(np.int64), most_ns=lambda: 10),
 ...     edition=lambda node, t: (t >= 15, np.where(t < 15, -NEVER, 15), np.where(t < 15, 15, NEVER)),
 ...     first_packets=lambda node, edition, of, which: (np.where(edition, 4, 10), *3 * [0 * node]),

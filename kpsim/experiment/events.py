@@ -62,7 +62,7 @@ def measure_joins(seen: Sequence[EventSeen], joins: Sequence[Join], run: ModeRun
             usable_ns = max(int(proxier.in_force.usable_ns[join.node]) for proxier in run.proxiers)
             times = [join.at_ns, join.listed_ns, join.begins_ns, usable_ns]
             ends = np.minimum(times, run.proxiers[0].in_force.horizon_ns)
-            parts = dict(zip(("its lists", "its start-up", "the first sync"), np.diff(ends).tolist(), strict=True))
+            parts = dict(zip(("lists", "start-up", "sync"), np.diff(ends).tolist(), strict=True))
             if sum(parts.values()) > sum(each.unusable.values()):
                 each.unusable = parts
 

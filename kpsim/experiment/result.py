@@ -85,7 +85,7 @@ class EventOutcome:
     pending: int  # Pods that rules of some node still led to in the end
     course: EventCourse
     unusable_s: float | None = None  # longest that a node which joined had no rules
-    unusable_for: str = ""  # what took most of that: lists, start-up, or the first sync
+    unusable_for: str = ""  # what took most of that: lists, start-up, or the first sync ("sync")
 
 
 @dataclass(frozen=True, slots=True)

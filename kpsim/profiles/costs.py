@@ -98,7 +98,9 @@ def _factors(knots: Mapping[float, float]) -> I64:
 def profile_names() -> list[str]:
     """Return the cost profiles that ship with kpsim."""
     folder = resources.files(__package__)
-    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.startswith("measured"))
+    return sorted(
+        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.startswith(("measured", "linux", "uml"))
+    )
 
 
 @lru_cache(maxsize=8)

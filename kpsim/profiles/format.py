@@ -84,6 +84,7 @@ class ProfileText(BaseModel):
     sources: dict[str, str]
     families: dict[str, dict[str, CoefficientText]]
     variation: dict[str, dict[str, Any]] = {}
+    scatter: dict[str, dict[str, float]] = {}  # mode -> quantity -> half a 95 % interval, of the logarithm
 
 
 def parse_yaml(text: str) -> Any:

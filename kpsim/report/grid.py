@@ -111,8 +111,8 @@ def _with_joins(result: Result) -> bool:
 
 
 def event_heads(result: Result) -> tuple[str, ...]:
-    """Return the heads of an event's cells, one name a cell; "node without rules" only where any joined."""
-    return (*_EVENT_HEADS, *(["node without rules"] if _with_joins(result) else []))
+    """Return the names of an event's cells, with that of nodes without rules where any joined."""
+    return (*_EVENT_HEADS, *(["no rules for"] if _with_joins(result) else []))
 
 
 def event_cells(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -146,7 +146,7 @@ def _unusable(outcome: EventOutcome) -> str:
     """Return how long a node that joined had no rules, and what took most of it."""
     if outcome.unusable_s is None:
         return EMPTY
-    return f"{quantity(outcome.unusable_s, 's')}, most of it {outcome.unusable_for}"
+    return f"{quantity(outcome.unusable_s, 's')}: {outcome.unusable_for}"
 
 
 def comparison_cells(comparison: Comparison) -> tuple[str, str, str, str]:

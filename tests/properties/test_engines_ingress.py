@@ -11,7 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
-from kpsim.history.events import Crash, Ending, Event, NodeLoss, ReadinessFailure, Rollout, Scale
+from kpsim.history.events import (
+    Crash,
+    Ending,
+    Event,
+    NodeJoin,
+    NodeLoss,
+    ReadinessFailure,
+    Rollout,
+    Scale,
+    ServiceDeletion,
+)
 from kpsim.ingress.outcomes import IngressOutcomes, Status
 from kpsim.ingress.params import IngressParams
 from kpsim.kube.objects import Ingress, IngressBackend, IngressPath, KubeObjects
@@ -81,6 +91,20 @@ def test_engines_agree_where_pods_and_nodes_are_silent() -> None:
     _, batch, reference = both(scenario(IngressParams(60.0), *events), "iptables")
     assert not unlike(batch, reference)
     assert Status.TIMED_OUT in statuses(batch) or (batch.ingress and (batch.ingress.outcomes.tries > 1).any())
+
+
+@pytest.mark.parametrize("mode", ["iptables", "ebpf"])
+@pytest.mark.parametrize("to", ["Pods", "ClusterIP"])
+def test_engines_agree_where_a_service_goes_and_a_node_comes(to: Literal["Pods", "ClusterIP"], mode: str) -> None:
+    events = (NodeJoin(6.0), ServiceDeletion(12.0, "default/web-1"))
+    _, batch, reference = both(scenario(IngressParams(60.0, to=to), *events), mode)
+    assert not differences(batch, reference)
+    assert not unlike(batch, reference)
+    assert batch.ingress is not None
+    ended = batch.ingress.outcomes.status[batch.ingress.outcomes.arrival_ns > 20_000_000_000]
+    lost = Status.UNAVAILABLE if to == "Pods" else Status.BAD_GATEWAY
+    kept = 2 / 5 if to == "Pods" else 1 / 5  # paths without the Services that are not there, or have no endpoints
+    assert (ended == lost).mean() > kept
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import kpsim
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.datapath.outcomes import Verdict
 from kpsim.history.events import ApiServerRestart, NodeJoin, NodeLoss, Scale, ServiceChange, ServiceDeletion
@@ -29,7 +31,7 @@ def scenario(*events: object, churned: float = 2.0) -> Scenario:
             ServiceGroup("web", 3, EndpointCount(mean=3.0)),
             ServiceGroup("name", 2, EndpointCount(mean=2.0), protocol="UDP", ports=2),
             ServiceGroup("local", 1, EndpointCount(mean=4.0), internal_traffic_policy="Local"),
-            ServiceGroup("bare", 1, EndpointCount(mean=2.0), headless=True),
+            ServiceGroup("bare", 3, EndpointCount(mean=4.0), headless=True),
         ),
         traffic=TrafficParams(12.0, 2),
         churn=ChurnParams(churned, 0.2, 0.3),
@@ -77,8 +79,13 @@ def test_engines_agree_on_a_node_that_joins(mode: str, faults: FaultParams) -> N
 
 def test_a_first_sync_writes_everything_that_others_have_written_before() -> None:
     """Under IPVS virtual servers come one by one, and ipset entries a process each."""
-    many = (ServiceGroup("web", 100, EndpointCount(mean=5.0)),)
-    _, batch, reference = both(replace(scenario(NodeJoin(6.0, node="node-2")), groups=many), "ipvs")
+    many = (
+        ServiceGroup("web", 100, EndpointCount(mean=5.0)),
+        ServiceGroup("bare", 9, EndpointCount(mean=5.0), headless=True),
+    )
+    _, batch, reference = both(
+        replace(scenario(NodeJoin(6.0, node="node-2"), Scale(1.0, "default/bare-0", 60)), groups=many), "ipvs"
+    )
     assert not differences(batch, reference)
     syncs = batch.proxiers[0].syncs
     took_s = np.where(syncs.ran, (syncs.end - syncs.start) / S, 0.0)
@@ -122,3 +129,24 @@ def test_engines_agree_on_services_that_change_and_go(mode: str, service: str) -
     assert mine.any()
     assert (batch.outcomes.pod[mine] < 0).all()
     assert (batch.outcomes.pod[cluster.port_service[replication.connections.port] != row] >= 0).any()
+
+
+def test_a_result_says_how_long_a_node_had_no_rules_and_a_service_was_known(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "apiVersion: kpsim/v1alpha1\nkind: Scenario\nspec:\n"
+        "  cluster: {nodes: 3}\n  services: [{name: web, count: 2, endpoints: 2}]\n"
+        "  traffic: {connectionsPerSecondPerNode: 20}\n"
+        "  changes: {events: [{at: 5s, nodeJoin: {}}, {at: 9s, serviceDeletion: {service: default/web-0}}]}\n"
+        "  run: {duration: 15s, warmup: 1s, replications: 2}\n"
+    )
+    (found,) = kpsim.run(path).modes.values()
+    join, deletion = found.events
+    assert join.unusable_s is not None
+    assert 0.35 < join.unusable_s < 2.0
+    assert join.unusable_for in ("lists", "start-up", "sync")
+    assert found.counts["dropped"] > 0
+    assert deletion.unusable_s is None
+    assert deletion.propagation_s is not None
+    assert 0 < deletion.propagation_s < 3.0
+    assert found.counts["refused"] > 0

@@ -28,13 +28,13 @@ def _lost(modes: Mapping[str, ModeResult]) -> list[str]:
     """Connections that got no answer, where they are more than a few."""
     found = []
     for name, mode in modes.items():
-        counts = mode.counts
+        counts, joined = mode.counts, any(event.unusable_for for event in mode.events)
         if counts["refused"] > WORTH_SAYING * counts["connections"]:
             found.append(f"{name}: {counts['refused']:,} of {counts['connections']:,} connections were refused")
         if counts["dropped"] > WORTH_SAYING * counts["connections"]:
             found.append(
                 f"{name}: {counts['dropped']:,} of {counts['connections']:,} connections were dropped, because a Local "
-                "policy left no endpoint on their node"
+                "policy left no endpoint on their node" + (", or it had joined and had no rules yet" if joined else "")
             )
         if counts["stale"] > WORTH_SAYING * counts["packets"]:
             found.append(f"{name}: {counts['stale']:,} of {counts['packets']:,} packets went to Pods that were gone")

@@ -110,7 +110,7 @@ class Timeline:
             )
             usable = self.usable_offset, pods
             of_rows = services.ports[self.service]
-            self._beside = MovedSums(both, self.replaces, usable, changed, of_rows, services.ports, homes)
+            self._beside = MovedSums(both, self.replaces, usable, changed, of_rows, services.ports * known, homes)
 
     def _correct_locally(self) -> None:
         """Compute the counts by which nodes with endpoints of their own differ from ``own`` and ``dispatch``."""

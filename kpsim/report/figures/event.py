@@ -26,12 +26,12 @@ _BAR = 0.035  # height of a mode's bar, and from one to the next half as much ag
 
 
 def _which(result: Result) -> int | None:
-    """Return the event worth drawing: the first rollout, else the first of all."""
+    """Return the event worth drawing: the first rollout, else the first about Pods."""
     events = result.scenario.events
     if not events or not all(found.events for found in result.modes.values()):
         return None
     rollouts = (i for i, event in enumerate(events) if event.rolls)
-    return next(rollouts, 0)
+    return next(rollouts, next((i for i, event in enumerate(events) if event.of_pods and not event.joins), None))
 
 
 def _outcomes(result: Result, index: int) -> dict[str, EventOutcome]:

@@ -1,0 +1,73 @@
+"""A part of a measurement is a sum of counts times coefficients; which, is read from ``terms.yaml``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from math import prod
+
+from kpsim.profiles.format import parse_yaml
+from kpsim.units import Version
+
+Counts = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One thing that was timed: by whom it is priced, of which kind it was and in which release."""
+
+    part: str
+    family: str
+    kind: str = ""
+    version: Version = (1, 34)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    part: str
+    terms: Mapping[str, tuple[str, ...]]
+    families: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    since: Version = (0, 0)
+    until: Version = (99, 0)
+
+    def fits(self, part: Part) -> bool:
+        """Return True if the entry says what ``part`` is made of."""
+        return (
+            self.part == part.part
+            and (not self.families or part.family in self.families)
+            and (not self.kinds or part.kind in self.kinds)
+            and self.since <= part.version < self.until
+        )
+
+
+def release(text: str) -> Version:
+    """Return "1.34" or "1.34.9" as a release of Kubernetes."""
+    major, minor = text.split(".")[:2]
+    return int(major), int(minor)
+
+
+@cache
+def _entries() -> tuple[_Entry, ...]:
+    found = parse_yaml(resources.files(__package__).joinpath("terms.yaml").read_text(encoding="utf-8"))
+    return tuple(
+        _Entry(
+            each["part"],
+            {name: tuple(str(count).split("*")) for name, count in each["terms"].items()},
+            tuple(each.get("families", ())),
+            tuple(each.get("kinds", ())),
+            release(each.get("since", "0.0")),
+            release(each.get("until", "99.0")),
+        )
+        for each in found
+    )
+
+
+def work(part: Part, counts: Counts) -> dict[str, float] | None:
+    """Return how often each coefficient is paid, by name, or ``None`` where no entry speaks of the part."""
+    entry = next((each for each in _entries() if each.fits(part)), None)
+    if entry is None:
+        return None
+    return {name: prod(counts[each] for each in factors) for name, factors in entry.terms.items()}

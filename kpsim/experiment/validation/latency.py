@@ -1,0 +1,89 @@
+"""Churn on one node: how often kube-proxy syncs, and how long a change waits for the end of the sync that takes it.
+
+The loop is kube-proxy's: up to 1.33 a sync begins no sooner than minSyncPeriod after the last began, from 1.34 on
+after it ended; in between, changes wait and the first one that comes later is taken at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from kpsim.calibration.records import END_TO_END, Record
+from kpsim.calibration.terms import Part, release
+from kpsim.experiment.validation.setups import Question, Unspoken, sync_question
+from kpsim.experiment.validation.sizes import Size, counts
+from kpsim.profiles.costs import CostProfile
+from kpsim.rng import stream
+from kpsim.units import F64, Version, parse_duration
+
+SPACED_FROM_THE_END = (1, 34)
+Price = Callable[[Question, CostProfile], float]
+WALL = ("go", "iptables", "save", "list", "restore")
+CPU = ("go cpu", "iptables", "save", "list", "restore")
+WINDOW = 0.5  # syncs more than periods: the window begins with one
+AS_SHIPPED = Size(1000, 5000)  # of the end-to-end runs, on kube-proxy 1.36
+
+
+def syncs(changes_s: F64, spacing_s: float, sync_s: float, version: Version) -> tuple[F64, F64]:
+    """Return when each sync began, and for each change how long it took to the end of its sync [s]."""
+    began: list[float] = []
+    waits = np.zeros(len(changes_s))
+    free, k = 0.0, 0
+    while k < len(changes_s):
+        start = max(free, float(changes_s[k]))
+        end = start + sync_s
+        taken = int(np.searchsorted(changes_s, start, "right"))
+        waits[k:taken] = end - changes_s[k:taken]
+        began.append(start)
+        free = max(end, start + spacing_s) if version < SPACED_FROM_THE_END else end + spacing_s
+        k = taken
+    return np.asarray(began), waits
+
+
+def latency(record: Record, profile: CostProfile, price: Price) -> float:
+    """Return the predicted number of a churn or end-to-end record."""
+    whole = record.study == END_TO_END
+    version = (1, 36) if whole else release(record.setup["version"])
+    n = record.number("services", AS_SHIPPED.services)
+    each = record.number("endpoints_per_service", AS_SHIPPED.each)
+    rate = record.number("changes_per_s")
+    spacing = parse_duration(record.setup.get("min_sync_period") or "1s")
+    seconds = record.number("seconds", 60.0)
+    changes = np.sort(stream(1, "churn").uniform(0.0, seconds * 10, round(rate * seconds * 10)))
+    size = Size(n, n * each, min(max(rate * spacing, 1.0), n))
+    priced_as = (1, 35) if whole and record.mode == "nftables" else version
+    took = price(sync_question(record.mode, priced_as, size, "k10", WALL, ""), profile)
+    if (
+        whole and record.mode == "nftables"
+    ):  # no wall time of this layout: its CPU, with one process waiting for another
+        took = price(sync_question(record.mode, version, size, "k10", CPU, "cpu"), profile)
+    if record.mode == "nftables":  # endpoints that went leave chains, and a process of its own deletes those
+        asked = Question((Part("restore", record.mode, "delete", version),), counts(record.mode, size))
+        took += price(asked, profile) * (not whole)
+    began, waits = syncs(changes, spacing, took, version)
+    count = len(began) / 10 + WINDOW
+    if whole:
+        waits = waits + price(Question((Part("control plane", record.mode),), {"one": 1.0}), profile)
+    quantity = record.quantity
+    if quantity.startswith(("lat_p", "p")):
+        return float(np.percentile(waits, float(quantity.rpartition("p")[2].removesuffix("_s"))))
+    if quantity in ("lat_mean_s", "metric_mean_s"):
+        return float(waits.mean())
+    if quantity == "syncs":
+        return count
+    if quantity == "sync_p50_s":
+        return took
+    if quantity in ("cpu_s", "child_cpu_s", "go_cpu_s"):
+        parts = {"cpu_s": CPU, "child_cpu_s": CPU[1:], "go_cpu_s": CPU[:1]}[quantity]
+        asked = sync_question(record.mode, version, size, "k10", parts, "cpu")
+        events = price(
+            Question((Part("events", record.mode),), {"seconds": seconds, "changes": rate * seconds}, "cpu"), profile
+        )
+        return count * price(asked, profile) + (events if quantity != "child_cpu_s" else 0.0)
+    if quantity == "rss_kb":
+        return price(sync_question(record.mode, version, size, "k10", ("memory",), "rss_kb"), profile) / 1024
+    raise Unspoken(
+        "kube-proxy's own histogram rounds its trigger time to a second: kpsim run has it, not this closed form"
+    )

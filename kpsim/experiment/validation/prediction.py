@@ -1,0 +1,117 @@
+"""A profile predicts a record as the sum of its parts, within an interval as wide as its own fit was off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, hypot, log, sqrt
+
+from kpsim.calibration.records import CHURN, END_TO_END, KERNEL, PUBLISHED, Record
+from kpsim.calibration.terms import work
+from kpsim.experiment.validation.latency import latency
+from kpsim.experiment.validation.published import published
+from kpsim.experiment.validation.setups import TICK_S, Question, Unspoken, question
+from kpsim.profiles.costs import CostProfile, load_profile
+
+COMMANDS, KUBE_PROXY, USER_MODE = "linux-6.18-zen3", "linux-6.18-zen5", "uml-6.1"
+STUDY_SCATTER = 0.7  # of somebody else's machine, load and tools: a factor of two either way
+UNKNOWN_SCATTER = 0.7  # half an interval where no fit says how far it was off: a factor of two either way
+COUNTS = frozenset({"generated_rules", "iptables_execs_per_sync"})
+COUNTED = 0.5  # of a count, that a prediction of it may be off
+FEW_MORE = 2.0  # processes or rules: of stale chains, and Services that come and go while it is counted
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A prediction of one record has its unit, and the ends of a 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def profile_for(record: Record) -> str:
+    """Return the profile of the machine that a record comes from."""
+    kernel = record.setup.get("kernel", "")
+    if record.study != KERNEL:
+        return KUBE_PROXY
+    if kernel.startswith("6.1."):
+        return USER_MODE
+    return KUBE_PROXY if "fc" in kernel else COMMANDS
+
+
+def priced(asked: Question, profile: CostProfile) -> float:
+    """Return the sum of all parts in SI units.  Raises :class:`Unspoken` where the profile prices no such part."""
+    total = 0.0
+    for part in asked.parts:
+        family = f"{part.family}/{asked.aspect}" if asked.aspect else part.family
+        done, known = work(part, asked.counts), profile.text.families.get(family, {})
+        if done is None:
+            raise Unspoken(f"{part.part} under {part.family} is no part of the model")
+        missing = [name for name, count in done.items() if count and name not in known]
+        if missing:
+            raise Unspoken(f"profile {profile.name} has no {', '.join(missing)} for {family}")
+        total += sum(count * known[name].resolve(name, "typical").value for name, count in done.items() if count)
+    return total
+
+
+def beyond(asked: Question, profile: CostProfile) -> float:
+    """Return what a coefficient's own interval adds where its count is larger than any fitted, as a logarithm."""
+    total, wide = 0.0, 0.0
+    for part in asked.parts:
+        known = profile.text.families.get(f"{part.family}/{asked.aspect}" if asked.aspect else part.family, {})
+        for name, count in (work(part, asked.counts) or {}).items():
+            if name in known:
+                cost = known[name].resolve(name, "typical")
+                total += count * cost.value
+                far = cost.measured_to is not None and count > cost.measured_to
+                wide += (count * (cost.high - cost.low) / 2) ** 2 if far else 0.0
+    return log(1 + sqrt(wide) / total) if total else 0.0
+
+
+def scatter(record: Record, profile: CostProfile) -> float:
+    """Return half the 95 % interval of the logarithm: coefficients, model and run to run, as left-out rows were off."""
+    if record.study == PUBLISHED:
+        return STUDY_SCATTER
+    found = profile.text.scatter.get(record.mode, {})
+    return found.get(scatter_key(record), found.get("all", UNKNOWN_SCATTER))
+
+
+def scatter_key(record: Record) -> str:
+    """Return the name in a profile's scatter: a minute of churn has columns that a sync has too."""
+    return f"{CHURN} {record.quantity}" if record.study == CHURN else group(record)
+
+
+def group(record: Record) -> str:
+    """Return the quantity that a record's errors are summed up under."""
+    stem, dot, aspect = record.quantity.partition(".")
+    return f"partial{dot}{aspect}" if stem.startswith("partial_") else record.quantity
+
+
+def predict(record: Record, profile: str | None = None) -> Prediction:
+    """Return what the model says of ``record`` under a profile, its own machine's by default."""
+    chosen = load_profile(profile or (None if record.study == PUBLISHED else profile_for(record)) or KUBE_PROXY)
+    further = 0.0
+    if record.study == PUBLISHED:
+        value = published(record, chosen if profile else None)
+    elif record.study in (CHURN, END_TO_END):
+        value = latency(record, chosen, priced)
+    else:
+        asked = question(record)
+        if asked.exact is not None:
+            return Prediction(asked.exact, asked.exact - FEW_MORE, asked.exact + FEW_MORE)
+        if _is_cpu(record) and record.measured < TICK_S:
+            raise Unspoken("CPU time below what its clock resolves")
+        total = priced(asked, chosen)
+        if total <= 0:
+            raise Unspoken("nothing runs there, and nothing was timed")
+        value = (1 / total if asked.inverse else total) / asked.scale
+        further = beyond(asked, chosen)
+    if record.quantity in COUNTS:
+        return Prediction(value, value - COUNTED, value + COUNTED)
+    wide, tick = exp(hypot(scatter(record, chosen), further)), TICK_S if _is_cpu(record) else 0.0
+    return Prediction(value, max(value / wide - tick, 0.0), value * wide + tick)
+
+
+def _is_cpu(record: Record) -> bool:
+    """Return True if the clock of CPU time measured it, which counts ticks."""
+    return record.quantity.endswith((".user", ".sys", "cpu_s"))

@@ -1,0 +1,176 @@
+"""Published records follow from structure (rules, processes) or from a cost, with a study's own fixed part and factor.
+
+``studies.yaml`` says which cost, and on which of its records a study is fitted; the rest of them is predicted.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kpsim.calibration.records import Record, read_records
+from kpsim.calibration.terms import Counts, Part, work
+from kpsim.cluster.columns import ServiceColumns
+from kpsim.experiment.validation.arithmetic import sent
+from kpsim.experiment.validation.setups import SCALE, Question, Unspoken, sync_question
+from kpsim.experiment.validation.sizes import Size, mode_of
+from kpsim.profiles.costs import CostProfile, load_profile
+from kpsim.profiles.format import parse_yaml
+from kpsim.proxy.counts import EndpointCounts
+
+PACKETS = "linux-6.18-zen3"  # syncs and packets on one machine, for whatever machine a study had
+UNITS = {**SCALE, "MiB": 2.0**20, "rules": 1.0, "calls": 1.0, "req/s": 1.0, "requests_per_s (axis unlabelled)": 1.0}
+WHOLE = ("go", "iptables", "save", "list", "restore")
+GRID = 200
+JUMPS_BEFORE_1_27 = 12
+FILTER_RULES = 3  # of KUBE-FORWARD, before 1.27
+
+
+@cache
+def studies() -> list[dict[str, Any]]:
+    """Return the studies as they are written."""
+    text = resources.files("kpsim.calibration").joinpath("studies.yaml").read_text(encoding="utf-8")
+    found: list[dict[str, Any]] = parse_yaml(text)
+    return found
+
+
+@cache
+def shipped_studies() -> tuple[Record, ...]:
+    """Return the published records that ship."""
+    return tuple(read_records(Path(str(resources.files("kpsim.calibration"))) / "records" / "published.yaml"))
+
+
+def fitted_on(record: Record) -> bool:
+    """Return True if a study's fixed part or factor was fitted on the record."""
+    return any(record.id in study["fit"] for study in studies())
+
+
+def published(record: Record, named: CostProfile | None) -> float:
+    """Return the predicted value of a published record, in its unit."""
+    if record.quantity == "generated_rules":
+        return _generated(record)
+    counted = sent(record)
+    if counted is not None:
+        return counted
+    if record.quantity == "iptables_execs_per_sync":
+        return 2.0 * JUMPS_BEFORE_1_27
+    study = next((s for s in studies() if record.id.startswith(s["prefix"]) and record.quantity == s["quantity"]), None)
+    if study is None or record.setup.get("variant", "") not in (study.get("variant", ""), *_percentiles(study)):
+        raise Unspoken(_reason(record))
+    profile = named or load_profile(PACKETS)
+    fixed, factor = _fitted(study, profile)
+    once, growing = _cost(record, study, profile)
+    value = fixed + once + factor * growing
+    scale = UNITS.get(record.unit, 1.0)
+    return 1 / value / scale if study.get("rate") else value / scale
+
+
+def _percentiles(study: dict[str, Any]) -> tuple[str, ...]:
+    return ("p01", "p50", "p90", "p99") if study["cost"] == "percentile" else ()
+
+
+def _reason(record: Record) -> str:
+    if (
+        record.quantity.endswith(("threshold", "slo", "defaults", "config"))
+        or record.quantity == "scalability_threshold"
+    ):
+        return "a limit or a setting somebody chose, no measurement"
+    if record.mode == "controlplane":
+        return "a whole cluster's control plane: kpsim run predicts it from a scenario, no closed form here"
+    return f"{record.quantity} under {record.mode}: its machine or load is not told, or no study here fits it"
+
+
+def _fitted(study: dict[str, Any], profile: CostProfile) -> tuple[float, float]:
+    """Return a study's fixed part [s] and factor, from the records it is fitted on."""
+    by_id = {record.id: record for record in shipped_studies()}
+    rows = [by_id[each] for each in study["fit"]]
+    if not rows:
+        return 0.0, 1.0
+    costs = [_cost(row, study, profile) for row in rows]
+    measured = [row.measured * UNITS.get(row.unit, 1.0) for row in rows]
+    rest = [
+        (1 / value if study.get("rate") else value) - once for value, (once, _) in zip(measured, costs, strict=True)
+    ]
+    if len(rows) == 1:
+        return 0.0, rest[0] / costs[0][1]
+    factor = (rest[1] - rest[0]) / (costs[1][1] - costs[0][1])
+    return rest[0] - factor * costs[0][1], factor
+
+
+def _price(asked: Question, profile: CostProfile) -> float:
+    total = 0.0
+    for part in asked.parts:
+        family = f"{part.family}/{asked.aspect}" if asked.aspect else part.family
+        known = profile.text.families.get(family, {})
+        done = work(part, asked.counts)
+        if done is None or any(count and name not in known for name, count in done.items()):
+            raise Unspoken(f"{part.part} under {part.family} has no price in {profile.name}")
+        total += sum(count * known[name].resolve(name, "typical").value for name, count in done.items() if count)
+    return total
+
+
+def _family(record: Record) -> str:
+    return "iptables-legacy" if record.mode == "iptables" else record.mode
+
+
+def _size(record: Record) -> Size:
+    n = record.number("services")
+    return Size(n, record.number("endpoints_total") or n * record.number("endpoints_per_service", 1.0), 1.0)
+
+
+def _cost(record: Record, study: dict[str, Any], profile: CostProfile) -> tuple[float, float]:
+    """Return what is paid once, and what a study's own factor multiplies, on the profile's machine [s, B]."""
+    family, size, kind = _family(record), _size(record), study["cost"]
+    packet = Part("udp_first", family)
+    if kind == "percentile":
+        return 0.0, _percentile(record, packet, size.services, profile)
+    if kind == "connection":
+        once = _price(Question((packet,), _way(0.0)), profile)
+        return once, _price(Question((packet,), _way(size.services / 2)), profile) - once
+    if kind == "restore":
+        before = {"rules": record.number("rules_before"), "services": 0.0, "one": 1.0, "changed_rules": 0.0}
+        added = {"rules": record.number("rules_added"), "one": 1.0}
+        there = _price(Question((Part("restore", family),), before), profile) if before["rules"] else 0.0
+        return 0.0, there + _price(Question((Part("restore", family, "start"),), added), profile)
+    if kind == "append":
+        return 0.0, _price(Question((Part("append", family),), {"one": 1.0, "rules": record.number("rules")}), profile)
+    if kind == "memory":
+        return 0.0, _price(sync_question(family, (1, 32), size, "full", ("memory",), "rss_kb"), profile)
+    parts = ("restore",) if record.quantity == "iptables_restore_time" else WHOLE
+    return 0.0, _price(sync_question(family, (1, 32), size, "start", parts, ""), profile)
+
+
+def _way(rank: float) -> Counts:
+    return {"one": 1.0, "rank": rank, "tried": 0.0, "doublings": 0.0}
+
+
+def _percentile(record: Record, packet: Part, services: float, profile: CostProfile) -> float:
+    """Return a percentile over Services at random ranks, each packet times a draw of the profile's own variation."""
+    once, deep = (_price(Question((packet,), _way(rank)), profile) for rank in (0.0, services))
+    varied = profile.text.variation["packet_first"]["typical"]
+    shares, ratios = np.array(sorted((float(k), float(v)) for k, v in varied.items())).T
+    grid = (np.arange(GRID) + 0.5) / GRID
+    packets = np.outer(once + (deep - once) * grid, np.interp(grid, shares, ratios))
+    return float(np.percentile(packets, float(record.setup["variant"][1:])))
+
+
+def _generated(record: Record) -> float:
+    """Return the rules of a table as the mode counts them, by kind of Service."""
+    kind, variant = record.setup.get("service_type", "ClusterIP"), record.setup.get("variant", "")
+    n, each = int(record.number("services")), int(record.number("endpoints_per_service"))
+    balanced, no, one = kind.startswith("LoadBalancer"), np.zeros(1, bool), np.ones(1, np.int64)
+    columns = ServiceColumns(
+        proxied=~no, headless=no, ports=one, external_ips=one * balanced, load_balancer_ips=one * balanced,
+        source_ranges=one * balanced, node_ports=one * kind.startswith("NodePort"), affinity=no,
+        cluster_ip=np.ones(1, np.uint32), internal_local=no, external_local=no, udp=no, dual_stack=no, continued=no,
+    )  # fmt: skip
+    mode = mode_of("iptables-legacy")
+    found = mode.rule_counts(columns, EndpointCounts.elsewhere(one * each))
+    if variant == "filter":  # a reject for each way to a Service without endpoints, and what guards source ranges
+        rejects = (1 + balanced * 3) * (each == 0) + balanced * (each > 0)
+        return float(FILTER_RULES + n * rejects)
+    return float(mode.rules_present(n * int(found.dispatch[0]), n * int(found.own[0])))

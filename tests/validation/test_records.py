@@ -1,0 +1,158 @@
+"""kpsim validate: the tables that ship, the bounds they keep and miss, and models that are wrong on purpose."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from kpsim.calibration.least_squares import fit
+from kpsim.calibration.records import read_records
+from kpsim.cli.validate import validate as command
+from kpsim.errors import InputError
+from kpsim.experiment.validation.machines import shipped_records
+from kpsim.experiment.validation.verdicts import Verdict, coverage, validate
+from kpsim.profiles.costs import load_profile
+
+PACKETS = ("udp_first", "tcp_connect")
+FAMILIES = ("iptables-legacy", "iptables-nft", "nftables")
+TABLE = "kernel,mode,services,endpoints,position,quantity,unit,p50,rules_traversed\n"
+
+
+@pytest.fixture(scope="module")
+def verdicts() -> list[Verdict]:
+    return list(validate().verdicts)
+
+
+def errors(verdicts: list[Verdict]) -> np.ndarray:
+    return np.abs([verdict.ratio - 1 for verdict in verdicts])
+
+
+def taken(verdicts: list[Verdict], mode: str, wanted: Callable[[str], bool], *, unseen: bool = False) -> list[Verdict]:
+    found = [v for v in verdicts if v.record.mode == mode and wanted(v.record.quantity) and not (unseen and v.fitted)]
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("mode", FAMILIES)
+def test_packets_and_connections_that_no_fit_has_seen_are_predicted(verdicts: list[Verdict], mode: str) -> None:
+    off = errors(taken(verdicts, mode, lambda q: q in PACKETS, unseen=True))
+    assert np.median(off) <= 0.10
+    assert off.max() <= 0.25
+
+
+MISSED = "15.7 %: adds and deletes at 2,000 Services take less than the sizes around say"
+
+
+@pytest.mark.parametrize(
+    ("mode", "middle"),
+    [
+        ("iptables-legacy", 0.12),
+        ("iptables-nft", 0.15),
+        pytest.param("nftables", 0.15, marks=pytest.mark.xfail(reason=MISSED, strict=True)),
+    ],
+)
+def test_rule_updates_that_no_fit_has_seen_are_predicted(verdicts: list[Verdict], mode: str, middle: float) -> None:
+    mine = [
+        v for v in taken(verdicts, mode, lambda q: q.endswith(".wall"), unseen=True) if v.record.setup["use"] == "test"
+    ]
+    off = errors(mine)
+    assert np.median(off) <= middle
+    assert np.mean(off <= 0.35) >= 0.9
+
+
+@pytest.mark.parametrize("mode", FAMILIES)
+def test_syncs_of_real_kube_proxies_are_explained(verdicts: list[Verdict], mode: str) -> None:
+    off = errors(taken(verdicts, mode, lambda q: q == "wall_s"))
+    assert np.median(off) <= 0.12
+    assert np.mean(off <= 0.35) >= 0.9
+
+
+def test_intervals_hold_what_they_say(verdicts: list[Verdict]) -> None:
+    tables = [v for v in verdicts if v.record.setup.get("use") == "fit"]
+    assert 0.90 <= coverage(tables) <= 0.98
+
+
+def test_a_flat_iptables_and_a_linear_nft_load_miss_the_bounds(tmp_path: Path) -> None:
+    """Twins of the shipped profile that are wrong in structure are told from it by the same records."""
+    text = load_profile("linux-6.18-zen3").text.model_dump(exclude_none=True)
+    families = text["families"]
+    families["iptables-legacy"]["rule_passed"]["typical"] = [0.0, 0.0, 0.0]
+    for name in ("object_loaded_beside_port", "port_loaded_beside_ports"):
+        families["nftables"][name]["both"] = [0.0, 0.0, 0.0]
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(yaml.safe_dump(text | {"name": "wrong"}), encoding="utf-8")
+    found = list(validate(study="commands-zen3", profile=str(wrong)).verdicts)
+    flat = errors(taken(found, "iptables-legacy", lambda q: q == "udp_first"))
+    linear = errors(taken(found, "nftables", lambda q: q == "full_load.wall", unseen=True))
+    assert flat.max() > 0.25
+    assert np.median(linear) > 0.35
+
+
+def test_rules_processes_and_bytes_published_are_exact(verdicts: list[Verdict]) -> None:
+    """The KEP takes a kilobyte for a slice of one endpoint, against its own 100 bytes: shown, and left out here."""
+    exact = [v for v in verdicts if v.record.id.startswith(("rules-clusterip", "rules-lb", "k114181", "kep752"))]
+    assert len(exact) > 20
+    assert all(v.ratio == pytest.approx(1) for v in exact if not v.record.id.endswith("slice1"))
+
+
+def test_records_on_the_command_line_are_treated_like_shipped_ones(tmp_path: Path) -> None:
+    shipped = next(r for r in shipped_records(["commands-zen3.csv"]) if r.quantity == "udp_first" and r.fitted)
+    row = {key: shipped.setup[key] for key in TABLE.strip().split(",")}
+    file = tmp_path / "mine.csv"
+    with file.open("w", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, TABLE.strip().split(","))
+        writer.writeheader()
+        writer.writerow(row)
+        writer.writerow(row | {"services": "777", "rules_traversed": "770"})
+        writer.writerow(row | {"mode": "none"})
+    found = CliRunner().invoke(command, ["--records", str(file), "-o", "json"])
+    assert found.exit_code == 0, found.output
+    told = json.loads(found.output)
+    assert list(told) == ["records", "not_predicted"]
+    assert [r["fitted"] for r in told["records"]] == [True, False]
+    assert set(told["records"][0]) == {
+        "id", "file", "quantity", "mode", "measured", "predicted", "low", "high", "unit", "fitted",
+    }  # fmt: skip
+    assert [set(each) for each in told["not_predicted"]] == [{"id", "reason"}]
+    table = CliRunner().invoke(command, [str(file)])
+    assert "median error" in table.output
+    assert "not predicted, 1 records" in table.output
+
+
+def test_what_is_no_table_of_records_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "other.csv"
+    file.write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(InputError, match="no table of records"):
+        read_records(file)
+    with pytest.raises(InputError, match="no study"):
+        validate(study="nothing")
+
+
+def test_a_fit_finds_coefficients_that_are_not_negative() -> None:
+    rng = np.random.default_rng(1)
+    counts = np.column_stack([np.ones(40), np.repeat(np.arange(1.0, 11.0), 4), np.zeros(40)])
+    counts[:, 2] = counts[:, 1] ** 2
+    measured = (5 + 2 * counts[:, 1]) * rng.normal(1, 0.01, 40)
+    found = fit(counts, measured, counts[:, 1])
+    assert found.value[0] == pytest.approx(5, rel=0.05)
+    assert found.value[1] == pytest.approx(2, rel=0.05)
+    assert found.value[2] >= 0
+    assert np.all(found.low <= found.value)
+    assert np.all(found.value <= found.high)
+    assert np.abs(found.left_out).max() < 0.05
+
+
+@pytest.mark.parametrize("name", ["linux-6.18-zen3", "linux-6.18-zen5"])
+def test_the_fitted_profiles_price_what_the_default_does(name: str) -> None:
+    default, fitted = load_profile("measured-linux-6.18"), load_profile(name)
+    for family, coefficients in default.text.families.items():
+        assert coefficients.keys() <= fitted.text.families[family].keys()
+    assert replace(fitted, name="x").sources
