@@ -89,11 +89,11 @@ def explain_packet(scenario: Scenario, source: str, destination: str, protocol: 
 
 def _family(scenario: Scenario, source: str, destination: str) -> str:
     """The IP family of a packet: of an address that is written, else the first of the Service's; "" leaves it open."""
+    if not scenario.cluster.dual_stack:
+        return ""
     service = named(destination)
     if service is None:
         return "IPv6" if ":" in socket(destination)[0] else "IPv4"
-    if not scenario.cluster.dual_stack:
-        return ""
     if "." in source or ":" in source:
         return "IPv6" if ":" in address(source, "--from") else "IPv4"
     names = ((f"{read.namespace}/{read.name}", read.ip_families[0]) for read in scenario.objects.services)
