@@ -90,8 +90,7 @@ class Drawn:
 
 
 def _estimate(value: float, draws: F64, means: F64, *, logarithmic: bool = True) -> Estimate:
-    means, draws = means[np.isfinite(means)], draws[np.isfinite(draws)]
-    groups = len(means)
+    groups, draws = int(np.isfinite(means).sum()), draws[np.isfinite(draws)]
     if groups < 2:
         return Estimate(value)
     least = 0.0 if logarithmic else -math.inf  # of the quantity
@@ -106,12 +105,18 @@ def _estimate(value: float, draws: F64, means: F64, *, logarithmic: bool = True)
 
 
 def _memory(means: F64) -> float:
-    """Return the factor by which the variance of a mean grows because neighbouring groups are alike."""
-    away = means - means.mean()
-    spread = float(away @ away)
-    if not spread:
+    """Return the factor by which the variance of a mean grows because neighbouring groups are alike.
+
+    Groups with an empty one between them are no neighbours.
+    """
+    away = means - np.nanmean(means)
+    pairs = away[1:] * away[:-1]
+    pairs = pairs[np.isfinite(pairs)]
+    spread = float(np.nansum(away**2))
+    if not spread or not len(pairs):
         return 1.0
-    alike = float(away[1:] @ away[:-1]) / spread + 1 / len(means)  # a short series seems less alike than it is
+    groups = int(np.isfinite(means).sum())
+    alike = float(pairs.sum()) / spread + 1 / groups  # a short series seems less alike than it is
     alike = min(max(alike, 0.0), MOST_ALIKE)
     return (1 + alike) / (1 - alike)
 

@@ -170,3 +170,13 @@ def test_a_pair_of_modes_is_drawn_alike() -> None:
         assert found.low < found.value < found.high
     constant = draw([tally([2] * 10) for _ in range(GROUPS)])["p50"].estimate()
     assert (constant.value, constant.low, constant.high) == pytest.approx((2.0, 2.0, 2.0))
+
+
+def test_groups_with_an_empty_one_between_are_no_neighbours() -> None:
+    times = (3, 4, 5, 6, 7, 8)
+    together = draw([tally([at] * 50) for at in times])["mean"].estimate()
+    apart = draw([part for at in times for part in (tally([at] * 50), tally([]))])["mean"].estimate()
+    assert together.low is not None
+    assert apart.low is not None
+    assert together.value == apart.value
+    assert 0 < together.low < apart.low, "a series that rises is alike to itself: fewer groups than it seems"
