@@ -63,10 +63,10 @@ def _readings(metric: Metric, by_family: bool, proxiers: Sequence[Proxier]) -> S
     """Return every family's readings; where no label tells families apart, as they come to stand in one series."""
     found = []
     merged: dict[tuple[tuple[str, str], ...], Reading] = {}
-    for proxier in sorted(proxiers, key=lambda each: each.family if by_family else each.last_end_ns):
+    for proxier in sorted(proxiers, key=lambda each: each.ip_family if by_family else each.last_end_ns):
         for reading in QUANTITIES[metric.quantity](proxier):
             if by_family:
-                labels = {IP_FAMILY: f"IPv{proxier.family}", **reading.labels}
+                labels = {IP_FAMILY: proxier.ip_family, **reading.labels}
                 found.append(Reading(reading.value, labels, reading.observed_ns))
             else:
                 key = tuple(reading.labels.items())

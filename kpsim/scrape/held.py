@@ -23,7 +23,7 @@ def _config(proxier: Proxier) -> NodeConfig:
     scenario, cluster = proxier.replication.scenario, proxier.cluster
     name, version = cluster.node_name(proxier.node), scenario.kubernetes_version
     config = node_config(cluster, name, scenario.cluster.pod_cidr, scenario.kube_proxy, version)
-    return replace(config, ip_family=f"IPv{proxier.family}")
+    return replace(config, ip_family=proxier.ip_family)
 
 
 def _ports(proxier: Proxier, prefix: int) -> Sequence[PortState]:

@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
+from kpsim.cluster.addresses import other_family
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import Cluster
 from kpsim.profiles.defaults import load_defaults
@@ -43,6 +44,12 @@ class Proxier:
         """Return the cluster as this family sees it."""
         cluster = self.replication.cluster
         return cluster if self.family == 4 else cluster.second_family()
+
+    @property
+    def ip_family(self) -> str:
+        """Return its family in words: engines call the cluster's first one 4, whichever that is."""
+        first = self.replication.cluster.addresses.family
+        return first if self.family == 4 else other_family(first)
 
     @cached_property
     def _pacing(self) -> Pacing:

@@ -89,7 +89,7 @@ def _listed(proxier: Proxier, prefix: int, *, creates: bool) -> int:
         return watched + len(new) - len(gone)
     known = np.flatnonzero(cluster.services.proxied[: cluster.initial])
     slices = proxier.replication.scenario.objects.slices
-    read = Counter(f"{s.namespace}/{s.service}" for s in slices if s.address_type == f"IPv{proxier.family}")
+    read = Counter(f"{s.namespace}/{s.service}" for s in slices if s.address_type == proxier.ip_family)
     if slices:  # they are all that there are of Services that were read
         kept = [f"{service.namespace}/{service.name}" for service in cluster.read.values() if service.watched]
         known = known[[s not in cluster.read for s in known.tolist()]]

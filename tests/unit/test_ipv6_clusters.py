@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -191,6 +192,14 @@ def test_rules_of_a_dual_stack_cluster_say_that_there_are_others(tmp_path: Path)
     assert (
         "--family" not in CliRunner().invoke(_kpsim, ["rules", str(tmp_path / "dual.yaml"), "--family", "IPv6"]).stderr
     )
+
+
+def test_metrics_are_of_the_family_there_is(tmp_path: Path) -> None:
+    (tmp_path / "six.yaml").write_text(in_scenario("{ipFamilies: [IPv6]}"))
+    told = CliRunner().invoke(_kpsim, ["metrics", str(tmp_path / "six.yaml"), "--set", "run.duration=30s"])
+    name = r'rules_iptables_total\{ip_family="IPv(\d)",table="nat"\} (\d+)'
+    rules = {family: int(count) for family, count in re.findall(name, told.stdout)}
+    assert rules["6"] > 20 > rules["4"] > 0  # the idle proxier is that of IPv4
 
 
 def test_numbers_stand_for_addresses() -> None:
