@@ -54,7 +54,7 @@ def headline(result: Result) -> str:
 
 
 def _capital(text: str) -> str:
-    return text if "/" in text.split()[0] else text[:1].upper() + text[1:]  # a name stays as it is
+    return text if "/" in text.partition(" ")[0] else text[:1].upper() + text[1:]  # a name stays as it is
 
 
 def _failed(outcome: EventOutcome) -> str:
