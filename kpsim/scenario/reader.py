@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -69,7 +70,11 @@ def read_sweep(given: str | Path | Look, sets: Sequence[tuple[str, str]] = ()) -
         if isinstance(sweep, dict):
             ranges |= {name: (value, document) for name, value in sweep.items()}
     ranges |= {name: (value, None) for name, value in sets}
-    problems: list[Problem] = []
+    problems = [
+        Problem(Place(look.name), name, f"--set names this axis {count} times", "give all its values in one list")
+        for name, count in Counter(name for name, _ in sets).items()
+        if count > 1
+    ]
     axes = [(name, _values(name, value, document, problems)) for name, (value, document) in ranges.items()]
     if not axes:
         what = "nothing to sweep over"

@@ -92,6 +92,9 @@ def _network(text: str, name: str, family: str, complaints: Complaints) -> Netwo
             what = f"{text[:60]!r} is not a range of addresses"
         complaints.problem((*CLUSTER, name), what, mend)
         return None
+    if network.is_loopback or network.is_multicast or network.is_link_local:
+        complaints.problem((*CLUSTER, name), f"{text} are loopback, link-local or multicast addresses", mend)
+        return None
     if f"IPv{network.version}" == family:
         return network
     what = f"{text!r} is a range of IPv{network.version}, and the cluster's first IP family is {family}"
