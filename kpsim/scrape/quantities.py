@@ -83,15 +83,16 @@ def _listed(proxier: Proxier, prefix: int, *, creates: bool) -> int:
     rows = proxier.run.log.rows[:prefix]
     gone = {row.service for row in rows if row.gone}
     if creates:
-        foreign = sum(bool(service.proxy_name) for service in cluster.read.values())
-        watched = int((~cluster.services.headless[: cluster.initial]).sum()) - foreign
+        first = cluster.services.continued[: cluster.initial] == 0  # a Service may have several rows
+        foreign = sum(bool(service.proxy_name) for s, service in cluster.read.items() if first[s])
+        watched = int((~cluster.services.headless[: cluster.initial] & first).sum()) - foreign
         new = {row.service for row in rows if row.service >= cluster.initial}
         return watched + len(new) - len(gone)
     known = np.flatnonzero(cluster.services.proxied[: cluster.initial])
     slices = proxier.replication.scenario.objects.slices
     read = Counter(f"{s.namespace}/{s.service}" for s in slices if s.address_type == proxier.ip_family)
     if slices:  # they are all that there are of Services that were read
-        kept = [f"{service.namespace}/{service.name}" for service in cluster.read.values() if service.watched]
+        kept = {f"{service.namespace}/{service.name}" for service in cluster.read.values() if service.watched}
         known = known[[s not in cluster.read for s in known.tolist()]]
         rows = [row for row in rows if row.service not in cluster.read]
     most = _most_endpoints(proxier.replication.scenario.controller_manager)
