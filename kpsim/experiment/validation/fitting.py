@@ -10,6 +10,7 @@ import numpy as np
 
 from kpsim.calibration.least_squares import fit
 from kpsim.calibration.records import CHURN, END_TO_END, KERNEL, PUBLISHED, Record
+from kpsim.calibration.scatter import assumed_scatter
 from kpsim.calibration.terms import work
 from kpsim.experiment.validation.latency import latency
 from kpsim.experiment.validation.prediction import group, priced, scatter_key
@@ -19,9 +20,7 @@ from kpsim.profiles.format import SCALE as IN_SI
 from kpsim.units import F64
 
 SUMS = frozenset({"wall_s", "children_wall_s", "cpu_s"})  # of parts that are timed one by one too
-MARGIN = 1.15  # of a sum's scatter, whose rows the fit of its parts has seen
 FEW = 6  # rows of a quantity, below which its mode's scatter stands for its own
-LEAST = 0.03
 _SIZE = ("services", "kernel")
 _CONFIGURATION = ("services", "endpoints", "endpoints_per_service", "version")
 Rows = dict[tuple[str, str], list[tuple[Record, dict[str, float], float, bool]]]
@@ -84,7 +83,7 @@ def families(rows: Rows) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str,
         for record, total, value, timed_alone in all_rows:
             if not timed_alone:
                 guess = sum(values[name][0] * count for name, count in total.items() if name in values)
-                off[record.mode][group(record)].append(MARGIN * float(np.log(value / guess)))
+                off[record.mode][group(record)].append(assumed_scatter("seen_sum") * float(np.log(value / guess)))
     return found, {mode: _scatter(each) for mode, each in off.items()}
 
 
@@ -109,7 +108,7 @@ def _scatter(off: Mapping[str, list[float]]) -> dict[str, float]:
 def _half(off: F64) -> float:
     """Return what 95 % of the errors keep within; with few of them, the quantile is taken further out."""
     share = min(1.0, 0.95 * (1 + 1 / len(off)))
-    return round(max(float(np.quantile(np.abs(off), share)), LEAST), 4)
+    return round(max(float(np.quantile(np.abs(off), share)), assumed_scatter("least")), 4)
 
 
 def _number(value: float) -> float:

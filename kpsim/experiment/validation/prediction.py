@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import exp, hypot, log, sqrt
 
 from kpsim.calibration.records import CHURN, END_TO_END, KERNEL, PUBLISHED, Record
+from kpsim.calibration.scatter import assumed_scatter
 from kpsim.calibration.terms import work
 from kpsim.experiment.validation.latency import latency
 from kpsim.experiment.validation.published import published
@@ -13,11 +14,7 @@ from kpsim.experiment.validation.setups import TICK_S, Question, Unspoken, quest
 from kpsim.profiles.costs import CostProfile, load_profile
 
 COMMANDS, KUBE_PROXY, USER_MODE = "linux-6.18-zen3", "linux-6.18-zen5", "uml-6.1"
-STUDY_SCATTER = 0.7  # of somebody else's machine, load and tools: a factor of two either way
-UNKNOWN_SCATTER = 0.7  # half an interval where no fit says how far it was off: a factor of two either way
 COUNTS = frozenset({"generated_rules", "iptables_execs_per_sync"})
-COUNTED = 0.5  # of a count, that a prediction of it may be off
-FEW_MORE = 2.0  # processes or rules: of stale chains, and Services that come and go while it is counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +68,9 @@ def beyond(asked: Question, profile: CostProfile) -> float:
 def scatter(record: Record, profile: CostProfile) -> float:
     """Return half the 95 % interval of the logarithm: coefficients, model and run to run, as left-out rows were off."""
     if record.study == PUBLISHED:
-        return STUDY_SCATTER
+        return assumed_scatter("other_study")
     found = profile.text.scatter.get(record.mode, {})
-    return found.get(scatter_key(record), found.get("all", UNKNOWN_SCATTER))
+    return found.get(scatter_key(record), found.get("all", assumed_scatter("no_fit")))
 
 
 def scatter_key(record: Record) -> str:
@@ -98,7 +95,8 @@ def predict(record: Record, profile: str | None = None) -> Prediction:
     else:
         asked = question(record)
         if asked.exact is not None:
-            return Prediction(asked.exact, asked.exact - FEW_MORE, asked.exact + FEW_MORE)
+            few = assumed_scatter("few_more")
+            return Prediction(asked.exact, asked.exact - few, asked.exact + few)
         if _is_cpu(record) and record.measured < TICK_S:
             raise Unspoken("CPU time below what its clock resolves")
         total = priced(asked, chosen)
@@ -107,7 +105,8 @@ def predict(record: Record, profile: str | None = None) -> Prediction:
         value = (1 / total if asked.inverse else total) / asked.scale
         further = beyond(asked, chosen)
     if record.quantity in COUNTS:
-        return Prediction(value, value - COUNTED, value + COUNTED)
+        half = assumed_scatter("count")
+        return Prediction(value, value - half, value + half)
     wide, tick = exp(hypot(scatter(record, chosen), further)), TICK_S if _is_cpu(record) else 0.0
     return Prediction(value, max(value / wide - tick, 0.0), value * wide + tick)
 

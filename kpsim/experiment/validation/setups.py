@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from kpsim.calibration.records import KERNEL, SYNCS, SYNCS_CPU, Record
 from kpsim.calibration.terms import Counts, Part, release
 from kpsim.experiment.validation.sizes import Size, counts
+from kpsim.profiles.defaults import load_defaults
 from kpsim.profiles.format import SCALE as IN_SI
 from kpsim.proxy.registry import MODES
 from kpsim.units import Version
 
 SCALE = IN_SI | {"s/op": 1.0, "KiB": 1024.0, "MB": 1e6}
-LARGE = 1000  # endpoints, from which kube-proxy rarely looks for stale chains
 TICK_S = 0.004  # what the clock of CPU time resolves
 FAMILIES = ("iptables-legacy", "iptables-nft", "nftables", "ipvs")
 
@@ -119,7 +119,7 @@ def sync_question(
         kind = {"add": "add", "del": "delete", "noop": "nothing"}.get(operation, "partial")
     if iptables:
         jumps = 14 if version >= (1, 27) else 12
-        looks = first or size.endpoints <= LARGE
+        looks = first or size.endpoints <= load_defaults().value("kube_proxy.large_cluster_endpoints")
         found["runs"] = float(whole * jumps * (3 if operation == "start" else 2))
         found["reads"] = 6 * found["rules"] if whole and operation != "start" else 0.0
         found["saves"] = float(looks)
