@@ -27,6 +27,7 @@ _COMMANDS = {
     "rules": ("kpsim.cli.rules:rules", "Print one node's rules as the real tools take them."),
     "metrics": ("kpsim.cli.metrics:metrics", "Print what kube-proxy's own metrics would show on one node."),
     "import": ("kpsim.cli.imports:imports", "Write a scenario from kubectl's output, manifests or a node's rules."),
+    "calibrate": ("kpsim.cli.calibrate_files:calibrate_files", "Fit costs to a running kube-proxy's logs or metrics."),
     "validate": ("kpsim.cli.validate:validate", "Hold the model against measurements, record by record."),
     "modes": ("kpsim.cli.modes:modes", "List the proxy modes by Kubernetes version."),
     "sources": ("kpsim.cli.sources:sources", "List every number with its interval and its source."),
