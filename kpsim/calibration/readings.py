@@ -18,7 +18,8 @@ class SyncReading:
     """One sync, or ``times`` of them of which the mean is known; ``None`` is what the record does not say.
 
     ``spread`` is the standard deviation of the logarithm of one of them, ``written`` and ``present`` count rules of the
-    nat table, ``first`` is the first sync of a process, ``after_failure`` one that follows a failed one.
+    nat table.  ``first`` is the first sync of a process, ``after_failure`` one that follows a failed one.  ``cleanup``
+    is the share that looks for stale chains in a large cluster: no sooner than a syncPeriod after the last that did.
     """
 
     took_s: float
@@ -31,7 +32,7 @@ class SyncReading:
     endpoints: float | None = None
     written: float | None = None
     present: float | None = None
-    cleanup: bool = True  # long enough after the last that did, to look for stale chains in a large cluster too
+    cleanup: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from math import isfinite, log, sqrt
 from kpsim.calibration.logs.texts import lines_of, refuse
 from kpsim.calibration.readings import EARLIEST, LATEST, Observed, SyncReading
 from kpsim.errors import MissingExtra, Place
+from kpsim.profiles.defaults import load_defaults
 from kpsim.profiles.metrics import load_catalogue
 from kpsim.units import Version
 
@@ -23,6 +24,7 @@ _STAMP = "sync_proxy_rules_last_timestamp_seconds"
 _SUFFIXES = ("_bucket", "_sum", "_count", "_total")
 _OF_PROCESS = ("process_start_time_seconds", "process_cpu_seconds_total", "kubernetes_build_info")
 _LINE = re.compile(r"[a-zA-Z_:][\w:]*(?:\{.*\})?\s+\S+(?:\s+-?[\d.]+)?(?:\s+# .*)?\s*")
+MOST_SYNCS = 1e9  # of one process: more is damage
 FAMILY_SINCE: Version = (1, 33)
 HALF_A_BUCKET = log(2) / sqrt(12)  # spread within one, of those twice as wide as the one before
 
@@ -119,10 +121,19 @@ class _Between:
         """Yield labels, number, mean [s] and spread of the syncs of one histogram; series without one are left out."""
         for labels, _ in self.two.series(f"{name}_count"):
             count = self.grown(f"{name}_count", labels)
-            if (f"{name}_sum", labels) in self.two.values and isfinite(count) and count >= 1:
+            if (f"{name}_sum", labels) in self.two.values and 1 <= count <= MOST_SYNCS:
                 mean_s = self.grown(f"{name}_sum", labels) / count
                 if isfinite(mean_s) and mean_s > 0:
                     yield labels, count, mean_s, self._spread(name, labels)
+
+    def cleanups(self, labels: Labels, count: float) -> float:
+        """Return the share of syncs that look for stale chains where that is done once a syncPeriod at most."""
+        began_s, ended_s = (each.value(_STAMP, **dict(labels)) or 0.0 for each in (self.one, self.two))
+        if self.restarted:
+            began_s = self.two.value("process_start_time_seconds") or 0.0
+        syncs = self.grown(f"{_SYNC}_count", labels) if (f"{_SYNC}_count", labels) in self.two.values else count
+        periods = (ended_s - began_s) / load_defaults().value("kube_proxy.sync_period")
+        return min(periods / max(syncs, 1.0), 1.0) if began_s and periods > 0 else 1.0
 
     def _spread(self, name: str, labels: Labels) -> float:
         """Return the standard deviation of the logarithm, by buckets; 0 where there are none."""
@@ -182,7 +193,7 @@ def _reading(found: _Between, at: tuple[Labels, float, float, float], full: bool
     partial_last = last is not None and present is not None and last < present and not full
     return SyncReading(
         mean_s, round(count), spread, full, first=found.restarted and count == 1 and full is True,
-        written=last if partial_last else None, present=present,
+        written=last if partial_last else None, present=present, cleanup=found.cleanups(labels, count),
     )  # fmt: skip
 
 

@@ -70,7 +70,7 @@ def _write(out: Path, text: str) -> None:
 
 
 def _tell(found: Answer, out: Path | None) -> None:
-    from kpsim.report.wording.quantity import quantity
+    from kpsim.report.wording.quantity import many, quantity
 
     for each in found.comparisons:
         click.echo(each.sentence(found.base.name))
@@ -81,7 +81,10 @@ def _tell(found: Answer, out: Path | None) -> None:
         right=(1, 2, 3, 4, 5, 6, 7),
     )
     fit = found.fitted
-    click.echo(f"\nFitted to {fit.rows:,} sizes and kinds: median error {fit.off:.1%}, {fit.off_before:.0%} before")
+    click.echo(
+        f"\nFitted to {many(fit.rows, 'group')} of syncs of one kind and size: median error {fit.off:.1%}, "
+        f"{fit.off_before:.0%} before"
+    )
     print_table(
         ["coefficient", "base", "here", "95 % interval", "told by the data"],
         [

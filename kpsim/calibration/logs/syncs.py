@@ -20,6 +20,7 @@ from kpsim.profiles.defaults import load_defaults
 from kpsim.units import UnitError, Version, parse_duration
 
 _METRICS = ("# HELP ", "# TYPE ", "kubeproxy_")
+PAIRED_WITHIN_S = 1.0  # of the time that a sync's duration leads back to, its first line was written
 _PROXIERS = 2  # of a process: one an IP family
 DAMAGED = "a duration that cannot be read"
 FAILED = "they failed, and say nothing of what a sync costs"
@@ -137,9 +138,12 @@ class _Log:
             return
         family = str(entry.values.get("ipFamily", ""))
         found = [each for each in process.under_way if each.family == family]
-        sync = min(found, key=lambda each: abs(entry.at_s - took - each.at_s), default=_Open(family, entry.at_s - took))
+        sync = min(found, key=lambda each: abs(entry.at_s - took - each.at_s), default=None)
+        if sync is None or (not family and abs(entry.at_s - took - sync.at_s) > max(took / 2, PAIRED_WITHIN_S)):
+            sync = _Open(family, entry.at_s - took)
         process.under_way = [each for each in process.under_way if each is not sync]
-        first, after_failure = process.fresh and family not in process.synced, family in process.failed
+        first = process.fresh and family not in process.synced and sync.full is not False
+        after_failure = family in process.failed
         if not family and first:
             first = len(process.synced) < 1
         process.synced.add(family)
@@ -160,7 +164,7 @@ class _Log:
                 full=sync.full,
                 first=first,
                 after_failure=after_failure,
-                cleanup=cleanup,
+                cleanup=float(cleanup),
                 services=counts["services"],
                 endpoints=counts["endpoints"],
                 written=counts["written"],

@@ -76,7 +76,7 @@ def cluster_of(found: Sequence[Observed], hints: Hints) -> Cluster:
     if not hints.mode and len(modes) != 1:
         what = f"kube-proxies of modes {' and '.join(modes)}" if modes else "nothing in it names kube-proxy's mode"
         raise InputError([Problem(Place(file, 1, 1), what=what, mend="say --mode iptables, ipvs or nftables")])
-    by = "by --mode" if hints.mode else f"as the {found[0].kind} shows"
+    by = "by --mode" if hints.mode else f"as the {found[0].kind} {'shows' if found[0].kind == 'log' else 'show'}"
     back_end = "; its back end is not said and taken for legacy (--mode iptables-nft is the other)"
     said.append(
         f"mode {family.partition('-')[0]}, {by}" + (back_end if family == "iptables-legacy" and not hints.mode else "")

@@ -23,6 +23,7 @@ from kpsim.units import Version
 
 FIRST, FULL, PARTIAL = "first", "full", "partial"
 SPARED_SINCE: Version = (1, 25)  # large clusters look for stale chains once a syncPeriod
+SHOWS_WRITTEN: Version = (1, 27)  # the metric of all rules shows those of the last sync (kubernetes issue 118978)
 WHOLE, MOST_OF = 0.9, 0.5  # a sync that wrote so much of the most is full; the most must be so much of what is expected
 EMPTY = "of an IP family that has no Services"
 UNCOUNTED = "how many Services and endpoints there were is not said: give --services and --endpoints"
@@ -83,6 +84,8 @@ def _sized(reading: SyncReading, cluster: Cluster, hints: Hints, mode: Mode) -> 
     services = reading.services if reading.services is not None else hints.services
     endpoints = reading.endpoints if reading.endpoints is not None else hints.endpoints
     constant = float(mode.rules_present(0, 0))
+    if cluster.version == SHOWS_WRITTEN and reading.present is not None:
+        reading = replace(reading, written=reading.present, present=None)
     if reading.present is not None and (services is None or endpoints is None):
         if reading.present <= constant:
             return replace(reading, services=0.0, endpoints=0.0)
@@ -139,11 +142,14 @@ def _work(
         changed_services=max(round(changed_own / each), 1),
         changed_own=round(changed_own),
         endpoint_changes=1,
-        cleanup=int(reading.cleanup or not large),
+        cleanup=1,
         changed_dispatch=max(round(changed_own / each), 1),
     )
-    work = mode.sync_work(SyncKind.PARTIAL if kind == PARTIAL else SyncKind.FULL, asked)
-    return {name: float(count) for name, count in work.items() if float(count)}
+    share = reading.cleanup if large else 1.0
+    wanted = SyncKind.PARTIAL if kind == PARTIAL else SyncKind.FULL
+    with_it, without = mode.sync_work(wanted, asked), mode.sync_work(wanted, replace(asked, cleanup=0))
+    work = {name: share * float(count) + (1 - share) * float(without[name]) for name, count in with_it.items()}
+    return {name: count for name, count in work.items() if count}
 
 
 def _present(reading: SyncReading, whole: Sequence[SyncReading]) -> float | None:
