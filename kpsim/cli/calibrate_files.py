@@ -36,13 +36,13 @@ def calibrate_files(files: tuple[Path, ...], out: Path | None, output: str, **op
     """
     from kpsim.experiment.calibrating.answer import answer
     from kpsim.experiment.calibrating.observed import Hints
-    from kpsim.experiment.calibrating.profile import written
+    from kpsim.experiment.validation.machines import written
 
     version = _version(options["version"])
     hints = Hints(options["mode"], version, options["services"], options["endpoints"])
     found = answer(files, hints, options["base"])
     if out is not None:
-        _write(out, written(found.profile(out.name.partition(".")[0]), f"Written by kpsim calibrate: {found.data}."))
+        _write(out, written(found.profile(out.name.partition(".")[0]), f"kpsim calibrate from {found.data}"))
     if output == "json":
         click.echo(to_json(_as_json(found, out)))
         return

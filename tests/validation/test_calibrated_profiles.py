@@ -10,8 +10,7 @@ from pathlib import Path
 from kpsim.calibration.records import Record
 from kpsim.experiment.calibrating.answer import answer
 from kpsim.experiment.calibrating.observed import Hints
-from kpsim.experiment.calibrating.profile import written
-from kpsim.experiment.validation.machines import shipped_records
+from kpsim.experiment.validation.machines import shipped_records, written
 
 BASE = "linux-6.18-zen3"
 SEEN = 1000  # Services, up to which the log goes

@@ -33,7 +33,9 @@ class Answer:
     def data(self) -> str:
         """Return what was fitted to, in words."""
         kinds = ", ".join(f"{each.syncs:,} {each.kind}" for each in self.comparisons)
-        files = " and ".join(Path(name).name for each in self.observed for name in each.file.split(" and "))
+        files = " and ".join(
+            " ".join(Path(name).name.split()) for each in self.observed for name in each.file.split(" and ")
+        )
         return f"syncs of a running kube-proxy ({kinds}; {self.observed[0].kind}: {files})"
 
     def profile(self, name: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from kpsim.scenario.model import ProfileChoice
 from kpsim.units import Version
 
 FIRST, FULL, PARTIAL = "first", "full", "partial"
+_KINDS = {each.value: each for each in SyncKind}
 SPARED_SINCE: Version = (1, 25)  # large clusters look for stale chains once a syncPeriod
 SHOWS_WRITTEN: Version = (1, 27)  # the metric of all rules shows those of the last sync (kubernetes issue 118978)
 WHOLE, MOST_OF = 0.9, 0.5  # a sync that wrote so much of the most is full; the most must be so much of what is expected
@@ -90,8 +91,8 @@ def _sized(reading: SyncReading, cluster: Cluster, hints: Hints, mode: Mode) -> 
         if reading.present <= constant:
             return replace(reading, services=0.0, endpoints=0.0)
         one, two = (_counts(cluster.family, 1.0, n) for n in (1.0, 2.0))
-        an_endpoint = two["own"] - one["own"]
-        a_service = one["own"] - an_endpoint + one["dispatch"]
+        an_endpoint = two["changed_rules"] - one["changed_rules"]
+        a_service = one["changed_rules"] - an_endpoint + one["dispatch"]
         each = assumed_scatter("endpoints_a_service")
         rules = reading.present - constant
         if services is None:  # a partial sync wrote one rule a Service, and a changed Service's own beside them
@@ -124,7 +125,7 @@ def _work(
     """Return how often a sync pays each coefficient."""
     n, endpoints = reading.services or 0.0, reading.endpoints or 0.0
     found = _counts(cluster.family, n, endpoints)
-    dispatch, own, changed_own = found["dispatch"], found["own"], found["changed_rules"]
+    dispatch, own, changed_own = found["dispatch"], n * found["changed_rules"], found["changed_rules"]
     constant = float(mode.rules_present(0, 0))
     if cluster.family.startswith("iptables"):
         present = reading.present or (reading.written if kind != PARTIAL else _present(reading, whole))
@@ -146,9 +147,9 @@ def _work(
         changed_dispatch=max(round(changed_own / each), 1),
     )
     share = reading.cleanup if large else 1.0
-    wanted = SyncKind.PARTIAL if kind == PARTIAL else SyncKind.FULL
+    wanted = _KINDS.get("restart" if kind == FIRST else kind, SyncKind.FULL)
     with_it, without = mode.sync_work(wanted, asked), mode.sync_work(wanted, replace(asked, cleanup=0))
-    work = {name: share * float(count) + (1 - share) * float(without[name]) for name, count in with_it.items()}
+    work = {name: share * float(count) + (1 - share) * float(without.get(name, 0)) for name, count in with_it.items()}
     return {name: count for name, count in work.items() if count}
 
 

@@ -1,11 +1,8 @@
-"""A fitted profile is written as a file that a scenario can name: the base with the coefficients that were moved."""
+"""A fitted profile is a document that a scenario can use: the base with the coefficients that were moved."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
-
-import yaml
 
 from kpsim.experiment.calibrating.fitting import Fitted
 from kpsim.profiles.costs import CostProfile
@@ -38,25 +35,3 @@ def document(base: CostProfile, family: str, fitted: Fitted, name: str, data: st
             **({"measured_to": float(f"{moved.most:.4g}")} if moved.most > 1 else {}),
         }
     return found
-
-
-def written(found: Mapping[str, Any], first_line: str) -> str:
-    """Return a profile's document as YAML, a coefficient a line."""
-    head = {key: found[key] for key in ("apiVersion", "kind", "name", "about", "sources")}
-    lines = [
-        f"# {' '.join(first_line.split())}",
-        yaml.safe_dump(head, sort_keys=False, width=130, allow_unicode=True).rstrip(),
-        "families:",
-    ]
-    for family, coefficients in found["families"].items():
-        lines += [f"  {family}:", *(f"    {name}: {_flow(each)}" for name, each in coefficients.items())]
-    for key in ("variation", "scatter"):
-        if found.get(key):
-            lines.append(yaml.safe_dump({key: found[key]}, sort_keys=True, width=130).rstrip())
-    return "\n".join(lines) + "\n"
-
-
-def _flow(coefficient: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(
-        dict(coefficient), default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True
-    ).strip()
