@@ -27,7 +27,6 @@ _COMMANDS = {
     "rules": ("kpsim.cli.rules:rules", "Print one node's rules as the real tools take them."),
     "metrics": ("kpsim.cli.metrics:metrics", "Print what kube-proxy's own metrics would show on one node."),
     "import": ("kpsim.cli.imports:imports", "Write a scenario from kubectl's output, manifests or a node's rules."),
-    "calibrate": ("kpsim.cli.calibrate_files:calibrate_files", "Fit costs to a running kube-proxy's logs or metrics."),
     "validate": ("kpsim.cli.validate:validate", "Hold the model against measurements, record by record."),
     "calibrate": ("kpsim.cli.calibrate:calibrate", "Fit costs to this host, or to a cluster's logs and metrics."),
     "modes": ("kpsim.cli.modes:modes", "List the proxy modes by Kubernetes version."),

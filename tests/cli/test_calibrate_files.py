@@ -166,17 +166,66 @@ def test_files_that_do_not_go_together_are_refused_in_one_line(kpsim: Shell) -> 
         assert answer.out == ""
 
 
+GENERATION_1_28 = (
+    "numServices={n} numEndpoints={e} numFilterChains=6 numFilterRules=5 numNATChains=9 numNATRules={written}"
+)
+
+
+def test_kinds_are_told_by_what_was_written_where_no_line_says_them(kpsim: Shell) -> None:
+    """Up to 1.32 a line does not say whether a sync is full: the first of a process is, and one that writes it all."""
+    text, at = line(0, '"Version info" version="v1.28.3"') + line(0, '"Using iptables Proxier"'), 1
+    for written, failed in ((17005, 0), (1021, 0), (1037, 0), (1021, 1), (1021, 0), (16990, 0), (1021, 0)):
+        text += line(at, '"Syncing iptables rules"')
+        text += line(at, f'"Reloading service iptables data" {GENERATION_1_28.format(n=1000, e=5000, written=written)}')
+        text += line(at, '"Sync failed" retryingTime="30s"') * failed
+        text += line(at, '"SyncProxyRules complete" elapsed="80ms"')
+        at += 1
+    (kpsim.here / "a.log").write_text(text)
+    found = json.loads(kpsim("calibrate", "a.log", "-o", "json").out)
+    assert {each["kind"]: each["syncs"] for each in found["comparisons"]} == {"partial": 3, "full": 2, "first": 1}
+    assert found["version"] == "1.28"
+    older = kpsim("calibrate", "a.log", "--version", "1.26", "-o", "json")
+    assert {each["kind"] for each in json.loads(older.out)["comparisons"]} == {"full", "first"}
+
+
+def test_excerpts_without_a_syncs_beginning_are_read(kpsim: Shell) -> None:
+    """Issues quote single lines, of several generations in one file, with remarks between them."""
+    text = "# a remark\n" + line(
+        1, '"Reloading service nftables data" ipFamily="IPv4" numServices=900 numEndpoints=4000'
+    )
+    text += line(3, '"SyncProxyRules complete" ipFamily="IPv4" elapsed="1m15.5s"')
+    text += (
+        "# another\n"
+        + line(9, "running iptables-restore [--noflush --counters]")
+        + line(9, "syncProxyRules took 61.6ms")
+    )
+    (kpsim.here / "a.txt").write_text(text)
+    found = json.loads(kpsim("calibrate", "a.txt", "-o", "json").out)
+    assert [(each["kind"], each["syncs"], each["measured_s"]) for each in found["comparisons"]] == [
+        ("partial", 1, 75.5)
+    ]
+    assert any("several releases" in note for note in found["taken"])
+    assert any("give --services" in note for note in found["taken"])
+
+
 @pytest.mark.skipif("KPSIM_CASES" not in os.environ, reason="KPSIM_CASES names no folder of public logs and metrics")
 def test_public_samples_are_read_or_refused_in_a_line(kpsim: Shell) -> None:
-    folder = Path(os.environ["KPSIM_CASES"])
-    files = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and re.search("log|journal|sync-lines|metrics", path.name)
-    ]
+    folder = Path(os.environ["KPSIM_CASES"]).resolve()
+    files = [path for path in sorted(folder.rglob("*")) if re.search("proxy.*log|journal|sync-lines", path.name)]
     assert files, "a folder without logs"
     for path in files:
-        answer = kpsim("calibrate", str(path.resolve()))
+        answer = kpsim("calibrate", str(path))
         assert answer.code in (0, 3)
         assert answer.code == 3 or SENTENCE.fullmatch(answer.out.split("\n")[0])
-        assert answer.code == 0 or answer.err.startswith(f"{path.resolve()}:")
+        assert answer.code == 0 or answer.err.startswith(f"{path}:")
+
+
+@pytest.mark.skipif("KPSIM_CASES" not in os.environ, reason="KPSIM_CASES names no folder of public logs and metrics")
+def test_public_scrapes_are_compared_with_one_before_the_first_sync(kpsim: Shell) -> None:
+    before = kpsim.write("before.txt", "kubeproxy_sync_proxy_rules_service_changes_pending 0\n")
+    for path in sorted(Path(os.environ["KPSIM_CASES"]).resolve().rglob("metrics.txt")):
+        version, mode = path.parent.name.split("-")[:2]
+        size = ("--mode", mode, "--version", version, "--services", "4", "--endpoints", "9")
+        answer = kpsim("calibrate", before, str(path), *size)
+        assert answer.code == 0, answer.err
+        assert SENTENCE.fullmatch(answer.out.split("\n")[0])
