@@ -19,7 +19,7 @@ from tests.cli.shell import Shell
 
 BASE = "linux-6.18-zen3"
 SIZES = (100, 400, 1200)
-SENTENCE = re.compile(r"your (\w+) syncs take ([\d.]+) times \[([\d.]+), ([\d.]+)\] what profile (\S+) says")
+SENTENCE = re.compile(r"your (\w+) syncs take ([\d.,]+) times \[([\d.]+), ([\d.,]+)\] what profile (\S+) says")
 
 
 def line(n: int, text: str) -> str:

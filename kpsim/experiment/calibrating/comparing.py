@@ -98,4 +98,6 @@ def spread_of_a_sync(profile: CostProfile, family: str) -> float:
 
 def _rounded(value: float) -> str:
     """Return a ratio with two digits that count, three from ten on."""
+    if value >= 99.5:
+        return f"{value:,.0f}"
     return f"{value:.3g}" if value >= 9.95 else f"{value:.2g}" if value < 0.995 else f"{value:.1f}"
