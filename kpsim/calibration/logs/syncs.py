@@ -154,7 +154,7 @@ class _Log:
             self.left_out[FAILED if sync.failed else MINGLED] += 1
             return
         last_s = process.cleaned_at_s.get(family, -float("inf"))
-        cleanup = entry.at_s - last_s > (process.period_s or load_defaults().value("kube_proxy.sync_period"))
+        cleanup = abs(entry.at_s - last_s) > (process.period_s or load_defaults().value("kube_proxy.sync_period"))
         if cleanup:
             process.cleaned_at_s[family] = entry.at_s
         counts = {"services": _added(process, family), "endpoints": None, "written": None} | sync.counts
