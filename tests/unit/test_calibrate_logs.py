@@ -105,6 +105,11 @@ def test_every_wrapper_leaves_the_same_syncs(wrapper: str) -> None:
     assert read_log("\n".join(wrapped), "log").readings == read_log("\n".join(CURRENT), "log").readings
 
 
+def test_text_and_json_in_one_file_are_both_read() -> None:
+    found = read_log("\n".join([*CURRENT, "kubectl said something", *map(as_json, CURRENT)]), "log")
+    assert [each.services for each in found.readings] == [30, 30]
+
+
 @pytest.mark.parametrize("pack", [gzip.compress, lambda raw: gzip.compress(raw[:50]) + gzip.compress(raw[50:])])
 def test_gzip_and_utf16_are_unpacked(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     text = "\n".join(CURRENT)

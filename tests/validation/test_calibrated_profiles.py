@@ -18,12 +18,13 @@ LIKE_A_LOGS = ("add", "one", "k10", "k100", "full")
 
 
 def log_of(records: list[Record]) -> str:
-    """The lines that these syncs would have written, 40 s apart."""
-    text = ""
-    for n, record in enumerate(records):
+    """The lines that these syncs would have written; those that looked for no stale chains soon after the last."""
+    text, at = "", 0
+    for record in records:
+        at += 40 if record.number("save_wall_s") else 1
         services = record.number("services")
         endpoints = services * record.number("endpoints_per_service", 95.0)
-        head = f"I0105 {n // 90 % 24:02d}:{40 * n // 60 % 60:02d}:{40 * n % 60:02d}.000001       1 proxier.go:822] "
+        head = f"I0105 {at // 3600 % 24:02d}:{at // 60 % 60:02d}:{at % 60:02d}.000001       1 proxier.go:822] "
         full = str(record.setup["operation"] == "full").lower()
         rules = f" numNATRules={record.number('nat_rules'):.0f}"
         counts = f"numServices={services:.0f} numEndpoints={endpoints:.0f}{rules}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from math import log
 
 from kpsim.calibration.readings import SyncReading
 from kpsim.calibration.scatter import assumed_scatter
@@ -128,7 +129,7 @@ def _work(
     dispatch, own, changed_own = found["dispatch"], n * found["changed_rules"], found["changed_rules"]
     constant = float(mode.rules_present(0, 0))
     if cluster.family.startswith("iptables"):
-        present = reading.present or (reading.written if kind != PARTIAL else _present(reading, whole))
+        present = reading.present or (reading.written if kind != PARTIAL else _present(reading, whole, cluster.family))
         if reading.written and kind == PARTIAL:
             dispatch = min(dispatch, max(reading.written - constant, 0.0))
             changed_own = max(reading.written - constant - dispatch, 0.0)
@@ -153,9 +154,12 @@ def _work(
     return {name: count for name, count in work.items() if count}
 
 
-def _present(reading: SyncReading, whole: Sequence[SyncReading]) -> float | None:
+def _present(reading: SyncReading, whole: Sequence[SyncReading], family: str) -> float | None:
     """Return the rules that stand there in a partial sync: as the full sync nearest in size wrote, in proportion."""
-    near = min(whole, key=lambda each: abs((each.services or 0) - (reading.services or 0)), default=None)
-    if near is None or not near.services or near.written is None:
-        return None
-    return near.written * (reading.services or 0) / near.services
+
+    def expected(each: SyncReading) -> float:
+        return max(_counts(family, each.services or 0.0, each.endpoints or 0.0)["rules"], 1.0)
+
+    mine = expected(reading)
+    near = min(whole, key=lambda each: abs(log(expected(each) / mine)), default=None)
+    return None if near is None or near.written is None else near.written * mine / expected(near)
