@@ -80,6 +80,17 @@ def _tell(found: Answer, out: Path | None) -> None:
         [_row(each) for each in found.comparisons],
         right=(1, 2, 3, 4, 5, 6, 7),
     )
+    if found.growth:
+        click.echo("\nAgainst the rules that are there (virtual and real servers in mode ipvs)")
+        print_table(
+            ["syncs", "fixed", "95 % interval", "a rule", "95 % interval", "from", "to"],
+            [
+                [each.kind, *_with_interval(each.fixed_s), *_with_interval(each.a_rule_s),
+                 *(f"{count:,.0f}" for count in each.rules)]
+                for each in found.growth
+            ],
+            right=(1, 2, 3, 4, 5, 6),
+        )  # fmt: skip
     fit = found.fitted
     click.echo(
         f"\nFitted to {many(fit.rows, 'group')} of syncs of one kind and size: median error {fit.off:.1%}, "
@@ -101,6 +112,13 @@ def _tell(found: Answer, out: Path | None) -> None:
             click.echo(wrapped(line, "  ", hanging=2))
     if out is not None:
         click.echo(f"\n{out} is written; a scenario uses it by spec.profile.name")
+
+
+def _with_interval(found: tuple[float, float, float]) -> tuple[str, str]:
+    from kpsim.report.wording.quantity import quantity
+
+    value, low, high = (quantity(each, "s") for each in found)
+    return value, f"[{low}, {high}]"
 
 
 def _row(each: Comparison) -> list[str]:
@@ -128,6 +146,11 @@ def _as_json(found: Answer, out: Path | None) -> dict[str, object]:
              "predicted_s": each.predicted_s, "times": each.times, "low": each.low, "high": each.high,
              "allowed": list(each.allowed), "inside": each.inside}
             for each in found.comparisons
+        ],
+        "growth": [
+            {"kind": each.kind, "fixed_s": list(each.fixed_s), "a_rule_s": list(each.a_rule_s),
+             "rules": list(each.rules)}
+            for each in found.growth
         ],
         "fit": {"rows": fit.rows, "median_error": fit.off, "median_error_before": fit.off_before},
         "coefficients": [

@@ -83,6 +83,23 @@ def test_a_fitted_profile_says_what_the_log_says_at_every_size(kpsim: Shell) -> 
     )
 
 
+def test_time_against_rules_is_told_where_sizes_differ(kpsim: Shell) -> None:
+    mine = readings()
+    (kpsim.here / "a.log").write_text(log_of(mine, [0.05 + 20e-6 * (5 + 17 * (each.services or 0)) for each in mine]))
+    found = json.loads(kpsim("calibrate", "a.log", "-o", "json").out)["growth"]
+    assert [each["kind"] for each in found] == ["partial", "full"]
+    for each in found:
+        for name, truth in (("fixed_s", 0.05), ("a_rule_s", 20e-6)):
+            value, low, high = each[name]
+            assert value == pytest.approx(truth, rel=0.02)
+            assert low <= value <= high
+    one = readings((400,))
+    (kpsim.here / "b.log").write_text(log_of(one, predicted(one)))
+    answer = kpsim("calibrate", "b.log")
+    assert "how time grows with the rules: that takes three sizes" in answer.out
+    assert "Against the rules" not in answer.out
+
+
 def test_a_larger_cluster_is_predicted_from_smaller_ones(kpsim: Shell) -> None:
     """The log is of a machine whose costs a rule and costs a sync differ from the base's by other factors."""
     mine, larger = readings(), readings((4000,))

@@ -11,6 +11,7 @@ from kpsim.calibration.readings import Observed
 from kpsim.errors import InputError, Place, Problem
 from kpsim.experiment.calibrating.comparing import Comparison, compared, spread_of_a_sync
 from kpsim.experiment.calibrating.fitting import Fitted, fitted
+from kpsim.experiment.calibrating.growing import Growth, grown
 from kpsim.experiment.calibrating.observed import Cluster, Hints, cluster_of, observe
 from kpsim.experiment.calibrating.pricing import FIRST, FULL, PARTIAL, Priced, priced
 from kpsim.experiment.calibrating.profile import document
@@ -25,6 +26,7 @@ class Answer:
     cluster: Cluster
     observed: tuple[Observed, ...]
     comparisons: tuple[Comparison, ...]
+    growth: tuple[Growth, ...]
     fitted: Fitted
     cannot: tuple[str, ...]
     notes: tuple[str, ...]
@@ -60,18 +62,22 @@ def answer(paths: Sequence[Path], hints: Hints, base: str) -> Answer:
     comparisons = compared(syncs, profile, cluster.family)
     found = fitted(syncs, profile, cluster.family, spread_of_a_sync(profile, cluster.family))
     notes = [*cluster.said, *(note for each in observed for note in each.notes), *left_out]
+    growth = tuple(grown(syncs))
     return Answer(
         profile,
         cluster,
         tuple(observed),
         tuple(comparisons),
+        growth,
         found,
-        tuple(_cannot(observed, syncs, found)),
+        tuple(_cannot(observed, syncs, found, growth)),
         tuple(notes),
     )
 
 
-def _cannot(observed: Sequence[Observed], syncs: Sequence[Priced], found: Fitted) -> Iterator[str]:
+def _cannot(
+    observed: Sequence[Observed], syncs: Sequence[Priced], found: Fitted, growth: Sequence[Growth]
+) -> Iterator[str]:
     """Yield the things that the data do not tell, and why."""
     kinds = {each.kind for each in syncs}
     metrics = observed[0].kind == "metrics"
@@ -86,10 +92,10 @@ def _cannot(observed: Sequence[Observed], syncs: Sequence[Priced], found: Fitted
         )
     else:
         yield "CPU time: durations are wall time, with whatever else ran on the node"
-    if found.sizes == 1:
+    if not growth:
         yield (
-            "how time grows with the number of Services: all syncs are of one size, so the fixed part and that of a "
-            "rule keep the proportion they have in the base"
+            "how time grows with the rules: that takes three sizes, the most rules half as many again as the fewest; so "
+            "the fixed part and that of a rule keep the proportion they have in the base"
         )
     if FULL not in kinds:
         rest = (

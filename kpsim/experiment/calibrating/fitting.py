@@ -38,7 +38,6 @@ class Fitted:
 
     coefficients: tuple[Moved, ...]
     rows: int
-    sizes: int
     off_before: float
     off: float
     first_as_full: bool
@@ -73,7 +72,6 @@ def fitted(syncs: Sequence[Priced], profile: CostProfile, family: str, spread: f
             for i, n in enumerate(names)
         ),
         len(rows),
-        len({f"{each.services:.2g}" for row in rows for each in row}),
         _off(counts @ prior, measured),
         _off(after.predicted, measured),
         few and any(each.kind == FIRST for each in syncs),

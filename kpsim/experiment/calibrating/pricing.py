@@ -33,12 +33,13 @@ UNCOUNTED = "how many Services and endpoints there were is not said: give --serv
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """A sync, its kind, size, work by coefficient, and the time that the profile says [s]."""
+    """A sync, its kind, size (``rules`` or servers there), work by coefficient, and the time the profile says [s]."""
 
     reading: SyncReading
     kind: str
     services: float
     endpoints: float
+    rules: float
     work: Mapping[str, float]
     predicted_s: float
 
@@ -72,8 +73,9 @@ def priced(
     whole = [each for each, kind in zip(known, kinds, strict=True) if kind != PARTIAL and each.written]
     found = []
     for each, kind in zip(known, kinds, strict=True):
-        work = _work(each, kind, cluster, mode, whole)
-        found.append(Priced(each, kind, each.services or 0, each.endpoints or 0, work, _seconds(costs, work)))
+        rules, work = _work(each, kind, cluster, mode, whole)
+        size = each.services or 0.0, each.endpoints or 0.0, rules
+        found.append(Priced(each, kind, *size, work, _seconds(costs, work)))
     return found, left
 
 
@@ -122,8 +124,8 @@ def _kinds(readings: Sequence[SyncReading], cluster: Cluster, mode: Mode) -> Ite
 
 def _work(
     reading: SyncReading, kind: str, cluster: Cluster, mode: Mode, whole: Sequence[SyncReading]
-) -> dict[str, float]:
-    """Return how often a sync pays each coefficient."""
+) -> tuple[float, dict[str, float]]:
+    """Return the rules there are, and how often a sync pays each coefficient."""
     n, endpoints = reading.services or 0.0, reading.endpoints or 0.0
     found = _counts(cluster.family, n, endpoints)
     dispatch, own, changed_own = found["dispatch"], n * found["changed_rules"], found["changed_rules"]
@@ -151,7 +153,8 @@ def _work(
     wanted = _KINDS.get("restart" if kind == FIRST else kind, SyncKind.FULL)
     with_it, without = mode.sync_work(wanted, asked), mode.sync_work(wanted, replace(asked, cleanup=0))
     work = {name: share * float(count) + (1 - share) * float(without.get(name, 0)) for name, count in with_it.items()}
-    return {name: count for name, count in work.items() if count}
+    rules = float(mode.rules_present(asked.dispatch, asked.own))
+    return rules, {name: count for name, count in work.items() if count}
 
 
 def _present(reading: SyncReading, whole: Sequence[SyncReading], family: str) -> float | None:
