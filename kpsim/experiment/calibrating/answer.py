@@ -94,8 +94,8 @@ def _cannot(
         yield "CPU time: durations are wall time, with whatever else ran on the node"
     if not growth:
         yield (
-            "how time grows with the rules: that takes three sizes, the most rules half as many again as the fewest; so "
-            "the fixed part and that of a rule keep the proportion they have in the base"
+            "how time grows with the rules: that takes three sizes, the most rules half as many again as the fewest; "
+            "so the fixed part and that of a rule keep the proportion they have in the base"
         )
     if FULL not in kinds:
         rest = (
