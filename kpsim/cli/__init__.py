@@ -19,6 +19,7 @@ from kpsim.errors import KpsimError, nearest
 __all__ = ["main"]
 
 _COMMANDS = {
+    "init": ("kpsim.cli.init:init", "Write a commented scenario to begin with."),
     "run": ("kpsim.cli.run:run", "Simulate a scenario, or a default one around real Kubernetes objects."),
     "check": ("kpsim.cli.check:check", "Say whether a file is right and how far each limit is, without simulating."),
     "compare": ("kpsim.cli.compare:compare", "Simulate under several proxy modes, with the same arrivals and changes."),
