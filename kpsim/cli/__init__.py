@@ -33,6 +33,7 @@ _COMMANDS = {
     "modes": ("kpsim.cli.modes:modes", "List the proxy modes by Kubernetes version."),
     "sources": ("kpsim.cli.sources:sources", "List every number with its interval and its source."),
     "schema": ("kpsim.cli.schema:schema", "Print the JSON Schema of scenarios."),
+    "completion": ("kpsim.cli.completion:completion", "Print what makes bash, zsh or fish complete kpsim's words."),
     "version": ("kpsim.cli.version:version", "Print the version."),
 }
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kpsim.cli import completing
 from kpsim.cli.options import file_argument, format_option, overrides, run_options, to_json
 from kpsim.cli.run import simulate
 
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @file_argument
-@click.option("--modes", metavar="A,B,…", help="Modes to compare, the first being what the others are compared with.")
+@click.option(
+    "--modes",
+    metavar="A,B,…",
+    shell_complete=completing.modes,
+    help="Modes to compare, the first being what the others are compared with.",
+)
 @run_options
 @format_option
 def compare(look: Look, modes: str | None, output: str, **options: Any) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kpsim.cli import completing
+from kpsim.cli.field import field
 from kpsim.cli.ingress import ingress
 from kpsim.cli.lookup import dns
 from kpsim.cli.options import file_option, format_option, node_options, say, scenario_of, styled, to_json
@@ -22,15 +24,16 @@ MOST_LINES = 40
 
 @click.group()
 def explain() -> None:
-    """Show how a Service is made to work, and what it costs."""
+    """Show how a Service is made to work, and what it costs; or what a key of a scenario means."""
 
 
 explain.add_command(dns)
+explain.add_command(field)
 explain.add_command(ingress)
 
 
 @explain.command("service", short_help="The rules of one Service, and what its packets meet and pay.")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.services)
 @file_option
 @node_options("On which node, where that matters; by default one without its endpoints.", "")
 @format_option
@@ -91,7 +94,13 @@ def _lines(title: str, lines: tuple[str, ...]) -> None:
 
 @explain.command("packet", short_help="The rules one packet meets on a node, in order, and its verdict.")
 @click.option("--from", "source", default="pod", show_default=True, help="pod, node, outside, or an address.")
-@click.option("--to", "destination", required=True, help="namespace/name[:port], or ip:port.")
+@click.option(
+    "--to",
+    "destination",
+    required=True,
+    shell_complete=completing.services,
+    help="namespace/name[:port], or ip:port.",
+)
 @click.option("--protocol", type=click.Choice(["tcp", "udp", "sctp"]), default="tcp", help="For ip:port.")
 @click.option("--node-ip", "node_ips", multiple=True, metavar="IP", help="An address of a rule dump's node.")
 @file_option

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from kpsim.cli import completing
 from kpsim.cli.imports import free, given
 from kpsim.cli.options import format_option, to_json
 from kpsim.cli.tables import print_table
 
 
 @click.command()
-@click.argument("preset", required=False)
+@click.argument("preset", required=False, shell_complete=completing.presets)
 @click.option(
     "--from",
     "dumps",

@@ -1,3 +1,3 @@
-"""Where a scenario comes from when nobody has written one: those that kpsim brings, and templates to fill in."""
+"""Scenarios for those who have written none yet: the ones that kpsim brings, and templates to fill in."""
 
 from __future__ import annotations
