@@ -51,7 +51,7 @@ def compare_versions(
     output: str,
     options: dict[str, Any],
 ) -> None:
-    """Show what a release changes for the cluster of ``look``, under the modes that were ``named`` or the scenario's."""
+    """Show what a release changes for the cluster of ``look``, under modes that were ``named`` or the scenario's."""
     from kpsim.experiment.kept.differences import differences
     from kpsim.report.compared.runs import SHARED, crossings
     from kpsim.report.compared.upgrade import modes_of_both, upgrade

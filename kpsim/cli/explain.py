@@ -112,9 +112,10 @@ def _packet(
 ) -> None:  # fmt: skip
     """Trace the first packet of a connection through one node's rules, in the order in which it meets them.
 
-    Where FILE is what a tool printed of a node's rules (iptables-save, nft list ruleset, ipvsadm -Ln, ...), these rules
-    are traced as they stand, everybody's chains among them; with --mode of another mode, or with --set, those that
-    kpsim would write there for the same Services.
+    Where FILE is what a tool printed of a node's rules (iptables-save, nft list ruleset, ipvsadm -Ln, ...), or a folder
+    with that in it, these rules are traced as they stand, everybody's chains among them; with --mode of another mode,
+    or with --set, those that kpsim would write there for the same Services. From outside, a Service is reached at its
+    load balancer's or external address, else at its NodePort.
     """
     from kpsim.explain.dumped import explain_dumped_packet
     from kpsim.explain.packet import explain_packet
@@ -141,6 +142,6 @@ def _packet(
 
 
 def _as_they_stand(look: Look, options: dict[str, Any]) -> bool:
-    """Return True if rule dumps were given and no option asks for other rules than their own."""
+    """Return True if rule dumps were given, whatever beside them, and no option asks for other rules than their own."""
     shown = next((dump.mode for dump in look.dumps if dump.mode), "")
-    return look.only_rules and not options["sets"] and options["mode"] in (None, shown)
+    return look.shows_rules and not options["sets"] and options["mode"] in (None, shown)

@@ -114,10 +114,12 @@ class Look:
         return tuple(file.dump for file in self.files if isinstance(file, RulesFile))
 
     @property
-    def only_rules(self) -> bool:
-        """Return True if nothing but a node's rules was given."""
-        return bool(self.dumps) and all(
-            isinstance(file, RulesFile) or (isinstance(file, OtherFile) and file.beside) for file in self.files
+    def shows_rules(self) -> bool:
+        """Return True if a node's rules were given, with nothing beside them that is of no use."""
+        return bool(self.dumps) and not any(
+            isinstance(file, ScenarioFile)
+            or (isinstance(file, OtherFile) and not file.beside and not (isinstance(file, LogFile) and file.mode))
+            for file in self.files
         )
 
     @property
