@@ -31,17 +31,19 @@ def free(_context: click.Context, _parameter: click.Parameter, out: Path | None)
     callback=free,
     help="Write the scenario there instead of to stdout.",
 )
-def imports(look: Look, out: Path | None) -> None:
+@click.option("--anonymise", is_flag=True, help="Replace names, namespaces, addresses and labels, for sharing.")
+def imports(look: Look, out: Path | None, anonymise: bool) -> None:
     """Write a commented scenario around what one cluster gave.
 
     FILE is what kubectl get -o json|yaml printed, manifests, or the rules of a node as iptables-save, iptables -nvL,
     ipvsadm -Ln, ipvsadm -Sn, /proc/net/ip_vs or nft list ruleset print them, or a directory of those; which one is
     detected.  kube-proxy's configuration and log, beside objects or rules, say its mode and settings.
     Several are merged: objects say more than rules, rules fill in what no object was given for.
+    With --anonymise the result can be shared: the structure is kept, and check and run answer the same.
     """
     from kpsim.scenario.imported import scenario_document
 
-    given(scenario_document(look), out)
+    given(scenario_document(look, anonymise=anonymise), out)
 
 
 def given(text: str, out: Path | None) -> None:

@@ -11,7 +11,8 @@ import kpsim as package
 from kpsim.proxy.registry import MODES
 from tests.cli.shell import SERVICES, SMALL, Shell
 
-COMMANDS = ("run", "check", "compare", "sweep", "explain", "import", "modes", "sources", "schema", "version")
+COMMANDS = ("init", "run", "check", "compare", "sweep", "report", "replay", "explain", "import", "modes", "sources", "schema",
+            "completion", "version")  # fmt: skip
 SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 AXIS = ("--set", "services.web.count=1,3")
 
