@@ -1,0 +1,169 @@
+"""The modes' own rules for growing numbers of Services become a plan of what is to be timed.
+
+Services are alike but for a few among them that packets are sent to.  Those that stand between are TCP's, so a UDP packet
+passes rules that differ in protocol and address, as most in a cluster do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from kpsim.calibration.bench.plan import Input, Plan, Step, Target, Updates, Walk
+from kpsim.calibration.bench.town import NODE, TARGET_PORT
+from kpsim.experiment.validation.sizes import Size, counts, mode_of
+from kpsim.modes.iptables.text import jump_lines, restore_lines
+from kpsim.modes.nftables.text import transaction_lines
+from kpsim.modes.nftables.transaction import deletions, operations, unwanted
+from kpsim.proxy.contract import Stories, stories
+from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState
+
+CONFIG = NodeConfig(name="node", node_ips=(NODE,), pod_cidr="10.200.0.0/16", nfacct=False)
+PORT = 80
+_CLUSTER_IPS, _PODS = int(IPv4Address("10.96.0.0")), int(IPv4Address("10.128.0.0"))
+_POSITIONS = ("first", "quarter", "middle", "three quarters", "last")
+_WIDE = (4, 16, 64)  # endpoints of further targets, at the front
+_FEW, _MANY, _ADDED = 10, 100, 1
+_RESTORE = ("-w", "5", "--noflush", "--counters")
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Services of a mode for packets, and (Services, endpoints of each) for commands."""
+
+    packets: int
+    commands: tuple[tuple[int, int], ...]
+
+
+FULL = {
+    "iptables-legacy": Sizes(3000, ((50, 4), (100, 1), (200, 4), (500, 1), (500, 4), (1000, 1), (1000, 4), (2000, 2))),
+    "iptables-nft": Sizes(1500, ((50, 4), (100, 1), (200, 4), (500, 1), (500, 4), (1000, 1), (1000, 2))),
+    "nftables": Sizes(1000, ((50, 4), (100, 1), (200, 4), (500, 1), (500, 4), (1000, 1), (1000, 4))),
+    "ipvs": Sizes(1000, ()),
+}
+QUICK = {
+    "iptables-legacy": Sizes(1000, ((50, 4), (200, 1), (200, 4), (500, 2))),
+    "iptables-nft": Sizes(500, ((50, 4), (200, 1), (200, 4), (500, 1))),
+    "nftables": Sizes(500, ((50, 4), (200, 1), (200, 4), (500, 1))),
+    "ipvs": Sizes(200, ()),
+}
+
+
+def service(i: int, endpoints: int, protocol: str = "TCP") -> PortState:
+    """Return the Service of number ``i``, with endpoints of its own."""
+    info = PortInfo("default", f"service-{i}", "port", protocol, str(IPv4Address(_CLUSTER_IPS + i + 10)), PORT)
+    first = _PODS + 1 + i * 64
+    made = [EndpointInfo(str(IPv4Address(first + k)), TARGET_PORT) for k in range(endpoints)]
+    return PortState(info, tuple(sorted(made, key=lambda e: e.address)), i, i)
+
+
+def plan(sizes: dict[str, Sizes], packets_s: float, commands_s: float) -> Plan:
+    """Return what is to be timed for each mode, and how many seconds each may take for packets and for commands."""
+    walks = [_walk(mode, each.packets) for mode, each in sizes.items()]
+    updates = [updates_of(mode, n, e) for mode, each in sizes.items() for n, e in each.commands]
+    return Plan(tuple(walks), tuple(updates), packets_s, commands_s)
+
+
+def _walk(mode: str, services: int) -> Walk:
+    """Return rules with targets at five positions of one endpoint, and at the front of more."""
+    at = {name: (services - 2) * i // (len(_POSITIONS) - 1) for i, name in enumerate(_POSITIONS)}
+    found = [Target(name, rank, 1, "", PORT, "UDP") for name, rank in at.items()]
+    found += [Target("front", 2 + 2 * i, e, "", PORT, "UDP") for i, e in enumerate(_WIDE)]
+    states = {rank: service(rank, 1) for rank in range(services)}
+    targets: list[Target] = []
+    for target in found:
+        for more, protocol in enumerate(("UDP", "TCP")):
+            rank = target.rank + more
+            states[rank] = service(rank, target.endpoints, protocol)
+            address = states[rank].info.cluster_ip
+            targets.append(Target(target.position, rank, target.endpoints, address, PORT, protocol))
+    return Walk(mode, services, _loading(mode, list(states.values())), tuple(targets))
+
+
+def _programmed(mode: str, states: Sequence[PortState]) -> Stories:
+    made = mode_of(mode)
+    return stories(made, made.program(states, CONFIG))
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "\n".join(lines) + "\n"
+
+
+def _restore(mode: str) -> tuple[str, ...]:
+    if mode == "nftables":
+        return ("nft", "-f", "-")
+    return ("sh", "-e") if mode == "ipvs" else (f"{mode}-restore", *_RESTORE)
+
+
+def _loading(mode: str, states: Sequence[PortState]) -> tuple[Input, ...]:
+    """Return what brings the rules into an empty kernel."""
+    return (*_jumps(mode), Input(_restore(mode), _text(_programmed(mode, states).text())))
+
+
+def _jumps(mode: str) -> tuple[Input, ...]:
+    if not mode.startswith("iptables"):
+        return ()
+    rules = mode_of(mode).program((), CONFIG).rules
+    return (Input(_restore(mode), _text(jump_lines(rules))),)
+
+
+def updates_of(mode: str, services: int, endpoints: int) -> Updates:
+    """Return the commands that are timed on so many Services, from the first load to the last listing."""
+    states = [service(i, endpoints) for i in range(services)]
+    rules = round(counts(mode, Size(services, services * endpoints))["rules"])
+    run, there = _restore(mode), _programmed(mode, states)
+    changed = [
+        Step(f"partial_{n}", Input(run, _text(there.text({state.info.service for state in states[:n]}))))
+        for n in (1, _FEW, _MANY)
+        if n <= services
+    ]
+    steps = [Step("full_load", Input(run, _text(there.text()))), *changed]
+    more = _of_nftables(there, states) if mode == "nftables" else _of_iptables(mode, there, states)
+    return Updates(mode, services, endpoints, rules, _jumps(mode), (*steps, *more))
+
+
+def _of_iptables(mode: str, there: Stories, states: list[PortState]) -> list[Step]:
+    run, last = _restore(mode), states[-1].info.service
+    fewer = _programmed(mode, states[:-1])
+    gone = [name for name in there.rules.chains if name not in fewer.rules.chains]
+    delete = Input(run, _text(restore_lines(fewer.rules, set(), gone)))
+    add = Input(run, _text(there.text({last})))
+    alone = [line for line in add.text.splitlines() if not _of_the_top(line)]
+    own = ("-t", "nat", "-A", "KUBE-MARK-MASQ", "-d", "198.51.100.1/32", "-j", "RETURN")
+    return [
+        Step("full_resync", Input(run, _text(there.text()))),
+        Step("delete_service", delete),
+        Step("add_service", add),
+        Step("restore_one_service_no_dispatch", Input(run, _text(["*nat", *alone[alone.index("*nat") + 1 :]]))),
+        Step("save", Input((f"{mode}-save", "-t", "nat"))),
+        Step("append_one_rule_command", Input((mode, "-w", "5", *own)), Input((mode, "-w", "5", *own[:2], "-D", *own[3:]))),
+        Step("check_one_rule_command", Input((mode, "-w", "5", "-t", "nat", "-C", "KUBE-MARK-MASQ", *_marks(there)))),
+    ]
+
+
+def _of_the_top(line: str) -> bool:
+    """Return True for a line about a chain that is no Service's."""
+    return line.startswith((":", "-A")) and not line.removeprefix("-A ").removeprefix(":").startswith(
+        ("KUBE-SVC-", "KUBE-SEP-", "KUBE-EXT-", "KUBE-SVL-", "KUBE-FW-")
+    )
+
+
+def _marks(there: Stories) -> list[str]:
+    (line,) = (rule.render("KUBE-MARK-MASQ") for rule in there.rules.chains["KUBE-MARK-MASQ"])
+    return line.split()[2:]
+
+
+def _of_nftables(there: Stories, states: list[PortState]) -> list[Step]:
+    last = states[-1].info.service
+    fewer = _programmed("nftables", states[:-1])
+    add = operations(fewer.rules, there.rules, {last})
+    delete = [*operations(there.rules, fewer.rules, set()), *deletions(unwanted(there.rules, fewer.rules))]
+    whole = operations(there.rules, there.rules)
+    run = _restore("nftables")
+    return [
+        Step("full_resync", Input(run, _text(transaction_lines(whole, "ip")))),
+        Step("delete_service", Input(run, _text(transaction_lines(delete, "ip")))),
+        Step("add_service", Input(run, _text(transaction_lines(add, "ip")))),
+        Step("list_table", Input(("nft", "list", "table", "ip", "kube-proxy"))),
+    ]
