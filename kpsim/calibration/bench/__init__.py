@@ -1,4 +1,4 @@
-"""This host's kernel is timed here: rules that others wrote are loaded into namespaces of its own, packets sent through.
+"""A host's kernel is timed here: rules from elsewhere are loaded into namespaces, and packets are sent through.
 
 All of it happens in one process with namespaces that have no names, so that they end with it, however it ends.  Nothing
 here knows what a rule means: tools, their input and the addresses behind it come in as a :class:`~.plan.Plan`, and

@@ -25,7 +25,7 @@ FEWEST_ROUNDS, MOST_ROUNDS = 12, 60
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closed at once, and no port waits
 DIRECT = ("10.128.0.1", TARGET_PORT)
 MSG_PROBE, CALLS = 0x10, 3000
-Samples = dict[tuple[str, Target], list[int]]
+Samples = dict[tuple[str, Target], list[list[int]]]  # of each round
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class Walkers:
         if drain(self.town.udp) < BLOCK:
             self.lost += 1
         else:
-            self.samples["udp_first", target] += took[DROPPED:]
+            self.samples["udp_first", target].append(took[DROPPED:])
 
     def _later(self, target: Target) -> None:
         """One flow, whose first packets are dropped from the samples."""
@@ -75,7 +75,7 @@ class Walkers:
             each.sendto(b"x", to)
             took.append(perf_counter_ns() - began_ns)
         drain(self.town.udp)
-        self.samples["udp_established", target] += took[DROPPED:]
+        self.samples["udp_established", target].append(took[DROPPED:])
 
     def _connect(self, target: Target) -> None:
         to, took = (target.address, target.port), []
@@ -85,7 +85,7 @@ class Walkers:
                 began_ns = perf_counter_ns()
                 each.connect(to)
                 took.append(perf_counter_ns() - began_ns)
-            self.samples["tcp_connect", target] += took[DROPPED:]
+            self.samples["tcp_connect", target].append(took[DROPPED:])
         except OSError:
             self.lost += 1
         for each in (*clients, *_accepted(self.town.tcp)):
@@ -129,7 +129,6 @@ def rounds(walkers: list[Walkers], seconds: float) -> int:
     try:
         for each in walkers:
             each.round()
-            each.delivered()
             each.samples.clear()
         until_s = perf_counter() + seconds
         for n in range(MOST_ROUNDS):

@@ -1,10 +1,14 @@
-"""A plan says what to time: inputs of tools, addresses of packets, sizes; as JSON it goes to the process that does it."""
+"""A plan says what to time: inputs of tools, addresses of packets, sizes; as bytes it goes to the process that does it.
+
+A line of JSON comes first, and the texts behind it, each once and as long as the line says: they are many megabytes.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 
@@ -17,7 +21,7 @@ class Input:
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Input:
-        """Return the input that JSON said."""
+        """Return the input that was read."""
         return cls(tuple(found["command"]), found["text"])
 
 
@@ -31,7 +35,7 @@ class Step:
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Step:
-        """Return the step that JSON said."""
+        """Return the step that was read."""
         return cls(found["quantity"], Input.of(found["run"]), Input.of(found["undo"]) if found["undo"] else None)
 
 
@@ -53,14 +57,16 @@ class Walk:
 
     mode: str
     services: int
+    tools: tuple[str, ...]  # that must be there, beside those that the inputs name
     inputs: tuple[Input, ...]
     targets: tuple[Target, ...]
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Walk:
-        """Return the walk that JSON said."""
+        """Return the walk that was read."""
         inputs = tuple(Input.of(each) for each in found["inputs"])
-        return cls(found["mode"], found["services"], inputs, tuple(Target(**each) for each in found["targets"]))
+        targets = tuple(Target(**each) for each in found["targets"])
+        return cls(found["mode"], found["services"], tuple(found["tools"]), inputs, targets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class Updates:
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Updates:
-        """Return the updates that JSON said."""
+        """Return the updates that was read."""
         numbers = (found["services"], found["endpoints"], found["rules"])
         inputs = tuple(Input.of(each) for each in found["inputs"])
         return cls(found["mode"], *numbers, inputs, tuple(Step.of(each) for each in found["steps"]))
@@ -84,21 +90,36 @@ class Updates:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All there is to do, the small sizes of each mode first: what comes last is left out where time is short."""
+    """All there is to do in so many seconds, the small sizes of each mode first: the last may be left out."""
 
     walks: tuple[Walk, ...]
     updates: tuple[Updates, ...]
-    packets_s: float  # for a mode
-    commands_s: float  # for a mode
+    whole_s: float
+    packets_s: float  # of those, for packets
 
-    def to_json(self) -> str:
-        """Return the plan as text."""
-        return json.dumps(asdict(self))
+    def to_bytes(self) -> bytes:
+        """Return the plan as one line and its texts."""
+        texts: dict[str, int] = {}
+        line = json.dumps(_each_text(asdict(self), lambda text: texts.setdefault(text, len(texts))))
+        encoded = [text.encode() for text in texts]
+        return b"\n".join([json.dumps([len(text) for text in encoded]).encode(), line.encode(), b"".join(encoded)])
 
     @classmethod
-    def of(cls, text: str) -> Plan:
-        """Return the plan that a text says."""
-        found = json.loads(text)
+    def of(cls, read: bytes) -> Plan:
+        """Return the plan that :meth:`to_bytes` wrote."""
+        lengths, line, joined = read.split(b"\n", 2)
+        ends = list(accumulate(json.loads(lengths), initial=0))
+        texts = [joined[begin:end].decode() for begin, end in pairwise(ends)]
+        found = _each_text(json.loads(line), lambda n: texts[n])
         walks = tuple(Walk.of(each) for each in found["walks"])
         updates = tuple(Updates.of(each) for each in found["updates"])
-        return cls(walks, updates, found["packets_s"], found["commands_s"])
+        return cls(walks, updates, found["whole_s"], found["packets_s"])
+
+
+def _each_text(found: Any, change: Callable[[Any], Any]) -> Any:
+    """Return the plain values of a plan with every text of an input changed."""
+    if isinstance(found, dict):
+        return {k: change(v) if k == "text" else _each_text(v, change) for k, v in found.items()}
+    if isinstance(found, list | tuple):
+        return [_each_text(each, change) for each in found]
+    return found

@@ -13,7 +13,7 @@ from kpsim.calibration.bench.namespaces import Namespace
 
 CLIENT, PODS, TARGET_PORT, NODE = "10.200.0.2", "10.128.0.0/10", 8080, "192.0.2.1"
 _GATEWAYS = ("169.254.1.1", "169.254.1.2")
-_BACKLOG, _BUFFER_BYTES = 1024, 1 << 22
+_BACKLOG, _BUFFER_BYTES, _SO_RCVBUFFORCE = 1024, 1 << 22, 33
 _NEAR, _FAR = "02:00:00:00:01:0", "02:00:00:00:02:0"
 
 
@@ -60,10 +60,10 @@ def build() -> Town:
         )
     server.ip(f"route add local {PODS} dev lo")
     udp, tcp = server.socket(socket.SOCK_DGRAM), server.socket(socket.SOCK_STREAM)
-    for each in (udp, tcp):
-        each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        each.bind(("0.0.0.0", TARGET_PORT))  # noqa: S104 - in a namespace that nobody else can reach
-        each.setblocking(False)
-    udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE if hasattr(socket, "SO_RCVBUFFORCE") else 33, _BUFFER_BYTES)
+    for listener in (udp, tcp):
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("0.0.0.0", TARGET_PORT))  # noqa: S104 - in a namespace that nobody else can reach
+        listener.setblocking(False)
+    udp.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
     tcp.listen(_BACKLOG)
     return Town(client, node, server, udp, tcp)

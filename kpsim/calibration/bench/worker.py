@@ -10,12 +10,12 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import select
 import shutil
 import statistics
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Sequence
+from time import perf_counter
 from typing import Any
 
 from kpsim.calibration.bench.namespaces import (
@@ -28,11 +28,11 @@ from kpsim.calibration.bench.namespaces import (
     unshare,
 )
 from kpsim.calibration.bench.packets import Walkers, added_by_python_ns, rounds
-from kpsim.calibration.bench.plan import Input, Plan, Target, Updates
-from kpsim.calibration.bench.tools import Timed
+from kpsim.calibration.bench.plan import Plan, Updates, Walk
 from kpsim.calibration.bench.town import build
 from kpsim.calibration.bench.updates import measure
 
+RUNS = 4  # parts of the time, each with its own percentiles: how far they differ is what an interval is made of
 FEWEST = 4  # samples, below which there is no 10th percentile
 _PRIVATE = 1 << 18 | 1 << 14  # MS_PRIVATE, MS_REC
 _ASPECTS = {"wall": ("s", "wall_s"), "user": ("s", "user_s"), "sys": ("s", "sys_s"), "rss_kb": ("KiB", "rss_kib")}
@@ -40,19 +40,24 @@ _ASPECTS = {"wall": ("s", "wall_s"), "user": ("s", "user_s"), "sys": ("s", "sys_
 
 def main() -> None:
     """Measure in a process that is the first of its own process numbers."""
+    began_s = perf_counter()
     die_with_parent(int(sys.argv[1]))
-    plan = Plan.of(sys.stdin.read())
+    plan = Plan.of(sys.stdin.buffer.read())
     unshare(CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID)
+    reader, writer = os.pipe()
     inner = os.fork()
     if inner:
         raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1]))
+    os.close(writer)
     die_with_parent(0)  # seen from in here, whoever is outside has no number
+    if select.select([reader], [], [], 0)[0]:
+        os._exit(1)  # the end of the pipe says that the one outside is gone already
     _own_mounts()
-    _all(plan)
+    _all(plan, began_s)
 
 
 def _own_mounts() -> None:
-    """Put an empty /run over the host's, whose lock of iptables its kube-proxy may hold, and a /proc of what is here."""
+    """Put a /proc of its own over the host's, and an empty /run: a kube-proxy may hold the lock of iptables there."""
     libc = ctypes.CDLL(None, use_errno=True)
     for given in (
         (b"none", b"/", None, _PRIVATE, None),
@@ -63,39 +68,54 @@ def _own_mounts() -> None:
             raise OSError(ctypes.get_errno(), "mount: " + os.strerror(ctypes.get_errno()))
 
 
-def _all(plan: Plan) -> None:
-    there = {each.mode: why for each in plan.updates if (why := _missing(each))}
-    for mode, why in there.items():
-        _tell(missing=mode, why=why)
-    walkers: list[Walkers] = []
-    for walk in plan.walks:
-        if walk.mode not in there:
-            town = build()
-            _tell(says=f"{walk.mode}: {walk.services:,} Services for packets")
-            try:
-                for each in walk.inputs:
-                    town.node.run(each.command, each.text)
-                made = Walkers.of(walk, town)
-                made.round()
-                made.delivered()
-            except Refused as refused:
-                _tell(missing=f"packets under {walk.mode}", why=str(refused))
-                town.close()
-                continue
-            walkers.append(made)
+def _all(plan: Plan, began_s: float) -> None:
+    smallest = {each.mode: each for each in reversed(plan.updates)}
+    gone = {mode for mode, each in smallest.items() if _missing(each)}
+    walkers = [made for walk in plan.walks if walk.mode not in gone and (made := _walkers(walk))]
     if walkers:
-        _packets(walkers, plan.packets_s * len(walkers))
-    for mode in dict.fromkeys(each.mode for each in plan.updates):
-        if mode not in there:
-            _updates([each for each in plan.updates if each.mode == mode], plan.commands_s)
+        _packets(walkers, plan.packets_s)
+    modes = [mode for mode in dict.fromkeys(each.mode for each in plan.updates) if mode not in gone]
+    for i, mode in enumerate(modes):
+        left_s = plan.whole_s - (perf_counter() - began_s)
+        _updates([each for each in plan.updates if each.mode == mode], left_s / (len(modes) - i))
+
+
+def _walkers(walk: Walk) -> Walkers | None:
+    """Return a town with a walk's rules in which a packet arrives; ``None`` after it was said why there is none."""
+    if why := _absent({*walk.tools, *(each.command[0] for each in walk.inputs)}):
+        _tell(missing=walk.mode, why=why)
+        return None
+    _tell(says=f"{walk.mode}: {walk.services:,} Services for packets")
+    town = build()
+    try:
+        for each in walk.inputs:
+            town.node.run(each.command, each.text)
+        made = Walkers.of(walk, town)
+        made.round()
+        made.delivered()
+    except (OSError, Refused) as refused:
+        _tell(missing=f"packets under {walk.mode}", why=f"its rules are refused: {refused}")
+        town.close()
+        return None
+    return made
 
 
 def _missing(smallest: Updates) -> str:
-    """Return why a mode cannot be measured here; "" if its rules are taken."""
-    wanted = {each.command[0] for each in (*smallest.inputs, *(step.run for step in smallest.steps))}
-    absent = sorted(tool for tool in wanted if not shutil.which(tool))
-    if absent:
-        return f"{', '.join(absent)} {'is' if len(absent) == 1 else 'are'} not installed"
+    """Return why a mode cannot be measured here, and say it; "" if its rules are taken."""
+    why = _refusal(smallest)
+    if why:
+        _tell(missing=smallest.mode, why=why)
+    return why
+
+
+def _absent(tools: set[str]) -> str:
+    absent = sorted(tool for tool in tools if not shutil.which(tool))
+    return f"{', '.join(absent)} {'is' if len(absent) == 1 else 'are'} not installed" if absent else ""
+
+
+def _refusal(smallest: Updates) -> str:
+    if why := _absent({each.command[0] for each in (*smallest.inputs, *(step.run for step in smallest.steps))}):
+        return why
     inside = Namespace.make()
     try:
         for each in (*smallest.inputs, smallest.steps[0].run):
@@ -108,41 +128,44 @@ def _missing(smallest: Updates) -> str:
 
 
 def _packets(walkers: list[Walkers], seconds: float) -> None:
-    _tell(says=f"packets for {seconds:.0f} s, through {', '.join(each.walk.mode for each in walkers)}")
+    _tell(says=f"packets for {seconds:.0f} s")
     added_ns = added_by_python_ns(walkers[0].town)
     rounds(walkers, seconds)
     for each in walkers:
         for (quantity, target), samples in each.samples.items():
-            taken = [sample - added_ns for sample in samples]
-            _row(each.walk.mode, each.walk.services, target.endpoints, target.position, quantity, "ns", target.rank, taken)
+            for run in range(RUNS):
+                part = samples[len(samples) * run // RUNS : len(samples) * (run + 1) // RUNS]
+                taken = [sample - added_ns for one in part for sample in one]
+                row = _row(each.walk.mode, each.walk.services, quantity, "ns", taken)
+                at = {"endpoints": target.endpoints, "position": target.position, "rules_traversed": target.rank}
+                _tell(row=row | at | {"run": run})
         each.close()
 
 
 def _updates(sizes: Sequence[Updates], seconds: float) -> None:
     mode = sizes[0].mode
-    _tell(says=f"{mode}: commands on up to {sizes[-1].services:,} Services, for {seconds:.0f} s")
+    _tell(says=f"{mode}: commands for {max(seconds, 0):.0f} s")
     found = measure(sizes, seconds)
     for size, samples in found:
         for quantity, taken in samples.items():
             for aspect, (unit, name) in _ASPECTS.items():
                 values = [float(getattr(each, name)) for each in taken]
-                _row(mode, size.services, size.endpoints, "-", f"{quantity}.{aspect}", unit, size.rules, values)
-    if len(found) < len(sizes):
-        left = ", ".join(f"{each.services:,}" for each in sizes[len(found) :])
-        _tell(missing=f"{mode} with {left} Services", why="it would have taken more than its share of a minute")
+                row = _row(mode, size.services, f"{quantity}.{aspect}", unit, values)
+                _tell(row=row | {"endpoints": size.endpoints, "position": "-", "rules_traversed": size.rules})
+    left = [f"{each.services:,} x {each.endpoints}" for each in sizes[len(found) :]]
+    if left:
+        _tell(
+            missing=f"{mode} with {', '.join(left)} endpoints", why="they would take more than their share of the time"
+        )
 
 
-def _row(
-    mode: str, services: int, endpoints: int, position: str, quantity: str, unit: str, rules: int, values: list[float]
-) -> None:
+def _row(mode: str, services: int, quantity: str, unit: str, values: list[float]) -> dict[str, object]:
     tenth = statistics.quantiles(values, n=10)[0] if len(values) >= FEWEST else min(values)
-    _tell(
-        row={
-            "kernel": os.uname().release, "mode": mode, "services": services, "endpoints": endpoints,
-            "position": position, "quantity": quantity, "unit": unit, "n_samples": len(values),
-            "p10": f"{max(tenth, 0.0):.6g}", "p50": f"{max(statistics.median(values), 0.0):.6g}", "rules_traversed": rules,
-        }
-    )  # fmt: skip
+    middle = statistics.median(values)
+    return {
+        "kernel": os.uname().release, "mode": mode, "services": services, "quantity": quantity, "unit": unit,
+        "n_samples": len(values), "p10": float(f"{max(tenth, 0):.6g}"), "p50": float(f"{max(middle, 0):.6g}"),
+    }  # fmt: skip
 
 
 def _tell(**said: Any) -> None:

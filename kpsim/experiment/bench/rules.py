@@ -1,19 +1,21 @@
 """The modes' own rules for growing numbers of Services become a plan of what is to be timed.
 
-Services are alike but for a few among them that packets are sent to.  Those that stand between are TCP's, so a UDP packet
-passes rules that differ in protocol and address, as most in a cluster do.
+Services are alike but for a few among them that packets are sent to.  Those that stand between are TCP's, so a UDP
+packet passes rules that differ in protocol and address, as most in a cluster do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import IPv4Address
 
 from kpsim.calibration.bench.plan import Input, Plan, Step, Target, Updates, Walk
 from kpsim.calibration.bench.town import NODE, TARGET_PORT
 from kpsim.experiment.validation.sizes import Size, counts, mode_of
 from kpsim.modes.iptables.text import jump_lines, restore_lines
+from kpsim.modes.nftables.rules import NftRules
 from kpsim.modes.nftables.text import transaction_lines
 from kpsim.modes.nftables.transaction import deletions, operations, unwanted
 from kpsim.proxy.contract import Stories, stories
@@ -24,7 +26,8 @@ PORT = 80
 _CLUSTER_IPS, _PODS = int(IPv4Address("10.96.0.0")), int(IPv4Address("10.128.0.0"))
 _POSITIONS = ("first", "quarter", "middle", "three quarters", "last")
 _WIDE = (4, 16, 64)  # endpoints of further targets, at the front
-_FEW, _MANY, _ADDED = 10, 100, 1
+_MANY = 100
+_IPVS = ("sysctl", "ipset", "ipvsadm", "iptables-restore")  # that its script calls
 _RESTORE = ("-w", "5", "--noflush", "--counters")
 
 
@@ -32,21 +35,21 @@ _RESTORE = ("-w", "5", "--noflush", "--counters")
 class Sizes:
     """Services of a mode for packets, and (Services, endpoints of each) for commands."""
 
-    packets: int
+    packets: tuple[int, ...]
     commands: tuple[tuple[int, int], ...]
 
 
 FULL = {
-    "iptables-legacy": Sizes(3000, ((50, 4), (100, 1), (200, 4), (500, 1), (500, 4), (1000, 1), (1000, 4), (2000, 2))),
-    "iptables-nft": Sizes(1500, ((50, 4), (100, 1), (200, 4), (500, 1), (500, 4), (1000, 1), (1000, 2))),
-    "nftables": Sizes(1000, ((50, 4), (100, 1), (200, 4), (500, 1), (500, 4), (1000, 1), (1000, 4))),
-    "ipvs": Sizes(1000, ()),
+    "iptables-legacy": Sizes((600, 3000), ((50, 4), (200, 1), (200, 4), (500, 1), (500, 4), (1000, 1), (1000, 4))),
+    "iptables-nft": Sizes((300, 1500), ((50, 4), (200, 1), (200, 4), (500, 1), (500, 2), (1000, 1))),
+    "nftables": Sizes((100, 1000), ((50, 4), (200, 1), (200, 4), (500, 1), (500, 4), (1000, 1))),
+    "ipvs": Sizes((100, 1000), ()),
 }
 QUICK = {
-    "iptables-legacy": Sizes(1000, ((50, 4), (200, 1), (200, 4), (500, 2))),
-    "iptables-nft": Sizes(500, ((50, 4), (200, 1), (200, 4), (500, 1))),
-    "nftables": Sizes(500, ((50, 4), (200, 1), (200, 4), (500, 1))),
-    "ipvs": Sizes(200, ()),
+    "iptables-legacy": Sizes((200, 1000), ((50, 4), (200, 1), (200, 4), (500, 2))),
+    "iptables-nft": Sizes((100, 500), ((50, 4), (200, 1), (200, 4), (500, 1))),
+    "nftables": Sizes((100, 500), ((50, 4), (200, 1), (200, 4), (500, 1))),
+    "ipvs": Sizes((100,), ()),
 }
 
 
@@ -58,11 +61,11 @@ def service(i: int, endpoints: int, protocol: str = "TCP") -> PortState:
     return PortState(info, tuple(sorted(made, key=lambda e: e.address)), i, i)
 
 
-def plan(sizes: dict[str, Sizes], packets_s: float, commands_s: float) -> Plan:
-    """Return what is to be timed for each mode, and how many seconds each may take for packets and for commands."""
-    walks = [_walk(mode, each.packets) for mode, each in sizes.items()]
+def plan(sizes: Mapping[str, Sizes], whole_s: float, packets_s: float) -> Plan:
+    """Return what is to be timed for each mode in so many seconds, some of which are for packets."""
+    walks = [_walk(mode, n) for mode, each in sizes.items() for n in each.packets]
     updates = [updates_of(mode, n, e) for mode, each in sizes.items() for n, e in each.commands]
-    return Plan(tuple(walks), tuple(updates), packets_s, commands_s)
+    return Plan(tuple(walks), tuple(updates), whole_s, packets_s)
 
 
 def _walk(mode: str, services: int) -> Walk:
@@ -78,7 +81,7 @@ def _walk(mode: str, services: int) -> Walk:
             states[rank] = service(rank, target.endpoints, protocol)
             address = states[rank].info.cluster_ip
             targets.append(Target(target.position, rank, target.endpoints, address, PORT, protocol))
-    return Walk(mode, services, _loading(mode, list(states.values())), tuple(targets))
+    return Walk(mode, services, _IPVS if mode == "ipvs" else (), _loading(mode, list(states.values())), tuple(targets))
 
 
 def _programmed(mode: str, states: Sequence[PortState]) -> Stories:
@@ -110,22 +113,30 @@ def _jumps(mode: str) -> tuple[Input, ...]:
 
 def updates_of(mode: str, services: int, endpoints: int) -> Updates:
     """Return the commands that are timed on so many Services, from the first load to the last listing."""
-    states = [service(i, endpoints) for i in range(services)]
+    name = mode.partition("-")[0]
+    states, there, fewer = _there(name, services, endpoints)
     rules = round(counts(mode, Size(services, services * endpoints))["rules"])
-    run, there = _restore(mode), _programmed(mode, states)
+    run = _restore(mode)
     changed = [
         Step(f"partial_{n}", Input(run, _text(there.text({state.info.service for state in states[:n]}))))
-        for n in (1, _FEW, _MANY)
+        for n in (1, _MANY)
         if n <= services
     ]
     steps = [Step("full_load", Input(run, _text(there.text()))), *changed]
-    more = _of_nftables(there, states) if mode == "nftables" else _of_iptables(mode, there, states)
+    last = states[-1].info.service
+    more = _of_nftables(there, fewer, last) if mode == "nftables" else _of_iptables(mode, there, fewer, last)
     return Updates(mode, services, endpoints, rules, _jumps(mode), (*steps, *more))
 
 
-def _of_iptables(mode: str, there: Stories, states: list[PortState]) -> list[Step]:
-    run, last = _restore(mode), states[-1].info.service
-    fewer = _programmed(mode, states[:-1])
+@cache
+def _there(name: str, services: int, endpoints: int) -> tuple[list[PortState], Stories, Stories]:
+    """Return so many Services, their rules, and the rules without the last; both back ends of iptables share them."""
+    states = [service(i, endpoints) for i in range(services)]
+    return states, _programmed(name, states), _programmed(name, states[:-1])
+
+
+def _of_iptables(mode: str, there: Stories, fewer: Stories, last: str) -> list[Step]:
+    run = _restore(mode)
     gone = [name for name in there.rules.chains if name not in fewer.rules.chains]
     delete = Input(run, _text(restore_lines(fewer.rules, set(), gone)))
     add = Input(run, _text(there.text({last})))
@@ -137,7 +148,11 @@ def _of_iptables(mode: str, there: Stories, states: list[PortState]) -> list[Ste
         Step("add_service", add),
         Step("restore_one_service_no_dispatch", Input(run, _text(["*nat", *alone[alone.index("*nat") + 1 :]]))),
         Step("save", Input((f"{mode}-save", "-t", "nat"))),
-        Step("append_one_rule_command", Input((mode, "-w", "5", *own)), Input((mode, "-w", "5", *own[:2], "-D", *own[3:]))),
+        Step(
+            "append_one_rule_command",
+            Input((mode, "-w", "5", *own)),
+            Input((mode, "-w", "5", *own[:2], "-D", *own[3:])),
+        ),
         Step("check_one_rule_command", Input((mode, "-w", "5", "-t", "nat", "-C", "KUBE-MARK-MASQ", *_marks(there)))),
     ]
 
@@ -154,12 +169,13 @@ def _marks(there: Stories) -> list[str]:
     return line.split()[2:]
 
 
-def _of_nftables(there: Stories, states: list[PortState]) -> list[Step]:
-    last = states[-1].info.service
-    fewer = _programmed("nftables", states[:-1])
-    add = operations(fewer.rules, there.rules, {last})
-    delete = [*operations(there.rules, fewer.rules, set()), *deletions(unwanted(there.rules, fewer.rules))]
-    whole = operations(there.rules, there.rules)
+def _of_nftables(there: Stories, fewer: Stories, last: str) -> list[Step]:
+    now, before = there.rules, fewer.rules
+    assert isinstance(now, NftRules)
+    assert isinstance(before, NftRules)
+    add = operations(before, now, {last})
+    delete = [*operations(now, before, set()), *deletions(unwanted(now, before))]
+    whole = operations(now, now)
     run = _restore("nftables")
     return [
         Step("full_resync", Input(run, _text(transaction_lines(whole, "ip")))),

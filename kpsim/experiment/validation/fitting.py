@@ -21,7 +21,7 @@ from kpsim.units import F64
 
 SUMS = frozenset({"wall_s", "children_wall_s", "cpu_s"})  # of parts that are timed one by one too
 FEW = 6  # rows of a quantity, below which its mode's scatter stands for its own
-_SIZE = ("services", "kernel")
+_SIZE = ("services", "kernel", "run")
 _CONFIGURATION = ("services", "endpoints", "endpoints_per_service", "version")
 Rows = dict[tuple[str, str], list[tuple[Record, dict[str, float], float, bool]]]
 

@@ -1,0 +1,90 @@
+"""One calibration of this host, from the plan to the profile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from kpsim.calibration.bench.session import measure, refusal
+from kpsim.errors import GuardError
+from kpsim.experiment.bench.host import kernel, processor, tools
+from kpsim.experiment.bench.profile import SOURCE, Compared, Row, compared, document
+from kpsim.experiment.bench.rules import FULL, QUICK, plan
+from kpsim.experiment.validation.prediction import priced
+from kpsim.experiment.validation.setups import Unspoken, question
+from kpsim.profiles.costs import CostProfile, load_profile
+
+WHOLE_S, QUICK_S = 48.0, 18.0  # for measuring; rules are made before, and fits after
+PACKETS_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Benched:
+    """A host's profile as a document, the rows behind it, and whatever could not be measured, with the reasons."""
+
+    document: Mapping[str, Any]
+    rows: Sequence[Row]
+    compared: Sequence[Compared]
+    missing: Sequence[tuple[str, str]]
+    warnings: Sequence[str]
+    base: CostProfile
+
+    def against_base(self) -> list[tuple[str, str, int, float]]:
+        """Return (mode, packets or commands, rows, measured time over what the other profile says), medians."""
+        found: dict[tuple[str, str], list[float]] = {}
+        for each in self.compared:
+            try:
+                asked = question(each.record)
+                said = priced(asked, self.base) / asked.scale
+            except Unspoken:
+                continue
+            kind = each.record.mode, "packets" if each.is_packet else "commands"
+            if said > 0 and not each.unseen:
+                found.setdefault(kind, []).append(each.record.measured / said)
+        return [(*kind, len(ratios), float(np.median(ratios))) for kind, ratios in found.items()]
+
+    def taken(self) -> dict[str, tuple[int, int]]:
+        """Return by family how many coefficients were measured, and how many are the other profile's."""
+        return {
+            family: (n := sum(each["source"] == SOURCE for each in coefficients.values()), len(coefficients) - n)
+            for family, coefficients in self.document["families"].items()
+        }
+
+
+def bench(name: str, base: str, says: Callable[[str], None], *, quick: bool = False) -> Benched:
+    """Measure this host and return its profile, called ``name``; ``says`` hears of the progress.
+
+    Raises :class:`GuardError` where nothing can be measured.
+    """
+    if why := refusal():
+        raise GuardError(f"kpsim calibrate bench cannot measure here: {why}")
+    load = os.getloadavg()[0]
+    other, began_s = load_profile(base), perf_counter()
+    says("rules are written")
+    wanted = plan(QUICK if quick else FULL, 0.0, 0.0)
+    whole_s = (QUICK_S if quick else WHOLE_S) - (perf_counter() - began_s)
+    found = measure(replace(wanted, whole_s=whole_s, packets_s=whole_s * PACKETS_SHARE), says)
+    says("coefficients are fitted")
+    about = (
+        f"Linux {kernel()}, {processor()}, {', '.join(tools())}; kpsim calibrate bench, {datetime.now(UTC):%Y-%m-%d}."
+    )
+    said = (
+        f"measured on this host, Linux {kernel()}, medians of {len(found.rows):,} rows of packets and commands in "
+        "network namespaces; least squares on relative error, intervals by resampling sizes and stretches of time"
+    )
+    made = document(found.rows, other, name, about, said)
+    return Benched(made, found.rows, compared(found.rows), found.missing, list(_warnings(found.modules, load)), other)
+
+
+def _warnings(modules: Sequence[str], load: float) -> Iterator[str]:
+    if modules:
+        yield f"the kernel has loaded {', '.join(modules)} for the rules, and keeps them"
+    cores = os.cpu_count() or 1
+    if load > cores:
+        yield f"{load:.1f} processes wanted {cores} cores when it began: what others do here is in these numbers"
