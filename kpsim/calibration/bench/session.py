@@ -66,7 +66,7 @@ def measure(plan: Plan, says: Callable[[str], None]) -> Measured:
             if "row" in said:
                 found.rows.append(said["row"])
             elif "missing" in said:
-                found.missing.append((said["missing"], said["why"]))
+                found.missing += [] if (miss := (said["missing"], said["why"])) in found.missing else [miss]
             elif "refused" in said:
                 ended = said["refused"]
             else:

@@ -32,7 +32,7 @@ from kpsim.calibration.bench.plan import Plan, Updates, Walk
 from kpsim.calibration.bench.town import build
 from kpsim.calibration.bench.updates import measure
 
-RUNS = 4  # parts of the time, each with its own percentiles: how far they differ is what an interval is made of
+FEWEST_RUNS = 3  # stretches of time, each with its own percentiles: an interval is made of how far they differ
 FEWEST = 4  # samples, below which there is no 10th percentile
 _PRIVATE = 1 << 18 | 1 << 14  # MS_PRIVATE, MS_REC
 _ASPECTS = {"wall": ("s", "wall_s"), "user": ("s", "user_s"), "sys": ("s", "sys_s"), "rss_kb": ("KiB", "rss_kib")}
@@ -69,15 +69,20 @@ def _own_mounts() -> None:
 
 
 def _all(plan: Plan, began_s: float) -> None:
+    """Send packets before, between and after the commands of the modes, so that a slow moment is one of several."""
     smallest = {each.mode: each for each in reversed(plan.updates)}
     gone = {mode for mode, each in smallest.items() if _missing(each)}
     walkers = [made for walk in plan.walks if walk.mode not in gone and (made := _walkers(walk))]
-    if walkers:
-        _packets(walkers, plan.packets_s)
     modes = [mode for mode in dict.fromkeys(each.mode for each in plan.updates) if mode not in gone]
-    for i, mode in enumerate(modes):
-        left_s = plan.whole_s - (perf_counter() - began_s)
-        _updates([each for each in plan.updates if each.mode == mode], left_s / (len(modes) - i))
+    runs = max(len(modes) + 1, FEWEST_RUNS)
+    for run in range(runs):
+        if walkers:
+            _packets(walkers, plan.packets_s / runs, run)
+        if run < len(modes):
+            left_s = plan.whole_s - (perf_counter() - began_s) - plan.packets_s * (runs - run - 1) / runs
+            _updates([each for each in plan.updates if each.mode == modes[run]], left_s / (len(modes) - run))
+    for each in walkers:
+        each.close()
 
 
 def _walkers(walk: Walk) -> Walkers | None:
@@ -127,19 +132,15 @@ def _refusal(smallest: Updates) -> str:
     return ""
 
 
-def _packets(walkers: list[Walkers], seconds: float) -> None:
+def _packets(walkers: list[Walkers], seconds: float, run: int) -> None:
     _tell(says=f"packets for {seconds:.0f} s")
     added_ns = added_by_python_ns(walkers[0].town)
     rounds(walkers, seconds)
     for each in walkers:
         for (quantity, target), samples in each.samples.items():
-            for run in range(RUNS):
-                part = samples[len(samples) * run // RUNS : len(samples) * (run + 1) // RUNS]
-                taken = [sample - added_ns for one in part for sample in one]
-                row = _row(each.walk.mode, each.walk.services, quantity, "ns", taken)
-                at = {"endpoints": target.endpoints, "position": target.position, "rules_traversed": target.rank}
-                _tell(row=row | at | {"run": run})
-        each.close()
+            row = _row(each.walk.mode, each.walk.services, quantity, "ns", [sample - added_ns for sample in samples])
+            at = {"endpoints": target.endpoints, "position": target.position, "rules_traversed": target.rank}
+            _tell(row=row | at | {"run": run})
 
 
 def _updates(sizes: Sequence[Updates], seconds: float) -> None:

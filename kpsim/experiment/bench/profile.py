@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from kpsim.calibration.records import KERNEL, Record
-from kpsim.calibration.terms import work
+from kpsim.calibration.terms import coefficients_of, work
 from kpsim.experiment.validation.fitting import explained, families, rendered
-from kpsim.experiment.validation.setups import question
+from kpsim.experiment.validation.prediction import priced
+from kpsim.experiment.validation.setups import Unspoken, question
 from kpsim.profiles.costs import CostProfile
 from kpsim.profiles.format import SCALE
 
 SOURCE = "bench"
+TIMES = ("ns", "us", "ms", "s")
+ELSEWHERE = ("kernelspace",)  # another system's: how fast this host's kernel is says nothing of it
 PACKETS = ("udp_first", "udp_established", "tcp_connect")
 Row = Mapping[str, Any]
 Families = dict[str, dict[str, Any]]
@@ -81,47 +86,105 @@ def _beside(rows: Sequence[Row], known: Families, *, unseen: bool) -> Iterator[C
             yield Compared(record, total / asked.scale, unseen)
 
 
-def document(rows: Sequence[Row], base: CostProfile, name: str, about: str, says: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A host's times over what another profile says, of one kind of rows: the median, and how far 90 % are off."""
+
+    median: float = 1.0
+    spread: float = 1.0  # a factor either way
+
+    @classmethod
+    def of(cls, ratios: Sequence[float]) -> Ratio:
+        """Return the ratio of several; without any, one of one."""
+        if not ratios:
+            return cls()
+        logs = np.log(ratios)
+        middle = float(np.median(logs))
+        return cls(float(np.exp(middle)), float(np.exp(np.quantile(np.abs(logs - middle), 0.9))))
+
+
+def against(found: Sequence[Compared], other: CostProfile) -> dict[tuple[str, bool], list[float]]:
+    """Return measured times over those that another profile says, by mode and whether it is packets."""
+    ratios: dict[tuple[str, bool], list[float]] = {}
+    for each in found:
+        try:
+            asked = question(each.record)
+            said = priced(asked, other) / asked.scale
+        except Unspoken:
+            continue
+        if said > 0 and not each.unseen:
+            ratios.setdefault((each.record.mode, each.is_packet), []).append(each.record.measured / said)
+    return ratios
+
+
+def document(
+    rows: Sequence[Row], beside: Sequence[Compared], base: CostProfile, name: str, about: str, says: str
+) -> dict[str, Any]:
     """Return a profile: coefficients of ``rows``, and those of ``base`` where no row speaks of them, marked so.
 
-    ``says`` is the source of what was measured, in a sentence.
+    What is another machine's is moved to this one by the ratio of what both have, of packets and of commands, so that
+    modes that could be measured and others can still be compared.  ``beside`` are the rows beside the fit, and ``says``
+    is the source of what was measured, in a sentence.
     """
     mine, scatter = fitted(rows)
     quiet, _ = fitted([row for row in rows if row["quantity"] in PACKETS], "p10")
     own: Families = {}
     rendered(mine, SOURCE, own)
     taken = base.text.model_dump(exclude_none=True, exclude_defaults=True)
+    ratios = against(beside, base)
+    by = {
+        packets: Ratio.of([ratio for (_, kind), each in ratios.items() if kind is packets for ratio in each])
+        for packets in (True, False)
+    }
     there: Families = {
-        family: {each: _taken(coefficient, base.name) for each, coefficient in coefficients.items()}
+        family: {each: _taken(each, coefficient, family, base.name, by) for each, coefficient in coefficients.items()}
         for family, coefficients in taken["families"].items()
     }
     there.setdefault("iptables-nft", {k: v for k, v in there["iptables-legacy"].items() if "rule" not in k})
     for family, coefficients in own.items():
-        known = there.setdefault(family, {})
+        known, before = there.setdefault(family, {}), taken["families"].get(family, {})
         for each, coefficient in coefficients.items():
             if each in quiet.get(family, {}):
-                _with_quiet(coefficient, quiet[family][each], known.get(each))
+                _with_quiet(coefficient, quiet[family][each], before.get(each))
             known[each] = coefficient
-    used = {coefficient["source"] for family in there.values() for coefficient in family.values()}
-    sources = {
-        f"{base.name}/{key}": f"taken from {base.name}, where it says: {text}" for key, text in base.sources.items()
-    }
     wide = {**base.text.scatter, **scatter}
     return {
         "apiVersion": "kpsim/v1alpha1", "kind": "CostProfile", "name": name, "about": about,
-        "sources": {SOURCE: says, **{key: text for key, text in sources.items() if key in used}, **_assumed(base)},
-        "families": there, "variation": taken.get("variation", {}),
+        "sources": {SOURCE: says, **_sources(there, base, by)}, "families": there,
+        "variation": taken.get("variation", {}),
         "scatter": {mode: {**base.text.scatter.get(mode, {}), **scatter.get(mode, {})} for mode in wide},
     }  # fmt: skip
 
 
-def _assumed(base: CostProfile) -> dict[str, str]:
-    return {key: text for key, text in base.sources.items() if key.startswith("assumed")}
+def _sources(there: Families, base: CostProfile, by: Mapping[bool, Ratio]) -> dict[str, str]:
+    """Return what the sources of everything taken from the other profile say."""
+    used = {coefficient["source"] for family in there.values() for coefficient in family.values()}
+    moved = (
+        f"not measured here, taken from {base.name} and moved: packets take {by[True].median:.2f} times as long here, "
+        f"commands {by[False].median:.2f} times, intervals widened by the spread; there:"
+    )
+    found = {f"{base.name}/{key}": f"{moved} {text}" for key, text in base.sources.items()}
+    return {key: text for key, text in {**found, **base.sources}.items() if key in used or key == "assumed"}
 
 
-def _taken(coefficient: dict[str, Any], base: str) -> dict[str, Any]:
+def _taken(name: str, coefficient: dict[str, Any], family: str, base: str, by: Mapping[bool, Ratio]) -> dict[str, Any]:
+    """Return another profile's coefficient, moved to this machine if it is a time of its kernel."""
     source = coefficient["source"]
-    return {**coefficient, "source": source if source.startswith("assumed") else f"{base}/{source}"}
+    mark = source if source.startswith("assumed") else f"{base}/{source}"
+    if coefficient["unit"] not in TIMES or family in ELSEWHERE:
+        return {**coefficient, "source": mark}
+    ratio = by[name in coefficients_of("udp_", "tcp_")]
+    moved: dict[str, Any] = {
+        which: [float(f"{x:.4g}") for x in _moved(coefficient[which], ratio)]
+        for which in ("both", "quiet", "typical", "cold")
+        if which in coefficient
+    }
+    return {**coefficient, **moved, "source": mark}
+
+
+def _moved(triple: list[float], ratio: Ratio) -> tuple[float, float, float]:
+    value, low, high = (x * ratio.median for x in triple)
+    return value, low / ratio.spread, high * ratio.spread
 
 
 def _with_quiet(mine: dict[str, Any], quiet: tuple[float, float, float, float], other: dict[str, Any] | None) -> None:
@@ -135,13 +198,3 @@ def _with_quiet(mine: dict[str, Any], quiet: tuple[float, float, float, float], 
         mine["note"] = (
             "with caches swept: not measured here, as much dearer as in the profile that the rest is taken from"
         )
-
-
-def unmeasured(found: Mapping[str, Any], families_used: Collection[str]) -> list[str]:
-    """Return the names of ``families_used`` that a profile's document has from elsewhere, as "family.name"."""
-    return [
-        f"{family}.{name}"
-        for family in families_used
-        for name, coefficient in found["families"].get(family, {}).items()
-        if coefficient["source"] != SOURCE
-    ]

@@ -9,15 +9,11 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 from kpsim.calibration.bench.session import measure, refusal
 from kpsim.errors import GuardError
 from kpsim.experiment.bench.host import kernel, processor, tools
-from kpsim.experiment.bench.profile import SOURCE, Compared, Row, compared, document
+from kpsim.experiment.bench.profile import SOURCE, Compared, Ratio, Row, against, compared, document
 from kpsim.experiment.bench.rules import FULL, QUICK, plan
-from kpsim.experiment.validation.prediction import priced
-from kpsim.experiment.validation.setups import Unspoken, question
 from kpsim.profiles.costs import CostProfile, load_profile
 
 WHOLE_S, QUICK_S = 48.0, 18.0  # for measuring; rules are made before, and fits after
@@ -37,17 +33,10 @@ class Benched:
 
     def against_base(self) -> list[tuple[str, str, int, float]]:
         """Return (mode, packets or commands, rows, measured time over what the other profile says), medians."""
-        found: dict[tuple[str, str], list[float]] = {}
-        for each in self.compared:
-            try:
-                asked = question(each.record)
-                said = priced(asked, self.base) / asked.scale
-            except Unspoken:
-                continue
-            kind = each.record.mode, "packets" if each.is_packet else "commands"
-            if said > 0 and not each.unseen:
-                found.setdefault(kind, []).append(each.record.measured / said)
-        return [(*kind, len(ratios), float(np.median(ratios))) for kind, ratios in found.items()]
+        return [
+            (mode, "packets" if packets else "commands", len(ratios), Ratio.of(ratios).median)
+            for (mode, packets), ratios in against(self.compared, self.base).items()
+        ]
 
     def taken(self) -> dict[str, tuple[int, int]]:
         """Return by family how many coefficients were measured, and how many are the other profile's."""
@@ -78,8 +67,9 @@ def bench(name: str, base: str, says: Callable[[str], None], *, quick: bool = Fa
         f"measured on this host, Linux {kernel()}, medians of {len(found.rows):,} rows of packets and commands in "
         "network namespaces; least squares on relative error, intervals by resampling sizes and stretches of time"
     )
-    made = document(found.rows, other, name, about, said)
-    return Benched(made, found.rows, compared(found.rows), found.missing, list(_warnings(found.modules, load)), other)
+    beside = compared(found.rows)
+    made = document(found.rows, beside, other, name, about, said)
+    return Benched(made, found.rows, beside, found.missing, list(_warnings(found.modules, load)), other)
 
 
 def _warnings(modules: Sequence[str], load: float) -> Iterator[str]:
