@@ -17,7 +17,7 @@ from kpsim.calibration.bench.plan import Plan
 from kpsim.errors import GuardError
 
 PATIENCE = 1.5  # times what a plan is to take, after which its process is ended
-_WORKER = ("-P", "-m", "kpsim.calibration.bench.worker")
+WORKER = ("-P", "-m", "kpsim.calibration.bench.worker")
 
 
 @dataclass(slots=True)
@@ -52,13 +52,13 @@ def measure(plan: Plan, says: Callable[[str], None]) -> Measured:
     if why:
         raise GuardError(f"kpsim calibrate bench cannot measure here: {why}")
     before, found, ended = _modules(), Measured(), ""
-    command = [sys.executable, *_WORKER, str(os.getpid())]
+    command = [sys.executable, *WORKER, str(os.getpid())]
     worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)  # noqa: S603 - ourselves
+    assert worker.stdin is not None
+    assert worker.stdout is not None
     limit = threading.Timer(plan.whole_s * PATIENCE, worker.kill)
     limit.start()
     try:
-        assert worker.stdin is not None
-        assert worker.stdout is not None
         with worker.stdin as sink:
             sink.write(plan.to_bytes())
         for line in worker.stdout:
@@ -78,6 +78,7 @@ def measure(plan: Plan, says: Callable[[str], None]) -> Measured:
         limit.cancel()
         worker.kill()
         worker.wait()
+        worker.stdout.close()
     if not found.rows:
         reasons = [ended] if ended else [f"{mode}: {reason}" for mode, reason in found.missing]
         raise GuardError("kpsim calibrate bench cannot measure here: " + ("; ".join(reasons) or "it took too long"))

@@ -10,30 +10,32 @@ from kpsim.calibration.bench.namespaces import Namespace
 from kpsim.calibration.bench.plan import Updates
 from kpsim.calibration.bench.tools import Timed, timed
 
-MOST_ROUNDS, FEWEST_ROUNDS = 9, 2
-GROWTH = 1.5  # of a round in which everything is timed, with its rules: loads grow by the square where they are slowest
+MOST_ROUNDS, FEWEST_SIZES = 7, 3
+GROWTH = (
+    1.25  # of a round in which everything is timed, with its rules: loads grow by the square where they are slowest
+)
 Found = dict[str, list[Timed]]  # quantity -> samples
 
 
 def measure(sizes: Sequence[Updates], seconds: float) -> list[tuple[Updates, Found]]:
     """Return the samples of every size that there was time for, small ones first.
 
-    All of them are visited before any is visited again, so that a slow moment falls on all.
+    All of them are visited before any is visited again, so that a slow moment falls on all; then large ones first, of
+    which there are the fewest samples in the end.
     """
     began_s = perf_counter()
     took_s: list[float] = []
     found: list[Found] = []
-    for size in sizes:
-        if took_s:
-            expected_s = took_s[-1] * max(size.rules / sizes[len(took_s) - 1].rules, 1.0) ** GROWTH
-            if FEWEST_ROUNDS * (expected_s + sum(took_s)) > seconds:
-                break
+    for i, size in enumerate(sizes):
+        expected_s = took_s[-1] * max(size.rules / sizes[i - 1].rules, 1.0) ** GROWTH if i else 0.0
+        if perf_counter() - began_s + expected_s > seconds and i >= FEWEST_SIZES:
+            break
         found.append(defaultdict(list))
         took_s.append(_round(size, found[-1]))
-    for n in range(1, MOST_ROUNDS):
-        for size, samples, expected_s in zip(sizes, found, took_s, strict=False):
-            if n < FEWEST_ROUNDS or perf_counter() - began_s + expected_s < seconds:
-                _round(size, samples)
+    for _ in range(1, MOST_ROUNDS):
+        for i in reversed(range(len(found))):
+            if perf_counter() - began_s + took_s[i] < seconds:
+                _round(sizes[i], found[i])
     return list(zip(sizes, found, strict=False))
 
 

@@ -67,8 +67,9 @@ def compared(rows: Sequence[Row]) -> list[Compared]:
     for row in timed:
         kind = row["mode"], row["quantity"] in PACKETS
         largest[kind] = max(largest.get(kind, 0), row["services"])
-    last = [row for row in timed if row["services"] == largest[row["mode"], row["quantity"] in PACKETS]]
-    smaller = [row for row in timed if row not in last]
+    is_last = [row["services"] == largest[row["mode"], row["quantity"] in PACKETS] for row in timed]
+    last = [row for row, of_largest in zip(timed, is_last, strict=True) if of_largest]
+    smaller = [row for row, of_largest in zip(timed, is_last, strict=True) if not of_largest]
     found = [*_beside(timed, fitted(timed)[0], unseen=False)]
     return found + ([*_beside(last, fitted(smaller)[0], unseen=True)] if smaller else [])
 
