@@ -31,7 +31,7 @@ FRESH = {  # larger than any that a quick one measures
     "iptables-nft": Sizes((1500,), ((1000, 1),)),
     "nftables": Sizes((1000,), ((1000, 1),)),
 }
-FRESH_S, PACKETS_S, GONE_S, LONGEST_S = 16.0, 6.0, 10.0, 60.0
+FRESH_S, PACKETS_S, GONE_S, LONGEST_S = 24.0, 6.0, 10.0, 60.0
 WITHIN = 0.15
 TEMPORARY = Path(tempfile.gettempdir())
 HOST = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -16,13 +17,13 @@ from typing import Any
 from kpsim.calibration.bench.plan import Plan
 from kpsim.errors import GuardError
 
-PATIENCE = 1.5  # times what a plan is to take, after which its process is ended
+PATIENCE = 1.25  # times what a plan is to take, after which its process is ended
 WORKER = ("-P", "-m", "kpsim.calibration.bench.worker")
 
 
 @dataclass(slots=True)
 class Measured:
-    """What came back: rows, what could not be measured and why, and kernel modules that were loaded meanwhile."""
+    """Rows that came back, with everything missing and why, and the kernel modules that were loaded meanwhile."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     missing: list[tuple[str, str]] = field(default_factory=list)
@@ -83,7 +84,8 @@ def measure(plan: Plan, says: Callable[[str], None]) -> Measured:
         reasons = [ended] if ended else [f"{mode}: {reason}" for mode, reason in found.missing]
         raise GuardError("kpsim calibrate bench cannot measure here: " + ("; ".join(reasons) or "it took too long"))
     if ended or worker.returncode:
-        found.missing.append(("all that was to come then", ended or "it took too long"))
+        late = worker.returncode == -signal.SIGKILL
+        found.missing.append(("what was to come then", ended or ("it took too long" if late else "its process ended")))
     found.modules = sorted(_modules() - before)
     return found
 
