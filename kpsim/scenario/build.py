@@ -74,7 +74,7 @@ def build(tree: Tree, document: Document | None, reading: Reading, folder: Path,
         written = reader.read(ScenarioDocument, tree.data)
     scenario = _assemble(written, reading, imported, reader, complaints, name)
     if scenario is not None:
-        scenario = replace(scenario, profile=_profile(written.spec.profile, folder, complaints))
+        scenario = replace(scenario, profile=_profile(scenario.profile, folder, complaints))
     if complaints.problems or scenario is None:
         raise complaints.refusal()
     return scenario

@@ -16,6 +16,7 @@ import pytest
 from kpsim.calibration.bench import session
 from kpsim.calibration.bench.plan import Plan
 from kpsim.errors import GuardError
+from kpsim.experiment.bench.host import machine
 from kpsim.experiment.bench.profile import PACKETS, SOURCE, Ratio, against, compared, document, records_of
 from kpsim.experiment.bench.rules import FULL, QUICK, Sizes, plan
 from kpsim.experiment.bench.run import bench
@@ -52,7 +53,7 @@ def measured(factor: float = 1.0, modes: tuple[str, ...] = ("iptables-legacy", "
 def slow(tmp_path_factory: pytest.TempPathFactory) -> CostProfile:
     """A profile of rows that took three times as long as they did."""
     rows, base = measured(3.0), load_profile(BASE)
-    made = document(rows, compared(rows), base, "slow", "about", "says")
+    made = document(rows, compared(rows), base, "slow", "about", machine(), "says")
     path = tmp_path_factory.mktemp("bench") / "slow.yaml"
     path.write_text(written(made), encoding="utf-8")
     return load_profile(str(path))

@@ -119,7 +119,13 @@ def against(found: Sequence[Compared], other: CostProfile) -> dict[tuple[str, bo
 
 
 def document(
-    rows: Sequence[Row], beside: Sequence[Compared], base: CostProfile, name: str, about: str, says: str
+    rows: Sequence[Row],
+    beside: Sequence[Compared],
+    base: CostProfile,
+    name: str,
+    about: str,
+    machine: Mapping[str, Any],
+    says: str,
 ) -> dict[str, Any]:
     """Return a profile: coefficients of ``rows``, and those of ``base`` where no row speaks of them, marked so.
 
@@ -150,7 +156,7 @@ def document(
             known[each] = coefficient
     wide = {**base.text.scatter, **scatter}
     return {
-        "apiVersion": "kpsim/v1alpha1", "kind": "CostProfile", "name": name, "about": about,
+        "apiVersion": "kpsim/v1alpha1", "kind": "CostProfile", "name": name, "about": about, "machine": machine,
         "sources": {SOURCE: says, **_sources(there, base, by)}, "families": there,
         "variation": taken.get("variation", {}),
         "scatter": {mode: {**base.text.scatter.get(mode, {}), **scatter.get(mode, {})} for mode in wide},

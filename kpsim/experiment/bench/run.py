@@ -11,7 +11,7 @@ from typing import Any
 
 from kpsim.calibration.bench.session import measure, refusal
 from kpsim.errors import GuardError
-from kpsim.experiment.bench.host import kernel, processor, tools
+from kpsim.experiment.bench.host import kernel, machine, processor, tools
 from kpsim.experiment.bench.profile import SOURCE, Compared, Ratio, Row, against, compared, document
 from kpsim.experiment.bench.rules import FULL, QUICK, plan
 from kpsim.profiles.costs import CostProfile, load_profile
@@ -68,7 +68,7 @@ def bench(name: str, base: str, says: Callable[[str], None], *, quick: bool = Fa
         "network namespaces; least squares on relative error, intervals by resampling sizes and stretches of time"
     )
     beside = compared(found.rows)
-    made = document(found.rows, beside, other, name, about, said)
+    made = document(found.rows, beside, other, name, about, machine(), said)
     return Benched(made, found.rows, beside, found.missing, list(_warnings(found.modules, load)), other)
 
 
