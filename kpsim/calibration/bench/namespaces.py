@@ -15,8 +15,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID = 0x40000000, 0x00020000, 0x20000000
+LONGEST = 300  # characters of a complaint
 _SET_PARENT_DEATH_SIGNAL, _SIGKILL = 1, 9
 _MINE = "/proc/thread-self/ns/net"
 _FLUSH_CONNTRACK = struct.pack("=IHHII", 20, 1 << 8 | 2, 0x5, 1, 0) + struct.pack("=BBH", socket.AF_INET, 0, 0)
@@ -34,7 +36,7 @@ class Namespace:
     fd: int
 
     @classmethod
-    def make(cls) -> Namespace:
+    def make(cls) -> Self:
         """Return a new one; the calling thread is back where it was afterwards."""
         home = _here()
         try:
@@ -68,12 +70,19 @@ class Namespace:
         finally:
             os.close(home)
 
-    def run(self, command: Sequence[str], text: str = "") -> None:
-        """Give ``text`` to a tool in here.  Raises :class:`Refused` with its complaint."""
+    def run(self, command: Sequence[str], text: str = "", lock: Path | None = None) -> str:
+        """Give ``text`` to a tool in here and return what it prints.
+
+        ``lock`` stands in for /run/xtables.lock.  Raises :class:`Refused` with its complaint.
+        """
+        environment = {**os.environ, **({"XTABLES_LOCKFILE": str(lock)} if lock else {})}
         with self.entered():
-            done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)  # noqa: S603 - named by kpsim itself
+            done = subprocess.run(  # noqa: S603 - named by kpsim itself
+                command, input=text, capture_output=True, text=True, check=False, env=environment
+            )
         if done.returncode:
-            raise Refused(f"{' '.join(command)}: exit {done.returncode}: {done.stderr.strip()[:300]}")
+            raise Refused(f"{' '.join(command)}: exit {done.returncode}: {done.stderr.strip()[:LONGEST]}")
+        return done.stdout
 
     def ip(self, *lines: str) -> None:
         """Carry out lines of ``ip -batch``, all or an exception."""

@@ -21,7 +21,7 @@ from kpsim.calibration.bench.town import CLIENT, TARGET_PORT, Town
 
 BLOCK, DROPPED = 25, 5  # packets in a row to one target, the first of which find caches cold
 FIRST_PORT = 20_000
-FEWEST_ROUNDS, MOST_ROUNDS = 5, 60
+FEWEST_ROUNDS, MOST_ROUNDS = 3, 60
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closed at once, and no port waits
 DIRECT = ("10.128.0.1", TARGET_PORT)
 MSG_PROBE, CALLS = 0x10, 3000
