@@ -25,7 +25,7 @@ from tests.kernel.needs import need
 
 pytestmark = pytest.mark.kernel
 
-BENCH = (sys.executable, "-m", "kpsim.cli", "calibrate", "bench", "--quick")
+BENCH = (sys.executable, "-m", "kpsim.cli", "calibrate", "bench")
 FRESH = {  # larger than any that a quick one measures
     "iptables-legacy": Sizes((4000,), ((1000, 1),)),
     "iptables-nft": Sizes((1500,), ((1000, 1),)),
@@ -80,7 +80,7 @@ def alive(processes: set[int]) -> set[int]:
     return {each for each in processes if Path("/proc", str(each)).exists()}
 
 
-@pytest.mark.parametrize("moment", ["Services for packets", "packets for", "nftables: commands for"])
+@pytest.mark.parametrize("moment", ["Services for packets", "packets for", "iptables-legacy: commands for"])
 def test_nothing_is_left_of_one_that_is_killed(moment: str, tmp_path: Path) -> None:
     needed()
     before, temporary = host(), set(TEMPORARY.iterdir())
@@ -89,6 +89,8 @@ def test_nothing_is_left_of_one_that_is_killed(moment: str, tmp_path: Path) -> N
         for line in running.stderr:
             if moment in line:
                 break
+        else:
+            pytest.fail(f"it ended and never said {moment!r}")
         time.sleep(0.3)  # into the middle of it
         started = descendants(running.pid)
         assert len(alive(started)) >= 2, "the process that measures, and the one around it"
@@ -105,7 +107,7 @@ def test_nothing_is_left_of_one_that_is_killed(moment: str, tmp_path: Path) -> N
 def test_its_profile_holds_for_a_larger_size(tmp_path: Path) -> None:
     needed()
     before, began_s = host(), time.monotonic()
-    command = (*BENCH, "--out", "it.yaml", "-o", "json")
+    command = (*BENCH, "--quick", "--out", "it.yaml", "-o", "json")
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - began_s < LONGEST_S
