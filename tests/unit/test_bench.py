@@ -122,6 +122,15 @@ def test_every_source_of_the_profile_is_explained(slow: CostProfile) -> None:
     assert used == slow.sources.keys() | ({"assumed"} & used)
 
 
+def test_rows_of_one_size_are_enough_for_a_profile(tmp_path: Path) -> None:
+    rows = [row for row in measured(modes=("iptables-legacy",)) if row["services"] == 1000]
+    made = document(rows, compared(rows), load_profile(BASE), "one", "about", machine(), "says")
+    (tmp_path / "one.yaml").write_text(written(made), encoding="utf-8")
+    found = load_profile(str(tmp_path / "one.yaml"))
+    assert found.text.families["iptables-legacy"]["rule_passed"].source == SOURCE
+    assert found.text.scatter["iptables-legacy"] == load_profile(BASE).text.scatter["iptables-legacy"]
+
+
 def test_a_scenario_takes_the_profile_by_its_file(slow: CostProfile, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(written(slow.text.model_dump(exclude_none=True)), encoding="utf-8")
     (tmp_path / "it.yaml").write_text(

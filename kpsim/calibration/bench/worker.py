@@ -177,6 +177,9 @@ def _tell(**said: Any) -> None:
 if __name__ == "__main__":
     try:
         main()
+    except PermissionError as error:
+        _tell(refused=f"{error.strerror}; it needs CAP_SYS_ADMIN and CAP_NET_ADMIN, in a container --privileged")
+        raise SystemExit(1) from None
     except (OSError, Refused) as error:
         _tell(refused=str(error))
         raise SystemExit(1) from None
