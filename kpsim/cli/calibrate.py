@@ -123,7 +123,7 @@ def _print(found: Benched) -> None:
         right=(1, 2),
     )
     others = [family for family in found.document["families"] if family not in taken]
-    click.echo(f"\nAll of {found.base.name}: {', '.join(others)}")
+    click.echo(f"\nOf {found.base.name} alone, times moved by these ratios: {', '.join(others)}")
 
 
 def _as_json(found: Benched, files: list[Path]) -> dict[str, object]:
