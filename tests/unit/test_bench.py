@@ -17,7 +17,7 @@ from kpsim.calibration.bench import session
 from kpsim.calibration.bench.plan import Plan
 from kpsim.errors import GuardError
 from kpsim.experiment.bench.host import machine
-from kpsim.experiment.bench.profile import PACKETS, SOURCE, Ratio, against, compared, document, records_of
+from kpsim.experiment.bench.profile import PACKETS, SOURCE, Ratio, against, compared, document, records_of, unsteady
 from kpsim.experiment.bench.rules import FULL, QUICK, Sizes, plan
 from kpsim.experiment.bench.run import bench
 from kpsim.experiment.validation.machines import written
@@ -120,6 +120,16 @@ def test_what_was_not_measured_moves_with_what_was(slow: CostProfile) -> None:
 def test_every_source_of_the_profile_is_explained(slow: CostProfile) -> None:
     used = {c.source for family in slow.text.families.values() for c in family.values()}
     assert used == slow.sources.keys() | ({"assumed"} & used)
+
+
+def test_commands_that_follow_no_line_are_not_fitted() -> None:
+    rows = measured(modes=("iptables-legacy",))
+    assert not unsteady(compared(rows))
+    largest = max(row["services"] for row in rows if row["quantity"] not in PACKETS)
+    for row in rows:
+        if row["services"] == largest and row["quantity"] not in PACKETS:
+            row["p50"] *= 3
+    assert unsteady(compared(rows)).keys() == {"iptables-legacy"}
 
 
 def test_rows_of_one_size_are_enough_for_a_profile(tmp_path: Path) -> None:

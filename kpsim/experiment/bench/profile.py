@@ -17,6 +17,7 @@ from kpsim.profiles.costs import CostProfile
 from kpsim.profiles.format import SCALE
 
 SOURCE = "bench"
+STEADY = 0.25  # share; beyond this a fit of commands is worth less than another machine's, moved
 TIMES = ("ns", "us", "ms", "s")
 ELSEWHERE = ("kernelspace",)  # another system's: how fast this host's kernel is says nothing of it
 PACKETS = ("udp_first", "udp_established", "tcp_connect")
@@ -116,6 +117,18 @@ def against(found: Sequence[Compared], other: CostProfile) -> dict[tuple[str, bo
         if said > 0 and not each.unseen:
             ratios.setdefault((each.record.mode, each.is_packet), []).append(each.record.measured / said)
     return ratios
+
+
+def unsteady(found: Sequence[Compared]) -> dict[str, float]:
+    """Return the modes whose commands no fit should be made of, with how far the largest size is off the smaller ones.
+
+    Too few sizes, or a busy machine: terms that grow by the square are then fitted to noise, and no size beyond holds.
+    """
+    off: dict[str, list[float]] = {}
+    for each in found:
+        if each.unseen and not each.is_packet:
+            off.setdefault(each.record.mode, []).append(abs(each.ratio - 1))
+    return {mode: middle for mode, errors in off.items() if (middle := float(np.median(errors))) > STEADY}
 
 
 def document(
