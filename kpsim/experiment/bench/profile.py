@@ -119,16 +119,22 @@ def against(found: Sequence[Compared], other: CostProfile) -> dict[tuple[str, bo
     return ratios
 
 
-def unsteady(found: Sequence[Compared]) -> dict[str, float]:
-    """Return the modes whose commands no fit should be made of, with how far the largest size is off the smaller ones.
+def command(quantity: str) -> str:
+    """Return the command that a row timed, partial updates of any number of Services as one; "" for a packet."""
+    stem = "" if quantity in PACKETS else quantity.partition(".")[0]
+    return "partial" if stem.startswith("partial_") else stem
+
+
+def unsteady(found: Sequence[Compared]) -> dict[tuple[str, str], float]:
+    """Return modes and commands not to be fitted, with how far the largest size is off what smaller ones say.
 
     Too few sizes, or a busy machine: terms that grow by the square are then fitted to noise, and no size beyond holds.
     """
-    off: dict[str, list[float]] = {}
+    off: dict[tuple[str, str], list[float]] = {}
     for each in found:
         if each.unseen and not each.is_packet:
-            off.setdefault(each.record.mode, []).append(abs(each.ratio - 1))
-    return {mode: middle for mode, errors in off.items() if (middle := float(np.median(errors))) > STEADY}
+            off.setdefault((each.record.mode, command(each.record.quantity)), []).append(abs(each.ratio - 1))
+    return {which: middle for which, errors in off.items() if (middle := float(np.median(errors))) > STEADY}
 
 
 def document(

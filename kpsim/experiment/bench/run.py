@@ -12,7 +12,7 @@ from typing import Any
 from kpsim.calibration.bench.session import measure, refusal
 from kpsim.errors import GuardError
 from kpsim.experiment.bench.host import kernel, machine, processor, tools
-from kpsim.experiment.bench.profile import PACKETS, SOURCE, Compared, Ratio, Row, against, compared, document, unsteady
+from kpsim.experiment.bench.profile import SOURCE, Compared, Ratio, Row, against, command, compared, document, unsteady
 from kpsim.experiment.bench.rules import FULL, QUICK, plan
 from kpsim.profiles.costs import CostProfile, load_profile
 
@@ -69,10 +69,11 @@ def bench(name: str, base: str, says: Callable[[str], None], *, quick: bool = Fa
     )
     beside = compared(found.rows)
     dropped = unsteady(beside)
-    kept = [row for row in found.rows if row["mode"] not in dropped or row["quantity"] in PACKETS]
-    for mode, off in dropped.items():
-        why = f"the largest size is {off:.0%} off what smaller ones say, so costs are {base}'s, moved by the ratio"
-        found.missing.append((f"commands under {mode}", why))
+    kept = [row for row in found.rows if (row["mode"], command(row["quantity"])) not in dropped]
+    for mode in dict.fromkeys(mode for mode, _ in dropped):
+        timed = {name: off for (of, name), off in dropped.items() if of == mode}
+        why = f"the largest size is up to {max(timed.values()):.0%} off what smaller ones say; these costs are {base}'s, moved"
+        found.missing.append((f"{', '.join(timed)} under {mode}", why))
     made = document(kept, beside, other, name, about, machine(), said)
     return Benched(made, found.rows, beside, found.missing, list(_warnings(found.modules, load)), other)
 
