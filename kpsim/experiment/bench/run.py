@@ -72,7 +72,8 @@ def bench(name: str, base: str, says: Callable[[str], None], *, quick: bool = Fa
     kept = [row for row in found.rows if (row["mode"], command(row["quantity"])) not in dropped]
     for mode in dict.fromkeys(mode for mode, _ in dropped):
         timed = {name: off for (of, name), off in dropped.items() if of == mode}
-        why = f"the largest size is up to {max(timed.values()):.0%} off what smaller ones say; these costs are {base}'s, moved"
+        most = max(timed.values())
+        why = f"the largest size is up to {most:.0%} off what smaller ones say; these costs are {base}'s, moved"
         found.missing.append((f"{', '.join(timed)} under {mode}", why))
     made = document(kept, beside, other, name, about, machine(), said)
     return Benched(made, found.rows, beside, found.missing, list(_warnings(found.modules, load)), other)
