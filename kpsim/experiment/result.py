@@ -73,8 +73,8 @@ class EventOutcome:
     at_s: float
     replications: int
     with_errors: int  # replications
-    connections: int  # whose first packet went to a Pod that the event had ended or stopped; in all replications
-    packets: int
+    connections: Estimate  # of a run: whose first packet went to a Pod that the event had ended or stopped
+    packets: Estimate  # of a run
     sampled: bool  # packets are looked at on some nodes and in some stretches of time only
     first_s: float | None  # the error window at its widest
     last_s: float | None
@@ -82,7 +82,7 @@ class EventOutcome:
     # longest from a Pod's end or failure in the API, or a write to a Service, to rules that know it on every node
     propagation_s: float | None
     exposed_s: float  # longest that rules of any node led to a Pod that was gone; 0 where Pods outlived that
-    pending: int  # Pods that rules of some node still led to in the end
+    pending: int  # Pods that rules of some node still led to in the end, the most of any run
     course: EventCourse
     unusable_s: float | None = None  # longest that a node which joined had no rules
     unusable_for: str = ""  # what took most of that: lists, start-up, or the first sync ("sync")
@@ -117,7 +117,7 @@ class ModeResult:
     mode: str
     summaries: Mapping[str, Summary]
     cdfs: Mapping[str, Cdf]
-    counts: Mapping[str, int]  # packets, delivered, refused, stale, in_flight, connections, syncs, deliveries, …
+    counts: Mapping[str, Estimate]  # of a run: packets, delivered, refused, stale, in_flight, connections, syncs, …
     rates: Mapping[str, Estimate]  # named with unit last: api_writes_per_s, cpu_proxy_cores, …
     by_position: tuple[PositionBin, ...]
     position_fixed_s: (
@@ -201,6 +201,7 @@ class Result:
     provenance: Mapping[str, str]  # kpsim, python, numpy, … versions; profile; seed; scenario_sha256; command
     complete: bool = True
     control: ControlLoad | None = None
+    runs: int = 1  # replications that were whole: what a summary's ``n`` is spread over
 
     @property
     def passed(self) -> bool:

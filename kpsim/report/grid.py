@@ -14,6 +14,7 @@ from kpsim.report.wording.quantity import (
     count,
     estimate,
     factor,
+    number,
     percent,
     quantity,
     rate,
@@ -64,12 +65,12 @@ def quantile_names(result: Result, wanted: Sequence[str] = ("p50", "p90", "p99")
 
 
 def measure_cells(result: Result, mode: str, quantiles: Sequence[str]) -> list[tuple[str, ...]]:
-    """Measure, number of observations and percentiles, for each measure with any observation.
+    """Measure, number of observations of a run and percentiles, for each measure with any observation.
 
     Too few observations for any of the percentiles are told by their mean, least and most.
     """
     return [
-        (name, _short(summary.n), *_percentiles(summary, quantiles))
+        (name, _short(summary.n / result.runs), *_percentiles(summary, quantiles))
         for name, summary in result.modes[mode].summaries.items()
         if summary.n > 0
     ]
@@ -84,7 +85,7 @@ def _percentiles(summary: Summary, quantiles: Sequence[str]) -> Sequence[str]:
     return [*said, *[""] * (room - len(said))] if room >= len(said) else [", ".join(said), *[""] * (room - 1)]
 
 
-def _short(n: int) -> str:
+def _short(n: float) -> str:
     for scale, suffix in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if n >= scale:
             return f"{n / (1e3 if suffix == 'k' else scale):.3g}{suffix}"
@@ -92,10 +93,11 @@ def _short(n: int) -> str:
 
 
 def count_cells(result: Result, mode: str) -> list[tuple[str, str]]:
-    """Return (name, count) cells: the packets' outcomes first, then everything else that was counted."""
+    """Return (name, count of a run) cells: the packets' outcomes first, then everything else that happened at all."""
     counts = result.modes[mode].counts
-    names = [name for name in _OUTCOMES if name in counts] + [name for name in counts if name not in _OUTCOMES]
-    return [(name.replace("_", " "), count(counts[name])) for name in names]
+    names = [name for name in _OUTCOMES if name in counts]
+    names += [name for name in counts if name not in _OUTCOMES and counts[name].value]
+    return [(name.replace("_", " "), number(counts[name])) for name in names]
 
 
 def rate_cells(result: Result, mode: str) -> list[tuple[str, str]]:
@@ -103,7 +105,7 @@ def rate_cells(result: Result, mode: str) -> list[tuple[str, str]]:
     return [(name, rate(name, found)) for name, found in result.modes[mode].rates.items()]
 
 
-_EVENT_HEADS = ("failed connections", "error window", "longest propagation", "led to gone Pods")
+_EVENT_HEADS = ("failed connections a run [95 %]", "error window", "longest propagation", "led to gone Pods")
 
 
 def _with_joins(result: Result) -> bool:
@@ -130,11 +132,11 @@ def event_cells(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
 
 
 def _event_cells(outcome: EventOutcome) -> tuple[str, ...]:
-    """Connections in all replications, the window at its widest, and how long rules led to Pods that were gone."""
+    """Connections of a run, the window at its widest, and how long rules led to Pods that were gone."""
     window = "none"
     if outcome.first_s is not None and outcome.last_s is not None:
         window = f"{quantity(outcome.first_s, 's')} to {quantity(outcome.last_s, 's')} after"
-    failed = count(outcome.connections) + (" seen" if outcome.sampled else "")
+    failed = number(outcome.connections) + (" seen" if outcome.sampled else "")
     spread = EMPTY if outcome.propagation_s is None else quantity(outcome.propagation_s, "s")
     if outcome.pending:
         spread = f"over {spread}"

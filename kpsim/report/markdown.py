@@ -61,7 +61,11 @@ def _measures(result: Result) -> list[str]:
         for mode in result.modes
         for name, *rest in grid.measure_cells(result, mode, quantiles)
     ]
-    return ["## Measures", "", *_table(("mode", "measure", "n", *quantiles), rows)] if rows else []
+    return (
+        ["## Measures", "", *_table(("mode", "measure", "n a run", *(f"{q} [95 %]" for q in quantiles)), rows)]
+        if rows
+        else []
+    )
 
 
 def _doubts(result: Result) -> list[str]:

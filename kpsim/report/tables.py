@@ -93,7 +93,7 @@ def _mode_document(found: ModeResult) -> dict[str, Any]:
         "position_fixed_s": _number(found.position_fixed_s),
         "position_slope_s": _number(found.position_slope_s),
         "summaries": {name: _summary_document(summary) for name, summary in found.summaries.items()},
-        "counts": dict(found.counts),
+        "counts": {name: _estimate(each) for name, each in found.counts.items()},
         "rates": {name: _estimate(rate) for name, rate in found.rates.items()},
         "by_position": [_record(each) for each in found.by_position],
         "sync_curve": [_record(each) for each in found.sync_curve],
@@ -108,7 +108,8 @@ def _event_record(outcome: EventOutcome) -> dict[str, Any]:
     left_out = {"course", "window_s", *(() if outcome.unusable_for else ("unusable_s", "unusable_for"))}
     record = {f.name: getattr(outcome, f.name) for f in fields(outcome) if f.name not in left_out}
     numbers = {name: _number(x) if isinstance(x, float) else x for name, x in record.items()}
-    return numbers | {"window_s": _estimate(outcome.window_s)}
+    each = {name: _estimate(getattr(outcome, name)) for name in ("connections", "packets", "window_s")}
+    return numbers | each
 
 
 def _summary_document(summary: Summary) -> dict[str, Any]:

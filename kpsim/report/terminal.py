@@ -123,7 +123,7 @@ def _objectives(page: _Page, result: Result) -> None:
 def _measures(page: _Page, result: Result) -> None:
     quantiles = grid.quantile_names(result)
     for mode in result.modes:
-        rows = [("", "n", *quantiles), *grid.measure_cells(result, mode, quantiles)]
+        rows = [("", "n a run", *quantiles), *grid.measure_cells(result, mode, quantiles)]
         page.heading(mode)
         page.table(rows, ["dim"] + ["plain"] * (len(rows) - 1), right=[1])
         counted = grid.count_cells(result, mode)

@@ -211,7 +211,7 @@ def test_the_verdict_comes_first_and_marks_are_told_apart(result: Result) -> Non
     lines = summary_text(result).splitlines()
     assert lines[3].startswith("✗ iptables fails")
     assert [line[4] for line in lines if " first_packet_latency " in line and "p99 <" in line] == ["✓", "✓"]
-    assert any("12,340,001 delivered · 1,204 refused · 4,473 stale" in line for line in lines)
+    assert any("2,468,000 [2,443,320, 2,492,680] delivered · 241 [238, 243] refused" in line for line in lines)
 
 
 def test_percentiles_are_not_cut(result: Result) -> None:

@@ -17,11 +17,11 @@ from kpsim.experiment.answers.judge import compare, judge
 from kpsim.experiment.answers.limits import limits_of
 from kpsim.experiment.control import control_load, stages_of
 from kpsim.experiment.events import outcome_of
-from kpsim.experiment.observe import Counts, Observations
+from kpsim.experiment.observe import Observations
 from kpsim.experiment.result import Cdf, ModeResult, Result
 from kpsim.measure.distribution import MOST_UNKNOWN, Distribution
 from kpsim.measure.intervals import estimate, summarise
-from kpsim.measure.summary import MEASURES
+from kpsim.measure.summary import MEASURES, Estimate
 from kpsim.measure.tally import Tally
 from kpsim.profiles.assumptions import assumptions
 from kpsim.profiles.costs import load_profile
@@ -63,6 +63,7 @@ def assemble(
         assumptions=assumptions(),
         provenance=_provenance(scenario),
         control=control_load(scenario, [each.control for each in next(iter(runs.values()))]),
+        runs=len(next(iter(runs.values()))),
     )
 
 
@@ -100,8 +101,7 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
         mode=name,
         summaries={m: s for m, s in summaries.items() if s},
         cdfs={m: cdf for m, tallies in batches.items() if (cdf := _cdf(tallies))},
-        counts=asdict(Counts.total(s.counts for s in seen))
-        | {name: sum(s.others[name] for s in seen) for name in seen[0].others},
+        counts=_counts_of_a_run(seen),
         rates={key: estimate([s.rates[key] for s in seen], least=0.0) for key in seen[0].rates},
         by_position=bins_by_position(np.concatenate([s.position for s in seen]), cost_ns),
         position_fixed_s=fixed,
@@ -116,6 +116,12 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
             outcome_of([s.events[i] for s in seen], sampled=seen[0].sampled) for i in range(len(scenario.events))
         ),
     )
+
+
+def _counts_of_a_run(seen: Sequence[Observations]) -> dict[str, Estimate]:
+    """Return each count as a run has it, its mean with an interval: a sum over runs is nobody's number."""
+    each = [asdict(s.counts) | s.others for s in seen]
+    return {name: estimate([counts[name] for counts in each], least=0.0) for name in each[0]}
 
 
 def _cdf(tallies: Sequence[Tally]) -> Cdf | None:

@@ -87,6 +87,13 @@ def estimate(found: Estimate | None, unit: str = "") -> str:
     return f"{_joined(value, prefixed)} [{low}, {high}]"
 
 
+def number(found: Estimate) -> str:
+    """Return the number of things in a run with its interval: "22.4 [17.1, 27.7]"; whole where every run has it."""
+    if found.low is None or found.high is None or found.low == found.high:
+        return count(found.value)
+    return estimate(found)
+
+
 def count(value: float) -> str:
     """Return a number of things: "83,850"."""
     return f"{value:,.0f}" if math.isfinite(value) else EMPTY
