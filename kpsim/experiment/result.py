@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from kpsim.measure.summary import Estimate, Summary
@@ -131,6 +132,7 @@ class ModeResult:
     extrapolations: tuple[str, ...]  # "rules_present: 4.0x beyond the largest measured point (140,000)"
     events: tuple[EventOutcome, ...] = ()  # in the scenario's order
     stages: tuple[Stage, ...] = ()  # in order
+    priced: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)  # by the profile's intervals alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +166,39 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdVerdict:
-    """An objective and the value found; ``passed`` is ``None`` where the run could not say."""
+    """An objective and the value found; ``passed`` is ``None`` where the run could not say.
+
+    ``found`` has the interval by sampling, ``profile`` that by the intervals of the profile's prices, if it has any.
+    """
 
     threshold: Threshold
     mode: str
     found: Estimate | None
     passed: bool | None
+    profile: Estimate | None = None
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Return the value's lowest and highest by either interval: what the verdict is judged by."""
+        each = [e for e in (self.found, self.profile) if e is not None]
+        if self.found is None:
+            return None
+        low = min(e.value if e.low is None else e.low for e in each)
+        return low, math.inf if self.found.at_least else max(e.value if e.high is None else e.high for e in each)
+
+    @property
+    def combined(self) -> Estimate | None:
+        """Return the value with both intervals together, as independent errors are: by their squares."""
+        if self.found is None or self.found.low is None or self.found.high is None:
+            return self.profile
+        if self.profile is None or self.profile.low is None or self.profile.high is None:
+            return self.found
+        value = self.found.value
+        below, above = (
+            math.hypot(value - each, value - other)
+            for each, other in ((self.found.low, self.profile.low), (self.found.high, self.profile.high))
+        )
+        return Estimate(value, max(value - below, 0.0) if value >= 0 else value - below, value + above)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +233,7 @@ class Result:
     runs: int = 1  # replications that were whole: what a summary's ``n`` is spread over
 
     @property
-    def passed(self) -> bool:
-        """Return True if no objective failed."""
-        return all(v.passed is not False for v in self.verdicts)
+    def passed(self) -> bool | None:
+        """Return True if every objective is met, False if one failed, and ``None`` if one is undecided instead."""
+        each = {v.passed for v in self.verdicts}
+        return False if False in each else None if None in each else True

@@ -9,7 +9,7 @@ from kpsim.experiment.result import Result
 from kpsim.report import grid
 from kpsim.report.verdict import answer
 
-_WORDS = {"met": "met", "failed": "**failed**", "unknown": "cannot say"}
+_WORDS = {"met": "met", "failed": "**failed**", "undecided": "**undecided**"}
 _SPECIAL = re.compile(r"([\\`*{}\[\]<>#|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 
 

@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from kpsim.experiment.result import EventOutcome, ModeResult, Result
+from kpsim.experiment.result import EventOutcome, ModeResult, Result, ThresholdVerdict
 from kpsim.measure.summary import Estimate, Summary
 from kpsim.report.verdict import answer, standing
 
@@ -49,6 +49,7 @@ def summary_document(result: Result) -> dict[str, Any]:
         "complete": result.complete,
         "passed": result.passed,
         "answer": {
+            "standing": said.standing,
             "verdict": said.verdict,
             "headroom": said.headroom,
             "change": said.change,
@@ -81,9 +82,17 @@ def summary_document(result: Result) -> dict[str, Any]:
     }
 
 
-def _verdict_record(verdict: Any) -> dict[str, Any]:
+def _verdict_record(verdict: ThresholdVerdict) -> dict[str, Any]:
     threshold = verdict.threshold
-    return _record(threshold) | {"mode": verdict.mode, "found": _estimate(verdict.found), "standing": standing(verdict)}
+    stands = standing(verdict)
+    return _record(threshold) | {
+        "mode": verdict.mode,
+        "found": _estimate(verdict.found),
+        "profile": _estimate(verdict.profile),
+        "combined": _estimate(verdict.combined),
+        "standing": stands,
+        "passed": {"met": True, "failed": False}.get(stands),
+    }
 
 
 def _mode_document(found: ModeResult) -> dict[str, Any]:
@@ -92,7 +101,7 @@ def _mode_document(found: ModeResult) -> dict[str, Any]:
         "capacity_per_s": _number(found.capacity_per_s),
         "position_fixed_s": _number(found.position_fixed_s),
         "position_slope_s": _number(found.position_slope_s),
-        "summaries": {name: _summary_document(summary) for name, summary in found.summaries.items()},
+        "summaries": {n: _summary_document(each) | _priced(found, n) for n, each in found.summaries.items()},
         "counts": {name: _estimate(each) for name, each in found.counts.items()},
         "rates": {name: _estimate(rate) for name, rate in found.rates.items()},
         "by_position": [_record(each) for each in found.by_position],
@@ -123,6 +132,12 @@ def _summary_document(summary: Summary) -> dict[str, Any]:
         "max": _number(summary.max),
         "quantiles": {name: _estimate(found) for name, found in summary.quantiles.items()},
     }
+
+
+def _priced(found: ModeResult, measure: str) -> dict[str, Any]:
+    """Return the intervals by the profile's prices, beside those by sampling."""
+    each = found.priced.get(measure)
+    return {"profile": {name: _estimate(value) for name, value in each.items()}} if each else {}
 
 
 Row = Sequence[object]

@@ -15,10 +15,10 @@ from kpsim.report.verdict import answer
 from kpsim.report.wording.quantity import glued, many
 
 WIDTH = 100
-KINDS = ("title", "met", "failed", "unknown", "unset", "dim", "warning", "plain")
+KINDS = ("title", "met", "failed", "undecided", "unset", "dim", "warning", "plain")
 Style = Callable[[str, str], str]
 
-_MARKS = {"met": "✓", "failed": "✗", "unknown": "?", "unset": "·"}
+_MARKS = {"met": "✓", "failed": "✗", "undecided": "?", "unset": "·"}
 _MAX_NAME, _MIN_NAME = 48, 12
 
 
@@ -147,7 +147,7 @@ def _comparisons(page: _Page, result: Result) -> None:
         page.heading(f"{mode} against {against}, paired by replication")
         these = [c for c in result.comparisons if (c.mode, c.against) == (mode, against)]
         rows = [grid.comparison_cells(c) for c in these]
-        page.table(rows, ["unknown" if says == "cannot say" else "plain" for *_, says in rows])
+        page.table(rows, ["undecided" if says == "cannot say" else "plain" for *_, says in rows])
 
 
 def _limits(page: _Page, result: Result) -> None:

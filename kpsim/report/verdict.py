@@ -16,7 +16,7 @@ from kpsim.report.wording.quantity import compact, count, estimate, factor, perc
 from kpsim.report.wording.ranking import listed, rank
 from kpsim.scenario.model import Threshold
 
-Standing = Literal["met", "failed", "unknown"]
+Standing = Literal["met", "failed", "undecided"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Answer:
     verdict: str
     headroom: str
     change: str
-    standing: Literal["met", "failed", "unknown", "unset"]
+    standing: Literal["met", "failed", "undecided", "unset"]
     recommended: str | None
     configuration: str | None
 
@@ -57,12 +57,10 @@ def answer(result: Result) -> Answer:
 
 
 def standing(verdict: ThresholdVerdict) -> Standing:
-    """Return an objective's standing: "unknown" if nothing was found or the bound lies inside the interval."""
-    found, bound = verdict.found, verdict.threshold.bound
-    if found is None or verdict.passed is None:
-        return "unknown"
-    if found.low is not None and found.high is not None and found.low < bound < found.high:
-        return "unknown"
+    """Return an objective's standing: "undecided" if nothing was found or the bound lies inside either interval."""
+    ends, bound = verdict.ends, verdict.threshold.bound
+    if ends is None or verdict.passed is None or ends[0] < bound < ends[1]:
+        return "undecided"
     return "met" if verdict.passed else "failed"
 
 
@@ -73,7 +71,7 @@ def mode_standing(result: Result, mode: str) -> Standing:
 
 def _worst(standings: Iterable[Standing]) -> Standing:
     each = set(standings)
-    return "failed" if "failed" in each else "unknown" if "unknown" in each or not each else "met"
+    return "failed" if "failed" in each else "undecided" if "undecided" in each or not each else "met"
 
 
 def bound_text(threshold: Threshold) -> str:
@@ -95,7 +93,7 @@ def _verdict(result: Result, met: dict[str, Standing]) -> str:
         return f"{unfinished}No objectives are set{_facts(result)}."
     good = [mode for mode, each in met.items() if each == "met"]
     said = [_failing(result, mode) for mode, each in met.items() if each == "failed"]
-    said += [_open(result, mode) for mode, each in met.items() if each == "unknown"]
+    said += [_open(result, mode) for mode, each in met.items() if each == "undecided"]
     if good:
         objectives = len({(v.threshold.measure, v.threshold.text) for v in result.verdicts})
         every = {1: "the objective", 2: "both objectives"}.get(objectives, f"all {objectives} objectives")
@@ -129,7 +127,7 @@ def _failing(result: Result, mode: str) -> str:
 
 
 def _open(result: Result, mode: str) -> str:
-    unclear = [v for v in result.verdicts if v.mode == mode and standing(v) == "unknown"]
+    unclear = [v for v in result.verdicts if v.mode == mode and standing(v) == "undecided"]
     if not unclear:
         return f"no objective was judged for {mode}"
     return f"the run cannot say whether {mode} meets {listed(_named(v) for v in unclear[:2])}"
@@ -162,12 +160,12 @@ def _tightest_objective(judged: Sequence[ThresholdVerdict]) -> tuple[str, str]:
         return "", ""
     room, v = min(rooms, key=lambda pair: pair[0])
     objective = f"{v.threshold.measure} {bound_text(v.threshold)}"
-    if standing(v) == "unknown" and v.found and v.found.at_least:
+    if standing(v) == "undecided" and v.found and v.found.at_least:
         return (
             objective,
             f"is not decided, with too much unfinished at {estimate(v.found, unit_of(v.threshold.measure))}",
         )
-    if standing(v) == "unknown":
+    if standing(v) == "undecided":
         return objective, f"is too close to call at {estimate(v.found, unit_of(v.threshold.measure))}"
     return objective, f"has {percent(room)} to spare" if room >= 0 else _missed(room)
 

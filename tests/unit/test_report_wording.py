@@ -86,11 +86,11 @@ def test_lists() -> None:
     [
         (Estimate(9e-5, 8e-5, 9.9e-5), True, "met"),
         (Estimate(2e-4, 1.5e-4, 3e-4), False, "failed"),
-        (Estimate(9e-5, 8e-5, 1.2e-4), True, "unknown"),
-        (Estimate(1.1e-4, 8e-5, 1.2e-4), False, "unknown"),
+        (Estimate(9e-5, 8e-5, 1.2e-4), True, "undecided"),
+        (Estimate(1.1e-4, 8e-5, 1.2e-4), False, "undecided"),
         (Estimate(9e-5), True, "met"),
-        (None, None, "unknown"),
-        (Estimate(9e-5, 8e-5, 9.9e-5), None, "unknown"),
+        (None, None, "undecided"),
+        (Estimate(9e-5, 8e-5, 9.9e-5), None, "undecided"),
     ],
 )
 def test_an_interval_around_the_bound_says_nothing(found: Estimate | None, passed: bool | None, expected: str) -> None:
@@ -152,7 +152,7 @@ def test_a_mode_that_fails_is_not_proposed_as_a_gain() -> None:
 
 def test_too_close_to_call() -> None:
     said = answer(judged(make_result(), iptables=UNCLEAR, ipvs=MET))
-    assert said.standing == "unknown"
+    assert said.standing == "undecided"
     assert said.recommended is None
     assert "the run cannot say whether iptables meets first_packet_latency" in said.verdict
     assert "More replications than 5" in said.change

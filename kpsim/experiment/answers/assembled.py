@@ -15,6 +15,7 @@ from kpsim.experiment.answers.cautions import cautions
 from kpsim.experiment.answers.curves import bins_by_position, extrapolations, load_curve, position_line, sync_curve
 from kpsim.experiment.answers.judge import compare, judge
 from kpsim.experiment.answers.limits import limits_of
+from kpsim.experiment.answers.prices import priced
 from kpsim.experiment.control import control_load, stages_of
 from kpsim.experiment.events import outcome_of
 from kpsim.experiment.observe import Observations
@@ -97,9 +98,10 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
     )
     partial = any(t.n for t in batches["sync_duration_partial"])
     has_partial = partial or mode.runner(scenario.kubernetes_version).full_s is not None
+    known, stages = {m: s for m, s in summaries.items() if s}, stages_of([s.stages for s in seen])
     return ModeResult(
         mode=name,
-        summaries={m: s for m, s in summaries.items() if s},
+        summaries=known,
         cdfs={m: cdf for m, tallies in batches.items() if (cdf := _cdf(tallies))},
         counts=_counts_of_a_run(seen),
         rates={key: estimate([s.rates[key] for s in seen], least=0.0) for key in seen[0].rates},
@@ -111,7 +113,8 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
         capacity_per_s=capacity,
         rules=seen[0].rules,
         extrapolations=extrapolations(cluster, mode, costs),
-        stages=stages_of([s.stages for s in seen]),
+        stages=stages,
+        priced=priced(scenario, cluster, mode, costs, known, stages, changed, tried),
         events=tuple(
             outcome_of([s.events[i] for s in seen], sampled=seen[0].sampled) for i in range(len(scenario.events))
         ),

@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from kpsim.experiment.observe import Observations
 from kpsim.experiment.result import Comparison, ModeResult, ThresholdVerdict
 from kpsim.measure.intervals import Drawn, draw
-from kpsim.measure.summary import MEASURES, Estimate
+from kpsim.measure.summary import MEASURES
 from kpsim.scenario.model import Threshold
 
 STATISTICS = ("mean", "p50", "p99")
+_EXTREMES = ("min", "max")  # what was seen, which has no interval by sampling
 
 
 def judge(thresholds: Sequence[Threshold], modes: Mapping[str, ModeResult]) -> tuple[ThresholdVerdict, ...]:
-    """Return every objective under every mode; ``None`` where the interval holds the bound or nothing was observed."""
+    """Return every objective under every mode, judged by the wider of its intervals.
+
+    ``None`` where that holds the bound, or where the sample is too small for the value or its interval.
+    """
     verdicts = []
     for threshold in thresholds:
         for name, mode in modes.items():
             summary = mode.summaries.get(threshold.measure)
             found = summary.statistic(threshold.statistic) if summary else None
-            verdicts.append(ThresholdVerdict(threshold, name, found, _passed(threshold, found)))
+            profile = mode.priced.get(threshold.measure, {}).get(threshold.statistic)
+            verdict = ThresholdVerdict(threshold, name, found, None, profile)
+            verdicts.append(replace(verdict, passed=_passed(verdict)))
     return tuple(verdicts)
 
 
-def _passed(threshold: Threshold, found: Estimate | None) -> bool | None:
-    if found is None:
+def _passed(verdict: ThresholdVerdict) -> bool | None:
+    threshold, found, ends = verdict.threshold, verdict.found, verdict.ends
+    if found is None or ends is None:
         return None
-    low = found.value if found.low is None else found.low
-    high = math.inf if found.at_least else found.value if found.high is None else found.high
+    if found.low is None and not found.at_least and threshold.statistic not in _EXTREMES:
+        return None
     holds = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[threshold.operator]
-    ends = {bool(holds(end, threshold.bound)) for end in (low, high)}
-    return ends.pop() if len(ends) == 1 else None
+    said = {bool(holds(end, threshold.bound)) for end in ends}
+    return said.pop() if len(said) == 1 else None
 
 
 def compare(runs: Mapping[str, Sequence[Observations]]) -> tuple[Comparison, ...]:

@@ -78,11 +78,11 @@ def suggestion(result: Result, current: str, met: Mapping[str, str]) -> tuple[st
     if met[current] == "met":
         said = _by_gain(result, current, meeting)[1] if meeting else "No other mode run meets every objective."
         return None, f"Nothing has to change; {said[0].lower()}{said[1:]}"
-    if met[current] == "unknown":
+    if met[current] == "undecided":
         ran = result.scenario.run.replications
         return None, f"More replications than {ran} would narrow the intervals and settle it."
     if not meeting:
-        open_ones = [mode for mode in others if met[mode] == "unknown"]
+        open_ones = [mode for mode in others if met[mode] == "undecided"]
         maybe = f", and whether {listed(open_ones, 'or')} does cannot be said" if open_ones else ""
         return None, f"None of the modes run is shown to meet every objective{maybe}; size or churn has to give."
     best = min(meeting, key=lambda mode: (_score(result, mode, current), others.index(mode)))
