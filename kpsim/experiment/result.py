@@ -133,6 +133,8 @@ class ModeResult:
     events: tuple[EventOutcome, ...] = ()  # in the scenario's order
     stages: tuple[Stage, ...] = ()  # in order
     priced: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)  # by the profile's intervals alone
+    # by kind of sync, what its time goes into (a price's name) and its share at today's size, the dearest first
+    sync_parts: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,19 @@ class ThresholdVerdict:
             return None
         low = min(e.value if e.low is None else e.low for e in each)
         return low, math.inf if self.found.at_least else max(e.value if e.high is None else e.high for e in each)
+
+    @property
+    def straddled_by(self) -> Literal["sample", "sampling", "profile", ""]:
+        """Return the reason for an undecided verdict: too small a sample, its interval, or that of prices; else ""."""
+        if self.passed is not None:
+            return ""
+        if self.found is None or self.found.at_least or self.found.low is None or self.found.high is None:
+            return "profile" if self._holds_bound(self.profile) else "sample"
+        return "sampling" if self._holds_bound(self.found) else "profile"
+
+    def _holds_bound(self, each: Estimate | None) -> bool:
+        ends = (each.low, each.high) if each is not None else (None, None)
+        return ends[0] is not None and ends[1] is not None and ends[0] <= self.threshold.bound <= ends[1]
 
     @property
     def combined(self) -> Estimate | None:

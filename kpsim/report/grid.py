@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kpsim.experiment.result import Comparison, EventOutcome, Limit, Result
+from kpsim.experiment.answers.cautions import marks
+from kpsim.experiment.result import Comparison, EventOutcome, Limit, Result, ThresholdVerdict
 from kpsim.measure.summary import MEASURES, Summary
-from kpsim.report.verdict import Standing, bound_text, standing
+from kpsim.report.answers.objectives import Standing, bound_text, standing
 from kpsim.report.wording.quantity import (
     EMPTY,
     compact,
     count,
+    ends,
     estimate,
     factor,
     number,
@@ -34,6 +36,9 @@ class Objective:
     measure: str
     bound: str
     found: str
+    sampling: str  # the interval's ends, without a unit; an en dash where there is none
+    prices: str
+    combined: str
     reported: str  # the same statistic as kube-proxy's metric would show it; an en dash where it has none
 
 
@@ -51,10 +56,26 @@ def objectives(result: Result) -> list[Objective]:
         measure = MEASURES.get(threshold.measure)
         metric = summaries.get(measure.reported_as) if measure else None
         reported = estimate(metric.statistic(threshold.statistic), metric.unit) if metric is not None else EMPTY
-        rows.append(
-            Objective(standing(v), v.mode, threshold.measure, bound_text(threshold), estimate(v.found, unit), reported)
-        )
+        found = _apart(v, unit)
+        rows.append(Objective(standing(v), v.mode, threshold.measure, bound_text(threshold), *found, reported))
     return rows
+
+
+def marked(result: Result, mode: str) -> str:
+    """Return a mode with what belongs beside its numbers: "ipvs (deprecated since 1.35, extrapolated)"."""
+    if mode not in result.modes:
+        return mode
+    beside = marks(result.scenario, result.modes[mode], result.limits)
+    return f"{mode} ({', '.join(beside)})" if beside else mode
+
+
+def _apart(verdict: ThresholdVerdict, unit: str) -> tuple[str, str, str, str]:
+    """Return a value, and its intervals by sampling, by prices and by both."""
+    each = [ends(e, unit) for e in (verdict.found, verdict.profile, verdict.combined)]
+    sampling, prices, combined = (f"[{text}]" if text else EMPTY for text in each)
+    value = verdict.found
+    said = EMPTY if value is None else f"{'at least ' if value.at_least else ''}{quantity(value.value, unit)}"
+    return said, sampling, prices, combined
 
 
 def quantile_names(result: Result, wanted: Sequence[str] = ("p50", "p90", "p99")) -> list[str]:
@@ -65,12 +86,17 @@ def quantile_names(result: Result, wanted: Sequence[str] = ("p50", "p90", "p99")
 
 
 def measure_cells(result: Result, mode: str, quantiles: Sequence[str]) -> list[tuple[str, ...]]:
-    """Measure, number of observations of a run and percentiles, for each measure with any observation.
+    """Measure, number of observations of a run, mean and percentiles, for each measure with any observation.
 
-    Too few observations for any of the percentiles are told by their mean, least and most.
+    Too few observations for any of the percentiles are told by their least and most.
     """
     return [
-        (name, _short(summary.n / result.runs), *_percentiles(summary, quantiles))
+        (
+            name,
+            _short(summary.n / result.runs),
+            quantity(summary.mean.value, summary.unit),
+            *_percentiles(summary, quantiles),
+        )
         for name, summary in result.modes[mode].summaries.items()
         if summary.n > 0
     ]
@@ -79,8 +105,8 @@ def measure_cells(result: Result, mode: str, quantiles: Sequence[str]) -> list[t
 def _percentiles(summary: Summary, quantiles: Sequence[str]) -> Sequence[str]:
     if any(name in summary.quantiles for name in quantiles):
         return [estimate(summary.quantiles.get(name), summary.unit) for name in quantiles]
-    ends = (("mean", summary.mean.value), ("min", summary.min), ("max", summary.max))
-    said = [f"{name} {quantity(value, summary.unit)}" for name, value in ends]
+    extremes = (("min", summary.min), ("max", summary.max))
+    said = [f"{name} {quantity(value, summary.unit)}" for name, value in extremes]
     room = len(quantiles)
     return [*said, *[""] * (room - len(said))] if room >= len(said) else [", ".join(said), *[""] * (room - 1)]
 
@@ -105,7 +131,7 @@ def rate_cells(result: Result, mode: str) -> list[tuple[str, str]]:
     return [(name, rate(name, found)) for name, found in result.modes[mode].rates.items()]
 
 
-_EVENT_HEADS = ("failed connections a run [95 %]", "error window", "longest propagation", "led to gone Pods")
+_EVENT_HEADS = ("failed in a run [95 %]", "error window", "longest propagation", "led to gone Pods")
 
 
 def _with_joins(result: Result) -> bool:

@@ -13,8 +13,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from kpsim.experiment.answers.cautions import marks
 from kpsim.experiment.result import ModeResult, Result
 from kpsim.report import grid
+from kpsim.report.answers.why import reasons, why_empty
 from kpsim.report.figures import Picture, pictures
 from kpsim.report.style import mode_style
 from kpsim.report.verdict import answer
@@ -65,6 +67,11 @@ def _context(result: Result, drawn: Sequence[Picture]) -> dict[str, Any]:
         "events": grid.event_cells(result),
         "comparisons": [(c.mode, c.against, grid.comparison_cells(c)) for c in result.comparisons],
         "color": {mode: mode_style(mode).color for mode in result.modes},
+        "marks": {mode: marks(result.scenario, found, result.limits) for mode, found in result.modes.items()},
+        "reasons": {mode: reasons(found) for mode, found in result.modes.items()},
+        "why_empty": next(
+            filter(None, (why_empty(f.summaries.values(), quantiles) for f in result.modes.values())), ""
+        ),
         "not_modelled": NOT_MODELLED,
         "glossary": GLOSSARY,
     }
@@ -75,7 +82,7 @@ def _by_measure(result: Result, quantiles: Sequence[str]) -> list[tuple[str, lis
     rows: dict[str, list[tuple[str, str, list[str]]]] = {}
     for mode in result.modes:
         for name, n, *values in grid.measure_cells(result, mode, quantiles):
-            rows.setdefault(name, []).append((mode, n, values))
+            rows.setdefault(name, []).append((mode, n, list(values)))
     return [(grid.title_of(name), each) for name, each in rows.items()]
 
 

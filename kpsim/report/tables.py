@@ -12,9 +12,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from kpsim.experiment.answers.cautions import marks
 from kpsim.experiment.result import EventOutcome, ModeResult, Result, ThresholdVerdict
 from kpsim.measure.summary import Estimate, Summary
-from kpsim.report.verdict import answer, standing
+from kpsim.report.answers.objectives import standing
+from kpsim.report.verdict import answer
 
 _DIGITS = 9
 _NOT_RESULTS = frozenset({"command"})  # provenance that says how it was asked, not what was found
@@ -46,15 +48,17 @@ def summary_document(result: Result) -> dict[str, Any]:
         "apiVersion": "kpsim/v1alpha1",
         "kind": "Summary",
         "scenario": result.scenario.name,
-        "complete": result.complete,
-        "passed": result.passed,
         "answer": {
-            "standing": said.standing,
-            "verdict": said.verdict,
+            "question": said.question.value,
+            "sentence": said.sentence,
+            "more": list(said.more),
             "headroom": said.headroom,
             "change": said.change,
             "recommended": said.recommended,
+            "standing": said.standing,
         },
+        "complete": result.complete,
+        "passed": result.passed,
         "cluster": {
             "services": result.services,
             "service_ports": result.service_ports,
@@ -64,7 +68,7 @@ def summary_document(result: Result) -> dict[str, Any]:
         "engine": {"name": result.engine, "reason": result.engine_reason},
         "thresholds": [_verdict_record(v) for v in result.verdicts],
         "limits": [_record(limit) | {"share": _number(limit.share)} for limit in result.limits],
-        "modes": {mode: _mode_document(found) for mode, found in result.modes.items()},
+        "modes": {mode: _mode_document(result, found) for mode, found in result.modes.items()},
         "comparisons": [
             {
                 "measure": c.measure,
@@ -95,8 +99,9 @@ def _verdict_record(verdict: ThresholdVerdict) -> dict[str, Any]:
     }
 
 
-def _mode_document(found: ModeResult) -> dict[str, Any]:
+def _mode_document(result: Result, found: ModeResult) -> dict[str, Any]:
     return {
+        "marks": list(marks(result.scenario, found, result.limits)),
         "rules": found.rules,
         "capacity_per_s": _number(found.capacity_per_s),
         "position_fixed_s": _number(found.position_fixed_s),
@@ -108,6 +113,8 @@ def _mode_document(found: ModeResult) -> dict[str, Any]:
         "sync_curve": [_record(each) for each in found.sync_curve],
         "load_curve": [_record(each) for each in found.load_curve],
         "extrapolations": list(found.extrapolations),
+        "sync_parts": {kind: [[n, _number(share)] for n, share in each] for kind, each in found.sync_parts.items()},
+        "stages": [_record(stage) for stage in found.stages],
         **({"events": [_event_record(each) for each in found.events]} if found.events else {}),
     }
 

@@ -12,7 +12,14 @@ import numpy as np
 
 from kpsim.cluster.columns import Cluster
 from kpsim.experiment.answers.cautions import cautions
-from kpsim.experiment.answers.curves import bins_by_position, extrapolations, load_curve, position_line, sync_curve
+from kpsim.experiment.answers.curves import (
+    bins_by_position,
+    extrapolations,
+    load_curve,
+    position_line,
+    sync_curve,
+    sync_parts,
+)
 from kpsim.experiment.answers.judge import compare, judge
 from kpsim.experiment.answers.limits import limits_of
 from kpsim.experiment.answers.prices import priced
@@ -108,6 +115,7 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
         by_position=bins_by_position(np.concatenate([s.position for s in seen]), cost_ns),
         position_fixed_s=fixed,
         position_slope_s=slope,
+        sync_parts=sync_parts(cluster, mode, costs, changed, has_partial),
         sync_curve=sync_curve(cluster, mode, costs, changed, has_partial),
         load_curve=points,
         capacity_per_s=capacity,

@@ -24,6 +24,20 @@ def cautions(scenario: Scenario, modes: Mapping[str, ModeResult], limits: Sequen
     ]
 
 
+def marks(scenario: Scenario, mode: ModeResult, limits: Sequence[Limit]) -> tuple[str, ...]:
+    """Return what belongs beside every number of a mode: deprecated, extrapolated, beyond a hard limit."""
+    entry = MODES.get(mode.mode)
+    found = []
+    if entry is not None and entry.deprecated is not None:
+        since = "since" if scenario.kubernetes_version >= entry.deprecated else "from"
+        found.append(f"deprecated {since} {entry.deprecated[0]}.{entry.deprecated[1]}")
+    if mode.extrapolations:
+        found.append("extrapolated")
+    others = tuple(f"{name}: " for name in MODES if name != mode.mode)
+    broken = [e.name for e in limits if e.kind == "hard" and e.share > 1 and not e.name.startswith(others)]
+    return (*found, *(f"beyond {name.removeprefix(f'{mode.mode}: ')}" for name in broken))
+
+
 def _lost(modes: Mapping[str, ModeResult]) -> list[str]:
     """Connections of a run that got no answer, where they are more than a few."""
     found = []

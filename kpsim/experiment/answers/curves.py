@@ -18,6 +18,8 @@ from kpsim.proxy.sync.timeline import start_counts
 from kpsim.rng import stream
 from kpsim.units import F64, I64
 
+Parts = tuple[tuple[str, float], ...]  # what a sync's time goes into, and its share
+
 BINS = 40
 SIZES = 17  # up to today's cluster
 SIZES_BEYOND = 5
@@ -76,6 +78,21 @@ def sync_curve(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, p
                 )
             )
     return tuple(points)
+
+
+def sync_parts(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, partial: bool) -> dict[str, Parts]:
+    """Return the prices that a sync of today's cluster goes into, with their shares, the dearest first; by its kind."""
+    if not cluster.initial:
+        return {}
+    today, found = counts_today(cluster, mode, changed_own), {}
+    for kind in SyncKind:
+        if kind == SyncKind.FULL or partial:
+            work = mode.sync_work(kind, today)
+            each = {name: float(costs.seconds({name: count})) for name, count in work.items()}
+            total = sum(each.values()) or 1.0
+            shares = [(name.replace("_", " "), took / total) for name, took in each.items() if took]
+            found[kind.value] = tuple(sorted(shares, key=lambda part: -part[1]))
+    return found
 
 
 def _scale(counts: SyncCounts, share: float) -> SyncCounts:

@@ -5,13 +5,14 @@ Only what was run can be proposed: modes compared in the same result, over the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import yaml
 
 from kpsim.experiment.result import Result
 from kpsim.measure.summary import MEASURES, Estimate
+from kpsim.proxy.registry import MODES
 from kpsim.report.wording.quantity import ratio
 from kpsim.report.wording.ranking import listed
 from kpsim.scenario.model import Scenario
@@ -35,6 +36,42 @@ class Gain:
         """Return True if the paired interval leaves out 1."""
         low, high = self.ratio.low, self.ratio.high
         return low is not None and high is not None and (high < 1 or low > 1)
+
+
+def _told(found: Estimate) -> str:
+    return ratio(found).replace(" [", " [95 %: ")
+
+
+def successor(result: Result, mode: str) -> str:
+    """Return ", but ipvs is deprecated …: nftables is the alternative" of a mode without a future; else ""."""
+    entry = MODES.get(mode)
+    if entry is None or entry.deprecated is None:
+        return ""
+    version = result.scenario.kubernetes_version
+    at = "{}.{}".format(*entry.deprecated)
+    gone = f" and gone in {'{}.{}'.format(*entry.removed)}" if entry.removed else ""
+    said = f"{mode} is deprecated {'since' if version >= entry.deprecated else 'from'} Kubernetes {at}{gone}"
+    other = alternative(result, mode)
+    ran = "" if other in result.modes else f", not run here (--set compare.modes={','.join([*result.modes, other])})"
+    return f", but {said}: {other} is the alternative{ran}"
+
+
+def alternative(result: Result, mode: str) -> str:
+    """Return the usual mode that outlives ``mode`` in this version of Kubernetes, the newest of them."""
+    version = result.scenario.kubernetes_version
+    lasting = [
+        entry
+        for entry in MODES.values()
+        if entry.usual and entry.deprecated is None and entry.name != mode and entry.status(version) == "available"
+    ]
+    return max(lasting, key=lambda entry: entry.since or (0, 0)).name if lasting else "iptables"
+
+
+def lasting(result: Result, modes: Iterable[str]) -> list[str]:
+    """Return the modes that are not deprecated in this version of Kubernetes; all of them if every one is."""
+    version, each = result.scenario.kubernetes_version, list(modes)
+    kept = [mode for mode in each if mode not in MODES or MODES[mode].status(version) != "deprecated"]
+    return kept or each
 
 
 def current_mode(result: Result) -> str:
@@ -63,30 +100,75 @@ def _inverse(ratio: Estimate) -> Estimate | None:
 
 
 def phrase(gain: Gain) -> str:
-    """Return a ratio in words with its interval: "first packets 0.371x [0.366, 0.376] (p99)"."""
-    return f"{MEASURES[gain.measure].told} {ratio(gain.ratio)} ({gain.statistic})"
+    """Return a ratio in words with its interval: "first packets 0.371x [95 %: 0.366, 0.376] (p99)"."""
+    return f"{MEASURES[gain.measure].told} {_told(gain.ratio)} ({gain.statistic})"
 
 
 def suggestion(result: Result, current: str, met: Mapping[str, str]) -> tuple[str | None, str]:
-    """Return the mode to change to, if any, and the sentence that says so."""
+    """Return the mode to change to, if any, and the sentence that says so, with the alternative to a deprecated one.
+
+    A mode that is deprecated in this version is proposed only where no other run would do.
+    """
+    recommended, favoured, said = _suggestion(result, current, met)
+    about = successor(result, favoured)
+    return recommended, f"{said.removesuffix('.')}{about}." if about else said
+
+
+def _suggestion(result: Result, current: str, met: Mapping[str, str]) -> tuple[str | None, str, str]:
+    """Return the mode to change to if any, the mode that the sentence favours, and the sentence."""
     others = [mode for mode in result.modes if mode != current]
     if not others:
-        return None, f"Only {current} was run; `kpsim compare` shows what another mode would change."
+        return None, current, f"Only {current} was run; `kpsim compare` shows what another mode would change."
     if not result.verdicts:
-        return _by_gain(result, current, others)
+        best, said = _by_gain(result, current, others)
+        return best, best or current, said
     meeting = [mode for mode in others if met[mode] == "met"]
     if met[current] == "met":
-        said = _by_gain(result, current, meeting)[1] if meeting else "No other mode run meets every objective."
-        return None, f"Nothing has to change; {said[0].lower()}{said[1:]}"
+        best, said = (
+            _by_gain(result, current, meeting) if meeting else (None, "No other mode run meets every objective.")
+        )
+        return None, best or current, f"Nothing has to change; {said[0].lower()}{said[1:]}"
     if met[current] == "undecided":
-        ran = result.scenario.run.replications
-        return None, f"More replications than {ran} would narrow the intervals and settle it."
+        return None, current, _to_decide(result, current)
     if not meeting:
         open_ones = [mode for mode in others if met[mode] == "undecided"]
         maybe = f", and whether {listed(open_ones, 'or')} does cannot be said" if open_ones else ""
-        return None, f"None of the modes run is shown to meet every objective{maybe}; size or churn has to give."
-    best = min(meeting, key=lambda mode: (_score(result, mode, current), others.index(mode)))
-    return best, f"Changing to {best} meets what {current} fails{_detail(result, best, current)}."
+        none = f"None of the modes run is shown to meet every objective{maybe}; size or churn has to give."
+        return None, current, none
+    best = min(lasting(result, meeting), key=lambda mode: (_score(result, mode, current), others.index(mode)))
+    return best, best, f"Changing to {best} meets what {current} fails{_detail(result, best, current)}."
+
+
+def _to_decide(result: Result, current: str) -> str:
+    """Return what would settle an objective that is undecided: observations, or prices of one's own machine."""
+    reasons = {v.straddled_by for v in result.verdicts if v.mode == current and v.passed is None}
+    if reasons == {"profile"}:
+        return (
+            "No number of replications settles it: the profile's prices are not known well enough; a profile measured "
+            "on the nodes in question would (profile.name)."
+        )
+    return f"More replications than {result.scenario.run.replications} would narrow the intervals and settle it."
+
+
+def choice(result: Result, recommended: str | None, change: str) -> str:
+    """Return the mode to choose in this version of Kubernetes, with the reason for it."""
+    version = "{}.{}".format(*result.scenario.kubernetes_version)
+    why = f"{change[:1].lower()}{change[1:]}"
+    if recommended is None:
+        return f"In Kubernetes {version}, stay with {current_mode(result)}: {why.removesuffix('.')}{_not_run(result)}."
+    entry = MODES.get(recommended)
+    if entry is not None and entry.deprecated is not None:
+        return f"In Kubernetes {version}, {why}"
+    kernel = f" ({entry.needs})" if entry is not None and entry.needs else ""
+    return f"In Kubernetes {version}, choose {recommended}{kernel}: {why}"
+
+
+def _not_run(result: Result) -> str:
+    """Return that the usual mode which lasts longest was left out of the comparison, if it was."""
+    version, other = result.scenario.kubernetes_version, alternative(result, current_mode(result))
+    if other in result.modes or MODES[other].status(version) != "available" or successor(result, current_mode(result)):
+        return ""
+    return f"; {other} was not run (--set compare.modes={','.join([*result.modes, other])})"
 
 
 def _by_gain(result: Result, current: str, candidates: list[str]) -> tuple[str | None, str]:
@@ -101,14 +183,16 @@ def _by_gain(result: Result, current: str, candidates: list[str]) -> tuple[str |
             None,
             f"No other mode run here is clearly better than {current}{': ' if worse else ''}{'; '.join(worse)}.",
         )
-    best = min(better, key=lambda mode: (_score(result, mode, current), candidates.index(mode)))
-    return best, f"Of the modes run, {best} gains most over {current}{_detail(result, best, current)}."
+    kept = lasting(result, better)
+    best = min(kept, key=lambda mode: (_score(result, mode, current), candidates.index(mode)))
+    of = "modes run" if len(kept) == len(better) else "modes run that last"
+    return best, f"Of the {of}, {best} gains most over {current}{_detail(result, best, current)}."
 
 
 def _slower(result: Result, mode: str, current: str) -> list[str]:
     """Return the measures that take clearly longer with ``mode``: "1.57x [1.56, 1.59] (p99) for first packets"."""
     clear = [gain for gain in gains(result, mode, current) if gain.clear and gain.ratio.value > 1]
-    return [f"{ratio(gain.ratio)} ({gain.statistic}) for {MEASURES[gain.measure].told}" for gain in clear]
+    return [f"{_told(gain.ratio)} ({gain.statistic}) for {MEASURES[gain.measure].told}" for gain in clear]
 
 
 def _score(result: Result, mode: str, current: str) -> float:
