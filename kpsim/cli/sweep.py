@@ -111,12 +111,16 @@ def _show(table: Any, axes: list[str]) -> None:
 
     looked_up = (table["measure"] == "dns_latency").any()
     shown = (*SHOWN_TOO, *SHOWN) if looked_up else SHOWN
+    marked = (table["marks"] != "").any()
     head = [*axes, "mode", *(f"{measure.replace('_', ' ')} {statistic}" for measure, statistic in shown)]
+    right = range(len(axes) + 1, len(head))
+    head += ["beside it"] if marked else []
     rows = []
     for key, part in table[table["measure"] != "node"].groupby([*axes, "mode"], sort=False):
         values = part.set_index(["measure", "statistic"])["value"]
         rows.append([*map(str, key), *(quantity(values.get(pair), "s") for pair in shown)])
-    print_table(head, rows, right=range(len(axes) + 1, len(head)))
+        rows[-1] += [str(part["marks"].iloc[0])] if marked else []
+    print_table(head, rows, right=right)
     if any(EMPTY in row for row in rows):
         click.echo(
             f"  {EMPTY} too few observations for this percentile, or none; longer runs or more replications help"

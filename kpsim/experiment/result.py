@@ -147,6 +147,16 @@ class Comparison:
     against: str
     difference: Estimate
     ratio: Estimate
+    prices: Estimate | None = None  # the ratio's interval by the profile's prices, if both have any
+
+    @property
+    def wider(self) -> tuple[float, float] | None:
+        """Return the ratio's lowest and highest by either interval; ``None`` without an interval by sampling."""
+        if self.ratio.low is None or self.ratio.high is None:
+            return None
+        if self.prices is None or self.prices.low is None or self.prices.high is None:
+            return self.ratio.low, self.ratio.high
+        return min(self.ratio.low, self.prices.low), max(self.ratio.high, self.prices.high)
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,14 +177,15 @@ def _unusable(outcome: EventOutcome) -> str:
     return f"{quantity(outcome.unusable_s, 's')}: {outcome.unusable_for}"
 
 
-def comparison_cells(comparison: Comparison) -> tuple[str, str, str, str]:
-    """Measure with statistic, difference, ratio with its interval, and whether the interval leaves out 1."""
-    low, high = comparison.ratio.low, comparison.ratio.high
-    says = "no interval"
-    if low is not None and high is not None:
+def comparison_cells(comparison: Comparison) -> tuple[str, str, str, str, str]:
+    """Measure with statistic, difference, ratio with its intervals, and whether the wider leaves out 1."""
+    says, wider = "no interval", comparison.wider
+    if wider is not None:
+        low, high = wider
         says = "lower" if high < 1 else "higher" if low > 1 else "cannot say"
+    prices = f"[{text}]" if (text := ends(comparison.prices)) else EMPTY
     what = f"{comparison.measure} {comparison.statistic}"
-    return what, estimate(comparison.difference, unit_of(comparison.measure)), ratio(comparison.ratio), says
+    return what, estimate(comparison.difference, unit_of(comparison.measure)), ratio(comparison.ratio), prices, says
 
 
 def sorted_limits(result: Result, above: float = 0.0) -> list[Limit]:

@@ -47,7 +47,9 @@ def report_markdown(result: Result) -> str:
         lines += [
             "## Paired differences",
             "",
-            *_table(("modes", "measure", "difference [95 %]", "ratio [95 %]", ""), rows),
+            *_table(
+                ("modes", "measure", "difference [95 %]", "ratio by sampling [95 %]", "by prices [95 %]", ""), rows
+            ),
         ]
     limits = [[_plain(cell) for cell in grid.limit_cells(limit)] for limit in grid.sorted_limits(result)]
     if limits:

@@ -77,6 +77,7 @@ def summary_document(result: Result) -> dict[str, Any]:
                 "against": c.against,
                 "difference": _estimate(c.difference),
                 "ratio": _estimate(c.ratio),
+                "prices": _estimate(c.prices),
             }
             for c in result.comparisons
         ],

@@ -168,8 +168,9 @@ def _comparisons(page: _Page, result: Result) -> None:
             f"{grid.marked(result, mode)} against {grid.marked(result, against)}, paired by replication, [95 %]"
         )
         these = [c for c in result.comparisons if (c.mode, c.against) == (mode, against)]
-        rows = [grid.comparison_cells(c) for c in these]
-        page.table(rows, ["undecided" if says == "cannot say" else "plain" for *_, says in rows])
+        rows = [(what, *rest) for what, _, *rest in map(grid.comparison_cells, these)]
+        kinds = ["dim", *("undecided" if says == "cannot say" else "plain" for *_, says in rows)]
+        page.table([("ratio", "by sampling", "by prices", ""), *rows], kinds)
 
 
 def _limits(page: _Page, result: Result) -> None:

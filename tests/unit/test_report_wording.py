@@ -182,7 +182,8 @@ def test_no_objectives_no_limits_and_an_incomplete_run() -> None:
     said = answer(result)
     assert said.standing == "unset"
     assert said.sentence.startswith(
-        "The run is incomplete. No objective is set: a change is in force after 6.27 s [95 %: 6.18, 6.37] (p99)"
+        "The run is incomplete. No objective is set: a change is in force after 6.27 s [95 %: 6.18 s, 6.37 s "
+        "by sampling] (p99) with ipvs."
     )
     assert said.headroom == "Headroom: no limit and no objective to measure it against."
 

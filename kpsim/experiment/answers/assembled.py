@@ -58,7 +58,7 @@ def assemble(
     return Result(
         scenario=scenario,
         modes=modes,
-        comparisons=compare(runs),
+        comparisons=compare(runs, modes),
         limits=limits,
         verdicts=judge(scenario.thresholds, modes),
         services=cluster.service_count,

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from kpsim.experiment.answers.prices import ratio_by_prices
 from kpsim.experiment.observe import Observations
 from kpsim.experiment.result import Comparison, ModeResult, ThresholdVerdict
 from kpsim.measure.intervals import Drawn, draw
@@ -43,7 +44,7 @@ def _passed(verdict: ThresholdVerdict) -> bool | None:
     return said.pop() if len(said) == 1 else None
 
 
-def compare(runs: Mapping[str, Sequence[Observations]]) -> tuple[Comparison, ...]:
+def compare(runs: Mapping[str, Sequence[Observations]], modes: Mapping[str, ModeResult]) -> tuple[Comparison, ...]:
     """Return every mode against the first, paired: both saw the same arrivals and changes, and are drawn alike."""
     names = list(runs)
     compared = [measure.name for measure in MEASURES.values() if measure.compared]
@@ -60,7 +61,9 @@ def compare(runs: Mapping[str, Sequence[Observations]]) -> tuple[Comparison, ...
                 mine = drawn[name, measure].get(statistic)
                 if mine and against and _comparable(mine) and _comparable(against):
                     comparison = (measure, statistic, name, names[0])
-                    found.append(Comparison(*comparison, mine.less(against), mine.over(against)))
+                    by_prices = (modes[each].priced.get(measure, {}).get(statistic) for each in (name, names[0]))
+                    prices = ratio_by_prices(*by_prices)
+                    found.append(Comparison(*comparison, mine.less(against), mine.over(against), prices))
     return tuple(found)
 
 

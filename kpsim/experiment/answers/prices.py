@@ -8,6 +8,7 @@ sync or packet makes others wait longer is left out, but where syncs follow one 
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -91,6 +92,26 @@ def priced(
             if each is not None:
                 found.setdefault(name, {})[statistic] = each
     return found
+
+
+def ratio_by_prices(one: Estimate | None, other: Estimate | None) -> Estimate | None:
+    """Return the ratio of two priced values with its interval, as if their prices had nothing in common."""
+    if one is None or other is None or not min(one.low or 0.0, other.low or 0.0) > 0:
+        return None
+    down, up = (
+        math.hypot(math.log(ends(one) / one.value), math.log(others(other) / other.value))
+        for ends, others in ((_low, _high), (_high, _low))
+    )
+    ratio = one.value / other.value
+    return Estimate(ratio, ratio * math.exp(-down), ratio * math.exp(up))
+
+
+def _low(found: Estimate) -> float:
+    return found.value if found.low is None else found.low
+
+
+def _high(found: Estimate) -> float:
+    return found.value if found.high is None else found.high
 
 
 def _statistics(summary: Summary) -> dict[str, float]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from kpsim.experiment.result import EventOutcome, Result
+from kpsim.history.events import ServiceDeletion
 from kpsim.report.wording.quantity import percent, quantity, told
 from kpsim.report.wording.ranking import listed
 from kpsim.scenario.sections.events import name_of_kind
@@ -43,9 +44,13 @@ def _some_seen(outcomes: Outcomes) -> bool:
 
 def _each(outcomes: Outcomes, words: Callable[[EventOutcome], str]) -> str:
     """Return what is so in each mode; modes of which the same is said are named together."""
+    return _with_modes({mode: words(outcome) for mode, outcome in outcomes.items()})
+
+
+def _with_modes(texts: Mapping[str, str]) -> str:
     said: dict[str, list[str]] = {}
-    for mode, outcome in outcomes.items():
-        said.setdefault(words(outcome), []).append(mode)
+    for mode, text in texts.items():
+        said.setdefault(text, []).append(mode)
     return listed(f"{text} with {listed(modes)}" for text, modes in said.items())
 
 
@@ -153,11 +158,11 @@ def _join(result: Result, _index: int, outcomes: Outcomes) -> str:
     said = f"it has no rules for {_each(outcomes, without)}, at most of all runs; until then its connections are lost"
     lost = {mode: result.modes[mode].counts["dropped"] for mode in outcomes}
     if any(each.value for each in lost.values()):
-        said += f", in a run {listed(f'{told(each)} with {mode}' for mode, each in lost.items())}"
+        said += f", in a run {_with_modes({mode: told(each) for mode, each in lost.items()})}"
     return said
 
 
-def _write(result: Result, _index: int, outcomes: Outcomes) -> str:
+def _write(result: Result, index: int, outcomes: Outcomes) -> str:
     """A Service's object is written: how long until every node's rules know, and what is refused."""
 
     def known(outcome: EventOutcome) -> str:
@@ -165,8 +170,8 @@ def _write(result: Result, _index: int, outcomes: Outcomes) -> str:
 
     said = f"in force on every node after {_each(outcomes, known)} at most"
     refused = {mode: result.modes[mode].counts["refused"] for mode in outcomes}
-    if any(each.value for each in refused.values()):
-        said += f"; connections refused in a run are {listed(f'{told(n)} with {mode}' for mode, n in refused.items())}"
+    if isinstance(result.scenario.events[index], ServiceDeletion) and any(each.value for each in refused.values()):
+        said += f"; refused connections of a run are {_with_modes({mode: told(n) for mode, n in refused.items()})}"
     return said
 
 

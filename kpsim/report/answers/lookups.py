@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kpsim.experiment.result import ModeResult, Result
 from kpsim.measure.summary import SLOW_LOOKUP_S
-from kpsim.report.wording.quantity import count, factor, percent, quantity, told, told_share
+from kpsim.report.wording.quantity import count, factor, percent, quantity, told_both, told_share
 
 _RULE_OF_THREE = 3.0  # of n where none was seen, the 95 % bound is 3 / n
 
@@ -23,7 +23,8 @@ def _median(found: ModeResult) -> str:
     statistic = "p50" if "p50" in written.quantiles else "mean"
     value = written.statistic(statistic)
     assert value is not None
-    said = f"A lookup takes {told(value, 's')} ({statistic})"
+    prices = found.priced.get("dns_latency", {}).get(statistic)
+    said = f"A lookup takes {told_both(value, prices, 's')} ({statistic})"
     other = absolute.statistic(statistic) if absolute is not None and absolute.n else None
     if other is None or not other.value:
         return said

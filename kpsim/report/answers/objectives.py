@@ -11,7 +11,7 @@ from typing import Literal
 from kpsim.experiment.answers.cautions import marks
 from kpsim.experiment.result import Limit, Result, ThresholdVerdict
 from kpsim.report.wording.change import alternative
-from kpsim.report.wording.quantity import compact, count, ends, estimate, factor, percent, quantity, told, unit_of
+from kpsim.report.wording.quantity import compact, count, estimate, factor, percent, told_both, unit_of
 from kpsim.report.wording.ranking import listed, rank
 from kpsim.scenario.model import Threshold
 
@@ -86,18 +86,9 @@ def _caveat(result: Result, modes: Sequence[str]) -> str:
 
 def _named(verdict: ThresholdVerdict) -> str:
     """Return an objective with what was found, and both intervals by name."""
-    return f"{verdict.threshold.measure} {bound_text(verdict.threshold)} (found {found_text(verdict)})"
-
-
-def found_text(verdict: ThresholdVerdict) -> str:
-    """Return a value with its intervals by name: "8.1 s [95 %: 7.9 s, 8.2 s by sampling; …]"."""
-    unit = unit_of(verdict.threshold.measure)
-    if verdict.found is None:
-        return "nothing, of too few observations"
-    value = f"{'at least ' if verdict.found.at_least else ''}{quantity(verdict.found.value, unit)}"
-    each = ((ends(verdict.found, unit), "sampling"), (ends(verdict.profile, unit), "prices"))
-    named = [f"{text} by {what}" for text, what in each if text]
-    return f"{value} [95 %: {'; '.join(named)}]" if named else f"{value}, without an interval"
+    found = told_both(verdict.found, verdict.profile, unit_of(verdict.threshold.measure))
+    found = "nothing, of too few observations" if verdict.found is None else found
+    return f"{verdict.threshold.measure} {bound_text(verdict.threshold)} (found {found})"
 
 
 def _failing(result: Result, mode: str) -> str:
@@ -128,7 +119,9 @@ def latencies(result: Result) -> str:
     ranking = rank(result, "first_packet_latency")
     if ranking is None:
         return ""
-    each = listed(f"{told(found, ranking.unit)} with {mode}" for mode, found in ranking.entries)
+    measure, statistic = ranking.measure, ranking.statistic
+    priced = {mode: found.priced.get(measure, {}).get(statistic) for mode, found in result.modes.items()}
+    each = listed(f"{told_both(found, priced[mode], ranking.unit)} with {mode}" for mode, found in ranking.entries)
     return f"First-packet latency at {ranking.statistic} is {each}."
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kpsim.experiment.result import ModeResult, Result
 from kpsim.report.answers.why import dominant
 from kpsim.report.wording.change import current_mode
-from kpsim.report.wording.quantity import percent, told
+from kpsim.report.wording.quantity import percent, told, told_both
 
 ADD = "changes.churn.podReplacementsPerSecond or changes.events to see changes, thresholds to have it judged"
 
@@ -35,8 +35,13 @@ def _at_rest(found: ModeResult) -> str:
     first = found.summaries.get("first_packet_latency")
     if first is not None and first.n:
         at = "p99" if "p99" in first.quantiles else "mean"
-        said.append(f"first packets take {told(first.statistic(at), first.unit)} ({at})")
+        said.append(f"first packets take {_of(found, 'first_packet_latency', at)}")
     return " and ".join(said) or "nothing was observed"
+
+
+def _of(found: ModeResult, measure: str, statistic: str) -> str:
+    summary, prices = found.summaries[measure], found.priced.get(measure, {}).get(statistic)
+    return f"{told_both(summary.statistic(statistic), prices, summary.unit)} ({statistic})"
 
 
 def _of_a_change(found: ModeResult) -> str:
@@ -44,7 +49,7 @@ def _of_a_change(found: ModeResult) -> str:
     if summary is None or not summary.n:
         return _at_rest(found)
     at = next((name for name in ("p99", "p90", "p50") if name in summary.quantiles), "mean")
-    said = f"a change is in force after {told(summary.statistic(at), summary.unit)} ({at})"
+    said = f"a change is in force after {_of(found, summary.measure, at)}"
     most = dominant(found)
     return f"{said}, most of its way is the {most[0]} ({percent(most[1])})" if most else said
 

@@ -5,7 +5,7 @@ Only what was run can be proposed: modes compared in the same result, over the s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import yaml
@@ -13,8 +13,8 @@ import yaml
 from kpsim.experiment.result import Result
 from kpsim.measure.summary import MEASURES, Estimate
 from kpsim.proxy.registry import MODES
-from kpsim.report.wording.quantity import ratio
-from kpsim.report.wording.ranking import listed
+from kpsim.report.wording.quantity import factor, ratio
+from kpsim.report.wording.ranking import ALIKE, apart, listed
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.sections.kubeproxy import kube_proxy_document
 
@@ -30,12 +30,14 @@ class Gain:
     measure: str
     statistic: str
     ratio: Estimate
+    prices: Estimate | None = None
 
     @property
     def clear(self) -> bool:
-        """Return True if the paired interval leaves out 1."""
-        low, high = self.ratio.low, self.ratio.high
-        return low is not None and high is not None and (high < 1 or low > 1)
+        """Return True if neither interval, the paired one by sampling and that by prices, holds 1."""
+        both = [self.ratio] if self.prices is None else [self.ratio, self.prices]
+        known = [(e.low, e.high) for e in both if e.low is not None and e.high is not None]
+        return self.ratio.low is not None and (all(high < 1 for _, high in known) or all(low > 1 for low, _ in known))
 
 
 def _told(found: Estimate) -> str:
@@ -50,10 +52,10 @@ def successor(result: Result, mode: str) -> str:
     version = result.scenario.kubernetes_version
     at = "{}.{}".format(*entry.deprecated)
     gone = f" and gone in {'{}.{}'.format(*entry.removed)}" if entry.removed else ""
-    said = f"{mode} is deprecated {'since' if version >= entry.deprecated else 'from'} Kubernetes {at}{gone}"
+    when = f"since Kubernetes {at}" if version >= entry.deprecated else f"from Kubernetes {at} on"
     other = alternative(result, mode)
     ran = "" if other in result.modes else f", not run here (--set compare.modes={','.join([*result.modes, other])})"
-    return f", but {said}: {other} is the alternative{ran}"
+    return f", but {mode} is deprecated {when}{gone}: {other} is the alternative{ran}"
 
 
 def alternative(result: Result, mode: str) -> str:
@@ -86,9 +88,11 @@ def gains(result: Result, mode: str, current: str) -> list[Gain]:
     for each in result.comparisons:
         if {each.mode, each.against} != {mode, current}:
             continue
-        ratio = each.ratio if each.mode == mode else _inverse(each.ratio)
+        same = each.mode == mode
+        ratio = each.ratio if same else _inverse(each.ratio)
+        prices = each.prices if same or each.prices is None else _inverse(each.prices)
         if ratio is not None and (each.measure not in found or each.statistic == "p99"):
-            found[each.measure] = Gain(each.measure, each.statistic, ratio)
+            found[each.measure] = Gain(each.measure, each.statistic, ratio, prices)
     return [found[measure] for measure in MEASURES if measure in found]
 
 
@@ -172,21 +176,37 @@ def _not_run(result: Result) -> str:
 
 
 def _by_gain(result: Result, current: str, candidates: list[str]) -> tuple[str | None, str]:
-    better = [mode for mode in candidates if _score(result, mode, current) < 1]
+    hurt = {mode: _worse_at_events(result, mode, current) for mode in candidates}
+    better = [mode for mode in candidates if _score(result, mode, current) < 1 and not hurt[mode]]
     if not better:
-        worse = [
-            f"{mode} takes the time of {current} {listed(slower)}"
-            for mode in candidates
-            if (slower := _slower(result, mode, current))
-        ]
-        return (
-            None,
-            f"No other mode run here is clearly better than {current}{': ' if worse else ''}{'; '.join(worse)}.",
-        )
+        worse = [text for mode in candidates for text in _against(result, mode, current, hurt[mode])]
+        why = f": {'; '.join(worse)}" if worse else ""
+        return None, f"No other mode run here is clearly better than {current}{why}."
     kept = lasting(result, better)
     best = min(kept, key=lambda mode: (_score(result, mode, current), candidates.index(mode)))
     of = "modes run" if len(kept) == len(better) else "modes run that last"
     return best, f"Of the {of}, {best} gains most over {current}{_detail(result, best, current)}."
+
+
+def _against(result: Result, mode: str, current: str, hurt: Sequence[str]) -> list[str]:
+    """Return what speaks against ``mode``: clearly slower measures, and events that cost more."""
+    slower = _slower(result, mode, current)
+    said = [f"{mode} takes the time of {current} {listed(slower)}"] if slower else []
+    return [*said, f"with {mode} {listed(hurt)}"] if hurt else said
+
+
+def _worse_at_events(result: Result, mode: str, current: str) -> list[str]:
+    """Return the events at which ``mode`` clearly costs more: "the join of a node takes 6.2x"."""
+    worse = []
+    for mine, now in zip(result.modes[mode].events, result.modes[current].events, strict=True):
+        if mine.unusable_s and now.unusable_s and mine.unusable_s > ALIKE * now.unusable_s:
+            worse.append(f"the {mine.event} takes {factor(mine.unusable_s / now.unusable_s)}")
+        elif mine.connections.value > now.connections.value and apart(mine.connections, now.connections):
+            times = (
+                f"{factor(mine.connections.value / now.connections.value)} the" if now.connections.value else "the only"
+            )
+            worse.append(f"{mine.event} has {times} failed connections")
+    return worse
 
 
 def _slower(result: Result, mode: str, current: str) -> list[str]:

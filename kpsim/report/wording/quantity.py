@@ -92,6 +92,16 @@ def told(found: Estimate | None, unit: str = "") -> str:
     return estimate(found, unit).replace(" [", " [95 %: ")
 
 
+def told_both(found: Estimate | None, prices: Estimate | None, unit: str = "") -> str:
+    """Return a value with both intervals by name: "8.1 s [95 %: 7.9 s, 8.2 s by sampling; 6.4 s, 9.9 s by prices]"."""
+    if found is None:
+        return EMPTY
+    value = f"{'at least ' if found.at_least else ''}{quantity(found.value, unit)}"
+    each = ((ends(found, unit), "sampling"), (ends(prices, unit), "prices"))
+    named = [f"{text} by {what}" for text, what in each if text]
+    return f"{value} [95 %: {'; '.join(named)}]" if named else f"{value}, without an interval"
+
+
 def ends(found: Estimate | None, unit: str = "") -> str:
     """Return an interval alone, each end with its unit: "7.91 s, 8.22 s"; "" where there is none."""
     if found is None or found.low is None or found.high is None:
