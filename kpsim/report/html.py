@@ -21,7 +21,7 @@ from kpsim.report.figures import Picture, pictures
 from kpsim.report.style import mode_style
 from kpsim.report.verdict import answer
 from kpsim.report.wording.glossary import GLOSSARY, NOT_MODELLED
-from kpsim.report.wording.quantity import EMPTY, count, estimate, many
+from kpsim.report.wording.quantity import EMPTY, count, estimate, glued, many
 
 _REPORTED = (("true", "network_programming_true"), ("as kube-proxy reports it", "network_programming_reported"))
 
@@ -31,6 +31,7 @@ def report_html(result: Result, drawn: Sequence[Picture] | None = None) -> str:
     loader = PackageLoader("kpsim.report")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.lstrip_blocks = True
+    environment.filters["glued"] = glued
     figures = pictures(result) if drawn is None else drawn
     return environment.get_template("report.html.j2").render(_context(result, figures))
 
@@ -107,7 +108,11 @@ def _confidence(result: Result) -> list[tuple[str, str]]:
     warmth = f"caches {profile.cache_warmth:.0%} warm".replace("%", " %")
     guesses = [f"{mode}: {text}" for mode, found in result.modes.items() for text in _guessed(found)]
     return [
-        ("Intervals", f"{intervals}."),
+        (
+            "Intervals",
+            f"{intervals}: how runs differ. Beside objectives and ratios stand those by prices: what the "
+            "profile's own intervals leave open. An objective is judged by the wider of the two.",
+        ),
         ("Cost profile", f"{profile.name}, {profile.set} set, {warmth}."),
         ("Engine", f"{result.engine}: {result.engine_reason}".rstrip(": ") + "."),
         ("Extrapolation", "; ".join(guesses) + "." if guesses else "None: every cost lies within measured sizes."),
