@@ -23,6 +23,10 @@ from kpsim.report.verdict import answer
 from kpsim.report.wording.glossary import GLOSSARY, NOT_MODELLED
 from kpsim.report.wording.quantity import EMPTY, count, estimate, glued, many
 
+_PRICES = (
+    "Beside objectives and ratios stand those by prices: what the profile's own intervals leave open. An objective is "
+    "judged by the wider of the two."
+)
 _REPORTED = (("true", "network_programming_true"), ("as kube-proxy reports it", "network_programming_reported"))
 
 
@@ -108,11 +112,7 @@ def _confidence(result: Result) -> list[tuple[str, str]]:
     warmth = f"caches {profile.cache_warmth:.0%} warm".replace("%", " %")
     guesses = [f"{mode}: {text}" for mode, found in result.modes.items() for text in _guessed(found)]
     return [
-        (
-            "Intervals",
-            f"{intervals}: how runs differ. Beside objectives and ratios stand those by prices: what the "
-            "profile's own intervals leave open. An objective is judged by the wider of the two.",
-        ),
+        ("Intervals", f"{intervals}: how runs differ. {_PRICES}"),
         ("Cost profile", f"{profile.name}, {profile.set} set, {warmth}."),
         ("Engine", f"{result.engine}: {result.engine_reason}".rstrip(": ") + "."),
         ("Extrapolation", "; ".join(guesses) + "." if guesses else "None: every cost lies within measured sizes."),

@@ -16,6 +16,7 @@ from kpsim.experiment.answers.prices import Spread, spread_of
 from kpsim.experiment.replications import run_scenario
 from kpsim.experiment.result import ModeResult, Result, ThresholdVerdict
 from kpsim.measure.summary import Estimate
+from kpsim.profiles.costs import load_profile
 from kpsim.profiles.format import Coefficient
 from kpsim.scenario.model import ProfileChoice, RunParams, Scenario, Threshold
 from kpsim.traffic.params import TrafficParams
@@ -53,7 +54,7 @@ def result() -> Result:
 
 def test_a_run_at_the_prices_ends_lies_where_the_spread_says(result: Result, tmp_path: Path) -> None:
     """All prices at their upper end at once move a sync at least as far as the spread, and a change by its share."""
-    shipped = Path(str(resources.files("kpsim.profiles"))) / "measured-linux-6.18.yaml"
+    shipped = Path(str(resources.files("kpsim.profiles"))) / f"{load_profile(ProfileChoice().name).name}.yaml"
     text = yaml.safe_load(shipped.read_text(encoding="utf-8"))
     for family in text["families"].values():
         for each in family.values():

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import kpsim
@@ -17,6 +18,7 @@ from kpsim.experiment.sweeps import tidy
 from kpsim.history.events import EVENTS, ApiServerRestart, Drain, Ending, NodeJoin, NodeLoss, Rollout, ServiceDeletion
 from kpsim.proxy.registry import MODES
 from kpsim.report.answers.question import Question, questions_of
+from kpsim.report.answers.sweep import about_sweep
 from kpsim.report.answers.why import dominant, parts, reasons
 from kpsim.report.html import report_html
 from kpsim.report.markdown import report_markdown
@@ -180,6 +182,35 @@ def test_what_stands_beside_a_number_is_in_every_table(result: Result) -> None:
 @pytest.fixture(scope="module")
 def result() -> Result:
     return make_result()
+
+
+def swept(axis: str, values: dict[int, tuple[float, float, float]], prices: float = 1.0) -> list[dict[str, object]]:
+    """Rows of p99 of first packets in two modes: the first always 1 s, and the second with its interval."""
+    flat = {"measure": "first_packet_latency", "statistic": "p99", "n": 9, "at_least": False, "marks": ""}
+    rows: list[dict[str, object]] = []
+    for x, (value, low, high) in values.items():
+        ends = {"value": value, "low": low, "high": high, "profile_low": value / prices, "profile_high": value * prices}
+        rows.append({axis: x, "mode": "iptables", **flat, **dict.fromkeys(ends, 1.0)})
+        rows.append({axis: x, "mode": "ipvs", **flat, **ends})
+    return rows
+
+
+def test_a_sweep_opens_with_its_crossings() -> None:
+    axis = "services.svc.count"
+    points = {1: (2.0, 1.9, 2.1), 10: (1.1, 0.9, 1.2), 1000: (0.5, 0.4, 0.6), 5000: (0.3, 0.2, 0.4)}
+    bound = Threshold("first_packet_latency", "p99", "<", 1.5, "p99 < 1.5s")
+    said = about_sweep(pd.DataFrame(swept(axis, points)), [axis], [bound])
+    assert said == [
+        "first_packet_latency p99 < 1.5 s with iptables is met at every point.",
+        "first_packet_latency p99 < 1.5 s with ipvs is failed up to services.svc.count 1, met from 10 on.",
+        (
+            "First-packet latency (p99) with ipvs is higher up to services.svc.count 1, not to be told apart at 10, "
+            "lower from 1,000 on, against iptables."
+        ),
+    ]
+    wide = about_sweep(pd.DataFrame(swept(axis, points, prices=4.0)), [axis], [bound])
+    assert wide[1].endswith("is undecided up to services.svc.count 1,000, met from 5,000 on.")
+    assert about_sweep(pd.DataFrame(swept("proxy.mode", points)).astype({"proxy.mode": str}), ["proxy.mode"]) == []
 
 
 @pytest.fixture(scope="module")

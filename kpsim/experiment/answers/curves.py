@@ -85,13 +85,12 @@ def sync_parts(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, p
     if not cluster.initial:
         return {}
     today, found = counts_today(cluster, mode, changed_own), {}
-    for kind in SyncKind:
-        if kind == SyncKind.FULL or partial:
-            work = mode.sync_work(kind, today)
-            each = {name: float(costs.seconds({name: count})) for name, count in work.items()}
-            total = sum(each.values()) or 1.0
-            shares = [(name.replace("_", " "), took / total) for name, took in each.items() if took]
-            found[kind.value] = tuple(sorted(shares, key=lambda part: -part[1]))
+    kinds = {"full": SyncKind.FULL} | ({"partial": SyncKind.PARTIAL} if partial else {})
+    for kind, each in kinds.items():
+        took = {name: float(costs.seconds({name: count})) for name, count in mode.sync_work(each, today).items()}
+        total = sum(took.values()) or 1.0
+        shares = [(name.replace("_", " "), seconds / total) for name, seconds in took.items() if seconds]
+        found[kind] = tuple(sorted(shares, key=lambda part: -part[1]))
     return found
 
 
