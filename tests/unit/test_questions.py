@@ -129,7 +129,8 @@ def test_a_run_without_changes_says_so_and_what_to_add() -> None:
     assert "changes.churn.podReplacementsPerSecond" in said.more[0]
     churned = asked(churn=CHURN)
     assert re.match(
-        r"No objective is set: a change is in force after .* most of its way is the wait for a sync", churned.sentence
+        r"No objective is set: a change is in force after .* with iptables, and most of its way is the wait for a sync",
+        churned.sentence,
     )
 
 
@@ -248,3 +249,14 @@ def test_the_head_of_the_summary_is_the_answer(churned: Result) -> None:
         summary_text(churned).splitlines()[3].removeprefix("· ")
         == said.sentence[: len(summary_text(churned).splitlines()[3]) - 2]
     )
+
+
+def test_the_hook_of_a_rollout_behind_an_ingress_outlives_its_lists_too() -> None:
+    (path,) = (path for path in SCENARIOS if path.stem == "ingress-rollout")
+    two = ("run.replications", "2")
+    said = answer(kpsim.run(path, [two])).sentence
+    assert re.search(r"requests through the Ingress that found no Pod \(502\) are [\d,]+ \[95 %: ", said)
+    option = re.search(r"--set (changes\.events\.0\.rollout\.preStop)=(\d+s)", said)
+    assert option
+    hooked = answer(kpsim.run(path, [two, (option[1], option[2])])).sentence
+    assert hooked.startswith("Rollout of default/web-0: no connection fails: rules without a Pod are in force after")

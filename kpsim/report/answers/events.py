@@ -62,19 +62,43 @@ def _failed(outcome: EventOutcome) -> str:
 
 def _ending(result: Result, index: int, outcomes: Outcomes) -> str:
     """Pods end as they are told to: connections that meet them, and the preStop hook that they would not."""
-    if not any(outcome.packets.value for outcome in outcomes.values()):
+    requests = _lost_requests(result, outcomes)
+    if not requests and not any(outcome.packets.value for outcome in outcomes.values()):
         return f"no connection fails{_because_of_hook(result, index, outcomes)}"
-    first, last = _window(outcomes)
-    said = f"failed connections of a run are {_each(outcomes, _failed)}, from {first} to {last} after it"
-    longest = max(outcome.exposed_s for outcome in outcomes.values())
-    if not longest:
+    said = _failures(outcomes) + requests
+    longest, lag_s = (
+        max(outcome.exposed_s for outcome in outcomes.values()),
+        _lag_s(result, outcomes) if requests else 0.0,
+    )
+    if not longest and not lag_s:
         return f"{said}; every Pod outlived the rules that led to it, so a preStop hook changes nothing"
     event, now_s = result.scenario.events[index], _hook_s(result, index)
-    needed = math.ceil(now_s + longest)
+    needed = math.ceil(max(now_s + longest, lag_s))
     option = f"--set changes.events.{index}.{name_of_kind(type(event))}.preStop={needed}s"
     why = f"rules led to Pods that were gone for {quantity(longest, 's')} at most"
+    why += f" and the Ingress controller's lists were {quantity(lag_s, 's')} late at most" if lag_s else ""
     grace = " and a terminationGracePeriod above it" if needed >= _GRACE_S else ""
     return f"{said}; a preStop hook of {needed} s{grace} would end them, because {why} ({option})"
+
+
+def _failures(outcomes: Outcomes) -> str:
+    if not any(outcome.packets.value for outcome in outcomes.values()):
+        return "no connection fails"
+    first, last = _window(outcomes)
+    return f"failed connections of a run are {_each(outcomes, _failed)}, from {first} to {last} after it"
+
+
+def _lost_requests(result: Result, outcomes: Outcomes) -> str:
+    """Return the requests through the Ingress that no Pod answered; "" if there are none."""
+    lost = {mode: result.modes[mode].counts.get("ingress_502") for mode in outcomes}
+    known = {mode: told(each) for mode, each in lost.items() if each is not None and each.value}
+    return f"; requests through the Ingress that found no Pod (502) are {_with_modes(known)}" if known else ""
+
+
+def _lag_s(result: Result, outcomes: Outcomes) -> float:
+    """Return the longest that an Ingress controller's lists took to know of a change [s]."""
+    seen = [result.modes[mode].summaries.get("ingress_programming") for mode in outcomes]
+    return max((summary.max for summary in seen if summary is not None and summary.n), default=0.0)
 
 
 _GRACE_S = 30  # terminationGracePeriodSeconds where nothing is said, which ends a hook too

@@ -18,7 +18,7 @@ def about_nothing(result: Result) -> list[str]:
     found = result.modes[mode]
     if not _changes(result, found):
         return [f"Nothing changes in this run: {_at_rest(found)} with {mode}.", f"To learn more, add {ADD}."]
-    return [f"No objective is set: {_of_a_change(found)} with {mode}.", f"To learn more, add {_more(result)}."]
+    return [f"No objective is set: {_of_a_change(found, mode)}.", f"To learn more, add {_more(result)}."]
 
 
 def _changes(result: Result, found: ModeResult) -> bool:
@@ -44,14 +44,14 @@ def _of(found: ModeResult, measure: str, statistic: str) -> str:
     return f"{told_both(summary.statistic(statistic), prices, summary.unit)} ({statistic})"
 
 
-def _of_a_change(found: ModeResult) -> str:
+def _of_a_change(found: ModeResult, mode: str) -> str:
     summary = found.summaries.get("network_programming_true")
     if summary is None or not summary.n:
-        return _at_rest(found)
+        return f"{_at_rest(found)} with {mode}"
     at = next((name for name in ("p99", "p90", "p50") if name in summary.quantiles), "mean")
-    said = f"a change is in force after {_of(found, summary.measure, at)}"
+    said = f"a change is in force after {_of(found, summary.measure, at)} with {mode}"
     most = dominant(found)
-    return f"{said}, most of its way is the {most[0]} ({percent(most[1])})" if most else said
+    return f"{said}, and most of its way is the {most[0]} ({percent(most[1])})" if most else said
 
 
 def _more(result: Result) -> str:
