@@ -133,7 +133,11 @@ def _suggestion(result: Result, current: str, met: Mapping[str, str]) -> tuple[s
         )
         return None, best or current, f"Nothing has to change; {said[0].lower()}{said[1:]}"
     if met[current] == "undecided":
-        return None, current, _to_decide(result, current)
+        if not meeting:
+            return None, current, _to_decide(result, current)
+        best = lasting(result, meeting)[0]
+        shown = f"{_to_decide(result, current).removesuffix('.')}; {best} is shown to meet every objective."
+        return None, best, shown
     if not meeting:
         open_ones = [mode for mode in others if met[mode] == "undecided"]
         maybe = f", and whether {listed(open_ones, 'or')} does cannot be said" if open_ones else ""
