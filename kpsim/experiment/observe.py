@@ -14,11 +14,12 @@ from kpsim.experiment.events import EventSeen, measure_joins, measure_propagatio
 from kpsim.ingress.outcomes import Status
 from kpsim.measure.summary import MEASURES
 from kpsim.measure.tally import Tally
-from kpsim.simulation import ModeRun, Replication
+from kpsim.simulation import ModeRun, Replication, cpu_costs_of
 from kpsim.traffic.connections import Connections
 from kpsim.units import F64, I64, to_ns
 
 PAIRS_KEPT = 20_000  # (position, cost) pairs kept of one replication, for the figure
+DECODED = "change_decoded"  # the coefficient of one delivery
 FOLD_AT = 400_000  # latencies gathered before they are counted
 
 
@@ -218,12 +219,12 @@ def _place(replication: Replication) -> I64:
     return place
 
 
-def _observe_syncs(seen: Observations, _: Replication, run: ModeRun, measured: Batches) -> None:
+def _observe_syncs(seen: Observations, replication: Replication, run: ModeRun, measured: Batches) -> None:
     """Syncs of all nodes, and of both proxiers where there are two."""
     tables = [proxier.syncs for proxier in run.proxiers]
-    start, end, full, failed, ran = (
+    start, end, full, failed, ran, cpu = (
         np.concatenate([getattr(table, name).ravel() for table in tables])
-        for name in ("start", "end", "full", "failed", "ran")
+        for name in ("start", "end", "full", "failed", "ran", "cpu")
     )
     chosen = ran & (start >= measured.from_ns)
     duration = end - start
@@ -237,13 +238,28 @@ def _observe_syncs(seen: Observations, _: Replication, run: ModeRun, measured: B
     seen.counts.syncs = int(chosen.sum())
     seen.counts.syncs_failed = int((chosen & failed).sum())
     seen.rates["syncs_per_node_per_s"] = int(chosen.sum()) / seconds if seconds else 0.0
-    seen.rates["cpu_proxy_cores"] = float(duration[chosen].sum()) / 1e9 / seconds if seconds else 0.0
+    spent_s = float(cpu[chosen].sum()) / 1e9 + _decoding_s(replication, run, measured)
+    seen.rates["cpu_proxy_cores"] = spent_s / seconds if seconds else 0.0
     changed = (
         run.proxiers[0].timeline.own[-run.proxiers[0].timeline.rows :]
         if run.proxiers[0].timeline.rows
         else run.proxiers[0].timeline.own
     )
     seen.sync_changed = float(changed.mean()) if len(changed) else 0.0
+
+
+def _decoding_s(replication: Replication, run: ModeRun, measured: Batches) -> float:
+    """Return the CPU time that kube-proxies spend on what their watches deliver, where the profile knows it [s]."""
+    costs = cpu_costs_of(replication.scenario, run.mode)
+    if costs is None or DECODED not in costs.coefficients:
+        return 0.0
+    every = np.arange(replication.cluster.nodes)
+    arrived = [
+        proxier.arrivals.count(np.full(len(every), until_ns), every, inclusive=False).sum()
+        for proxier in run.proxiers
+        for until_ns in (measured.from_ns, measured.until_ns)
+    ]
+    return float(costs.seconds({DECODED: int(sum(arrived[1::2]) - sum(arrived[::2]))}))
 
 
 def _observe_programming(seen: Observations, _: Replication, run: ModeRun, measured: Batches) -> None:

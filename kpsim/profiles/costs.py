@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
 from kpsim.errors import InputError
-from kpsim.profiles.format import Coefficient, ProfileText, read_yaml
+from kpsim.profiles.format import Coefficient, ProfileText, parse_yaml, read_yaml
 from kpsim.units import F64, I64
 
 FACTOR_ONE = 1024  # a cost factor of one; costs vary as ``(ns * factor) >> 10``
@@ -35,6 +35,10 @@ class Costs:
         """Return the time ``work`` takes [s]; ``bound`` "low" or "high" takes that end of every interval."""
         total: F64 = np.zeros(())
         for name, count in work.items():
+            if name not in self.coefficients:
+                raise InputError(
+                    f"the cost profile has no {name} for {self.family}; kpsim sources lists what one needs"
+                )
             total = total + np.asarray(count, np.float64) * float(getattr(self.coefficients[name], bound))
         return total
 
@@ -83,6 +87,10 @@ class CostProfile:
         factors = {kind: _factors(item[which]) for kind, item in self.text.variation.items()}
         return Costs(family, resolved, factors)
 
+    def cpu_costs(self, family: str, which: str) -> Costs | None:
+        """Return what the same work of syncs takes of a processor, ``None`` where only wall time is known."""
+        return self.costs(f"{family}/cpu", which, 1.0) if f"{family}/cpu" in self.text.families else None
+
     def coefficients(self, which: str = "typical") -> list[tuple[str, Coefficient]]:
         """Return every number with its family, as printed by ``kpsim sources``."""
         return [(f, t.resolve(n, which)) for f, c in self.text.families.items() for n, t in c.items()]
@@ -95,22 +103,32 @@ def _factors(knots: Mapping[float, float]) -> I64:
     return np.asarray(np.rint(np.interp(grid, share, ratio) * FACTOR_ONE), np.int64)
 
 
+DEFAULT = "linux-6.18-zen3"
+
+
 def profile_names() -> list[str]:
-    """Return the cost profiles that ship with kpsim."""
+    """Return the cost profiles that ship with kpsim, by the names they have now."""
     folder = resources.files(__package__)
-    return sorted(
-        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.startswith(("measured", "linux", "uml"))
-    )
+    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.startswith(("linux", "uml")))
+
+
+@cache
+def aliases() -> Mapping[str, str]:
+    """Return the names that profiles had before, and those they have now."""
+    found = parse_yaml(resources.files(__package__).joinpath("aliases.yaml").read_text(encoding="utf-8"))
+    return {old: each["is"] for old, each in found.items()}
 
 
 @lru_cache(maxsize=8)
 def load_profile(name: str) -> CostProfile:
     """Return the profile called ``name``, or the one in the file of that name.  Raises :class:`InputError`."""
+    known = profile_names()
+    name = aliases().get(name, name)
     if name.endswith((".yaml", ".yml")):
         path = Path(name)
-    elif name in profile_names():
+    elif name in known:
         path = Path(str(resources.files(__package__))) / f"{name}.yaml"
     else:
-        raise InputError(f"spec.profile.name: no profile {name!r}; there are {', '.join(profile_names())}, or a file")
+        raise InputError(f"spec.profile.name: no profile {name!r}; there are {', '.join(known)}, or a file")
     text = read_yaml(path)
     return CostProfile(text.name, text.about, text.sources, text)

@@ -21,7 +21,7 @@ from kpsim.units import Version
 class ProfileChoice:
     """The measured costs to use: profile name, ``quiet`` or ``typical`` set, caches cold (0) to warm (1)."""
 
-    name: Annotated[str, Declared("Measured costs by their name, or a file's path")] = "measured-linux-6.18"
+    name: Annotated[str, Declared("Measured costs by their name, or a file's path")] = "linux-6.18-zen3"
     set: Annotated[Literal["quiet", "typical"], Declared("Costs of a quiet machine, or of a usual one")] = "typical"
     cache_warmth: Annotated[float, Declared("How warm CPU caches are; 0 is cold", at_most=1)] = 1.0
 

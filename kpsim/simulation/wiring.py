@@ -108,6 +108,11 @@ def mode_of(scenario: Scenario, name: str) -> tuple[Mode, Costs]:
     return mode, profile.costs(mode.family, scenario.profile.set, scenario.profile.cache_warmth)
 
 
+def cpu_costs_of(scenario: Scenario, mode: Mode) -> Costs | None:
+    """Return what syncs take of a processor, ``None`` where the profile has only wall time: then it is taken as CPU."""
+    return load_profile(scenario.profile.name).cpu_costs(mode.family, scenario.profile.set)
+
+
 def control_plane(replication: Replication, env: simpy.Environment) -> ControlPlane:
     """Return the control plane of one replication, its processes started on ``env``."""
     scenario = replication.scenario
@@ -151,6 +156,7 @@ def sync_loop(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
         conntrack=ConntrackCleanup(round(entries), scenario.kubernetes_version),
         large_above=int(defaults.value("kube_proxy.large_cluster_endpoints")),
         horizon_ns=horizon,
+        cpu_costs=cpu_costs_of(scenario, mode),
     )
 
 

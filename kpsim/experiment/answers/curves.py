@@ -58,15 +58,13 @@ def sync_curve(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, p
     shares = np.concatenate([np.geomspace(1 / cluster.initial, 1, SIZES), np.geomspace(1, BEYOND, SIZES_BEYOND)])
     sizes = np.unique(np.rint(shares * cluster.initial).astype(np.int64))
     points = []
-    for kind in SyncKind:
-        if kind == SyncKind.PARTIAL and not partial:
-            continue
+    for kind in (SyncKind.FULL, SyncKind.PARTIAL) if partial else (SyncKind.FULL,):
         for size in sizes.tolist():
             scaled = _scale(today, size / cluster.initial)
             work = mode.sync_work(kind, scaled)
             points.append(
                 SyncPoint(
-                    kind=kind.value,
+                    kind="full" if kind.whole else "partial",
                     services=size,
                     rules=int(mode.rules_present(scaled.dispatch, scaled.own)),
                     seconds=float(costs.seconds(work)),
@@ -90,7 +88,7 @@ def extrapolations(cluster: Cluster, mode: Mode, costs: Costs) -> tuple[str, ...
     """Return a sentence for each cost that today's cluster asks for beyond its largest measured point."""
     counts = _start_counts(cluster, mode, 0)
     asked: dict[str, float] = {}
-    for kind in SyncKind:
+    for kind in (SyncKind.FULL, SyncKind.PARTIAL):
         for name, count in mode.sync_work(kind, counts).items():
             asked[name] = max(asked.get(name, 0.0), float(np.max(count)))
     for stage in mode.stages(PacketState.FIRST):

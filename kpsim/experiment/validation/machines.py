@@ -19,8 +19,9 @@ import yaml
 from kpsim.calibration.records import CHURN, END_TO_END, Record, read_records
 from kpsim.experiment.validation.fitting import event_costs as latency_costs
 from kpsim.experiment.validation.fitting import explained, families, rendered, scatter_of_latencies
-from kpsim.profiles.costs import CostProfile, load_profile
-from kpsim.profiles.format import ProfileText, parse_yaml
+from kpsim.experiment.validation.whole import completed, with_events
+from kpsim.profiles.costs import CostProfile
+from kpsim.profiles.format import ProfileText, parse_yaml, read_yaml
 
 RECORDS = resources.files("kpsim.calibration")
 Families = dict[str, dict[str, Any]]
@@ -85,7 +86,13 @@ def profiles() -> dict[str, dict[str, Any]]:
     listed = machines()
     records = {each["name"]: shipped_records(each["records"]) for each in listed}
     fitted = {name: families(explained(mine)) for name, mine in records.items()}
-    return {each["name"]: _document(each, records[each["name"]], fitted) for each in listed}
+    found = {each["name"]: _document(each, records[each["name"]], fitted) for each in listed}
+    for each in listed:
+        if "base" in each:
+            (other,) = (name for name in fitted if name.startswith("linux") and name != each["name"])
+            ratio = _ratio(fitted[each["name"]][0], fitted[other][0])
+            with_events(found[each["name"]]["families"], found[other]["families"], ratio, each["scaled"])
+    return found
 
 
 def _document(machine: Mapping[str, Any], records: list[Record], fitted: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,7 +102,7 @@ def _document(machine: Mapping[str, Any], records: list[Record], fitted: Mapping
         "sources": dict(machine["sources"]), "families": {}, "scatter": scatter,
     }  # fmt: skip
     if "base" in machine:
-        base = load_profile(machine["base"]).text
+        base = read_yaml(Path(str(RECORDS)) / machine["base"])
         (other,) = (name for name in fitted if name.startswith("linux") and name != machine["name"])
         ratio, wide = _ratio(mine, fitted[other][0])
         document["sources"] |= base.sources
@@ -106,6 +113,8 @@ def _document(machine: Mapping[str, Any], records: list[Record], fitted: Mapping
             mode: {**fitted[other][1].get(mode, {}), **each} for mode, each in scatter.items()
         }
     rendered(mine, machine["source"], document["families"])
+    if "base" in machine:
+        completed(document["families"])
     running = [record for record in records if record.study in (CHURN, END_TO_END)]
     if running:
         rendered(latency_costs(running, _profile(document)), machine["source"], document["families"])

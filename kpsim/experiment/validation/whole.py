@@ -1,0 +1,64 @@
+"""A fitted profile is made whole: every coefficient that an engine asks for is there, and says where it comes from.
+
+Wall time and CPU time of one thing stand for each other where only one was measured; a swept cache's packet is the one
+that was measured; what only running nodes tell comes from the machine where some ran.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import exp
+from typing import Any
+
+from kpsim.profiles.format import SCALE
+from kpsim.profiles.terms import coefficients
+
+TIMED = ("iptables-legacy", "iptables-nft", "nftables")
+SYNC = ("go", "iptables", "save", "list", "restore", "cleanup", "conntrack", "sync")
+EVENTS = "change_decoded"
+AS_CPU = "taken as its CPU time: one process waits for the other"
+AS_WALL = "taken as its wall time: it was not timed apart"
+Families = dict[str, dict[str, Any]]
+
+
+def completed(families: Families) -> None:
+    """Put into ``families`` what engines need of wall or CPU time and no fit tells."""
+    for family in TIMED:
+        wall, cpu = families[family], families[f"{family}/cpu"]
+        _lent(wall, cpu, coefficients(family, SYNC), AS_CPU)
+        _lent(cpu, wall, coefficients(family, tuple("go cpu" if part == "go" else part for part in SYNC)), AS_WALL)
+        for name in [name for name in wall if f"{name}_cold" in wall]:
+            wall[name] = {**wall[name], "cold": _triple(wall[f"{name}_cold"], wall[name]["unit"])}
+
+
+def with_events(families: Families, other: Families, ratio: tuple[float, float], scaled: str) -> None:
+    """Put into ``families`` what an event of a watch costs kube-proxy; ``other`` is the other machine's."""
+    for family in TIMED:
+        mine = families[f"{family}/cpu"]
+        like = (
+            f"{family}/cpu" if EVENTS in mine or family == "nftables" else "iptables-legacy/cpu"
+        )  # back ends decode alike
+        told = families[like].get(EVENTS) or _moved(other[like][EVENTS], ratio, scaled)
+        mine[EVENTS] = {**told, "note": "one EndpointSlice of a watch, decoded and filed, its garbage collected"}
+
+
+def _lent(mine: dict[str, Any], others: Mapping[str, Any], names: frozenset[str], note: str) -> None:
+    """Take coefficients from the other kind of time where ``mine`` has none."""
+    for name in sorted(names - mine.keys() & others.keys()):
+        lent = {key: value for key, value in others[name].items() if key != "note"}
+        said = others[name].get("note", "")
+        mine[name] = {**lent, "note": f"{said}; {note}" if said else note}
+
+
+def _triple(coefficient: Mapping[str, Any], unit: str) -> list[float]:
+    """Return a coefficient's value and interval in ``unit``."""
+    by = SCALE[coefficient["unit"]] / SCALE[unit]
+    return [float(f"{x * by:.4g}") for x in coefficient["both"]]
+
+
+def _moved(told: Mapping[str, Any], ratio: tuple[float, float], scaled: str) -> dict[str, Any]:
+    """Return the cost of an event on the other machine, scaled."""
+    by, spread = ratio[0], exp(ratio[1])
+    value, low, high = told["both"]
+    both = [float(f"{x:.4g}") for x in (by * value, by * low / spread, by * high * spread)]
+    return {"unit": told["unit"], "both": both, "source": scaled}
