@@ -198,7 +198,10 @@ def _steps(mode: Mode, stage: Stage, total: int, usable: int) -> tuple[float, in
 
 def _footnotes(scenario: Scenario, subject: Subject, mode: Mode, costs: Costs, total: int) -> tuple[str, ...]:
     profile = scenario.profile
-    source = f"{mode.family} of profile {profile.name} ({profile.set} set, cache warmth {profile.cache_warmth:g})"
+    scale = f", times {profile.cpu_scale:g}" if profile.cpu_scale != 1 else ""
+    source = (
+        f"{mode.family} of profile {profile.name} ({profile.set} set, cache warmth {profile.cache_warmth:g}{scale})"
+    )
     notes = [f"Costs: {source}, one packet alone: no waiting for a busy core."]
     states = (PacketState.FIRST, PacketState.LATER) if subject.pods else (PacketState.REFUSED,)
     for stage in (stage for state in states for stage in mode.stages(state)):

@@ -8,9 +8,10 @@ and once, for the engines, into integer nanoseconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from importlib import resources
+from math import exp
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from kpsim.profiles.format import Coefficient, ProfileText, parse_yaml, read_yam
 from kpsim.units import F64, I64
 
 FACTOR_ONE = 1024  # a cost factor of one; costs vary as ``(ns * factor) >> 10``
+TIMES = ("s", "ms", "us", "ns")
 TABLE_BITS = 12  # a 32-bit draw picks one of 4,096 factors
 
 
@@ -68,6 +70,11 @@ class CostProfile:
     about: str
     sources: Mapping[str, str]
     text: ProfileText
+    scale: float = 1.0  # of all times; intervals are wider by what scaling cost between two measured machines
+
+    def scaled(self, factor: float) -> CostProfile:
+        """Return the same profile for a machine that takes ``factor`` times as long."""
+        return replace(self, scale=factor)
 
     def costs(self, family: str, which: str, cache_warmth: float) -> Costs:
         """Return one family with set ``which`` and caches between swept (0) and warm (1).
@@ -83,9 +90,17 @@ class CostProfile:
                 warm = (c.value, c.low, c.high)
                 v, lo, hi = (cache_warmth * w + (1 - cache_warmth) * k for w, k in zip(warm, c.cold, strict=True))
                 c = Coefficient(name, c.unit, v, lo, hi, c.source, c.note, c.measured_to, c.cold)
-            resolved[name] = c
+            resolved[name] = c if self.scale == 1 else self._moved(family, c)
         factors = {kind: _factors(item[which]) for kind, item in self.text.variation.items()}
         return Costs(family, resolved, factors)
+
+    def _moved(self, family: str, c: Coefficient) -> Coefficient:
+        """Return a time on the machine that the profile is scaled to; what is no time stays as it is."""
+        if c.unit not in TIMES:
+            return c
+        spread = exp(_half_width(family.partition("/")[0]))
+        value, low, high = c.value * self.scale, c.low * self.scale / spread, c.high * self.scale * spread
+        return Coefficient(c.name, c.unit, value, low, high, c.source, c.note, c.measured_to)
 
     def cpu_costs(self, family: str, which: str) -> Costs | None:
         """Return what the same work of syncs takes of a processor, ``None`` where only wall time is known."""
@@ -101,6 +116,13 @@ def _factors(knots: Mapping[float, float]) -> I64:
     share, ratio = zip(*sorted((float(k), float(v)) for k, v in knots.items()), strict=True)
     grid = (np.arange(1 << TABLE_BITS) + 0.5) / (1 << TABLE_BITS)
     return np.asarray(np.rint(np.interp(grid, share, ratio) * FACTOR_ONE), np.int64)
+
+
+@cache
+def _half_width(family: str) -> float:
+    """Return the logarithm by which intervals of a family widen when its profile is scaled, as it was measured."""
+    found = parse_yaml(resources.files(__package__).joinpath("scaling.yaml").read_text(encoding="utf-8"))
+    return float(found.get(family, found["others"])["half_width"])
 
 
 DEFAULT = "linux-6.18-zen3"

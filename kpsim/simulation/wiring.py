@@ -18,8 +18,9 @@ from kpsim.datapath.prices import PacketPrices
 from kpsim.ingress.outcomes import IngressRun
 from kpsim.kube.objects import EndpointSlice
 from kpsim.kube.resolve import node_zones, resolve
-from kpsim.profiles.costs import Costs, load_profile
+from kpsim.profiles.costs import CostProfile, Costs, load_profile
 from kpsim.profiles.defaults import load_defaults
+from kpsim.profiles.kernels import kernel_warning
 from kpsim.proxy.byversion import as_programmed
 from kpsim.proxy.contract import Mode
 from kpsim.proxy.registry import create
@@ -97,20 +98,33 @@ def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
         family = cluster.addresses.family
         none = f"no Service with an {family} ClusterIP was read, so there is nothing to simulate for kube-proxy"
         warnings = (*warnings, none)
-    return cluster, (*scenario.warnings, *warnings, *cluster.warnings)
+    return cluster, (*scenario.warnings, *warnings, *cluster.warnings, *_other_kernels(scenario))
+
+
+def _other_kernels(scenario: Scenario) -> Iterator[str]:
+    """Yield a warning where the nodes read run another kernel than the profile was measured on."""
+    profile, modes = load_profile(scenario.profile.name), {scenario.kube_proxy.mode, *scenario.modes}
+    said = kernel_warning(profile.name, profile.text.machine, (n.kernel for n in scenario.objects.nodes), modes)
+    if said:
+        yield said
+
+
+def profile_of(scenario: Scenario) -> CostProfile:
+    """Return the cost profile of a scenario, on a machine as fast as the scenario says."""
+    return load_profile(scenario.profile.name).scaled(scenario.profile.cpu_scale)
 
 
 def mode_of(scenario: Scenario, name: str) -> tuple[Mode, Costs]:
     """Return a mode by name, configured and priced as the scenario says."""
     params = replace(scenario.kube_proxy.for_mode(name), kubernetes_version=scenario.kubernetes_version)
     mode = create(params, scenario.cluster.iptables_backend)
-    profile = load_profile(scenario.profile.name)
+    profile = profile_of(scenario)
     return mode, profile.costs(mode.family, scenario.profile.set, scenario.profile.cache_warmth)
 
 
 def cpu_costs_of(scenario: Scenario, mode: Mode) -> Costs | None:
     """Return what syncs take of a processor, ``None`` where the profile has only wall time: then it is taken as CPU."""
-    return load_profile(scenario.profile.name).cpu_costs(mode.family, scenario.profile.set)
+    return profile_of(scenario).cpu_costs(mode.family, scenario.profile.set)
 
 
 def control_plane(replication: Replication, env: simpy.Environment) -> ControlPlane:
