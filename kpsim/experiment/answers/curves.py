@@ -27,7 +27,7 @@ FEWEST_CONNECTIONS, MOST_CONNECTIONS = 2_000, 20_000  # for one point of the loa
 LIVES = 10  # and at least so many connection lifetimes long, so that most of it is neither start nor end
 
 
-def _start_counts(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCounts:
+def counts_today(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCounts:
     """Return the counts that a sync of today's cluster holds."""
     n = cluster.initial
     rows = np.arange(n)
@@ -52,7 +52,7 @@ def _start_counts(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCount
 
 def sync_curve(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, partial: bool) -> tuple[SyncPoint, ...]:
     """Time of a sync with one change against size: this mix of Services, from one of them to four times today's."""
-    today = _start_counts(cluster, mode, changed_own)
+    today = counts_today(cluster, mode, changed_own)
     if not cluster.initial:
         return ()
     shares = np.concatenate([np.geomspace(1 / cluster.initial, 1, SIZES), np.geomspace(1, BEYOND, SIZES_BEYOND)])
@@ -86,7 +86,7 @@ def _scale(counts: SyncCounts, share: float) -> SyncCounts:
 
 def extrapolations(cluster: Cluster, mode: Mode, costs: Costs) -> tuple[str, ...]:
     """Return a sentence for each cost that today's cluster asks for beyond its largest measured point."""
-    counts = _start_counts(cluster, mode, 0)
+    counts = counts_today(cluster, mode, 0)
     asked: dict[str, float] = {}
     for kind in (SyncKind.FULL, SyncKind.PARTIAL):
         for name, count in mode.sync_work(kind, counts).items():
