@@ -34,7 +34,7 @@ from kpsim.scenario.model import Scenario
 from kpsim.simulation.draws import Replication
 from kpsim.simulation.unfinished import Unwritten
 from kpsim.traffic.connections import Connections
-from kpsim.units import to_ns
+from kpsim.units import Bools, to_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +148,17 @@ def control_plane(replication: Replication, env: simpy.Environment) -> ControlPl
     return control
 
 
-def price_table(mode: Mode, costs: Costs, timeline: Timeline) -> PacketPrices:
+def handshakes(replication: Replication) -> Bools | None:
+    """Return True for each service port whose connections pay their handshake, (p,); ``None`` for no port at all."""
+    if not replication.scenario.traffic.handshakes:
+        return None
+    return np.array([protocol == "TCP" for protocol in replication.cluster.port_protocol], np.bool_)
+
+
+def price_table(replication: Replication, mode: Mode, costs: Costs, timeline: Timeline) -> PacketPrices:
     """Return the price table of packets, as long as the longest list that any node ever has."""
     most_endpoints = int(timeline.usable.max(initial=0))
-    return PacketPrices.compile(mode, costs, timeline.most_dispatch(), most_endpoints)
+    return PacketPrices.compile(mode, costs, timeline.most_dispatch(), most_endpoints, handshakes(replication))
 
 
 def sync_loop(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing, family: int) -> SyncLoop:

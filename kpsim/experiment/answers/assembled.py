@@ -99,7 +99,8 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
     summaries = {m: summarise(m, tallies) for m, tallies in batches.items()}
     cost_ns = np.concatenate([s.cost_ns for s in seen])
     tried = float(np.mean([s.tried_mean for s in seen]))
-    fixed, slope = position_line(mode, costs, tried)
+    tcp = [protocol == "TCP" for protocol in cluster.port_protocol] if scenario.traffic.handshakes else [False]
+    fixed, slope = position_line(mode, costs, tried, float(np.mean(tcp)) if tcp else 0.0)
     changed = float(np.mean([s.sync_changed for s in seen]))
     traffic = scenario.traffic
     points, capacity = load_curve(

@@ -10,6 +10,7 @@ import numpy as np
 
 from kpsim.cluster.columns import Cluster
 from kpsim.datapath.batch import lindley
+from kpsim.datapath.prices import by_tcp
 from kpsim.experiment.result import LoadPoint, PositionBin, SyncPoint
 from kpsim.profiles.costs import FACTOR_ONE, Costs
 from kpsim.profiles.defaults import load_defaults
@@ -118,12 +119,16 @@ def bins_by_position(position: I64, cost_ns: I64) -> tuple[PositionBin, ...]:
     return tuple(bins)
 
 
-def position_line(mode: Mode, costs: Costs, tried_mean: float) -> tuple[float, float]:
-    """Return the model's mean first-packet cost as a line over position: intercept and slope [s, s a rule]."""
+def position_line(mode: Mode, costs: Costs, tried_mean: float, whole: float = 0.0) -> tuple[float, float]:
+    """Return the model's mean first-packet cost as a line over position: intercept and slope [s, s a rule].
+
+    ``whole`` is the share of service ports whose connections pay their handshake.
+    """
     factor = float(costs.factors["packet_first"].mean()) / FACTOR_ONE
     fixed = slope = 0.0
     for stage in mode.stages(PacketState.FIRST):
-        seconds = float(costs.seconds(stage.work)) * factor
+        one, all_three = (float(costs.seconds(work)) for work in (stage.work, by_tcp(stage.work, costs)))
+        seconds = (one + whole * (all_three - one)) * factor
         if stage.steps is Steps.DISPATCH:
             slope += seconds
         else:

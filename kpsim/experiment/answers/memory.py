@@ -1,4 +1,4 @@
-"""Memory that a mode takes on each node, as far as its profile knows it: kube-proxy, a restore, the rules themselves."""
+"""Memory that a mode takes on each node, as far as its profile knows it: kube-proxy, a restore, the rules."""
 
 from __future__ import annotations
 

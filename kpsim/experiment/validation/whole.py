@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from math import exp
 from typing import Any
 
+from kpsim.datapath.prices import BY_TCP
 from kpsim.profiles.format import SCALE
 from kpsim.profiles.terms import coefficients
 
@@ -29,6 +30,24 @@ def completed(families: Families) -> None:
         _lent(cpu, wall, coefficients(family, tuple("go cpu" if part == "go" else part for part in SYNC)), AS_WALL)
         for name in [name for name in wall if f"{name}_cold" in wall]:
             wall[name] = {**wall[name], "cold": _triple(wall[f"{name}_cold"], wall[name]["unit"])}
+        for udp, tcp in BY_TCP.items():
+            if tcp in wall:
+                told = {**wall[tcp], **_as_udp(wall[udp], wall[tcp])}
+                wall[tcp] = {key: value for key, value in told.items() if key != "both"}
+
+
+def _as_udp(udp: Mapping[str, Any], tcp: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a quiet machine and swept caches make of TCP: the first packet's share, and its extra time."""
+    unit, usual = tcp["unit"], tcp["both"]
+    by = SCALE[udp["unit"]] / SCALE[unit]
+    first = udp.get("typical", udp.get("both"))
+    found: dict[str, Any] = {"typical": usual}
+    if "quiet" in udp:
+        found["quiet"] = [float(f"{x * udp['quiet'][0] / first[0]:.4g}") for x in usual]
+    if "cold" in udp:
+        more = [cold - first[0] for cold in udp["cold"]]
+        found["cold"] = [float(f"{usual[0] + by * x:.4g}") for x in more]
+    return found
 
 
 def with_events(families: Families, other: Families, ratio: tuple[float, float], scaled: str) -> None:
