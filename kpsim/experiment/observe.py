@@ -19,7 +19,7 @@ from kpsim.traffic.connections import Connections
 from kpsim.units import F64, I64, to_ns
 
 PAIRS_KEPT = 20_000  # (position, cost) pairs kept of one replication, for the figure
-DECODED = "change_decoded"  # the coefficient of one delivery
+DECODED, ACCOUNTED = "change_decoded", "sync_accounted"  # CPU beside syncs: of a delivery, of a sync that ran
 FOLD_AT = 400_000  # latencies gathered before they are counted
 
 
@@ -238,7 +238,7 @@ def _observe_syncs(seen: Observations, replication: Replication, run: ModeRun, m
     seen.counts.syncs = int(chosen.sum())
     seen.counts.syncs_failed = int((chosen & failed).sum())
     seen.rates["syncs_per_node_per_s"] = int(chosen.sum()) / seconds if seconds else 0.0
-    spent_s = float(cpu[chosen].sum()) / 1e9 + _decoding_s(replication, run, measured)
+    spent_s = float(cpu[chosen].sum()) / 1e9 + _beside_s(replication, run, measured, int(chosen.sum()))
     seen.rates["cpu_proxy_cores"] = spent_s / seconds if seconds else 0.0
     changed = (
         run.proxiers[0].timeline.own[-run.proxiers[0].timeline.rows :]
@@ -248,18 +248,17 @@ def _observe_syncs(seen: Observations, replication: Replication, run: ModeRun, m
     seen.sync_changed = float(changed.mean()) if len(changed) else 0.0
 
 
-def _decoding_s(replication: Replication, run: ModeRun, measured: Batches) -> float:
-    """Return the CPU time that kube-proxies spend on what their watches deliver, where the profile knows it [s]."""
-    costs = cpu_costs_of(replication.scenario, run.mode)
-    if costs is None or DECODED not in costs.coefficients:
+def _beside_s(replication: Replication, run: ModeRun, measured: Batches, syncs: int) -> float:
+    """Return the CPU time of kube-proxies beside their syncs themselves, as far as the profile knows it [s]."""
+    costs, every = cpu_costs_of(replication.scenario, run.mode), np.arange(replication.cluster.nodes)
+    if costs is None:
         return 0.0
-    every = np.arange(replication.cluster.nodes)
-    arrived = [
-        proxier.arrivals.count(np.full(len(every), until_ns), every, inclusive=False).sum()
-        for proxier in run.proxiers
-        for until_ns in (measured.from_ns, measured.until_ns)
-    ]
-    return float(costs.seconds({DECODED: int(sum(arrived[1::2]) - sum(arrived[::2]))}))
+    before, after = (
+        sum(int(p.arrivals.count(np.full(len(every), at_ns), every, inclusive=False).sum()) for p in run.proxiers)
+        for at_ns in (measured.from_ns, measured.until_ns)
+    )
+    work = {DECODED: after - before, ACCOUNTED: syncs}
+    return float(costs.seconds({name: count for name, count in work.items() if name in costs.coefficients}))
 
 
 def _observe_programming(seen: Observations, _: Replication, run: ModeRun, measured: Batches) -> None:

@@ -23,13 +23,14 @@ class Timed(NamedTuple):
 
     parts: tuple[Part, ...]
     counts: Counts
+    aspect: str = ""  # as a profile calls it: of wall time if empty, else cpu
 
     @property
     def work(self) -> Work:
         """Return all parts' work together, by coefficient."""
         total: dict[str, int | I64] = {}
         for part in self.parts:
-            done = work(part, self.counts)
+            done = work(part, self.counts, self.aspect)
             assert done is not None, f"terms.yaml has no {part}"
             for name, count in done.items():
                 total[name] = total[name] + count if name in total else count

@@ -12,10 +12,10 @@ from kpsim.proxy.work import TimedMode
 from kpsim.scenario.model import Scenario
 from kpsim.simulation import mode_of, profile_of
 
-_KINDS = (  # what it is, part of the terms, kind of sync, how the profile calls its costs
-    ("memory of kube-proxy", "memory", SyncKind.FULL, "rss_kb"),
-    ("memory of a first restore", "restore", SyncKind.START, "process"),
-    ("memory of the kernel's rules", "kernel memory", SyncKind.FULL, "bytes"),
+_KINDS = (  # what it is, part of the terms, kind of sync, as the profile may call its costs
+    ("memory of kube-proxy", "memory", SyncKind.FULL, ("rss_kb",)),
+    ("memory of a first restore", "restore", SyncKind.START, ("process", "rss_kb")),
+    ("memory of the kernel's rules", "kernel memory", SyncKind.FULL, ("bytes",)),
 )
 
 
@@ -25,10 +25,11 @@ def memory_of(scenario: Scenario, cluster: Cluster, name: str) -> Iterator[tuple
     if not isinstance(mode, TimedMode) or not cluster.initial:
         return
     today = counts_today(cluster, mode, 0.0)
-    for what, part, kind, aspect in _KINDS:
-        known = profile_of(scenario).text.families.get(f"{mode.family}/{aspect}", {})
-        counts = mode.timed(kind, today, ()).counts
-        done = work(Part(part, mode.family, kind, scenario.kubernetes_version), counts) or {}
-        if done.keys() <= known.keys():
+    families = profile_of(scenario).text.families
+    for what, name_of_part, kind, aspects in _KINDS:
+        aspect = next((each for each in aspects if f"{mode.family}/{each}" in families), aspects[0])
+        known, counts = families.get(f"{mode.family}/{aspect}", {}), mode.timed(kind, today, ()).counts
+        done = work(Part(name_of_part, mode.family, kind, scenario.kubernetes_version), counts, aspect) or {}
+        if done and done.keys() <= known.keys():
             prices = {each: known[each].resolve(each, scenario.profile.set).value for each in done}
             yield what, sum(float(count) * prices[each] for each, count in done.items())

@@ -51,7 +51,7 @@ def _row(record: Record, asked: Question) -> tuple[dict[str, float], float] | No
         return None
     total: dict[str, float] = defaultdict(float)
     for part in asked.parts:
-        done = work(part, asked.counts)
+        done = work(part, asked.counts, asked.aspect)
         if done is None:
             return None
         for name, count in done.items():

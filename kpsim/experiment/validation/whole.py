@@ -7,6 +7,7 @@ that was measured; what only running nodes tell comes from the machine where som
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from math import exp
 from typing import Any
 
@@ -16,7 +17,10 @@ from kpsim.profiles.terms import coefficients
 
 TIMED = ("iptables-legacy", "iptables-nft", "nftables")
 SYNC = ("go", "iptables", "save", "list", "restore", "cleanup", "conntrack", "sync")
-EVENTS = "change_decoded"
+EVENTS = {  # beside what a sync takes by itself, CPU that only running kube-proxies show
+    "change_decoded": "one EndpointSlice of a watch, decoded and filed, its garbage collected",
+    "sync_accounted": "one sync's logs, metrics and garbage",
+}
 AS_CPU = "taken as its CPU time: one process waits for the other"
 AS_WALL = "taken as its wall time: it was not timed apart"
 Families = dict[str, dict[str, Any]]
@@ -51,14 +55,15 @@ def _as_udp(udp: Mapping[str, Any], tcp: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_events(families: Families, other: Families, ratio: tuple[float, float], scaled: str) -> None:
-    """Put into ``families`` what an event of a watch costs kube-proxy; ``other`` is the other machine's."""
-    for family in TIMED:
+    """Put into ``families`` what running kube-proxies alone show; ``other`` is the other machine's, with more of it."""
+    for family, name in product(TIMED, EVENTS):
         mine = families[f"{family}/cpu"]
-        like = (
-            f"{family}/cpu" if EVENTS in mine or family == "nftables" else "iptables-legacy/cpu"
-        )  # back ends decode alike
-        told = families[like].get(EVENTS) or _moved(other[like][EVENTS], ratio, scaled)
-        mine[EVENTS] = {**told, "note": "one EndpointSlice of a watch, decoded and filed, its garbage collected"}
+        alike = family if name in mine or family == "nftables" else "iptables-legacy"  # whatever the back end
+        told = families[f"{alike}/cpu"].get(name)
+        if told is None and name in other[f"{alike}/cpu"]:
+            told = _moved(other[f"{alike}/cpu"][name], ratio, scaled)
+        if told is not None:
+            mine[name] = {**told, "note": EVENTS[name]}
 
 
 def _lent(mine: dict[str, Any], others: Mapping[str, Any], names: frozenset[str], note: str) -> None:

@@ -146,7 +146,7 @@ class Iptables:
             "saved": there * looks * rules,
         }
         names = parts_of(("conntrack", "go", "iptables", "restore", "save"), wanted, cpu=cpu)
-        return Timed(tuple(Part(name, self.family, kind, version) for name in names), named(counts, found))
+        return Timed(tuple(Part(name, self.family, kind, version) for name in names), named(counts, found), "cpu" * cpu)
 
     def stages(self, state: PacketState) -> Sequence[Stage]:
         """Return the scan, the endpoint rules and the rest; conntrack spares later packets the nat table."""

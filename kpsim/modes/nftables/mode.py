@@ -109,7 +109,7 @@ class Nftables:
             names, wanted = ("conntrack", "sync"), {"sync", *wanted}
         chosen = parts_of(names, {"cleanup", *wanted} if "restore" in wanted else wanted, cpu=cpu)
         parts = tuple(Part(name, self.family, kind, version) for name in chosen)
-        return Timed(parts, named(counts, self._counts.of_sync(kind, counts)))
+        return Timed(parts, named(counts, self._counts.of_sync(kind, counts)), "cpu" * cpu)
 
     def stages(self, state: PacketState) -> Sequence[Stage]:
         """Fifteen rules and a few lookups, then the choice; conntrack spares later packets the nat chains."""
