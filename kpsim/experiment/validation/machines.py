@@ -136,10 +136,12 @@ def _profile(document: Mapping[str, Any]) -> CostProfile:
     return CostProfile(text.name, text.about, text.sources, text)
 
 
-def _written(document: Mapping[str, Any]) -> str:
-    """Return the document as YAML, a coefficient a line."""
-    head = {key: document[key] for key in ("apiVersion", "kind", "name", "about", "machine", "sources")}
-    lines = ["# Written by `make profiles` from calibration/records; triples are [value, low, high], a 95 % interval."]
+def written(document: Mapping[str, Any], by: str = "`make profiles` from calibration/records") -> str:
+    """Return the document as YAML, a coefficient a line; its first line says ``by`` what it was written."""
+    head = {
+        key: document[key] for key in ("apiVersion", "kind", "name", "about", "machine", "sources") if key in document
+    }
+    lines = [f"# Written by {by}; triples are [value, low, high], a 95 % interval."]
     lines += [yaml.safe_dump(head, sort_keys=False, width=130, allow_unicode=True).rstrip(), "families:"]
     for family, coefficients in document["families"].items():
         lines += [f"  {family}:"]
@@ -180,7 +182,7 @@ def main(folder: Path) -> None:
     """Write every profile into ``folder``, and what scaling one costs."""
     found = profiles()
     for name, document in found.items():
-        (folder / f"{name}.yaml").write_text(_written(document), encoding="utf-8")
+        (folder / f"{name}.yaml").write_text(written(document), encoding="utf-8")
     measured = scaling(_profile(found[COMMANDS]), KUBE_PROXY)
     (folder / "scaling.yaml").write_text(SCALING + yaml.safe_dump(measured, sort_keys=True), encoding="utf-8")
 
