@@ -11,12 +11,12 @@ import numpy as np
 from kpsim.calibration.least_squares import fit
 from kpsim.calibration.records import CHURN, END_TO_END, KERNEL, PUBLISHED, Record
 from kpsim.calibration.scatter import assumed_scatter
-from kpsim.calibration.terms import work
 from kpsim.experiment.validation.latency import latency
 from kpsim.experiment.validation.prediction import group, priced, scatter_key
 from kpsim.experiment.validation.setups import TICK_S, Question, Unspoken, question
 from kpsim.profiles.costs import CostProfile
 from kpsim.profiles.format import SCALE as IN_SI
+from kpsim.profiles.terms import work
 from kpsim.units import F64
 
 SUMS = frozenset({"wall_s", "children_wall_s", "cpu_s"})  # of parts that are timed one by one too
@@ -51,7 +51,7 @@ def _row(record: Record, asked: Question) -> tuple[dict[str, float], float] | No
         return None
     total: dict[str, float] = defaultdict(float)
     for part in asked.parts:
-        done = work(part, asked.counts)
+        done = work(part, asked.counts, asked.aspect)
         if done is None:
             return None
         for name, count in done.items():
@@ -132,11 +132,16 @@ def rendered(found: Mapping[str, Mapping[str, Any]], source: str, sink: dict[str
             triple = [_number(x / IN_SI[unit]) for x in (value, low, high)]
             triple = [triple[0], min(triple[0], triple[1]), max(triple[0], triple[2])]
             old = there.get(name, {})
-            kept = {k: old[k] for k in ("quiet", "cold", "note") if k in old and unit == old.get("unit")}
+            kept = {k: _in_unit(old[k], old["unit"], unit) for k in ("quiet", "cold") if k in old}
+            kept |= {"note": old["note"]} if "note" in old else {}
             which = "typical" if "quiet" in kept or "typical" in old else "both"
             there[name] = {"unit": unit, which: triple, **kept, "source": source}
             if most > 1:
                 there[name]["measured_to"] = _number(most)
+
+
+def _in_unit(triple: list[float], old: str, new: str) -> list[float]:
+    return [_number(x * IN_SI[old] / IN_SI[new]) for x in triple]
 
 
 def event_costs(records: list[Record], profile: CostProfile) -> dict[str, dict[str, Any]]:
