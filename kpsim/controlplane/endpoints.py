@@ -12,7 +12,9 @@ mirrors Endpoints of Services without a selector.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -25,6 +27,8 @@ from kpsim.ratelimits import TokenBucket
 from kpsim.units import to_ns
 
 _READY, _TERMINATING = int(PodState.READY), int(PodState.TERMINATING)
+_ADDRESS: dict[int | None, int | None] = {None: None}  # bits of an endpoint -> whether its address is a ready one
+_ADDRESS |= {bits: None if bits & _TERMINATING and not bits & _READY else bits & _READY for bits in range(8)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,19 @@ class EndpointsSettings:
         )
 
 
+@dataclass(slots=True)
+class _Object:
+    """An Endpoints object: how many addresses there are, and those in it if they are not all."""
+
+    addresses: int
+    cut: dict[int, int] | None = None
+
+    @property
+    def held(self) -> int:
+        """Return the addresses in it."""
+        return self.addresses if self.cut is None else len(self.cut)
+
+
 class EndpointsController:
     """Counts the writes of Endpoints objects in ``log``."""
 
@@ -75,7 +92,7 @@ class EndpointsController:
         self._queue: list[tuple[int, int, int]] = []  # (ready at, in this order, Service), a heap
         self._queued: set[int] = set()
         self._busy_until: dict[int, int] = {}
-        self._written: dict[int, dict[int, int]] = {}  # addresses in each object -> whether ready
+        self._objects: dict[int, _Object] = {}  # as they are written, of Services that have one
         self._added = 0
         self._rng = rng
         self._lags: list[int] = []
@@ -86,8 +103,8 @@ class EndpointsController:
         """Queue a Service for ``at_ns``; one that waits already is synced once."""
         if service in self._queued:
             return
-        if service not in self._written and self._states.had_slices(service):
-            self._written[service] = self._addresses(self._states.at_start(service))
+        if service not in self._objects and self._states.had_slices(service):
+            self._objects[service] = self._made(self._states.at_start(service))
         self._queued.add(service)
         self._added += 1
         heapq.heappush(self._queue, (max(at_ns, self._busy_until.get(service, 0)), self._added, service))
@@ -106,13 +123,12 @@ class EndpointsController:
 
     def _sync(self, service: int, start_ns: int) -> int:
         """Write the object if it changed; when the worker is free again."""
-        settings, endpoints = self._settings, self._states.endpoints(service)
-        done = start_ns + settings.sync_ns + round(settings.sync_pod_ns * len(endpoints))
-        addresses = {} if self._states.deleted(service) else self._addresses(endpoints)
-        if addresses == self._written.get(service):
+        settings = self._settings
+        done = start_ns + settings.sync_ns + round(settings.sync_pod_ns * len(self._states.endpoints(service)))
+        addresses = self._rewrite(service)
+        if addresses is None:
             return done
-        self._written[service] = addresses
-        size = self._sizes.endpoints_object(len(addresses))
+        size = self._sizes.endpoints_object(addresses)
         if not self._lags:
             self._lags = settings.write.draw(self._rng, 1024).tolist()[::-1]
         done += self._bucket.take(done) + self._lags.pop() + round(settings.write_byte_ns * size)
@@ -121,10 +137,43 @@ class EndpointsController:
             self._log.endpoints_bytes += size
         return done
 
-    def _addresses(self, endpoints: dict[int, int]) -> dict[int, int]:
-        """Address -> whether it is ready; without terminating Pods, and no more than fit."""
-        kept = {pod: bits & _READY for pod, bits in endpoints.items() if not bits & _TERMINATING or bits & _READY}
+    def _rewrite(self, service: int) -> int | None:
+        """Bring the object to what the informer sees; the addresses in it, ``None`` if it is as it was."""
+        known, wanted = self._objects.get(service), self._states.endpoints(service)
+        before = self._states.take_before(service)
+        if self._states.deleted(service):
+            self._objects[service] = _Object(0)
+            return 0 if known is None or known.held else None
+        if known is None:
+            known = self._objects[service] = self._made(wanted)
+            return known.held
+        moved = [(_ADDRESS[old], _ADDRESS[wanted.get(pod)]) for pod, old in before.items()]
+        changed = [new is not None for old, new in moved if old != new]
+        if known.cut is None and not changed:
+            return None
+        total = known.addresses + sum((new is not None) - (old is not None) for old, new in moved)
+        if known.cut is None and total <= self._settings.most_addresses:
+            known.addresses = total
+            return total
+        if not before:
+            return None
+        held = known.cut
+        if held is None:
+            then = {pod: before.get(pod, bits) for pod, bits in {**wanted, **dict.fromkeys(before)}.items()}
+            held = {pod: address for pod, bits in then.items() if (address := _ADDRESS[bits]) is not None}
+        made = self._objects[service] = self._made(wanted)
+        new = self._cut(wanted) if made.cut is None else made.cut
+        return None if new == held else len(new)
+
+    def _made(self, wanted: Mapping[int, int]) -> _Object:
+        """The object as it is made of a Service's endpoints."""
+        addresses = sum(_ADDRESS[bits] is not None for bits in wanted.values())
+        return _Object(addresses, self._cut(wanted) if addresses > self._settings.most_addresses else None)
+
+    def _cut(self, wanted: Mapping[int, int]) -> dict[int, int]:
+        """Address -> whether it is ready: no more than fit, the ready ones first."""
         most = self._settings.most_addresses
-        if len(kept) <= most:
-            return kept
-        return dict(sorted(kept.items(), key=lambda item: -item[1])[:most])
+        first = islice((pod for pod, bits in wanted.items() if bits & _READY), most)
+        held = dict.fromkeys(first, _READY)
+        others = (pod for pod, bits in wanted.items() if _ADDRESS[bits] == 0)
+        return held | dict.fromkeys(islice(others, most - len(held)), 0)

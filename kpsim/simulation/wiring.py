@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import simpy
 
+from kpsim.clock import Clock
 from kpsim.cluster.columns import Cluster
 from kpsim.cluster.grow import grow
 from kpsim.controlplane.control import ControlPlane
@@ -108,11 +108,11 @@ def mode_of(scenario: Scenario, name: str) -> tuple[Mode, Costs]:
     return mode, profile.costs(mode.family, scenario.profile.set, scenario.profile.cache_warmth)
 
 
-def control_plane(replication: Replication, env: simpy.Environment) -> ControlPlane:
-    """Return the control plane of one replication, its processes started on ``env``."""
+def control_plane(replication: Replication, clock: Clock) -> ControlPlane:
+    """Return the control plane of one replication, its processes started on ``clock``."""
     scenario = replication.scenario
     control = ControlPlane(
-        env,
+        clock,
         replication.cluster,
         replication.changes,
         scenario.controller_manager,

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import simpy
 
+from kpsim.clock import EventQueue
 from kpsim.cluster.changes import NEVER, ChangeKind, Changes, Spells
 from kpsim.cluster.columns import Cluster
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
@@ -79,13 +80,13 @@ def told(changes: Changes, *kinds: ChangeKind) -> Told:
     return [(at / S, KIND(kind), pod) for at, kind, pod in rows if not kinds or kind in kinds]
 
 
-def deliveries(scenario: Scenario) -> list[Delivery]:
+def deliveries(scenario: Scenario) -> Sequence[Delivery]:
     cluster, changes = play(scenario)
-    env = simpy.Environment(initial_time=0)
+    clock = EventQueue()
     horizon = round(scenario.run.duration_s * S)
     key = (scenario.run.seed, 0)
-    plane = ControlPlane(env, cluster, changes, ControllerManagerParams(), load_defaults(), key, horizon)
-    env.run(until=horizon)
+    plane = ControlPlane(clock, cluster, changes, ControllerManagerParams(), load_defaults(), key, horizon)
+    clock.run(horizon)
     return plane.api.log.rows
 
 
@@ -471,10 +472,10 @@ def test_a_flicker_that_no_write_carried_is_forgotten() -> None:
     """With a long batch period both changes fall into one sync; the next one tells of its own change only."""
     scenario = scenario_of(Crash(10.0, "default/db-0"), Scale(40.0, "default/db-0", 0))
     cluster, changes = play(scenario)
-    env = simpy.Environment(initial_time=0)
+    clock = EventQueue()
     params = ControllerManagerParams(endpointslice_updates_batch_period_s=8.0)
-    plane = ControlPlane(env, cluster, changes, params, load_defaults(), (1, 0), 120 * S)
-    env.run(until=120 * S)
+    plane = ControlPlane(clock, cluster, changes, params, load_defaults(), (1, 0), 120 * S)
+    clock.run(120 * S)
     ended = {round(at * S) for at, _, _ in told(changes, KIND.POD_TERMINATING)}
     effects = [at for row in plane.api.log.rows for at in row.effects_ns]
     assert sorted(effects) == sorted(ended)
