@@ -55,7 +55,7 @@ def after(env: simpy.Environment, delay_ns: int, action: Callable[[], None]) -> 
     env.timeout(delay_ns).callbacks.append(lambda _event: action())
 
 
-Steps = Generator[int, None, None]  # a process: each yield is a wait [ns]
+Steps = Generator[int | None, None, None]  # a process: each yield is a wait [ns]; None: until it is started again
 
 
 class Clock(Protocol):
@@ -66,7 +66,7 @@ class Clock(Protocol):
         """The present [ns]."""
 
     def start(self, steps: Steps, first: Rank = Rank.START, then: Rank = Rank.WAIT) -> None:
-        """Begin a process at this instant in the order of ``first``; its waits end in the order of ``then``."""
+        """Begin or resume a process now in the order of ``first``; its waits end in the order of ``then``."""
 
     def call_at(self, time_ns: int, rank: Rank, action: Callable[[Any], None], argument: object) -> None:
         """Call ``action(argument)`` at ``time_ns`` [ns], not before now."""
@@ -84,12 +84,14 @@ class SimPyClock:
         return int(self._env.now)
 
     def start(self, steps: Steps, first: Rank = Rank.START, then: Rank = Rank.WAIT) -> None:
-        """Begin a process at this instant in the order of ``first``; its waits end in the order of ``then``."""
+        """Begin or resume a process now in the order of ``first``; its waits end in the order of ``then``."""
         self._env.process(self._process(at(self._env, self.now, first), steps, then))
 
     def _process(self, first: simpy.Event, steps: Steps, rank: Rank) -> Generator[simpy.Event, Any, None]:
         yield first
         for wait_ns in steps:
+            if wait_ns is None:
+                return
             yield at(self._env, self.now + wait_ns, rank)
 
     def call_at(self, time_ns: int, rank: Rank, action: Callable[[Any], None], argument: object) -> None:
@@ -119,11 +121,11 @@ class EventQueue:
     def __init__(self) -> None:
         self.now = 0
         self._order = count()
-        # when, rank and turn in one number, what is done (a process returns its next wait, None at its end), the rank
+        # when, rank and turn in one number, what is done (it returns its next wait, or None), the rank
         self._heap: list[tuple[int, int, Callable[[], int | None] | None, int]] = []
 
     def start(self, steps: Steps, first: Rank = Rank.START, then: Rank = Rank.WAIT) -> None:
-        """Begin a process at this instant in the order of ``first``; its waits end in the order of ``then``."""
+        """Begin or resume a process now in the order of ``first``; its waits end in the order of ``then``."""
         turn = first * self._RANK + next(self._order)
         heappush(self._heap, (self.now, turn, partial(next, steps, None), then * self._RANK))
 

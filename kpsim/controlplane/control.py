@@ -171,7 +171,7 @@ class ControlPlane:
     def _write_service(self, kind: ChangeKind, service: int, at_ns: int) -> None:
         """Write a Service object, which goes to every kube-proxy at once; its slices follow when controllers see it."""
         states = self._states[4]
-        if states.deleted(service):
+        if states.of(service).deleted:
             return
         for each in self._states.values():
             if kind == ChangeKind.SERVICE_CREATED:
@@ -179,7 +179,7 @@ class ControlPlane:
             if kind == ChangeKind.SERVICE_DELETED:
                 each.delete(service)
         known = kind in (ChangeKind.SERVICE_CHANGED, ChangeKind.TARGET_CHANGED)
-        held = states.committed(service) if known else Commit((), (), 0, 0, ())
+        held = states.of(service).as_committed() if known else Commit((), (), 0, 0, ())
         notice = Notice(
             service=service,
             usable=held.usable,

@@ -10,7 +10,7 @@ controller's own last write fails; a key waits twice as long after each failure,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kpsim.clock import Clock, Rank, Steps
@@ -18,8 +18,8 @@ from kpsim.cluster.changes import NEVER
 from kpsim.controlplane.apiserver import ApiServer
 from kpsim.controlplane.deliveries import Notice
 from kpsim.controlplane.params import ControllerManagerParams
-from kpsim.controlplane.services import READY, ServiceStates
-from kpsim.controlplane.slices import Slice, SliceWrites, pack, reconcile
+from kpsim.controlplane.services import READY, ServiceState, ServiceStates
+from kpsim.controlplane.slices import Slice, pack, reconcile
 from kpsim.profiles.defaults import Defaults
 from kpsim.ratelimits import RetryLimiter, TokenBucket
 from kpsim.units import to_ns
@@ -86,35 +86,34 @@ class EndpointSliceController:
         bucket = TokenBucket(settings.retry_qps, settings.retry_burst)
         steps = (settings.stale_retry_ns, settings.stale_retry_most_ns)
         self._retries = RetryLimiter(*steps, bucket, settings.most_retries)
-        self._slices: dict[tuple[int, int], list[Slice]] = {}  # by Service and IP family
         self._queued: deque[int] = deque()
         self._dirty: set[int] = set()
         self._working: set[int] = set()
         self._delayed: dict[int, int] = {}  # Service -> when it is to be queued
         self._since: dict[int, int] = {}  # Service -> when the informer saw the first change of what waits
         self._seen_ns: dict[int, int] = {}  # when the informer will have seen our last write for a Service
-        self._idle = settings.workers
+        self._workers = [self._work(number) for number in range(settings.workers)]
+        self._idle = deque(range(settings.workers))
         self._foreign_ns = max(settings.foreign_change_ns, settings.batch_ns)
         self._renewed: set[int] = set()  # Services whose slices all have to be written
         self.stale_retries = 0
 
     def add(self, service: int, delay_ns: int = 0) -> None:
         """Queue a Service that changed, now or after ``delay_ns``; a second add of a waiting key does nothing."""
-        self._since.setdefault(service, self._clock.now)
+        if service not in self._since:
+            self._since[service] = self._clock.now
         if delay_ns:
             self._add_later(service, delay_ns)
-        else:
+        elif service not in self._dirty:
             self._add(service)
 
     def _add(self, service: int) -> None:
-        if service in self._dirty:
-            return
+        """Queue a Service that does not wait yet."""
         self._dirty.add(service)
         if service not in self._working:
             self._queued.append(service)
             if self._idle:
-                self._idle -= 1
-                self._clock.start(self._work(), Rank.WAIT)
+                self._clock.start(self._workers[self._idle.popleft()], Rank.WAIT)
 
     def _add_later(self, service: int, delay_ns: int) -> None:
         deadline = self._clock.now + delay_ns
@@ -125,7 +124,8 @@ class EndpointSliceController:
     def _due(self, service: int) -> None:
         if self._delayed.get(service) == self._clock.now:  # else an earlier one came in between
             del self._delayed[service]
-            self._add(service)
+            if service not in self._dirty:
+                self._add(service)
 
     def changed_by_others(self, service: int) -> None:
         """Queue a Service whose slices another client changed: after a second, or the batch period if longer."""
@@ -140,48 +140,49 @@ class EndpointSliceController:
         """Delete the slices of a Service that is gone, all at once, as the garbage collector's workers do."""
         for family, states in self._states.items():
             if family == 4 or states.proxied(service):
-                for piece in self._known_slices(service, family) or ():
+                for piece in self._slices(states, states.of(service)) or ():
                     self._clock.start(self._collect(service, family, piece))
 
     def _collect(self, service: int, family: int, piece: Slice) -> Steps:
         states, now = self._states[family], self._clock.now
         size = self._api.sizes.endpoint_slice(len(piece.endpoints), hinted=states.hinted(service))
         stages = yield from self._request((now, now), size, throttled=False)
-        done = states.commit(service, dict.fromkeys([*piece.endpoints, *piece.unsent]))
+        done = states.of(service).commit(dict.fromkeys([*piece.endpoints, *piece.unsent]))
         notice = Notice(
             service, (), 0, done.changed, -1, (), creates=False, families=(family,), gone=True, stages=stages
         )
         self._api.commit(size, states.proxied(service), notice)
 
-    def _work(self) -> Steps:
-        """One worker, until there is nothing to do."""
-        while self._queued:
-            service = self._queued.popleft()
-            self._dirty.discard(service)
-            self._working.add(service)
-            yield from self._sync(service)
-            self._working.discard(service)
-            if service in self._dirty:
-                self._dirty.discard(service)
+    def _work(self, number: int) -> Steps:
+        """One worker."""
+        clock, states, sync_ns = self._clock, self._states[4], self._settings.sync_ns
+        queued, dirty, working, since, seen_ns = self._queued, self._dirty, self._working, self._since, self._seen_ns
+        while True:
+            while not queued:
+                self._idle.append(number)
+                yield None
+            service = queued.popleft()
+            dirty.discard(service)
+            working.add(service)
+            taken_ns = clock.now
+            since_ns = since.pop(service, taken_ns)
+            yield sync_ns
+            state = states.of(service)
+            if not state.deleted:
+                if clock.now < seen_ns.get(service, 0):
+                    since[service] = min(since_ns, since.get(service, since_ns))
+                    self._retry(service)
+                else:
+                    yield from self._sync(state, (since_ns, taken_ns))
+            working.discard(service)
+            if service in dirty:
                 self._add(service)
-        self._idle += 1
 
-    def _sync(self, service: int) -> Steps:
-        clock, states = self._clock, self._states
-        taken_ns = clock.now
-        since_ns = self._since.pop(service, taken_ns)
-        yield self._settings.sync_ns
-        if states[4].deleted(service):
-            return
-        if clock.now < self._seen_ns.get(service, 0):
-            self._since[service] = min(since_ns, self._since.get(service, since_ns))
-            self._retry(service)
-            return
-        trigger_ns = states[4].take_trigger(service)
-        begun = (since_ns, taken_ns)
-        for family in states:
-            if family == 4 or states[family].proxied(service):
-                yield from self._sync_family(service, family, trigger_ns, begun)
+    def _sync(self, state: ServiceState, begun: tuple[int, int]) -> Steps:
+        trigger_ns, service = state.take_trigger(), state.service
+        for family, states in self._states.items():
+            if family == 4 or states.proxied(service):
+                yield from self._sync_family(family, states.of(service), trigger_ns, begun)
         self._renewed.discard(service)
         self._retries.forget(service)
 
@@ -194,59 +195,65 @@ class EndpointSliceController:
         if wait_ns is not None:
             self._add_later(service, wait_ns)
 
-    def _sync_family(self, service: int, family: int, trigger_ns: int, begun: tuple[int, int]) -> Steps:
+    def _sync_family(self, family: int, state: ServiceState, trigger_ns: int, begun: tuple[int, int]) -> Steps:
         """The slices of one address type: creations, updates, deletions, one after another."""
-        states, most = self._states[family], self._settings.endpoints_per_slice
-        slices, wanted = self._known_slices(service, family), states.endpoints(service)
+        states = self._states[family]
+        slices, wanted = self._slices(states, state), state.wanted
         if slices is None:
             wanted = dict(wanted)  # as they were listed
-        news = states.take_news(service)
+        news = state.take_news() if state.news else {}
         yield round(self._settings.sync_pod_ns * len(wanted))
         if slices is None:
-            slices = self._slices[service, family] = []
-            for piece in pack(wanted, most):
+            slices = state.slices = pack(wanted, self._settings.endpoints_per_slice)
+            for piece in slices:
                 piece.unsent = dict(piece.endpoints)
-                slices.append(piece)
-            writes = list(slices)
+            writes: Sequence[Slice] = tuple(slices)
+        elif news or state.service in self._renewed:
+            writes = self._outdated(state.service, slices, news)
         else:
-            writes = self._outdated(service, slices, news)
+            return
         for piece in writes:
-            size = self._api.sizes.endpoint_slice(len(piece.endpoints), hinted=states.hinted(service))
-            stages = yield from self._request(begun, size)
-            if states.deleted(service):
+            if not (yield from self._write(family, state, piece, trigger_ns, begun)):
                 return
-            self._commit(service, family, piece, size, trigger_ns, stages)
-            yield from self._answer(service)
 
-    def _outdated(self, service: int, slices: list[Slice], news: dict[int, int | None]) -> list[Slice]:
+    def _outdated(self, service: int, slices: list[Slice], news: dict[int, int | None]) -> Sequence[Slice]:
         """Return the slices that have to be written, in order."""
-        done = reconcile(slices, news, self._settings.endpoints_per_slice) if news else SliceWrites()
-        writes = [*done.created, *done.updated]
+        done = reconcile(slices, news, self._settings.endpoints_per_slice)
+        writes = (*done.created, *done.updated)
         if service in self._renewed:
-            writes += [piece for piece in slices if piece not in writes]
-        return [*writes, *done.deleted]
+            moved = set(map(id, writes))
+            writes += tuple(piece for piece in slices if id(piece) not in moved)
+        return writes + done.deleted
 
-    def _known_slices(self, service: int, family: int) -> list[Slice] | None:
+    def _slices(self, states: ServiceStates, state: ServiceState) -> list[Slice] | None:
         """Return the slices of a Service, those of time zero as they must have been packed; ``None``: none yet."""
-        slices, states = self._slices.get((service, family)), self._states[family]
-        if slices is None and states.had_slices(service):
-            slices = pack(states.at_start(service), self._settings.endpoints_per_slice)
-            self._slices[service, family] = slices
-        return slices
+        if state.slices is None and states.had_slices(state.service):
+            state.slices = pack(states.at_start(state.service), self._settings.endpoints_per_slice)
+        return state.slices
 
-    def _answer(self, service: int) -> Steps:
-        """Wait for the answer to a write; its event may come to the informer before or after that.
+    def _write(
+        self, family: int, state: ServiceState, piece: Slice, trigger_ns: int, begun: tuple[int, int]
+    ) -> Generator[int, None, bool]:
+        """Write a slice and wait for the answer, whose event may come to the informer before or after that.
 
         An event that comes first is of a generation that the tracker does not know yet, so it counts as somebody
-        else's change.  Source: endpointslice/util/endpointslice_tracker.go (ShouldSync, StaleSlices).
+        else's change.  Returns False if the Service is gone when its turn comes.  Source:
+        endpointslice/util/endpointslice_tracker.go (ShouldSync, StaleSlices).
         """
-        event_ns, answer_ns = self._api.heard_ns(), self._api.answer_ns()
+        service, api = state.service, self._api
+        size = api.sizes.endpoint_slice(len(piece.endpoints), hinted=self._states[family].hinted(service))
+        stages = yield from self._request(begun, size)
+        if state.deleted:
+            return False
+        self._commit(family, state, piece, size, trigger_ns, stages)
+        event_ns, answer_ns = api.heard_ns(), api.answer_ns()
         self._seen_ns[service] = max(self._seen_ns.get(service, 0), self._clock.now + event_ns)
         if event_ns < answer_ns:
             yield event_ns
             self.changed_by_others(service)
             answer_ns -= event_ns
         yield answer_ns
+        return True
 
     def _request(
         self, begun: tuple[int, int], size: int, *, throttled: bool = True
@@ -267,24 +274,23 @@ class EndpointSliceController:
                 return (*begun, asked, granted, start, start + runs)
 
     def _commit(
-        self, service: int, family: int, piece: Slice, size: int, trigger_ns: int, stages: tuple[int, ...]
+        self, family: int, state: ServiceState, piece: Slice, size: int, trigger_ns: int, stages: tuple[int, ...]
     ) -> None:
-        states = self._states[family]
-        done = states.commit(service, piece.unsent)
+        service = state.service
+        usable, leaving, endpoints, changed, effects_ns = state.commit(piece.unsent)
         piece.unsent = {}
-        changed = done.changed
         if service in self._renewed:
             changed += 2 * sum(bits & READY for bits in piece.endpoints.values())
         notice = Notice(
-            service=service,
-            usable=done.usable,
-            leaving=done.leaving,
-            endpoints=done.endpoints,
-            changed=changed,
-            trigger_ns=trigger_ns,
-            effects_ns=done.effects_ns,
+            service,
+            usable,
+            endpoints,
+            changed,
+            trigger_ns,
+            effects_ns,
             creates=False,
             families=(family,),
+            leaving=leaving,
             stages=stages,
         )
-        self._api.commit(size, states.proxied(service), notice)
+        self._api.commit(size, self._states[family].proxied(service), notice)

@@ -90,6 +90,7 @@ class Fanout:
         return arrival
 
 
+_LISTS = ("usable", "leaving", "effects_ns")
 _COLUMNS = (  # of the table, whose rows stand one after another in one array
     "service",
     "endpoints",
@@ -102,18 +103,12 @@ _COLUMNS = (  # of the table, whose rows stand one after another in one array
     "sent_ns",
     "spread_ns",
     "size",
-    "usable",  # where the row's values end in the list of that name
-    "leaving",
-    "effects_ns",
+    *_LISTS,  # where the row's values end in the list of that name
 )
 _WIDTH = len(_COLUMNS) + len(STAGES)
 _COLUMN = {name: i for i, name in enumerate(_COLUMNS)}
 _FAMILIES = ((), (4,), (6,), (4, 6))
 _FAMILY_BITS = {families: bits for bits, families in enumerate(_FAMILIES)}
-
-
-def _no_lists() -> dict[str, array[int]]:
-    return {"usable": array("i"), "leaving": array("i"), "effects_ns": array("q")}
 
 
 @dataclass(slots=True)
@@ -132,7 +127,9 @@ class DeliveryLog:
     endpoints_ns: list[int] = field(default_factory=list)  # the same of Endpoints objects, which no kube-proxy watches
     endpoints_bytes: int = 0
     _table: array[int] = field(default_factory=lambda: array("q"), repr=False)
-    _lists: dict[str, array[int]] = field(default_factory=_no_lists, repr=False)
+    _usable: array[int] = field(default_factory=lambda: array("i"), repr=False)
+    _leaving: array[int] = field(default_factory=lambda: array("i"), repr=False)
+    _effects_ns: array[int] = field(default_factory=lambda: array("q"), repr=False)
     _made: dict[tuple[str, int], tuple[I64, I64]] = field(default_factory=dict, repr=False)  # every mode asks again
 
     @property
@@ -146,14 +143,15 @@ class DeliveryLog:
     def add(self, notice: Notice, sent_ns: int, spread_ns: int, size: int, index: int | None = None) -> None:
         """Take in what is sent; ``index`` is its own place unless the row is another log's."""
         service, usable, endpoints, changed, trigger_ns, effects_ns, creates, families, leaving, gone, stages = notice
-        lists, table = self._lists, self._table
-        lists["usable"].extend(usable)
+        table = self._table
+        self._usable.extend(usable)
         if leaving:
-            lists["leaving"].extend(leaving)
-        lists["effects_ns"].extend(effects_ns)
+            self._leaving.extend(leaving)
+        if effects_ns:
+            self._effects_ns.extend(effects_ns)
+        ends = (len(self._usable), len(self._leaving), len(self._effects_ns))
         told = (service, endpoints, changed, trigger_ns, creates, gone, _FAMILY_BITS[families])
-        sent = (len(table) // _WIDTH if index is None else index, sent_ns, spread_ns, size)
-        table.extend((*told, *sent, len(lists["usable"]), len(lists["leaving"]), len(lists["effects_ns"]), *stages))
+        table.extend((*told, len(self) if index is None else index, sent_ns, spread_ns, size, *ends, *stages))
 
     def row(self, at: int) -> Delivery:
         """Return one row, 0 … d - 1."""
@@ -161,7 +159,7 @@ class DeliveryLog:
         before = self._table[(at - 1) * _WIDTH : at * _WIDTH] if at else array("q", [0] * _WIDTH)
         told = dict(zip(_COLUMNS, own, strict=False))
         begins = dict(zip(_COLUMNS, before, strict=False))
-        held = {name: tuple(values[begins[name] : told[name]]) for name, values in self._lists.items()}
+        held = {name: tuple(self._list(name)[begins[name] : told[name]]) for name in _LISTS}
         flags = {name: bool(told[name]) for name in ("creates", "gone")}
         families, stages = _FAMILIES[told["families"]], tuple(own[len(_COLUMNS) :])
         return Delivery(**{**told, **held, **flags, "families": families, "stages": stages})  # type: ignore[arg-type]
@@ -191,10 +189,14 @@ class DeliveryLog:
                 values = self._columns()[:, len(_COLUMNS) :].ravel()
                 offset = np.arange(len(self) + 1) * len(STAGES)
             else:
-                values = np.array(self._lists[name], np.int64)
+                values = np.array(self._list(name), np.int64)
                 offset = np.concatenate([[0], self._columns()[:, _COLUMN[name]]])
             self._made[key] = (np.asarray(freeze(offset)), np.asarray(freeze(values)))
         return self._made[key]
+
+    def _list(self, name: str) -> array[int]:
+        values: array[int] = getattr(self, f"_{name}")
+        return values
 
     def _columns(self) -> I64:
         return np.array(self._table, np.int64).reshape(-1, _WIDTH)

@@ -21,7 +21,7 @@ import numpy as np
 from kpsim.cluster.columns import PodState
 from kpsim.controlplane.api.sizes import ObjectSizes
 from kpsim.controlplane.deliveries import DeliveryLog
-from kpsim.controlplane.services import ServiceStates
+from kpsim.controlplane.services import ServiceState, ServiceStates
 from kpsim.profiles.defaults import Defaults, Lag
 from kpsim.ratelimits import TokenBucket
 from kpsim.units import to_ns
@@ -111,21 +111,21 @@ class EndpointsController:
 
     def advance(self, until_ns: int) -> None:
         """Do all syncs that start before ``until_ns``, with the Pods as they are now."""
-        while self._queue:
-            start = max(self._queue[0][0], self._idle_from[0])
+        queue, idle_from = self._queue, self._idle_from
+        while queue:
+            start = max(queue[0][0], idle_from[0])
             if start >= until_ns:
                 return
-            _, _, service = heapq.heappop(self._queue)
+            service = heapq.heappop(queue)[2]
             self._queued.discard(service)
-            done = self._sync(service, start)
-            self._busy_until[service] = done
-            heapq.heapreplace(self._idle_from, done)
+            self._busy_until[service] = done = self._sync(service, start)
+            heapq.heapreplace(idle_from, done)
 
     def _sync(self, service: int, start_ns: int) -> int:
         """Write the object if it changed; when the worker is free again."""
-        settings = self._settings
-        done = start_ns + settings.sync_ns + round(settings.sync_pod_ns * len(self._states.endpoints(service)))
-        addresses = self._rewrite(service)
+        settings, state = self._settings, self._states.of(service)
+        done = start_ns + settings.sync_ns + round(settings.sync_pod_ns * len(state.wanted))
+        addresses = self._rewrite(state) if state.before or state.deleted or service not in self._objects else None
         if addresses is None:
             return done
         size = self._sizes.endpoints_object(addresses)
@@ -137,33 +137,30 @@ class EndpointsController:
             self._log.endpoints_bytes += size
         return done
 
-    def _rewrite(self, service: int) -> int | None:
+    def _rewrite(self, state: ServiceState) -> int | None:
         """Bring the object to what the informer sees; the addresses in it, ``None`` if it is as it was."""
-        known, wanted = self._objects.get(service), self._states.endpoints(service)
-        before = self._states.take_before(service)
-        if self._states.deleted(service):
-            self._objects[service] = _Object(0)
+        known, wanted, before = self._objects.get(state.service), state.wanted, state.take_before()
+        if state.deleted:
+            self._objects[state.service] = _Object(0)
             return 0 if known is None or known.held else None
         if known is None:
-            known = self._objects[service] = self._made(wanted)
+            known = self._objects[state.service] = self._made(wanted)
             return known.held
-        moved = [(_ADDRESS[old], _ADDRESS[wanted.get(pod)]) for pod, old in before.items()]
-        changed = [new is not None for old, new in moved if old != new]
-        if known.cut is None and not changed:
-            return None
-        total = known.addresses + sum((new is not None) - (old is not None) for old, new in moved)
-        if known.cut is None and total <= self._settings.most_addresses:
+        total, same = known.addresses, True
+        for pod, bits in before.items():
+            old, new = _ADDRESS[bits], _ADDRESS[wanted.get(pod)]
+            if old != new:
+                total, same = total + (new is not None) - (old is not None), False
+        if known.cut is None and (same or total <= self._settings.most_addresses):
             known.addresses = total
-            return total
-        if not before:
-            return None
+            return None if same else total
         held = known.cut
         if held is None:
             then = {pod: before.get(pod, bits) for pod, bits in {**wanted, **dict.fromkeys(before)}.items()}
             held = {pod: address for pod, bits in then.items() if (address := _ADDRESS[bits]) is not None}
-        made = self._objects[service] = self._made(wanted)
-        new = self._cut(wanted) if made.cut is None else made.cut
-        return None if new == held else len(new)
+        made = self._objects[state.service] = self._made(wanted)
+        new_held = self._cut(wanted) if made.cut is None else made.cut
+        return None if new_held == held else len(new_held)
 
     def _made(self, wanted: Mapping[int, int]) -> _Object:
         """The object as it is made of a Service's endpoints."""

@@ -523,7 +523,7 @@ def test_a_slice_changed_by_others_is_looked_at_after_a_second() -> None:
         clock = EventQueue()
         params = ControllerManagerParams(endpointslice_updates_batch_period_s=batch_s)
         made = ControlPlane(clock, cluster, changes_of(cluster, []), params, DEFAULTS, (1, 0), 30 * S)
-        made.controller._states[4].want(1, 1, int(PodState.SERVING), 0)
+        made.controller._states[4].of(1).want(1, int(PodState.SERVING), 0)
         made.controller.changed_by_others(1)
         clock.run(30 * S)
         (row,) = made.api.log.rows

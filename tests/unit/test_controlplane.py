@@ -84,8 +84,8 @@ class Bench:
 
     def flip(self, service: int) -> None:
         """Make the Service need a write, whatever it needed before."""
-        pod, bits = next(iter(self.states.endpoints(service).items()))
-        self.states.want(service, pod, bits ^ int(READY), 0)
+        pod, bits = next(iter(self.states.of(service).wanted.items()))
+        self.states.of(service).want(pod, bits ^ int(READY), 0)
 
     def until(self, time_ns: int) -> Sequence[Delivery]:
         self.clock.run(time_ns)
@@ -124,7 +124,7 @@ def test_one_service_is_never_in_two_hands() -> None:
     gaps = [b.sent_ns - a.sent_ns for a, b in pairwise(rows)]
     assert 2 < len(rows) < 40
     assert min(gaps) >= 10 * MS  # a whole sync lies between two writes
-    assert rows[-1].usable == tuple(p for p, b in bench.states.endpoints(0).items() if b & READY)
+    assert rows[-1].usable == tuple(p for p, b in bench.states.of(0).wanted.items() if b & READY)
 
 
 def test_at_most_as_many_syncs_at_once_as_there_are_workers() -> None:
