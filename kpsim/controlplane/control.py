@@ -203,9 +203,11 @@ class ControlPlane:
 
 def _in_order(changes: Changes, seen_ns: I64) -> I64:
     """Return the times with each object's changes in the order in which they happened, as informers see them, (c,)."""
-    latest: dict[tuple[bool, int], int] = {}
-    ordered = seen_ns.tolist()
-    for i, (kind, subject) in enumerate(zip(changes.kind.tolist(), changes.subject.tolist(), strict=True)):
-        key = (kind in OF_SERVICES, subject)
-        ordered[i] = latest[key] = max(ordered[i], latest.get(key, 0))
-    return np.array(ordered, np.int64)
+    key = 2 * changes.subject + np.isin(changes.kind, OF_SERVICES)
+    by_object = np.argsort(key, kind="stable")
+    of, at = key[by_object], seen_ns[by_object]
+    late = np.unique(of[1:][(of[1:] == of[:-1]) & (at[1:] < at[:-1])])  # few are overtaken
+    ordered = seen_ns.copy()
+    for first, last in zip(np.searchsorted(of, late), np.searchsorted(of, late, side="right"), strict=True):
+        ordered[by_object[first:last]] = np.maximum.accumulate(at[first:last])
+    return ordered

@@ -156,6 +156,7 @@ class EndpointSliceController:
     def _work(self, number: int) -> Steps:
         """One worker."""
         clock, states, sync_ns = self._clock, self._states[4], self._settings.sync_ns
+        others = [(family, states) for family, states in self._states.items() if family != 4]
         queued, dirty, working, since, seen_ns = self._queued, self._dirty, self._working, self._since, self._seen_ns
         while True:
             while not queued:
@@ -173,18 +174,16 @@ class EndpointSliceController:
                     since[service] = min(since_ns, since.get(service, since_ns))
                     self._retry(service)
                 else:
-                    yield from self._sync(state, (since_ns, taken_ns))
+                    begun, trigger_ns = (since_ns, taken_ns), state.take_trigger()
+                    yield from self._sync(4, state, trigger_ns, begun)
+                    for family, other in others:
+                        if other.proxied(service):
+                            yield from self._sync(family, other.of(service), trigger_ns, begun)
+                    self._renewed.discard(service)
+                    self._retries.forget(service)
             working.discard(service)
             if service in dirty:
                 self._add(service)
-
-    def _sync(self, state: ServiceState, begun: tuple[int, int]) -> Steps:
-        trigger_ns, service = state.take_trigger(), state.service
-        for family, states in self._states.items():
-            if family == 4 or states.proxied(service):
-                yield from self._sync_family(family, states.of(service), trigger_ns, begun)
-        self._renewed.discard(service)
-        self._retries.forget(service)
 
     def _retry(self, service: int) -> None:
         """Queue a Service again whose sync failed, unless it has failed too often."""
@@ -195,10 +194,11 @@ class EndpointSliceController:
         if wait_ns is not None:
             self._add_later(service, wait_ns)
 
-    def _sync_family(self, family: int, state: ServiceState, trigger_ns: int, begun: tuple[int, int]) -> Steps:
+    def _sync(self, family: int, state: ServiceState, trigger_ns: int, begun: tuple[int, int]) -> Steps:
         """The slices of one address type: creations, updates, deletions, one after another."""
-        states = self._states[family]
-        slices, wanted = self._slices(states, state), state.wanted
+        wanted, slices = state.wanted, state.slices
+        if slices is None:
+            slices = self._slices(self._states[family], state)
         if slices is None:
             wanted = dict(wanted)  # as they were listed
         news = state.take_news() if state.news else {}
