@@ -50,11 +50,6 @@ def call_at(env: simpy.Environment, time_ns: int, rank: Rank, action: Callable[[
     event.callbacks.append(lambda _event: action(argument))
 
 
-def after(env: simpy.Environment, delay_ns: int, action: Callable[[], None]) -> None:
-    """Call ``action()`` in ``delay_ns``; at one instant, actions come in the order in which they were planned."""
-    env.timeout(delay_ns).callbacks.append(lambda _event: action())
-
-
 Steps = Generator[int | None, None, None]  # a process: each yield is a wait [ns]; None: until it is started again
 
 
@@ -70,6 +65,15 @@ class Clock(Protocol):
 
     def call_at(self, time_ns: int, rank: Rank, action: Callable[[Any], None], argument: object) -> None:
         """Call ``action(argument)`` at ``time_ns`` [ns], not before now."""
+
+
+def after(clock: Clock, delay_ns: int, action: Callable[[], None]) -> None:
+    """Call ``action()`` in ``delay_ns``; at one instant, actions come in the order in which they were planned."""
+    clock.call_at(clock.now + delay_ns, Rank.WAIT, _call, action)
+
+
+def _call(action: Callable[[], None]) -> None:
+    action()
 
 
 class SimPyClock:

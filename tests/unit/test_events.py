@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import simpy
 
 from kpsim.clock import EventQueue
 from kpsim.cluster.changes import NEVER, ChangeKind, Changes, Spells
@@ -524,12 +523,12 @@ def test_spells_cover_what_they_say_however_large_the_numbers() -> None:
 
 
 def test_each_controller_has_a_bucket_of_its_own() -> None:
-    env, done = simpy.Environment(), []
+    clock, done = EventQueue(), []
     lag, rng = Lag(0.0), np.random.default_rng(1)
-    clients = [Client(env, TokenBucket(10.0, 2), lag, lag, rng) for _ in range(2)]
+    clients = [Client(clock, TokenBucket(10.0, 2), lag, lag, rng) for _ in range(2)]
     for client in clients:
         for _ in range(4):
-            client.call(lambda: done.append(env.now))
-    env.run(10 * S)
+            client.call(lambda: done.append(clock.now))
+    clock.run(10 * S)
     assert Counter(done) == {0: 4, S // 10: 2, 2 * S // 10: 2}
     assert all(a <= b for a, b in pairwise(done))
