@@ -227,8 +227,8 @@ class EndpointSliceController:
 
     def _slices(self, states: ServiceStates, state: ServiceState) -> list[Slice] | None:
         """Return the slices of a Service, those of time zero as they must have been packed; ``None``: none yet."""
-        if state.slices is None and states.had_slices(state.service):
-            state.slices = pack(states.at_start(state.service), self._settings.endpoints_per_slice)
+        if state.slices is None and states.had_slices(state.service):  # nothing has been committed since
+            state.slices = pack(state.committed, self._settings.endpoints_per_slice)
         return state.slices
 
     def _write(

@@ -103,8 +103,8 @@ class EndpointsController:
         """Queue a Service for ``at_ns``; one that waits already is synced once."""
         if service in self._queued:
             return
-        if service not in self._objects and self._states.had_slices(service):
-            self._objects[service] = self._made(self._states.at_start(service))
+        if service not in self._objects and self._states.had_slices(service):  # nothing has been committed since
+            self._objects[service] = self._made(self._states.of(service).committed)
         self._queued.add(service)
         self._added += 1
         heapq.heappush(self._queue, (max(at_ns, self._busy_until.get(service, 0)), self._added, service))
@@ -158,8 +158,8 @@ class EndpointsController:
         if held is None:
             then = {pod: before.get(pod, bits) for pod, bits in {**wanted, **dict.fromkeys(before)}.items()}
             held = {pod: address for pod, bits in then.items() if (address := _ADDRESS[bits]) is not None}
-        made = self._objects[state.service] = self._made(wanted)
-        new_held = self._cut(wanted) if made.cut is None else made.cut
+        new_held = self._cut(wanted)
+        known.addresses, known.cut = total, new_held if total > self._settings.most_addresses else None
         return None if new_held == held else len(new_held)
 
     def _made(self, wanted: Mapping[int, int]) -> _Object:

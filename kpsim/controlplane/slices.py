@@ -51,8 +51,10 @@ _NOTHING = SliceWrites()
 
 def pack(endpoints: Mapping[int, int], most: int) -> list[Slice]:
     """Slices of a Service that came into being at once: full ones and a remainder; one empty slice for none."""
+    if len(endpoints) <= most:
+        return [Slice(dict(endpoints))]
     items = list(endpoints.items())
-    return [Slice(dict(items[i : i + most])) for i in range(0, max(len(items), 1), most)]
+    return [Slice(dict(items[i : i + most])) for i in range(0, len(items), most)]
 
 
 def reconcile(slices: list[Slice], news: Mapping[int, int | None], most: int) -> SliceWrites:
