@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import simpy
 
-from kpsim.clock import Rank, call_at
+from kpsim.clock import Rank, SimPyClock, call_at
 from kpsim.controlplane.deliveries import Delivery
 from kpsim.datapath.packets import PacketProcesses
 from kpsim.datapath.prices import PacketPrices
@@ -38,7 +38,7 @@ def run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pa
     """Return one mode of one replication, its packets served."""
     cluster, horizon = replication.cluster, replication.horizon_ns
     env = simpy.Environment(initial_time=0)
-    control = control_plane(replication, env)
+    control = control_plane(replication, SimPyClock(env))
     replication.joins = control.joins
     proxies = {}
     shared = shares_lock(replication, pacing)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import simpy
 
+from kpsim.clock import Clock
 from kpsim.cluster.columns import Cluster
 from kpsim.cluster.grow import grow
 from kpsim.collector import resting
@@ -129,11 +129,11 @@ def cpu_costs_of(scenario: Scenario, mode: Mode) -> Costs | None:
     return profile_of(scenario).cpu_costs(mode.family, scenario.profile.set)
 
 
-def control_plane(replication: Replication, env: simpy.Environment) -> ControlPlane:
-    """Return the control plane of one replication, its processes started on ``env``."""
+def control_plane(replication: Replication, clock: Clock) -> ControlPlane:
+    """Return the control plane of one replication, its processes started on ``clock``."""
     scenario = replication.scenario
     control = ControlPlane(
-        env,
+        clock,
         replication.cluster,
         replication.changes,
         scenario.controller_manager,
