@@ -91,3 +91,8 @@ def coefficients(family: str, parts: Collection[str]) -> frozenset[str]:
     """Return the names of all coefficients that any of ``parts`` is made of under a family."""
     mine = (each for each in _entries() if each.part in parts and family in (each.families or (family,)))
     return frozenset(name for each in mine for name in each.terms)
+
+
+def coefficients_of(*beginnings: str) -> frozenset[str]:
+    """Return the names of all coefficients in parts that begin so, of any family."""
+    return frozenset(name for each in _entries() if each.part.startswith(beginnings) for name in each.terms)

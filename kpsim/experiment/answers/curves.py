@@ -19,6 +19,8 @@ from kpsim.proxy.sync.timeline import start_counts
 from kpsim.rng import stream
 from kpsim.units import F64, I64
 
+Parts = tuple[tuple[str, float], ...]  # what a sync's time goes into, and its share
+
 BINS = 40
 SIZES = 17  # up to today's cluster
 SIZES_BEYOND = 5
@@ -75,6 +77,20 @@ def sync_curve(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, p
                 )
             )
     return tuple(points)
+
+
+def sync_parts(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, partial: bool) -> dict[str, Parts]:
+    """Return the prices that a sync of today's cluster goes into, with their shares, the dearest first; by its kind."""
+    if not cluster.initial:
+        return {}
+    today, found = counts_today(cluster, mode, changed_own), {}
+    kinds = {"full": SyncKind.FULL} | ({"partial": SyncKind.PARTIAL} if partial else {})
+    for kind, each in kinds.items():
+        took = {name: float(costs.seconds({name: count})) for name, count in mode.sync_work(each, today).items()}
+        total = sum(took.values()) or 1.0
+        shares = [(name.replace("_", " "), seconds / total) for name, seconds in took.items() if seconds]
+        found[kind] = tuple(sorted(shares, key=lambda part: -part[1]))
+    return found
 
 
 def _scale(counts: SyncCounts, share: float) -> SyncCounts:
