@@ -9,5 +9,6 @@ from __future__ import annotations
 
 from kpsim.api.results import Check, Result, Sweep
 from kpsim.api.scenario import Scenario, load
+from kpsim.api.searched import Limit, Tune
 
-__all__ = ["Check", "Result", "Scenario", "Sweep", "load"]
+__all__ = ["Check", "Limit", "Result", "Scenario", "Sweep", "Tune", "load"]

@@ -84,7 +84,7 @@ class Result:
         """
         from kpsim.report.figures import picture_called
 
-        return _paper(picture_called(self.found, name), name)
+        return paper_of(picture_called(self.found, name), name)
 
     def summary(self) -> str:
         """Return the text that ``kpsim run`` prints."""
@@ -165,7 +165,7 @@ class Sweep:
 
         chosen = axis or next(iter(self.axes))
         _one_of({each: each for each in self.axes}, chosen, "axis")
-        return _paper(scale_picture(self.table, chosen, measure, name=axis_name(chosen)), measure)
+        return paper_of(scale_picture(self.table, chosen, measure, name=axis_name(chosen)), measure)
 
     def __repr__(self) -> str:
         points = len(self.table[self.axes].drop_duplicates())
@@ -228,7 +228,8 @@ def _one_of(known: Mapping[str, Named], name: str, noun: str) -> Named:
     return known[name]
 
 
-def _paper(picture: Picture | None, name: str) -> Paper:
+def paper_of(picture: Picture | None, name: str) -> Paper:
+    """Return a picture's figure.  Raises :class:`InputError` where there is none."""
     if picture is None or picture.paper is None:
         raise InputError(f"there is nothing to draw of {name}")
     return picture.paper

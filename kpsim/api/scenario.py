@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kpsim.api.results import Check, Result, Sweep
+from kpsim.api.searched import Limit, Tune
+from kpsim.api.values import dotted, pairs_of, range_text
 from kpsim.errors import InputError
 from kpsim.experiment import replications, sweeps
 from kpsim.experiment.answers.limits import limits_of
@@ -95,7 +96,7 @@ class Scenario:
         >>> hello.with_(services__web__count=5_000, compare__modes=["iptables"], run__duration="60s")
         <Scenario hello: 2 nodes, 5,002 Services, iptables>
         """
-        overrides = (*self.overrides, *_pairs({**(values or {}), **_dotted(settings)}))
+        overrides = (*self.overrides, *pairs_of({**(values or {}), **dotted(settings)}))
         return Scenario(self.look, overrides, read(self.look, overrides))
 
     def run(
@@ -189,12 +190,91 @@ class Scenario:
         >>> sizes.frame()["services.web.count"].unique().tolist()
         [1, 100]
         """
-        sets = [(key, _range(value)) for key, value in {**(ranges or {}), **_dotted(axes)}.items()]
+        sets = [(key, range_text(value)) for key, value in {**(ranges or {}), **dotted(axes)}.items()]
         table = sweeps.sweep(
             self.look, sets, self.overrides, jobs=jobs, progress=progress, most_bytes=max_memory, executor=executor,
             cache=Path(cache) if cache else None,
         )  # fmt: skip
         return Sweep(self.name, table)
+
+    def limit(
+        self,
+        axis: str = "services",
+        *objectives: str,
+        within: tuple[float | None, float | None] = (None, None),
+        jobs: int = 1,
+        progress: Progress | None = None,
+        max_memory: float | None = None,
+        executor: Executor | None = None,
+    ) -> Limit:
+        """Return the largest value of an axis that meets the objectives, and what ends it.
+
+        Parameters
+        ----------
+        axis
+            ``services``, which scales all groups in proportion, or a key as in :meth:`with_`, with dots.
+        objectives
+            such as ``"network_programming_true.p99 < 10s"``; the scenario's thresholds without any.
+        within
+            the smallest and the largest value to look at.
+
+        Others as in :meth:`run`.  Raises :class:`InputError` where there is no objective, or no such axis.
+
+        >>> import kpsim
+        >>> hello = kpsim.load("scenarios/hello.yaml").with_(run__replications=2, compare__modes=["iptables"])
+        >>> found = hello.limit("cluster.nodes", "sync_duration.mean < 1s", within=(1, 8))
+        >>> found
+        <Limit of hello: iptables up to at least 8 nodes>
+        """
+        from kpsim.experiment.searches.limit import limit
+
+        return Limit(
+            limit(
+                self.look, axis, self.overrides, objectives=objectives, within=within, jobs=jobs, progress=progress,
+                most_bytes=max_memory, executor=executor,
+            )
+        )  # fmt: skip
+
+    def tune(
+        self,
+        knob: str,
+        *values: str,
+        against: Sequence[str] = (),
+        objectives: Sequence[str] = (),
+        jobs: int = 1,
+        progress: Progress | None = None,
+        max_memory: float | None = None,
+        executor: Executor | None = None,
+    ) -> Tune:
+        """Return a knob's values with what each gains and costs, and the one to take.
+
+        Parameters
+        ----------
+        knob
+            minSyncPeriod, syncPeriod, qps, preStop or slices.
+        values
+            to try instead of the knob's own, such as ``"500ms"``.
+        against
+            two measures to trade instead of the knob's own.
+        objectives
+            as in :meth:`limit`.
+
+        Others as in :meth:`run`.  Raises :class:`InputError` for a knob that is not there, or that nothing turns.
+
+        >>> import kpsim
+        >>> hello = kpsim.load("scenarios/hello.yaml").with_(run__replications=2, compare__modes=["iptables"])
+        >>> found = hello.tune("minSyncPeriod", "0s", "5s", against=["network_programming_true.p50", "cpu_proxy_cores"])
+        >>> [(rung.written, rung.read_as) for rung in found.found.rungs]
+        [('0s', '1s'), ('1s', ''), ('5s', '')]
+        """
+        from kpsim.experiment.searches.tune import tune
+
+        return Tune(
+            tune(
+                self.look, knob, self.overrides, values=values, against=against, objectives=objectives, jobs=jobs,
+                progress=progress, most_bytes=max_memory, executor=executor,
+            )
+        )  # fmt: skip
 
     def check(self) -> Check:
         """Return the use of every hard and soft limit, without simulating anything.
@@ -293,34 +373,3 @@ class Scenario:
         services = sum(group.count for group in self.model.groups) + len(self.model.objects.services)
         modes = " against ".join(self.model.modes)
         return f"<Scenario {self.name}: {self.model.cluster.nodes:,} nodes, {services:,} Services, {modes}>"
-
-
-def _dotted(settings: Mapping[str, object]) -> dict[str, object]:
-    """Return keys as YAML's paths: ``services__small__count`` is services.small.count."""
-    return {name.replace("__", "."): value for name, value in settings.items()}
-
-
-def _pairs(values: Mapping[str, object]) -> list[tuple[str, str]]:
-    return [(key, _text(value)) for key, value in values.items()]
-
-
-def _text(value: object) -> str:
-    """Return a value as ``--set`` takes it: a text as it is, anything else as JSON, which is YAML too."""
-    if isinstance(value, str):
-        return value
-    plain = value.item() if hasattr(value, "item") else value  # a number of numpy's
-    if isinstance(plain, tuple | range):
-        plain = list(plain)
-    try:
-        return "" if plain is None else json.dumps(plain, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{value!r:.100} is no value of a scenario: {error}") from None
-
-
-def _range(value: object) -> str:
-    """Return an axis as ``--set`` takes it: a range as it is written, or its values with commas between."""
-    if isinstance(value, str):
-        return value
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    return ",".join(map(_text, value)) if isinstance(value, Iterable) else _text(value)

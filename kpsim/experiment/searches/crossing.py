@@ -1,4 +1,4 @@
-"""Where a noisy curve crosses a bound: local regression of the measure on the axis, both logarithmic, draw by draw.
+"""A noisy curve crosses a bound: local regression of the measure on the axis, both logarithmic, draw by draw.
 
 A *margin* is the logarithm of a quantity over its bound: negative where the objective is met.  All values of the axis
 were simulated with the same random numbers and are drawn again together (a draw takes the same replications and

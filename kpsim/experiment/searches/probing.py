@@ -122,7 +122,7 @@ def lighter(base: Scenario, overrides: Pairs, wanted: Sequence[Quantity]) -> Run
     run, asked = base.run, {name for name, _ in overrides}
     if "run.duration" not in asked and not base.events:
         run = replace(run, duration_s=min(run.duration_s, run.warmup_s + MEASURED_S))
-    if "run.packets" not in asked:
+    if "run.packets" not in asked and not any(quantity.counts for quantity in wanted):
         most = PACKETS if any(quantity.of_packets for quantity in wanted) else FEW_PACKETS
         run = replace(run, packets=min(run.packets, most))
     return run

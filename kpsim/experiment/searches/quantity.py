@@ -31,7 +31,11 @@ RATES = {  # of a run, by the names of their tables, with unit
     "api_bytes_per_s": "B/s",
     "syncs_per_node_per_s": "/s",
 }
-OF_EVENTS = {"failed_connections": "connections a run", "rollout_duration": "s"}
+OF_EVENTS = {  # of a run: opened to a Pod that was gone; longest that rules led to one; until all were replaced
+    "failed_connections": "a run",
+    "exposure": "s",
+    "rollout_duration": "s",
+}
 _TEXT = re.compile(r"\s*(\w+)(?:\.([\w.]+?))?\s*(?:(<=|>=|<|>)\s*(\S.*?))?\s*")
 
 
@@ -57,7 +61,13 @@ class Quantity:
     @property
     def of_packets(self) -> bool:
         """Return True if it needs packets to be simulated."""
-        return self.measure not in RATES and not self.measure.startswith(("network_", "sync_", "rollout_"))
+        own = self.measure in RATES and self.measure != "cpu_packets_cores"
+        return not own and not self.measure.startswith(("network_", "sync_", "rollout_", "exposure"))
+
+    @property
+    def counts(self) -> bool:
+        """Return True if it is a number of things that happened to packets, of which none may be left out."""
+        return self.measure == "failed_connections"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,7 @@ class Seen:
 
     tallies: dict[str, list[Tally]]
     numbers: dict[str, float]
+    sampled: bool  # packets, on some nodes and in some stretches of time
 
     @staticmethod
     def of(found: Observations, wanted: Sequence[Quantity]) -> Seen:
@@ -94,8 +105,9 @@ class Seen:
         tallies = {q.measure: found.tallies[q.measure] for q in wanted if q.measure in MEASURES}
         numbers = {name: value for name, value in found.rates.items() if name in RATES}
         numbers["failed_connections"] = float(sum(each.connections for each in found.events))
+        numbers["exposure"] = max((each.exposed_ns / 1e9 for each in found.events), default=0.0)
         numbers["rollout_duration"] = max(map(_lasts_s, found.events), default=0.0)
-        return Seen(tallies, numbers)
+        return Seen(tallies, numbers, found.sampled)
 
 
 def _lasts_s(event: EventSeen) -> float:

@@ -16,7 +16,6 @@ from kpsim.report.wording.quantity import EMPTY, compact, count, estimate, quant
 from kpsim.report.wording.ranking import listed
 from kpsim.units import format_duration
 
-PROBE_HEAD = ("value", "mode")
 WAY_HEAD = ("limit", "kind", "mode", "within it up to", "limit is")
 SAMPLING = "Brackets are 95 % intervals of sampling alone; what a cost may be beside its value is not in them."
 
@@ -75,6 +74,11 @@ def sentences(found: LimitFound) -> tuple[str, ...]:
 
 def headline(found: LimitFound) -> str:
     """Return the message of the figure: where each mode ends."""
+    return f"{listed(objective.text for objective in found.objectives)}: met by {ends(found)}"
+
+
+def ends(found: LimitFound) -> str:
+    """Return where each mode ends: "iptables up to 12,582 Services and ipvs up to 57,064 Services"."""
     parts = []
     for each in found.modes:
         if each.largest is None:
@@ -83,7 +87,7 @@ def headline(found: LimitFound) -> str:
             at = f"{'at least ' if each.largest.at_least else ''}{value_text(found, each.largest.value)}"
             why = f" ({each.breaks})" if each.ended == "limit" else ""
             parts.append(f"{each.mode} {'from' if each.improves else 'up to'} {at}{why}")
-    return f"{listed(objective.text for objective in found.objectives)}: met by {listed(parts)}"
+    return listed(parts)
 
 
 def probe_rows(found: LimitFound) -> list[list[str]]:
