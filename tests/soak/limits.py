@@ -24,7 +24,7 @@ from kpsim.scenario.kinds import identify
 
 SCENARIO = Path(__file__).parent / "limit.yaml"
 AXIS = "services"
-FINE = (7_500.0, 8_000.0, 8_500.0, 9_000.0, 9_500.0, 10_000.0)
+FINE = (8_000.0, 8_500.0, 9_000.0, 9_500.0)
 TRUTH_SEED = 1_000_000  # not one of those searched with
 NEEDED = 0.9  # of the intervals must hold the truth
 
@@ -77,6 +77,8 @@ def main() -> None:
             widths += ((found.high or math.inf) - (found.low or 0.0)) / found.value
             if not holds(found, truth):
                 print(f"seed {seed}: {found.value:,.0f} [{found.low:,.0f}, {found.high:,.0f}] misses it", flush=True)
+            if seed % 10 == 0:
+                print(f"{held} of {seed} hold it", flush=True)
     print(f"{held} of {asked.seeds} intervals hold it; they are {widths / asked.seeds:.1%} wide")
     raise SystemExit(held < NEEDED * asked.seeds)
 

@@ -27,6 +27,7 @@ from kpsim.units import F64
 
 FLATTEST = 0.25  # a draw's slope, of the curve's own: flatter ones would cross anywhere
 TOLERANCE = 1e-9  # of logarithms that are meant to be equal
+FARTHEST = 7.0  # a crossing, in logarithms of the value: a factor of a thousand
 NEEDED = 2  # points that a line takes
 
 
@@ -87,8 +88,8 @@ def crossing(points: Sequence[Point], near: float, reach: float) -> tuple[float,
     if len(used) < NEEDED or len({point.at for point in used}) < NEEDED:
         return None
     found, draws = line_through(used)
-    if not math.isfinite(found):
-        return None
+    if abs(found - near) > FARTHEST:
+        return None  # a line that hardly rises says nothing
     nearest = min(used, key=lambda point: (abs(point.at - found), point.at))
     with np.errstate(over="ignore"):
         drawn = Drawn(math.exp(found), np.exp(draws), nearest.means)

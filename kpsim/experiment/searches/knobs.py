@@ -62,14 +62,15 @@ class Knob:
     def now(self, scenario: Scenario, mode: str) -> str:
         """Return the value that the scenario has, its default included; "" where it has none."""
         if self.name in ("minSyncPeriod", "syncPeriod"):
-            runner = mode_of(scenario, mode)[0].runner(scenario.kubernetes_version)
-            period = runner.min_sync_s if self.name == "minSyncPeriod" else runner.idle_s
-            return format_duration(period)
+            if self.name == "syncPeriod":
+                default = load_defaults().value("kube_proxy.sync_period")
+                return format_duration(scenario.kube_proxy.for_mode(mode).sync_period(default))
+            return format_duration(mode_of(scenario, mode)[0].runner(scenario.kubernetes_version).min_sync_s)
         manager = scenario.controller_manager
         if self.name == "qps":
             return _number(manager.qps or load_defaults().value("controller_manager.kube_api_qps"))
         if self.name == "slices":
-            default = load_defaults().value("controller_manager.max_endpoints_per_slice")
+            default = load_defaults().value("endpointslice.max_endpoints_per_slice")
             return _number(manager.max_endpoints_per_slice or default)
         endings = [event.ending.pre_stop_s for event in scenario.events if hasattr(event, "ending")]
         return format_duration(endings[0] or 0.0) if endings else ""

@@ -120,6 +120,9 @@ def _searched(
     found = _of_mode(prober, objectives, mode, start, between, ends)
     if found.ended == "range" and laid_out.refusal:
         found = _of_mode(prober, objectives, mode, start, (between[0], laid_out.last(between[1])), ends)
+        if found.ended == "range" and found.largest is not None and not found.improves:
+            said = laid_out.refusal.splitlines()[0].rstrip(".")
+            found = replace(found, ended="limit", breaks=said, largest=Estimate(found.largest.value))
     return replace(found, cautions=_cautions(prober.axis, found))
 
 
@@ -192,14 +195,17 @@ def _of_mode(
 def _improves(
     prober: Prober, objectives: Sequence[Objective], mode: str, start: float, between: tuple[float, float]
 ) -> bool:
-    """Return True if the objectives are broken where the scenario stands, and more so at smaller values."""
-    lower = prober.axis.snap(max(start / 4, between[0]))
+    """Return True if the objectives are broken where the scenario stands, more so below, and less so above."""
+    lower, upper = (prober.axis.snap(min(max(start * times, between[0]), between[1])) for times in (1 / 4, 4))
     ((here,),) = prober.at([start], [mode])
     point = point_of(here, objectives)
-    if point.met or lower >= start:
+    if point.met or not lower < start < upper:
         return False
     ((below,),) = prober.at([lower], [mode])
-    return point_of(below, objectives).margin > point.margin + 2 * point.noise
+    if point_of(below, objectives).margin < point.margin + 2 * point.noise:
+        return False
+    ((above,),) = prober.at([upper], [mode])
+    return point_of(above, objectives).margin < point.margin - 2 * point.noise
 
 
 def _told(

@@ -45,13 +45,9 @@ def sentence(found: LimitFound, each: ModeLimit) -> str:
     if each.ended == "limit" and each.ceiling is not None:
         most = f"{compact(each.ceiling.limit.limit)} {each.ceiling.limit.unit}"
         return f"{each.mode} meets {every} up to {at}, where a hard limit ends it: {each.ceiling.limit.name}, {most}."
-    return f"{each.mode} meets {every} at every value that was looked at, up to {at}{_why(found)}."
-
-
-def _why(found: LimitFound) -> str:
-    if found.refusal:
-        return f"; more is refused ({found.refusal.splitlines()[0].rstrip('.')})"
-    return ""
+    if each.ended == "limit":
+        return f"{each.mode} meets {every} up to {at}; more cannot be: {each.breaks}."
+    return f"{each.mode} meets {every} at every value that was looked at, up to {at}."
 
 
 def _with_interval(found: LimitFound, largest: Estimate) -> str:
