@@ -34,13 +34,13 @@ class Result:
     found: found_in.Result
 
     @property
-    def passed(self) -> bool:
-        """Return True if no objective failed."""
+    def passed(self) -> bool | None:
+        """Return True if every objective is met, False if one failed, and ``None`` if one is undecided instead."""
         return self.found.passed
 
     @property
     def answer(self) -> tuple[str, ...]:
-        """The verdict, the headroom and the change that helps most, a sentence each."""
+        """The answer to the scenario's question, its other ones, the headroom and the change, in sentences."""
         from kpsim.report.verdict import answer
 
         return answer(self.found).sentences

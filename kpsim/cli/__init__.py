@@ -30,6 +30,7 @@ _COMMANDS = {
     "metrics": ("kpsim.cli.metrics:metrics", "Print what kube-proxy's own metrics would show on one node."),
     "import": ("kpsim.cli.imports:imports", "Write a scenario from kubectl's output, manifests or a node's rules."),
     "validate": ("kpsim.cli.validate:validate", "Hold the model against measurements, record by record."),
+    "calibrate": ("kpsim.cli.calibrate:calibrate", "Fit costs to this host, or to a cluster's logs and metrics."),
     "modes": ("kpsim.cli.modes:modes", "List the proxy modes by Kubernetes version."),
     "sources": ("kpsim.cli.sources:sources", "List every number with its interval and its source."),
     "schema": ("kpsim.cli.schema:schema", "Print the JSON Schema of scenarios."),
@@ -39,7 +40,7 @@ _COMMANDS = {
 EXIT_CODES = """\b
 Exit codes:
   0 passed · 1 a bug · 2 usage · 3 bad input · 4 stopped by a guard
-  99 a threshold failed · 130 interrupted"""
+  98 an objective is undecided, with --strict · 99 a threshold failed · 130 interrupted"""
 
 
 class _Lazy(click.Group):

@@ -20,16 +20,18 @@ if TYPE_CHECKING:
     from kpsim.scenario.kinds import Look
     from kpsim.scenario.model import Scenario
 
+UNDECIDED = 98
 THRESHOLD_FAILED = 99
 INTERRUPTED = 130
 LINE_EVERY_S, DRAWN_EVERY_S = 10.0, 0.2
 BAR_COLUMNS = 40
+LARGE_BYTES = 20_000_000  # from which reading takes a second or more
 CLEARED = "\r\x1b[K"  # to the line's beginning, and nothing on it
 _COLORS = {
     "title": {"bold": True},
     "met": {"fg": "green"},
     "failed": {"fg": "red", "bold": True},
-    "unknown": {"fg": "yellow"},
+    "undecided": {"fg": "yellow"},
     "unset": {"dim": True},
     "dim": {"dim": True},
     "warning": {"fg": "yellow"},
@@ -42,6 +44,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def _identify(_context: click.Context, _parameter: click.Parameter, files: tuple[Path, ...]) -> Look:
     from kpsim.scenario.kinds import identify
 
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    if size > LARGE_BYTES:
+        click.echo(f"reading {size / 1e6:,.0f} MB …", err=True)
     return identify(files)
 
 
@@ -79,6 +84,9 @@ def node_options(whose: str, default: str | None = "node-0") -> Callable[[Comman
     )
 
 
+strict_option = click.option(
+    "--strict", is_flag=True, help=f"End with {UNDECIDED} where an objective is undecided, instead of 0."
+)
 run_options = _with(
     set_option,
     click.option("--seed", type=click.IntRange(0), help="Seed of all random streams."),

@@ -15,7 +15,13 @@ from kpsim.experiment.result import Limit, ModeResult, Result
 from kpsim.measure.summary import Estimate
 
 COLUMNS = ("mode", "measure", "statistic", "value", "low", "high", "unit")
-_RATE_UNITS = {"_bytes_per_s": "B/s", "_per_node_per_s": "1/s a node", "_per_s": "1/s", "_cores": "cores"}
+_RATE_UNITS = {
+    "_bytes_per_s": "B/s",
+    "_per_node_per_s": "1/s a node",
+    "_per_s": "1/s",
+    "_cores": "cores",
+    "_share": "share",
+}
 
 Row = tuple[str, str, str, float, float, float, str]
 
