@@ -40,7 +40,7 @@ class ControlPlane:
     >>> from kpsim.clock import EventQueue
     >>> from kpsim.profiles.defaults import load_defaults
     >>> from kpsim.simulation import build_cluster, prepare
-    >>> scenario = kpsim.read("scenarios/hello.yaml")
+    >>> scenario = kpsim.load("scenarios/hello.yaml").model
     >>> drawn = prepare(scenario, build_cluster(scenario)[0], 0)
     >>> clock = EventQueue()
     >>> given = drawn.cluster, drawn.changes, ControllerManagerParams(), load_defaults(), (1, 0), drawn.horizon_ns

@@ -69,7 +69,7 @@ class Scenario:
     >>> replace(question, modes=("ipvs", "nftables")).modes
     ('ipvs', 'nftables')
 
-    From a file: ``kpsim.read("scenarios/hello.yaml")``.
+    From a file: ``kpsim.load("scenarios/hello.yaml").model``.
     """
 
     name: str

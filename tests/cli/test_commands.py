@@ -12,7 +12,20 @@ import kpsim as package
 from kpsim.proxy.registry import MODES
 from tests.cli.shell import SERVICES, SMALL, Shell
 
-COMMANDS = ("run", "check", "compare", "sweep", "explain", "import", "modes", "sources", "schema", "version")
+COMMANDS = (
+    "run",
+    "check",
+    "compare",
+    "sweep",
+    "limit",
+    "tune",
+    "explain",
+    "import",
+    "modes",
+    "sources",
+    "schema",
+    "version",
+)
 SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 AXIS = ("--set", "services.web.count=1,3")
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-import kpsim
 from kpsim.controlplane.deliveries import DeliveryLog, Notice
 from kpsim.experiment.control import BINS, control_load, writes_over_time
+from kpsim.experiment.replications import run
 from kpsim.experiment.result import ControlLoad, Result, Stage
 from kpsim.report.figures import pictures
 from kpsim.report.figures.canvas import drawing
@@ -122,7 +122,7 @@ def test_bytes_are_spread_over_the_time_they_take() -> None:
 
 
 def test_a_run_says_what_its_control_plane_did() -> None:
-    result = kpsim.run("scenarios/hello.yaml", [("apiServer.replicas", "2"), ("run.replications", "2")])
+    result = run("scenarios/hello.yaml", [("apiServer.replicas", "2"), ("run.replications", "2")])
     load = result.control
     assert load is not None
     seconds = result.scenario.run.duration_s

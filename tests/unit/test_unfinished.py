@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import kpsim
 from kpsim.clock import EventQueue
 from kpsim.experiment.answers.judge import judge
+from kpsim.experiment.replications import run
 from kpsim.experiment.result import Result
 from kpsim.measure.distribution import Distribution
 from kpsim.measure.intervals import GROUPS, draw, summarise
@@ -58,7 +58,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def result(path: Path) -> Result:
-    return kpsim.run(path)
+    return run(path)
 
 
 @pytest.mark.parametrize("qps", ["2", "20"])

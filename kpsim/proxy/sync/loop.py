@@ -70,7 +70,7 @@ class SyncLoop:
     >>> import kpsim
     >>> from kpsim.simulation import build_cluster, prepare
     >>> from kpsim.simulation.wiring import mode_of, sync_loop
-    >>> scenario = kpsim.read("scenarios/hello.yaml")
+    >>> scenario = kpsim.load("scenarios/hello.yaml").model
     >>> mode, costs = mode_of(scenario, "iptables")
     >>> pacing = Pacing.of(mode.runner((1, 34)), (1, 34))
     >>> loop = sync_loop(prepare(scenario, build_cluster(scenario)[0], 0), mode, costs, pacing, family=4)
