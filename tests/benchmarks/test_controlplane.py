@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 import simpy
 
-import kpsim
 from kpsim.clock import Clock, EventQueue, SimPyClock, Steps
 from kpsim.cluster.changes import Changes
 from kpsim.controlplane.control import ControlPlane
 from kpsim.controlplane.controller import EndpointSliceController
 from kpsim.scenario.model import Scenario
+from kpsim.scenario.reader import read
 from kpsim.simulation import Replication, build_cluster, prepare
 from kpsim.simulation.wiring import control_plane
 
@@ -61,7 +61,7 @@ def on_simpy(replication: Replication) -> ControlPlane:
 
 def test_a_change_and_a_sync() -> None:
     """One replication of the flagship, on the quick queue and on SimPy."""
-    replication = drawn(kpsim.read(ROOT / "scenarios" / "10k-services.yaml"))
+    replication = drawn(read(ROOT / "scenarios" / "10k-services.yaml"))
     syncs, original = 0, EndpointSliceController._sync
 
     def counting(self: EndpointSliceController, *given: object) -> Steps:
@@ -102,7 +102,7 @@ def test_a_rollout_costs_what_its_endpoints_cost() -> None:
     for endpoints in (400, 6_400):
         given = {"services.web.endpoints": endpoints, "run.duration": "300s", "services.other.count": 10}
         given |= {"controllerManager.qps": 100, "controllerManager.burst": 100}
-        scenario = kpsim.read(ROOT / "scenarios" / "rolling-update.yaml", [(k, str(v)) for k, v in given.items()])
+        scenario = read(ROOT / "scenarios" / "rolling-update.yaml", [(k, str(v)) for k, v in given.items()])
         made = drawn(scenario)
         changes = len(made.changes)
         assert changes == 7 * endpoints
