@@ -30,15 +30,17 @@ class _Entry:
     terms: Mapping[str, tuple[str, ...]]
     families: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
+    aspects: tuple[str, ...] = ()
     since: Version = (0, 0)
     until: Version = (99, 0)
 
-    def fits(self, part: Part) -> bool:
-        """Return True if the entry says what ``part`` is made of."""
+    def fits(self, part: Part, aspect: str) -> bool:
+        """Return True if the entry says what ``part`` is made of, where ``aspect`` of it was measured."""
         return (
             self.part == part.part
             and (not self.families or part.family in self.families)
             and (not self.kinds or part.kind in self.kinds)
+            and (not self.aspects or aspect in self.aspects)
             and self.since <= part.version < self.until
         )
 
@@ -58,6 +60,7 @@ def _entries() -> tuple[_Entry, ...]:
             {name: tuple(str(count).split("*")) for name, count in each["terms"].items()},
             tuple(each.get("families", ())),
             tuple(each.get("kinds", ())),
+            tuple(each.get("aspects", ())),
             release(each.get("since", "0.0")),
             release(each.get("until", "99.0")),
         )
@@ -65,9 +68,9 @@ def _entries() -> tuple[_Entry, ...]:
     )
 
 
-def work(part: Part, counts: Counts) -> dict[str, float] | None:
+def work(part: Part, counts: Counts, aspect: str = "") -> dict[str, float] | None:
     """Return how often each coefficient is paid, by name, or ``None`` where no entry speaks of the part."""
-    entry = next((each for each in _entries() if each.fits(part)), None)
+    entry = next((each for each in _entries() if each.fits(part, aspect)), None)
     if entry is None:
         return None
     return {name: prod(counts[each] for each in factors) for name, factors in entry.terms.items()}

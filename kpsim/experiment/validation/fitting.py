@@ -14,7 +14,7 @@ from kpsim.calibration.scatter import assumed_scatter
 from kpsim.calibration.terms import work
 from kpsim.experiment.validation.latency import latency
 from kpsim.experiment.validation.prediction import group, priced, scatter_key
-from kpsim.experiment.validation.setups import TICK_S, Question, Unspoken, question
+from kpsim.experiment.validation.setups import Question, Unspoken, blur_s, question, timer_bytes
 from kpsim.profiles.costs import CostProfile
 from kpsim.profiles.format import SCALE as IN_SI
 from kpsim.units import F64
@@ -51,14 +51,14 @@ def _row(record: Record, asked: Question) -> tuple[dict[str, float], float] | No
         return None
     total: dict[str, float] = defaultdict(float)
     for part in asked.parts:
-        done = work(part, asked.counts)
+        done = work(part, asked.counts, asked.aspect)
         if done is None:
             return None
         for name, count in done.items():
             total[name] += count
     measured = record.measured * asked.scale
-    short = asked.aspect in ("user", "sys", "cpu") and measured < TICK_S
-    if measured <= 0 or short or not any(total.values()):
+    least = max(blur_s(asked.aspect), assumed_scatter("timer_apart") * timer_bytes(record))
+    if measured <= 0 or measured < least or not any(total.values()):
         return None
     return dict(total), 1 / measured if asked.inverse else measured
 
@@ -72,7 +72,7 @@ def families(rows: Rows) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str,
         names = sorted({name for row in alone for name in row[1]})
         counts = np.array([[row[1].get(name, 0.0) for name in names] for row in alone])
         measured = np.array([row[2] for row in alone])
-        fitted = fit(counts, measured, _groups([row[0] for row in alone]))
+        fitted = fit(counts, measured, _groups([row[0] for row in alone]), blur_s(aspect))
         values = dict(zip(names, zip(fitted.value, fitted.low, fitted.high, strict=True), strict=True))
         most = counts.max(axis=0)
         found[f"{family}/{aspect}" if aspect else family] = {

@@ -10,7 +10,7 @@ from kpsim.calibration.scatter import assumed_scatter
 from kpsim.calibration.terms import work
 from kpsim.experiment.validation.latency import latency
 from kpsim.experiment.validation.published import published
-from kpsim.experiment.validation.setups import TICK_S, Question, Unspoken, question
+from kpsim.experiment.validation.setups import TICK_S, Question, Unspoken, question, timer_bytes
 from kpsim.profiles.costs import CostProfile, load_profile
 
 COMMANDS, KUBE_PROXY, USER_MODE = "linux-6.18-zen3", "linux-6.18-zen5", "uml-6.1"
@@ -41,7 +41,7 @@ def priced(asked: Question, profile: CostProfile) -> float:
     total = 0.0
     for part in asked.parts:
         family = f"{part.family}/{asked.aspect}" if asked.aspect else part.family
-        done, known = work(part, asked.counts), profile.text.families.get(family, {})
+        done, known = work(part, asked.counts, asked.aspect), profile.text.families.get(family, {})
         if done is None:
             raise Unspoken(f"{part.part} under {part.family} is no part of the model")
         missing = [name for name, count in done.items() if count and name not in known]
@@ -56,7 +56,7 @@ def beyond(asked: Question, profile: CostProfile) -> float:
     total, wide = 0.0, 0.0
     for part in asked.parts:
         known = profile.text.families.get(f"{part.family}/{asked.aspect}" if asked.aspect else part.family, {})
-        for name, count in (work(part, asked.counts) or {}).items():
+        for name, count in (work(part, asked.counts, asked.aspect) or {}).items():
             if name in known:
                 cost = known[name].resolve(name, "typical")
                 total += count * cost.value
@@ -102,6 +102,8 @@ def predict(record: Record, profile: str | None = None) -> Prediction:
         total = priced(asked, chosen)
         if total <= 0:
             raise Unspoken("nothing runs there, and nothing was timed")
+        if total < timer_bytes(record):
+            raise Unspoken("the command holds less than the program that timed it, and the kernel reports the larger")
         value = (1 / total if asked.inverse else total) / asked.scale
         further = beyond(asked, chosen)
     if record.quantity in COUNTS:

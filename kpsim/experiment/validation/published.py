@@ -106,7 +106,7 @@ def _price(asked: Question, profile: CostProfile) -> float:
     for part in asked.parts:
         family = f"{part.family}/{asked.aspect}" if asked.aspect else part.family
         known = profile.text.families.get(family, {})
-        done = work(part, asked.counts)
+        done = work(part, asked.counts, asked.aspect)
         if done is None or any(count and name not in known for name, count in done.items()):
             raise Unspoken(f"{part.part} under {part.family} has no price in {profile.name}")
         total += sum(count * known[name].resolve(name, "typical").value for name, count in done.items() if count)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kpsim.calibration.records import KERNEL, SYNCS, SYNCS_CPU, Record
+from kpsim.calibration.scatter import assumed_scatter
 from kpsim.calibration.terms import Counts, Part, release
 from kpsim.experiment.validation.sizes import Size, counts
 from kpsim.profiles.defaults import load_defaults
@@ -28,8 +29,8 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {  # what was timed by hand -> part a
     "list_table": ("table list", ""),
 }
 _MEMORY: Mapping[str, tuple[str, str, str]] = {
-    "process_rss_full": ("restore", "start", "process"),
-    "process_rss_partial_1": ("restore", "partial", "process"),
+    "process_rss_full": ("restore", "start", "rss_kb"),
+    "process_rss_partial_1": ("restore", "partial", "rss_kb"),
     "kernel_slab+vmalloc+percpu": ("kernel memory", "", ""),
 }
 _SYNC_PARTS: Mapping[str, tuple[tuple[str, ...], str]] = {  # column -> parts and aspect
@@ -48,6 +49,7 @@ _SYNC_PARTS: Mapping[str, tuple[tuple[str, ...], str]] = {  # column -> parts an
     "start_cpu_s": (("start-up",), "cpu"),
     "start_to_first_sync_done_s": (("start-up",), ""),
 }
+_WITH_GO_CPU = frozenset({"cpu_s", "go_cpu_s"})
 _ADDED = {"full": 1, "one": 1, "k10": 1, "k100": 1, "add": 2, "noop": 2, "del": 1}  # Services, while it ran
 _CHANGED = {"one": 1, "endpoint removed": 1, "add": 1, "del": 1, "k10": 10, "k100": 100}
 
@@ -66,6 +68,18 @@ class Question:
 
 class Unspoken(Exception):
     """The model does not speak to a record; the message says why."""
+
+
+def timer_bytes(record: Record) -> float:
+    """Return the memory of the program that timed a command: what the kernel says of the command is never less [B]."""
+    if not record.quantity.endswith(".rss_kb"):
+        return 0.0
+    return assumed_scatter("timer") + assumed_scatter("timer_a_service") * record.number("services")
+
+
+def blur_s(aspect: str) -> float:
+    """Return what the clock of an aspect does not resolve: CPU time is counted in ticks."""
+    return TICK_S if aspect in ("user", "sys", "cpu") else 0.0
 
 
 def question(record: Record) -> Question:
@@ -151,6 +165,10 @@ def _sync(record: Record) -> Question:
     if family.partition("-")[0] not in MODES or family not in FAMILIES[:3]:
         raise Unspoken(f"no syncs of {family} are priced by parts")
     version, operation = release(setup["version"]), setup["operation"]
+    if record.quantity in _WITH_GO_CPU and record.number("go_cpu_s") < assumed_scatter("go_cpu_read") * record.number(
+        "go_wall_s"
+    ):
+        raise Unspoken("less CPU than half of Go's wall time: it was read before all of it was counted")
     asked = sync_question(family, version, size_of(record), operation, *_SYNC_PARTS.get(record.quantity, ((), "")))
     if record.quantity == "processes":
         return Question((), asked.counts, exact=processes(asked))
