@@ -79,7 +79,7 @@ def latency(record: Record, profile: CostProfile, price: Price) -> float:
         parts = {"cpu_s": CPU, "child_cpu_s": CPU[1:], "go_cpu_s": CPU[:1]}[quantity]
         asked = sync_question(record.mode, version, size, "k10", parts, "cpu")
         events = price(
-            Question((Part("events", record.mode),), {"seconds": seconds, "changes": rate * seconds}, "cpu"), profile
+            Question((Part("events", record.mode),), {"changes": rate * seconds, "syncs": count}, "cpu"), profile
         )
         return count * price(asked, profile) + (events if quantity != "child_cpu_s" else 0.0)
     if quantity == "rss_kb":

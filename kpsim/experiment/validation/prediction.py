@@ -110,7 +110,7 @@ def predict(record: Record, profile: str | None = None) -> Prediction:
         half = assumed_scatter("count")
         return Prediction(value, value - half, value + half)
     wide, tick = exp(hypot(scatter(record, chosen), further)), TICK_S if _is_cpu(record) else 0.0
-    return Prediction(value, max(value / wide - tick, 0.0), value * wide + tick)
+    return Prediction(value, max((value + tick) / wide - tick, 0.0), (value + tick) * wide - tick)
 
 
 def _is_cpu(record: Record) -> bool:
