@@ -51,4 +51,5 @@ def _alike(name: str, squares: Mapping[str, np.ndarray]) -> np.ndarray:
 def _half(squares: np.ndarray, sizes: int, alike: np.ndarray) -> float:
     further = assumed_scatter("sizes_of_others")
     mean = (sizes * float(np.mean(squares)) + further * float(np.mean(alike))) / (sizes + further)
-    return round(max(student_t95(int(sizes + further)) * mean**0.5, assumed_scatter("least")), 4)
+    half = student_t95(int(sizes + further)) * float(np.sqrt(mean))
+    return round(min(max(half, assumed_scatter("least")), assumed_scatter("most")), 4)

@@ -51,7 +51,9 @@ _SYNC_PARTS: Mapping[str, tuple[tuple[str, ...], str]] = {  # column -> parts an
 }
 _WITH_GO_CPU = frozenset({"cpu_s", "go_cpu_s"})
 _ADDED = {"full": 1, "one": 1, "k10": 1, "k100": 1, "add": 2, "noop": 2, "del": 1}  # Services, while it ran
-_CHANGED = {"one": 1, "endpoint removed": 1, "add": 1, "del": 1, "k10": 10, "k100": 100}
+_ADDED_AFRESH = {"add": 1}  # where each operation began with the Services alone
+_AFRESH: tuple[str, Version] = ("iptables-legacy", (1, 30))  # those runs did
+_CHANGED = {"one": 1, "endpoint removed": 1, "add": 1, "k10": 10, "k100": 100}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +156,10 @@ def size_of(record: Record) -> Size:
     """Return how much a kube-proxy's row says was there; "mix" has its sum in a column of its own."""
     n = record.number("services")
     total = record.number("endpoints") or n * record.number("endpoints_per_service", 95.0)  # of 5, 30 and 250 in turn
-    extra = _ADDED.get(record.setup.get("operation", ""), 0) if record.mode.startswith("iptables") else 0
-    return Size(
-        n + extra, total + extra * total / max(n, 1.0), float(_CHANGED.get(record.setup.get("operation", ""), 0))
-    )
+    operation, version = record.setup.get("operation", ""), release(record.setup["version"])
+    added = _ADDED_AFRESH if (record.mode, version) == _AFRESH else _ADDED
+    extra = added.get(operation, 0) if record.mode.startswith("iptables") else 0
+    return Size(n + extra, total + extra * total / max(n, 1.0), float(_CHANGED.get(operation, 0)))
 
 
 def _sync(record: Record) -> Question:
