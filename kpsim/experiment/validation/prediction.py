@@ -99,11 +99,9 @@ def predict(record: Record, profile: str | None = None) -> Prediction:
             return Prediction(asked.exact, asked.exact - few, asked.exact + few)
         if _is_cpu(record) and record.measured < TICK_S:
             raise Unspoken("CPU time below what its clock resolves")
-        total = priced(asked, chosen)
+        total = _bytes_or_s(record, asked, chosen)
         if total <= 0:
             raise Unspoken("nothing runs there, and nothing was timed")
-        if total < timer_bytes(record):
-            raise Unspoken("the command holds less than the program that timed it, and the kernel reports the larger")
         value = (1 / total if asked.inverse else total) / asked.scale
         further = beyond(asked, chosen)
     if record.quantity in COUNTS:
@@ -111,6 +109,20 @@ def predict(record: Record, profile: str | None = None) -> Prediction:
         return Prediction(value, value - half, value + half)
     wide, tick = exp(hypot(scatter(record, chosen), further)), TICK_S if _is_cpu(record) else 0.0
     return Prediction(value, max((value + tick) / wide - tick, 0.0), (value + tick) * wide - tick)
+
+
+def _bytes_or_s(record: Record, asked: Question, profile: CostProfile) -> float:
+    """Return the sum of all parts.  Raises :class:`Unspoken` where what was measured is the program that timed it."""
+    timer = timer_bytes(record)
+    try:
+        total = priced(asked, profile)
+    except Unspoken:
+        if not timer:
+            raise
+        total = 0.0  # no command of this kind was seen to hold more
+    if total < timer:
+        raise Unspoken("the command holds less than the program that timed it, and the kernel reports the larger")
+    return total
 
 
 def _is_cpu(record: Record) -> bool:

@@ -33,6 +33,15 @@ _MEMORY: Mapping[str, tuple[str, str, str]] = {
     "process_rss_partial_1": ("restore", "partial", "rss_kb"),
     "kernel_slab+vmalloc+percpu": ("kernel memory", "", ""),
 }
+_PART_OF_KERNEL = "a part of the kernel's memory: it is predicted as a whole, kernel_slab+vmalloc+percpu"
+_UNTOLD: Mapping[str, str] = {  # modes and quantities of commands that no profile prices
+    "none": "the path without kube-proxy's rules is priced in no profile; only what rules add to it is",
+    "tool": "a process that does nothing is no part of the model",
+    "kernel_slab": _PART_OF_KERNEL,
+    "kernel_vmalloc": _PART_OF_KERNEL,
+    "kernel_percpu": _PART_OF_KERNEL,
+    "mem_available_delta": "what the whole machine's free memory changed by holds everything else that ran",
+}
 _SYNC_PARTS: Mapping[str, tuple[tuple[str, ...], str]] = {  # column -> parts and aspect
     "wall_s": (("go", "iptables", "save", "list", "restore"), ""),
     "go_wall_s": (("go",), ""),
@@ -95,16 +104,18 @@ def question(record: Record) -> Question:
 
 def _kernel(record: Record) -> Question:
     family = record.mode
-    if family not in FAMILIES:
-        raise Unspoken("the path without kube-proxy's rules is priced in no profile; only what rules add to it is")
     stem, _, aspect = record.quantity.partition(".")
+    if record.quantity in _UNTOLD:
+        raise Unspoken(_UNTOLD[record.quantity])
+    if family not in FAMILIES:
+        raise Unspoken(_UNTOLD.get(family, _UNTOLD["none"]))
     n, e = record.number("services"), record.number("endpoints")
     scale = SCALE.get(record.unit, 1.0)
     if record.quantity in _MEMORY:
         part, kind, aspect = _MEMORY[record.quantity]
         sized = counts(family, Size(n, n * e, 1.0))
         return Question((Part(part, family, kind),), sized, aspect or "bytes", scale)
-    if stem in _COMMANDS or stem.startswith("partial_"):
+    if family != "ipvs" and (stem in _COMMANDS or stem.startswith("partial_")):
         part, kind = _COMMANDS.get(stem, ("restore", "partial"))
         changed = float(stem.rpartition("_")[2]) if stem.startswith("partial_") else 1.0
         sized = counts(family, Size(n, n * e, changed))
@@ -113,9 +124,11 @@ def _kernel(record: Record) -> Question:
         return Question((Part(part, family, kind),), sized, "" if aspect == "wall" else aspect, scale)
     if stem.startswith("k="):
         raise Unspoken("one kind of rule many times over: the model prices whole ways of packets")
+    if stem.startswith("grow_addr"):
+        raise Unspoken("addresses added one after another: each of them is add_addr")
     miss = record.setup.get("position") in ("miss", "direct")
     sized = counts(family, Size(1.0, 0.0 if miss else e))
-    sized |= {"services": n, "rank": record.number("rules_traversed")}
+    sized |= {"services": n, "endpoints": n * e, "rank": record.number("rules_traversed")}
     return Question((Part(stem, family),), sized, "", scale, inverse=record.unit == "1/s")
 
 
