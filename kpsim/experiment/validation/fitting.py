@@ -20,6 +20,7 @@ from kpsim.profiles.costs import CostProfile
 from kpsim.profiles.format import SCALE as IN_SI
 from kpsim.units import F64
 
+DISTURBED = "disturbed"  # rows that something else slowed down: no fit takes them, but the next ones may be so too
 SUMS = frozenset({"wall_s", "children_wall_s", "cpu_s"})  # of parts that are timed one by one too
 _BY_SIZE = ("services", "kernel")
 _CONFIGURATION = ("services", "endpoints", "endpoints_per_service", "version")
@@ -30,7 +31,8 @@ def explained(records: Iterable[Record]) -> Rows:
     """Return what can be fitted by family and aspect: records, counts by coefficient, measured in SI, timed alone."""
     found: Rows = defaultdict(list)
     for record in records:
-        if record.study in (CHURN, END_TO_END, PUBLISHED) or record.setup.get("use", "fit") != "fit":
+        use = record.setup.get("use", "fit")
+        if record.study in (CHURN, END_TO_END, PUBLISHED) or use not in ("fit", DISTURBED):
             continue
         try:
             asked = question(record)
@@ -38,7 +40,7 @@ def explained(records: Iterable[Record]) -> Rows:
             continue
         row = _row(record, asked)
         if row is not None:
-            alone = record.quantity not in SUMS or asked.parts[0].part == "sync"
+            alone = (record.quantity not in SUMS or asked.parts[0].part == "sync") and use != DISTURBED
             found[asked.parts[0].family, asked.aspect].append((record, *row, alone))
             if record.quantity == "list_wall_s":  # a listing is nothing but CPU, and was timed better than that was
                 found[asked.parts[0].family, "cpu"].append((record, *row, True))
@@ -84,7 +86,8 @@ def families(rows: Rows) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str,
             if not timed_alone:
                 guess = sum(values[name][0] * count for name, count in total.items() if name in values)
                 blur = blur_s(aspect)
-                error = assumed_scatter("seen_sum") * float(np.log((value + blur) / (guess + blur)))
+                seen = 1.0 if record.setup.get("use") == DISTURBED else assumed_scatter("seen_sum")
+                error = seen * float(np.log((value + blur) / (guess + blur))) if guess else np.nan
                 off[record.mode][group(record)].append((error, _size(record)))
     return found, {mode: half_widths(each) for mode, each in off.items()}
 

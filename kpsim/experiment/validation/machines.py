@@ -7,7 +7,7 @@ what both have, and the spread of those ratios widens its interval.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from importlib import resources
 from pathlib import Path
@@ -80,10 +80,10 @@ def _based(base: ProfileText, ratio: float, wide: float, source: str) -> Familie
     return found
 
 
-def profiles() -> dict[str, dict[str, Any]]:
-    """Return every machine's profile as a document, fitted anew."""
+def profiles(left_out: Callable[[Record], bool] = lambda _: False) -> dict[str, dict[str, Any]]:
+    """Return every machine's profile as a document, fitted anew, on all records but those ``left_out``."""
     listed = machines()
-    records = {each["name"]: shipped_records(each["records"]) for each in listed}
+    records = {each["name"]: [r for r in shipped_records(each["records"]) if not left_out(r)] for each in listed}
     fitted = {name: families(explained(mine)) for name, mine in records.items()}
     return {each["name"]: _document(each, records[each["name"]], fitted) for each in listed}
 
@@ -137,9 +137,9 @@ def _written(document: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(folder: Path) -> None:
-    """Write every profile into ``folder``."""
-    for name, document in profiles().items():
+def main(folder: Path, left_out: Callable[[Record], bool] = lambda _: False) -> None:
+    """Write every profile into ``folder``, fitted on all records but those ``left_out``."""
+    for name, document in profiles(left_out).items():
         (folder / f"{name}.yaml").write_text(_written(document), encoding="utf-8")
 
 

@@ -10,10 +10,11 @@ from kpsim.calibration.scatter import assumed_scatter
 from kpsim.calibration.terms import work
 from kpsim.experiment.validation.latency import latency
 from kpsim.experiment.validation.published import published
-from kpsim.experiment.validation.setups import TICK_S, Question, Unspoken, question, timer_bytes
+from kpsim.experiment.validation.setups import TICK_S, Question, Unspoken, question, resolved_s, timer_bytes
 from kpsim.profiles.costs import CostProfile, load_profile
 
 COMMANDS, KUBE_PROXY, USER_MODE = "linux-6.18-zen3", "linux-6.18-zen5", "uml-6.1"
+SCALED = "scaled-from"  # how the sources of such coefficients begin
 COUNTS = frozenset({"generated_rules", "iptables_execs_per_sync"})
 
 
@@ -52,7 +53,10 @@ def priced(asked: Question, profile: CostProfile) -> float:
 
 
 def beyond(asked: Question, profile: CostProfile) -> float:
-    """Return what a coefficient's own interval adds where its count is larger than any fitted, as a logarithm."""
+    """Return what a coefficient's own interval adds, as a logarithm, where no fit's errors have it in them.
+
+    That is where its count is larger than any fitted, and where it is another machine's, scaled.
+    """
     total, wide = 0.0, 0.0
     for part in asked.parts:
         known = profile.text.families.get(f"{part.family}/{asked.aspect}" if asked.aspect else part.family, {})
@@ -60,7 +64,7 @@ def beyond(asked: Question, profile: CostProfile) -> float:
             if name in known:
                 cost = known[name].resolve(name, "typical")
                 total += count * cost.value
-                far = cost.measured_to is not None and count > cost.measured_to
+                far = cost.source.startswith(SCALED) or (cost.measured_to is not None and count > cost.measured_to)
                 wide += (count * (cost.high - cost.low) / 2) ** 2 if far else 0.0
     return log(1 + sqrt(wide) / total) if total else 0.0
 
@@ -95,10 +99,10 @@ def predict(record: Record, profile: str | None = None) -> Prediction:
     else:
         asked = question(record)
         if asked.exact is not None:
-            few = assumed_scatter("few_more")
-            return Prediction(asked.exact, asked.exact - few, asked.exact + few)
-        if _is_cpu(record) and record.measured < TICK_S:
-            raise Unspoken("CPU time below what its clock resolves")
+            few = assumed_scatter("few_more") + asked.come_and_go
+            return Prediction(asked.exact, max(asked.exact - few, 0.0), asked.exact + few)
+        if record.measured < resolved_s(record):
+            raise Unspoken("CPU time below what its clock resolves: a tick, two where user and system are told apart")
         total = _bytes_or_s(record, asked, chosen)
         if total <= 0:
             raise Unspoken("nothing runs there, and nothing was timed")

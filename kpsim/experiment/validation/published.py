@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from importlib import resources
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +122,9 @@ def _root(short: Callable[[float], float]) -> float:
     """Return the factor at which nothing is missing: more of it is never less."""
     low, high = LEAST, MOST
     for _ in range(HALVINGS):
-        middle = (low * high) ** 0.5
+        middle = sqrt(low * high)
         low, high = (middle, high) if short(middle) > 0 else (low, middle)
-    return (low * high) ** 0.5
+    return sqrt(low * high)
 
 
 def _price(asked: Question, profile: CostProfile) -> float:

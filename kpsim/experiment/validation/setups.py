@@ -62,7 +62,8 @@ _WITH_GO_CPU = frozenset({"cpu_s", "go_cpu_s"})
 _ADDED = {"full": 1, "one": 1, "k10": 1, "k100": 1, "add": 2, "noop": 2, "del": 1}  # Services, while it ran
 _ADDED_AFRESH = {"add": 1}  # where each operation began with the Services alone
 _AFRESH: tuple[str, Version] = ("iptables-legacy", (1, 30))  # those runs did
-_CHANGED = {"one": 1, "endpoint removed": 1, "add": 1, "k10": 10, "k100": 100}
+_CHANGED = {"one": 1, "endpoint removed": 1, "add": 1}  # and "k10" is ten
+_OPERATIONS = frozenset({*_ADDED, *_CHANGED, "start", "restart"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class Question:
     scale: float = 1.0
     inverse: bool = False  # a rate, whose inverse is the sum
     exact: float | None = None  # counted, not priced
+    come_and_go: float = 0.0  # how many of what was counted may have been on their way
 
 
 class Unspoken(Exception):
@@ -86,6 +88,13 @@ def timer_bytes(record: Record) -> float:
     if not record.quantity.endswith(".rss_kb"):
         return 0.0
     return assumed_scatter("timer") + assumed_scatter("timer_a_service") * record.number("services")
+
+
+def resolved_s(record: Record) -> float:
+    """Return the least CPU time that a record's clock resolves [s]."""
+    if record.quantity.endswith((".user", ".sys")):
+        return 2 * TICK_S
+    return TICK_S if record.quantity.endswith("cpu_s") else 0.0
 
 
 def blur_s(aspect: str) -> float:
@@ -128,8 +137,15 @@ def _kernel(record: Record) -> Question:
         raise Unspoken("addresses added one after another: each of them is add_addr")
     miss = record.setup.get("position") in ("miss", "direct")
     sized = counts(family, Size(1.0, 0.0 if miss else e))
-    sized |= {"services": n, "endpoints": n * e, "rank": record.number("rules_traversed")}
+    sized |= {"services": n, "endpoints": n * e, "rank": _rank(record)}
     return Question((Part(stem, family),), sized, "", scale, inverse=record.unit == "1/s")
+
+
+def _rank(record: Record) -> float:
+    """Return the rules passed before the one that matches: as counted, or by what the position says."""
+    counted = record.number("rules_traversed", -1.0)
+    share = {"first": 0.0, "middle": 0.5, "last": 1.0, "miss": 1.0}.get(record.setup.get("position", ""), 0.0)
+    return counted if counted >= 0 else share * record.number("services")
 
 
 def sync_question(
@@ -172,7 +188,13 @@ def size_of(record: Record) -> Size:
     operation, version = record.setup.get("operation", ""), release(record.setup["version"])
     added = _ADDED_AFRESH if (record.mode, version) == _AFRESH else _ADDED
     extra = added.get(operation, 0) if record.mode.startswith("iptables") else 0
-    return Size(n + extra, total + extra * total / max(n, 1.0), float(_CHANGED.get(operation, 0)))
+    changed = float(_CHANGED.get(operation, 0)) or _counted(operation)
+    return Size(n + extra, total + extra * total / max(n, 1.0), changed)
+
+
+def _counted(operation: str) -> float:
+    """Return how many Services "k10" says that changed, 0 where an operation has no such number."""
+    return float(operation[1:]) if operation[:1] == "k" and operation[1:].isdecimal() else 0.0
 
 
 def _sync(record: Record) -> Question:
@@ -180,6 +202,10 @@ def _sync(record: Record) -> Question:
     if family.partition("-")[0] not in MODES or family not in FAMILIES[:3]:
         raise Unspoken(f"no syncs of {family} are priced by parts")
     version, operation = release(setup["version"]), setup["operation"]
+    if operation not in _OPERATIONS and not _counted(operation):
+        raise Unspoken(
+            f"no operation {operation!r}; there are {', '.join(sorted(_OPERATIONS))}, and k10 for ten changed Services"
+        )
     if record.quantity in _WITH_GO_CPU and record.number("go_cpu_s") < assumed_scatter("go_cpu_read") * record.number(
         "go_wall_s"
     ):
@@ -188,7 +214,8 @@ def _sync(record: Record) -> Question:
     if record.quantity == "processes":
         return Question((), asked.counts, exact=processes(asked))
     if record.quantity == "nat_rules":
-        return Question((), asked.counts, exact=_rules_written(asked, family, operation, version))
+        written = _rules_written(asked, family, operation, version)
+        return Question((), asked.counts, exact=written, come_and_go=_on_their_way(asked, operation))
     if not asked.parts:
         raise Unspoken("the parts of a sync's CPU are predicted together: cpu_s, go_cpu_s, children_cpu_s")
     return Question(asked.parts, asked.counts, asked.aspect, SCALE[record.unit])
@@ -197,6 +224,13 @@ def _sync(record: Record) -> Question:
 def processes(asked: Question) -> float:
     """Return the processes a sync runs."""
     return asked.counts["runs"] + asked.counts["saves"] + asked.counts["lists"] + 1.0
+
+
+def _on_their_way(asked: Question, operation: str) -> float:
+    """Return the rules that may be written or not: a Service's that goes, or one for each that changes."""
+    if operation == "del":
+        return asked.counts["own"] / asked.counts["services"]
+    return asked.counts["changed"] if _counted(operation) else 0.0
 
 
 def _rules_written(asked: Question, family: str, operation: str, version: Version) -> float:
