@@ -20,13 +20,9 @@ from kpsim.experiment.validation.verdicts import Verdict, coverage, judged
 
 # Of commands and packets; no fit takes 2,000, and the ends would be extrapolations.
 SIZES = ("100", "1000", "5000")
-    "100",
-    "1000",
-    "5000",
-)  # of commands and packets; 2,000 is no fit's, and beyond the ends it is no prediction between
 CONFIGURATIONS = (  # of kube-proxies: Services, and endpoints of each
-    ("100", "1"), ("100", "5"), ("100", "30"), ("1000", "1"), ("1000", "5"), ("1000", "30"), ("2000", "1"), ("3000", "1"),
-    ("3000", "5"), ("10000", "1"), ("10000", "5"),
+    ("100", "1"), ("100", "5"), ("100", "30"), ("1000", "1"), ("1000", "5"), ("1000", "30"), ("2000", "1"),
+    ("3000", "1"), ("3000", "5"), ("10000", "1"), ("10000", "5"),
 )  # fmt: skip
 FOLDS = tuple(zip_longest(SIZES, CONFIGURATIONS, fillvalue=""))
 RESAMPLED = 10  # a coefficient's own interval matters only beyond what was measured
