@@ -12,7 +12,7 @@ import numpy as np
 
 from kpsim.calibration.records import END_TO_END, Record
 from kpsim.calibration.terms import Part, release
-from kpsim.experiment.validation.setups import Question, Unspoken, sync_question
+from kpsim.experiment.validation.setups import FAMILIES, Question, Unspoken, sync_question
 from kpsim.experiment.validation.sizes import Size, counts
 from kpsim.profiles.costs import CostProfile
 from kpsim.rng import stream
@@ -43,7 +43,9 @@ def syncs(changes_s: F64, spacing_s: float, sync_s: float, version: Version) -> 
 
 
 def latency(record: Record, profile: CostProfile, price: Price) -> float:
-    """Return the predicted number of a churn or end-to-end record."""
+    """Return the predicted number of a churn or end-to-end record.  Raises :class:`Unspoken` where no sync is priced."""
+    if record.mode not in FAMILIES[:3]:
+        raise Unspoken(f"no syncs of {record.mode} are priced by parts")
     whole = record.study == END_TO_END
     version = (1, 36) if whole else release(record.setup["version"])
     n = record.number("services", AS_SHIPPED.services)

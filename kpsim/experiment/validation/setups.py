@@ -229,8 +229,8 @@ def processes(asked: Question) -> float:
 def _on_their_way(asked: Question, operation: str) -> float:
     """Return the rules that may be written or not: a Service's that goes, or one for each that changes."""
     if operation == "del":
-        return asked.counts["own"] / asked.counts["services"]
-    return asked.counts["changed"] if _counted(operation) else 0.0
+        return float(asked.counts["own"] / asked.counts["services"])
+    return float(asked.counts["changed"]) if _counted(operation) else 0.0
 
 
 def _rules_written(asked: Question, family: str, operation: str, version: Version) -> float:
