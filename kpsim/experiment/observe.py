@@ -12,7 +12,7 @@ from kpsim.datapath.outcomes import Outcomes, Verdict
 from kpsim.experiment.control import stage_ends, writes_over_time
 from kpsim.experiment.events import EventSeen, measure_joins, measure_propagation
 from kpsim.ingress.outcomes import Status
-from kpsim.measure.summary import MEASURES
+from kpsim.measure.summary import MEASURES, SLOW_LOOKUP_S
 from kpsim.measure.tally import Tally
 from kpsim.simulation import ModeRun, Replication
 from kpsim.traffic.connections import Connections
@@ -148,6 +148,9 @@ def _observe_packets(seen: Observations, replication: Replication, run: ModeRun,
             kept.append((scanned[which], outcomes.cost_ns[which, 0], outcomes.tried[which]))
     seconds = replication.windows.node_seconds
     seen.rates["cpu_packets_cores"] = busy_ns / 1e9 / seconds if seconds else 0.0
+    if replication.lookups_ns is not None:
+        for name in ("lookups_slow", "lookups_absolute_slow"):
+            seen.rates[f"{name}_share"] = seen.others.get(name, 0) / max(seen.others.get("lookups", 0), 1)
     seen.position, seen.cost_ns, tried = (np.concatenate(column) for column in zip(*kept, strict=True))
     seen.tried_mean = float(tried.mean()) if len(tried) else 0.0
 
@@ -203,6 +206,12 @@ def _observe_lookups(
     recorded = (arrival >= begin) & (arrival < np.minimum(begin + windows.length_ns, replication.horizon_ns))
     served = recorded & (outcomes.pod >= 0)
     whole_ns = lookups_ns + outcomes.latency_ns[:, 0]
+    for name, chosen in (
+        ("lookups", recorded),
+        ("lookups_slow", recorded & (lookups_ns > to_ns(SLOW_LOOKUP_S))),
+        ("lookups_absolute_slow", recorded & (absolute_ns > to_ns(SLOW_LOOKUP_S))),
+    ):
+        seen.others[name] = seen.others.get(name, 0) + int(chosen.sum())
     for name, values, chosen in (
         ("dns_latency", lookups_ns, recorded),
         ("dns_latency_absolute", absolute_ns, recorded & (replication.absolute_ns is not None)),
@@ -237,7 +246,9 @@ def _observe_syncs(seen: Observations, _: Replication, run: ModeRun, measured: B
     seen.counts.syncs = int(chosen.sum())
     seen.counts.syncs_failed = int((chosen & failed).sum())
     seen.rates["syncs_per_node_per_s"] = int(chosen.sum()) / seconds if seconds else 0.0
-    seen.rates["cpu_proxy_cores"] = float(duration[chosen].sum()) / 1e9 / seconds if seconds else 0.0
+    seen.rates["full_syncs_per_node_per_s"] = int((chosen & full).sum()) / seconds if seconds else 0.0
+    for name, which in (("proxy", chosen), ("proxy_full", chosen & full), ("proxy_partial", chosen & ~full)):
+        seen.rates[f"cpu_{name}_cores"] = float(duration[which].sum()) / 1e9 / seconds if seconds else 0.0
     changed = (
         run.proxiers[0].timeline.own[-run.proxiers[0].timeline.rows :]
         if run.proxiers[0].timeline.rows
