@@ -43,7 +43,7 @@ def syncs(changes_s: F64, spacing_s: float, sync_s: float, version: Version) -> 
 
 
 def latency(record: Record, profile: CostProfile, price: Price) -> float:
-    """Return the predicted number of a churn or end-to-end record.  Raises :class:`Unspoken` where no sync is priced."""
+    """Return the predicted number of a churn or end-to-end record.  Raises :class:`Unspoken` for other modes."""
     if record.mode not in FAMILIES[:3]:
         raise Unspoken(f"no syncs of {record.mode} are priced by parts")
     whole = record.study == END_TO_END
