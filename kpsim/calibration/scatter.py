@@ -26,7 +26,7 @@ def assumed_scatter(name: str) -> float:
 
 
 def half_widths(errors: Errors) -> dict[str, float]:
-    """Return half a 95 % interval of the logarithm by quantity, and under "all" that of a quantity without rows.
+    """Return half a 95 % interval of the logarithm by quantity, "all" of those without rows; none of no rows.
 
     >>> half_widths({"save.wall": [(0.1, "10"), (-0.1, "100"), (0.1, "1000")]})["save.wall"]  # t of 5 times 0.1
     0.2571
@@ -36,7 +36,9 @@ def half_widths(errors: Errors) -> dict[str, float]:
     found = {
         name: _half(squares[name], len({size for _, size in finite[name]}), _alike(name, squares)) for name in squares
     }
-    everything = np.concatenate([*squares.values(), [assumed_scatter("no_fit") ** 2] * (not squares)])
+    if not squares:
+        return {}
+    everything = np.concatenate([*squares.values()])
     return found | {"all": _half(everything, 0, everything)}
 
 

@@ -44,7 +44,7 @@ def run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
         replication.stale_retries = control.controller.stale_retries
     proxiers = _proxiers(replication, mode, costs, pacing)
     first = proxiers[0]
-    prices, flows = price_table(mode, costs, first.timeline), udp_flows(replication, costs, first)
+    prices, flows = price_table(replication, mode, costs, first.timeline), udp_flows(replication, costs, first)
     rules = RulesInForce(replication.cluster, mode, first.timeline, first.in_force, replication.draws[4], prices, flows)
     most_packets = PACKETS_AT_ONCE + replication.connections.busiest_packets()
     longest_ns = replication.horizon_ns + prices.most_ns() * most_packets

@@ -98,7 +98,13 @@ def test_sources_gives_every_number_its_source(kpsim: Shell) -> None:
         assert row["says"], row["name"]
     refused = kpsim("sources", "--profile", "nope")
     assert refused.code == 3
-    assert "measured-linux-6.18" in refused.err
+    assert "linux-6.18-zen3" in refused.err
+
+
+def test_a_profiles_former_name_is_its_own(kpsim: Shell) -> None:
+    named = kpsim("sources", "--profile", "measured-linux-6.18").out
+    assert named.startswith("linux-6.18-zen3: ")
+    assert "measured-linux-6.18 is a name it had before." in named
 
 
 def test_the_schema_accepts_every_scenario_and_refuses_a_misspelt_one(kpsim: Shell) -> None:

@@ -331,13 +331,15 @@ def test_changed_between_counts_services_once_and_their_rules_after(mode: str, d
     before, after = (x.ravel() for x in np.meshgrid(np.arange(rows + 1), np.arange(rows + 1)))
     keep = before <= after
     node = np.full(int(keep.sum()), case.node)
-    services, own, dispatch = timeline.changed_between(before[keep], after[keep], node)
-    counted = zip(before[keep].tolist(), after[keep].tolist(), services, own, dispatch, strict=True)
+    found = timeline.changed_between(before[keep], after[keep], node)
+    counted = zip(before[keep].tolist(), after[keep].tolist(), *found, strict=True)
     views = [view_of(case, prefix) for prefix in range(rows + 1)]
     everything = [rules_of(case, view) for view in views]
-    for lo, hi, n, rules, leading in counted:
+    for lo, hi, n, rules, leading, gone, new in counted:
         touched = {row.service for row in case.log.rows[lo:hi]}
         view = views[hi]
+        there = view.usable.keys() & touched
+        assert (gone, new) == (n - len(there), len(there - views[lo].usable.keys()))
         assert n == len(touched)
         assert rules == sum(everything[hi].own.get(s, 0) for s in touched)
         assert leading == rules_of(case, replace(view, usable={s: view.usable[s] for s in touched})).dispatch

@@ -12,17 +12,17 @@ import numpy as np
 from kpsim.calibration.least_squares import fit, not_negative
 from kpsim.calibration.records import CHURN, END_TO_END, KERNEL, PUBLISHED, Record
 from kpsim.calibration.scatter import assumed_scatter, half_widths
-from kpsim.calibration.terms import work
 from kpsim.experiment.validation.latency import latency
 from kpsim.experiment.validation.prediction import group, priced, scatter_key
 from kpsim.experiment.validation.setups import Question, Unspoken, blur_s, question, timer_bytes
 from kpsim.profiles.costs import CostProfile
 from kpsim.profiles.format import SCALE as IN_SI
+from kpsim.profiles.terms import work
 from kpsim.units import F64
 
 DISTURBED = "disturbed"  # rows that something else slowed down: no fit takes them, but the next ones may be so too
 SUMS = frozenset({"wall_s", "children_wall_s", "cpu_s"})  # of parts that are timed one by one too
-_BY_SIZE = ("services", "kernel")
+_BY_SIZE = ("services", "kernel", "run")
 _CONFIGURATION = ("services", "endpoints", "endpoints_per_service", "version")
 Rows = dict[tuple[str, str], list[tuple[Record, dict[str, float], float, bool]]]
 
@@ -93,7 +93,7 @@ def families(rows: Rows) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str,
 
 
 def _size(record: Record) -> str:
-    return record.setup.get("services", "")
+    return f"{record.setup.get('services', '')} {record.setup.get('run', '')}"
 
 
 def _groups(records: list[Record]) -> F64:
@@ -125,11 +125,16 @@ def rendered(found: Mapping[str, Mapping[str, Any]], source: str, sink: dict[str
             triple = [_number(x / IN_SI[unit]) for x in (value, low, high)]
             triple = [triple[0], min(triple[0], triple[1]), max(triple[0], triple[2])]
             old = there.get(name, {})
-            kept = {k: old[k] for k in ("quiet", "cold", "note") if k in old and unit == old.get("unit")}
+            kept = {k: _in_unit(old[k], old["unit"], unit) for k in ("quiet", "cold") if k in old}
+            kept |= {"note": old["note"]} if "note" in old else {}
             which = "typical" if "quiet" in kept or "typical" in old else "both"
             there[name] = {"unit": unit, which: triple, **kept, "source": source}
             if most > 1:
                 there[name]["measured_to"] = _number(most)
+
+
+def _in_unit(triple: list[float], old: str, new: str) -> list[float]:
+    return [_number(x * IN_SI[old] / IN_SI[new]) for x in triple]
 
 
 def event_costs(records: list[Record], profile: CostProfile) -> dict[str, dict[str, Any]]:

@@ -7,11 +7,11 @@ from math import exp, hypot, log, sqrt
 
 from kpsim.calibration.records import CHURN, END_TO_END, KERNEL, PUBLISHED, Record
 from kpsim.calibration.scatter import assumed_scatter
-from kpsim.calibration.terms import work
 from kpsim.experiment.validation.latency import latency
 from kpsim.experiment.validation.published import published
 from kpsim.experiment.validation.setups import TICK_S, Question, Unspoken, question, resolved_s, timer_bytes
 from kpsim.profiles.costs import CostProfile, load_profile
+from kpsim.profiles.terms import work
 
 COMMANDS, KUBE_PROXY, USER_MODE = "linux-6.18-zen3", "linux-6.18-zen5", "uml-6.1"
 SCALED = "scaled-from"  # how the sources of such coefficients begin

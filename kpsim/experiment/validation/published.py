@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from kpsim.calibration.records import Record, read_records
-from kpsim.calibration.terms import Counts, Part, work
 from kpsim.cluster.columns import ServiceColumns
 from kpsim.experiment.validation.arithmetic import sent
 from kpsim.experiment.validation.setups import SCALE, Question, Unspoken, sync_question
 from kpsim.experiment.validation.sizes import Size, mode_of
 from kpsim.profiles.costs import CostProfile, load_profile
 from kpsim.profiles.format import parse_yaml
+from kpsim.profiles.terms import Counts, Part, work
 from kpsim.proxy.counts import EndpointCounts
 
 PACKETS = "linux-6.18-zen3"  # syncs and packets on one machine, for whatever machine a study had
@@ -164,7 +164,7 @@ def _costs(record: Record, study: dict[str, Any], profile: CostProfile, factor: 
         once = _price(Question((packet,), _way(0.0)), profile)
         return once, _price(Question((packet,), _way(size.services / 2)), profile) - once
     if kind == "restore":
-        before = {"rules": record.number("rules_before"), "services": 0.0, "one": 1.0, "changed_rules": 0.0}
+        before = {"rules": record.number("rules_before"), "dispatch": 0.0, "one": 1.0, "changed_rules": 0.0}
         added = {"rules": record.number("rules_added"), "one": 1.0}
         there = _price(Question((Part("restore", family),), before), profile) if before["rules"] else 0.0
         return 0.0, there + _price(Question((Part("restore", family, "start"),), added), profile)

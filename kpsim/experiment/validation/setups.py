@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 from kpsim.calibration.records import KERNEL, SYNCS, SYNCS_CPU, Record
 from kpsim.calibration.scatter import assumed_scatter
-from kpsim.calibration.terms import Counts, Part, release
-from kpsim.experiment.validation.sizes import Size, counts
+from kpsim.experiment.validation.sizes import Size, counts, mode_of, sync_counts
+from kpsim.modes.iptables.mode import PARTIAL_SYNC_SINCE
 from kpsim.profiles.defaults import load_defaults
 from kpsim.profiles.format import SCALE as IN_SI
+from kpsim.profiles.terms import Counts, Part, release
+from kpsim.proxy.contract import Mode, SyncKind
 from kpsim.proxy.registry import MODES
+from kpsim.proxy.work import TimedMode
 from kpsim.units import Version
 
 SCALE = IN_SI | {"s/op": 1.0, "KiB": 1024.0, "MB": 1e6}
@@ -26,6 +29,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {  # what was timed by hand -> part a
     "restore_one_service_no_dispatch": ("restore", "one service alone"),
     "save": ("save", ""),
     "append_one_rule_command": ("append", ""),
+    "check_one_rule_command": ("iptables", ""),
     "list_table": ("table list", ""),
 }
 _MEMORY: Mapping[str, tuple[str, str, str]] = {
@@ -50,8 +54,8 @@ _SYNC_PARTS: Mapping[str, tuple[tuple[str, ...], str]] = {  # column -> parts an
     "save_wall_s": (("save",), ""),
     "restore_wall_s": (("restore",), ""),
     "list_wall_s": (("list",), ""),
-    "cpu_s": (("go cpu", "iptables", "save", "list", "restore"), "cpu"),
-    "go_cpu_s": (("go cpu",), "cpu"),
+    "cpu_s": (("go", "iptables", "save", "list", "restore"), "cpu"),
+    "go_cpu_s": (("go",), "cpu"),
     "children_cpu_s": (("iptables", "save", "list", "restore"), "cpu"),
     "rss_kb": (("memory",), "rss_kb"),
     "rss_mb": (("memory",), "rss_kb"),
@@ -128,7 +132,7 @@ def _kernel(record: Record) -> Question:
         part, kind = _COMMANDS.get(stem, ("restore", "partial"))
         changed = float(stem.rpartition("_")[2]) if stem.startswith("partial_") else 1.0
         sized = counts(family, Size(n, n * e, changed))
-        sized |= {"saves": 1.0, "saved": sized["rules"]}
+        sized |= {"saves": 1.0, "saved": sized["rules"], "runs": 1.0, "reads": sized["rules"]}
         scale = 1024.0 if aspect == "rss_kb" else scale
         return Question((Part(part, family, kind),), sized, "" if aspect == "wall" else aspect, scale)
     if stem.startswith("k="):
@@ -151,34 +155,30 @@ def _rank(record: Record) -> float:
 def sync_question(
     family: str, version: Version, size: Size, operation: str, parts: tuple[str, ...], aspect: str
 ) -> Question:
-    """Return one sync of a real kube-proxy as a question: what it runs depends on the release and on what changed."""
-    first, iptables = operation in ("start", "restart"), family.startswith("iptables")
-    partial_since = MODE_PARTIAL[family.partition("-")[0]]
-    whole = first or operation == "full" or version < partial_since
-    found = counts(family, size)
-    if first:
-        kind = operation
-    elif whole:
-        kind = "full"
-    else:
-        kind = {"add": "add", "del": "delete", "noop": "nothing"}.get(operation, "partial")
-    if iptables:
-        jumps = 14 if version >= (1, 27) else 12
-        looks = first or size.endpoints <= load_defaults().value("kube_proxy.large_cluster_endpoints")
-        found["runs"] = float(whole * jumps * (3 if operation == "start" else 2))
-        found["reads"] = 6 * found["rules"] if whole and operation != "start" else 0.0
-        found["saves"] = float(looks)
-        found["saved"] = found["rules"] if looks and operation != "start" else 0.0
-    elif family == "nftables":
-        found["lists"] = 2.0 if version < (1, 33) else float(1 + (6 + (version >= (1, 36))) * whole)
-    run = set(parts) - _NOT_RUN[iptables]
-    if family == "nftables" and version >= (1, 36) and len(run) > 1:
-        run = {"sync"}  # timed as a whole
-    return Question(tuple(Part(part, family, kind, version) for part in sorted(run)), found, aspect)
+    """Return one sync of a real kube-proxy as a question: the mode says what it runs, as it does to an engine."""
+    mode = mode_of(family, version)
+    kind = _kind(mode, version, operation)
+    large = load_defaults().value("kube_proxy.large_cluster_endpoints")
+    held = sync_counts(
+        family, version, size, kind, looks=size.endpoints <= large, swept=operation == CHURNED
+    )  # fmt: skip
+    assert isinstance(mode, TimedMode)
+    found = mode.timed(kind, held, parts, cpu=aspect == "cpu")
+    told = tuple(Part(part, family, kind, version) for part in parts if part in _OF_A_PROCESS)
+    return Question((*found.parts, *told), {**found.counts, "own": held.own}, aspect)
 
 
-_NOT_RUN: Mapping[bool, set[str]] = {True: {"list"}, False: {"iptables", "save"}}  # by iptables or not
-MODE_PARTIAL: Mapping[str, Version] = {"iptables": (1, 27), "nftables": (1, 31), "ipvs": (99, 0)}
+def _kind(mode: Mode, version: Version, operation: str) -> SyncKind:
+    """Return the kind of sync that an operation makes kube-proxy have."""
+    if operation in ("start", "restart"):
+        return SyncKind(operation)
+    if operation == "full" or mode.runner(version).full_s is None:
+        return SyncKind.FULL
+    return {"add": SyncKind.ADD, "del": SyncKind.DELETE, "noop": SyncKind.NOTHING}.get(operation, SyncKind.PARTIAL)
+
+
+CHURNED = "churned"  # several Services' endpoints come and go, as they do all the time
+_OF_A_PROCESS = frozenset({"memory", "start-up"})  # told of kube-proxy, no part of its syncs
 
 
 def size_of(record: Record) -> Size:
@@ -223,7 +223,7 @@ def _sync(record: Record) -> Question:
 
 def processes(asked: Question) -> float:
     """Return the processes a sync runs."""
-    return asked.counts["runs"] + asked.counts["saves"] + asked.counts["lists"] + 1.0
+    return sum(float(asked.counts.get(name, 0)) for name in ("runs", "saves", "lists")) + 1.0
 
 
 def _on_their_way(asked: Question, operation: str) -> float:
@@ -237,6 +237,6 @@ def _rules_written(asked: Question, family: str, operation: str, version: Versio
     """Return the rules that kube-proxy writes into the nat table; a running one has seen a Service added."""
     if not family.startswith("iptables"):
         raise Unspoken("nftables counts no rules of a nat table")
-    if operation in ("start", "restart", "full") or version < MODE_PARTIAL["iptables"]:
-        return asked.counts["rules"]
-    return asked.counts["rules"] - asked.counts["own"] + asked.counts["changed_rules"]
+    if operation in ("start", "restart", "full") or version < PARTIAL_SYNC_SINCE:
+        return float(asked.counts["rules"])
+    return float(asked.counts["rules"] - asked.counts["own"] + asked.counts["changed_rules"])

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from math import prod
+from typing import Any
 
 from kpsim.profiles.format import parse_yaml
 from kpsim.units import Version
 
-Counts = Mapping[str, float]
+Counts = Mapping[str, Any]
+"""Counts by name: numbers, or (lanes,) arrays of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,30 @@ def _entries() -> tuple[_Entry, ...]:
     )
 
 
-def work(part: Part, counts: Counts, aspect: str = "") -> dict[str, float] | None:
+@cache
+def _entry(part: Part, aspect: str) -> _Entry | None:
+    return next((each for each in _entries() if each.fits(part, aspect)), None)
+
+
+def work(part: Part, counts: Counts, aspect: str = "") -> dict[str, Any] | None:
     """Return how often each coefficient is paid, by name, or ``None`` where no entry speaks of the part."""
-    entry = next((each for each in _entries() if each.fits(part, aspect)), None)
+    entry = _entry(part, aspect)
     if entry is None:
         return None
-    return {name: prod(counts[each] for each in factors) for name, factors in entry.terms.items()}
+    found = {}
+    for name, (first, *others) in entry.terms.items():
+        found[name] = counts[first]
+        for each in others:
+            found[name] = found[name] * counts[each]
+    return found
+
+
+def coefficients(family: str, parts: Collection[str]) -> frozenset[str]:
+    """Return the names of all coefficients that any of ``parts`` is made of under a family."""
+    mine = (each for each in _entries() if each.part in parts and family in (each.families or (family,)))
+    return frozenset(name for each in mine for name in each.terms)
+
+
+def coefficients_of(*beginnings: str) -> frozenset[str]:
+    """Return the names of all coefficients in parts that begin so, of any family."""
+    return frozenset(name for each in _entries() if each.part.startswith(beginnings) for name in each.terms)
