@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kpsim.calibration.records import END_TO_END, Record
-from kpsim.experiment.validation.setups import CHURNED, Question, Unspoken, sync_question
+from kpsim.experiment.validation.setups import CHURNED, FAMILIES, Question, Unspoken, sync_question
 from kpsim.experiment.validation.sizes import Size
 from kpsim.profiles.costs import CostProfile
 from kpsim.profiles.terms import Part, release
@@ -42,7 +42,9 @@ def syncs(changes_s: F64, spacing_s: float, sync_s: float, version: Version) -> 
 
 
 def latency(record: Record, profile: CostProfile, price: Price) -> float:
-    """Return the predicted number of a churn or end-to-end record."""
+    """Return the predicted number of a churn or end-to-end record.  Raises :class:`Unspoken` for other modes."""
+    if record.mode not in FAMILIES[:3]:
+        raise Unspoken(f"no syncs of {record.mode} are priced by parts")
     whole = record.study == END_TO_END
     version = (1, 36) if whole else release(record.setup["version"])
     n = record.number("services", AS_SHIPPED.services)
@@ -70,7 +72,7 @@ def latency(record: Record, profile: CostProfile, price: Price) -> float:
         parts = {"cpu_s": PARTS, "child_cpu_s": PARTS[1:], "go_cpu_s": PARTS[:1]}[quantity]
         asked = sync_question(record.mode, version, size, CHURNED, parts, "cpu")
         events = price(
-            Question((Part("events", record.mode),), {"seconds": seconds, "changes": rate * seconds}, "cpu"), profile
+            Question((Part("events", record.mode),), {"changes": rate * seconds, "syncs": count}, "cpu"), profile
         )
         return count * price(asked, profile) + (events if quantity != "child_cpu_s" else 0.0)
     if quantity == "rss_kb":

@@ -7,7 +7,7 @@ what both have, and the spread of those ratios widens its interval.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from importlib import resources
 from pathlib import Path
@@ -89,10 +89,10 @@ def _based(base: ProfileText, ratio: float, wide: float, source: str) -> Familie
     return found
 
 
-def profiles() -> dict[str, dict[str, Any]]:
-    """Return every machine's profile as a document, fitted anew."""
+def profiles(left_out: Callable[[Record], bool] = lambda _: False) -> dict[str, dict[str, Any]]:
+    """Return every machine's profile as a document, fitted anew, on all records but those ``left_out``."""
     listed = machines()
-    records = {each["name"]: shipped_records(each["records"]) for each in listed}
+    records = {each["name"]: [r for r in shipped_records(each["records"]) if not left_out(r)] for each in listed}
     fitted = {name: families(explained(mine)) for name, mine in records.items()}
     found = {each["name"]: _document(each, records[each["name"]], fitted) for each in listed}
     for each in listed:
@@ -177,9 +177,9 @@ def scaling(mine: CostProfile, name: str) -> dict[str, dict[str, float]]:
     } | {"all": {"factor": round(float(np.exp(middle)), 3)}}
 
 
-def main(folder: Path) -> None:
-    """Write every profile into ``folder``, and what scaling one costs."""
-    found = profiles()
+def main(folder: Path, left_out: Callable[[Record], bool] = lambda _: False) -> None:
+    """Write every profile into ``folder``, fitted on all records but those ``left_out``, and what scaling one costs."""
+    found = profiles(left_out)
     for name, document in found.items():
         (folder / f"{name}.yaml").write_text(written(document), encoding="utf-8")
     measured = scaling(_profile(found[COMMANDS]), KUBE_PROXY)
