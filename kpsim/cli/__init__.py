@@ -24,6 +24,8 @@ _COMMANDS = {
     "check": ("kpsim.cli.check:check", "Say whether a file is right and how far each limit is, without simulating."),
     "compare": ("kpsim.cli.compare:compare", "Simulate under several proxy modes, with the same arrivals and changes."),
     "sweep": ("kpsim.cli.sweep:sweep", "Simulate a grid of values and tabulate the results."),
+    "limit": ("kpsim.cli.limit:limit", "Find the largest value that still meets the objectives, and what ends it."),
+    "tune": ("kpsim.cli.tune:tune", "Find the value of a knob that trades latency for CPU best."),
     "report": ("kpsim.cli.report:report", "Give what a run found as a page, tables, metrics or a trace."),
     "replay": ("kpsim.cli.report:replay", "Run a kept run again, and say whether it gives the same bytes."),
     "explain": ("kpsim.cli.explain:explain", "Show the rules of a Service and what a packet to it pays."),
@@ -42,7 +44,7 @@ _COMMANDS = {
 EXIT_CODES = """\b
 Exit codes:
   0 passed · 1 a bug · 2 usage · 3 bad input · 4 stopped by a guard
-  99 a threshold failed · 130 interrupted"""
+  98 an objective is undecided, with --strict · 99 a threshold failed · 130 interrupted"""
 
 
 class _Lazy(click.Group):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kpsim.cli import completing
-from kpsim.cli.options import file_argument, format_option, overrides, run_options, to_json
+from kpsim.cli.options import file_argument, format_option, overrides, run_options, strict_option, to_json
 from kpsim.cli.run import simulate
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 )
 @click.option("--versions", metavar="A,B", help="Kubernetes releases instead: what an upgrade changes, e.g. 1.30,1.36.")
 @run_options
+@strict_option
 @format_option
 def compare(look: Look, modes: str | None, versions: str | None, output: str, **options: Any) -> None:
     """Simulate FILE under --modes (by default those a Linux cluster of its version has), paired by replication.

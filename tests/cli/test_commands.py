@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,24 @@ import kpsim as package
 from kpsim.proxy.registry import MODES
 from tests.cli.shell import SERVICES, SMALL, Shell
 
-COMMANDS = ("init", "run", "check", "compare", "sweep", "report", "replay", "explain", "import", "modes", "sources", "schema",
-            "completion", "version")  # fmt: skip
+COMMANDS = (
+    "init",
+    "run",
+    "check",
+    "compare",
+    "sweep",
+    "limit",
+    "tune",
+    "report",
+    "replay",
+    "explain",
+    "import",
+    "modes",
+    "sources",
+    "schema",
+    "completion",
+    "version",
+)
 SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 AXIS = ("--set", "services.web.count=1,3")
 
@@ -31,7 +48,15 @@ def test_help_lists_every_command_and_exit_code(kpsim: Shell) -> None:
     said = kpsim("--help").out
     for command in COMMANDS:
         assert f"\n  {command} " in said
-    for code in ("0 passed", "2 usage", "3 bad input", "4 stopped", "99 a threshold", "130 interrupted"):
+    for code in (
+        "0 passed",
+        "2 usage",
+        "3 bad input",
+        "4 stopped",
+        "98 an objective",
+        "99 a threshold",
+        "130 interrupted",
+    ):
         assert code in said
 
 
@@ -90,7 +115,13 @@ def test_sources_gives_every_number_its_source(kpsim: Shell) -> None:
         assert row["says"], row["name"]
     refused = kpsim("sources", "--profile", "nope")
     assert refused.code == 3
-    assert "measured-linux-6.18" in refused.err
+    assert "linux-6.18-zen3" in refused.err
+
+
+def test_a_profiles_former_name_is_its_own(kpsim: Shell) -> None:
+    named = kpsim("sources", "--profile", "measured-linux-6.18").out
+    assert named.startswith("linux-6.18-zen3: ")
+    assert "measured-linux-6.18 is a name it had before." in named
 
 
 def test_the_schema_accepts_every_scenario_and_refuses_a_misspelt_one(kpsim: Shell) -> None:
@@ -136,7 +167,7 @@ def test_compare_runs_the_modes_that_are_named_or_all_there_are(kpsim: Shell) ->
     assert list(named.json["modes"]) == ["ipvs", "iptables"]
     assert {row["against"] for row in named.json["comparisons"]} == {"ipvs"}
     every = kpsim("compare", kpsim.small(), "--jobs", "1", "--out", "out")
-    assert "ipvs against iptables, paired by replication" in every.out
+    assert "ipvs (deprecated from 1.35) against iptables, paired by replication" in every.out
 
 
 @pytest.mark.parametrize(
@@ -273,8 +304,9 @@ spec:
 """
     said = kpsim("run", kpsim.write("few.yaml", few), "--jobs", "1").out
     (row,) = [line for line in said.splitlines() if line.split()[:1] == ["sync_duration"]]
-    for word in ("mean", "min", "max"):
+    for word in ("min", "max"):
         assert word in row
+    assert re.search(r" \d+  [\d.]+ ms  min", row), "the mean stands in its column"
     assert "–" not in row
 
 

@@ -12,16 +12,24 @@ import numpy as np
 
 from kpsim.cluster.columns import Cluster
 from kpsim.experiment.answers.cautions import cautions
-from kpsim.experiment.answers.curves import bins_by_position, extrapolations, load_curve, position_line, sync_curve
+from kpsim.experiment.answers.curves import (
+    bins_by_position,
+    extrapolations,
+    load_curve,
+    position_line,
+    sync_curve,
+    sync_parts,
+)
 from kpsim.experiment.answers.judge import compare, judge
 from kpsim.experiment.answers.limits import limits_of
+from kpsim.experiment.answers.prices import priced
 from kpsim.experiment.control import control_load, stages_of
 from kpsim.experiment.events import outcome_of
-from kpsim.experiment.observe import Counts, Observations
+from kpsim.experiment.observe import Observations
 from kpsim.experiment.result import Cdf, ModeResult, Result
 from kpsim.measure.distribution import MOST_UNKNOWN, Distribution
 from kpsim.measure.intervals import estimate, summarise
-from kpsim.measure.summary import MEASURES
+from kpsim.measure.summary import MEASURES, Estimate
 from kpsim.measure.tally import Tally
 from kpsim.profiles.assumptions import assumptions
 from kpsim.profiles.costs import load_profile
@@ -50,7 +58,7 @@ def assemble(
     return Result(
         scenario=scenario,
         modes=modes,
-        comparisons=compare(runs),
+        comparisons=compare(runs, modes),
         limits=limits,
         verdicts=judge(scenario.thresholds, modes),
         services=cluster.service_count,
@@ -63,23 +71,35 @@ def assemble(
         assumptions=assumptions(),
         provenance=_provenance(scenario),
         control=control_load(scenario, [each.control for each in next(iter(runs.values()))]),
+        runs=len(next(iter(runs.values()))),
     )
 
 
 def _provenance(scenario: Scenario) -> dict[str, str]:
     """Return versions, platform, profile, seed and hash: everything needed to get the same bytes again."""
-    text = write_resolved(scenario)
+    text, profile = write_resolved(scenario), load_profile(scenario.profile.name)
     packages = {name: version(name) for name in ("numpy", "simpy", "pandas")}
     return {
         "kpsim": version("kpsim"),
         "python": platform.python_version(),
         **packages,
         "platform": f"{platform.system()} {platform.machine()}",
-        "profile": f"{scenario.profile.name} ({scenario.profile.set}, cache warmth {scenario.profile.cache_warmth:g})",
-        "profile_about": load_profile(scenario.profile.name).about,
+        "profile": _profile_used(scenario),
+        "profile_about": profile.about,
+        **(
+            {"profile_machine": f"Linux {profile.text.machine.kernel}, {profile.text.machine.cpu}"}
+            if profile.text.machine
+            else {}
+        ),
         "seed": str(scenario.run.seed),
         "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
     }
+
+
+def _profile_used(scenario: Scenario) -> str:
+    chosen = scenario.profile
+    scale = f", times {chosen.cpu_scale:g}" if chosen.cpu_scale != 1 else ""
+    return f"{chosen.name} ({chosen.set}, cache warmth {chosen.cache_warmth:g}{scale})"
 
 
 def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence[Observations]) -> ModeResult:
@@ -88,7 +108,8 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
     summaries = {m: summarise(m, tallies) for m, tallies in batches.items()}
     cost_ns = np.concatenate([s.cost_ns for s in seen])
     tried = float(np.mean([s.tried_mean for s in seen]))
-    fixed, slope = position_line(mode, costs, tried)
+    tcp = [protocol == "TCP" for protocol in cluster.port_protocol] if scenario.traffic.handshakes else [False]
+    fixed, slope = position_line(mode, costs, tried, float(np.mean(tcp)) if tcp else 0.0)
     changed = float(np.mean([s.sync_changed for s in seen]))
     traffic = scenario.traffic
     points, capacity = load_curve(
@@ -96,26 +117,34 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
     )
     partial = any(t.n for t in batches["sync_duration_partial"])
     has_partial = partial or mode.runner(scenario.kubernetes_version).full_s is not None
+    known, stages = {m: s for m, s in summaries.items() if s}, stages_of([s.stages for s in seen])
     return ModeResult(
         mode=name,
-        summaries={m: s for m, s in summaries.items() if s},
+        summaries=known,
         cdfs={m: cdf for m, tallies in batches.items() if (cdf := _cdf(tallies))},
-        counts=asdict(Counts.total(s.counts for s in seen))
-        | {name: sum(s.others[name] for s in seen) for name in seen[0].others},
+        counts=_counts_of_a_run(seen),
         rates={key: estimate([s.rates[key] for s in seen], least=0.0) for key in seen[0].rates},
         by_position=bins_by_position(np.concatenate([s.position for s in seen]), cost_ns),
         position_fixed_s=fixed,
         position_slope_s=slope,
+        sync_parts=sync_parts(cluster, mode, costs, changed, has_partial),
         sync_curve=sync_curve(cluster, mode, costs, changed, has_partial),
         load_curve=points,
         capacity_per_s=capacity,
         rules=seen[0].rules,
         extrapolations=extrapolations(cluster, mode, costs),
-        stages=stages_of([s.stages for s in seen]),
+        stages=stages,
+        priced=priced(scenario, cluster, mode, costs, known, stages, changed, tried),
         events=tuple(
             outcome_of([s.events[i] for s in seen], sampled=seen[0].sampled) for i in range(len(scenario.events))
         ),
     )
+
+
+def _counts_of_a_run(seen: Sequence[Observations]) -> dict[str, Estimate]:
+    """Return each count as a run has it, its mean with an interval: a sum over runs is nobody's number."""
+    each = [asdict(s.counts) | s.others for s in seen]
+    return {name: estimate([counts[name] for counts in each], least=0.0) for name in each[0]}
 
 
 def _cdf(tallies: Sequence[Tally]) -> Cdf | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from kpsim.cluster.columns import Cluster
 from kpsim.datapath.batch import lindley
+from kpsim.datapath.prices import by_tcp
 from kpsim.experiment.result import LoadPoint, PositionBin, SyncPoint
 from kpsim.profiles.costs import FACTOR_ONE, Costs
 from kpsim.profiles.defaults import load_defaults
@@ -17,6 +18,8 @@ from kpsim.proxy.contract import Mode, Moved, PacketState, Stage, Steps, SyncCou
 from kpsim.proxy.sync.timeline import start_counts
 from kpsim.rng import stream
 from kpsim.units import F64, I64
+
+Parts = tuple[tuple[str, float], ...]  # what a sync's time goes into, and its share
 
 BINS = 40
 SIZES = 17  # up to today's cluster
@@ -27,7 +30,7 @@ FEWEST_CONNECTIONS, MOST_CONNECTIONS = 2_000, 20_000  # for one point of the loa
 LIVES = 10  # and at least so many connection lifetimes long, so that most of it is neither start nor end
 
 
-def _start_counts(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCounts:
+def counts_today(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCounts:
     """Return the counts that a sync of today's cluster holds."""
     n = cluster.initial
     rows = np.arange(n)
@@ -52,21 +55,19 @@ def _start_counts(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCount
 
 def sync_curve(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, partial: bool) -> tuple[SyncPoint, ...]:
     """Time of a sync with one change against size: this mix of Services, from one of them to four times today's."""
-    today = _start_counts(cluster, mode, changed_own)
+    today = counts_today(cluster, mode, changed_own)
     if not cluster.initial:
         return ()
     shares = np.concatenate([np.geomspace(1 / cluster.initial, 1, SIZES), np.geomspace(1, BEYOND, SIZES_BEYOND)])
     sizes = np.unique(np.rint(shares * cluster.initial).astype(np.int64))
     points = []
-    for kind in SyncKind:
-        if kind == SyncKind.PARTIAL and not partial:
-            continue
+    for kind in (SyncKind.FULL, SyncKind.PARTIAL) if partial else (SyncKind.FULL,):
         for size in sizes.tolist():
             scaled = _scale(today, size / cluster.initial)
             work = mode.sync_work(kind, scaled)
             points.append(
                 SyncPoint(
-                    kind=kind.value,
+                    kind="full" if kind.whole else "partial",
                     services=size,
                     rules=int(mode.rules_present(scaled.dispatch, scaled.own)),
                     seconds=float(costs.seconds(work)),
@@ -76,6 +77,20 @@ def sync_curve(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, p
                 )
             )
     return tuple(points)
+
+
+def sync_parts(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, partial: bool) -> dict[str, Parts]:
+    """Return the prices that a sync of today's cluster goes into, with their shares, the dearest first; by its kind."""
+    if not cluster.initial:
+        return {}
+    today, found = counts_today(cluster, mode, changed_own), {}
+    kinds = {"full": SyncKind.FULL} | ({"partial": SyncKind.PARTIAL} if partial else {})
+    for kind, each in kinds.items():
+        took = {name: float(costs.seconds({name: count})) for name, count in mode.sync_work(each, today).items()}
+        total = sum(took.values()) or 1.0
+        shares = [(name.replace("_", " "), seconds / total) for name, seconds in took.items() if seconds]
+        found[kind] = tuple(sorted(shares, key=lambda part: -part[1]))
+    return found
 
 
 def _scale(counts: SyncCounts, share: float) -> SyncCounts:
@@ -88,9 +103,9 @@ def _scale(counts: SyncCounts, share: float) -> SyncCounts:
 
 def extrapolations(cluster: Cluster, mode: Mode, costs: Costs) -> tuple[str, ...]:
     """Return a sentence for each cost that today's cluster asks for beyond its largest measured point."""
-    counts = _start_counts(cluster, mode, 0)
+    counts = counts_today(cluster, mode, 0)
     asked: dict[str, float] = {}
-    for kind in SyncKind:
+    for kind in (SyncKind.FULL, SyncKind.PARTIAL):
         for name, count in mode.sync_work(kind, counts).items():
             asked[name] = max(asked.get(name, 0.0), float(np.max(count)))
     for stage in mode.stages(PacketState.FIRST):
@@ -120,12 +135,16 @@ def bins_by_position(position: I64, cost_ns: I64) -> tuple[PositionBin, ...]:
     return tuple(bins)
 
 
-def position_line(mode: Mode, costs: Costs, tried_mean: float) -> tuple[float, float]:
-    """Return the model's mean first-packet cost as a line over position: intercept and slope [s, s a rule]."""
+def position_line(mode: Mode, costs: Costs, tried_mean: float, whole: float = 0.0) -> tuple[float, float]:
+    """Return the model's mean first-packet cost as a line over position: intercept and slope [s, s a rule].
+
+    ``whole`` is the share of service ports whose connections pay their handshake.
+    """
     factor = float(costs.factors["packet_first"].mean()) / FACTOR_ONE
     fixed = slope = 0.0
     for stage in mode.stages(PacketState.FIRST):
-        seconds = float(costs.seconds(stage.work)) * factor
+        one, all_three = (float(costs.seconds(work)) for work in (stage.work, by_tcp(stage.work, costs)))
+        seconds = (one + whole * (all_three - one)) * factor
         if stage.steps is Steps.DISPATCH:
             slope += seconds
         else:
