@@ -88,7 +88,7 @@ def _kpsim() -> None:
 
     How far is this cluster from the cliff, and which knob moves it? Start with
 
-        kpsim run scenarios/10k-services.yaml
+        kpsim run 10k-services
     """
 
 
