@@ -14,12 +14,13 @@ from kpsim.experiment.events import EventSeen, measure_joins, measure_propagatio
 from kpsim.ingress.outcomes import Status
 from kpsim.measure.summary import MEASURES
 from kpsim.measure.tally import Tally
+from kpsim.proxy.sync.inforce import Told
 from kpsim.simulation import ModeRun, Replication
 from kpsim.traffic.connections import Connections
 from kpsim.units import F64, I64, to_ns
 
 PAIRS_KEPT = 20_000  # (position, cost) pairs kept of one replication, for the figure
-FOLD_AT = 400_000  # latencies gathered before they are counted
+FOLD_AT = 60_000  # latencies counted together, so that they stay in a processor's cache
 
 
 @dataclass(slots=True)
@@ -258,13 +259,13 @@ def _observe_programming(seen: Observations, _: Replication, run: ModeRun, measu
         trigger_ns = proxier.log.column("trigger_ns")
         report_row = np.flatnonzero(trigger_ns >= measured.from_ns)
         warm = effect_ns >= measured.from_ns
-        true = _Folded(measured, effect_row[warm], effect_ns[warm])
-        reported = _Folded(measured, report_row, trigger_ns[report_row])
+        rows, in_force = len(proxier.log.rows), proxier.in_force
+        true = _Folded(measured, rows, effect_row[warm], effect_ns[warm])
         nodes = proxier.syncs.start.shape[1]
-        for node in range(nodes):
-            true.add(proxier.in_force.true_ns(node))
-            if run.mode.reports_programming:
-                reported.add(proxier.in_force.reported_ns(node, trigger_ns))
+        true.observe(nodes, lambda some, told, _: in_force.true_times(some, told))  # noqa: B023 - called at once
+        reported = _Folded(measured, rows, report_row, trigger_ns[report_row])
+        if run.mode.reports_programming:
+            reported.observe(nodes, in_force.reported_times)
         seen.count(names[0], true.finish(open_too=True))
         seen.count(names[1], reported.finish())
         left = proxier.unwritten
@@ -317,7 +318,7 @@ def _observe_lists(seen: Observations, replication: Replication, run: ModeRun, m
     offset, effect_ns = log.ragged("effects_ns")
     row = np.repeat(np.arange(len(log.rows)), np.diff(offset))
     chosen = routed[row] & (effect_ns >= measured.from_ns)
-    lists = _Folded(measured, row[chosen], effect_ns[chosen])
+    lists = _Folded(measured, len(log.rows), row[chosen], effect_ns[chosen])
     for syncs in run.ingress.syncs:
         for taken_ns in syncs.taken_ns.T:
             lists.add(np.repeat(taken_ns, np.diff(syncs.absorbed, prepend=0)))
@@ -333,41 +334,50 @@ OBSERVERS: tuple[Callable[[Observations, Replication, ModeRun, Batches], None], 
 
 
 class _Folded:
-    """Gathers latencies over nodes, and ages of what is not in force, and counts them a million at a time."""
+    """Counts latencies over nodes, and ages of what is not in force, some nodes at a time.
 
-    def __init__(self, measured: Batches, row: I64, since_ns: I64) -> None:
+    They are those of the things that rows of the log tell of, each with the time since when it waits.
+    """
+
+    def __init__(self, measured: Batches, rows: int, row: I64, since_ns: I64) -> None:
         self._until_ns = measured.until_ns
         index = measured.index(since_ns)
-        self._parts = [(row[index == b], since_ns[index == b]) for b in range(measured.count)]
+        self._parts = [(Told.of(row[index == b], rows), since_ns[index == b]) for b in range(measured.count)]
         self._tallies = [Tally() for _ in self._parts]
-        self._waiting: list[list[I64]] = [[] for _ in self._parts]
-        self._ages: list[list[I64]] = [[] for _ in self._parts]
-        self._gathered = 0
+        self._open = [np.zeros(len(since), np.int64) for _, since in self._parts]  # nodes without it
         self.pending = 0
 
+    def observe(self, nodes: int, times_of: Callable[[I64, Told, I64], tuple[I64, I64]]) -> None:
+        """Count all nodes: ``times_of`` some of them gives (k, m) times, and how many of the m are over on each."""
+        for part, (told, since_ns) in enumerate(self._parts):
+            at_once = max(FOLD_AT // max(len(told.row), 1), 1)
+            for first in range(0, nodes if len(told.row) else 0, at_once):
+                some = np.arange(first, min(first + at_once, nodes))
+                self._count(part, *times_of(some, told, since_ns))
+
     def add(self, in_force_ns: I64) -> None:
-        """One node: when each row it absorbed came into force, (absorbed,)."""
-        for waiting, ages, (row, since_ns) in zip(self._waiting, self._ages, self._parts, strict=True):
-            inside = int(np.searchsorted(row, len(in_force_ns)))
-            times = in_force_ns[row[:inside]]
-            seen = times < NEVER
-            waiting.append((times - since_ns[:inside])[seen])
-            ages.append(self._until_ns - since_ns[inside:])
-            self.pending += len(row) - inside
-            self._gathered += len(row)
-        if self._gathered > FOLD_AT:
-            self._fold()
+        """Count one watcher: when each row it absorbed came into force, (absorbed,)."""
+        for part, (told, _) in enumerate(self._parts):
+            known = np.searchsorted(told.row, len(in_force_ns))
+            times = np.full((1, len(told.row)), NEVER)
+            times[0, :known] = in_force_ns[told.row[:known]]
+            self._count(part, times, np.array([known]))
+
+    def _count(self, part: int, times: I64, known: I64) -> None:
+        since_ns, tally = self._parts[part][1], self._tallies[part]
+        whole = int(known.min())  # so many are over on all of these nodes
+        if times[:, :whole].max(initial=0) < NEVER:
+            tally.add(times[:, :whole] - since_ns[:whole])
+        else:
+            whole = 0
+        seen = times[:, whole:] < NEVER
+        tally.add((times[:, whole:] - since_ns[whole:])[seen])
+        self._open[part] += np.cumsum(np.bincount(known, minlength=len(since_ns) + 1))[:-1]
+        self.pending += int((len(since_ns) - known).sum())
 
     def finish(self, *, open_too: bool = False) -> list[Tally]:
         """Return all tallies; what is not in force is in them only if ``open_too``."""
-        self._fold()
-        return self._tallies if open_too else [tally.finished() for tally in self._tallies]
-
-    def _fold(self) -> None:
-        for tally, waiting, ages in zip(self._tallies, self._waiting, self._ages, strict=True):
-            if waiting:
-                tally.add(np.concatenate(waiting))
-                tally.add_open(np.concatenate(ages))
-                waiting.clear()
-                ages.clear()
-        self._gathered = 0
+        if open_too:
+            for tally, nodes, (_, since_ns) in zip(self._tallies, self._open, self._parts, strict=True):
+                tally.add_open(self._until_ns - since_ns, nodes)
+        return self._tallies

@@ -41,17 +41,24 @@ class SyncDraws:
         """Return the draws of one sync of each of ``node``, by its number there."""
         if isinstance(numbers, int):
             return self._row(what, numbers)[node]
+        first, last = (int(end) for end in (numbers.min(), numbers.max()))
+        if first == last:
+            return self._row(what, first)[node]
         drawn = np.empty(len(node), np.uint32)
-        for number in np.unique(numbers).tolist():
-            here = numbers == number
-            drawn[here] = self._row(what, number)[node[here]]
+        block = numbers // BLOCK
+        for each in np.flatnonzero(np.bincount(block)).tolist():
+            here = np.flatnonzero(block == each)
+            drawn[here] = self._block(what, each)[numbers[here] % BLOCK, node[here]]
         return drawn
 
     def _row(self, what: str, index: int) -> U32:
-        key = (what, index // BLOCK)
+        row: U32 = self._block(what, index // BLOCK)[index % BLOCK]
+        return row
+
+    def _block(self, what: str, number: int) -> U32:
+        key = (what, number)
         if key not in self._blocks:
             seed, replication = self._key
-            rng = stream(seed, what + self._suffix, replication, key[1])
+            rng = stream(seed, what + self._suffix, replication, number)
             self._blocks[key] = rng.integers(0, 1 << 32, (BLOCK, self.nodes), dtype=np.uint32)
-        row: U32 = self._blocks[key][index % BLOCK]
-        return row
+        return self._blocks[key]

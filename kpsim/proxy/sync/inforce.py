@@ -7,14 +7,38 @@ endpoints as they come, when they arrive.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from kpsim.cluster.changes import NEVER
 from kpsim.controlplane.api.joins import Join
-from kpsim.proxy.sync import Editions, Nodes, Prefixes
-from kpsim.proxy.sync.lanes import Arrivals, SyncTable
-from kpsim.units import I64
+from kpsim.proxy.sync import Editions, Nodes, Prefixes, Rows
+from kpsim.proxy.sync.lanes import Arrivals
+from kpsim.proxy.sync.table import SyncTable
+from kpsim.units import I64, Bools
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Things that deliveries tell of, in order of their rows, (m,), and how many there are before each row.
+
+    >>> Told.of(np.array([0, 2, 2]), rows=3).before
+    array([0, 1, 1, 3])
+    """
+
+    row: Rows
+    before: I64  # (rows + 1,)
+
+    @staticmethod
+    def of(row: Rows, rows: int) -> Told:
+        """Return the things in ``row`` of a log of ``rows``."""
+        return Told(row, np.searchsorted(row, np.arange(rows + 1)))
+
+    @staticmethod
+    def every(rows: int) -> Told:
+        """Return a log's deliveries themselves."""
+        return Told(np.arange(rows), np.arange(rows + 1))
 
 
 class InForce:
@@ -76,30 +100,64 @@ class InForce:
 
         NEVER for those that a node which joined later found in its lists.
         """
-        times = self._true_ns(node)
-        return np.asarray(np.where(self.arrivals.sent_ns[: len(times)] < self._joined_ns[node], NEVER, times))
-
-    def _true_ns(self, node: int) -> I64:
-        if self.at_once:
-            return self._as_they_come(node)
-        good = self.syncs.ran[:, node] & ~self.syncs.failed[:, node]
-        return np.repeat(self.syncs.switch[good, node], np.diff(self.syncs.absorbed[good, node], prepend=0))
+        times, known = self.true_times(np.array([node]), Told.every(self.arrivals.rows))
+        return np.asarray(times[0, : known[0]])
 
     def reported_ns(self, node: int, trigger_ns: I64) -> I64:
         """Return the time of kube-proxy's sample for each delivery [ns]; NEVER if lost or triggered before its start.
 
         ``trigger_ns`` by delivery, (rows,).
         """
-        if self.at_once:
-            return self._as_they_come(node)
-        syncs, ran = self.syncs, self.syncs.ran[:, node]
-        taken = np.diff(syncs.absorbed[ran, node], prepend=0)
-        sampled = np.where(syncs.failed[ran, node], NEVER, syncs.switch[ran, node])
-        times = np.repeat(sampled, taken)
-        begun = np.repeat(syncs.process_since[ran, node], taken)
-        return np.where(trigger_ns[: len(times)] < begun, NEVER, times)
+        times, known = self.reported_times(np.array([node]), Told.every(self.arrivals.rows), trigger_ns)
+        return np.asarray(times[0, : known[0]])
 
-    def _as_they_come(self, node: int) -> I64:
-        every = np.arange(self.arrivals.rows)
-        times = np.maximum(self.arrivals.at(every, np.full(len(every), node)), self.usable_ns[node])
-        return np.asarray(times[times < self.horizon_ns])
+    def true_times(self, nodes: Nodes, told: Told) -> tuple[I64, I64]:
+        """Return when each thing ``told`` came into force on some nodes [ns], (k, m), and how many did on each, (k,).
+
+        The others come last, with NEVER, as have those that a node which joined later found in its lists.
+        """
+        if self.at_once:
+            times, known = self._as_they_come(nodes, told)
+        else:
+            good = (self.syncs.ran[:, nodes] & ~self.syncs.failed[:, nodes]).T
+            times, known = self._repeated(nodes, told, good, self.syncs.switch[:, nodes].T)
+        late = np.flatnonzero(self._joined_ns[nodes] > -NEVER)
+        if len(late):
+            listed = self.arrivals.sent_ns[told.row] < self._joined_ns[nodes[late], None]
+            times[late] = np.where(listed, NEVER, times[late])
+        return times, known
+
+    def reported_times(self, nodes: Nodes, told: Told, trigger_ns: I64) -> tuple[I64, I64]:
+        """Return the time of kube-proxies' sample for each thing ``told`` [ns], (k, m), and how many are over, (k,).
+
+        NEVER if the sample is lost, or the thing was triggered, at ``trigger_ns`` (m,), before the kube-proxy started.
+        """
+        if self.at_once:
+            return self._as_they_come(nodes, told)
+        syncs, ran = self.syncs, self.syncs.ran[:, nodes].T
+        sampled = np.where(syncs.failed[:, nodes], NEVER, syncs.switch[:, nodes]).T
+        times, known = self._repeated(nodes, told, ran, sampled)
+        since = syncs.process_since[-1, nodes] if len(syncs.start) else nodes * 0 - NEVER
+        again = np.flatnonzero(since > trigger_ns.min(initial=NEVER))
+        if len(again):
+            begun, _ = self._repeated(nodes[again], told, ran[again], syncs.process_since[:, nodes[again]].T)
+            times[again] = np.where(trigger_ns < begun, NEVER, times[again])
+        return times, known
+
+    def _repeated(self, nodes: Nodes, told: Told, which: Bools, values: I64) -> tuple[I64, I64]:
+        """Return for each thing the value of the first sync in ``which`` that took it up; both (k, syncs)."""
+        absorbed = np.where(which, self.syncs.absorbed[:, nodes].T, 0)
+        upto = np.zeros((len(nodes), absorbed.shape[1] + 2), np.int64)
+        upto[:, 1:-1] = told.before[np.maximum.accumulate(absorbed, axis=1)]
+        upto[:, -1] = len(told.row)
+        padded = np.full((len(nodes), absorbed.shape[1] + 1), NEVER)
+        padded[:, :-1] = values
+        times = np.repeat(padded.ravel(), np.diff(upto, axis=1).ravel())
+        return times.reshape(len(nodes), len(told.row)), upto[:, -2]
+
+    def _as_they_come(self, nodes: Nodes, told: Told) -> tuple[I64, I64]:
+        row, node = np.tile(told.row, len(nodes)), np.repeat(nodes, len(told.row))
+        times = np.maximum(self.arrivals.at(row, node), self.usable_ns[node])
+        times = times.reshape(len(nodes), len(told.row))
+        known = times < self.horizon_ns
+        return np.where(known, times, NEVER), known.sum(axis=1)
