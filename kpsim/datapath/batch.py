@@ -86,7 +86,9 @@ class RulesInForce:
         scanned = np.zeros_like(prefix)
         if self.prices.scans():
             total = timeline.dispatch_at(prefix, node)
-            rotation = (self._rotation(rule_set, node) * total) >> 32 if self.mode.scan_rotates else 0
+            rotation = np.zeros_like(prefix)
+            if self.mode.scan_rotates:
+                rotation = (self.draws.rotation(rule_set, node).astype(np.int64) * total) >> 32
             found = served | (self.prices.finds_refused() & timeline.knows(port, prefix))
             place = (timeline.rank(port, prefix, node) + rotation) % np.maximum(total, 1)
             scanned = np.where(bare, 0, np.where(found, place, total))
@@ -98,13 +100,6 @@ class RulesInForce:
             self.prices.refused_ns(np.where(served, 0, scanned), draw),
         )
         return cost, pod, scanned, tried
-
-    def _rotation(self, edition: Editions, node: Nodes) -> I64:
-        draws = np.empty(len(edition), np.int64)
-        for e in np.unique(edition).tolist():
-            here = edition == e
-            draws[here] = self.draws.rotation(e)[node[here]]
-        return draws
 
 
 def lindley(arrival: I64, cost: I64) -> I64:

@@ -20,6 +20,7 @@ from kpsim.traffic.connections import Connections
 from kpsim.units import F64, I64, to_ns
 
 PAIRS_KEPT = 20_000  # (position, cost) pairs kept of one replication, for the figure
+SYNCS_AT_ONCE = 50_000
 FOLD_AT = 60_000  # latencies counted together, so that they stay in a processor's cache
 
 
@@ -71,7 +72,12 @@ class Observations:
     others: dict[str, int] = field(default_factory=dict)  # counts that only some scenarios have
     sampled: bool = False  # packets, on some nodes and in some stretches of time
 
-    def count(self, measure: str, more: Sequence[Tally]) -> None:
+    def count(self, measure: str, parts: Iterable[tuple[int, I64]]) -> None:
+        """Count values of a measure, each part of them in a batch."""
+        for batch, values in parts:
+            self.tallies[measure][batch].add(values)
+
+    def merge(self, measure: str, more: Sequence[Tally]) -> None:
         """Add tallies of a measure, one a batch, to those there are."""
         for tally, other in zip(self.tallies[measure], more, strict=True):
             tally.merge(other)
@@ -94,18 +100,17 @@ class Batches:
         """Return a tally of the measure for each stretch."""
         return [Tally(MEASURES[measure].unit) for _ in range(self.count)]
 
-    def parts(self, time_ns: I64) -> list[I64]:
-        """The times of each stretch."""
+    def split(self, values: I64, time_ns: I64) -> list[tuple[int, I64]]:
+        """Return the values whose time lies in each stretch, for the stretches that have any."""
+        if self.count == 1 or not len(values):
+            return [(0, values)]
         index = self.index(time_ns)
-        return [time_ns[index == b] for b in range(self.count)]
-
-    def tallies(self, measure: str, values: I64, time_ns: I64) -> list[Tally]:
-        """Return a tally for each stretch of the values whose time lies in it."""
-        out = self.empty(measure)
-        index = self.index(time_ns)
-        for b, tally in enumerate(out):
-            tally.add(values if self.count == 1 else values[index == b])
-        return out
+        first, last = int(index.min()), int(index.max())
+        if first == last:
+            return [(first, values)]
+        values = values[np.argsort((index - first).astype(np.uint8 if last - first < 256 else np.int64), kind="stable")]
+        ends = np.cumsum(np.bincount(index - first))
+        return [(first + b, part) for b, part in enumerate(np.split(values, ends[:-1])) if len(part)]
 
 
 def observe(replication: Replication, run: ModeRun, batches: int) -> Observations:
@@ -167,7 +172,7 @@ def _observe_piece(
     for name, numbers in (("first_packet_latency", slice(0, 1)), ("later_packet_latency", slice(1, None))):
         chosen = served[:, numbers]
         arrival_ns = outcomes.arrival_ns[:, numbers][chosen]
-        seen.count(name, measured.tallies(name, latency[:, numbers][chosen], arrival_ns))
+        seen.count(name, measured.split(latency[:, numbers][chosen], arrival_ns))
     done = recorded & ~in_flight
     stale = done & (outcomes.verdict == Verdict.STALE)
     here = Counts(
@@ -209,7 +214,7 @@ def _observe_lookups(
         ("dns_latency_absolute", absolute_ns, recorded & (replication.absolute_ns is not None)),
         ("connection_latency", whole_ns, served),
     ):
-        seen.count(name, measured.tallies(name, values[chosen], arrival[chosen]))
+        seen.count(name, measured.split(values[chosen], arrival[chosen]))
 
 
 def _place(replication: Replication) -> I64:
@@ -221,24 +226,26 @@ def _place(replication: Replication) -> I64:
 
 def _observe_syncs(seen: Observations, _: Replication, run: ModeRun, measured: Batches) -> None:
     """Syncs of all nodes, and of both proxiers where there are two."""
-    tables = [proxier.syncs for proxier in run.proxiers]
-    start, end, full, failed, ran = (
-        np.concatenate([getattr(table, name).ravel() for table in tables])
-        for name in ("start", "end", "full", "failed", "ran")
-    )
-    chosen = ran & (start >= measured.from_ns)
-    duration = end - start
-    for name, which in (
-        ("sync_duration", chosen),
-        ("sync_duration_full", chosen & full),
-        ("sync_duration_partial", chosen & ~full),
-    ):
-        seen.count(name, measured.tallies(name, duration[which], start[which]))
+    took_ns = 0
+    for table in (proxier.syncs for proxier in run.proxiers):
+        rows = max(SYNCS_AT_ONCE // max(table.start.shape[1], 1), 1)
+        for first in range(0, len(table.start), rows):
+            some = slice(first, first + rows)
+            start, full = table.start[some], table.full[some]
+            chosen = table.ran[some] & (start >= measured.from_ns)
+            duration = table.end[some] - start
+            for name, which in (
+                ("sync_duration", chosen),
+                ("sync_duration_full", chosen & full),
+                ("sync_duration_partial", chosen & ~full),
+            ):
+                seen.count(name, measured.split(duration[which], start[which]))
+            seen.counts.syncs += int(chosen.sum())
+            seen.counts.syncs_failed += int((chosen & table.failed[some]).sum())
+            took_ns += int(duration[chosen].sum())
     seconds = run.proxiers[0].syncs.start.shape[1] * (measured.until_ns - measured.from_ns) / 1e9
-    seen.counts.syncs = int(chosen.sum())
-    seen.counts.syncs_failed = int((chosen & failed).sum())
-    seen.rates["syncs_per_node_per_s"] = int(chosen.sum()) / seconds if seconds else 0.0
-    seen.rates["cpu_proxy_cores"] = float(duration[chosen].sum()) / 1e9 / seconds if seconds else 0.0
+    seen.rates["syncs_per_node_per_s"] = seen.counts.syncs / seconds if seconds else 0.0
+    seen.rates["cpu_proxy_cores"] = float(took_ns) / 1e9 / seconds if seconds else 0.0
     changed = (
         run.proxiers[0].timeline.own[-run.proxiers[0].timeline.rows :]
         if run.proxiers[0].timeline.rows
@@ -266,12 +273,12 @@ def _observe_programming(seen: Observations, _: Replication, run: ModeRun, measu
         reported = _Folded(measured, rows, report_row, trigger_ns[report_row])
         if run.mode.reports_programming:
             reported.observe(nodes, in_force.reported_times)
-        seen.count(names[0], true.finish(open_too=True))
-        seen.count(names[1], reported.finish())
+        seen.merge(names[0], true.finish(open_too=True))
+        seen.merge(names[1], reported.finish())
         left = proxier.unwritten
         unwritten_ns = left.waiting_ns[left.waiting_ns >= measured.from_ns]
-        for tally, since_ns in zip(seen.tallies[names[0]], measured.parts(unwritten_ns), strict=True):
-            tally.add_open(measured.until_ns - since_ns, nodes)
+        for batch, since_ns in measured.split(unwritten_ns, unwritten_ns):
+            seen.tallies[names[0]][batch].add_open(measured.until_ns - since_ns, nodes)
         every, horizon_ns = np.arange(nodes), np.full(nodes, measured.until_ns)
         arrived = proxier.arrivals.count(horizon_ns, every, inclusive=True)
         in_watch = int((int(warm.sum()) - np.searchsorted(effect_row[warm], arrived)).sum())
@@ -291,7 +298,7 @@ def _observe_ingress(seen: Observations, replication: Replication, run: ModeRun,
     recorded = outcomes.arrival_ns >= measured.from_ns
     answered = recorded & (outcomes.status == Status.ANSWERED)
     latency = outcomes.finish_ns - outcomes.arrival_ns
-    seen.count("ingress_latency", measured.tallies("ingress_latency", latency[answered], outcomes.arrival_ns[answered]))
+    seen.count("ingress_latency", measured.split(latency[answered], outcomes.arrival_ns[answered]))
     seen.others |= {
         "ingress_requests": int(recorded.sum()),
         "ingress_answered": int(answered.sum()),
@@ -322,7 +329,7 @@ def _observe_lists(seen: Observations, replication: Replication, run: ModeRun, m
     for syncs in run.ingress.syncs:
         for taken_ns in syncs.taken_ns.T:
             lists.add(np.repeat(taken_ns, np.diff(syncs.absorbed, prepend=0)))
-    seen.count("ingress_programming", lists.finish(open_too=True))
+    seen.merge("ingress_programming", lists.finish(open_too=True))
 
 
 OBSERVERS: tuple[Callable[[Observations, Replication, ModeRun, Batches], None], ...] = (

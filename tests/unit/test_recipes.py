@@ -39,7 +39,7 @@ spec:
 
 def _observe_sizes(seen: observe.Observations, _: Replication, run: ModeRun, measured: observe.Batches) -> None:
     rows = run.sent.column("sent_ns") >= measured.from_ns
-    sizes = measured.tallies(TOY.name, run.sent.column("size")[rows], run.sent.column("sent_ns")[rows])
+    sizes = measured.split(run.sent.column("size")[rows], run.sent.column("sent_ns")[rows])
     seen.count(TOY.name, sizes)
 
 

@@ -197,7 +197,7 @@ def test_modes_compared_see_identical_arrivals() -> None:
         assert np.array_equal(one.order, other.order)
         every = np.arange(one.cluster.nodes)
         assert np.array_equal(one.draws[4].factor(3, every), other.draws[4].factor(3, every))
-        assert np.array_equal(one.draws[4].rotation(70), other.draws[4].rotation(70))
+        assert np.array_equal(one.draws[4].rotation(70, every), other.draws[4].rotation(70, every))
         assert rows == other_rows
         assert np.array_equal(arrival, other_arrival)
     scenario = replace(scenario_of(50, "iptables", ProfileChoice()), churn=ChurnParams(2.0, 0.5))
