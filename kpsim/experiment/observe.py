@@ -94,7 +94,8 @@ class Batches:
     def index(self, time_ns: I64) -> I64:
         """Return the index of the stretch in which each time lies."""
         share = (time_ns - self.from_ns) * self.count // max(self.until_ns - self.from_ns, 1)
-        return np.clip(share, 0, self.count - 1)
+        np.maximum(share, 0, out=share)
+        return np.minimum(share, self.count - 1, out=share)
 
     def empty(self, measure: str) -> list[Tally]:
         """Return a tally of the measure for each stretch."""
@@ -105,12 +106,14 @@ class Batches:
         if self.count == 1 or not len(values):
             return [(0, values)]
         index = self.index(time_ns)
-        first, last = int(index.min()), int(index.max())
-        if first == last:
-            return [(first, values)]
-        values = values[np.argsort((index - first).astype(np.uint8 if last - first < 256 else np.int64), kind="stable")]
-        ends = np.cumsum(np.bincount(index - first))
-        return [(first + b, part) for b, part in enumerate(np.split(values, ends[:-1])) if len(part)]
+        first = int(index.min())
+        index -= first
+        counts = np.bincount(index)
+        if len(counts) > 1:
+            few = len(counts) < 256  # to sort without comparing
+            values = values[np.argsort(index.astype(np.uint8) if few else index, kind="stable")]
+        parts = np.split(values, np.cumsum(counts)[:-1])
+        return [(batch, part) for batch, part in enumerate(parts, first) if len(part)]
 
 
 def observe(replication: Replication, run: ModeRun, batches: int) -> Observations:
@@ -162,33 +165,32 @@ def _observe_piece(
     seen: Observations, replication: Replication, connections: Connections, outcomes: Outcomes, measured: Batches
 ) -> int:
     """Count some nodes' packets; the time they took their cores [ns]."""
-    windows = replication.windows
-    begin = windows.starts_ns[connections.window][:, None]
-    recorded = (outcomes.arrival_ns >= begin) & (outcomes.arrival_ns < begin + windows.length_ns)
-    recorded &= (outcomes.arrival_ns < replication.horizon_ns) & (outcomes.verdict != Verdict.UNSENT)
-    in_flight = recorded & (outcomes.finish_ns > replication.horizon_ns)
-    served = recorded & (outcomes.verdict != Verdict.REFUSED) & (outcomes.verdict != Verdict.DROPPED)
-    latency = outcomes.latency_ns
+    windows, verdict, arrival, finish = replication.windows, outcomes.verdict, outcomes.arrival_ns, outcomes.finish_ns
+    begin = windows.starts_ns[connections.window]
+    until = np.minimum(begin + windows.length_ns, replication.horizon_ns)
+    recorded = (arrival >= begin[:, None]) & (arrival < until[:, None]) & (verdict != Verdict.UNSENT)
+    in_flight = recorded & (finish > replication.horizon_ns)
+    served = recorded & (verdict != Verdict.REFUSED) & (verdict != Verdict.DROPPED)
+    latency = finish - arrival
     for name, numbers in (("first_packet_latency", slice(0, 1)), ("later_packet_latency", slice(1, None))):
         chosen = served[:, numbers]
-        arrival_ns = outcomes.arrival_ns[:, numbers][chosen]
-        seen.count(name, measured.split(latency[:, numbers][chosen], arrival_ns))
+        seen.count(name, measured.split(latency[:, numbers][chosen], arrival[:, numbers][chosen]))
     done = recorded & ~in_flight
-    stale = done & (outcomes.verdict == Verdict.STALE)
+    stale = done & (verdict == Verdict.STALE)
     here = Counts(
-        packets=int(recorded.sum()),
-        delivered=int((done & (outcomes.verdict == Verdict.DELIVERED)).sum()),
-        refused=int((done & (outcomes.verdict == Verdict.REFUSED)).sum()),
-        dropped=int((done & (outcomes.verdict == Verdict.DROPPED)).sum()),
-        stale=int(stale.sum()),
-        in_flight=int(in_flight.sum()),
-        connections=int(recorded[:, 0].sum()),
+        packets=int(np.count_nonzero(recorded)),
+        delivered=int(np.count_nonzero(done & (verdict == Verdict.DELIVERED))),
+        refused=int(np.count_nonzero(done & (verdict == Verdict.REFUSED))),
+        dropped=int(np.count_nonzero(done & (verdict == Verdict.DROPPED))),
+        stale=int(np.count_nonzero(stale)),
+        in_flight=int(np.count_nonzero(in_flight)),
+        connections=int(np.count_nonzero(recorded[:, 0])),
         packets_simulated=recorded.size,
     )
     seen.counts = Counts.total((seen.counts, here))
     for event in seen.events:
         event.add(outcomes, stale)
-    return int(outcomes.cost_ns[recorded].sum())
+    return int(np.einsum("ij,ij->", outcomes.cost_ns, recorded))
 
 
 def _observe_lookups(

@@ -19,11 +19,12 @@ from kpsim.cluster.changes import NOWHERE, Spells
 from kpsim.cluster.columns import Cluster
 from kpsim.rng import stream
 from kpsim.traffic.params import TrafficParams
-from kpsim.units import I64, U32, Bools, to_ns
+from kpsim.units import F64, I64, U32, Bools, to_ns
 
 WINDOWS = 10  # stretches of time looked at when not everything can be
 SHORTEST_LIVES = 10  # a window is at least so many connection lifetimes long, so that its lead-in is a tenth
 SHORTEST_S = 0.1
+GUIDE = 1 << 16  # a power of two, so that no product with it is rounded
 COLUMNS = ("node", "window", "arrival_ns", "port", "core", "draw", "turn", "cost_draw")
 
 
@@ -109,7 +110,8 @@ class Popularity:
     """The distribution of connections over service ports: ``ports`` (p,), cumulative probability ``share`` (p,)."""
 
     ports: I64
-    share: np.ndarray
+    share: F64
+    guide: I64  # where in ``share`` to begin looking for 0, 1 / GUIDE, 2 / GUIDE, …
 
     @staticmethod
     def zipf(cluster: Cluster, exponent: float, rng: np.random.Generator) -> Popularity:
@@ -118,12 +120,16 @@ class Popularity:
         ports = np.flatnonzero((service < cluster.initial) & cluster.services.proxied[service])
         weight = np.arange(1, len(ports) + 1, dtype=np.float64) ** -exponent
         share = np.cumsum(weight) / weight.sum() if len(ports) else weight
-        return Popularity(rng.permutation(ports), share)
+        guide = np.searchsorted(share, np.arange(GUIDE) / GUIDE, side="right")
+        return Popularity(rng.permutation(ports), share, guide)
 
     def draw(self, rng: np.random.Generator, n: int) -> I64:
         """``n`` service ports, (n,)."""
-        at = np.searchsorted(self.share, rng.random(n), side="right")
-        return self.ports[np.minimum(at, len(self.ports) - 1)]
+        drawn, most = rng.random(n), len(self.ports) - 1
+        at = np.minimum(self.guide[(drawn * GUIDE).astype(np.int64)], most)
+        behind = np.flatnonzero(self.share[at] <= drawn)  # few: the guide begins at or just before the right place
+        at[behind] = np.searchsorted(self.share, drawn[behind], side="right")
+        return self.ports[np.minimum(at, most)]
 
 
 def plan_windows(
@@ -220,7 +226,8 @@ class ConnectionDraws:
 
 def _turns(port: I64) -> I64:
     """Return how often each connection's port occurred before it, (n,)."""
-    order = np.argsort(port, kind="stable")
+    few = port.max(initial=0) < 1 << 16  # to sort without comparing
+    order = np.argsort(port.astype(np.uint16) if few else port, kind="stable")
     ranked = port[order]
     first = np.concatenate([[True], ranked[1:] != ranked[:-1]]) if len(port) else np.zeros(0, np.bool_)
     begin = np.maximum.accumulate(np.where(first, np.arange(len(port)), 0))
