@@ -13,7 +13,7 @@ from kpsim.experiment.control import stage_ends, writes_over_time
 from kpsim.experiment.events import EventSeen, measure_joins, measure_propagation
 from kpsim.ingress.outcomes import Status
 from kpsim.measure.summary import MEASURES
-from kpsim.measure.tally import Tally
+from kpsim.measure.tally import Tally, forget_values
 from kpsim.proxy.sync.inforce import Told
 from kpsim.simulation import ModeRun, Replication
 from kpsim.traffic.connections import Connections
@@ -128,7 +128,7 @@ def observe(replication: Replication, run: ModeRun, batches: int) -> Observation
     measure_joins(seen.events, replication.joins, run)
     measure_propagation(seen.events, replication.cluster, replication.changes, run)
     seconds = scenario.run.duration_s
-    watched = sum(row.size for row in log.rows) * replication.cluster.nodes
+    watched = int(log.column("size").sum()) * replication.cluster.nodes
     seen.rates |= {
         "api_writes_per_s": (log.writes + len(log.endpoints_ns)) / seconds,
         "api_bytes_per_s": watched / seconds,
@@ -139,6 +139,8 @@ def observe(replication: Replication, run: ModeRun, batches: int) -> Observation
     seen.stages = stage_ends(run, measured.from_ns)
     dispatch, own = int(run.proxiers[0].timeline.dispatch_total[0]), int(run.proxiers[0].timeline.own_total[0])
     seen.rules = int(run.mode.rules_present(dispatch, own))
+    for tallies in seen.tallies.values():
+        forget_values(tallies)
     return seen
 
 

@@ -164,3 +164,13 @@ class Tally:
     def in_unit(self, counted: float) -> float:
         """Return the counted value in the tally's unit."""
         return counted / self.per_unit
+
+
+def forget_values(tallies: Sequence[Tally]) -> None:
+    """Let go of values that no sum of all ``tallies`` would keep: there are too many of them together."""
+    if sum(tally.n for tally in tallies) > EXACT_BELOW:
+        for tally in tallies:
+            tally.values = None
+    ages = [tally.open for tally in tallies if tally.open]
+    if ages:
+        forget_values(ages)
