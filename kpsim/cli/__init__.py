@@ -28,6 +28,7 @@ _COMMANDS = {
     "metrics": ("kpsim.cli.metrics:metrics", "Print what kube-proxy's own metrics would show on one node."),
     "import": ("kpsim.cli.imports:imports", "Write a scenario from kubectl's output, manifests or a node's rules."),
     "validate": ("kpsim.cli.validate:validate", "Hold the model against measurements, record by record."),
+    "calibrate": ("kpsim.cli.calibrate:calibrate", "Fit costs to this host, or to a cluster's logs and metrics."),
     "modes": ("kpsim.cli.modes:modes", "List the proxy modes by Kubernetes version."),
     "sources": ("kpsim.cli.sources:sources", "List every number with its interval and its source."),
     "schema": ("kpsim.cli.schema:schema", "Print the JSON Schema of scenarios."),

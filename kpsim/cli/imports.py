@@ -13,9 +13,24 @@ if TYPE_CHECKING:
     from kpsim.scenario.kinds import Look
 
 
+def _free(_context: click.Context, _parameter: click.Parameter, out: Path | None) -> Path | None:
+    """Return the place to write to; refused before a large dump is read if there is something."""
+    if out is not None and out.exists():
+        from kpsim.errors import InputError
+
+        raise InputError(f"--out {out}: is there already; remove it or name another file")
+    return out
+
+
 @click.command(name="import")
 @file_argument
-@click.option("--out", type=click.Path(path_type=Path), help="Write the scenario there instead of to stdout.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    is_eager=True,
+    callback=_free,
+    help="Write the scenario there instead of to stdout.",
+)
 def imports(look: Look, out: Path | None) -> None:
     """Write a commented scenario around what one cluster gave.
 
@@ -31,8 +46,6 @@ def imports(look: Look, out: Path | None) -> None:
     if out is None:
         click.echo(text, nl=False)
         return
-    if out.exists():
-        raise InputError(f"--out {out}: is there already; remove it or name another file")
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -24,6 +24,7 @@ THRESHOLD_FAILED = 99
 INTERRUPTED = 130
 LINE_EVERY_S, DRAWN_EVERY_S = 10.0, 0.2
 BAR_COLUMNS = 40
+LARGE_BYTES = 20_000_000  # from which reading takes a second or more
 CLEARED = "\r\x1b[K"  # to the line's beginning, and nothing on it
 _COLORS = {
     "title": {"bold": True},
@@ -42,6 +43,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def _identify(_context: click.Context, _parameter: click.Parameter, files: tuple[Path, ...]) -> Look:
     from kpsim.scenario.kinds import identify
 
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    if size > LARGE_BYTES:
+        click.echo(f"reading {size / 1e6:,.0f} MB …", err=True)
     return identify(files)
 
 

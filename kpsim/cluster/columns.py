@@ -164,8 +164,9 @@ class Cluster:
         if self.pod_home is not None and pods <= len(self.pod_home):
             return self.pod_home[:pods]
         home = np.arange(pods) % self.nodes
+        number = {name: node % self.nodes for node, name in enumerate(self.node_names)}
         for pod, name in self.pod_node.items():
-            home[pod] = self.node_names.index(name) % self.nodes
+            home[pod] = number[name]
         return home
 
     def node_name(self, node: int) -> str:

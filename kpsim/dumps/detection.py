@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from kpsim.documents import Source
 from kpsim.dumps import chains, ipvs, nft, verdicts
 from kpsim.dumps.evidence.releases import Releases, agreed
 from kpsim.dumps.findings import Address, Findings, ServicePortName, canonical
@@ -15,7 +16,6 @@ from kpsim.dumps.listing import read_listing
 from kpsim.dumps.saved import Tables, read_saved
 from kpsim.errors import Place, Problem
 from kpsim.kube.objects import Service
-from kpsim.yamltree import Source
 
 _MARKS = {
     "iptables-save": r"^\*(?:filter|nat|mangle|raw|security)\b|^(?:\[\d+:\d+\] )?-A [A-Za-z_][\w.-]* -"

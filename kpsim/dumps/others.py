@@ -28,7 +28,8 @@ _OBJECTS = f"give the objects: {OBJECTS}"
 LOG = _kind(
     rf"{_KLOG}(?:proxier\w*\.go|.*(?:[Pp]roxier|SyncProxyRules|Using \w+ [Pp]rox|[Ss]yncing \w+ rules))",
     "a log of kube-proxy",
-    f"give the rules that it wrote: {RULES}; or the objects: {OBJECTS}; a log beside them says the mode",
+    f"give the rules that it wrote: {RULES}; or the objects: {OBJECTS}; a log beside them says the mode; "
+    "kpsim calibrate says of it what syncs cost",
 )
 KINDS = (
     LOG,
@@ -36,7 +37,8 @@ KINDS = (
     _kind(
         r"^(?:# (?:HELP|TYPE) )?kubeproxy_\w+[ {]",
         "what kube-proxy's /metrics shows",
-        f"kpsim metrics prints the same of a scenario; to make one, give the objects: {OBJECTS}",
+        f"kpsim metrics prints the same of a scenario; to make one, give the objects: {OBJECTS}; "
+        "kpsim calibrate says of two scrapes what syncs cost",
     ),
     _kind(r"^# (?:HELP|TYPE) [A-Za-z_:][\w:]* ", "metrics in Prometheus' format", _OBJECTS),
     _kind(

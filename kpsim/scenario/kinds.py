@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from kpsim.collector import resting
 from kpsim.documents import Document, decode, load
 from kpsim.dumps.detection import FORMATS, RuleDump, formats_of, read_dump
 from kpsim.dumps.evidence.logs import mode_of_log, version_of_log
@@ -141,6 +142,7 @@ class Look:
             yield f"files left out: {len(beside):,}, e.g. {beside[0].path}: {said}"
 
 
+@resting()
 def identify(paths: Sequence[str | Path]) -> Look:
     """Look at files and folders (with their subfolders) once; what cannot be read is an :class:`OtherFile`."""
     given = tuple(map(Path, paths))
@@ -175,13 +177,13 @@ def _files(path: Path) -> Iterator[File]:
             what, mend = "is a pipe or a device, and only files are read", "write what it gives into a file"
             yield OtherFile(path, (Problem(Place(str(path)), what=what, mend=mend),))
             return
-        raw = path.read_bytes()
+        file = _file(path, path.read_bytes())
     except OSError as error:
         yield OtherFile(path, (Problem(Place(str(path)), what=_why(error), mend=_near(path)),))
     except ValueError:  # a NUL in the name
         yield OtherFile(path, (Problem(Place(), what=f"{str(path)!r} is not the name of a file"),))
     else:
-        yield _file(path, raw)
+        yield file
 
 
 def _file(path: Path, raw: bytes) -> File:
@@ -192,10 +194,12 @@ def _file(path: Path, raw: bytes) -> File:
             return _rules(path, raw, head, path.name)
         if kind := other_kind(head, begins=True):
             return _other(path, kind, raw)
-        documents = load(decode(raw, str(path)), str(path))
+        text = decode(raw, str(path))
+        del raw  # as large as the text, and no longer needed
+        documents = load(text, str(path))
     except InputError as error:
         if kind := other_kind(head):
-            return _other(path, kind, raw)
+            return _other(path, kind, path.read_bytes())
         if path.name.endswith(SUFFIXES):
             return OtherFile(path, error.problems)
         return OtherFile(path, tuple(replace(problem, mend=problem.mend or EXPECTED) for problem in error.problems[:1]))
@@ -209,7 +213,7 @@ def _file(path: Path, raw: bytes) -> File:
             path, documents
         )
     if kind := other_kind(head):
-        return _other(path, kind, raw)
+        return _other(path, kind, path.read_bytes())
     mend = EXAMPLE if isinstance(documents[0].data, dict) else f"{EXAMPLE}; {EXPECTED}"
     what = "is neither a scenario nor Kubernetes objects: it has no kind"
     return OtherFile(path, (documents[0].problem((), what, mend),))

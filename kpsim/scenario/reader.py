@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from kpsim.collector import resting
 from kpsim.documents import Document
 from kpsim.dumps.detection import RuleDump, gaps
 from kpsim.dumps.others import OBJECTS
@@ -28,6 +29,7 @@ DEFAULT_CHURN = {"podReplacementsPerSecond": 0.1}
 DEFAULT_RUN = {"duration": "60s", "warmup": "10s", "engine": "auto"}
 
 
+@resting()
 def read(given: str | Path | Look, overrides: Sequence[tuple[str, str]] = ()) -> Scenario:
     """Return the scenario that was given, or a default one around the Kubernetes objects and rules that were.
 

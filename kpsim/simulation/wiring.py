@@ -10,6 +10,7 @@ import simpy
 
 from kpsim.cluster.columns import Cluster
 from kpsim.cluster.grow import grow
+from kpsim.collector import resting
 from kpsim.controlplane.control import ControlPlane
 from kpsim.controlplane.deliveries import DeliveryLog
 from kpsim.datapath.flows import UdpFlows
@@ -72,6 +73,7 @@ class ModeRun:
         return Outcomes(*(np.concatenate([getattr(p, n) for p in pieces]) for n in Outcomes.__dataclass_fields__))
 
 
+@resting()
 def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
     """Return (the scenario's cluster, warnings)."""
     params = scenario.cluster

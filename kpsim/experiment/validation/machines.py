@@ -119,10 +119,10 @@ def _profile(document: Mapping[str, Any]) -> CostProfile:
     return CostProfile(text.name, text.about, text.sources, text)
 
 
-def _written(document: Mapping[str, Any]) -> str:
-    """Return the document as YAML, a coefficient a line."""
+def written(document: Mapping[str, Any], by: str = "`make profiles` from calibration/records") -> str:
+    """Return the document as YAML, a coefficient a line; its first line says ``by`` what it was written."""
     head = {key: document[key] for key in ("apiVersion", "kind", "name", "about", "sources")}
-    lines = ["# Written by `make profiles` from calibration/records; triples are [value, low, high], a 95 % interval."]
+    lines = [f"# Written by {by}; triples are [value, low, high], a 95 % interval."]
     lines += [yaml.safe_dump(head, sort_keys=False, width=130, allow_unicode=True).rstrip(), "families:"]
     for family, coefficients in document["families"].items():
         lines += [f"  {family}:"]
@@ -140,7 +140,7 @@ def _written(document: Mapping[str, Any]) -> str:
 def main(folder: Path) -> None:
     """Write every profile into ``folder``."""
     for name, document in profiles().items():
-        (folder / f"{name}.yaml").write_text(_written(document), encoding="utf-8")
+        (folder / f"{name}.yaml").write_text(written(document), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -99,9 +99,27 @@ _NODE: Mapping[str, Shape] = {
 SHAPES: Mapping[str, Mapping[str, Shape]] = {"Service": _SERVICE, "EndpointSlice": _SLICE, "Node": _NODE}
 
 
+def fits(value: object, shape: Shape) -> bool:
+    """Return True if everything is known, of the right type and not ``null``: nearly all objects are like that."""
+    if isinstance(shape, str):
+        return value is not None and _is(value, shape)
+    if isinstance(shape, Of):
+        inner = shape.shape
+        if shape.kind == "[]":
+            return isinstance(value, list) and all(fits(item, inner) for item in value)
+        return isinstance(value, dict) and all(fits(item, inner) for item in value.values())
+    if not isinstance(value, dict):
+        return False
+    for name, item in value.items():
+        wanted = shape.get(name)
+        if wanted is None or not fits(item, wanted):
+            return False
+    return True
+
+
 def shape_faults(value: object, shape: Shape, key: Key = ()) -> Iterator[Fault]:
     """Everything of the wrong type, and every field the server does not know."""
-    if value is None or shape == ANYTHING:
+    if value is None or shape == ANYTHING or (not key and fits(value, shape)):
         return
     if isinstance(shape, str):
         if not _is(value, shape):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kpsim.cluster.addresses import RANGES
 from kpsim.cluster.params import ClusterParams
-from kpsim.documents import Document, Key
+from kpsim.documents import Document, Key, Source
 from kpsim.dumps.detection import RuleDump, gaps, merged
 from kpsim.dumps.evidence.settings import Setting, Signs, clear_of
 from kpsim.kube.components.commands import Command
@@ -23,7 +23,6 @@ from kpsim.scenario.model import Scenario
 from kpsim.scenario.sections.cluster import service_range
 from kpsim.scenario.sections.modes import built_modes
 from kpsim.scenario.tree import Tree
-from kpsim.yamltree import Source
 
 
 def import_into(reading: Reading, paths: Sequence[str], folder: Path, tree: Tree) -> tuple[RuleDump, ...]:

@@ -1,24 +1,24 @@
 """A YAML text's nodes, with what they become and where they stand.
 
-The half of :mod:`kpsim.documents` that knows YAML: plain scalars by YAML 1.1's rules as kubectl applies them,
+Plain scalars by YAML 1.1's rules as kubectl applies them,
 duplicate keys, and the traps.  It must not know what a key stands for.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterator
+from sys import intern
 
 import yaml
 
+from kpsim.documents.document import Key
+from kpsim.documents.source import Source
 from kpsim.errors import Place, Problem
 
 MAX_DEPTH = 200  # levels; real objects have about fifteen
 MOST_COPIED = 100_000  # values that aliases may stand for; charts that use them have some hundred
-LONGEST_EXCERPT = 160  # characters; a longer line is not shown
 
-_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _TRUE = frozenset(("true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"))
 _FALSE = frozenset(("false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"))
@@ -30,49 +30,6 @@ _FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-
 _ENDLESS = re.compile(r"[-+]?\.(?:inf|Inf|INF|nan|NaN|NAN)")
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?")
 _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{t}" for t in ("str", "seq", "map", "int", "float", "bool", "null"))
-
-Key = tuple[str | int, ...]
-
-
-class Source:
-    """A text under the name it was read with; gives line and column of an offset, and a line to show."""
-
-    __slots__ = ("_starts", "file", "inside", "text")
-
-    def __init__(self, file: str, text: str) -> None:
-        self.file = file
-        self.text = text
-        self._starts: list[int] | None = None
-        self.inside: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]] = {}  # mappings that were looked into, by id
-
-    def _lines(self) -> list[int]:
-        if self._starts is None:
-            self._starts = [0, *(match.end() for match in _BREAK.finditer(self.text))]
-        return self._starts
-
-    def place_at(self, offset: int) -> Place:
-        """Line and column, both from 1, of a character offset."""
-        line = bisect_right(self._lines(), offset)
-        return Place(self.file, line, offset - self._lines()[line - 1] + 1)
-
-    def at(self, place: Place) -> str:
-        """Return the character at a place; "" beyond the end of the text."""
-        starts = self._lines()
-        if not 0 < place.line <= len(starts):
-            return ""
-        offset = starts[place.line - 1] + place.col - 1
-        return self.text[offset : offset + 1]
-
-    def excerpt(self, place: Place) -> str:
-        """Return the line of ``place``, safe to print; "" if it is too long to show."""
-        starts = self._lines()
-        if not 0 < place.line <= len(starts):
-            return ""
-        end = starts[place.line] if place.line < len(starts) else len(self.text)
-        line = self.text[starts[place.line - 1] : end].rstrip("\r\n\x85\u2028\u2029 \t")
-        if len(line) > LONGEST_EXCERPT or not line.strip():
-            return ""
-        return "".join(c if c.isprintable() else " " for c in line)
 
 
 class Builder:
@@ -139,7 +96,7 @@ class Builder:
                 self._add(key, f"the key {_shown(key.value)} is written twice", f"it is on line {first} already")
             else:
                 lines[key.value] = key.start_mark.line + 1
-                made[key.value] = self.build(value, depth + 1)
+                made[intern(key.value)] = self.build(value, depth + 1)  # a key is one text however often written
         return {**merged, **made} if merged else made
 
     def _check_tag(self, node: yaml.Node) -> None:
@@ -192,39 +149,57 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
-def _step(node: yaml.Node, part: str | int, source: Source) -> tuple[yaml.Node, yaml.Node] | None:
-    """Return the node under one part of a key, and the node of the key itself."""
-    if isinstance(node, yaml.MappingNode):
-        if id(node) not in source.inside:
-            pairs = (at for at in reversed(node.value) if isinstance(at[0], yaml.ScalarNode))
-            source.inside[id(node)] = {key.value: (key, value) for key, value in pairs}
-        return source.inside[id(node)].get(str(part)) if isinstance(part, str) else None
-    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-        return node.value[part], node.value[part]
-    return None
+class Nodes:
+    """The nodes of one document, which know where they stand."""
 
+    is_yaml = True
+    __slots__ = ("_inside", "_root", "_source")
 
-def place_of(node: yaml.Node, key: Key, source: Source, *, on_key: bool) -> Place:
-    """Return the place of the value under ``key`` (or of the key); without one, that of the nearest part above."""
-    on = node
-    for index, part in enumerate(key):
-        step = _step(node, part, source)
-        if step is None:
-            return _place(on if index else node, source)
-        on, node = step
-    if on_key or (isinstance(node, yaml.ScalarNode) and not node.value and not node.style):
-        return _place(on, source)  # an empty value has no place worth showing
-    return _place(node, source)
+    def __init__(self, root: yaml.Node, source: Source) -> None:
+        self._root = root
+        self._source = source
+        self._inside: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]] = {}  # mappings that were looked into, by id
 
+    def place(self, key: Key, *, on_key: bool) -> Place:
+        """Return the place of the value under ``key`` (or of the key); without one, that of the nearest part above."""
+        on = node = self._root
+        for index, part in enumerate(key):
+            step = self._step(node, part)
+            if step is None:
+                return _place(on if index else node, self._source)
+            on, node = step
+        if on_key or (isinstance(node, yaml.ScalarNode) and not node.value and not node.style):
+            return _place(on, self._source)  # an empty value has no place worth showing
+        return _place(node, self._source)
 
-def raw_text(node: yaml.Node, key: Key, source: Source) -> str | None:
-    """Return the scalar under ``key`` as it was typed."""
-    for part in key:
-        step = _step(node, part, source)
-        if step is None:
-            return None
-        node = step[1]
-    return str(node.value) if isinstance(node, yaml.ScalarNode) else None
+    def cheap_place(self, key: Key) -> Place:
+        """:meth:`place`: a node knows it."""
+        return self.place(key, on_key=False)
+
+    def written(self, key: Key) -> str | None:
+        """Return the scalar under ``key`` as it was typed."""
+        node = self._root
+        for part in key:
+            step = self._step(node, part)
+            if step is None:
+                return None
+            node = step[1]
+        return str(node.value) if isinstance(node, yaml.ScalarNode) else None
+
+    def traps(self) -> list[Problem]:
+        """Return problems for scalars that YAML 1.1 reads as something else than was meant, and for aliases."""
+        return traps_in(self._root, self._source)
+
+    def _step(self, node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
+        """Return the node of the key of one part, and the node under it."""
+        if isinstance(node, yaml.MappingNode):
+            if id(node) not in self._inside:
+                pairs = (at for at in reversed(node.value) if isinstance(at[0], yaml.ScalarNode))
+                self._inside[id(node)] = {key.value: (key, value) for key, value in pairs}
+            return self._inside[id(node)].get(str(part)) if isinstance(part, str) else None
+        if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            return node.value[part], node.value[part]
+        return None
 
 
 def traps_in(root: yaml.Node, source: Source) -> list[Problem]:
