@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import kpsim
+from kpsim.experiment.guard import memory_bytes
 from kpsim.experiment.observe import Observations, observe
 from kpsim.scenario.model import Scenario
 from kpsim.simulation import ModeRun, Replication, build_cluster, prepare, run_mode
@@ -63,7 +64,9 @@ def test_packets_against_their_limits() -> None:
     limits = Limits()
     ratio = took_s / packets / limits.of(**PACKET_LIMITS)
     print(limits.told())
-    print(f"{packets:,} packets drawn, served and tallied: {packets / took_s / 1e6:.1f} M/s, {ratio:.2f} times the limit")
+    print(
+        f"{packets:,} packets drawn, served and tallied: {packets / took_s / 1e6:.1f} M/s, {ratio:.2f} times the limit"
+    )
     assert packets > 2_000_000
     assert ratio < PACKET_RATIO
 
@@ -113,6 +116,8 @@ def test_memory_does_not_grow_with_packets(tmp_path: Path) -> None:
         told = re.search(r"packets (\d+)", out)
         assert told, out
         packets.append(int(told[1]))
+        expected = memory_bytes(kpsim.read(FLAGSHIP, [(key, value) for key, value in (s.split("=", 1) for s in sets)]))
+        assert 1 / 1.5 < expected / most < 1.5, f"{expected / 1e6:.0f} MB were expected, and {most / 1e6:.0f} taken"
         peak.append(most)
         print(f"{packets[-1]:,} packets: {most / 1e6:.0f} MB")
     assert packets[0] < 2e6
