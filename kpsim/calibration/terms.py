@@ -71,3 +71,8 @@ def work(part: Part, counts: Counts) -> dict[str, float] | None:
     if entry is None:
         return None
     return {name: prod(counts[each] for each in factors) for name, factors in entry.terms.items()}
+
+
+def coefficients_of(*beginnings: str) -> frozenset[str]:
+    """Return the names of all coefficients in parts that begin so, of any family."""
+    return frozenset(name for each in _entries() if each.part.startswith(beginnings) for name in each.terms)

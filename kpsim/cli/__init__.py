@@ -38,7 +38,7 @@ _COMMANDS = {
 EXIT_CODES = """\b
 Exit codes:
   0 passed · 1 a bug · 2 usage · 3 bad input · 4 stopped by a guard
-  99 a threshold failed · 130 interrupted"""
+  98 an objective is undecided, with --strict · 99 a threshold failed · 130 interrupted"""
 
 
 class _Lazy(click.Group):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kpsim.cli.options import file_argument, format_option, overrides, run_options, to_json
+from kpsim.cli.options import file_argument, format_option, overrides, run_options, strict_option, to_json
 from kpsim.cli.run import simulate
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @file_argument
 @click.option("--modes", metavar="A,B,…", help="Modes to compare, the first being what the others are compared with.")
 @run_options
+@strict_option
 @format_option
 def compare(look: Look, modes: str | None, output: str, **options: Any) -> None:
     """Simulate FILE under --modes (by default those a Linux cluster of its version has), paired by replication."""

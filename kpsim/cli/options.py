@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kpsim.scenario.kinds import Look
     from kpsim.scenario.model import Scenario
 
+UNDECIDED = 98
 THRESHOLD_FAILED = 99
 INTERRUPTED = 130
 LINE_EVERY_S, DRAWN_EVERY_S = 10.0, 0.2
@@ -30,7 +31,7 @@ _COLORS = {
     "title": {"bold": True},
     "met": {"fg": "green"},
     "failed": {"fg": "red", "bold": True},
-    "unknown": {"fg": "yellow"},
+    "undecided": {"fg": "yellow"},
     "unset": {"dim": True},
     "dim": {"dim": True},
     "warning": {"fg": "yellow"},
@@ -83,6 +84,9 @@ def node_options(whose: str, default: str | None = "node-0") -> Callable[[Comman
     )
 
 
+strict_option = click.option(
+    "--strict", is_flag=True, help=f"End with {UNDECIDED} where an objective is undecided, instead of 0."
+)
 run_options = _with(
     set_option,
     click.option("--seed", type=click.IntRange(0), help="Seed of all random streams."),

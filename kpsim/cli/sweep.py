@@ -20,7 +20,7 @@ from kpsim.cli.options import (
     size_in_bytes,
     to_json,
 )
-from kpsim.cli.tables import print_table
+from kpsim.cli.tables import print_table, wrapped
 
 if TYPE_CHECKING:
     from kpsim.scenario.kinds import Look
@@ -69,12 +69,17 @@ def sweep_files(look: Look, ranges: Pairs, fixed: Pairs, output: str, options: d
                     most_bytes=most_bytes,
                 )  # fmt: skip
             axes = [c for c in table.columns if c not in COLUMNS]
-            _write(table, directory, axes)
+            said = _answer(look, ranges, fixed, table, axes)
+            _write(table, directory, axes, said)
     except KeyboardInterrupt:
         kept = "; they are kept, the same command goes on from there" if done[0] else ""
         click.echo(f"interrupted: {done[0]} of {done[1]} points were done{kept}", err=True)
         return INTERRUPTED, []
     if output != "json":
+        for sentence in said:
+            click.echo(wrapped(sentence, hanging=2))
+        if said:
+            click.echo()
         _show(table, axes)
         click.echo()
     click.echo(f"  table: {place / 'sweep.csv'}", err=output == "json")
@@ -94,13 +99,22 @@ def _counting(done: list[int], tell: Progress | None) -> Progress:
     return count
 
 
-def _write(table: Any, directory: Path, axes: list[str]) -> None:
+def _answer(look: Look, ranges: Pairs, fixed: Pairs, table: Any, axes: list[str]) -> list[str]:
+    from kpsim.experiment.sweeps import grid
+    from kpsim.report.answers.sweep import about_sweep
+    from kpsim.scenario.reader import read, read_sweep
+
+    first = grid(read_sweep(look, ranges))[0]
+    return about_sweep(table, axes, read(look, [*fixed, *first]).thresholds)
+
+
+def _write(table: Any, directory: Path, axes: list[str], said: list[str]) -> None:
     from kpsim.report.figures.scale import scale_pictures
     from kpsim.scenario.kinds import MANIFEST
     from kpsim.scenario.schema import API_VERSION
 
     table.to_csv(directory / "sweep.csv", index=False)
-    manifest = {"apiVersion": API_VERSION, "kind": "Sweep", "axes": axes}
+    manifest = {"apiVersion": API_VERSION, "kind": "Sweep", "axes": axes, "answer": said}
     (directory / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     for picture in scale_pictures(table, axes):
         picture.write(directory)
@@ -111,12 +125,16 @@ def _show(table: Any, axes: list[str]) -> None:
 
     looked_up = (table["measure"] == "dns_latency").any()
     shown = (*SHOWN_TOO, *SHOWN) if looked_up else SHOWN
+    marked = (table["marks"] != "").any()
     head = [*axes, "mode", *(f"{measure.replace('_', ' ')} {statistic}" for measure, statistic in shown)]
+    right = range(len(axes) + 1, len(head))
+    head += ["beside it"] if marked else []
     rows = []
     for key, part in table[table["measure"] != "node"].groupby([*axes, "mode"], sort=False):
         values = part.set_index(["measure", "statistic"])["value"]
         rows.append([*map(str, key), *(quantity(values.get(pair), "s") for pair in shown)])
-    print_table(head, rows, right=range(len(axes) + 1, len(head)))
+        rows[-1] += [str(part["marks"].iloc[0])] if marked else []
+    print_table(head, rows, right=right)
     if any(EMPTY in row for row in rows):
         click.echo(
             f"  {EMPTY} too few observations for this percentile, or none; longer runs or more replications help"

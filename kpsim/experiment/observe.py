@@ -12,7 +12,7 @@ from kpsim.datapath.outcomes import Outcomes, Verdict
 from kpsim.experiment.control import stage_ends, writes_over_time
 from kpsim.experiment.events import EventSeen, measure_joins, measure_propagation
 from kpsim.ingress.outcomes import Status
-from kpsim.measure.summary import MEASURES
+from kpsim.measure.summary import MEASURES, SLOW_LOOKUP_S
 from kpsim.measure.tally import Tally, forget_values
 from kpsim.proxy.sync.inforce import Told
 from kpsim.simulation import ModeRun, Replication
@@ -159,6 +159,9 @@ def _observe_packets(seen: Observations, replication: Replication, run: ModeRun,
             kept.append((scanned[which], outcomes.cost_ns[which, 0], outcomes.tried[which]))
     seconds = replication.windows.node_seconds
     seen.rates["cpu_packets_cores"] = busy_ns / 1e9 / seconds if seconds else 0.0
+    if replication.lookups_ns is not None:
+        for name in ("lookups_slow", "lookups_absolute_slow"):
+            seen.rates[f"{name}_share"] = seen.others.get(name, 0) / max(seen.others.get("lookups", 0), 1)
     seen.position, seen.cost_ns, tried = (np.concatenate(column) for column in zip(*kept, strict=True))
     seen.tried_mean = float(tried.mean()) if len(tried) else 0.0
 
@@ -213,6 +216,12 @@ def _observe_lookups(
     recorded = (arrival >= begin) & (arrival < np.minimum(begin + windows.length_ns, replication.horizon_ns))
     served = recorded & (outcomes.pod >= 0)
     whole_ns = lookups_ns + outcomes.latency_ns[:, 0]
+    for name, chosen in (
+        ("lookups", recorded),
+        ("lookups_slow", recorded & (lookups_ns > to_ns(SLOW_LOOKUP_S))),
+        ("lookups_absolute_slow", recorded & (absolute_ns > to_ns(SLOW_LOOKUP_S))),
+    ):
+        seen.others[name] = seen.others.get(name, 0) + int(chosen.sum())
     for name, values, chosen in (
         ("dns_latency", lookups_ns, recorded),
         ("dns_latency_absolute", absolute_ns, recorded & (replication.absolute_ns is not None)),
@@ -230,7 +239,7 @@ def _place(replication: Replication) -> I64:
 
 def _observe_syncs(seen: Observations, _: Replication, run: ModeRun, measured: Batches) -> None:
     """Syncs of all nodes, and of both proxiers where there are two."""
-    took_ns = 0
+    syncs, took_ns = (dict.fromkeys(("", "_full", "_partial"), 0) for _ in range(2))
     for table in (proxier.syncs for proxier in run.proxiers):
         rows = max(SYNCS_AT_ONCE // max(table.start.shape[1], 1), 1)
         for first in range(0, len(table.start), rows):
@@ -238,18 +247,18 @@ def _observe_syncs(seen: Observations, _: Replication, run: ModeRun, measured: B
             start, full = table.start[some], table.full[some]
             chosen = table.ran[some] & (start >= measured.from_ns)
             duration = table.end[some] - start
-            for name, which in (
-                ("sync_duration", chosen),
-                ("sync_duration_full", chosen & full),
-                ("sync_duration_partial", chosen & ~full),
-            ):
-                seen.count(name, measured.split(duration[which], start[which]))
-            seen.counts.syncs += int(chosen.sum())
+            for kind, which in (("", chosen), ("_full", chosen & full), ("_partial", chosen & ~full)):
+                took = duration[which]
+                seen.count(f"sync_duration{kind}", measured.split(took, start[which]))
+                syncs[kind] += len(took)
+                took_ns[kind] += int(took.sum())
             seen.counts.syncs_failed += int((chosen & table.failed[some]).sum())
-            took_ns += int(duration[chosen].sum())
     seconds = run.proxiers[0].syncs.start.shape[1] * (measured.until_ns - measured.from_ns) / 1e9
-    seen.rates["syncs_per_node_per_s"] = seen.counts.syncs / seconds if seconds else 0.0
-    seen.rates["cpu_proxy_cores"] = float(took_ns) / 1e9 / seconds if seconds else 0.0
+    seen.counts.syncs = syncs[""]
+    seen.rates["syncs_per_node_per_s"] = syncs[""] / seconds if seconds else 0.0
+    seen.rates["full_syncs_per_node_per_s"] = syncs["_full"] / seconds if seconds else 0.0
+    for kind, total_ns in took_ns.items():
+        seen.rates[f"cpu_proxy{kind}_cores"] = float(total_ns) / 1e9 / seconds if seconds else 0.0
     changed = (
         run.proxiers[0].timeline.own[-run.proxiers[0].timeline.rows :]
         if run.proxiers[0].timeline.rows

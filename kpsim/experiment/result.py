@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from kpsim.measure.summary import Estimate, Summary
@@ -73,8 +74,8 @@ class EventOutcome:
     at_s: float
     replications: int
     with_errors: int  # replications
-    connections: int  # whose first packet went to a Pod that the event had ended or stopped; in all replications
-    packets: int
+    connections: Estimate  # of a run: whose first packet went to a Pod that the event had ended or stopped
+    packets: Estimate  # of a run
     sampled: bool  # packets are looked at on some nodes and in some stretches of time only
     first_s: float | None  # the error window at its widest
     last_s: float | None
@@ -82,7 +83,7 @@ class EventOutcome:
     # longest from a Pod's end or failure in the API, or a write to a Service, to rules that know it on every node
     propagation_s: float | None
     exposed_s: float  # longest that rules of any node led to a Pod that was gone; 0 where Pods outlived that
-    pending: int  # Pods that rules of some node still led to in the end
+    pending: int  # Pods that rules of some node still led to in the end, the most of any run
     course: EventCourse
     unusable_s: float | None = None  # longest that a node which joined had no rules
     unusable_for: str = ""  # what took most of that: lists, start-up, or the first sync ("sync")
@@ -117,7 +118,7 @@ class ModeResult:
     mode: str
     summaries: Mapping[str, Summary]
     cdfs: Mapping[str, Cdf]
-    counts: Mapping[str, int]  # packets, delivered, refused, stale, in_flight, connections, syncs, deliveries, …
+    counts: Mapping[str, Estimate]  # of a run: packets, delivered, refused, stale, in_flight, connections, syncs, …
     rates: Mapping[str, Estimate]  # named with unit last: api_writes_per_s, cpu_proxy_cores, …
     by_position: tuple[PositionBin, ...]
     position_fixed_s: (
@@ -131,6 +132,9 @@ class ModeResult:
     extrapolations: tuple[str, ...]  # "rules_present: 4.0x beyond the largest measured point (140,000)"
     events: tuple[EventOutcome, ...] = ()  # in the scenario's order
     stages: tuple[Stage, ...] = ()  # in order
+    priced: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)  # by the profile's intervals alone
+    # by kind of sync, what its time goes into (a price's name) and its share at today's size, the dearest first
+    sync_parts: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +147,16 @@ class Comparison:
     against: str
     difference: Estimate
     ratio: Estimate
+    prices: Estimate | None = None  # the ratio's interval by the profile's prices, if both have any
+
+    @property
+    def wider(self) -> tuple[float, float] | None:
+        """Return the ratio's lowest and highest by either interval; ``None`` without an interval by sampling."""
+        if self.ratio.low is None or self.ratio.high is None:
+            return None
+        if self.prices is None or self.prices.low is None or self.prices.high is None:
+            return self.ratio.low, self.ratio.high
+        return min(self.ratio.low, self.prices.low), max(self.ratio.high, self.prices.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +178,52 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdVerdict:
-    """An objective and the value found; ``passed`` is ``None`` where the run could not say."""
+    """An objective and the value found; ``passed`` is ``None`` where the run could not say.
+
+    ``found`` has the interval by sampling, ``profile`` that by the intervals of the profile's prices, if it has any.
+    """
 
     threshold: Threshold
     mode: str
     found: Estimate | None
     passed: bool | None
+    profile: Estimate | None = None
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Return the value's lowest and highest by either interval: what the verdict is judged by."""
+        each = [e for e in (self.found, self.profile) if e is not None]
+        if self.found is None:
+            return None
+        low = min(e.value if e.low is None else e.low for e in each)
+        return low, math.inf if self.found.at_least else max(e.value if e.high is None else e.high for e in each)
+
+    @property
+    def straddled_by(self) -> Literal["sample", "sampling", "profile", ""]:
+        """Return the reason for an undecided verdict: too small a sample, its interval, or that of prices; else ""."""
+        if self.passed is not None:
+            return ""
+        if self.found is None or self.found.at_least or self.found.low is None or self.found.high is None:
+            return "profile" if self._holds_bound(self.profile) else "sample"
+        return "sampling" if self._holds_bound(self.found) else "profile"
+
+    def _holds_bound(self, each: Estimate | None) -> bool:
+        ends = (each.low, each.high) if each is not None else (None, None)
+        return ends[0] is not None and ends[1] is not None and ends[0] <= self.threshold.bound <= ends[1]
+
+    @property
+    def combined(self) -> Estimate | None:
+        """Return the value with both intervals together, as independent errors are: by their squares."""
+        if self.found is None or self.found.low is None or self.found.high is None:
+            return self.profile
+        if self.profile is None or self.profile.low is None or self.profile.high is None:
+            return self.found
+        value = self.found.value
+        below, above = (
+            math.hypot(value - each, value - other)
+            for each, other in ((self.found.low, self.profile.low), (self.found.high, self.profile.high))
+        )
+        return Estimate(value, max(value - below, 0.0) if value >= 0 else value - below, value + above)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +255,10 @@ class Result:
     provenance: Mapping[str, str]  # kpsim, python, numpy, … versions; profile; seed; scenario_sha256; command
     complete: bool = True
     control: ControlLoad | None = None
+    runs: int = 1  # replications that were whole: what a summary's ``n`` is spread over
 
     @property
-    def passed(self) -> bool:
-        """Return True if no objective failed."""
-        return all(v.passed is not False for v in self.verdicts)
+    def passed(self) -> bool | None:
+        """Return True if every objective is met, False if one failed, and ``None`` if one is undecided instead."""
+        each = {v.passed for v in self.verdicts}
+        return False if False in each else None if None in each else True

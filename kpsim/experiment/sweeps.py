@@ -19,16 +19,30 @@ from pathlib import Path
 import pandas as pd
 
 from kpsim.errors import InputError
+from kpsim.experiment.answers.cautions import marks
 from kpsim.experiment.guard import check_memory
 from kpsim.experiment.replications import run_scenario
 from kpsim.experiment.result import Result
 from kpsim.experiment.workers import working
+from kpsim.measure.summary import Estimate
 from kpsim.scenario.kinds import Look, identify
 from kpsim.scenario.model import Scenario, Sweep
 from kpsim.scenario.reader import read, read_sweep
 from kpsim.scenario.resolved import write_resolved
 
-COLUMNS = ["mode", "measure", "statistic", "value", "low", "high", "n", "at_least"]
+COLUMNS = [
+    "mode",
+    "measure",
+    "statistic",
+    "value",
+    "low",
+    "high",
+    "n",
+    "at_least",
+    "profile_low",
+    "profile_high",
+    "marks",
+]
 Point = tuple[tuple[str, str], ...]
 Row = dict[str, object]
 
@@ -43,12 +57,21 @@ def tidy(result: Result) -> list[Row]:
     """Return one row a mode, measure and statistic."""
     rows: list[Row] = []
     for mode, found in result.modes.items():
+        beside = ", ".join(marks(result.scenario, found, result.limits))
         for name, summary in found.summaries.items():
             for statistic, e in {"mean": summary.mean, **summary.quantiles}.items():
-                row = (mode, name, statistic, e.value, e.low, e.high, summary.n, e.at_least)
+                prices = found.priced.get(name, {}).get(statistic) or Estimate(e.value)
+                ends = (prices.low, prices.high, beside)
+                row = (mode, name, statistic, e.value, e.low, e.high, summary.n, e.at_least, *ends)
                 rows.append(dict(zip(COLUMNS, row, strict=True)))
         for statistic, value in (("rules", found.rules), ("capacity_per_s", found.capacity_per_s)):
-            rows.append(dict(zip(COLUMNS, (mode, "node", statistic, value, None, None, 1, False), strict=True)))
+            rows.append(
+                dict(
+                    zip(
+                        COLUMNS, (mode, "node", statistic, value, None, None, 1, False, None, None, beside), strict=True
+                    )
+                )
+            )
     return rows
 
 

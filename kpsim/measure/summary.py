@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+SLOW_LOOKUP_S = 1.0  # lookups that take longer are counted: only a lost answer or a queue takes so long
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:

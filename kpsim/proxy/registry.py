@@ -34,6 +34,7 @@ class ModeEntry:
     removed: Version | None = None
     deprecated: Version | None = None
     note: str = ""
+    needs: str = ""  # of a node's kernel
     usual: bool = True  # a Linux cluster of Kubernetes' own chooses among these; compared when nobody says which
 
     def implementation(self) -> type[Mode]:
@@ -66,7 +67,7 @@ _ENTRIES = (
               since=(1, 8), removed=(1, 43), deprecated=(1, 35),
               note="deprecated in 1.35; by KEP-5495 behind a gate from 1.37, off by default in 1.40 and gone in 1.43"),
     ModeEntry("nftables", "kpsim.modes.nftables:Nftables", "verdict maps, a new connection is flat to look up",
-              since=(1, 29),
+              since=(1, 29), needs="Linux 5.13 or later",
               note="alpha in 1.29, beta in 1.31, general availability in 1.33, planned as the default in 1.40"),
     ModeEntry("userspace", "kpsim.modes.userspace:Userspace", "every byte through kube-proxy, two connections for one",
               since=(1, 0), removed=(1, 26), deprecated=(1, 23), usual=False,

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kpsim.experiment.result import Comparison, EventOutcome, Limit, Result
+from kpsim.experiment.answers.cautions import marks
+from kpsim.experiment.result import Comparison, EventOutcome, Limit, Result, ThresholdVerdict
 from kpsim.measure.summary import MEASURES, Summary
-from kpsim.report.verdict import Standing, bound_text, standing
+from kpsim.report.answers.objectives import Standing, bound_text, standing
 from kpsim.report.wording.quantity import (
     EMPTY,
     compact,
     count,
+    ends,
     estimate,
     factor,
+    number,
     percent,
     quantity,
     rate,
@@ -33,6 +36,9 @@ class Objective:
     measure: str
     bound: str
     found: str
+    sampling: str  # the interval's ends, without a unit; an en dash where there is none
+    prices: str
+    combined: str
     reported: str  # the same statistic as kube-proxy's metric would show it; an en dash where it has none
 
 
@@ -50,10 +56,26 @@ def objectives(result: Result) -> list[Objective]:
         measure = MEASURES.get(threshold.measure)
         metric = summaries.get(measure.reported_as) if measure else None
         reported = estimate(metric.statistic(threshold.statistic), metric.unit) if metric is not None else EMPTY
-        rows.append(
-            Objective(standing(v), v.mode, threshold.measure, bound_text(threshold), estimate(v.found, unit), reported)
-        )
+        found = _apart(v, unit)
+        rows.append(Objective(standing(v), v.mode, threshold.measure, bound_text(threshold), *found, reported))
     return rows
+
+
+def marked(result: Result, mode: str) -> str:
+    """Return a mode with what belongs beside its numbers: "ipvs (deprecated since 1.35, extrapolated)"."""
+    if mode not in result.modes:
+        return mode
+    beside = marks(result.scenario, result.modes[mode], result.limits)
+    return f"{mode} ({', '.join(beside)})" if beside else mode
+
+
+def _apart(verdict: ThresholdVerdict, unit: str) -> tuple[str, str, str, str]:
+    """Return a value, and its intervals by sampling, by prices and by both."""
+    each = [ends(e, unit) for e in (verdict.found, verdict.profile, verdict.combined)]
+    sampling, prices, combined = (f"[{text}]" if text else EMPTY for text in each)
+    value = verdict.found
+    said = EMPTY if value is None else f"{'at least ' if value.at_least else ''}{quantity(value.value, unit)}"
+    return said, sampling, prices, combined
 
 
 def quantile_names(result: Result, wanted: Sequence[str] = ("p50", "p90", "p99")) -> list[str]:
@@ -64,12 +86,17 @@ def quantile_names(result: Result, wanted: Sequence[str] = ("p50", "p90", "p99")
 
 
 def measure_cells(result: Result, mode: str, quantiles: Sequence[str]) -> list[tuple[str, ...]]:
-    """Measure, number of observations and percentiles, for each measure with any observation.
+    """Measure, number of observations of a run, mean and percentiles, for each measure with any observation.
 
-    Too few observations for any of the percentiles are told by their mean, least and most.
+    Too few observations for any of the percentiles are told by their least and most.
     """
     return [
-        (name, _short(summary.n), *_percentiles(summary, quantiles))
+        (
+            name,
+            _short(summary.n / result.runs),
+            quantity(summary.mean.value, summary.unit),
+            *_percentiles(summary, quantiles),
+        )
         for name, summary in result.modes[mode].summaries.items()
         if summary.n > 0
     ]
@@ -78,13 +105,13 @@ def measure_cells(result: Result, mode: str, quantiles: Sequence[str]) -> list[t
 def _percentiles(summary: Summary, quantiles: Sequence[str]) -> Sequence[str]:
     if any(name in summary.quantiles for name in quantiles):
         return [estimate(summary.quantiles.get(name), summary.unit) for name in quantiles]
-    ends = (("mean", summary.mean.value), ("min", summary.min), ("max", summary.max))
-    said = [f"{name} {quantity(value, summary.unit)}" for name, value in ends]
+    extremes = (("min", summary.min), ("max", summary.max))
+    said = [f"{name} {quantity(value, summary.unit)}" for name, value in extremes]
     room = len(quantiles)
     return [*said, *[""] * (room - len(said))] if room >= len(said) else [", ".join(said), *[""] * (room - 1)]
 
 
-def _short(n: int) -> str:
+def _short(n: float) -> str:
     for scale, suffix in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if n >= scale:
             return f"{n / (1e3 if suffix == 'k' else scale):.3g}{suffix}"
@@ -92,10 +119,11 @@ def _short(n: int) -> str:
 
 
 def count_cells(result: Result, mode: str) -> list[tuple[str, str]]:
-    """Return (name, count) cells: the packets' outcomes first, then everything else that was counted."""
+    """Return (name, count of a run) cells: the packets' outcomes first, then everything else that happened at all."""
     counts = result.modes[mode].counts
-    names = [name for name in _OUTCOMES if name in counts] + [name for name in counts if name not in _OUTCOMES]
-    return [(name.replace("_", " "), count(counts[name])) for name in names]
+    names = [name for name in _OUTCOMES if name in counts]
+    names += [name for name in counts if name not in _OUTCOMES and counts[name].value]
+    return [(name.replace("_", " "), number(counts[name])) for name in names]
 
 
 def rate_cells(result: Result, mode: str) -> list[tuple[str, str]]:
@@ -103,7 +131,7 @@ def rate_cells(result: Result, mode: str) -> list[tuple[str, str]]:
     return [(name, rate(name, found)) for name, found in result.modes[mode].rates.items()]
 
 
-_EVENT_HEADS = ("failed connections", "error window", "longest propagation", "led to gone Pods")
+_EVENT_HEADS = ("failed in a run [95 %]", "error window", "longest propagation", "led to gone Pods")
 
 
 def _with_joins(result: Result) -> bool:
@@ -130,11 +158,11 @@ def event_cells(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
 
 
 def _event_cells(outcome: EventOutcome) -> tuple[str, ...]:
-    """Connections in all replications, the window at its widest, and how long rules led to Pods that were gone."""
+    """Connections of a run, the window at its widest, and how long rules led to Pods that were gone."""
     window = "none"
     if outcome.first_s is not None and outcome.last_s is not None:
         window = f"{quantity(outcome.first_s, 's')} to {quantity(outcome.last_s, 's')} after"
-    failed = count(outcome.connections) + (" seen" if outcome.sampled else "")
+    failed = number(outcome.connections) + (" seen" if outcome.sampled else "")
     spread = EMPTY if outcome.propagation_s is None else quantity(outcome.propagation_s, "s")
     if outcome.pending:
         spread = f"over {spread}"
@@ -149,14 +177,15 @@ def _unusable(outcome: EventOutcome) -> str:
     return f"{quantity(outcome.unusable_s, 's')}: {outcome.unusable_for}"
 
 
-def comparison_cells(comparison: Comparison) -> tuple[str, str, str, str]:
-    """Measure with statistic, difference, ratio with its interval, and whether the interval leaves out 1."""
-    low, high = comparison.ratio.low, comparison.ratio.high
-    says = "no interval"
-    if low is not None and high is not None:
+def comparison_cells(comparison: Comparison) -> tuple[str, str, str, str, str]:
+    """Measure with statistic, difference, ratio with its intervals, and whether the wider leaves out 1."""
+    says, wider = "no interval", comparison.wider
+    if wider is not None:
+        low, high = wider
         says = "lower" if high < 1 else "higher" if low > 1 else "cannot say"
+    prices = f"[{text}]" if (text := ends(comparison.prices)) else EMPTY
     what = f"{comparison.measure} {comparison.statistic}"
-    return what, estimate(comparison.difference, unit_of(comparison.measure)), ratio(comparison.ratio), says
+    return what, estimate(comparison.difference, unit_of(comparison.measure)), ratio(comparison.ratio), prices, says
 
 
 def sorted_limits(result: Result, above: float = 0.0) -> list[Limit]:

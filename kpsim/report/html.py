@@ -13,14 +13,20 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from kpsim.experiment.answers.cautions import marks
 from kpsim.experiment.result import ModeResult, Result
 from kpsim.report import grid
+from kpsim.report.answers.why import reasons, why_empty
 from kpsim.report.figures import Picture, pictures
 from kpsim.report.style import mode_style
 from kpsim.report.verdict import answer
 from kpsim.report.wording.glossary import GLOSSARY, NOT_MODELLED
-from kpsim.report.wording.quantity import EMPTY, count, estimate, many
+from kpsim.report.wording.quantity import EMPTY, count, estimate, glued, many
 
+_PRICES = (
+    "Beside objectives and ratios stand those by prices: what the profile's own intervals leave open. An objective is "
+    "judged by the wider of the two."
+)
 _REPORTED = (("true", "network_programming_true"), ("as kube-proxy reports it", "network_programming_reported"))
 
 
@@ -29,6 +35,7 @@ def report_html(result: Result, drawn: Sequence[Picture] | None = None) -> str:
     loader = PackageLoader("kpsim.report")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.lstrip_blocks = True
+    environment.filters["glued"] = glued
     figures = pictures(result) if drawn is None else drawn
     return environment.get_template("report.html.j2").render(_context(result, figures))
 
@@ -65,6 +72,11 @@ def _context(result: Result, drawn: Sequence[Picture]) -> dict[str, Any]:
         "events": grid.event_cells(result),
         "comparisons": [(c.mode, c.against, grid.comparison_cells(c)) for c in result.comparisons],
         "color": {mode: mode_style(mode).color for mode in result.modes},
+        "marks": {mode: marks(result.scenario, found, result.limits) for mode, found in result.modes.items()},
+        "reasons": {mode: reasons(found) for mode, found in result.modes.items()},
+        "why_empty": next(
+            filter(None, (why_empty(f.summaries.values(), quantiles) for f in result.modes.values())), ""
+        ),
         "not_modelled": NOT_MODELLED,
         "glossary": GLOSSARY,
     }
@@ -75,7 +87,7 @@ def _by_measure(result: Result, quantiles: Sequence[str]) -> list[tuple[str, lis
     rows: dict[str, list[tuple[str, str, list[str]]]] = {}
     for mode in result.modes:
         for name, n, *values in grid.measure_cells(result, mode, quantiles):
-            rows.setdefault(name, []).append((mode, n, values))
+            rows.setdefault(name, []).append((mode, n, list(values)))
     return [(grid.title_of(name), each) for name, each in rows.items()]
 
 
@@ -100,7 +112,7 @@ def _confidence(result: Result) -> list[tuple[str, str]]:
     warmth = f"caches {profile.cache_warmth:.0%} warm".replace("%", " %")
     guesses = [f"{mode}: {text}" for mode, found in result.modes.items() for text in _guessed(found)]
     return [
-        ("Intervals", f"{intervals}."),
+        ("Intervals", f"{intervals}: how runs differ. {_PRICES}"),
         ("Cost profile", f"{profile.name}, {profile.set} set, {warmth}."),
         ("Engine", f"{result.engine}: {result.engine_reason}".rstrip(": ") + "."),
         ("Extrapolation", "; ".join(guesses) + "." if guesses else "None: every cost lies within measured sizes."),

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from kpsim.experiment.result import Result
 from kpsim.report import grid
+from kpsim.report.answers.why import reasons
 from kpsim.report.verdict import answer
 
-_WORDS = {"met": "met", "failed": "**failed**", "unknown": "cannot say"}
+_WORDS = {"met": "met", "failed": "**failed**", "undecided": "**undecided**"}
 _SPECIAL = re.compile(r"([\\`*{}\[\]<>#|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 
 
@@ -29,15 +30,27 @@ def report_markdown(result: Result) -> str:
     lines = [f"# {_plain(result.scenario.name)}", "", " ".join(_plain(sentence) for sentence in said.sentences), ""]
     if said.configuration:
         lines += ["```yaml", said.configuration.rstrip(), "```", ""]
-    lines += _objectives(result) + _measures(result)
-    events = [(_plain(event), _plain(mode), *rest) for event, mode, rest in grid.event_cells(result)]
+    lines += _objectives(result) + _measures(result) + _reasons(result)
+    events = [
+        (_plain(event), _plain(grid.marked(result, mode)), *rest) for event, mode, rest in grid.event_cells(result)
+    ]
     if events:
         lines += ["## Events", "", *_table(("event", "mode", *grid.event_heads(result)), events)]
     rows = [
-        (f"{_plain(c.mode)} – {_plain(c.against)}", *map(_plain, grid.comparison_cells(c))) for c in result.comparisons
+        (
+            " – ".join(_plain(grid.marked(result, m)) for m in (c.mode, c.against)),
+            *map(_plain, grid.comparison_cells(c)),
+        )
+        for c in result.comparisons
     ]
     if rows:
-        lines += ["## Paired differences", "", *_table(("modes", "measure", "difference", "ratio", ""), rows)]
+        lines += [
+            "## Paired differences",
+            "",
+            *_table(
+                ("modes", "measure", "difference [95 %]", "ratio by sampling [95 %]", "by prices [95 %]", ""), rows
+            ),
+        ]
     limits = [[_plain(cell) for cell in grid.limit_cells(limit)] for limit in grid.sorted_limits(result)]
     if limits:
         lines += ["## Limits", "", *_table(("limit", "used", "", "headroom", "source"), limits)]
@@ -47,21 +60,41 @@ def report_markdown(result: Result) -> str:
 
 def _objectives(result: Result) -> list[str]:
     rows = [
-        (_plain(o.mode), f"`{o.measure}`", _plain(o.bound), o.found, o.reported, _WORDS[o.standing])
+        (
+            *(_plain(grid.marked(result, o.mode)), f"`{o.measure}`", _plain(o.bound), o.found),
+            *map(_plain, (o.sampling, o.prices, o.combined)),
+            *(o.reported, _WORDS[o.standing]),
+        )
         for o in grid.objectives(result)
     ]
-    heads = ("mode", "measure", "objective", "found [95 %]", "as kube-proxy reports it", "verdict")
+    heads = (
+        "mode", "measure", "objective", "found", "by sampling [95 %]", "by prices [95 %]", "both [95 %]",
+        "as kube-proxy reports it", "verdict",
+    )  # fmt: skip
     return ["## Objectives", "", *_table(heads, rows)] if rows else []
 
 
 def _measures(result: Result) -> list[str]:
     quantiles = grid.quantile_names(result)
     rows = [
-        (_plain(mode), f"`{name}`", *rest)
+        (_plain(grid.marked(result, mode)), f"`{name}`", *rest)
         for mode in result.modes
         for name, *rest in grid.measure_cells(result, mode, quantiles)
     ]
-    return ["## Measures", "", *_table(("mode", "measure", "n", *quantiles), rows)] if rows else []
+    return (
+        ["## Measures", "", *_table(("mode", "measure", "n a run", "mean", *(f"{q} [95 %]" for q in quantiles)), rows)]
+        if rows
+        else []
+    )
+
+
+def _reasons(result: Result) -> list[str]:
+    rows = [
+        (_plain(grid.marked(result, mode)), head, _plain(text))
+        for mode, found in result.modes.items()
+        for head, text in reasons(found)
+    ]
+    return ["## Why", "", *_table(("mode", "", ""), rows)] if rows else []
 
 
 def _doubts(result: Result) -> list[str]:

@@ -12,9 +12,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from kpsim.experiment.result import EventOutcome, ModeResult, Result
+from kpsim.experiment.answers.cautions import marks
+from kpsim.experiment.result import EventOutcome, ModeResult, Result, ThresholdVerdict
 from kpsim.measure.summary import Estimate, Summary
-from kpsim.report.verdict import answer, standing
+from kpsim.report.answers.objectives import standing
+from kpsim.report.verdict import answer
 
 _DIGITS = 9
 _NOT_RESULTS = frozenset({"command"})  # provenance that says how it was asked, not what was found
@@ -46,14 +48,17 @@ def summary_document(result: Result) -> dict[str, Any]:
         "apiVersion": "kpsim/v1alpha1",
         "kind": "Summary",
         "scenario": result.scenario.name,
-        "complete": result.complete,
-        "passed": result.passed,
         "answer": {
-            "verdict": said.verdict,
+            "question": said.question.value,
+            "sentence": said.sentence,
+            "more": list(said.more),
             "headroom": said.headroom,
             "change": said.change,
             "recommended": said.recommended,
+            "standing": said.standing,
         },
+        "complete": result.complete,
+        "passed": result.passed,
         "cluster": {
             "services": result.services,
             "service_ports": result.service_ports,
@@ -63,7 +68,7 @@ def summary_document(result: Result) -> dict[str, Any]:
         "engine": {"name": result.engine, "reason": result.engine_reason},
         "thresholds": [_verdict_record(v) for v in result.verdicts],
         "limits": [_record(limit) | {"share": _number(limit.share)} for limit in result.limits],
-        "modes": {mode: _mode_document(found) for mode, found in result.modes.items()},
+        "modes": {mode: _mode_document(result, found) for mode, found in result.modes.items()},
         "comparisons": [
             {
                 "measure": c.measure,
@@ -72,6 +77,7 @@ def summary_document(result: Result) -> dict[str, Any]:
                 "against": c.against,
                 "difference": _estimate(c.difference),
                 "ratio": _estimate(c.ratio),
+                "prices": _estimate(c.prices),
             }
             for c in result.comparisons
         ],
@@ -81,24 +87,35 @@ def summary_document(result: Result) -> dict[str, Any]:
     }
 
 
-def _verdict_record(verdict: Any) -> dict[str, Any]:
+def _verdict_record(verdict: ThresholdVerdict) -> dict[str, Any]:
     threshold = verdict.threshold
-    return _record(threshold) | {"mode": verdict.mode, "found": _estimate(verdict.found), "standing": standing(verdict)}
+    stands = standing(verdict)
+    return _record(threshold) | {
+        "mode": verdict.mode,
+        "found": _estimate(verdict.found),
+        "profile": _estimate(verdict.profile),
+        "combined": _estimate(verdict.combined),
+        "standing": stands,
+        "passed": {"met": True, "failed": False}.get(stands),
+    }
 
 
-def _mode_document(found: ModeResult) -> dict[str, Any]:
+def _mode_document(result: Result, found: ModeResult) -> dict[str, Any]:
     return {
+        "marks": list(marks(result.scenario, found, result.limits)),
         "rules": found.rules,
         "capacity_per_s": _number(found.capacity_per_s),
         "position_fixed_s": _number(found.position_fixed_s),
         "position_slope_s": _number(found.position_slope_s),
-        "summaries": {name: _summary_document(summary) for name, summary in found.summaries.items()},
-        "counts": dict(found.counts),
+        "summaries": {n: _summary_document(each) | _priced(found, n) for n, each in found.summaries.items()},
+        "counts": {name: _estimate(each) for name, each in found.counts.items()},
         "rates": {name: _estimate(rate) for name, rate in found.rates.items()},
         "by_position": [_record(each) for each in found.by_position],
         "sync_curve": [_record(each) for each in found.sync_curve],
         "load_curve": [_record(each) for each in found.load_curve],
         "extrapolations": list(found.extrapolations),
+        "sync_parts": {kind: [[n, _number(share)] for n, share in each] for kind, each in found.sync_parts.items()},
+        "stages": [_record(stage) for stage in found.stages],
         **({"events": [_event_record(each) for each in found.events]} if found.events else {}),
     }
 
@@ -108,7 +125,8 @@ def _event_record(outcome: EventOutcome) -> dict[str, Any]:
     left_out = {"course", "window_s", *(() if outcome.unusable_for else ("unusable_s", "unusable_for"))}
     record = {f.name: getattr(outcome, f.name) for f in fields(outcome) if f.name not in left_out}
     numbers = {name: _number(x) if isinstance(x, float) else x for name, x in record.items()}
-    return numbers | {"window_s": _estimate(outcome.window_s)}
+    each = {name: _estimate(getattr(outcome, name)) for name in ("connections", "packets", "window_s")}
+    return numbers | each
 
 
 def _summary_document(summary: Summary) -> dict[str, Any]:
@@ -122,6 +140,12 @@ def _summary_document(summary: Summary) -> dict[str, Any]:
         "max": _number(summary.max),
         "quantiles": {name: _estimate(found) for name, found in summary.quantiles.items()},
     }
+
+
+def _priced(found: ModeResult, measure: str) -> dict[str, Any]:
+    """Return the intervals by the profile's prices, beside those by sampling."""
+    each = found.priced.get(measure)
+    return {"profile": {name: _estimate(value) for name, value in each.items()}} if each else {}
 
 
 Row = Sequence[object]

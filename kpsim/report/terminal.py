@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterable, Sequence
 
 from kpsim.experiment.result import Result
 from kpsim.report import grid
+from kpsim.report.answers.why import reasons, why_empty
 from kpsim.report.verdict import answer
-from kpsim.report.wording.quantity import glued, many
+from kpsim.report.wording.quantity import EMPTY, glued, many
 
 WIDTH = 100
-KINDS = ("title", "met", "failed", "unknown", "unset", "dim", "warning", "plain")
+KINDS = ("title", "met", "failed", "undecided", "unset", "dim", "warning", "plain")
 Style = Callable[[str, str], str]
 
-_MARKS = {"met": "✓", "failed": "✗", "unknown": "?", "unset": "·"}
+_MARKS = {"met": "✓", "failed": "✗", "undecided": "?", "unset": "·"}
+_NOTHING = {EMPTY, "no", ""}  # cells of a column that is left out
 _MAX_NAME, _MIN_NAME = 48, 12
 
 
@@ -107,30 +109,44 @@ def _opening(page: _Page, result: Result) -> None:
     page.line(("dim", " · ".join([f"Kubernetes {major}.{minor}", *sizes])))
     page.line()
     said = answer(result)
-    page.prose(said.standing, said.verdict, f"{_MARKS[said.standing]} ")
-    page.prose("plain", said.headroom)
-    page.prose("plain", said.change)
+    first, *rest = said.sentences
+    page.prose(said.standing, first, f"{_MARKS[said.standing]} ")
+    for sentence in rest:
+        page.prose("plain", sentence)
 
 
 def _objectives(page: _Page, result: Result) -> None:
     rows = grid.objectives(result)
     if rows:
-        page.heading("objectives")
-        cells = [(f"{_MARKS[o.standing]} {o.mode}", o.measure, o.bound, o.found) for o in rows]
-        page.table(cells, [o.standing for o in rows])
+        page.heading("objectives, with 95 % intervals: sampling is how runs differ, prices what the profile knows")
+        for row in rows:
+            page.line(
+                ("plain", "    "), (row.standing, f"{_MARKS[row.standing]} {row.measure} {row.bound}: {row.found}")
+            )
+            page.prose(
+                "plain",
+                f"{grid.marked(result, row.mode)}: sampling {row.sampling}, prices {row.prices}, both {row.combined}",
+                "      ",
+            )
 
 
 def _measures(page: _Page, result: Result) -> None:
-    quantiles = grid.quantile_names(result)
-    for mode in result.modes:
-        rows = [("", "n", *quantiles), *grid.measure_cells(result, mode, quantiles)]
-        page.heading(mode)
-        page.table(rows, ["dim"] + ["plain"] * (len(rows) - 1), right=[1])
+    quantiles = grid.quantile_names(result, ("p50", "p99"))
+    page.line()
+    page.prose("dim", "Below, [ ] is a 95 % interval by sampling; the profile's prices are not in it.")
+    for mode, found in result.modes.items():
+        cells = grid.measure_cells(result, mode, quantiles)
+        page.heading(grid.marked(result, mode))
+        page.table([("", "n a run", "mean", *quantiles), *cells], ["dim"] + ["plain"] * len(cells), right=[1])
+        empty = why_empty(found.summaries.values(), quantiles)
+        if empty:
+            page.prose("dim", empty, "    ")
+        page.line()
+        for head, text in reasons(found):
+            page.prose("plain", f"{head}: {text}", "    ")
         counted = grid.count_cells(result, mode)
         if counted:
-            page.line()
-            for part in _wrapped(" · ".join(f"{n} {what}" for what, n in counted), WIDTH - 4):
-                page.line(("dim", f"    {part}"))
+            page.prose("dim", f"in a run: {' · '.join(f'{n} {what}' for what, n in counted)}", "    ")
 
 
 def _events(page: _Page, result: Result) -> None:
@@ -138,16 +154,23 @@ def _events(page: _Page, result: Result) -> None:
     for event in dict.fromkeys(event for event, _, _ in cells):
         page.heading(event)
         rows = [("", *grid.event_heads(result)), *((mode, *rest) for name, mode, rest in cells if name == event)]
-        page.table(rows, ["dim"] + ["plain"] * (len(rows) - 1))
+        told = [i for i in range(len(rows[0])) if i == 0 or {row[i] for row in rows[1:]} - _NOTHING]
+        page.table([[row[i] for i in told] for row in rows], ["dim"] + ["plain"] * (len(rows) - 1))
+        for marked in (grid.marked(result, mode) for mode in result.modes):
+            if " (" in marked:
+                page.prose("warning", marked, "    ")
 
 
 def _comparisons(page: _Page, result: Result) -> None:
     pairs = list(dict.fromkeys((c.mode, c.against) for c in result.comparisons))
     for mode, against in pairs:
-        page.heading(f"{mode} against {against}, paired by replication")
+        page.heading(
+            f"{grid.marked(result, mode)} against {grid.marked(result, against)}, paired by replication, [95 %]"
+        )
         these = [c for c in result.comparisons if (c.mode, c.against) == (mode, against)]
-        rows = [grid.comparison_cells(c) for c in these]
-        page.table(rows, ["unknown" if says == "cannot say" else "plain" for *_, says in rows])
+        rows = [(what, *rest) for what, _, *rest in map(grid.comparison_cells, these)]
+        kinds = ["dim", *("undecided" if says == "cannot say" else "plain" for *_, says in rows)]
+        page.table([("ratio", "by sampling", "by prices", ""), *rows], kinds)
 
 
 def _limits(page: _Page, result: Result) -> None:

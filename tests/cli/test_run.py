@@ -11,6 +11,8 @@ from kpsim.experiment import replications
 from tests.cli.shell import SERVICES, Shell
 
 FAILING = '  thresholds: {first_packet_latency: ["p50 < 1ns"]}\n'
+# too few of them for a p99.9
+UNDECIDED = '  thresholds: {sync_duration_full: ["p99.9 < 1s"]}\n'
 MEETING = '  thresholds: {first_packet_latency: ["p50 < 1s"]}\n'
 
 
@@ -75,6 +77,17 @@ def test_a_threshold_that_fails_is_the_exit_code(kpsim: Shell, objective: str, c
     assert answer.code == code
     assert answer.out.splitlines()[3].startswith("✓" if code == 0 else "✗")
     assert manifest(kpsim.here / "out")["thresholds"][0]["passed"] is (code == 0)  # type: ignore[index]  # a list
+
+
+@pytest.mark.parametrize(("strict", "code"), [((), 0), (("--strict",), 98)])
+def test_what_is_undecided_is_never_green(kpsim: Shell, strict: tuple[str, ...], code: int) -> None:
+    file = kpsim.small("  run:", UNDECIDED + "  run:")
+    answer = kpsim("run", file, "--jobs", "1", "--out", "out", "-o", "json", *strict)
+    assert answer.code == code
+    document = json.loads(answer.out)
+    (threshold,) = document["thresholds"]
+    assert (document["passed"], threshold["passed"], threshold["standing"]) == (None, None, "undecided")
+    assert document["answer"]["standing"] == "undecided"
 
 
 def test_options_are_what_the_scenario_says_when_they_are_given(kpsim: Shell) -> None:

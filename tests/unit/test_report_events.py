@@ -16,6 +16,7 @@ from kpsim.report.html import report_html
 from kpsim.report.markdown import report_markdown
 from kpsim.report.tables import summary_document
 from kpsim.report.terminal import summary_text
+from kpsim.report.wording.quantity import number
 from kpsim.scenario.model import RunParams, Scenario
 from kpsim.traffic.params import TrafficParams
 from tests.report_fixture import make_result
@@ -39,15 +40,15 @@ def told() -> Result:
 
 def test_every_output_names_the_events_and_their_errors(told: Result) -> None:
     first, second = told.modes["iptables"].events
-    assert first.connections
-    assert second.connections
+    assert first.connections.value
+    assert second.connections.value
     for text in (summary_text(told), report_markdown(told), report_html(told)):
-        for said in ("loss of a node at 40.0 s", "rollout of default/web-0 at 10.0 s", f"{second.connections:,}"):
+        for said in ("loss of a node at 40.0 s", "rollout of default/web-0 at 10.0 s", number(second.connections)):
             assert said in text
     document = summary_document(told)
     rows = document["modes"]["iptables"]["events"]
     assert [row["event"] for row in rows] == ["loss of a node", "rollout of default/web-0"]
-    assert rows[1]["connections"] == second.connections
+    assert rows[1]["connections"]["value"] == pytest.approx(second.connections.value)
     assert rows[1]["propagation_s"] == pytest.approx(second.propagation_s)
     json.dumps(document, allow_nan=False)
 
@@ -65,7 +66,7 @@ def test_the_figure_is_of_the_rollout_and_says_what_it_cost(told: Result) -> Non
     outcome = told.modes["iptables"].events[1]
     assert picture.title == event.headline(told)
     assert picture.title.startswith("Rollout of default/web-0: ")
-    assert f"{round(outcome.connections / 2)} failed connections until" in picture.title
+    assert f"{round(outcome.connections.value)} failed connections until" in picture.title
     assert "old, ready" in picture.svg
     assert picture.svg == next(p for p in pictures(told) if p.name == "event").svg
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from kpsim.experiment.result import Comparison, Limit, Result, ThresholdVerdict
 from kpsim.measure.summary import Estimate
-from kpsim.report.verdict import answer, standing
+from kpsim.report.answers.objectives import standing
+from kpsim.report.verdict import answer
 from kpsim.report.wording.change import gains
 from kpsim.report.wording.quantity import EMPTY, compact, estimate, factor, percent, quantity, rate, ratio
 from kpsim.report.wording.ranking import apart, listed, rank
@@ -86,11 +87,11 @@ def test_lists() -> None:
     [
         (Estimate(9e-5, 8e-5, 9.9e-5), True, "met"),
         (Estimate(2e-4, 1.5e-4, 3e-4), False, "failed"),
-        (Estimate(9e-5, 8e-5, 1.2e-4), True, "unknown"),
-        (Estimate(1.1e-4, 8e-5, 1.2e-4), False, "unknown"),
+        (Estimate(9e-5, 8e-5, 1.2e-4), True, "undecided"),
+        (Estimate(1.1e-4, 8e-5, 1.2e-4), False, "undecided"),
         (Estimate(9e-5), True, "met"),
-        (None, None, "unknown"),
-        (Estimate(9e-5, 8e-5, 9.9e-5), None, "unknown"),
+        (None, None, "undecided"),
+        (Estimate(9e-5, 8e-5, 9.9e-5), None, "undecided"),
     ],
 )
 def test_an_interval_around_the_bound_says_nothing(found: Estimate | None, passed: bool | None, expected: str) -> None:
@@ -126,8 +127,10 @@ def test_the_current_mode_fails_and_another_meets() -> None:
     said = answer(judged(make_result(), iptables=FAILED, ipvs=MET))
     assert said.standing == "failed"
     assert said.recommended == "ipvs"
-    assert said.verdict.startswith("iptables fails first_packet_latency p99 < 100 µs (found 200 µs [190, 210])")
-    assert said.verdict.endswith("ipvs meets the objective.")
+    assert said.sentence.startswith(
+        "iptables fails first_packet_latency p99 < 100 µs (found 200 µs [95 %: 190 µs, 210 µs by sampling])"
+    )
+    assert said.sentence.endswith("ipvs (deprecated from 1.35, nftables is the alternative) meets the objective.")
     assert "missed by 100 % with iptables and has 10 % to spare with ipvs" in said.headroom
     assert said.change.startswith("Changing to ipvs meets what iptables fails; relative to iptables, time for first")
     assert said.configuration is not None
@@ -141,6 +144,7 @@ def test_nothing_is_recommended_where_the_current_mode_meets_everything() -> Non
     assert said.standing == "met"
     assert said.recommended is None
     assert said.change.startswith("Nothing has to change; of the modes run, ipvs gains most")
+    assert "nftables is the alternative" in said.change
     assert said.configuration is not None
     assert "mode: iptables" in said.configuration
 
@@ -152,10 +156,13 @@ def test_a_mode_that_fails_is_not_proposed_as_a_gain() -> None:
 
 def test_too_close_to_call() -> None:
     said = answer(judged(make_result(), iptables=UNCLEAR, ipvs=MET))
-    assert said.standing == "unknown"
+    assert said.standing == "undecided"
     assert said.recommended is None
-    assert "the run cannot say whether iptables meets first_packet_latency" in said.verdict
-    assert "More replications than 5" in said.change
+    assert said.sentence.startswith("It is undecided whether iptables meets first_packet_latency")
+    assert "because the interval by sampling holds the bound" in said.sentence
+    assert said.change.startswith("More replications than 5")
+    assert "ipvs is shown to meet every objective, but ipvs is deprecated" in said.change
+    assert "nftables is the alternative" in said.change
     assert "too close to call" in said.headroom
 
 
@@ -168,7 +175,7 @@ def test_no_mode_meets_everything() -> None:
 
 def test_extrapolation_and_missing_intervals_are_part_of_the_verdict() -> None:
     said = answer(judged(make_result(["iptables"]), iptables=(Estimate(9e-5), True)))
-    assert "on costs extrapolated beyond measured sizes and without an interval on every value" in said.verdict
+    assert "on costs extrapolated beyond measured sizes and without an interval on every value" in said.sentence
     assert "`kpsim compare`" in said.change
 
 
@@ -176,8 +183,9 @@ def test_no_objectives_no_limits_and_an_incomplete_run() -> None:
     result = dataclasses.replace(make_result(["ipvs"], thresholds=()), limits=(), complete=False)
     said = answer(result)
     assert said.standing == "unset"
-    assert said.verdict.startswith(
-        "The run is incomplete. No objectives are set; first-packet latency at p99 is 35.8 µs"
+    assert said.sentence.startswith(
+        "The run is incomplete. No objective is set: a change is in force after 6.27 s [95 %: 6.18 s, 6.37 s "
+        "by sampling] (p99) with ipvs."
     )
     assert said.headroom == "Headroom: no limit and no objective to measure it against."
 
@@ -213,6 +221,6 @@ def test_what_a_gain_costs_is_said_with_it() -> None:
     costs = dataclasses.replace(result.comparisons[0], measure="sync_duration_full", ratio=Estimate(1.5, 1.4, 1.6))
     result = judged(dataclasses.replace(result, comparisons=(*result.comparisons, costs)), iptables=FAILED, ipvs=MET)
     assert (
-        "first packets 0.400x [0.390, 0.410] (p99), at the price of full syncs 1.50x [1.40, 1.60]"
+        "first packets 0.400x [95 %: 0.390, 0.410] (p99), at the price of full syncs 1.50x [95 %: 1.40, 1.60]"
         in answer(result).change
     )

@@ -12,16 +12,24 @@ import numpy as np
 
 from kpsim.cluster.columns import Cluster
 from kpsim.experiment.answers.cautions import cautions
-from kpsim.experiment.answers.curves import bins_by_position, extrapolations, load_curve, position_line, sync_curve
+from kpsim.experiment.answers.curves import (
+    bins_by_position,
+    extrapolations,
+    load_curve,
+    position_line,
+    sync_curve,
+    sync_parts,
+)
 from kpsim.experiment.answers.judge import compare, judge
 from kpsim.experiment.answers.limits import limits_of
+from kpsim.experiment.answers.prices import priced
 from kpsim.experiment.control import control_load, stages_of
 from kpsim.experiment.events import outcome_of
-from kpsim.experiment.observe import Counts, Observations
+from kpsim.experiment.observe import Observations
 from kpsim.experiment.result import Cdf, ModeResult, Result
 from kpsim.measure.distribution import MOST_UNKNOWN, Distribution
 from kpsim.measure.intervals import estimate, summarise
-from kpsim.measure.summary import MEASURES
+from kpsim.measure.summary import MEASURES, Estimate
 from kpsim.measure.tally import Tally
 from kpsim.profiles.assumptions import assumptions
 from kpsim.profiles.costs import load_profile
@@ -50,7 +58,7 @@ def assemble(
     return Result(
         scenario=scenario,
         modes=modes,
-        comparisons=compare(runs),
+        comparisons=compare(runs, modes),
         limits=limits,
         verdicts=judge(scenario.thresholds, modes),
         services=cluster.service_count,
@@ -63,6 +71,7 @@ def assemble(
         assumptions=assumptions(),
         provenance=_provenance(scenario),
         control=control_load(scenario, [each.control for each in next(iter(runs.values()))]),
+        runs=len(next(iter(runs.values()))),
     )
 
 
@@ -96,26 +105,34 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
     )
     partial = any(t.n for t in batches["sync_duration_partial"])
     has_partial = partial or mode.runner(scenario.kubernetes_version).full_s is not None
+    known, stages = {m: s for m, s in summaries.items() if s}, stages_of([s.stages for s in seen])
     return ModeResult(
         mode=name,
-        summaries={m: s for m, s in summaries.items() if s},
+        summaries=known,
         cdfs={m: cdf for m, tallies in batches.items() if (cdf := _cdf(tallies))},
-        counts=asdict(Counts.total(s.counts for s in seen))
-        | {name: sum(s.others[name] for s in seen) for name in seen[0].others},
+        counts=_counts_of_a_run(seen),
         rates={key: estimate([s.rates[key] for s in seen], least=0.0) for key in seen[0].rates},
         by_position=bins_by_position(np.concatenate([s.position for s in seen]), cost_ns),
         position_fixed_s=fixed,
         position_slope_s=slope,
+        sync_parts=sync_parts(cluster, mode, costs, changed, has_partial),
         sync_curve=sync_curve(cluster, mode, costs, changed, has_partial),
         load_curve=points,
         capacity_per_s=capacity,
         rules=seen[0].rules,
         extrapolations=extrapolations(cluster, mode, costs),
-        stages=stages_of([s.stages for s in seen]),
+        stages=stages,
+        priced=priced(scenario, cluster, mode, costs, known, stages, changed, tried),
         events=tuple(
             outcome_of([s.events[i] for s in seen], sampled=seen[0].sampled) for i in range(len(scenario.events))
         ),
     )
+
+
+def _counts_of_a_run(seen: Sequence[Observations]) -> dict[str, Estimate]:
+    """Return each count as a run has it, its mean with an interval: a sum over runs is nobody's number."""
+    each = [asdict(s.counts) | s.others for s in seen]
+    return {name: estimate([counts[name] for counts in each], least=0.0) for name in each[0]}
 
 
 def _cdf(tallies: Sequence[Tally]) -> Cdf | None:

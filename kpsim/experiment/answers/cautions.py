@@ -24,20 +24,34 @@ def cautions(scenario: Scenario, modes: Mapping[str, ModeResult], limits: Sequen
     ]
 
 
+def marks(scenario: Scenario, mode: ModeResult, limits: Sequence[Limit]) -> tuple[str, ...]:
+    """Return what belongs beside every number of a mode: deprecated, extrapolated, beyond a hard limit."""
+    entry = MODES.get(mode.mode)
+    found = []
+    if entry is not None and entry.deprecated is not None:
+        since = "since" if scenario.kubernetes_version >= entry.deprecated else "from"
+        found.append(f"deprecated {since} {entry.deprecated[0]}.{entry.deprecated[1]}")
+    if mode.extrapolations:
+        found.append("extrapolated")
+    others = tuple(f"{name}: " for name in MODES if name != mode.mode)
+    broken = [e.name for e in limits if e.kind == "hard" and e.share > 1 and not e.name.startswith(others)]
+    return (*found, *(f"beyond {name.removeprefix(f'{mode.mode}: ')}" for name in broken))
+
+
 def _lost(modes: Mapping[str, ModeResult]) -> list[str]:
-    """Connections that got no answer, where they are more than a few."""
+    """Connections of a run that got no answer, where they are more than a few."""
     found = []
     for name, mode in modes.items():
-        counts, joined = mode.counts, any(event.unusable_for for event in mode.events)
-        if counts["refused"] > WORTH_SAYING * counts["connections"]:
-            found.append(f"{name}: {counts['refused']:,} of {counts['connections']:,} connections were refused")
-        if counts["dropped"] > WORTH_SAYING * counts["connections"]:
-            found.append(
-                f"{name}: {counts['dropped']:,} of {counts['connections']:,} connections were dropped, because a Local "
-                "policy left no endpoint on their node" + (", or it had joined and had no rules yet" if joined else "")
-            )
-        if counts["stale"] > WORTH_SAYING * counts["packets"]:
-            found.append(f"{name}: {counts['stale']:,} of {counts['packets']:,} packets went to Pods that were gone")
+        of_a_run = {what: each.value for what, each in mode.counts.items()}
+        joined = any(event.unusable_for for event in mode.events)
+        for what, of, why in (
+            ("refused", "connections", "were refused"),
+            ("dropped", "connections", "were dropped, because a Local policy left no endpoint on their node"
+             + (", or it had joined and had no rules yet" if joined else "")),
+            ("stale", "packets", "went to Pods that were gone"),
+        ):  # fmt: skip
+            if of_a_run[what] > WORTH_SAYING * of_a_run[of]:
+                found.append(f"{name}: in a run {of_a_run[what]:,.0f} of {of_a_run[of]:,.0f} {of} {why}")
     return found
 
 
@@ -45,12 +59,14 @@ def _unanswered(modes: Mapping[str, ModeResult]) -> list[str]:
     """Return a sentence a mode about requests through the Ingress that got no answer of a Pod, if there are any."""
     found = []
     for name, mode in modes.items():
-        asked = mode.counts.get("ingress_requests", 0)
-        lost = asked - mode.counts.get("ingress_answered", 0)
+        of_a_run = {what: each.value for what, each in mode.counts.items()}
+        asked = of_a_run.get("ingress_requests", 0.0)
+        lost = asked - of_a_run.get("ingress_answered", 0.0)
         if lost:
-            by_status = [(s, mode.counts[f"ingress_{s}"]) for s in (502, 503, 504)]
-            how = ", ".join(f"{count:,} with {status}" for status, count in by_status if count)
-            found.append(f"{name}: of {asked:,} requests through the Ingress no Pod answered {lost:,} ({how})")
+            by_status = [(s, of_a_run[f"ingress_{s}"]) for s in (502, 503, 504)]
+            how = ", ".join(f"{count:,.3g} with {status}" for status, count in by_status if count)
+            requests = f"{asked:,.0f} requests through the Ingress"
+            found.append(f"{name}: in a run of {requests} no Pod answered {lost:,.3g} ({how})")
     return found
 
 
@@ -58,19 +74,20 @@ def _unfinished(modes: Mapping[str, ModeResult]) -> list[str]:
     """Changes that were not in force everywhere when the run was over, where they are more than the last moments'."""
     found = []
     for name, mode in modes.items():
-        counts = mode.counts
-        waiting, changes = counts["changes_in_control_plane"], counts["changes"]
+        of_a_run = {what: each.value for what, each in mode.counts.items()}
+        waiting, changes = of_a_run["changes_in_control_plane"], of_a_run["changes"]
         if waiting > MOST_UNKNOWN * changes:
             found.append(
-                f"{name}: {waiting:,} of {changes:,} changes had not left the control plane when the run was over, and "
-                f"{counts['changes_overtaken']:,} more were overtaken by later ones there: an "
+                f"{name}: {waiting:,.0f} of a run's {changes:,.0f} changes had not left the control plane when it was "
+                f"over, and {of_a_run['changes_overtaken']:,.0f} more were overtaken by later ones there: an "
                 "overloaded control plane has no steady state, and latencies are longer the longer one looks"
             )
-        summary = mode.summaries.get("network_programming_true")
-        behind = counts["node_changes_in_watch"] + counts["node_changes_in_kube_proxy"]
-        if summary and behind > MOST_UNKNOWN * (summary.n + behind):
+        summary, pending = mode.summaries.get("network_programming_true"), of_a_run["node_changes_pending"]
+        behind = of_a_run["node_changes_in_watch"] + of_a_run["node_changes_in_kube_proxy"]
+        left = summary.unfinished * behind / pending if summary and pending else 0.0  # of all runs, as n is
+        if summary and left > MOST_UNKNOWN * (summary.n + left):
             found.append(
-                f"{name}: {behind:,} of {summary.n + behind:,} changes on nodes were on the watch or waited for "
+                f"{name}: {100 * left / (summary.n + left):.3g} % of changes on nodes were on the watch or waited for "
                 "kube-proxies when the run was over: these have no steady state, or the run is too short for them"
             )
     return found

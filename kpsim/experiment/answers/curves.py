@@ -18,6 +18,8 @@ from kpsim.proxy.sync.timeline import start_counts
 from kpsim.rng import stream
 from kpsim.units import F64, I64
 
+Parts = tuple[tuple[str, float], ...]  # what a sync's time goes into, and its share
+
 BINS = 40
 SIZES = 17  # up to today's cluster
 SIZES_BEYOND = 5
@@ -27,7 +29,7 @@ FEWEST_CONNECTIONS, MOST_CONNECTIONS = 2_000, 20_000  # for one point of the loa
 LIVES = 10  # and at least so many connection lifetimes long, so that most of it is neither start nor end
 
 
-def _start_counts(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCounts:
+def counts_today(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCounts:
     """Return the counts that a sync of today's cluster holds."""
     n = cluster.initial
     rows = np.arange(n)
@@ -52,7 +54,7 @@ def _start_counts(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCount
 
 def sync_curve(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, partial: bool) -> tuple[SyncPoint, ...]:
     """Time of a sync with one change against size: this mix of Services, from one of them to four times today's."""
-    today = _start_counts(cluster, mode, changed_own)
+    today = counts_today(cluster, mode, changed_own)
     if not cluster.initial:
         return ()
     shares = np.concatenate([np.geomspace(1 / cluster.initial, 1, SIZES), np.geomspace(1, BEYOND, SIZES_BEYOND)])
@@ -78,6 +80,20 @@ def sync_curve(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, p
     return tuple(points)
 
 
+def sync_parts(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, partial: bool) -> dict[str, Parts]:
+    """Return the prices that a sync of today's cluster goes into, with their shares, the dearest first; by its kind."""
+    if not cluster.initial:
+        return {}
+    today, found = counts_today(cluster, mode, changed_own), {}
+    kinds = {"full": SyncKind.FULL} | ({"partial": SyncKind.PARTIAL} if partial else {})
+    for kind, each in kinds.items():
+        took = {name: float(costs.seconds({name: count})) for name, count in mode.sync_work(each, today).items()}
+        total = sum(took.values()) or 1.0
+        shares = [(name.replace("_", " "), seconds / total) for name, seconds in took.items() if seconds]
+        found[kind] = tuple(sorted(shares, key=lambda part: -part[1]))
+    return found
+
+
 def _scale(counts: SyncCounts, share: float) -> SyncCounts:
     """Return the counts of a cluster with ``share`` of today's Services, of which as much changes as today."""
     sizes = ("service_ports", "endpoints", "dispatch", "own")
@@ -88,7 +104,7 @@ def _scale(counts: SyncCounts, share: float) -> SyncCounts:
 
 def extrapolations(cluster: Cluster, mode: Mode, costs: Costs) -> tuple[str, ...]:
     """Return a sentence for each cost that today's cluster asks for beyond its largest measured point."""
-    counts = _start_counts(cluster, mode, 0)
+    counts = counts_today(cluster, mode, 0)
     asked: dict[str, float] = {}
     for kind in SyncKind:
         for name, count in mode.sync_work(kind, counts).items():

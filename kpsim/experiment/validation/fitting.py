@@ -21,7 +21,7 @@ from kpsim.units import F64
 
 SUMS = frozenset({"wall_s", "children_wall_s", "cpu_s"})  # of parts that are timed one by one too
 FEW = 6  # rows of a quantity, below which its mode's scatter stands for its own
-_SIZE = ("services", "kernel")
+_SIZE = ("services", "kernel", "run")
 _CONFIGURATION = ("services", "endpoints", "endpoints_per_service", "version")
 Rows = dict[tuple[str, str], list[tuple[Record, dict[str, float], float, bool]]]
 
@@ -98,9 +98,11 @@ def _groups(records: list[Record]) -> F64:
 
 
 def _scatter(off: Mapping[str, list[float]]) -> dict[str, float]:
-    """Return half the interval that holds 95 % of the rows left out, of each quantity and of all."""
+    """Return half the interval that holds 95 % of the rows left out, of each quantity and of all; none of one size."""
     finite = {name: np.array(values)[np.isfinite(values)] for name, values in off.items()}
     everything = np.concatenate(list(finite.values()))
+    if not len(everything):
+        return {}
     wide = {name: values for name, values in finite.items() if len(values) >= FEW}
     return {name: _half(values) for name, values in {**wide, "all": everything}.items()}
 

@@ -121,7 +121,8 @@ def _profile(document: Mapping[str, Any]) -> CostProfile:
 
 def written(document: Mapping[str, Any], by: str = "`make profiles` from calibration/records") -> str:
     """Return the document as YAML, a coefficient a line; its first line says ``by`` what it was written."""
-    head = {key: document[key] for key in ("apiVersion", "kind", "name", "about", "sources")}
+    keys = ("apiVersion", "kind", "name", "about", "machine", "sources")
+    head = {key: document[key] for key in keys if key in document}
     lines = [f"# Written by {by}; triples are [value, low, high], a 95 % interval."]
     lines += [yaml.safe_dump(head, sort_keys=False, width=130, allow_unicode=True).rstrip(), "families:"]
     for family, coefficients in document["families"].items():

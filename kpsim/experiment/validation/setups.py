@@ -25,6 +25,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {  # what was timed by hand -> part a
     "restore_one_service_no_dispatch": ("restore", "one service alone"),
     "save": ("save", ""),
     "append_one_rule_command": ("append", ""),
+    "check_one_rule_command": ("iptables", ""),
     "list_table": ("table list", ""),
 }
 _MEMORY: Mapping[str, tuple[str, str, str]] = {
@@ -92,7 +93,7 @@ def _kernel(record: Record) -> Question:
         part, kind = _COMMANDS.get(stem, ("restore", "partial"))
         changed = float(stem.rpartition("_")[2]) if stem.startswith("partial_") else 1.0
         sized = counts(family, Size(n, n * e, changed))
-        sized |= {"saves": 1.0, "saved": sized["rules"]}
+        sized |= {"saves": 1.0, "saved": sized["rules"], "runs": 1.0, "reads": sized["rules"]}
         scale = 1024.0 if aspect == "rss_kb" else scale
         return Question((Part(part, family, kind),), sized, "" if aspect == "wall" else aspect, scale)
     if stem.startswith("k="):

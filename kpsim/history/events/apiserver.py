@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
 from kpsim.declared import Declared
 from kpsim.history.events.event import Event, Objection, Setting
@@ -15,6 +15,8 @@ class ApiServerRestart(Event):
     """One of the API servers restarts, and every watch it serves breaks; server 0 is kube-controller-manager's own."""
 
     server: Annotated[int, Declared("The API server, counted from 0")] = 0
+
+    asks: ClassVar[Literal["server"]] = "server"
 
     def described(self) -> str:
         """Return what happens."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 
@@ -24,6 +24,8 @@ class Drain(Event):
     nodes: Annotated[int, Declared("Nodes to drain, chosen at random", at_least=1, instead_of="node")] = 1
     node: Annotated[str | None, Declared("The node to drain", otherwise="chosen at random")] = None
     ending: Annotated[Ending, Declared("How evicted Pods end", key=SPREAD)] = Ending()
+
+    asks: ClassVar[Literal["ending"]] = "ending"
 
     def described(self) -> str:
         """Return what happens."""

@@ -84,6 +84,8 @@ class Event:
     rolls: ClassVar[bool] = False  # it replaces all Pods of a workload
     of_pods: ClassVar[bool] = True  # it has to do with the Pods of the Service that it names
     joins: ClassVar[bool] = False  # its nodes are not there before it
+    # it is answered by how its Pods end, how long nobody notices, how long a node or a write waits, or by all changes
+    asks: ClassVar[Literal["ending", "outage", "join", "write", "server"]] = "outage"
 
     def described(self) -> str:
         """Return what happens, in a few words: ``rollout of shop/web``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 
@@ -24,6 +24,7 @@ class NodeJoin(Event):
     node: Annotated[str | None, Declared("The node that joins", otherwise="chosen at random")] = None
 
     joins: ClassVar[bool] = True
+    asks: ClassVar[Literal["join"]] = "join"
 
     def described(self) -> str:
         """Return what happens."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from kpsim.cluster.changes import ChangeKind
 from kpsim.declared import Declared
@@ -18,6 +18,7 @@ class ServiceDeletion(ServiceEvent):
     """A Service is deleted; the garbage collector deletes its EndpointSlices, and its Pods stay."""
 
     of_pods: ClassVar[bool] = False
+    asks: ClassVar[Literal["write"]] = "write"
 
     def described(self) -> str:
         """Return what happens."""
@@ -35,6 +36,7 @@ class ServiceChange(ServiceEvent):
     target_port: Annotated[bool, Declared("Its targetPort changes, and with it all its EndpointSlices")] = False
 
     of_pods: ClassVar[bool] = False
+    asks: ClassVar[Literal["write"]] = "write"
 
     def described(self) -> str:
         """Return what happens."""

@@ -26,6 +26,7 @@ class Rollout(ServiceEvent):
 
     controller: ClassVar[Literal["Deployment"]] = "Deployment"
     rolls: ClassVar[bool] = True
+    asks: ClassVar[Literal["ending"]] = "ending"
 
     def described(self) -> str:
         """Return what happens."""
@@ -56,6 +57,7 @@ class StatefulSetRollout(ServiceEvent):
 
     controller: ClassVar[Literal["StatefulSet"]] = "StatefulSet"
     rolls: ClassVar[bool] = True
+    asks: ClassVar[Literal["ending"]] = "ending"
 
     def described(self) -> str:
         """Return what happens."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from kpsim.declared import SPREAD, Declared
 from kpsim.history.events.event import ServiceEvent
@@ -21,6 +21,8 @@ class Scale(ServiceEvent):
     replicas: Annotated[int, Declared("Pods there shall be")]
     ending: Annotated[Ending, Declared("How Pods end", key=SPREAD)] = Ending()
     warm_up_s: Annotated[float, Declared("From a container's start until its Pod is ready")] = 0.0
+
+    asks: ClassVar[Literal["ending"]] = "ending"
 
     def described(self) -> str:
         """Return what happens."""

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from kpsim.experiment.result import EventCourse, EventOutcome, Result
 from kpsim.report.figures.canvas import Picture, Sheet
 from kpsim.report.style import GREY, INK, Dashes, mode_style
-from kpsim.report.wording.quantity import count, quantity
+from kpsim.report.wording.quantity import count, number, quantity
 from kpsim.report.wording.ranking import listed
 
 _LINES: tuple[tuple[str, str, Dashes, float], ...] = (
@@ -45,11 +45,11 @@ def headline(result: Result) -> str:
         return "No event"
     outcomes = _outcomes(result, index)
     event = next(iter(outcomes.values())).event
-    hit = [(mode, outcome) for mode, outcome in outcomes.items() if outcome.packets]
+    hit = [(mode, outcome) for mode, outcome in outcomes.items() if outcome.packets.value]
     if not hit:
         return f"{_capital(event)}: no packet meets a Pod that is gone"
     said = listed(f"{_failed(outcome)} until {quantity(outcome.last_s, 's')} with {mode}" for mode, outcome in hit)
-    rest = [mode for mode, outcome in outcomes.items() if not outcome.packets]
+    rest = [mode for mode, outcome in outcomes.items() if not outcome.packets.value]
     return f"{_capital(event)}: {said}" + (f", none with {listed(rest)}" if rest else "")
 
 
@@ -58,9 +58,9 @@ def _capital(text: str) -> str:
 
 
 def _failed(outcome: EventOutcome) -> str:
-    """Return a replication's share of what failed, because that is what one rollout costs."""
-    each = outcome.connections / outcome.replications
-    if not outcome.connections:
+    """Return the connections that failed in a run: that is what one rollout costs."""
+    each = outcome.connections.value
+    if not each:
         return "open connections break"
     return f"{count(round(each)) if each >= 1 else 'less than one'} failed connection{'s' if round(each) != 1 else ''}"
 
@@ -123,7 +123,7 @@ def _bar(sheet: Sheet, axes: Axes, mode: str, outcome: EventOutcome, at: float) 
     """One mode's error window as a bar near the top of the panel."""
     color = mode_style(mode).color
     if outcome.course.errors_s is None:
-        where = " in this replication" if outcome.packets else ""
+        where = " in this replication" if outcome.packets.value else ""
         sheet.key(Patch(facecolor="none", edgecolor=color), f"{mode}: no errors{where}")
         return
     start, stop = (time - outcome.at_s for time in outcome.course.errors_s)
@@ -134,8 +134,9 @@ def _bar(sheet: Sheet, axes: Axes, mode: str, outcome: EventOutcome, at: float) 
 
 def _said(outcomes: dict[str, EventOutcome]) -> str:
     each = (
-        f"{mode}: {count(outcome.connections)} connections in {count(outcome.replications)} replications went to Pods "
-        f"that were gone; rules without a Pod were in force after at most {quantity(outcome.propagation_s, 's')}"
+        f"{mode}: {number(outcome.connections)} connections of a run (mean of {count(outcome.replications)}, 95 % "
+        "interval) went to Pods that were gone; rules without a Pod were in force after at most "
+        f"{quantity(outcome.propagation_s, 's')}"
         for mode, outcome in outcomes.items()
     )
     return "; ".join(each)

@@ -5,15 +5,16 @@ Only what was run can be proposed: modes compared in the same result, over the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import yaml
 
 from kpsim.experiment.result import Result
 from kpsim.measure.summary import MEASURES, Estimate
-from kpsim.report.wording.quantity import ratio
-from kpsim.report.wording.ranking import listed
+from kpsim.proxy.registry import MODES
+from kpsim.report.wording.quantity import factor, ratio
+from kpsim.report.wording.ranking import ALIKE, apart, listed
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.sections.kubeproxy import kube_proxy_document
 
@@ -29,12 +30,50 @@ class Gain:
     measure: str
     statistic: str
     ratio: Estimate
+    prices: Estimate | None = None
 
     @property
     def clear(self) -> bool:
-        """Return True if the paired interval leaves out 1."""
-        low, high = self.ratio.low, self.ratio.high
-        return low is not None and high is not None and (high < 1 or low > 1)
+        """Return True if neither interval, the paired one by sampling and that by prices, holds 1."""
+        both = [self.ratio] if self.prices is None else [self.ratio, self.prices]
+        known = [(e.low, e.high) for e in both if e.low is not None and e.high is not None]
+        return self.ratio.low is not None and (all(high < 1 for _, high in known) or all(low > 1 for low, _ in known))
+
+
+def _told(found: Estimate) -> str:
+    return ratio(found).replace(" [", " [95 %: ")
+
+
+def successor(result: Result, mode: str) -> str:
+    """Return ", but ipvs is deprecated …: nftables is the alternative" of a mode without a future; else ""."""
+    entry = MODES.get(mode)
+    if entry is None or entry.deprecated is None:
+        return ""
+    version = result.scenario.kubernetes_version
+    at = "{}.{}".format(*entry.deprecated)
+    gone = f" and gone in {'{}.{}'.format(*entry.removed)}" if entry.removed else ""
+    when = f"since Kubernetes {at}" if version >= entry.deprecated else f"from Kubernetes {at} on"
+    other = alternative(result, mode)
+    ran = "" if other in result.modes else f", not run here (--set compare.modes={','.join([*result.modes, other])})"
+    return f", but {mode} is deprecated {when}{gone}: {other} is the alternative{ran}"
+
+
+def alternative(result: Result, mode: str) -> str:
+    """Return the usual mode that outlives ``mode`` in this version of Kubernetes, the newest of them."""
+    version = result.scenario.kubernetes_version
+    lasting = [
+        entry
+        for entry in MODES.values()
+        if entry.usual and entry.deprecated is None and entry.name != mode and entry.status(version) == "available"
+    ]
+    return max(lasting, key=lambda entry: entry.since or (0, 0)).name if lasting else "iptables"
+
+
+def lasting(result: Result, modes: Iterable[str]) -> list[str]:
+    """Return the modes that are not deprecated in this version of Kubernetes; all of them if every one is."""
+    version, each = result.scenario.kubernetes_version, list(modes)
+    kept = [mode for mode in each if mode not in MODES or MODES[mode].status(version) != "deprecated"]
+    return kept or each
 
 
 def current_mode(result: Result) -> str:
@@ -49,9 +88,11 @@ def gains(result: Result, mode: str, current: str) -> list[Gain]:
     for each in result.comparisons:
         if {each.mode, each.against} != {mode, current}:
             continue
-        ratio = each.ratio if each.mode == mode else _inverse(each.ratio)
+        same = each.mode == mode
+        ratio = each.ratio if same else _inverse(each.ratio)
+        prices = each.prices if same or each.prices is None else _inverse(each.prices)
         if ratio is not None and (each.measure not in found or each.statistic == "p99"):
-            found[each.measure] = Gain(each.measure, each.statistic, ratio)
+            found[each.measure] = Gain(each.measure, each.statistic, ratio, prices)
     return [found[measure] for measure in MEASURES if measure in found]
 
 
@@ -63,52 +104,119 @@ def _inverse(ratio: Estimate) -> Estimate | None:
 
 
 def phrase(gain: Gain) -> str:
-    """Return a ratio in words with its interval: "first packets 0.371x [0.366, 0.376] (p99)"."""
-    return f"{MEASURES[gain.measure].told} {ratio(gain.ratio)} ({gain.statistic})"
+    """Return a ratio in words with its interval: "first packets 0.371x [95 %: 0.366, 0.376] (p99)"."""
+    return f"{MEASURES[gain.measure].told} {_told(gain.ratio)} ({gain.statistic})"
 
 
 def suggestion(result: Result, current: str, met: Mapping[str, str]) -> tuple[str | None, str]:
-    """Return the mode to change to, if any, and the sentence that says so."""
+    """Return the mode to change to, if any, and the sentence that says so, with the alternative to a deprecated one.
+
+    A mode that is deprecated in this version is proposed only where no other run would do.
+    """
+    recommended, favoured, said = _suggestion(result, current, met)
+    about = successor(result, favoured)
+    return recommended, f"{said.removesuffix('.')}{about}." if about else said
+
+
+def _suggestion(result: Result, current: str, met: Mapping[str, str]) -> tuple[str | None, str, str]:
+    """Return the mode to change to if any, the mode that the sentence favours, and the sentence."""
     others = [mode for mode in result.modes if mode != current]
     if not others:
-        return None, f"Only {current} was run; `kpsim compare` shows what another mode would change."
+        return None, current, f"Only {current} was run; `kpsim compare` shows what another mode would change."
     if not result.verdicts:
-        return _by_gain(result, current, others)
+        best, said = _by_gain(result, current, others)
+        return best, best or current, said
     meeting = [mode for mode in others if met[mode] == "met"]
     if met[current] == "met":
-        said = _by_gain(result, current, meeting)[1] if meeting else "No other mode run meets every objective."
-        return None, f"Nothing has to change; {said[0].lower()}{said[1:]}"
-    if met[current] == "unknown":
-        ran = result.scenario.run.replications
-        return None, f"More replications than {ran} would narrow the intervals and settle it."
+        best, said = (
+            _by_gain(result, current, meeting) if meeting else (None, "No other mode run meets every objective.")
+        )
+        return None, best or current, f"Nothing has to change; {said[0].lower()}{said[1:]}"
+    if met[current] == "undecided":
+        if not meeting:
+            return None, current, _to_decide(result, current)
+        best = lasting(result, meeting)[0]
+        shown = f"{_to_decide(result, current).removesuffix('.')}; {best} is shown to meet every objective."
+        return None, best, shown
     if not meeting:
-        open_ones = [mode for mode in others if met[mode] == "unknown"]
+        open_ones = [mode for mode in others if met[mode] == "undecided"]
         maybe = f", and whether {listed(open_ones, 'or')} does cannot be said" if open_ones else ""
-        return None, f"None of the modes run is shown to meet every objective{maybe}; size or churn has to give."
-    best = min(meeting, key=lambda mode: (_score(result, mode, current), others.index(mode)))
-    return best, f"Changing to {best} meets what {current} fails{_detail(result, best, current)}."
+        none = f"None of the modes run is shown to meet every objective{maybe}; size or churn has to give."
+        return None, current, none
+    best = min(lasting(result, meeting), key=lambda mode: (_score(result, mode, current), others.index(mode)))
+    return best, best, f"Changing to {best} meets what {current} fails{_detail(result, best, current)}."
+
+
+def _to_decide(result: Result, current: str) -> str:
+    """Return what would settle an objective that is undecided: observations, or prices of one's own machine."""
+    reasons = {v.straddled_by for v in result.verdicts if v.mode == current and v.passed is None}
+    if reasons == {"profile"}:
+        return (
+            "No number of replications settles it: the profile's prices are not known well enough; a profile measured "
+            "on the nodes in question would (profile.name)."
+        )
+    return f"More replications than {result.scenario.run.replications} would narrow the intervals and settle it."
+
+
+def choice(result: Result, recommended: str | None, change: str) -> str:
+    """Return the mode to choose in this version of Kubernetes, with the reason for it."""
+    version = "{}.{}".format(*result.scenario.kubernetes_version)
+    why = f"{change[:1].lower()}{change[1:]}"
+    if recommended is None:
+        return f"In Kubernetes {version}, stay with {current_mode(result)}: {why.removesuffix('.')}{_not_run(result)}."
+    entry = MODES.get(recommended)
+    if entry is not None and entry.deprecated is not None:
+        return f"In Kubernetes {version}, {why}"
+    kernel = f" ({entry.needs})" if entry is not None and entry.needs else ""
+    return f"In Kubernetes {version}, choose {recommended}{kernel}: {why}"
+
+
+def _not_run(result: Result) -> str:
+    """Return that the usual mode which lasts longest was left out of the comparison, if it was."""
+    version, other = result.scenario.kubernetes_version, alternative(result, current_mode(result))
+    if other in result.modes or MODES[other].status(version) != "available" or successor(result, current_mode(result)):
+        return ""
+    return f"; {other} was not run (--set compare.modes={','.join([*result.modes, other])})"
 
 
 def _by_gain(result: Result, current: str, candidates: list[str]) -> tuple[str | None, str]:
-    better = [mode for mode in candidates if _score(result, mode, current) < 1]
+    hurt = {mode: _worse_at_events(result, mode, current) for mode in candidates}
+    better = [mode for mode in candidates if _score(result, mode, current) < 1 and not hurt[mode]]
     if not better:
-        worse = [
-            f"{mode} takes the time of {current} {listed(slower)}"
-            for mode in candidates
-            if (slower := _slower(result, mode, current))
-        ]
-        return (
-            None,
-            f"No other mode run here is clearly better than {current}{': ' if worse else ''}{'; '.join(worse)}.",
-        )
-    best = min(better, key=lambda mode: (_score(result, mode, current), candidates.index(mode)))
-    return best, f"Of the modes run, {best} gains most over {current}{_detail(result, best, current)}."
+        worse = [text for mode in candidates for text in _against(result, mode, current, hurt[mode])]
+        why = f": {'; '.join(worse)}" if worse else ""
+        return None, f"No other mode run here is clearly better than {current}{why}."
+    kept = lasting(result, better)
+    best = min(kept, key=lambda mode: (_score(result, mode, current), candidates.index(mode)))
+    of = "modes run" if len(kept) == len(better) else "modes run that last"
+    return best, f"Of the {of}, {best} gains most over {current}{_detail(result, best, current)}."
+
+
+def _against(result: Result, mode: str, current: str, hurt: Sequence[str]) -> list[str]:
+    """Return what speaks against ``mode``: clearly slower measures, and events that cost more."""
+    slower = _slower(result, mode, current)
+    said = [f"{mode} takes the time of {current} {listed(slower)}"] if slower else []
+    return [*said, f"with {mode} {listed(hurt)}"] if hurt else said
+
+
+def _worse_at_events(result: Result, mode: str, current: str) -> list[str]:
+    """Return the events at which ``mode`` clearly costs more: "the join of a node takes 6.2x"."""
+    worse = []
+    for mine, now in zip(result.modes[mode].events, result.modes[current].events, strict=True):
+        if mine.unusable_s and now.unusable_s and mine.unusable_s > ALIKE * now.unusable_s:
+            worse.append(f"the {mine.event} takes {factor(mine.unusable_s / now.unusable_s)}")
+        elif mine.connections.value > now.connections.value and apart(mine.connections, now.connections):
+            times = (
+                f"{factor(mine.connections.value / now.connections.value)} the" if now.connections.value else "the only"
+            )
+            worse.append(f"{mine.event} has {times} failed connections")
+    return worse
 
 
 def _slower(result: Result, mode: str, current: str) -> list[str]:
     """Return the measures that take clearly longer with ``mode``: "1.57x [1.56, 1.59] (p99) for first packets"."""
     clear = [gain for gain in gains(result, mode, current) if gain.clear and gain.ratio.value > 1]
-    return [f"{ratio(gain.ratio)} ({gain.statistic}) for {MEASURES[gain.measure].told}" for gain in clear]
+    return [f"{_told(gain.ratio)} ({gain.statistic}) for {MEASURES[gain.measure].told}" for gain in clear]
 
 
 def _score(result: Result, mode: str, current: str) -> float:

@@ -87,6 +87,42 @@ def estimate(found: Estimate | None, unit: str = "") -> str:
     return f"{_joined(value, prefixed)} [{low}, {high}]"
 
 
+def told(found: Estimate | None, unit: str = "") -> str:
+    """Return a value in a sentence, where its bracket has to say by itself what it is: "22.4 [95 %: 18.1, 26.7]"."""
+    return estimate(found, unit).replace(" [", " [95 %: ")
+
+
+def told_both(found: Estimate | None, prices: Estimate | None, unit: str = "") -> str:
+    """Return a value with both intervals by name: "8.1 s [95 %: 7.9 s, 8.2 s by sampling; 6.4 s, 9.9 s by prices]"."""
+    if found is None:
+        return EMPTY
+    value = f"{'at least ' if found.at_least else ''}{quantity(found.value, unit)}"
+    each = ((ends(found, unit), "sampling"), (ends(prices, unit), "prices"))
+    named = [f"{text} by {what}" for text, what in each if text]
+    return f"{value} [95 %: {'; '.join(named)}]" if named else f"{value}, without an interval"
+
+
+def ends(found: Estimate | None, unit: str = "") -> str:
+    """Return an interval alone, each end with its unit: "7.91 s, 8.22 s"; "" where there is none."""
+    if found is None or found.low is None or found.high is None:
+        return ""
+    return f"{quantity(found.low, unit)}, {quantity(found.high, unit)}"
+
+
+def told_share(found: Estimate) -> str:
+    """Return a share of a whole in a sentence: "0.41 % [95 %: 0.38 %, 0.44 %]"."""
+    if found.low is None or found.high is None:
+        return percent(found.value)
+    return f"{percent(found.value)} [95 %: {percent(found.low)}, {percent(found.high)}]"
+
+
+def number(found: Estimate) -> str:
+    """Return the number of things in a run with its interval: "22.4 [17.1, 27.7]"; whole where every run has it."""
+    if found.low is None or found.high is None or found.low == found.high:
+        return count(found.value)
+    return estimate(found)
+
+
 def count(value: float) -> str:
     """Return a number of things: "83,850"."""
     return f"{value:,.0f}" if math.isfinite(value) else EMPTY
@@ -132,7 +168,7 @@ def glued(text: str) -> str:
     return _AFTER_NUMBER.sub("\u00a0", text)
 
 
-_RATE_UNITS = (("_bytes_per_s", "B/s"), ("_per_s", "/s"), ("_bytes", "B"), ("_s", "s"))
+_RATE_UNITS = (("_share", ""), ("_bytes_per_s", "B/s"), ("_per_s", "/s"), ("_bytes", "B"), ("_s", "s"))
 
 
 def rate(name: str, found: Estimate) -> str:

@@ -12,7 +12,7 @@ from kpsim.experiment.result import ModeResult, Result
 from kpsim.measure.summary import Estimate
 
 _STATISTICS = ("p99", "p90", "p50")
-_ALIKE = 1.05  # without intervals, estimates within 5 % of each other are called alike
+ALIKE = 1.05  # without intervals, estimates within 5 % of each other are called alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def apart(a: Estimate, b: Estimate) -> bool:
     if a.low is not None and a.high is not None and b.low is not None and b.high is not None:
         return a.high < b.low or b.high < a.low
     low, high = sorted((a.value, b.value))
-    return high > low * _ALIKE
+    return high > low * ALIKE
 
 
 def rank(result: Result, measure: str) -> Ranking | None:

@@ -1,0 +1,91 @@
+"""A sweep is answered by its crossings: up to which size an objective is met, and from which a mode is the faster one.
+
+A point at which an interval, by sampling or by prices, holds the bound is on neither side: between the last point on
+one side and the first on the other nobody can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import pandas as pd
+
+from kpsim.measure.summary import MEASURES
+from kpsim.report.answers.objectives import bound_text
+from kpsim.report.wording.quantity import compact
+from kpsim.scenario.model import Threshold
+
+Side = Literal["below", "above", "unclear"]
+Ends = tuple[float, float]
+_STATISTICS = ("p99", "p50")
+
+
+def about_sweep(table: pd.DataFrame, axes: Sequence[str], thresholds: Sequence[Threshold] = ()) -> list[str]:
+    """Return a sentence an objective and mode, then one a measure and two modes; nothing but for one numeric axis."""
+    if len(axes) != 1 or not pd.api.types.is_numeric_dtype(table[axes[0]]):
+        return []
+    axis, modes = axes[0], list(dict.fromkeys(table["mode"]))
+    said = [_objective(table, axis, mode, each) for each in thresholds for mode in modes]
+    compared = [measure for measure in MEASURES.values() if measure.compared]
+    for mode in modes[1:]:
+        said += [_crossing(table, axis, measure.name, mode, modes[0]) for measure in compared]
+    return [text for text in said if text]
+
+
+def _points(table: pd.DataFrame, axis: str, mode: str, measure: str, statistic: str) -> dict[float, Ends]:
+    """Return a statistic's lowest and highest value by either interval, by the axis' value."""
+    chosen = table[(table["mode"] == mode) & (table["measure"] == measure) & (table["statistic"] == statistic)]
+    ends = chosen[["value", "low", "high", "profile_low", "profile_high"]].astype(float)
+    low, high = ends.min(axis=1), ends.max(axis=1).where(~chosen["at_least"].astype(bool), float("inf"))
+    return dict(zip(chosen[axis].astype(float), zip(low, high, strict=True), strict=True))
+
+
+def _objective(table: pd.DataFrame, axis: str, mode: str, threshold: Threshold) -> str:
+    points = _points(table, axis, mode, threshold.measure, threshold.statistic)
+    what = f"{threshold.measure} {bound_text(threshold)} with {mode}"
+    if not points:
+        return f"{what} is undecided: too few observations at every point."
+    wanted: Side = "below" if threshold.operator.startswith("<") else "above"
+    sides = {x: _side(ends, threshold.bound) for x, ends in sorted(points.items())}
+    return f"{what} is {_told(axis, sides, wanted, 'met', 'failed', 'undecided')}."
+
+
+def _crossing(table: pd.DataFrame, axis: str, measure: str, mode: str, against: str) -> str:
+    for statistic in _STATISTICS:
+        mine, other = (_points(table, axis, each, measure, statistic) for each in (mode, against))
+        if set(mine) == set(other) == set(table[axis].astype(float)):
+            sides = {x: _apart(mine[x], other[x]) for x in sorted(mine)}
+            told = _told(axis, sides, "below", "lower", "higher", "not to be told apart")
+            return f"{MEASURES[measure].title} ({statistic}) with {mode} is {told}, against {against}."
+    return ""
+
+
+def _side(ends: Ends, bound: float) -> Side:
+    return "below" if ends[1] < bound else "above" if ends[0] > bound else "unclear"
+
+
+def _apart(mine: Ends, other: Ends) -> Side:
+    return "below" if mine[1] < other[0] else "above" if mine[0] > other[1] else "unclear"
+
+
+def _told(axis: str, sides: dict[float, Side], wanted: Side, yes: str, no: str, unclear: str) -> str:
+    """Return runs of points on one side in words: "met up to 1,000, undecided at 3,162, failed from 10,000 on"."""
+    words = {"unclear": unclear, wanted: yes}
+    runs: list[tuple[str, list[float]]] = []
+    for x, side in sides.items():
+        word = words.get(side, no)
+        if runs and runs[-1][0] == word:
+            runs[-1][1].append(x)
+        else:
+            runs.append((word, [x]))
+    if len(runs) == 1:
+        return "nowhere to be told apart" if runs[0][0].startswith("not ") else f"{runs[0][0]} at every point"
+    said = [f"{runs[0][0]} up to {axis} {compact(runs[0][1][-1])}"]
+    said += [f"{word} {_stretch(xs)}" for word, xs in runs[1:-1]]
+    return ", ".join([*said, f"{runs[-1][0]} from {compact(runs[-1][1][0])} on"])
+
+
+def _stretch(points: Sequence[float]) -> str:
+    first, last = compact(points[0]), compact(points[-1])
+    return f"at {first}" if len(points) == 1 else f"from {first} to {last}"
