@@ -12,6 +12,7 @@ from kpsim.datapath.outcomes import Outcomes, Verdict
 from kpsim.experiment.control import stage_ends, writes_over_time
 from kpsim.experiment.events import EventSeen, measure_joins, measure_propagation
 from kpsim.ingress.outcomes import Status
+from kpsim.measure.stretches import Batches
 from kpsim.measure.summary import MEASURES, SLOW_LOOKUP_S
 from kpsim.measure.tally import Tally, forget_values
 from kpsim.proxy.sync.inforce import Told
@@ -81,39 +82,6 @@ class Observations:
         """Add tallies of a measure, one a batch, to those there are."""
         for tally, other in zip(self.tallies[measure], more, strict=True):
             tally.merge(other)
-
-
-@dataclass(frozen=True, slots=True)
-class Batches:
-    """The measured time cut into stretches; one stretch where replications give the intervals."""
-
-    from_ns: int
-    until_ns: int
-    count: int
-
-    def index(self, time_ns: I64) -> I64:
-        """Return the index of the stretch in which each time lies."""
-        share = (time_ns - self.from_ns) * self.count // max(self.until_ns - self.from_ns, 1)
-        np.maximum(share, 0, out=share)
-        return np.minimum(share, self.count - 1, out=share)
-
-    def empty(self, measure: str) -> list[Tally]:
-        """Return a tally of the measure for each stretch."""
-        return [Tally(MEASURES[measure].unit) for _ in range(self.count)]
-
-    def split(self, values: I64, time_ns: I64) -> list[tuple[int, I64]]:
-        """Return the values whose time lies in each stretch, for the stretches that have any."""
-        if self.count == 1 or not len(values):
-            return [(0, values)]
-        index = self.index(time_ns)
-        first = int(index.min())
-        index -= first
-        counts = np.bincount(index)
-        if len(counts) > 1:
-            few = len(counts) < 256  # to sort without comparing
-            values = values[np.argsort(index.astype(np.uint8) if few else index, kind="stable")]
-        parts = np.split(values, np.cumsum(counts)[:-1])
-        return [(batch, part) for batch, part in enumerate(parts, first) if len(part)]
 
 
 def observe(replication: Replication, run: ModeRun, batches: int) -> Observations:
