@@ -16,11 +16,12 @@ from kpsim.measure.stretches import Batches
 from kpsim.measure.summary import MEASURES, SLOW_LOOKUP_S
 from kpsim.measure.tally import Tally, forget_values
 from kpsim.proxy.sync.inforce import Told
-from kpsim.simulation import ModeRun, Replication
+from kpsim.simulation import ModeRun, Replication, cpu_costs_of
 from kpsim.traffic.connections import Connections
 from kpsim.units import F64, I64, to_ns
 
 PAIRS_KEPT = 20_000  # (position, cost) pairs kept of one replication, for the figure
+DECODED, ACCOUNTED = "change_decoded", "sync_accounted"  # CPU beside syncs: of a delivery, of a sync that ran
 SYNCS_AT_ONCE = 50_000
 FOLD_AT = 60_000  # latencies counted together, so that they stay in a processor's cache
 
@@ -205,9 +206,9 @@ def _place(replication: Replication) -> I64:
     return place
 
 
-def _observe_syncs(seen: Observations, _: Replication, run: ModeRun, measured: Batches) -> None:
+def _observe_syncs(seen: Observations, replication: Replication, run: ModeRun, measured: Batches) -> None:
     """Syncs of all nodes, and of both proxiers where there are two."""
-    syncs, took_ns = (dict.fromkeys(("", "_full", "_partial"), 0) for _ in range(2))
+    syncs, cpu_ns = (dict.fromkeys(("", "_full", "_partial"), 0) for _ in range(2))
     for table in (proxier.syncs for proxier in run.proxiers):
         rows = max(SYNCS_AT_ONCE // max(table.start.shape[1], 1), 1)
         for first in range(0, len(table.start), rows):
@@ -216,23 +217,37 @@ def _observe_syncs(seen: Observations, _: Replication, run: ModeRun, measured: B
             chosen = table.ran[some] & (start >= measured.from_ns)
             duration = table.end[some] - start
             for kind, which in (("", chosen), ("_full", chosen & full), ("_partial", chosen & ~full)):
-                took = duration[which]
-                seen.count(f"sync_duration{kind}", measured.split(took, start[which]))
-                syncs[kind] += len(took)
-                took_ns[kind] += int(took.sum())
+                seen.count(f"sync_duration{kind}", measured.split(duration[which], start[which]))
+                syncs[kind] += int(which.sum())
+                cpu_ns[kind] += int(table.cpu[some][which].sum())
             seen.counts.syncs_failed += int((chosen & table.failed[some]).sum())
     seconds = run.proxiers[0].syncs.start.shape[1] * (measured.until_ns - measured.from_ns) / 1e9
     seen.counts.syncs = syncs[""]
     seen.rates["syncs_per_node_per_s"] = syncs[""] / seconds if seconds else 0.0
     seen.rates["full_syncs_per_node_per_s"] = syncs["_full"] / seconds if seconds else 0.0
-    for kind, total_ns in took_ns.items():
-        seen.rates[f"cpu_proxy{kind}_cores"] = float(total_ns) / 1e9 / seconds if seconds else 0.0
+    spent_s = {kind: float(cpu_ns[f"_{kind}"]) / 1e9 for kind in ("full", "partial")}
+    spent_s["beside"] = _beside_s(replication, run, measured, syncs[""])
+    for kind, s in (("", sum(spent_s.values())), *((f"_{kind}", s) for kind, s in spent_s.items())):
+        seen.rates[f"cpu_proxy{kind}_cores"] = s / seconds if seconds else 0.0
     changed = (
         run.proxiers[0].timeline.own[-run.proxiers[0].timeline.rows :]
         if run.proxiers[0].timeline.rows
         else run.proxiers[0].timeline.own
     )
     seen.sync_changed = float(changed.mean()) if len(changed) else 0.0
+
+
+def _beside_s(replication: Replication, run: ModeRun, measured: Batches, syncs: int) -> float:
+    """Return the CPU time of kube-proxies beside their syncs themselves, as far as the profile knows it [s]."""
+    costs, every = cpu_costs_of(replication.scenario, run.mode), np.arange(replication.cluster.nodes)
+    if costs is None:
+        return 0.0
+    before, after = (
+        sum(int(p.arrivals.count(np.full(len(every), at_ns), every, inclusive=False).sum()) for p in run.proxiers)
+        for at_ns in (measured.from_ns, measured.until_ns)
+    )
+    work = {DECODED: after - before, ACCOUNTED: syncs}
+    return float(costs.seconds({name: count for name, count in work.items() if name in costs.coefficients}))
 
 
 def _observe_programming(seen: Observations, _: Replication, run: ModeRun, measured: Batches) -> None:

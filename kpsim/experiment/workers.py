@@ -34,9 +34,7 @@ def working(
         yield futures
     except BaseException:
         if executor is None:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                worker.terminate()
+            _end(pool)
         raise
     if executor is None:
         pool.shutdown()
@@ -53,3 +51,28 @@ def _deaf_to_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def kept(jobs: int) -> Iterator[Executor | None]:
+    """Give ``jobs`` processes that are started once and serve several rounds of :func:`working`; ``None`` for one job.
+
+    When the block ends in an exception, Ctrl-C included, they are ended.
+    """
+    if jobs <= 1:
+        yield None
+        return
+    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        yield pool
+    except BaseException:
+        _end(pool)
+        raise
+    pool.shutdown()
+
+
+def _end(pool: Executor) -> None:
+    """Drop what has not begun, and end the processes."""
+    pool.shutdown(wait=False, cancel_futures=True)
+    for worker in multiprocessing.active_children():
+        worker.terminate()

@@ -13,7 +13,7 @@ from kpsim.history.events import Setting
 from kpsim.kube.reader import Reading
 from kpsim.kube.server import ApiServer
 from kpsim.measure.summary import MEASURES
-from kpsim.profiles.costs import profile_names
+from kpsim.profiles.costs import aliases, profile_names
 from kpsim.proxy.byversion import quirks
 from kpsim.proxy.registry import beyond
 from kpsim.scenario.complaints import Complaints
@@ -145,7 +145,7 @@ def _assemble(
         faults=spec.faults,
         dns=spec.dns or DnsParams(),
         ingress=spec.ingress,
-        profile=spec.profile,
+        profile=replace(spec.profile, name=aliases().get(spec.profile.name, spec.profile.name)),
         run=spec.run,
         thresholds=objectives,
         warnings=(*objects.warnings, *complaints.warnings),
@@ -168,7 +168,7 @@ def _check(written: ScenarioDocument, complaints: Complaints) -> None:
         if where == "ingress" and spec.ingress is None:
             what, mend = "is measured only where there is an Ingress controller", "write ingress: {replicas: 2}"
             complaints.problem(("spec", "thresholds", measure), what, mend, on_key=True)
-    name, known = spec.profile.name, profile_names()
+    name, known = spec.profile.name, [*profile_names(), *aliases()]
     if name not in known and not name.endswith((".yaml", ".yml")):
         mend = did_you_mean(name, known) or f"there are {', '.join(known)}, or a file's name"
         complaints.problem(("spec", "profile", "name"), f"there is no profile {name[:60]!r}", mend)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-import kpsim
 from kpsim.experiment.guard import memory_bytes
 from kpsim.experiment.observe import Observations, observe
 from kpsim.scenario.model import Scenario
+from kpsim.scenario.reader import read
 from kpsim.simulation import ModeRun, Replication, build_cluster, prepare, run_mode
 from tests.benchmarks.measured import Limits, cpu_s, run
 
@@ -36,9 +36,9 @@ def large(nodes: int, *, scale: int = 1, packets: str = "100k", churn: str = "10
     settings = {"cluster.nodes": str(nodes), "cluster.podCIDR": "10.128.0.0/9", "run.duration": "60s",
                 "run.warmup": "10s", "run.replications": "1", "run.packets": packets, "run.engine": "batch",
                 "changes.churn.podReplacementsPerSecond": churn}  # fmt: skip
-    read = kpsim.read(FLAGSHIP, list(settings.items()))
-    groups = tuple(replace(group, count=scale * group.count) for group in read.groups)
-    return replace(read, groups=groups, modes=("iptables", "ipvs"))
+    base = read(FLAGSHIP, list(settings.items()))
+    groups = tuple(replace(group, count=scale * group.count) for group in base.groups)
+    return replace(base, groups=groups, modes=("iptables", "ipvs"))
 
 
 def controlled(scenario: Scenario) -> Replication:
@@ -116,7 +116,7 @@ def test_memory_does_not_grow_with_packets(tmp_path: Path) -> None:
         told = re.search(r"packets (\d+)", out)
         assert told, out
         packets.append(int(told[1]))
-        expected = memory_bytes(kpsim.read(FLAGSHIP, [(key, value) for key, value in (s.split("=", 1) for s in sets)]))
+        expected = memory_bytes(read(FLAGSHIP, [(key, value) for key, value in (s.split("=", 1) for s in sets)]))
         assert 1 / 1.5 < expected / most < 1.5, f"{expected / 1e6:.0f} MB were expected, and {most / 1e6:.0f} taken"
         peak.append(most)
         print(f"{packets[-1]:,} packets: {most / 1e6:.0f} MB")

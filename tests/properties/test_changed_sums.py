@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpsim.proxy.sync.sums import changed
-from kpsim.proxy.sync.sums.changed import ChangedSums
-from kpsim.units import I64
+from kpsim.proxy.sync.sums.changed import ChangedSums, Lives
+from kpsim.units import I64, Bools
 
 
 def log(seed: int, rows: int, services: int, heaviest: int) -> tuple[I64, I64, I64, I64]:
@@ -67,3 +67,27 @@ def test_a_stretch_costs_a_node_one_look(monkeypatch: pytest.MonkeyPatch) -> Non
     sums.between(np.zeros(4, np.int64), np.full(4, 5_000))
     assert not made
     assert changed.LONGEST < 5_000
+
+
+@given(data=st.data(), services=st.integers(1, 5), rows=st.integers(0, 40))
+def test_lives_of_services_that_come_and_go(data: st.DataObject, services: int, rows: int) -> None:
+    service = np.array(data.draw(st.lists(st.integers(0, services - 1), min_size=rows, max_size=rows)), np.int64)
+    there = np.array(data.draw(st.lists(st.booleans(), min_size=rows, max_size=rows)), np.bool_)
+    at_start = np.array(data.draw(st.lists(st.booleans(), min_size=services, max_size=services)), np.bool_)
+    known: list[Bools] = [at_start]
+    for at in range(rows):
+        known.append(known[-1].copy())
+        known[-1][service[at]] = there[at]
+    was = np.array([known[at][service[at]] for at in range(rows)], np.bool_)
+    lives = Lives(service, there, was, at_start)
+    before, after = (x.ravel() for x in np.meshgrid(np.arange(rows + 1), np.arange(rows + 1)))
+    before, after = before[before <= after], after[before <= after]
+    several = {int(s) for s in service[lives.rows_of_others(np.array([0]), np.array([rows]))[1]]}
+    new = lives.begun(before, after)
+    lane, row = lives.rows_of_others(before, after)
+    for each, (lo, hi) in enumerate(zip(before.tolist(), after.tolist(), strict=True)):
+        others = {int(service[r]) for r in row[lane == each]}
+        assert all(lo <= r < hi for r in row[lane == each])
+        begun = {s for s in range(services) if known[hi][s] and not known[lo][s]}
+        assert others == {int(s) for s in service[lo:hi]} & several
+        assert new[each] == len(begun - several)

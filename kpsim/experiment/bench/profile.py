@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from kpsim.calibration.records import KERNEL, Record
-from kpsim.calibration.terms import coefficients_of, work
 from kpsim.experiment.validation.fitting import explained, families, rendered
 from kpsim.experiment.validation.prediction import priced
 from kpsim.experiment.validation.setups import Unspoken, question
 from kpsim.profiles.costs import CostProfile
 from kpsim.profiles.format import SCALE
+from kpsim.profiles.terms import coefficients_of, work
 
 SOURCE = "bench"
 STEADY = 0.25  # share; beyond this a fit of commands is worth less than another machine's, moved

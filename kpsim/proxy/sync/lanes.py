@@ -98,9 +98,8 @@ class Lanes:
         full = loop.pacing.is_full(state, start) | forced
         large = timeline.endpoints_total[prefix] > loop.large_above
         cleans = loop.pacing.cleans(state, start, large)
-        counts = _counts(
-            timeline, self._absorbed, prefix, node, cleans, loop.conntrack, self._joins & (self._number == 0)
-        )
+        first = loop.faults.restart(state, node) <= start, self._joins & (self._number == 0)
+        counts = _counts(timeline, self._absorbed, prefix, node, cleans, loop.conntrack, *first)
         takes = loop.takes(counts, full, self._number, node)
         return _Next(start, runs, prefix, full, cleans, large, takes, loop.asks_lock(start, takes))
 
@@ -111,7 +110,14 @@ class Lanes:
         loop.faults.ran(state, ran, start, node)
         loop.pacing.ran(state, ran, start, ended.end, following.full, following.cleans, ended.failed, following.large)
         row = SyncRow(
-            start, ended.switch, ended.end, following.absorbed, following.full, ended.failed, state.process_since
+            start,
+            ended.switch,
+            ended.end,
+            following.absorbed,
+            following.full,
+            ended.failed,
+            state.process_since,
+            following.takes.cpu,
         )
         if ran.all():
             self._written.put(node, self._number, row)
@@ -177,22 +183,26 @@ def _counts(
     node: Nodes,
     cleans: Bools,
     conntrack: ConntrackCleanup,
+    first: Bools,
     fresh: Bools,
 ) -> SyncCounts:
     listed, runs = conntrack.counts(timeline.changed_udp_total[after] - timeline.changed_udp_total[before])
-    services, own, dispatch = timeline.changed_between(before, after, node)
+    changed = timeline.changed_between(before, after, node)
     return SyncCounts(
         service_ports=timeline.ports_total[after],
         endpoints=timeline.endpoints_total[after],
         dispatch=timeline.dispatch_at(after, node),
         own=timeline.own_at(after, node),
-        changed_services=services,
-        changed_own=own,
+        changed_services=changed.services,
+        changed_own=changed.own,
         endpoint_changes=timeline.changed_total[after] - timeline.changed_total[before],
         cleanup=cleans.astype(np.int64),
         conntrack_listed=listed,
         conntrack_runs=runs,
-        changed_dispatch=dispatch,
+        changed_dispatch=changed.dispatch,
         fresh=fresh.astype(np.int64),
         moved=timeline.moved_between(before, after, node, fresh),
+        first=first.astype(np.int64),
+        gone_services=changed.gone,
+        new_services=changed.new,
     )

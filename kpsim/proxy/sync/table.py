@@ -29,6 +29,7 @@ class SyncTable:
     full: Bools
     failed: Bools
     process_since: I64  # when the kube-proxy that ran it started; -NEVER: before the run
+    cpu: I64  # what it took of the node's cores [ns], waits apart
     ran: Bools = field(init=False)  # the cells that hold a sync
 
     def __post_init__(self) -> None:
@@ -45,14 +46,16 @@ class SyncRow(NamedTuple):
     full: Bools
     failed: Bools
     process_since: I64
+    cpu: I64
 
     def take(self, which: I64) -> SyncRow:
         """Return some of the syncs."""
         times = self.start[which], self.switch[which], self.end[which], self.absorbed[which]
-        return SyncRow(*times, self.full[which], self.failed[which], self.process_since[which])
+        flags = self.full[which], self.failed[which]
+        return SyncRow(*times, *flags, self.process_since[which], self.cpu[which])
 
 
-_EMPTY = SyncRow(*(np.array(cell) for cell in (NEVER, NEVER, NEVER, 0, False, False, -NEVER)))
+_EMPTY = SyncRow(*(np.array(cell) for cell in (NEVER, NEVER, NEVER, 0, False, False, -NEVER, 0)))
 
 
 class WrittenSyncs:
@@ -62,7 +65,7 @@ class WrittenSyncs:
 
     >>> written = WrittenSyncs(2, restarts=False)
     >>> zeros, no = np.zeros(2, np.int64), np.zeros(2, np.bool_)
-    >>> first = SyncRow(np.array([3, 5]), np.array([4, 6]), np.array([4, 6]), np.array([1, 1]), no, no, zeros)
+    >>> first = SyncRow(np.array([3, 5]), np.array([4, 6]), np.array([4, 6]), np.array([1, 1]), no, no, zeros, zeros)
     >>> written.put(np.arange(2), zeros, first)
     >>> written.put(np.array([1]), np.array([1]), first.take(np.array([1])))
     >>> table = written.table()
@@ -89,16 +92,17 @@ class WrittenSyncs:
 
     def table(self) -> SyncTable:
         """Return everything written; nothing is written afterwards."""
-        start, switch, end, absorbed, full, failed, *since = (column[: self._depth] for column in self._columns)
+        start, switch, end, absorbed, full, failed, cpu, *since = (column[: self._depth] for column in self._columns)
         np.maximum.accumulate(absorbed, out=absorbed)
         if since:
             np.maximum.accumulate(since[0], out=since[0])
         else:
             since = [np.broadcast_to(_EMPTY.process_since, start.shape)]
-        return SyncTable(start, switch, end, absorbed, full, failed, since[0])
+        return SyncTable(start, switch, end, absorbed, full, failed, since[0], cpu)
 
     def _kept(self, row: SyncRow) -> tuple[np.ndarray, ...]:
-        return row if self._restarts else row[:-1]
+        *others, since, cpu = row
+        return (*others, cpu, since) if self._restarts else (*others, cpu)
 
     def _grow(self, depth: int) -> None:
         """Make room for ``depth`` rows; memory that nothing is written to is not taken."""

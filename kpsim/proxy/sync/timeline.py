@@ -8,6 +8,7 @@ closed form of what :meth:`Mode.program` builds rule by rule; the engines' equal
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from kpsim.proxy.contract import Mode, Moved, RuleCounts
 from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.rules import Held
 from kpsim.proxy.sync import Nodes, Ports, Prefixes, Services, States
-from kpsim.proxy.sync.sums.changed import ChangedSums
+from kpsim.proxy.sync.sums.changed import ChangedSums, Lives
 from kpsim.proxy.sync.sums.held import MovedSums, Ragged, only_before
 from kpsim.proxy.sync.sums.locality import LocalStates, NodePlaces, NodeRows, NodeSums
 from kpsim.proxy.sync.sums.prefix import PrefixSums
@@ -62,6 +63,16 @@ def start_counts(cluster: Cluster, mode: Mode) -> RuleCounts:
     return RuleCounts(counts.dispatch * known, counts.own * known, held)
 
 
+class ChangedServices(NamedTuple):
+    """Distinct Services that changed between two syncs, (lanes,) each, with the rules they then have."""
+
+    services: I64
+    own: I64
+    dispatch: I64
+    gone: I64  # of them, those that are there no more
+    new: I64  # and those that were not there before
+
+
 class Timeline:
     """The delivery log under one mode, as columns and prefix sums; prefixes run from 0 to ``rows``."""
 
@@ -101,6 +112,7 @@ class Timeline:
         self._rank_tables(order, n)
         self._correct_locally()
         self._changed: ChangedSums | None = None
+        self._lives: Lives | None = None
         self._removals: dict[tuple[int, int], list[int]] | None = None
         self._beside = None
         if base.held is not None and after.held is not None:
@@ -256,22 +268,29 @@ class Timeline:
                 self._removals.setdefault((int(self.service[row]), int(pod)), []).append(row)
         return self._removals
 
-    def changed_between(self, before: Prefixes, after: Prefixes, node: Nodes) -> tuple[I64, I64, I64]:
-        """Distinct Services changed by rows ``before`` … ``after`` - 1, and the rules they then have; (lanes,) each.
-
-        Their ``own``, then their ``dispatch`` of :class:`RuleCounts`.
-        """
+    def changed_between(self, before: Prefixes, after: Prefixes, node: Nodes) -> ChangedServices:
+        """Return the Services changed by rows ``before`` … ``after`` - 1, and the rules they then have."""
         if self._changed is None:
-            n, most = self._n, (int(self.own_total.max()), int(self.dispatch_total.max()))
-            self._changed = ChangedSums(self.next_row, (self.own[n:], self.dispatch[n:]), most)
-        services, own, dispatch = self._changed.between(before, after)
+            n, most = self._n, (int(self.own_total.max()), int(self.dispatch_total.max()), self._n)
+            there = self._known[n:]
+            self._changed = ChangedSums(
+                self.next_row, (self.own[n:], self.dispatch[n:], (~there).astype(np.int64)), most
+            )
+            self._lives = Lives(self.service, there, self._known[self.replaces], self._known[:n])
+        services, own, dispatch, gone = self._changed.between(before, after)
         if len(self.local):
             lane, at = self._rows_here.between(before, after, node)
             last = self.next_row[self.local.state[at] - self._n] >= after[lane]
             lane, at = lane[last], at[last]
             np.add.at(own, lane, self._own_here[at])
             np.add.at(dispatch, lane, self._dispatch_here[at])
-        return services, own, dispatch
+        assert self._lives is not None
+        new = self._lives.begun(before, after)
+        lane, row = self._lives.rows_of_others(before, after)
+        last = (self.next_row[row] >= after[lane]) & self._known[self._n + row]
+        lane, row = lane[last], row[last]
+        np.add.at(new, lane, ~self._known[self.state(self.service[row], before[lane])])
+        return ChangedServices(services, own, dispatch, gone, new)
 
 
 def _joined(base: Ragged, rows: Ragged) -> Ragged:

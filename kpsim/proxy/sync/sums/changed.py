@@ -19,9 +19,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from kpsim.proxy.sync import Prefixes
+from kpsim.proxy.sync import Prefixes, Services
 from kpsim.proxy.sync.sums.prefix import PrefixSums
-from kpsim.units import I64
+from kpsim.units import I64, Bools
 
 BLOCK = 256  # prefixes whose sums are made together
 LONGEST = 512  # rows of a stretch that is looked up
@@ -108,6 +108,43 @@ class ChangedSums:
             total[after] - total[before] - (sums.below(after, after) - sums.below(before, after))
             for sums, total in self._far
         ]
+
+
+class Lives:
+    """When Services are there: for nearly all, from one row to another at most; the rows of the others are listed.
+
+    ``service`` (rows,) is each row's, ``there`` and ``was`` say that it is known after it and was before, ``at_start``
+    (services,) that it was at the start.
+    """
+
+    def __init__(self, service: Services, there: Bools, was: Bools, at_start: Bools) -> None:
+        rows, begins = len(service), there & ~was
+        again = at_start + np.bincount(service[begins], minlength=len(at_start)) > 1
+        ends = np.full(len(at_start), rows)
+        ends[service[was & ~there]] = np.flatnonzero(was & ~there)
+        once = begins & ~again[service]
+        self._begun = ChangedSums(np.where(once, ends[service], 0), (), ()) if once.any() else None
+        self._others = np.flatnonzero(again[service])
+
+    def begun(self, before: Prefixes, after: Prefixes) -> I64:
+        """Return how many Services of one life began it in rows ``before`` … ``after`` - 1 and are still there."""
+        return np.zeros(len(before), np.int64) if self._begun is None else self._begun.between(before, after)[0]
+
+    def rows_of_others(self, before: Prefixes, after: Prefixes) -> tuple[I64, I64]:
+        """Return (lane, row) of all rows ``before`` … ``after`` - 1 of Services that have several lives."""
+        low, high = np.searchsorted(self._others, before), np.searchsorted(self._others, after)
+        lane, at = spread(low, high - low)
+        return lane, self._others[at]
+
+
+def spread(low: I64, length: I64) -> tuple[I64, I64]:
+    """Return (which, index) of every index low, low + 1, … of some stretches.
+
+    >>> spread(np.array([3, 9]), np.array([2, 1]))
+    (array([0, 0, 1]), array([3, 4, 9]))
+    """
+    which = np.repeat(np.arange(len(length)), length)
+    return which, np.arange(len(which)) - np.repeat(np.cumsum(length) - length - low, length)
 
 
 class _Packed:

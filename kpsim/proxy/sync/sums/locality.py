@@ -28,6 +28,7 @@ import numpy as np
 
 from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.sync import Nodes, Places, Prefixes, Rows, States
+from kpsim.proxy.sync.sums.changed import spread
 from kpsim.proxy.sync.sums.prefix import PrefixSums
 from kpsim.units import I64, Bools
 
@@ -117,9 +118,7 @@ class NodeRows:
     def between(self, before: Prefixes, after: Prefixes, node: Nodes) -> tuple[I64, I64]:
         """Return (lane, thing) for all with rows ``before`` … ``after`` - 1 of each lane's ``node``."""
         low, high = (np.searchsorted(self._keys, node * self._rows + prefix) for prefix in (before, after))
-        length = high - low
-        lane = np.repeat(np.arange(len(length)), length)
-        at = np.arange(len(lane)) - np.repeat(np.cumsum(length) - length - low, length)
+        lane, at = spread(low, high - low)
         return lane, self._which[at]
 
 
