@@ -111,7 +111,7 @@ class ChangedSums:
 
 
 class Lives:
-    """When Services are there: for nearly all, from one row to another at most; the rows of the others are listed.
+    """Services are there from one row to another, nearly all once at most; the rows of the others are listed.
 
     ``service`` (rows,) is each row's, ``there`` and ``was`` say that it is known after it and was before, ``at_start``
     (services,) that it was at the start.
