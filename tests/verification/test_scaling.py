@@ -187,7 +187,7 @@ def test_modes_compared_see_identical_arrivals() -> None:
         cluster, _ = build_cluster(scenario)
         replication = prepare(scenario, cluster, 0)
         run = run_mode(replication, mode, "batch")
-        drawn[mode] = (replication, run.proxiers[0].log.rows, run.outcomes.arrival_ns)
+        drawn[mode] = (replication, list(run.proxiers[0].log.rows), run.outcomes.arrival_ns)
     (one, rows, arrival), *others = drawn.values()
     for other, other_rows, other_arrival in others:
         for name in COLUMNS:
