@@ -111,13 +111,17 @@ def test_syncs(unseen: list[Verdict], mode: str, quantity: str, middle: float) -
     assert np.mean(off <= 0.35) >= 0.9
 
 
-TICKS = "18 %, nine of ten within 48 %: nft uses 10 to 40 ms, and user and system are told apart by ticks of 4 ms"
+MISSED = {
+    "iptables-nft": "15.3 %, nine of ten within 64 %: some readings are a tick or none where the model says two",
+    "nftables": "19 %, nine of ten within 57 %: nft uses 10 to 40 ms, told apart into user and system by ticks of 4 ms",
+}
+COMMANDS_OF = [
+    pytest.param(mode, marks=pytest.mark.xfail(reason=MISSED[mode], strict=True)) if mode in MISSED else mode
+    for mode in FAMILIES
+]
 
 
-@pytest.mark.parametrize(
-    "mode",
-    ["iptables-legacy", "iptables-nft", pytest.param("nftables", marks=pytest.mark.xfail(reason=TICKS, strict=True))],
-)
+@pytest.mark.parametrize("mode", COMMANDS_OF)
 def test_cpu_of_commands(unseen: list[Verdict], mode: str) -> None:
     """Where the model says that the clock, which counts ticks, can tell a share; the others count for intervals."""
     commands = of(unseen, mode, lambda q: q.endswith((".user", ".sys")))
