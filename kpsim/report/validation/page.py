@@ -1,4 +1,4 @@
-"""What kpsim gets right and what it misses, by how much and on what, as a page with figures."""
+"""A page with figures tells which bounds predictions keep, which they miss, by how much and on what."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from kpsim.experiment.validation.verdicts import Validation, Verdict, coverage
 from kpsim.profiles.format import parse_yaml
 from kpsim.report.figures.canvas import Picture
-from kpsim.report.figures.fit.validation import pictures
+from kpsim.report.figures.held import pictures
 from kpsim.report.validation.blocks import Block, Heading, Points, Table, as_html, as_markdown
 from kpsim.report.validation.scores import Score, by_topic, scored, scores, share
 from kpsim.report.wording.quantity import count, percent

@@ -63,7 +63,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How far off some predictions are; errors are shares of what was measured, infinite where that is nothing."""
+    """Distance of some predictions from what was measured: shares of it, infinite where that is nothing."""
 
     topic: Topic
     mode: str
