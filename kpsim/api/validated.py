@@ -49,10 +49,10 @@ class Validation:
 
         Raises :class:`InputError` where there is none of that name, or it has nothing to show.
         """
-        from kpsim.report.figures.held import pictures
+        from kpsim.report.figures.held import FIGURES, pictures
 
-        drawn = {picture.name: picture for picture in pictures(self.found.verdicts)}
-        return paper_of(one_of(drawn, name, "figure"), name)
+        one_of(FIGURES, name, "figure")
+        return paper_of(next(iter(pictures(self.found.verdicts, [name])), None), name)
 
     def save(self, directory: str | Path) -> Path:
         """Write the page, report.md and report.html, and its figures into ``directory``; return the Markdown's path."""

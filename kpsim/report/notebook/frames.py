@@ -61,7 +61,7 @@ def scores_frame(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     """Return a row a topic, mode and whether a fit has seen its records: errors, coverage, bound, verdict."""
     rows = [
         (each.topic.topic, each.mode, each.fitted, each.rows, each.median, each.nine_of_ten, each.worst, each.inside,
-         each.topic.bound(each.mode), each.verdict)
+         each.bound, each.verdict)
         for each in scores(verdicts)
     ]  # fmt: skip
     columns = ["topic", "mode", "fitted", "records", "median", "nine_of_ten", "worst", "inside", "bound", "verdict"]

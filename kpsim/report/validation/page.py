@@ -96,7 +96,7 @@ def _standing(every: Sequence[Verdict], whole: Score) -> str:
     if not missed:
         return "met" if any(score.verdict == "met" for score in mine) else "none"
     what = listed(f"{score.mode} ({'; '.join(score.missed)})" for score in missed)
-    return f"**missed** by {what}"
+    return f"missed by {what}"
 
 
 def _seen(score: Score) -> str:
@@ -123,9 +123,8 @@ def _missed(score: Score) -> str:
 
 def _row(score: Score) -> list[str]:
     errors = [share(each) for each in (score.median, score.nine_of_ten, score.worst)]
-    bound = score.topic.bound(score.mode) or "none"
     return [
-        score.topic.topic, score.mode, _seen(score), count(score.rows), *errors, percent(score.inside), bound,
+        score.topic.topic, score.mode, _seen(score), count(score.rows), *errors, percent(score.inside), score.bound,
         score.verdict,
     ]  # fmt: skip
 

@@ -77,6 +77,13 @@ class Score:
     inside: float
 
     @property
+    def bound(self) -> str:
+        """Return the bounds in words; of few records the intervals are not judged."""
+        own = self.topic.bound(self.mode)
+        held = f"{percent(HELD)} in intervals" if self.rows >= FEW else ""
+        return ", ".join(each for each in (own, held) if each) or "none"
+
+    @property
     def missed(self) -> tuple[str, ...]:
         """Return what lies beyond its bound, each with the bound."""
         median = self.topic.median_of(self.mode)

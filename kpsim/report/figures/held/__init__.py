@@ -11,13 +11,17 @@ from kpsim.experiment.validation.verdicts import Verdict
 from kpsim.report.figures.canvas import Picture, drawing
 from kpsim.report.figures.held import coverage, predicted_against_measured, residuals
 
-__all__ = ["pictures"]
+__all__ = ["FIGURES", "pictures"]
 
-_FIGURES = (predicted_against_measured.picture, residuals.picture, coverage.picture)
+FIGURES = {
+    "predicted_against_measured": predicted_against_measured.picture,
+    "residuals": residuals.picture,
+    "coverage": coverage.picture,
+}
 
 
-def pictures(verdicts: Sequence[Verdict]) -> tuple[Picture, ...]:
-    """Draw every figure that has something to say of these verdicts."""
+def pictures(verdicts: Sequence[Verdict], names: Sequence[str] = tuple(FIGURES)) -> tuple[Picture, ...]:
+    """Draw every figure that has something to say of these verdicts, or those of them that are named."""
     with drawing():
-        drawn = [draw(verdicts) for draw in _FIGURES]
+        drawn = [FIGURES[name](verdicts) for name in names]
     return tuple(picture for picture in drawn if picture is not None)
