@@ -40,7 +40,9 @@ ABOUT = (
 def blocks(found: Validation, drawn: Sequence[Picture]) -> list[Block]:
     """Return the page about all records of one validation."""
     scored_all = scores(found.verdicts)
-    parts: list[Block] = [Heading("How far to believe kpsim", 1), _opening(found), ABOUT, short_table(found), *drawn]
+    parts: list[Block] = [Heading("How far to believe kpsim", 1), _opening(found)]
+    short = short_table(found)
+    parts += [ABOUT, short, *drawn] if short.rows else drawn
     met = [score for score in scored_all if score.verdict == "met"]
     missed = [score for score in scored_all if score.verdict == "missed"]
     if met:
@@ -68,10 +70,10 @@ def _most(item: tuple[str, int]) -> tuple[int, str]:
 def _opening(found: Validation) -> str:
     unseen = [verdict for verdict in found.verdicts if not verdict.fitted]
     rest = f", and {percent(coverage(unseen))} of the {count(len(unseen))} that no fit has seen" if unseen else ""
-    return (
-        f"{count(len(found.verdicts))} measurements are predicted, {count(len(found.refusals))} are not. "
-        f"95 % intervals hold {percent(coverage(found.verdicts))} of them{rest}."
-    )
+    said = f"{count(len(found.verdicts))} measurements are predicted, {count(len(found.refusals))} are not."
+    if not found.verdicts:
+        return said
+    return f"{said} 95 % intervals hold {percent(coverage(found.verdicts))} of them{rest}."
 
 
 def short_table(found: Validation) -> Table:

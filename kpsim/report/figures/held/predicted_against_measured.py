@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from kpsim.experiment.validation.setups import SCALE
 from kpsim.experiment.validation.verdicts import Verdict
 from kpsim.report.figures.canvas import Picture, Sheet, log_ticks
-from kpsim.report.figures.held.panels import DOTTED, KEY, PANELS, bound, marks, off, panels, rows, title
+from kpsim.report.figures.held.panels import DOTTED, KEY, PANELS, Panels, bound, marks, off, panels, rows, title
 from kpsim.report.style import GREY, INK
 from kpsim.report.wording.quantity import percent
 
@@ -17,13 +17,7 @@ def picture(verdicts: Sequence[Verdict]) -> Picture | None:
     drawn = panels(verdicts)
     if not drawn:
         return None
-    said = []
-    for panel, mine in drawn.items():
-        unseen = [verdict for verdict in mine if not verdict.fitted]
-        if unseen:
-            said.append(f"{percent(off(unseen))} off for {PANELS[panel]}")
-    told = f"Predictions of what no fit has seen are {', '.join(said)} (median)"
-    sheet = Sheet("predicted_against_measured", told if said else "Records that were fitted are met", len(drawn))
+    sheet = Sheet("predicted_against_measured", _headline(drawn), len(drawn))
     for axes, (panel, mine) in zip(sheet.axes, drawn.items(), strict=True):
         ends = [x for verdict in mine for x in _seconds(verdict)]
         low, high = min(ends) / 1.4, max(ends) * 1.4
@@ -39,6 +33,15 @@ def picture(verdicts: Sequence[Verdict]) -> Picture | None:
         title(axes, panel)
     sheet.axes[0].set_ylabel("predicted")
     return sheet.picture(rows(drawn), f"Line: both are equal. {KEY}")
+
+
+def _headline(drawn: Panels) -> str:
+    """Return a title: how far off the panels are, of what no fit has seen if there is any."""
+    unseen = {panel: [verdict for verdict in mine if not verdict.fitted] for panel, mine in drawn.items()}
+    alone = {panel: mine for panel, mine in unseen.items() if mine}
+    whose = "what no fit has seen" if alone else "records that fits have seen"
+    said = [f"{percent(off(mine))} off for {PANELS[panel]}" for panel, mine in (alone or drawn).items()]
+    return f"Predictions of {whose} are {', '.join(said)} (median)"
 
 
 def _seconds(verdict: Verdict) -> tuple[float, float]:
