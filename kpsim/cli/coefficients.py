@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SHOWN = 4  # coefficients a measure
 
 
-@click.command()
+@click.command(short_help="Which cost to measure next: how far each moves packets and syncs.")
 @file_option
 @set_option
 @format_option

@@ -40,7 +40,7 @@ def test_python_has_the_same_records_scores_and_figures(tmp_path: Path) -> None:
     found = kpsim.validate("end-to-end-zen5")
     assert len(found.frame()) == 9
     assert found.scores()["records"].sum() == 9
-    assert found.plot("coverage")
+    assert found.plot("coverage").svg.startswith("<?xml")
     with pytest.raises(kpsim.InputError, match="there is no figure 'covrage'"):
         found.plot("covrage")
     with pytest.raises(kpsim.InputError, match="nothing to draw of residuals"):
