@@ -103,9 +103,11 @@ def test_time_grows_as_nodes_do() -> None:
 def test_memory_does_not_grow_with_packets(tmp_path: Path) -> None:
     """A million packets and a hundred million: the same memory, of all processes together."""
     script = (
-        "import sys, kpsim\n"
-        "found = kpsim.run_scenario(kpsim.read(sys.argv[1], [tuple(a.split('=', 1)) for a in sys.argv[2:]]))\n"
-        "print('packets', next(iter(found.modes.values())).counts['packets_simulated'])\n"
+        "import sys\n"
+        "from kpsim.experiment.replications import run_scenario\n"
+        "from kpsim.scenario.reader import read\n"
+        "found = run_scenario(read(sys.argv[1], [tuple(a.split('=', 1)) for a in sys.argv[2:]]))\n"
+        "print('packets', next(iter(found.modes.values())).counts['packets_simulated'].value)\n"
     )
     peak, packets = [], []
     for budget in ("1M", "100M"):
