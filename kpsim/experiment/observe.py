@@ -132,8 +132,8 @@ def observe(replication: Replication, run: ModeRun, batches: int) -> Observation
     seen.counts.deliveries, seen.counts.stale_retries = len(log.rows), run.stale_retries
     seen.control = writes_over_time(log, replication.cluster.nodes, replication.horizon_ns)
     seen.stages = stage_ends(run, measured.from_ns)
-    dispatch, own = int(run.proxiers[0].timeline.dispatch_total[0]), int(run.proxiers[0].timeline.own_total[0])
-    seen.rules = int(run.mode.rules_present(dispatch, own))
+    timeline = run.proxiers[0].timeline
+    seen.rules = int(run.mode.rules_present(int(timeline.dispatch_total[0]), int(timeline.own_total[0])))
     return seen
 
 
@@ -247,13 +247,11 @@ def _observe_syncs(seen: Observations, replication: Replication, run: ModeRun, m
     ):
         seen.count(name, measured.tallies(name, duration[which], start[which]))
     seconds = run.proxiers[0].syncs.start.shape[1] * (measured.until_ns - measured.from_ns) / 1e9
-    seen.counts.syncs = int(chosen.sum())
-    seen.counts.syncs_failed = int((chosen & failed).sum())
+    seen.counts.syncs, seen.counts.syncs_failed = int(chosen.sum()), int((chosen & failed).sum())
     seen.rates["syncs_per_node_per_s"] = int(chosen.sum()) / seconds if seconds else 0.0
     seen.rates["full_syncs_per_node_per_s"] = int((chosen & full).sum()) / seconds if seconds else 0.0
-    spent_s = {
-        kind: float(cpu[which].sum()) / 1e9 for kind, which in (("full", chosen & full), ("partial", chosen & ~full))
-    }
+    kinds = (("full", chosen & full), ("partial", chosen & ~full))
+    spent_s = {kind: float(cpu[which].sum()) / 1e9 for kind, which in kinds}
     spent_s["beside"] = _beside_s(replication, run, measured, int(chosen.sum()))
     for kind, s in (("", sum(spent_s.values())), *((f"_{kind}", s) for kind, s in spent_s.items())):
         seen.rates[f"cpu_proxy{kind}_cores"] = s / seconds if seconds else 0.0

@@ -227,10 +227,10 @@ def _choose(
     meeting = [rung for rung in rungs if rung.met]
     if meeting:
         cheapest = min(meeting, key=lambda rung: (value_of(rung, second), value_of(rung, first)))
-        return cheapest, f"the least {second.name} of those that meet {' and '.join(o.text for o in objectives)}"
+        return cheapest, f"it is the least {second.name} of those that meet {' and '.join(o.text for o in objectives)}"
     front = [rung for rung in rungs if rung.on_front] or list(rungs)
-    missed = f"none is shown to meet {' and '.join(o.text for o in objectives)}; " if objectives else ""
-    return min(front, key=lambda rung: _distance(rung, front, measures)), f"{missed}the knee of the front"
+    missed = f"no value is shown to meet {' and '.join(o.text for o in objectives)}; " if objectives else ""
+    return min(front, key=lambda rung: _distance(rung, front, measures)), f"{missed}it is the knee of the front"
 
 
 def _distance(rung: Rung, front: Sequence[Rung], measures: Sequence[Quantity]) -> float:
