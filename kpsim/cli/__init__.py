@@ -34,6 +34,7 @@ _COMMANDS = {
     "modes": ("kpsim.cli.modes:modes", "List the proxy modes by Kubernetes version."),
     "sources": ("kpsim.cli.sources:sources", "List every number with its interval and its source."),
     "schema": ("kpsim.cli.schema:schema", "Print the JSON Schema of scenarios."),
+    "reference": ("kpsim.cli.reference:reference", "Print commands, keys, measures, costs and limits as Markdown."),
     "version": ("kpsim.cli.version:version", "Print the version."),
 }
 
