@@ -12,7 +12,7 @@ STAMP := $(VENV)/.set-up
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup profiles run test test-kernel check format bench coverage soak results results-check docs clean
+.PHONY: help setup profiles run test test-kernel check format bench coverage soak results validation results-check docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -61,7 +61,7 @@ soak: $(STAMP) ## the long forms of tests that CI runs short; minutes
 
 CURATED := results/runs/curated
 
-results: $(STAMP) ## build results/ anew from the scenarios: summary, manifest, short report and figures of each
+results: validation ## build results/ anew from the scenarios: summary, manifest, short report and figures of each
 	@for scenario in scenarios/*.yaml; do \
 	  kept=results/$$(basename $$scenario .yaml); \
 	  echo "$$kept"; \
@@ -73,6 +73,11 @@ results: $(STAMP) ## build results/ anew from the scenarios: summary, manifest, 
 	  find $(CURATED) -maxdepth 1 -name '*.svg' -exec sh -c 'mkdir -p "$$1/figures" && cp "$$2" "$$1/figures/"' _ $$kept {} \; ; \
 	  rm -rf $(CURATED); \
 	done
+
+validation: $(STAMP) ## build results/validation anew: predictions against measurements, as a page with figures
+	@rm -rf results/validation
+	@$(BIN)/kpsim validate --out results/validation > /dev/null
+	@rm results/validation/report.html
 
 results-check: $(STAMP) ## run every scenario, the large ones too, and compare with results/; minutes
 	@$(BIN)/python -m pytest -p no:xdist --durations=10 tests/golden tests/golden/large $(ARGS)

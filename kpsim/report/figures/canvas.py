@@ -112,6 +112,11 @@ class Sheet:
         self._keys: list[tuple[Artist, str]] = []
         self._marks = 0
 
+    @property
+    def keys(self) -> tuple[tuple[Artist, str], ...]:
+        """Return what the key says so far."""
+        return tuple(self._keys)
+
     def key(self, artist: Artist, text: str) -> None:
         """Say in the key what ``artist`` stands for."""
         self._keys.append((artist, text))
