@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from unicodedata import category
 
 LONGEST_TEXT = 2000  # characters of one part of a message
 MOST_SHOWN = 200  # problems in one message
+_MOVES = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))  # controls, directions of writing, halves of pairs, line ends
 
 
 def nearest(word: str, words: Collection[str], cutoff: float = 0.6) -> str:
@@ -46,7 +48,24 @@ def shown(text: str) -> str:
         text = f"{text[:LONGEST_TEXT]}… ({len(text):,} characters)"
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+
+
+def inert(text: str) -> str:
+    r"""Return text in which nothing moves a terminal or turns its line around; what is printable stays.
+
+    >>> inert("two" + chr(9) + "words" + chr(10)) == "two" + chr(9) + "words" + chr(10)
+    True
+    >>> print(inert("a" + chr(27) + "[2J" + chr(0x202E)))
+    a\x1b[2J\u202e
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c in "\n\t" or category(c) not in _MOVES else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 class KpsimError(Exception):

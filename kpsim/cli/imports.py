@@ -40,6 +40,7 @@ def imports(look: Look, out: Path | None) -> None:
     Several are merged: objects say more than rules, rules fill in what no object was given for.
     """
     from kpsim.errors import InputError
+    from kpsim.experiment.directory import write_whole
     from kpsim.scenario.imported import scenario_document
 
     text = scenario_document(look)
@@ -47,7 +48,7 @@ def imports(look: Look, out: Path | None) -> None:
         click.echo(text, nl=False)
         return
     try:
-        out.write_text(text, encoding="utf-8")
+        write_whole(out, text)
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written: {error.strerror}") from error
     click.echo(f"wrote {out}; now: kpsim run {out}", err=True)

@@ -18,6 +18,7 @@ from kpsim.cli.options import (
     progress_bar,
     run_options,
     size_in_bytes,
+    time_in_seconds,
     to_json,
 )
 from kpsim.cli.tables import print_table, wrapped
@@ -66,7 +67,7 @@ def sweep_files(look: Look, ranges: Pairs, fixed: Pairs, output: str, options: d
             with progress_bar(name, options["quiet"], "points") as tell:
                 table = run_sweep(
                     look, ranges, fixed, jobs=jobs_of(options), progress=_counting(done, tell), cache=KEPT,
-                    most_bytes=most_bytes,
+                    most_bytes=most_bytes, most_s=time_in_seconds(options["max_time"]),
                 )  # fmt: skip
             axes = [c for c in table.columns if c not in COLUMNS]
             said = _answer(look, ranges, fixed, table, axes)
