@@ -101,9 +101,9 @@ PROBES: tuple[tuple[str, ...], ...] = (
     ("iptables-cliff.yaml", "services.svc.endpoints=30000", "run.replications=1"),
     ("iptables-cliff.yaml", "services.svc.ports=30000", "run.replications=1"),
     ("iptables-cliff.yaml", "changes.churn.podReplacementsPerSecond=40", "run.duration=2000s"),
-    ("iptables-cliff.yaml", "run.duration=10000s"),
+    ("iptables-cliff.yaml", "run.duration=3000s"),
     ("iptables-cliff.yaml", "run.packets=5M", "traffic.connectionsPerSecondPerNode=5000"),
-    ("huge-service.yaml", "run.packets=10M"),
+    ("huge-service.yaml", "run.packets=10M", "run.replications=2"),
     ("dns-ndots.yaml", "run.replications=1"),
     ("ingress-rollout.yaml", "ingress.requestsPerSecond=4000", "run.replications=2"),
 )
