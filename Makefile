@@ -12,7 +12,7 @@ STAMP := $(VENV)/.set-up
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup profiles run test test-kernel check format bench coverage results results-check clean
+.PHONY: help setup profiles run test test-kernel check format bench coverage soak results results-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -55,6 +55,9 @@ bench: $(STAMP) ## the benchmarks in tests/benchmarks, one at a time
 
 coverage: $(STAMP) ## how often 95 % intervals hold the truth, over a hundred seeds; minutes
 	@$(BIN)/python tests/coverage/study.py $(ARGS)
+
+soak: $(STAMP) ## the long forms of tests that CI runs short; minutes
+	@$(BIN)/python tests/soak/limits.py $(ARGS)
 
 CURATED := results/runs/curated
 

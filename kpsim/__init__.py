@@ -21,31 +21,28 @@ The map of the house, in the order in which things happen::
     scrape        kube-proxy's /metrics at a moment of a run
     dumps         rules of real nodes: readers, and a walker of netfilter
     report        figures, pages, tables
+    api           Python's front: load, a scenario with its verbs, results
     profiles      every number, with its source
 
 From Python::
 
     import kpsim
 
-    result = kpsim.run("scenarios/hello.yaml")
-    result.modes["iptables"].summaries["first_packet_latency"].quantiles["p99"]
+    result = kpsim.load("scenarios/hello.yaml").with_(run__replications=2).run()
+    result.frame()
+    result.plot("latency")
 """
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kpsim.api import load
     from kpsim.errors import GuardError, InputError, KpsimError
-    from kpsim.experiment.replications import run, run_scenario
-    from kpsim.experiment.result import ModeResult, Result
-    from kpsim.experiment.sweeps import sweep
-    from kpsim.explain.packet import explain_packet
-    from kpsim.explain.service import explain_service
     from kpsim.profiles.costs import load_profile
-    from kpsim.scenario.model import Scenario
-    from kpsim.scenario.reader import read
 
 __version__ = "0.1.0"
 
@@ -53,41 +50,34 @@ _HOMES = {
     "GuardError": "kpsim.errors",
     "InputError": "kpsim.errors",
     "KpsimError": "kpsim.errors",
-    "ModeResult": "kpsim.experiment.result",
-    "Result": "kpsim.experiment.result",
-    "Scenario": "kpsim.scenario.model",
-    "explain_packet": "kpsim.explain.packet",
-    "explain_service": "kpsim.explain.service",
+    "load": "kpsim.api",
     "load_profile": "kpsim.profiles.costs",
-    "read": "kpsim.scenario.reader",
-    "run": "kpsim.experiment.replications",
-    "run_scenario": "kpsim.experiment.replications",
-    "sweep": "kpsim.experiment.sweeps",
+}
+# names of before the front, with their homes and what to write instead; they go with 0.2
+_FORMER = {
+    "ModeResult": ("kpsim.experiment.result", "kpsim.load(…).run().found.modes[…]"),
+    "Result": ("kpsim.experiment.result", "kpsim.api.Result, which kpsim.load(…).run() gives"),
+    "Scenario": ("kpsim.scenario.model", "kpsim.api.Scenario, which kpsim.load(…) gives"),
+    "explain_packet": ("kpsim.explain.packet", "kpsim.load(…).explain_packet(to)"),
+    "explain_service": ("kpsim.explain.service", "kpsim.load(…).explain_service(name)"),
+    "read": ("kpsim.scenario.reader", "kpsim.load(…), or kpsim.load(…).model for the dataclass"),
+    "run": ("kpsim.experiment.replications", "kpsim.load(…).run(), or .run().found for the dataclass"),
+    "run_scenario": ("kpsim.experiment.replications", "kpsim.load(…).run(), or .run().found for the dataclass"),
+    "sweep": ("kpsim.experiment.sweeps", "kpsim.load(…).sweep(…).frame()"),
 }
 
-__all__ = [
-    "GuardError",
-    "InputError",
-    "KpsimError",
-    "ModeResult",
-    "Result",
-    "Scenario",
-    "__version__",
-    "explain_packet",
-    "explain_service",
-    "load_profile",
-    "read",
-    "run",
-    "run_scenario",
-    "sweep",
-]
+__all__ = ["GuardError", "InputError", "KpsimError", "__version__", "load", "load_profile"]
 
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first asked for: ``import kpsim`` itself must stay quick."""
-    if name not in _HOMES:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name not in _FORMER:
         raise AttributeError(f"module 'kpsim' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    home, instead = _FORMER[name]
+    warnings.warn(f"kpsim.{name} goes with kpsim 0.2; write {instead}", DeprecationWarning, stacklevel=2)
+    return getattr(import_module(home), name)
 
 
 def __dir__() -> list[str]:

@@ -14,11 +14,13 @@ class TokenBucket:
         self._burst_ns = burst * self._interval_ns
         self._full_at_ns = 0  # when the bucket would be full if nobody took from it
 
-    def take(self, now_ns: int) -> int:
-        """Take a token; how long to wait for it [ns]."""
-        full_at = max(self._full_at_ns, now_ns) + self._interval_ns
-        self._full_at_ns = full_at
-        return max(0, full_at - self._burst_ns - now_ns)
+    def take(self, now_ns: int, tokens: int = 1) -> int:
+        """Take tokens one after another; how long to wait for the last [ns]."""
+        full_at = self._full_at_ns
+        full_at = max(full_at, now_ns)
+        self._full_at_ns = full_at = full_at + tokens * self._interval_ns
+        wait = full_at - self._burst_ns - now_ns
+        return max(0, wait)
 
 
 class RetryLimiter:

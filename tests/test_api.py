@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +16,7 @@ import pytest
 import kpsim
 
 ROOT = Path(__file__).parents[1]
+FORMER: dict[str, tuple[str, str]] = vars(kpsim)["_FORMER"]
 HEAVY = ("click", "dask", "jinja2", "matplotlib", "numpy", "pandas", "pydantic", "rich", "scipy", "simpy", "yaml")
 
 
@@ -42,6 +44,16 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     name = "no_such_name"
     with pytest.raises(AttributeError, match=name):
         getattr(kpsim, name)
+
+
+def test_names_of_before_work_for_a_release_and_say_what_replaces_them() -> None:
+    for name, (home, instead) in FORMER.items():
+        with pytest.warns(DeprecationWarning, match=rf"kpsim\.{name} goes with kpsim 0\.2; write kpsim\.") as said:
+            thing = getattr(kpsim, name)
+        assert thing is getattr(import_module(home), name)
+        assert instead in str(said[0].message)
+        assert said[0].filename == __file__
+    assert not FORMER.keys() & set(kpsim.__all__)
 
 
 def test_importing_kpsim_imports_nothing_heavy() -> None:

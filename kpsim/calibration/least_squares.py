@@ -21,7 +21,9 @@ class Fit:
     value: F64
     low: F64
     high: F64
-    left_out: F64  # (rows,) logarithm of measured over predicted, each row predicted without its group
+    left_out: (
+        F64  # (rows,) logarithm of measured over predicted (both and the blur), each row predicted without its group
+    )
 
 
 def not_negative(gram: F64, moment: F64) -> F64:
@@ -61,31 +63,34 @@ def components(counts: F64) -> list[tuple[I64, I64]]:
     ]
 
 
-def fit(counts: F64, measured: F64, groups: F64, seed: int = 1) -> Fit:
-    """Fit, resample whole ``groups`` (rows,) of rows for intervals, and leave each group out once."""
+def fit(counts: F64, measured: F64, groups: F64, blur: float = 0.0, seed: int = 1) -> Fit:
+    """Fit, resample whole ``groups`` (rows,) of rows for intervals, and leave each group out once.
+
+    An error counts relative to what was measured and ``blur``, which is what a clock does not resolve.
+    """
     rows, terms = counts.shape
     whole = Fit(np.zeros(terms), np.zeros(terms), np.zeros(terms), np.full(rows, np.nan))
     rng = np.random.default_rng(seed)
     for mine, names in components(counts):
-        part = _fit(counts[np.ix_(mine, names)], measured[mine], groups[mine], rng)
+        part = _fit(counts[np.ix_(mine, names)], measured[mine], groups[mine], blur, rng)
         whole.value[names], whole.low[names], whole.high[names] = part.value, part.low, part.high
         whole.left_out[mine] = part.left_out
     return whole
 
 
-def _fit(counts: F64, measured: F64, groups: F64, rng: np.random.Generator) -> Fit:
+def _fit(counts: F64, measured: F64, groups: F64, blur: float, rng: np.random.Generator) -> Fit:
     """Fit one component: each group's normal equations are summed once, then groups drawn or left out."""
-    design = counts / measured[:, None]
+    design, target = counts / (measured + blur)[:, None], measured / (measured + blur)
     weight = np.ones(len(measured))
     value = np.zeros(counts.shape[1])
     for _ in range(ROUNDS):
         weighted = design * weight[:, None]
-        value = not_negative(weighted.T @ weighted, weighted.T @ weight)
-        weight = np.sqrt(SOFT / np.maximum(np.abs(design @ value - 1), SOFT))
-    weighted = design * weight[:, None]
+        value = not_negative(weighted.T @ weighted, weighted.T @ (target * weight))
+        weight = np.sqrt(SOFT / np.maximum(np.abs(design @ value - target), SOFT))
+    weighted, target = design * weight[:, None], target * weight
     names = np.unique(groups)
     grams = np.array([weighted[groups == g].T @ weighted[groups == g] for g in names])
-    moments = np.array([weighted[groups == g].T @ weight[groups == g] for g in names])
+    moments = np.array([weighted[groups == g].T @ target[groups == g] for g in names])
     drawn = [value]
     for _ in range(RESAMPLED):
         times = np.bincount(rng.integers(0, len(names), len(names)), minlength=len(names))
@@ -97,5 +102,5 @@ def _fit(counts: F64, measured: F64, groups: F64, rng: np.random.Generator) -> F
     for g, gram, moment in zip(names, grams, moments, strict=True):
         mine = groups == g
         guess = counts[mine] @ not_negative(grams.sum(axis=0) - gram, moments.sum(axis=0) - moment)
-        left_out[mine] = np.log(measured[mine] / np.where(guess > 0, guess, np.nan))
+        left_out[mine] = np.log((measured[mine] + blur) / np.where(guess + blur > 0, guess + blur, np.nan))
     return Fit(value, np.minimum(low, value), np.maximum(high, value), left_out)

@@ -9,6 +9,7 @@ import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import StringIO
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ _SUMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {  # columns that are made 
     },
     CHURN: {"cpu_s": ("go_cpu_s", "child_cpu_s")},
 }
+_NUMBERS = frozenset({"services", "endpoints", "endpoints_per_service", "changes_per_s", "rules_traversed", "seconds"})
+_WORDS: Mapping[str, tuple[str, ...]] = {"endpoints_per_service": ("mix",), "rules_traversed": ("-",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,40 +79,62 @@ class Record:
 def read_records(path: Path) -> list[Record]:
     """Return the records of a file.  Raises :class:`InputError` where it is no such table."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # tables of spreadsheets begin with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise InputError([Problem(Place(str(path)), what=f"cannot be read: {error}")]) from error
     if path.suffix in (".yaml", ".yml"):
         return list(_published(path, parse_yaml(text)))
-    rows = csv.DictReader(
-        StringIO("".join(line for line in text.splitlines(keepends=True) if not line.startswith("#")))
-    )
+    kept = [(n, line) for n, line in enumerate(text.splitlines(keepends=True), 1) if not line.startswith("#")]
+    rows = csv.DictReader(StringIO("".join(line for _, line in kept)), restval="")
     columns = set(rows.fieldnames or ())
     study = next((name for name, signs in _SIGNS.items() if signs <= columns), None)
     if study is None:
         known = "; ".join(f"{name}: {', '.join(sorted(signs))}" for name, signs in _SIGNS.items())
         raise InputError([Problem(Place(str(path)), what=f"no table of records; columns tell one, {known}")])
-    read = _kernel if study == KERNEL else _columns
-    return [record for n, row in enumerate(rows, 2) for record in read(path, study, n, row)]
+    found, problems = [], []
+    for n, row in enumerate(rows, 2):
+        wrong = _wrong(study, row)
+        place = Place(str(path), kept[rows.line_num - 1][0])
+        problems += [Problem(place, what=f"{column}: {row[column]!r} is no number.") for column in wrong]
+        if not wrong:
+            found += _of_row(path, study, n, row)
+    if problems:
+        raise InputError(problems)
+    return found
 
 
-def _kernel(path: Path, study: str, line: int, row: dict[str, str]) -> Iterator[Record]:
-    yield Record(
-        f"{path.stem}:{line}", path.name, study, row["quantity"], row["mode"], float(row["p50"]), row["unit"], row
-    )
+def _wrong(study: str, row: Mapping[str, str]) -> list[str]:
+    """Return the columns that should say a number and do not; an empty one says nothing, which is fine."""
+    measured = {"p50"} if study == KERNEL else {*_MEASURED[study], *sum(_SUMS.get(study, {}).values(), ())}
+    return [
+        column
+        for column in sorted((_NUMBERS | measured) & row.keys())
+        if row[column] and row[column] not in _WORDS.get(column, ()) and not _is_number(row[column])
+    ]
 
 
-def _columns(path: Path, study: str, line: int, row: dict[str, str]) -> Iterator[Record]:
-    mode = row["mode"].split()[0]
+def _is_number(text: str) -> bool:
+    try:
+        return isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _of_row(path: Path, study: str, line: int, row: dict[str, str]) -> list[Record]:
+    """Return the records of a row: one at least, so that no row is lost without a word."""
+    mode = (row["mode"] or "?").split()[0]
+    if study == KERNEL:
+        measured = float(row["p50"]) if row["p50"] else float("nan")
+        return [Record(f"{path.stem}:{line}", path.name, study, row["quantity"], mode, measured, row["unit"], row)]
     mode = f"{mode}-{row.get('backend') or 'legacy'}" if mode == "iptables" else mode
+    found = []
     for column, unit in _MEASURED[study].items():
-        if column not in row:
-            texts = [row.get(part) or "" for part in _SUMS.get(study, {}).get(column, ("",))]
-        else:
-            texts = [row[column] or ""]
+        parts = (column,) if column in row else _SUMS.get(study, {}).get(column, ("",))
+        texts = [row.get(part, "") for part in parts]
         if all(texts):
-            measured = sum(map(float, texts))
-            yield Record(f"{path.stem}:{line}:{column}", path.name, study, column, mode, measured, unit, row)
+            total = sum(map(float, texts))
+            found.append(Record(f"{path.stem}:{line}:{column}", path.name, study, column, mode, total, unit, row))
+    return found or [Record(f"{path.stem}:{line}", path.name, study, "nothing", mode, float("nan"), "", row)]
 
 
 def _published(path: Path, found: Any) -> Iterator[Record]:
@@ -117,7 +142,8 @@ def _published(path: Path, found: Any) -> Iterator[Record]:
     if not isinstance(found, list) or not all(isinstance(each, dict) and "id" in each for each in found):
         raise InputError([Problem(Place(str(path)), what="no list of records with an id each")])
     for each in found:
-        setup = {key: str(value) for key, value in (each.get("setup") or {}).items()}
+        told = each.get("setup")
+        setup = {key: str(value) for key, value in told.items()} if isinstance(told, dict) else {}
         value = each.get("value")
         values = value if isinstance(value, dict) else {"": value}
         for variant, number in values.items():

@@ -28,6 +28,8 @@ _COMMANDS = {
     "check": ("kpsim.cli.check:check", "Say whether a file is right and how far each limit is, without simulating."),
     "compare": ("kpsim.cli.compare:compare", "Simulate under several proxy modes, with the same arrivals and changes."),
     "sweep": ("kpsim.cli.sweep:sweep", "Simulate a grid of values and tabulate the results."),
+    "limit": ("kpsim.cli.limit:limit", "Find the largest value that still meets the objectives, and what ends it."),
+    "tune": ("kpsim.cli.tune:tune", "Find the value of a knob that trades latency for CPU best."),
     "explain": ("kpsim.cli.explain:explain", "Show the rules of a Service and what a packet to it pays."),
     "rules": ("kpsim.cli.rules:rules", "Print one node's rules as the real tools take them."),
     "metrics": ("kpsim.cli.metrics:metrics", "Print what kube-proxy's own metrics would show on one node."),

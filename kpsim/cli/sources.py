@@ -8,6 +8,7 @@ import click
 
 from kpsim.cli.options import format_option, to_json
 from kpsim.cli.tables import print_table, wrapped
+from kpsim.profiles.costs import DEFAULT
 
 if TYPE_CHECKING:
     from kpsim.profiles.format import Coefficient
@@ -16,7 +17,7 @@ LARGE = 1000
 
 
 @click.command()
-@click.option("--profile", default="measured-linux-6.18", help="Cost profile.")
+@click.option("--profile", default=DEFAULT, help="Cost profile.")
 @click.option("--set", "which", type=click.Choice(["quiet", "typical"]), default="typical", help="Set of coefficients.")
 @format_option
 def sources(profile: str, which: str, output: str) -> None:
@@ -25,7 +26,7 @@ def sources(profile: str, which: str, output: str) -> None:
     Measured or read ones come first, then the assumed ones, then what is taken for granted.
     """
     from kpsim.profiles.assumptions import assumptions
-    from kpsim.profiles.costs import load_profile
+    from kpsim.profiles.costs import aliases, load_profile
     from kpsim.profiles.defaults import load_defaults
     from kpsim.profiles.format import SCALE
 
@@ -42,6 +43,9 @@ def sources(profile: str, which: str, output: str) -> None:
         click.echo(to_json({"numbers": rows, "assumptions": dict(assumptions())}))
         return
     click.echo(wrapped(f"{chosen.name}: {chosen.about}"))
+    before = [old for old, now in aliases().items() if now == chosen.name]
+    if before:
+        click.echo(wrapped(f"{', '.join(before)} is a name it had before."))
     click.echo()
     for title, assumed in (("Measured, or read in Kubernetes' source", False), ("Assumed", True)):
         click.echo(title)

@@ -52,7 +52,21 @@ def validate(
         ],
         right=(3, 4, 5, 6),
     )
+    click.echo()
+    _held(found)
     _refused(found)
+
+
+def _held(found: Validation) -> None:
+    """Say how many measurements 95 % intervals held, and how many of those that no fit has seen."""
+    from kpsim.experiment.validation.verdicts import coverage
+
+    unseen = [verdict for verdict in found.verdicts if not verdict.fitted]
+    for words, verdicts in (("predictions", found.verdicts), ("of what no fit has seen", unseen)):
+        if verdicts:
+            click.echo(
+                f"{len(verdicts):,} {words}: {coverage(verdicts):.1%} of the measurements inside their intervals"
+            )
 
 
 def _cells(verdict: Verdict) -> list[str]:

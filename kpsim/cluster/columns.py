@@ -61,6 +61,20 @@ class Names:
     starts: Sequence[int]
     prefixes: Sequence[str]
     numbered: Sequence[bool]
+    _single: Mapping[str, int] = field(init=False, repr=False, compare=False)  # names that are not of a run -> row
+    _runs: Mapping[str, list[range]] = field(init=False, repr=False, compare=False)  # by prefix
+
+    def __post_init__(self) -> None:
+        single: dict[str, int] = {}
+        runs: dict[str, list[range]] = {}
+        ends = [*self.starts[1:], 1 << 62]  # one end too many where there are no names
+        for start, prefix, numbered, end in zip(self.starts, self.prefixes, self.numbered, ends, strict=False):
+            if numbered:
+                runs.setdefault(prefix, []).append(range(start, end))
+            else:
+                single.setdefault(prefix, start)
+        object.__setattr__(self, "_single", single)
+        object.__setattr__(self, "_runs", runs)
 
     def __getitem__(self, row: int) -> str:
         run = bisect_right(self.starts, row) - 1
@@ -68,15 +82,11 @@ class Names:
 
     def index(self, name: str) -> int | None:
         """Return the row called ``name``, or ``None``."""
-        for start, prefix, numbered, end in zip(
-            self.starts, self.prefixes, self.numbered, [*self.starts[1:], 1 << 62], strict=False
-        ):  # one end too many where there are no names
-            tail = name.removeprefix(prefix + "-")
-            if numbered and tail != name and tail.isdigit() and start + int(tail) < end:
-                return start + int(tail)
-            if not numbered and name == prefix:
-                return start
-        return None
+        prefix, dash, tail = name.rpartition("-")
+        runs = self._runs.get(prefix, []) if dash and tail.isdigit() else []
+        found = [run[int(tail)] for run in runs if int(tail) < len(run)]
+        found += [self._single[name]] if name in self._single else []
+        return min(found, default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,19 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kpsim.clock import Clock
 from kpsim.controlplane.api.seats import PriorityLevel, SeatPool
 from kpsim.controlplane.api.sizes import ObjectSizes
 from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout, Notice
 from kpsim.controlplane.params import ApiServerParams
 from kpsim.profiles.defaults import Defaults, Lag
 from kpsim.units import I64
-
-if TYPE_CHECKING:
-    import simpy
 
 DEFAULT = ApiServerParams()
 
@@ -56,14 +53,14 @@ class ApiServer:
 
     def __init__(
         self,
-        env: simpy.Environment,
+        clock: Clock,
         defaults: Defaults,
         watchers: int,
         rng: np.random.Generator,
         horizon_ns: int,
         params: ApiServerParams = DEFAULT,
     ) -> None:
-        self._env = env
+        self._clock = clock
         self._horizon_ns = horizon_ns
         self._clients = watchers
         self.replicas = params.replicas
@@ -75,7 +72,7 @@ class ApiServer:
         self._answer = defaults.lag("api_server.answer")
         self._watch_lag = defaults.lag("api_server.watch")
         self._rng = rng
-        self._drawn: dict[str, list[int]] = {}
+        self._drawn: dict[str, list[int]] = {"write": [], "answer": [], "watch": []}
         self._free_ns = 0
         self._down_ns = self._up_ns = 0
         self.level = PriorityLevel.of(params, defaults)
@@ -93,7 +90,7 @@ class ApiServer:
     @property
     def over(self) -> bool:
         """Return True if the run has ended; requests still queued drain without effect."""
-        return bool(self._env.now >= self._horizon_ns)
+        return self._clock.now >= self._horizon_ns
 
     def write_lag_ns(self, size: int) -> int:
         """Return the time from the next write's dispatch until its ``size`` bytes are committed [ns]."""
@@ -108,9 +105,10 @@ class ApiServer:
         return self._draw("watch", self._watch_lag)
 
     def _draw(self, name: str, lag: Lag) -> int:
-        if not self._drawn.get(name):
-            self._drawn[name] = lag.draw(self._rng, 1024).tolist()[::-1]
-        return self._drawn[name].pop()
+        drawn = self._drawn[name]
+        if not drawn:
+            drawn += lag.draw(self._rng, 1024).tolist()[::-1]
+        return drawn.pop()
 
     def admit(self, arrives_ns: int, runs_ns: int) -> int | None:
         """Return the dispatch [ns] of a write that kube-proxies watch; ``None`` if it is told to come again."""
@@ -126,7 +124,7 @@ class ApiServer:
     def told_again_ns(self) -> int:
         """Return the wait [ns] of a client that is told to come again, before and after it is told."""
         waited = self.level.most_wait_ns
-        return waited + (self.seats.retry_after.dropped(int(self._env.now) + waited) if self.seats else 0)
+        return waited + (self.seats.retry_after.dropped(self._clock.now + waited) if self.seats else 0)
 
     def stall(self, until_ns: int) -> None:
         """Begin no write before ``until_ns``, and keep all watches."""
@@ -138,16 +136,16 @@ class ApiServer:
         A lone server answers again at ``until_ns``; with several, its clients go to the others, which stay as many.
         """
         if self.replicas == 1:
-            self._down_ns, self._up_ns = int(self._env.now), until_ns
+            self._down_ns, self._up_ns = self._clock.now, until_ns
         else:
             self._serve(self.replicas - 1)
-        return max(int(self._env.now), self._free_ns)
+        return max(self._clock.now, self._free_ns)
 
     def commit(self, size: int, watched: bool, notice: Notice) -> None:
         """Record a committed write of ``size`` bytes and, if kube-proxies watch it, send them ``notice``."""
-        if self.over:
+        now = self._clock.now
+        if now >= self._horizon_ns:
             return
-        now = int(self._env.now)
         self.log.writes += 1
         self.log.written_bytes += size
         self.log.written_ns.append(now)
@@ -157,10 +155,11 @@ class ApiServer:
         self._free_ns = sent + spread
         if not watched:
             return
-        delivery = Delivery.of(notice, index=len(self.log.rows), sent_ns=sent, spread_ns=spread, size=size)
-        self.log.rows.append(delivery)
-        for subscriber in self.subscribers:
-            subscriber(delivery)
+        self.log.add(notice, sent, spread, size)
+        if self.subscribers:
+            delivery = self.log.rows[-1]
+            for subscriber in self.subscribers:
+                subscriber(delivery)
 
 
 def fanout(nodes: int, defaults: Defaults, rng: np.random.Generator, replicas: int = 1) -> tuple[Fanout, I64]:

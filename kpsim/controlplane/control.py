@@ -6,14 +6,12 @@ out: what kube-controller-manager's other controllers write, and that its own in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import simpy
 
-from kpsim.clock import Rank, at, call_at
+from kpsim.clock import Clock, Rank, Steps
 from kpsim.cluster.changes import OF_SERVICES, ChangeKind, Changes
 from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.api.joins import Join, cold_starts, start_up_s
@@ -34,28 +32,29 @@ LISTS_BY_SIZE_SINCE = (1, 34)
 
 
 class ControlPlane:
-    """kubelets, the EndpointSlice controller and the API server, as SimPy processes on ``env``.
+    """kubelets, the EndpointSlice controller and the API server, as processes on ``clock``.
 
-    Draws come from streams of its own, so the deliveries do not depend on other processes on ``env``.
+    Draws come from streams of its own, so the deliveries do not depend on other processes on ``clock``.
 
     >>> import kpsim
+    >>> from kpsim.clock import EventQueue
     >>> from kpsim.profiles.defaults import load_defaults
     >>> from kpsim.simulation import build_cluster, prepare
-    >>> scenario = kpsim.read("scenarios/hello.yaml")
+    >>> scenario = kpsim.load("scenarios/hello.yaml").model
     >>> drawn = prepare(scenario, build_cluster(scenario)[0], 0)
-    >>> env = simpy.Environment(initial_time=0)
+    >>> clock = EventQueue()
     >>> given = drawn.cluster, drawn.changes, ControllerManagerParams(), load_defaults(), (1, 0), drawn.horizon_ns
-    >>> plane = ControlPlane(env, *given)
+    >>> plane = ControlPlane(clock, *given)
     >>> sent: list[Delivery] = []
     >>> plane.subscribe(sent.append)
-    >>> env.run(until=drawn.horizon_ns)
+    >>> clock.run(drawn.horizon_ns)
     >>> len(sent) == plane.api.log.writes, sent[0].service, sent[0].usable
     (True, 2, (5,))
     """
 
     def __init__(
         self,
-        env: simpy.Environment,
+        clock: Clock,
         cluster: Cluster,
         changes: Changes,
         params: ControllerManagerParams,
@@ -68,7 +67,7 @@ class ControlPlane:
     ) -> None:
         seed, replication = key
         settings = ControllerSettings.of(params, defaults)
-        self._env = env
+        self._clock = clock
         self._cluster, self._defaults, self._key = cluster, defaults, key
         self._settings, self._version = settings, version
         self._horizon_ns = horizon_ns
@@ -76,8 +75,8 @@ class ControlPlane:
         if cluster.services.dual_stack.any():  # EndpointSlices hold addresses of one family
             self._states[6] = ServiceStates(cluster.second_family(), changes)
         self._dual_stack: list[bool] = cluster.services.dual_stack.tolist()
-        self.api = ApiServer(env, defaults, cluster.nodes, stream(seed, "api-writes", replication), horizon_ns, api)
-        self.controller = EndpointSliceController(env, settings, self.api, self._states)
+        self.api = ApiServer(clock, defaults, cluster.nodes, stream(seed, "api-writes", replication), horizon_ns, api)
+        self.controller = EndpointSliceController(clock, settings, self.api, self._states)
         self.endpoints: EndpointsController | None = None
         if params.endpoints_controller:
             older = EndpointsSettings.of(settings.qps, settings.burst, defaults)
@@ -91,7 +90,7 @@ class ControlPlane:
         self.joins = self._join(changes) if changes.joins else ()
         if lags is None:
             lags = informer_lags(cluster, changes, defaults, stream(seed, "status-lags", replication))
-        env.process(self._feed(changes, lags))
+        clock.start(self._feed(changes, lags), then=Rank.CHANGE)
 
     def subscribe(self, subscriber: Callable[[Delivery], None]) -> None:
         """Call ``subscriber`` with each delivery when it is sent."""
@@ -109,11 +108,11 @@ class ControlPlane:
 
     def restart(self, at_ns: int, server: int = 0) -> None:
         """Restart one of the API servers at ``at_ns``, which is now or later; 0 is kube-controller-manager's own."""
-        call_at(self._env, at_ns, Rank.CHANGE, self._restart, server)
+        self._clock.call_at(at_ns, Rank.CHANGE, self._restart, server)
 
     def _restart(self, server: int) -> None:
         """Break the watches of one API server, and find out when each of its clients is back."""
-        now, outages = int(self._env.now), self.fanout.outages
+        now, outages = self._clock.now, self.fanout.outages
         again = self._reconnection()
         elsewhere = self.api.replicas > 1
         from_ns = self.api.stop(now + again.restart_ns)
@@ -141,34 +140,38 @@ class ControlPlane:
         initial = self._cluster.initial
         return np.diff(self._cluster.endpoint_offset)[:initial][self._cluster.services.proxied[:initial]]
 
-    def _feed(self, changes: Changes, lags: I64) -> Generator[simpy.Event, Any, None]:
+    def _feed(self, changes: Changes, lags: I64) -> Steps:
+        clock, endpoints, horizon_ns, batch_ns = self._clock, self.endpoints, self._horizon_ns, self._settings.batch_ns
+        states, others = self._states[4], [states for family, states in self._states.items() if family != 4]
+        of_services = frozenset(map(int, OF_SERVICES))
         seen = _in_order(changes, changes.at_ns + lags)
         order = np.argsort(seen, kind="stable")
         columns = (seen[order], changes.kind[order], changes.subject[order], changes.at_ns[order])
         for seen_ns, kind, subject, at_ns in zip(*(column.tolist() for column in columns), strict=True):
             time_ns = max(seen_ns, self._cut_until_ns)
-            while self._env.now < time_ns < self._horizon_ns:
-                yield at(self._env, time_ns, Rank.CHANGE)
+            while clock.now < time_ns < horizon_ns:
+                yield time_ns - clock.now
                 time_ns = max(time_ns, self._cut_until_ns)  # the watch may have broken meanwhile
-            if time_ns >= self._horizon_ns:
+            if time_ns >= horizon_ns:
                 break
-            if self.endpoints:
-                self.endpoints.advance(time_ns)
-            if kind in OF_SERVICES:
+            if endpoints:
+                endpoints.advance(time_ns)
+            if kind in of_services:
                 self._write_service(ChangeKind(kind), subject, at_ns)
                 continue
-            dirty = [states.apply(ChangeKind(kind), subject, at_ns) for states in self._states.values()]
-            for service in dirty[0]:
-                self.controller.add(service, self._settings.batch_ns)
-                if self.endpoints:
-                    self.endpoints.add(service, time_ns)
-        if self.endpoints:
-            self.endpoints.advance(self._horizon_ns)
+            for other in others:
+                other.apply(kind, subject, at_ns)
+            for service in states.apply(kind, subject, at_ns):
+                self.controller.add(service, batch_ns)
+                if endpoints:
+                    endpoints.add(service, time_ns)
+        if endpoints:
+            endpoints.advance(horizon_ns)
 
     def _write_service(self, kind: ChangeKind, service: int, at_ns: int) -> None:
         """Write a Service object, which goes to every kube-proxy at once; its slices follow when controllers see it."""
         states = self._states[4]
-        if states.deleted(service):
+        if states.of(service).deleted:
             return
         for each in self._states.values():
             if kind == ChangeKind.SERVICE_CREATED:
@@ -176,7 +179,7 @@ class ControlPlane:
             if kind == ChangeKind.SERVICE_DELETED:
                 each.delete(service)
         known = kind in (ChangeKind.SERVICE_CHANGED, ChangeKind.TARGET_CHANGED)
-        held = states.committed(service) if known else Commit((), (), 0, 0, ())
+        held = states.of(service).as_committed() if known else Commit((), (), 0, 0, ())
         notice = Notice(
             service=service,
             usable=held.usable,
@@ -188,21 +191,23 @@ class ControlPlane:
             creates=True,
             gone=kind == ChangeKind.SERVICE_DELETED,
             families=(4, 6) if self._dual_stack[service] else (4,),
-            stages=(at_ns, at_ns, at_ns, at_ns, at_ns, int(self._env.now)),
+            stages=(at_ns, at_ns, at_ns, at_ns, at_ns, self._clock.now),
         )
         self.api.commit(self.api.sizes.service_bytes, states.proxied(service), notice)
-        seen_ns = int(self._env.now) + self._settings.informer_ns
+        seen_ns = self._clock.now + self._settings.informer_ns
         then = {ChangeKind.SERVICE_DELETED: self.controller.collect, ChangeKind.TARGET_CHANGED: self.controller.renew}
-        call_at(self._env, seen_ns, Rank.CHANGE, then.get(kind, self.controller.add), service)
+        self._clock.call_at(seen_ns, Rank.CHANGE, then.get(kind, self.controller.add), service)
         if self.endpoints:
             self.endpoints.add(service, seen_ns)
 
 
 def _in_order(changes: Changes, seen_ns: I64) -> I64:
     """Return the times with each object's changes in the order in which they happened, as informers see them, (c,)."""
-    latest: dict[tuple[bool, int], int] = {}
-    ordered = seen_ns.tolist()
-    for i, (kind, subject) in enumerate(zip(changes.kind.tolist(), changes.subject.tolist(), strict=True)):
-        key = (kind in OF_SERVICES, subject)
-        ordered[i] = latest[key] = max(ordered[i], latest.get(key, 0))
-    return np.array(ordered, np.int64)
+    key = 2 * changes.subject + np.isin(changes.kind, OF_SERVICES)
+    by_object = np.argsort(key, kind="stable")
+    of, at = key[by_object], seen_ns[by_object]
+    late = np.unique(of[1:][(of[1:] == of[:-1]) & (at[1:] < at[:-1])])  # few are overtaken
+    ordered = seen_ns.copy()
+    for first, last in zip(np.searchsorted(of, late), np.searchsorted(of, late, side="right"), strict=True):
+        ordered[by_object[first:last]] = np.maximum.accumulate(at[first:last])
+    return ordered

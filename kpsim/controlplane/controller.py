@@ -10,17 +10,15 @@ controller's own last write fails; a key waits twice as long after each failure,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import simpy
-
+from kpsim.clock import Clock, Rank, Steps
 from kpsim.cluster.changes import NEVER
 from kpsim.controlplane.apiserver import ApiServer
 from kpsim.controlplane.deliveries import Notice
 from kpsim.controlplane.params import ControllerManagerParams
-from kpsim.controlplane.services import ServiceStates
+from kpsim.controlplane.services import READY, ServiceState, ServiceStates
 from kpsim.controlplane.slices import Slice, pack, reconcile
 from kpsim.profiles.defaults import Defaults
 from kpsim.ratelimits import RetryLimiter, TokenBucket
@@ -78,9 +76,9 @@ class EndpointSliceController:
     """Turns dirty Services into EndpointSlice writes."""
 
     def __init__(
-        self, env: simpy.Environment, settings: ControllerSettings, api: ApiServer, states: Mapping[int, ServiceStates]
+        self, clock: Clock, settings: ControllerSettings, api: ApiServer, states: Mapping[int, ServiceStates]
     ) -> None:
-        self._env = env
+        self._clock = clock
         self._settings = settings
         self._api = api
         self._states = states
@@ -88,42 +86,50 @@ class EndpointSliceController:
         bucket = TokenBucket(settings.retry_qps, settings.retry_burst)
         steps = (settings.stale_retry_ns, settings.stale_retry_most_ns)
         self._retries = RetryLimiter(*steps, bucket, settings.most_retries)
-        self._slices: dict[tuple[int, int], list[Slice]] = {}  # by Service and IP family
         self._queued: deque[int] = deque()
         self._dirty: set[int] = set()
         self._working: set[int] = set()
         self._delayed: dict[int, int] = {}  # Service -> when it is to be queued
         self._since: dict[int, int] = {}  # Service -> when the informer saw the first change of what waits
         self._seen_ns: dict[int, int] = {}  # when the informer will have seen our last write for a Service
-        self._idle: deque[simpy.Event] = deque()
+        self._workers = [self._work(number) for number in range(settings.workers)]
+        self._idle = deque(range(settings.workers))
+        self._foreign_ns = max(settings.foreign_change_ns, settings.batch_ns)
         self._renewed: set[int] = set()  # Services whose slices all have to be written
         self.stale_retries = 0
-        for _ in range(settings.workers):
-            env.process(self._work())
 
     def add(self, service: int, delay_ns: int = 0) -> None:
         """Queue a Service that changed, now or after ``delay_ns``; a second add of a waiting key does nothing."""
-        self._since.setdefault(service, int(self._env.now))
-        self._add(service, delay_ns)
-
-    def _add(self, service: int, delay_ns: int = 0) -> None:
+        if service not in self._since:
+            self._since[service] = self._clock.now
         if delay_ns:
-            deadline = int(self._env.now) + delay_ns
-            if deadline < self._delayed.get(service, NEVER):
-                self._delayed[service] = deadline
-                self._env.process(self._add_later(service, deadline))
-            return
-        if service in self._dirty:
-            return
+            self._add_later(service, delay_ns)
+        elif service not in self._dirty:
+            self._add(service)
+
+    def _add(self, service: int) -> None:
+        """Queue a Service that does not wait yet."""
         self._dirty.add(service)
         if service not in self._working:
             self._queued.append(service)
             if self._idle:
-                self._idle.popleft().succeed()
+                self._clock.start(self._workers[self._idle.popleft()], Rank.WAIT)
+
+    def _add_later(self, service: int, delay_ns: int) -> None:
+        deadline = self._clock.now + delay_ns
+        if deadline < self._delayed.get(service, NEVER):
+            self._delayed[service] = deadline
+            self._clock.call_at(deadline, Rank.WAIT, self._due, service)
+
+    def _due(self, service: int) -> None:
+        if self._delayed.get(service) == self._clock.now:  # else an earlier one came in between
+            del self._delayed[service]
+            if service not in self._dirty:
+                self._add(service)
 
     def changed_by_others(self, service: int) -> None:
         """Queue a Service whose slices another client changed: after a second, or the batch period if longer."""
-        self._add(service, max(self._settings.foreign_change_ns, self._settings.batch_ns))
+        self._add_later(service, self._foreign_ns)
 
     def renew(self, service: int) -> None:
         """Queue a Service whose slices need other ports."""
@@ -134,157 +140,157 @@ class EndpointSliceController:
         """Delete the slices of a Service that is gone, all at once, as the garbage collector's workers do."""
         for family, states in self._states.items():
             if family == 4 or states.proxied(service):
-                for piece in self._known_slices(service, family) or ():
-                    self._env.process(self._collect(service, family, piece))
+                for piece in self._slices(states, states.of(service)) or ():
+                    self._clock.start(self._collect(service, family, piece))
 
-    def _collect(self, service: int, family: int, piece: Slice) -> Generator[simpy.Event, Any, None]:
-        states, now = self._states[family], int(self._env.now)
+    def _collect(self, service: int, family: int, piece: Slice) -> Steps:
+        states, now = self._states[family], self._clock.now
         size = self._api.sizes.endpoint_slice(len(piece.endpoints), hinted=states.hinted(service))
         stages = yield from self._request((now, now), size, throttled=False)
-        done = states.commit(service, id(piece), {})
+        done = states.of(service).commit(dict.fromkeys([*piece.endpoints, *piece.unsent]))
         notice = Notice(
             service, (), 0, done.changed, -1, (), creates=False, families=(family,), gone=True, stages=stages
         )
         self._api.commit(size, states.proxied(service), notice)
 
-    def _add_later(self, service: int, deadline: int) -> Generator[simpy.Event, Any, None]:
-        yield self._env.timeout(deadline - self._env.now)
-        if self._delayed.get(service) == deadline:  # else an earlier one came in between
-            del self._delayed[service]
-            self._add(service)
-
-    def _work(self) -> Generator[simpy.Event, Any, None]:
+    def _work(self, number: int) -> Steps:
+        """One worker."""
+        clock, states, sync_ns = self._clock, self._states[4], self._settings.sync_ns
+        others = [(family, states) for family, states in self._states.items() if family != 4]
+        queued, dirty, working, since, seen_ns = self._queued, self._dirty, self._working, self._since, self._seen_ns
         while True:
-            while not self._queued:
-                wake = self._env.event()
-                self._idle.append(wake)
-                yield wake
-            service = self._queued.popleft()
-            self._dirty.discard(service)
-            self._working.add(service)
-            yield from self._sync(service)
-            self._working.discard(service)
-            if service in self._dirty:
-                self._dirty.discard(service)
+            while not queued:
+                self._idle.append(number)
+                yield None
+            service = queued.popleft()
+            dirty.discard(service)
+            working.add(service)
+            taken_ns = clock.now
+            since_ns = since.pop(service, taken_ns)
+            yield sync_ns
+            state = states.of(service)
+            if not state.deleted:
+                if clock.now < seen_ns.get(service, 0):
+                    since[service] = min(since_ns, since.get(service, since_ns))
+                    self._retry(service)
+                else:
+                    begun, trigger_ns = (since_ns, taken_ns), state.take_trigger()
+                    yield from self._sync(4, state, trigger_ns, begun)
+                    for family, other in others:
+                        if other.proxied(service):
+                            yield from self._sync(family, other.of(service), trigger_ns, begun)
+                    self._renewed.discard(service)
+                    self._retries.forget(service)
+            working.discard(service)
+            if service in dirty:
                 self._add(service)
-
-    def _sync(self, service: int) -> Generator[simpy.Event, Any, None]:
-        taken_ns = int(self._env.now)
-        since_ns = self._since.pop(service, taken_ns)
-        yield self._env.timeout(self._settings.sync_ns)
-        if self._states[4].deleted(service):
-            return
-        if self._env.now < self._seen_ns.get(service, 0):
-            self._since[service] = min(since_ns, self._since.get(service, since_ns))
-            self._retry(service)
-            return
-        trigger_ns = self._states[4].take_trigger(service)
-        begun = (since_ns, taken_ns)
-        for family, states in self._states.items():
-            if family == 4 or states.proxied(service):
-                yield from self._sync_family(service, family, trigger_ns, begun)
-        self._renewed.discard(service)
-        self._retries.forget(service)
 
     def _retry(self, service: int) -> None:
         """Queue a Service again whose sync failed, unless it has failed too often."""
         if self._api.over:
             return
         self.stale_retries += 1
-        wait_ns = self._retries.failed(service, int(self._env.now))
+        wait_ns = self._retries.failed(service, self._clock.now)
         if wait_ns is not None:
-            self._add(service, wait_ns)
+            self._add_later(service, wait_ns)
 
-    def _sync_family(
-        self, service: int, family: int, trigger_ns: int, begun: tuple[int, int]
-    ) -> Generator[simpy.Event, Any, None]:
+    def _sync(self, family: int, state: ServiceState, trigger_ns: int, begun: tuple[int, int]) -> Steps:
         """The slices of one address type: creations, updates, deletions, one after another."""
-        states, most = self._states[family], self._settings.endpoints_per_slice
-        wanted = dict(states.endpoints(service))  # as they were listed
-        yield self._env.timeout(round(self._settings.sync_pod_ns * len(wanted)))
-        slices = self._known_slices(service, family)
+        wanted, slices = state.wanted, state.slices
         if slices is None:
-            slices = self._slices[service, family] = []
-            writes = [(s, s.endpoints) for s in pack(wanted, most)]
-            slices += [s for s, _ in writes]
+            slices = self._slices(self._states[family], state)
+        if slices is None:
+            wanted = dict(wanted)  # as they were listed
+        news = state.take_news() if state.news else {}
+        yield round(self._settings.sync_pod_ns * len(wanted))
+        if slices is None:
+            slices = state.slices = pack(wanted, self._settings.endpoints_per_slice)
+            for piece in slices:
+                piece.unsent = dict(piece.endpoints)
+            writes: Sequence[Slice] = tuple(slices)
+        elif news or state.service in self._renewed:
+            writes = self._outdated(state.service, slices, news)
         else:
-            done = reconcile(slices, wanted, most)
-            writes = [(s, s.endpoints) for s in done.created + done.updated]
-            if service in self._renewed:
-                moved = {id(s) for s in done.created + done.updated}
-                writes += [(s, s.endpoints) for s in slices if id(s) not in moved]
-            writes += [(s, {}) for s in done.deleted]
-        for piece, endpoints in writes:
-            written = dict(endpoints)
-            size = self._api.sizes.endpoint_slice(len(written), hinted=states.hinted(service))
-            stages = yield from self._request(begun, size)
-            if states.deleted(service):
+            return
+        for piece in writes:
+            if not (yield from self._write(family, state, piece, trigger_ns, begun)):
                 return
-            self._commit(service, family, id(piece), written, size, trigger_ns, stages)
-            yield from self._answer(service)
 
-    def _known_slices(self, service: int, family: int) -> list[Slice] | None:
+    def _outdated(self, service: int, slices: list[Slice], news: dict[int, int | None]) -> Sequence[Slice]:
+        """Return the slices that have to be written, in order."""
+        done = reconcile(slices, news, self._settings.endpoints_per_slice)
+        writes = (*done.created, *done.updated)
+        if service in self._renewed:
+            moved = set(map(id, writes))
+            writes += tuple(piece for piece in slices if id(piece) not in moved)
+        return writes + done.deleted
+
+    def _slices(self, states: ServiceStates, state: ServiceState) -> list[Slice] | None:
         """Return the slices of a Service, those of time zero as they must have been packed; ``None``: none yet."""
-        slices, states = self._slices.get((service, family)), self._states[family]
-        if slices is None and states.had_slices(service):
-            slices = pack(states.at_start(service), self._settings.endpoints_per_slice)
-            self._slices[service, family] = slices
-            states.adopt(service, slices)
-        return slices
+        if state.slices is None and states.had_slices(state.service):  # nothing has been committed since
+            state.slices = pack(state.committed, self._settings.endpoints_per_slice)
+        return state.slices
 
-    def _answer(self, service: int) -> Generator[simpy.Event, Any, None]:
-        """Wait for the answer to a write; its event may come to the informer before or after that.
+    def _write(
+        self, family: int, state: ServiceState, piece: Slice, trigger_ns: int, begun: tuple[int, int]
+    ) -> Generator[int, None, bool]:
+        """Write a slice and wait for the answer, whose event may come to the informer before or after that.
 
         An event that comes first is of a generation that the tracker does not know yet, so it counts as somebody
-        else's change.  Source: endpointslice/util/endpointslice_tracker.go (ShouldSync, StaleSlices).
+        else's change.  Returns False if the Service is gone when its turn comes.  Source:
+        endpointslice/util/endpointslice_tracker.go (ShouldSync, StaleSlices).
         """
-        event_ns, answer_ns = self._api.heard_ns(), self._api.answer_ns()
-        self._seen_ns[service] = max(self._seen_ns.get(service, 0), int(self._env.now) + event_ns)
+        service, api = state.service, self._api
+        size = api.sizes.endpoint_slice(len(piece.endpoints), hinted=self._states[family].hinted(service))
+        stages = yield from self._request(begun, size)
+        if state.deleted:
+            return False
+        self._commit(family, state, piece, size, trigger_ns, stages)
+        event_ns, answer_ns = api.heard_ns(), api.answer_ns()
+        self._seen_ns[service] = max(self._seen_ns.get(service, 0), self._clock.now + event_ns)
         if event_ns < answer_ns:
-            yield self._env.timeout(event_ns)
+            yield event_ns
             self.changed_by_others(service)
             answer_ns -= event_ns
-        yield self._env.timeout(answer_ns)
+        yield answer_ns
+        return True
 
     def _request(
         self, begun: tuple[int, int], size: int, *, throttled: bool = True
-    ) -> Generator[simpy.Event, Any, tuple[int, ...]]:
+    ) -> Generator[int, None, tuple[int, ...]]:
         """Wait for a token (if ``throttled``), for seats and for the commit; when each stage of the write ended."""
-        asked = int(self._env.now)
-        runs = self._api.write_lag_ns(size)
+        clock, api = self._clock, self._api
+        asked = clock.now
+        runs = api.write_lag_ns(size)
         while True:
-            yield self._env.timeout(self._bucket.take(int(self._env.now)) if throttled else 0)
-            granted = int(self._env.now)
-            start = self._api.admit(granted, runs)
+            yield self._bucket.take(clock.now) if throttled else 0
+            granted = clock.now
+            start = api.admit(granted, runs)
             if start is None:  # 429: come again
-                yield self._env.timeout(self._api.told_again_ns())
+                yield api.told_again_ns()
                 continue
-            yield self._env.timeout(start + runs - granted)
-            if not self._api.lost(start):
+            yield start + runs - granted
+            if not api.lost(start):
                 return (*begun, asked, granted, start, start + runs)
 
     def _commit(
-        self,
-        service: int,
-        family: int,
-        piece: int,
-        endpoints: dict[int, int],
-        size: int,
-        trigger_ns: int,
-        stages: tuple[int, ...],
+        self, family: int, state: ServiceState, piece: Slice, size: int, trigger_ns: int, stages: tuple[int, ...]
     ) -> None:
-        states = self._states[family]
-        done = states.commit(service, piece, endpoints)
+        service = state.service
+        usable, leaving, endpoints, changed, effects_ns = state.commit(piece.unsent)
+        piece.unsent = {}
+        if service in self._renewed:
+            changed += 2 * sum(bits & READY for bits in piece.endpoints.values())
         notice = Notice(
-            service=service,
-            usable=done.usable,
-            leaving=done.leaving,
-            endpoints=done.endpoints,
-            changed=done.changed + 2 * (service in self._renewed) * sum(bits & 1 for bits in endpoints.values()),
-            trigger_ns=trigger_ns,
-            effects_ns=done.effects_ns,
+            service,
+            usable,
+            endpoints,
+            changed,
+            trigger_ns,
+            effects_ns,
             creates=False,
             families=(family,),
+            leaving=leaving,
             stages=stages,
         )
-        self._api.commit(size, states.proxied(service), notice)
+        self._api.commit(size, self._states[family].proxied(service), notice)

@@ -12,19 +12,23 @@ mirrors Endpoints of Services without a selector.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
 from kpsim.cluster.columns import PodState
 from kpsim.controlplane.api.sizes import ObjectSizes
 from kpsim.controlplane.deliveries import DeliveryLog
-from kpsim.controlplane.services import ServiceStates
+from kpsim.controlplane.services import ServiceState, ServiceStates
 from kpsim.profiles.defaults import Defaults, Lag
 from kpsim.ratelimits import TokenBucket
 from kpsim.units import to_ns
 
 _READY, _TERMINATING = int(PodState.READY), int(PodState.TERMINATING)
+_ADDRESS: dict[int | None, int | None] = {None: None}  # bits of an endpoint -> whether its address is a ready one
+_ADDRESS |= {bits: None if bits & _TERMINATING and not bits & _READY else bits & _READY for bits in range(8)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,19 @@ class EndpointsSettings:
         )
 
 
+@dataclass(slots=True)
+class _Object:
+    """An Endpoints object: how many addresses there are, and those in it if they are not all."""
+
+    addresses: int
+    cut: dict[int, int] | None = None
+
+    @property
+    def held(self) -> int:
+        """Return the addresses in it."""
+        return self.addresses if self.cut is None else len(self.cut)
+
+
 class EndpointsController:
     """Counts the writes of Endpoints objects in ``log``."""
 
@@ -75,7 +92,7 @@ class EndpointsController:
         self._queue: list[tuple[int, int, int]] = []  # (ready at, in this order, Service), a heap
         self._queued: set[int] = set()
         self._busy_until: dict[int, int] = {}
-        self._written: dict[int, dict[int, int]] = {}  # addresses in each object -> whether ready
+        self._objects: dict[int, _Object] = {}  # as they are written, of Services that have one
         self._added = 0
         self._rng = rng
         self._lags: list[int] = []
@@ -86,33 +103,32 @@ class EndpointsController:
         """Queue a Service for ``at_ns``; one that waits already is synced once."""
         if service in self._queued:
             return
-        if service not in self._written and self._states.had_slices(service):
-            self._written[service] = self._addresses(self._states.at_start(service))
+        if service not in self._objects and self._states.had_slices(service):  # nothing has been committed since
+            self._objects[service] = self._made(self._states.of(service).committed)
         self._queued.add(service)
         self._added += 1
         heapq.heappush(self._queue, (max(at_ns, self._busy_until.get(service, 0)), self._added, service))
 
     def advance(self, until_ns: int) -> None:
         """Do all syncs that start before ``until_ns``, with the Pods as they are now."""
-        while self._queue:
-            start = max(self._queue[0][0], self._idle_from[0])
+        queue, idle_from = self._queue, self._idle_from
+        while queue:
+            start = max(queue[0][0], idle_from[0])
             if start >= until_ns:
                 return
-            _, _, service = heapq.heappop(self._queue)
+            service = heapq.heappop(queue)[2]
             self._queued.discard(service)
-            done = self._sync(service, start)
-            self._busy_until[service] = done
-            heapq.heapreplace(self._idle_from, done)
+            self._busy_until[service] = done = self._sync(service, start)
+            heapq.heapreplace(idle_from, done)
 
     def _sync(self, service: int, start_ns: int) -> int:
         """Write the object if it changed; when the worker is free again."""
-        settings, endpoints = self._settings, self._states.endpoints(service)
-        done = start_ns + settings.sync_ns + round(settings.sync_pod_ns * len(endpoints))
-        addresses = {} if self._states.deleted(service) else self._addresses(endpoints)
-        if addresses == self._written.get(service):
+        settings, state = self._settings, self._states.of(service)
+        done = start_ns + settings.sync_ns + round(settings.sync_pod_ns * len(state.wanted))
+        addresses = self._rewrite(state) if state.before or state.deleted or service not in self._objects else None
+        if addresses is None:
             return done
-        self._written[service] = addresses
-        size = self._sizes.endpoints_object(len(addresses))
+        size = self._sizes.endpoints_object(addresses)
         if not self._lags:
             self._lags = settings.write.draw(self._rng, 1024).tolist()[::-1]
         done += self._bucket.take(done) + self._lags.pop() + round(settings.write_byte_ns * size)
@@ -121,10 +137,40 @@ class EndpointsController:
             self._log.endpoints_bytes += size
         return done
 
-    def _addresses(self, endpoints: dict[int, int]) -> dict[int, int]:
-        """Address -> whether it is ready; without terminating Pods, and no more than fit."""
-        kept = {pod: bits & _READY for pod, bits in endpoints.items() if not bits & _TERMINATING or bits & _READY}
+    def _rewrite(self, state: ServiceState) -> int | None:
+        """Bring the object to what the informer sees; the addresses in it, ``None`` if it is as it was."""
+        known, wanted, before = self._objects.get(state.service), state.wanted, state.take_before()
+        if state.deleted:
+            self._objects[state.service] = _Object(0)
+            return 0 if known is None or known.held else None
+        if known is None:
+            known = self._objects[state.service] = self._made(wanted)
+            return known.held
+        total, same = known.addresses, True
+        for pod, bits in before.items():
+            old, new = _ADDRESS[bits], _ADDRESS[wanted.get(pod)]
+            if old != new:
+                total, same = total + (new is not None) - (old is not None), False
+        if known.cut is None and (same or total <= self._settings.most_addresses):
+            known.addresses = total
+            return None if same else total
+        held = known.cut
+        if held is None:
+            then = {pod: before.get(pod, bits) for pod, bits in {**wanted, **dict.fromkeys(before)}.items()}
+            held = {pod: address for pod, bits in then.items() if (address := _ADDRESS[bits]) is not None}
+        new_held = self._cut(wanted)
+        known.addresses, known.cut = total, new_held if total > self._settings.most_addresses else None
+        return None if new_held == held else len(new_held)
+
+    def _made(self, wanted: Mapping[int, int]) -> _Object:
+        """The object as it is made of a Service's endpoints."""
+        addresses = sum(_ADDRESS[bits] is not None for bits in wanted.values())
+        return _Object(addresses, self._cut(wanted) if addresses > self._settings.most_addresses else None)
+
+    def _cut(self, wanted: Mapping[int, int]) -> dict[int, int]:
+        """Address -> whether it is ready: no more than fit, the ready ones first."""
         most = self._settings.most_addresses
-        if len(kept) <= most:
-            return kept
-        return dict(sorted(kept.items(), key=lambda item: -item[1])[:most])
+        first = islice((pod for pod, bits in wanted.items() if bits & _READY), most)
+        held = dict.fromkeys(first, _READY)
+        others = (pod for pod, bits in wanted.items() if _ADDRESS[bits] == 0)
+        return held | dict.fromkeys(islice(others, most - len(held)), 0)

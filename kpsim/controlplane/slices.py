@@ -9,85 +9,113 @@ which they came, a choice of ours: of endpoints that came together more are in o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Slice:
     """One EndpointSlice: endpoint -> condition bits."""
 
     endpoints: dict[int, int] = field(default_factory=dict)
+    unsent: dict[int, int | None] = field(default_factory=dict)  # new since it was last written; None: taken out
+
+    def put(self, endpoints: Iterable[tuple[int, int]]) -> None:
+        """Take in endpoints."""
+        for endpoint, bits in endpoints:
+            self.endpoints[endpoint] = self.unsent[endpoint] = bits
+
+    def refresh(self, endpoint: int, bits: int | None) -> None:
+        """Give an endpoint that is here other bits, or drop it."""
+        if bits is None:
+            del self.endpoints[endpoint]
+            self.unsent[endpoint] = None
+        elif self.endpoints[endpoint] != bits:
+            self.endpoints[endpoint] = self.unsent[endpoint] = bits
 
 
 @dataclass(frozen=True, slots=True)
 class SliceWrites:
     """API writes of one sync, in the order they are sent."""
 
-    created: tuple[Slice, ...]
-    updated: tuple[Slice, ...]
-    deleted: tuple[Slice, ...]
+    created: tuple[Slice, ...] = ()
+    updated: tuple[Slice, ...] = ()
+    deleted: tuple[Slice, ...] = ()
 
     def __len__(self) -> int:
         return len(self.created) + len(self.updated) + len(self.deleted)
 
 
+_NOTHING = SliceWrites()
+
+
 def pack(endpoints: Mapping[int, int], most: int) -> list[Slice]:
     """Slices of a Service that came into being at once: full ones and a remainder; one empty slice for none."""
+    if len(endpoints) <= most:
+        return [Slice(dict(endpoints))]
     items = list(endpoints.items())
-    return [Slice(dict(items[i : i + most])) for i in range(0, max(len(items), 1), most)]
+    return [Slice(dict(items[i : i + most])) for i in range(0, len(items), most)]
 
 
-def reconcile(slices: list[Slice], wanted: Mapping[int, int], most: int) -> SliceWrites:
-    """Bring ``slices`` (changed in place) to ``wanted`` (endpoint -> bits), at most ``most`` endpoints a slice."""
-    dirty, emptied, placed = _refresh(slices, wanted)
-    newcomers = [(e, bits) for e, bits in wanted.items() if e not in placed]
-    changed = [s for s in slices if id(s) in dirty]
-    untouched = [s for s in slices if id(s) not in dirty and id(s) not in emptied]
+def reconcile(slices: list[Slice], news: Mapping[int, int | None], most: int) -> SliceWrites:
+    """Bring ``slices`` (changed in place) to what is wanted, at most ``most`` endpoints a slice.
+
+    ``news`` are the endpoints whose wanted bits may be others than before (``None``: no longer wanted), newcomers in
+    the order in which they came.  All slices have been written since the last call.
+    """
+    newcomers: list[tuple[int, int]] = []
+    for endpoint, bits in news.items():
+        for piece in slices:
+            if endpoint in piece.endpoints:
+                piece.refresh(endpoint, bits)
+                break
+        else:
+            if bits is not None:
+                newcomers.append((endpoint, bits))
+    changed = [piece for piece in slices if piece.unsent and piece.endpoints]
+    # a placeholder, empty before, has no ports, so it cannot take endpoints as it is
+    emptied = [piece for piece in slices if not piece.endpoints and (newcomers or piece.unsent)]
+    if not newcomers:
+        if not emptied:
+            return SliceWrites((), tuple(changed)) if changed else _NOTHING
+        return _pair(slices, [], changed, emptied)
     for piece in sorted(changed, key=lambda s: -len(s.endpoints)):
-        room = most - len(piece.endpoints)
-        piece.endpoints.update(newcomers[:room])
-        newcomers = newcomers[max(room, 0) :]
+        newcomers = _top_up(piece, newcomers, most)
+    return _pair(slices, _place(slices, newcomers, changed, most), changed, emptied)
+
+
+def _top_up(piece: Slice, newcomers: list[tuple[int, int]], most: int) -> list[tuple[int, int]]:
+    """Fill a slice, and return those that found no room."""
+    room = max(most - len(piece.endpoints), 0)
+    piece.put(newcomers[:room])
+    return newcomers[room:]
+
+
+def _place(slices: list[Slice], newcomers: list[tuple[int, int]], changed: list[Slice], most: int) -> list[Slice]:
+    """Put newcomers into one slice that is not written yet, which joins ``changed``, or into new ones: return these."""
     created: list[Slice] = []
     while newcomers:
-        fits = [s for s in untouched if len(s.endpoints) + len(newcomers) <= most]
-        if fits and len(newcomers) < most:
+        left = most - len(newcomers)
+        fits = [s for s in slices if s.endpoints and not s.unsent and len(s.endpoints) <= left] if left > 0 else []
+        if fits:
             piece = max(fits, key=lambda s: len(s.endpoints))
-            untouched.remove(piece)
             changed.append(piece)
         else:
             piece = Slice()
             created.append(piece)
-        room = most - len(piece.endpoints)
-        piece.endpoints.update(newcomers[:room])
-        newcomers = newcomers[room:]
-    return _pair(slices, created, changed, [s for s in slices if id(s) in emptied])
-
-
-def _refresh(slices: list[Slice], wanted: Mapping[int, int]) -> tuple[set[int], set[int], set[int]]:
-    """Drop and refresh in place; return (ids of changed slices, ids of emptied ones, endpoints placed)."""
-    dirty: set[int] = set()
-    emptied: set[int] = set()
-    placed: set[int] = set()
-    for piece in slices:
-        before = piece.endpoints
-        after = {e: wanted[e] for e in before if e in wanted}
-        placed.update(after)
-        if after != before:
-            (dirty if after else emptied).add(id(piece))
-            piece.endpoints = after
-        elif not before and wanted:
-            emptied.add(id(piece))  # the placeholder has no ports, so it cannot take endpoints as it is
-    return dirty, emptied, placed
+        newcomers = _top_up(piece, newcomers, most)
+    return created
 
 
 def _pair(slices: list[Slice], created: list[Slice], changed: list[Slice], deleted: list[Slice]) -> SliceWrites:
     """Turn each (create, delete) into one update, and keep one empty placeholder rather than no slice at all."""
     while created and deleted:
-        piece = deleted.pop()
-        piece.endpoints = created.pop().endpoints
+        piece, new = deleted.pop(), created.pop()
+        piece.endpoints = new.endpoints
+        piece.unsent |= new.unsent
         changed.append(piece)
     if deleted and len(deleted) == len(slices) and not created:
         changed.append(deleted.pop())
-    slices[:] = [s for s in slices if not any(s is d for d in deleted)] + created
+    if deleted or created:
+        slices[:] = [s for s in slices if not any(s is d for d in deleted)] + created
     return SliceWrites(tuple(created), tuple(changed), tuple(deleted))

@@ -9,6 +9,8 @@ Source: pkg/kubelet/status/status_manager.go (syncBatch, syncPod).
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import numpy as np
 
 from kpsim.cluster.changes import OF_SERVICES, ChangeKind, Changes
@@ -42,26 +44,24 @@ def informer_lags(cluster: Cluster, changes: Changes, defaults: Defaults, rng: n
     deletion = (changes.kind == ChangeKind.POD_GONE) & there
     lags = np.where(np.isin(changes.kind, STATUSES), 0, write)  # of a lost node's Pods it is told when it is written
     takes = np.where(status, patch, write)
-    kubelets: dict[int, _Kubelet] = {}
-    for i in np.flatnonzero(status | deletion).tolist():
-        kubelet = kubelets.get(int(node[i]))
-        if kubelet is None:
-            kubelet = kubelets[int(node[i])] = _Kubelet(defaults)
-        at_ns = int(changes.at_ns[i])
-        lags[i] = kubelet.done_ns(at_ns, int(takes[i]), REQUESTS if status[i] else 1) - at_ns
+    limits = (defaults.value("kubelet.api_qps"), round(defaults.value("kubelet.api_burst")))
+    kubelets: defaultdict[int, _Kubelet] = defaultdict(lambda: _Kubelet(*limits))
+    told = np.flatnonzero(status | deletion)
+    columns = (node[told], changes.at_ns[told], takes[told], np.where(status[told], REQUESTS, 1))
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    lags[told] = [kubelets[at].done_ns(at_ns, takes_ns, n) - at_ns for at, at_ns, takes_ns, n in rows]
     return lags + watch
 
 
 class _Kubelet:
     """The status manager of one: its token bucket, and when its goroutine is free."""
 
-    def __init__(self, defaults: Defaults) -> None:
-        self._bucket = TokenBucket(defaults.value("kubelet.api_qps"), round(defaults.value("kubelet.api_burst")))
+    def __init__(self, qps: float, burst: int) -> None:
+        self._bucket = TokenBucket(qps, burst)
         self._free_ns = 0
 
     def done_ns(self, at_ns: int, takes_ns: int, requests: int) -> int:
         """Return when ``requests`` that take ``takes_ns`` together are answered, if they are due at ``at_ns``."""
         start = max(at_ns, self._free_ns)
-        waits = max(self._bucket.take(start) for _ in range(requests))
-        self._free_ns = start + waits + takes_ns
+        self._free_ns = start + self._bucket.take(start, requests) + takes_ns
         return self._free_ns

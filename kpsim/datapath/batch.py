@@ -94,7 +94,7 @@ class RulesInForce:
         draw = connections.cost_draw[which, 0]
         cost = np.where(
             served,
-            self.prices.first_ns(np.where(served, scanned, 0), tried, draw),
+            self.prices.first_ns(np.where(served, scanned, 0), tried, draw, port),
             self.prices.refused_ns(np.where(served, 0, scanned), draw),
         )
         return cost, pod, scanned, tried

@@ -22,11 +22,12 @@ from kpsim.traffic.connections import Connections, Windows
 from kpsim.units import I64, U32
 
 
-def price_of(prices: PacketPrices, walk: Walk, draw: U32) -> int:
-    """Return what a first packet pays for its ``walk`` [ns]; ``draw`` (1,) are 32 bits of chance."""
+def price_of(prices: PacketPrices, walk: Walk, draw: U32, port: int) -> int:
+    """Return what a first packet to a service ``port`` pays for its ``walk`` [ns]; ``draw`` (1,) are 32 bits."""
     scanned, tried = np.array([walk.scanned]), np.array([walk.tried])
-    found = prices.refused_ns(scanned, draw) if walk.pod < 0 else prices.first_ns(scanned, tried, draw)
-    return int(found[0])
+    if walk.pod < 0:
+        return int(prices.refused_ns(scanned, draw)[0])
+    return int(prices.first_ns(scanned, tried, draw, np.array([port]))[0])
 
 
 class PacketProcesses:
@@ -71,7 +72,7 @@ class PacketProcesses:
         proxy = self._proxies[int(self._windows.nodes[connections.node[c]])]
         walk = proxy.walk(int(connections.port[c]), int(connections.draw[c]), int(connections.turn[c]))
         self._pod[c], self._scanned[c], self._tried[c] = walk.pod, walk.scanned, walk.tried
-        return price_of(self._prices, walk, connections.cost_draw[c, :1])
+        return price_of(self._prices, walk, connections.cost_draw[c, :1], int(connections.port[c]))
 
     def _later_packet(self, c: int, number: int) -> int:
         if self._pod[c] < 0:

@@ -14,11 +14,12 @@ from kpsim.experiment.events import EventSeen, measure_joins, measure_propagatio
 from kpsim.ingress.outcomes import Status
 from kpsim.measure.summary import MEASURES, SLOW_LOOKUP_S
 from kpsim.measure.tally import Tally
-from kpsim.simulation import ModeRun, Replication
+from kpsim.simulation import ModeRun, Replication, cpu_costs_of
 from kpsim.traffic.connections import Connections
 from kpsim.units import F64, I64, to_ns
 
 PAIRS_KEPT = 20_000  # (position, cost) pairs kept of one replication, for the figure
+DECODED, ACCOUNTED = "change_decoded", "sync_accounted"  # CPU beside syncs: of a delivery, of a sync that ran
 FOLD_AT = 400_000  # latencies gathered before they are counted
 
 
@@ -227,12 +228,12 @@ def _place(replication: Replication) -> I64:
     return place
 
 
-def _observe_syncs(seen: Observations, _: Replication, run: ModeRun, measured: Batches) -> None:
+def _observe_syncs(seen: Observations, replication: Replication, run: ModeRun, measured: Batches) -> None:
     """Syncs of all nodes, and of both proxiers where there are two."""
     tables = [proxier.syncs for proxier in run.proxiers]
-    start, end, full, failed, ran = (
+    start, end, full, failed, ran, cpu = (
         np.concatenate([getattr(table, name).ravel() for table in tables])
-        for name in ("start", "end", "full", "failed", "ran")
+        for name in ("start", "end", "full", "failed", "ran", "cpu")
     )
     chosen = ran & (start >= measured.from_ns)
     duration = end - start
@@ -247,14 +248,31 @@ def _observe_syncs(seen: Observations, _: Replication, run: ModeRun, measured: B
     seen.counts.syncs_failed = int((chosen & failed).sum())
     seen.rates["syncs_per_node_per_s"] = int(chosen.sum()) / seconds if seconds else 0.0
     seen.rates["full_syncs_per_node_per_s"] = int((chosen & full).sum()) / seconds if seconds else 0.0
-    for name, which in (("proxy", chosen), ("proxy_full", chosen & full), ("proxy_partial", chosen & ~full)):
-        seen.rates[f"cpu_{name}_cores"] = float(duration[which].sum()) / 1e9 / seconds if seconds else 0.0
+    spent_s = {
+        kind: float(cpu[which].sum()) / 1e9 for kind, which in (("full", chosen & full), ("partial", chosen & ~full))
+    }
+    spent_s["beside"] = _beside_s(replication, run, measured, int(chosen.sum()))
+    for kind, s in (("", sum(spent_s.values())), *((f"_{kind}", s) for kind, s in spent_s.items())):
+        seen.rates[f"cpu_proxy{kind}_cores"] = s / seconds if seconds else 0.0
     changed = (
         run.proxiers[0].timeline.own[-run.proxiers[0].timeline.rows :]
         if run.proxiers[0].timeline.rows
         else run.proxiers[0].timeline.own
     )
     seen.sync_changed = float(changed.mean()) if len(changed) else 0.0
+
+
+def _beside_s(replication: Replication, run: ModeRun, measured: Batches, syncs: int) -> float:
+    """Return the CPU time of kube-proxies beside their syncs themselves, as far as the profile knows it [s]."""
+    costs, every = cpu_costs_of(replication.scenario, run.mode), np.arange(replication.cluster.nodes)
+    if costs is None:
+        return 0.0
+    before, after = (
+        sum(int(p.arrivals.count(np.full(len(every), at_ns), every, inclusive=False).sum()) for p in run.proxiers)
+        for at_ns in (measured.from_ns, measured.until_ns)
+    )
+    work = {DECODED: after - before, ACCOUNTED: syncs}
+    return float(costs.seconds({name: count for name, count in work.items() if name in costs.coefficients}))
 
 
 def _observe_programming(seen: Observations, _: Replication, run: ModeRun, measured: Batches) -> None:

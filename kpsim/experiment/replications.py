@@ -73,7 +73,7 @@ def run_scenario(
     try:
         if executor is None and (jobs <= 1 or len(numbers) == 1):
             for number in numbers:
-                done[number] = _replicate(scenario, number, engine, cluster)
+                done[number] = replicate(scenario, number, engine, cluster)
                 tell((number + 1) * len(scenario.modes), total)
         else:
             _spread(scenario, engine, executor, jobs, done, lambda count: tell(count * len(scenario.modes), total))
@@ -95,13 +95,13 @@ def _spread(
 ) -> None:
     """Fill ``done`` through an executor, as replications come in."""
     tasks = {number: (scenario, number, engine) for number in range(scenario.run.replications)}
-    with working(tasks, _replicate, jobs, executor) as futures:
+    with working(tasks, replicate, jobs, executor) as futures:
         for future in as_completed(futures):
             done[futures[future]] = future.result()
             tell(len(done))
 
 
-def _replicate(scenario: Scenario, number: int, engine: str, cluster: Cluster | None = None) -> list[Observations]:
+def replicate(scenario: Scenario, number: int, engine: str, cluster: Cluster | None = None) -> list[Observations]:
     """Return one replication under all modes, in the scenario's order."""
     cluster = cluster or build_cluster(scenario)[0]
     batches = -(-GROUPS // scenario.run.replications)  # stretches of time beside the replications, if they are few

@@ -231,7 +231,7 @@ class Result:
     """One scenario, answered.
 
     >>> import kpsim
-    >>> result = kpsim.run("scenarios/hello.yaml")
+    >>> result = kpsim.load("scenarios/hello.yaml").run().found
     >>> result.passed, list(result.modes), result.services
     (True, ['iptables', 'ipvs'], 3)
     >>> latency = result.modes["iptables"].summaries["first_packet_latency"]

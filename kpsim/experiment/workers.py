@@ -33,18 +33,14 @@ def working(
     ends in an exception, Ctrl-C included, what has not begun is dropped and the processes are ended.
     Raises :class:`GuardError` if the system ends one of the processes, which it does when memory runs out.
     """
-    pool = executor or ProcessPoolExecutor(
-        max(min(jobs, len(tasks)), 1), mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
-    )
+    pool = executor or _pool(max(min(jobs, len(tasks)), 1))
     try:
         with _deaf_to_interrupts():
             futures = {pool.submit(function, *arguments): key for key, arguments in tasks.items()}
         yield futures
     except BaseException as error:
         if executor is None:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                worker.terminate()
+            _end(pool)
         if isinstance(error, BrokenProcessPool):
             raise GuardError(
                 "a process of this run was ended by the system, most likely because memory ran out. "
@@ -53,6 +49,11 @@ def working(
         raise
     if executor is None:
         pool.shutdown()
+
+
+def _pool(jobs: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent)
 
 
 def _end_with_parent() -> None:
@@ -82,3 +83,28 @@ def _deaf_to_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def kept(jobs: int) -> Iterator[Executor | None]:
+    """Give ``jobs`` processes that are started once and serve several rounds of :func:`working`; ``None`` for one job.
+
+    When the block ends in an exception, Ctrl-C included, they are ended.
+    """
+    if jobs <= 1:
+        yield None
+        return
+    pool = _pool(jobs)
+    try:
+        yield pool
+    except BaseException:
+        _end(pool)
+        raise
+    pool.shutdown()
+
+
+def _end(pool: Executor) -> None:
+    """Drop what has not begun, and end the processes."""
+    pool.shutdown(wait=False, cancel_futures=True)
+    for worker in multiprocessing.active_children():
+        worker.terminate()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kpsim.datapath.prices import by_tcp
 from kpsim.explain.story import OUTSIDE, VERDICTS, sent
 from kpsim.explain.subject import Subject, entrances, facts_of, find_service
 from kpsim.profiles.costs import Costs
@@ -109,7 +110,14 @@ def _explain_port(
         rules=tuple(programmed.listing(subject.name)),
         path=tuple(f"{number}. {line}" for number, line in enumerate(programmed.path(packet, walk, total), 1)),
         verdict=f"it goes to {to}, and so does the rest of the connection" if served else _nobody(subject, mode, words),
-        costs=_cost_lines(mode, costs, total, _choices(subject, served=served), unserved=unserved),
+        costs=_cost_lines(
+            mode,
+            costs,
+            total,
+            _choices(subject, served=served),
+            unserved=unserved,
+            whole=scenario.traffic.handshakes and cluster.port_protocol[q] == "TCP",
+        ),
         later=words.later if served else "",
     )
 
@@ -166,8 +174,13 @@ def _unserved(subject: Subject, mode: Mode) -> str:
     return "dropped" if drops else PacketState.REFUSED.value
 
 
-def _cost_lines(mode: Mode, costs: Costs, total: int, usable: int, *, unserved: str) -> tuple[CostLine, ...]:
-    """Return the cost lines of a first packet, a later one, and one without an endpoint; scans at half the list."""
+def _cost_lines(
+    mode: Mode, costs: Costs, total: int, usable: int, *, unserved: str, whole: bool
+) -> tuple[CostLine, ...]:
+    """Return the cost lines of a first packet, a later one, and one without an endpoint; scans at half the list.
+
+    ``whole``: a connection's beginning is its whole handshake.
+    """
     states = (PacketState.FIRST, PacketState.LATER) if usable else ()
     lines = []
     for state in (*states, PacketState.REFUSED) if unserved else states:
@@ -175,7 +188,8 @@ def _cost_lines(mode: Mode, costs: Costs, total: int, usable: int, *, unserved: 
         stages = mode.stages(state)
         for stage in stages:
             mean, most = _steps(mode, stage, total, usable)
-            each_s = float(costs.seconds(stage.work))
+            work = by_tcp(stage.work, costs) if whole and state is PacketState.FIRST else stage.work
+            each_s = float(costs.seconds(work))
             text = f"{mean:,.10g}" if mean == most else f"{mean:,.1f} on average, 0 to {most:,}"
             lines.append(CostLine(packet, stage.name, text, each_s, each_s * mean))
             sum_s += each_s * mean
@@ -198,7 +212,10 @@ def _steps(mode: Mode, stage: Stage, total: int, usable: int) -> tuple[float, in
 
 def _footnotes(scenario: Scenario, subject: Subject, mode: Mode, costs: Costs, total: int) -> tuple[str, ...]:
     profile = scenario.profile
-    source = f"{mode.family} of profile {profile.name} ({profile.set} set, cache warmth {profile.cache_warmth:g})"
+    scale = f", times {profile.cpu_scale:g}" if profile.cpu_scale != 1 else ""
+    source = (
+        f"{mode.family} of profile {profile.name} ({profile.set} set, cache warmth {profile.cache_warmth:g}{scale})"
+    )
     notes = [f"Costs: {source}, one packet alone: no waiting for a busy core."]
     states = (PacketState.FIRST, PacketState.LATER) if subject.pods else (PacketState.REFUSED,)
     for stage in (stage for state in states for stage in mode.stages(state)):

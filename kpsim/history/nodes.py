@@ -19,9 +19,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import simpy
 
-from kpsim.clock import after
+from kpsim.clock import Clock, after
 from kpsim.cluster.changes import NEVER
 from kpsim.history.client import Client
 from kpsim.history.pods import Pod, PodBook
@@ -84,7 +83,7 @@ class Nodes:
 
     def __init__(
         self,
-        env: simpy.Environment,
+        clock: Clock,
         book: PodBook,
         count: int,
         zones: int,
@@ -93,7 +92,7 @@ class Nodes:
         eviction: Client,
         rng: np.random.Generator,
     ) -> None:
-        self._env, self._book, self._count, self._zones, self._timings = env, book, count, zones, timings
+        self._clock, self._book, self._count, self._zones, self._timings = clock, book, count, zones, timings
         self._monitor, self._eviction, self._rng = monitor, eviction, rng
         self._lost: dict[int, _Lost] = {}
         self._cordoned: set[int] = set()
@@ -107,8 +106,8 @@ class Nodes:
     def place(self, number: int) -> int:
         """The node for a new Pod: dealt in turn to those that can take it; -1 if there is none."""
         every = (step % self._count for step in range(number, number + self._count))
-        unfit = self._lost.keys() | self._cordoned | self._absent
-        return next((node for node in every if node not in unfit), -1)
+        unfit = (self._lost, self._cordoned, self._absent)
+        return next((node for node in every if not any(node in those for those in unfit)), -1)
 
     def await_join(self, nodes: Iterable[int]) -> None:
         """Leave these nodes out until they join."""
@@ -118,11 +117,11 @@ class Nodes:
         """Let these nodes take Pods from now on."""
         for node in self._absent.intersection(nodes):
             self._absent.discard(node)
-            self.spells.append((node, -NEVER, int(self._env.now)))
+            self.spells.append((node, -NEVER, self._clock.now))
 
     def lose(self, nodes: Sequence[int], event: int, for_ns: int | None) -> None:
         """These nodes stop at once; with ``for_ns`` they come back."""
-        now = int(self._env.now)
+        now = self._clock.now
         for node in nodes:
             if node in self._lost or node in self._absent:
                 continue
@@ -131,10 +130,10 @@ class Nodes:
             for pod in self.pods_on(node):
                 self._book.strand(pod, event)
             if for_ns is not None:
-                after(self._env, for_ns, partial(self._return, node))
+                after(self._clock, for_ns, partial(self._return, node))
         if not self._looking:
             self._looking = True
-            after(self._env, int(self._rng.integers(0, self._timings.monitor_ns)), self._look)
+            after(self._clock, int(self._rng.integers(0, self._timings.monitor_ns)), self._look)
 
     def drain(self, nodes: Sequence[int], event: int) -> None:
         """Cordon the first, evict all its Pods, wait until they are gone, and go on with the next."""
@@ -148,7 +147,7 @@ class Nodes:
         def once_gone(_pod: Pod) -> None:
             if once_gone in self._book.listeners and all(pod.gone for pod in waiting):
                 self._book.listeners.remove(once_gone)
-                after(self._env, 0, lambda: self.drain(nodes[1:], event))
+                after(self._clock, 0, lambda: self.drain(nodes[1:], event))
 
         self._book.listeners.append(once_gone)
         if not waiting:
@@ -162,14 +161,14 @@ class Nodes:
 
     def _return(self, node: int) -> None:
         lost = self._lost.pop(node)
-        self.spells.append((node, lost.since_ns, int(self._env.now)))
+        self.spells.append((node, lost.since_ns, self._clock.now))
         for pod in self.pods_on(node):
             if pod.stranded:
                 self._book.bring_back(pod, lost.event)
 
     def _look(self) -> None:
         """One pass of the node lifecycle controller; the next begins a period after this one has ended."""
-        now = int(self._env.now)
+        now = self._clock.now
         self._queue_taints()
         late = now - self._timings.grace_ns
         due = [lost for lost in self._lost.values() if not lost.noticed and lost.renewed_ns < late]
@@ -180,7 +179,7 @@ class Nodes:
 
     def _look_again(self) -> None:
         if any(not lost.tainted for lost in self._lost.values()):
-            after(self._env, self._timings.monitor_ns, self._look)
+            after(self._clock, self._timings.monitor_ns, self._look)
         else:
             self._looking = False
 
@@ -219,7 +218,7 @@ class Nodes:
 
     def _queue_taints(self) -> None:
         """Let nodes that were noticed before be tainted at the rate of their zone, and evicted when Pods had enough."""
-        now = int(self._env.now)
+        now = self._clock.now
         noticed = sum(lost.noticed for lost in self._lost.values())
         if noticed == self._count - len(self._absent):  # rather it is the controller that is cut off
             for lost in self._lost.values():
@@ -232,7 +231,7 @@ class Nodes:
                 lost.tainted = True
                 at_ns = max(now, self._zone_free_ns[zone])
                 self._zone_free_ns[zone] = at_ns + to_ns(1 / rate)
-                after(self._env, at_ns - now + self._timings.toleration_ns, partial(self._evict, lost, lost.taints))
+                after(self._clock, at_ns - now + self._timings.toleration_ns, partial(self._evict, lost, lost.taints))
 
     def _rate(self, zone: int) -> float:
         """Nodes a second that may be tainted in a zone, by how many of it are lost."""

@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import simpy
 
-from kpsim.clock import after
+from kpsim.clock import EventQueue, after
 from kpsim.cluster.changes import NEVER, Changes, Spells
 from kpsim.cluster.columns import Cluster, PodState, freeze
 from kpsim.cluster.params import ChurnParams
@@ -159,12 +158,14 @@ class _Play:
         self._cluster, self._churn, self._events = cluster, churn, events
         self._settings, self._rng = settings, rng
         self._home = cluster.homes(cluster.pods)
-        self._env = simpy.Environment()
+        self._by_home = np.argsort(self._home, kind="stable")
+        self._home_sorted = self._home[self._by_home]
+        self._clock = EventQueue()
         self._clients = {name: self._client() for name in ("deployment", "replicaset", "statefulset")}
-        self._book = PodBook(self._env, settings.pods, rng, self._place, len(churn.pod_ip))
+        self._book = PodBook(self._clock, settings.pods, rng, self._place, len(churn.pod_ip))
         self._book.listeners.append(self._heard)
         self._nodes = Nodes(
-            self._env, self._book, cluster.nodes, cluster.zones, settings.nodes, self._client(), self._client(), rng
+            self._clock, self._book, cluster.nodes, cluster.zones, settings.nodes, self._client(), self._client(), rng
         )
         self._nodes.pods_on, self._nodes.evict = self._pods_on, self._evict
         self._rows = [_service(cluster, event) for event in events]
@@ -181,7 +182,7 @@ class _Play:
     def _client(self) -> Client:
         settings = self._settings
         bucket = TokenBucket(settings.qps, settings.burst)
-        return Client(self._env, bucket, settings.write, settings.watch, self._rng)
+        return Client(self._clock, bucket, settings.write, settings.watch, self._rng)
 
     def _place(self, number: int) -> int:
         return self._nodes.place(number)
@@ -203,8 +204,8 @@ class _Play:
     def run(self, horizon_ns: int) -> tuple[Changes, tuple[EventTrace, ...]]:
         """Play everything, and write it down."""
         for i, event in enumerate(self._events):
-            after(self._env, to_ns(event.at_s), partial(self._begin, i))
-        self._env.run(horizon_ns)
+            after(self._clock, to_ns(event.at_s), partial(self._begin, i))
+        self._clock.run(horizon_ns)
         self._nodes.finish()
         return _written(self._cluster, self._churn, self._book, self._nodes.spells, horizon_ns), self._traces()
 
@@ -242,9 +243,10 @@ class _Play:
 
     def _pods_on(self, node: int) -> list[Pod]:
         """Pods on a node, those of time zero first; what churn put there is not its business."""
-        here = np.flatnonzero((self._home == node) & (self._cluster.pod_state & PodState.TERMINATING == 0))
-        found = [self._adopt(pod) for pod in here.tolist() if self._owner[pod] >= 0]
-        found += [pod for pod in self._book.made if pod.node == node]
+        here = self._by_home[slice(*np.searchsorted(self._home_sorted, [node, node + 1]))]
+        staying = here[self._cluster.pod_state[here] & PodState.TERMINATING == 0]
+        found = [self._adopt(pod) for pod in staying.tolist() if self._owner[pod] >= 0]
+        found += sorted(self._book.bound.get(node, ()), key=lambda pod: pod.number)
         return [pod for pod in found if not pod.gone]
 
     def _evict(self, pod: Pod, i: int) -> None:
@@ -258,21 +260,29 @@ class _Play:
         workload = self._workloads.get(pod.workload)
         if workload is not None:
             lag = self._settings.status_patch.one(self._rng) + self._settings.watch.one(self._rng)
-            after(self._env, lag, lambda: workload.heard(pod))
+            after(self._clock, lag, lambda: workload.heard(pod))
 
     def _traces(self) -> tuple[EventTrace, ...]:
-        found = []
+        found, book = [], self._book
+        told: dict[int, list[int]] = {}
+        for row, (_, _, pod) in enumerate(book.told):
+            told.setdefault(pod, []).append(row)
+        removals: dict[int, list[tuple[int, int]]] = {}
+        for number, pod, at_ns in book.removals:
+            removals.setdefault(number, []).append((pod, at_ns))
+        down: dict[int, list[tuple[int, int, int]]] = {}
+        for o in book.outages:
+            down.setdefault(o.event, []).append((o.pod, o.from_ns, o.until_ns))
         for i, event in enumerate(self._events):
             scene = self._scenes[i]
             old = {pod.number for pod in scene.pods}
             new = {pod.number for workload in scene.workloads for pod in workload.every} - old
             new = {number for number in new if number >= len(self._churn.pod_ip)}
-            removed = [(pod, at_ns) for e, pod, at_ns in self._book.removals if e == i]
-            table = np.array(removed, np.int64).reshape(-1, 2)
-            outages = [(o.pod, o.from_ns, o.until_ns) for o in self._book.outages if o.event == i]
+            table = np.array(removals.get(i, []), np.int64).reshape(-1, 2)
             ready = {pod for pod in old if pod >= len(self._churn.pod_ip) or self._ready_at_start(pod)}
-            course = Course.of(self._book.told, old, new, ready, to_ns(event.at_s))
-            found.append(EventTrace(event, Spells.made_of(outages), table[:, 0], table[:, 1], course))
+            rows = sorted(row for pod in old | new for row in told.get(pod, ()))
+            course = Course.of([book.told[row] for row in rows], old, new, ready, to_ns(event.at_s))
+            found.append(EventTrace(event, Spells.made_of(down.get(i, ())), table[:, 0], table[:, 1], course))
         return tuple(found)
 
     def _ready_at_start(self, pod: int) -> bool:

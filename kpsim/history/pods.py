@@ -16,9 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import simpy
 
-from kpsim.clock import after
+from kpsim.clock import Clock, after
 from kpsim.cluster.changes import NEVER, ChangeKind
 from kpsim.history.churn import PodLags
 from kpsim.history.terms import Ending
@@ -111,15 +110,16 @@ class PodBook:
 
     def __init__(
         self,
-        env: simpy.Environment,
+        clock: Clock,
         timings: PodTimings,
         rng: np.random.Generator,
         bind: Callable[[int], int],
         first: int,
     ) -> None:
-        self._env, self._timings, self._rng, self._bind = env, timings, rng, bind
+        self._clock, self._timings, self._rng, self._bind = clock, timings, rng, bind
         self.pods: dict[int, Pod] = {}
         self.made: list[Pod] = []
+        self.bound: dict[int, list[Pod]] = {}  # of these, by node
         self.told: list[tuple[int, ChangeKind, int]] = []
         self.objects: list[tuple[int, ChangeKind, int]] = []  # the same of Services
         self.outages: list[PodOutage] = []
@@ -129,7 +129,7 @@ class PodBook:
 
     def note_object(self, kind: ChangeKind, row: int) -> None:
         """Note what happens to a Service object now."""
-        self.objects.append((int(self._env.now), kind, row))
+        self.objects.append((self._clock.now, kind, row))
 
     def adopt(self, number: int, workload: int, node: int, *, ready: bool) -> Pod:
         """Take in a Pod of time zero."""
@@ -143,7 +143,7 @@ class PodBook:
         self.made.append(pod)
         self.pods[pod.number] = pod
         self._tell(ChangeKind.POD_CREATED, pod)
-        after(self._env, self._timings.scheduling.one(self._rng), lambda: self._bound(pod, warm_up_ns))
+        after(self._clock, self._timings.scheduling.one(self._rng), lambda: self._bound(pod, warm_up_ns))
         return pod
 
     def delete(self, pod: Pod, event: int, ending: Ending) -> None:
@@ -152,7 +152,7 @@ class PodBook:
             return
         pod.deleted = True
         if pod.ready:
-            self.removals.append((event, pod.number, int(self._env.now)))
+            self.removals.append((event, pod.number, self._clock.now))
         if pod.appeared:
             self._tell(ChangeKind.POD_TERMINATING, pod)
         timings = self._timings
@@ -160,7 +160,7 @@ class PodBook:
         grace = timings.grace_ns if ending.grace_s is None else to_ns(ending.grace_s)
         shutdown = timings.lags.shutdown.one(self._rng)
         left = termination_ns(pre_stop, shutdown, grace, timings.least_grace_ns) if pod.appeared else 0
-        after(self._env, left, lambda: self._end(pod, event))
+        after(self._clock, left, lambda: self._end(pod, event))
         self._heard(pod)
 
     def crash(self, pod: Pod, event: int, times: int, warm_up_ns: int) -> None:
@@ -170,26 +170,26 @@ class PodBook:
         timings = self._timings
         self._stop(pod, event)
         life, noticed = pod.life, self._uniform(timings.pleg_ns)
-        after(self._env, noticed, lambda: self.lose_readiness(pod, event, life))
+        after(self._clock, noticed, lambda: self.lose_readiness(pod, event, life))
         wait = noticed
         for n in range(times - 1):
             backoff = min(timings.backoff_ns << min(n, 30), timings.backoff_most_ns)
             wait += timings.lags.ready.one(self._rng) + self._uniform(timings.pleg_ns) + backoff
-        after(self._env, wait, lambda: self._start(pod, life, warm_up_ns))
+        after(self._clock, wait, lambda: self._start(pod, life, warm_up_ns))
 
     def hang(self, pod: Pod, event: int, for_ns: int) -> None:
         """The process answers nobody for a while; its readiness probes find out."""
         if not pod.ready or pod.deleted or pod.stranded or pod.down:
             return
-        now, timings, life = int(self._env.now), self._timings, pod.life
+        now, timings, life = self._clock.now, self._timings, pod.life
         self._fall(pod, event)
         if pod.probe_ns < 0:
             pod.probe_ns = self._uniform(timings.probe_ns)
         last = self._next_probe(pod, now) + (timings.probe_failures - 1) * timings.probe_ns
         if last < now + for_ns:
             found = last + self._uniform(timings.probe_timeout_ns)
-            after(self._env, found - now, lambda: self.lose_readiness(pod, event, life))
-        after(self._env, for_ns, lambda: self._recover(pod, life))
+            after(self._clock, found - now, lambda: self.lose_readiness(pod, event, life))
+        after(self._clock, for_ns, lambda: self._recover(pod, life))
 
     def strand(self, pod: Pod, event: int) -> None:
         """Its node is lost: the process is gone, and nobody is left to say so."""
@@ -209,7 +209,7 @@ class PodBook:
             return
         self.lose_readiness(pod, event, pod.life)
         life = pod.life
-        after(self._env, self._timings.lags.address.one(self._rng), lambda: self._addressed(pod, life, 0))
+        after(self._clock, self._timings.lags.address.one(self._rng), lambda: self._addressed(pod, life, 0))
 
     def lose_readiness(self, pod: Pod, event: int, life: int) -> None:
         """The Ready condition becomes false, unless that container is not the one that runs."""
@@ -217,7 +217,7 @@ class PodBook:
             return
         pod.ready = False
         if not pod.deleted:
-            self.removals.append((event, pod.number, int(self._env.now)))
+            self.removals.append((event, pod.number, self._clock.now))
         self._tell(ChangeKind.POD_UNREADY, pod)
         self._heard(pod)
 
@@ -226,9 +226,12 @@ class PodBook:
             return
         pod.node = self._bind(pod.number)
         if pod.node >= 0:  # else no node takes it
+            self.bound.setdefault(pod.node, []).append(pod)
             life = pod.life
             self._tell(ChangeKind.POD_POSTED, pod)
-            after(self._env, self._timings.lags.address.one(self._rng), lambda: self._addressed(pod, life, warm_up_ns))
+            after(
+                self._clock, self._timings.lags.address.one(self._rng), lambda: self._addressed(pod, life, warm_up_ns)
+            )
 
     def _addressed(self, pod: Pod, life: int, warm_up_ns: int) -> None:
         if pod.life != life or pod.deleted:
@@ -243,11 +246,11 @@ class PodBook:
         if pod.life != life or pod.deleted:
             return
         period = self._timings.probe_ns
-        now = int(self._env.now)
+        now = self._clock.now
         started = now + self._timings.lags.ready.one(self._rng)
         pod.probe_ns = started % period
         ready = started + -(-warm_up_ns // period) * period
-        after(self._env, ready - now, lambda: self._become_ready(pod, life))
+        after(self._clock, ready - now, lambda: self._become_ready(pod, life))
 
     def _become_ready(self, pod: Pod, life: int) -> None:
         if pod.life != life or pod.deleted or pod.ready:
@@ -262,8 +265,8 @@ class PodBook:
         if pod.life != life or pod.gone:
             return
         self._answer(pod)
-        now = int(self._env.now)
-        after(self._env, self._next_probe(pod, now) - now, lambda: self._become_ready(pod, life))
+        now = self._clock.now
+        after(self._clock, self._next_probe(pod, now) - now, lambda: self._become_ready(pod, life))
 
     def _end(self, pod: Pod, event: int) -> None:
         """The process is gone, its kubelet says so and deletes the object; on a lost node nobody does."""
@@ -277,7 +280,7 @@ class PodBook:
         timings = self._timings
         self._tell(ChangeKind.POD_EXITED if timings.exits else ChangeKind.POD_UNREADY, pod)
         left = (timings.status_patch if timings.exits else timings.removal).one(self._rng)
-        after(self._env, left, lambda: self._disappear(pod))
+        after(self._clock, left, lambda: self._disappear(pod))
 
     def _disappear(self, pod: Pod) -> None:
         """The object is deleted."""
@@ -294,12 +297,12 @@ class PodBook:
 
     def _fall(self, pod: Pod, event: int) -> None:
         if pod.down is None and (pod.ready or pod.deleted):
-            pod.down = PodOutage(pod.number, int(self._env.now), event)
+            pod.down = PodOutage(pod.number, self._clock.now, event)
             self.outages.append(pod.down)
 
     def _answer(self, pod: Pod) -> None:
         if pod.down is not None:
-            pod.down.until_ns = int(self._env.now)
+            pod.down.until_ns = self._clock.now
             pod.down = None
 
     def _next_probe(self, pod: Pod, time_ns: int) -> int:
@@ -307,7 +310,7 @@ class PodBook:
         return time_ns + (pod.probe_ns - time_ns) % period
 
     def _tell(self, kind: ChangeKind, pod: Pod) -> None:
-        self.told.append((int(self._env.now), kind, pod.number))
+        self.told.append((self._clock.now, kind, pod.number))
 
     def _heard(self, pod: Pod) -> None:
         for listener in self.listeners:

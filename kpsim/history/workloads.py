@@ -97,6 +97,7 @@ class ReplicaSet:
     ) -> None:
         self._owner, self._client, self._rng, self._told = owner, client, rng, told
         self.pods = list(pods)
+        self._mine = set(pods)
         self.wanted = len(pods)
         self.available = sum(pod.ready for pod in pods)
         self._status = (len(pods), self.available)
@@ -105,6 +106,9 @@ class ReplicaSet:
     def active(self) -> list[Pod]:
         """Its Pods but for those that are being deleted."""
         return [pod for pod in self.pods if not pod.deleted]
+
+    def __contains__(self, pod: Pod) -> bool:
+        return pod in self._mine
 
     def reconcile(self) -> None:
         """One sync, and another if something happened meanwhile."""
@@ -126,7 +130,9 @@ class ReplicaSet:
 
         def made() -> None:
             nonlocal done
-            self.pods.append(self._owner.create())
+            pod = self._owner.create()
+            self.pods.append(pod)
+            self._mine.add(pod)
             done += 1
             if done == size:
                 if left > size:
@@ -154,6 +160,7 @@ class ReplicaSet:
     def _report(self) -> None:
         """Write the status if it is not what it says, and let go."""
         self.pods = self.active()
+        self._mine = set(self.pods)
         status = (len(self.pods), sum(pod.ready for pod in self.pods))
         if status == self._status:
             self._let_go()
@@ -201,7 +208,7 @@ class Deployment(Workload):
     def heard(self, pod: Pod) -> None:
         """Its ReplicaSets sync."""
         for each in self.sets:
-            if pod in each.pods:
+            if pod in each:
                 each.reconcile()
 
     def sync(self) -> None:

@@ -320,6 +320,7 @@ def node(fields: Fields) -> Node:
         addresses=tuple(mine[0] or mine[1]),
         pod_cidrs=spec.texts("podCIDRs") or tuple(filter(None, [spec.text("podCIDR")])),
         version=status.part("nodeInfo").text("kubeletVersion"),
+        kernel=status.part("nodeInfo").text("kernelVersion"),
     )
 
 

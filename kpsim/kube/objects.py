@@ -150,6 +150,7 @@ class Node:
     addresses: tuple[str, ...] = ()  # internal ones; external ones where there is none
     pod_cidrs: tuple[str, ...] = ()  # of its own Pods
     version: str = ""  # its kubelet's
+    kernel: str = ""  # e.g. "6.8.0-51-generic"
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,7 +167,7 @@ def _node(node: Node) -> Document:
         allocatable={"cpu": f"{node.cpu_milli}m"} if node.cpu_milli != 1000 * node.cores else None,
         conditions=None if node.ready else [{"type": "Ready", "status": "False"}],
         addresses=[{"type": "InternalIP", "address": ip} for ip in node.addresses],
-        nodeInfo={"kubeletVersion": node.version} if node.version else None,
+        nodeInfo=_given(kubeletVersion=node.version or None, kernelVersion=node.kernel or None) or None,
     )
     spec = _given(podCIDRs=list(node.pod_cidrs))
     return {**made, "metadata": {"name": node.name, **labels}, **_given(spec=spec, status=status)}

@@ -57,6 +57,7 @@ class Distribution:
         point = np.minimum(found, len(self.mass) - 1)
         inside = (rank + 0.5 - (self.below[point] - self.mass[point])) / self.mass[point]
         low, high = self.low[point], self.high[point]
+        inside = np.minimum(inside, 2.0)  # beyond 1 where nothing tells, which must not overflow
         value = low * (high / low) ** inside if tally.values is None else high
         value = np.where(rank < tally.zeros, 0.0, np.clip(value, tally.least, tally.most))
         return np.asarray(np.where(known, value, np.nan) / tally.per_unit)

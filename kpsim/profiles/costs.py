@@ -8,18 +8,20 @@ and once, for the engines, into integer nanoseconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from importlib import resources
+from math import exp
 from pathlib import Path
 
 import numpy as np
 
 from kpsim.errors import InputError
-from kpsim.profiles.format import Coefficient, ProfileText, read_yaml
+from kpsim.profiles.format import Coefficient, ProfileText, parse_yaml, read_yaml
 from kpsim.units import F64, I64
 
 FACTOR_ONE = 1024  # a cost factor of one; costs vary as ``(ns * factor) >> 10``
+TIMES = ("s", "ms", "us", "ns")
 TABLE_BITS = 12  # a 32-bit draw picks one of 4,096 factors
 
 
@@ -35,6 +37,10 @@ class Costs:
         """Return the time ``work`` takes [s]; ``bound`` "low" or "high" takes that end of every interval."""
         total: F64 = np.zeros(())
         for name, count in work.items():
+            if name not in self.coefficients:
+                raise InputError(
+                    f"the cost profile has no {name} for {self.family}; kpsim sources lists what one needs"
+                )
             total = total + np.asarray(count, np.float64) * float(getattr(self.coefficients[name], bound))
         return total
 
@@ -64,6 +70,11 @@ class CostProfile:
     about: str
     sources: Mapping[str, str]
     text: ProfileText
+    scale: float = 1.0  # of all times; intervals are wider by what scaling cost between two measured machines
+
+    def scaled(self, factor: float) -> CostProfile:
+        """Return the same profile for a machine that takes ``factor`` times as long."""
+        return replace(self, scale=factor)
 
     def costs(self, family: str, which: str, cache_warmth: float) -> Costs:
         """Return one family with set ``which`` and caches between swept (0) and warm (1).
@@ -79,9 +90,21 @@ class CostProfile:
                 warm = (c.value, c.low, c.high)
                 v, lo, hi = (cache_warmth * w + (1 - cache_warmth) * k for w, k in zip(warm, c.cold, strict=True))
                 c = Coefficient(name, c.unit, v, lo, hi, c.source, c.note, c.measured_to, c.cold)
-            resolved[name] = c
+            resolved[name] = c if self.scale == 1 else self._moved(family, c)
         factors = {kind: _factors(item[which]) for kind, item in self.text.variation.items()}
         return Costs(family, resolved, factors)
+
+    def _moved(self, family: str, c: Coefficient) -> Coefficient:
+        """Return a time on the machine that the profile is scaled to; what is no time stays as it is."""
+        if c.unit not in TIMES:
+            return c
+        spread = exp(_half_width(family.partition("/")[0]))
+        value, low, high = c.value * self.scale, c.low * self.scale / spread, c.high * self.scale * spread
+        return Coefficient(c.name, c.unit, value, low, high, c.source, c.note, c.measured_to)
+
+    def cpu_costs(self, family: str, which: str) -> Costs | None:
+        """Return what the same work of syncs takes of a processor, ``None`` where only wall time is known."""
+        return self.costs(f"{family}/cpu", which, 1.0) if f"{family}/cpu" in self.text.families else None
 
     def coefficients(self, which: str = "typical") -> list[tuple[str, Coefficient]]:
         """Return every number with its family, as printed by ``kpsim sources``."""
@@ -95,22 +118,39 @@ def _factors(knots: Mapping[float, float]) -> I64:
     return np.asarray(np.rint(np.interp(grid, share, ratio) * FACTOR_ONE), np.int64)
 
 
+@cache
+def _half_width(family: str) -> float:
+    """Return the logarithm by which intervals of a family widen when its profile is scaled, as it was measured."""
+    found = parse_yaml(resources.files(__package__).joinpath("scaling.yaml").read_text(encoding="utf-8"))
+    return float(found.get(family, found["others"])["half_width"])
+
+
+DEFAULT = "linux-6.18-zen3"
+
+
 def profile_names() -> list[str]:
-    """Return the cost profiles that ship with kpsim."""
+    """Return the cost profiles that ship with kpsim, by the names they have now."""
     folder = resources.files(__package__)
-    return sorted(
-        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.startswith(("measured", "linux", "uml"))
-    )
+    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.startswith(("linux", "uml")))
+
+
+@cache
+def aliases() -> Mapping[str, str]:
+    """Return the names that profiles had before, and those they have now."""
+    found = parse_yaml(resources.files(__package__).joinpath("aliases.yaml").read_text(encoding="utf-8"))
+    return {old: each["is"] for old, each in found.items()}
 
 
 @lru_cache(maxsize=8)
 def load_profile(name: str) -> CostProfile:
     """Return the profile called ``name``, or the one in the file of that name.  Raises :class:`InputError`."""
+    known = profile_names()
+    name = aliases().get(name, name)
     if name.endswith((".yaml", ".yml")):
         path = Path(name)
-    elif name in profile_names():
+    elif name in known:
         path = Path(str(resources.files(__package__))) / f"{name}.yaml"
     else:
-        raise InputError(f"spec.profile.name: no profile {name!r}; there are {', '.join(profile_names())}, or a file")
+        raise InputError(f"spec.profile.name: no profile {name!r}; there are {', '.join(known)}, or a file")
     text = read_yaml(path)
     return CostProfile(text.name, text.about, text.sources, text)

@@ -29,7 +29,9 @@ class Lag:
 
     def one(self, rng: np.random.Generator) -> int:
         """Return a single delay [ns]."""
-        return int(self.draw(rng, 1)[0])
+        if not self.sigma:
+            return round(self.median_s * 1e9)
+        return round(self.median_s * 1e9 * float(np.exp(self.sigma * rng.standard_normal())))
 
 
 @dataclass(frozen=True, slots=True)

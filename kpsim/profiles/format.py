@@ -72,6 +72,16 @@ class CoefficientText(BaseModel):
         return Coefficient(name, self.unit, value, low, high, self.source, self.note, self.measured_to, cold)
 
 
+class Machine(BaseModel):
+    """The machine that a profile was measured on, and the kernels that its costs are taken to hold for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kernel: str
+    cpu: str
+    kernels: Annotated[list[str], Field(min_length=2, max_length=2)]  # first and last release
+
+
 class ProfileText(BaseModel):
     """A profile file as written."""
 
@@ -81,6 +91,7 @@ class ProfileText(BaseModel):
     kind: Literal["CostProfile", "Defaults"]
     name: str
     about: str
+    machine: Machine | None = None
     sources: dict[str, str]
     families: dict[str, dict[str, CoefficientText]]
     variation: dict[str, dict[str, Any]] = {}

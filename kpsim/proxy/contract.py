@@ -52,10 +52,20 @@ class Stage:
 
 
 class SyncKind(StrEnum):
-    """A sync writes everything (full) or what changed (partial)."""
+    """A sync writes everything (the first three) or what changed; by what the kernel holds and what changed."""
 
+    START = "start"  # of a new process, where nothing leads to kube-proxy's rules yet
+    RESTART = "restart"  # of a new process, over the rules of the one before
     FULL = "full"
     PARTIAL = "partial"
+    ADD = "add"  # of Services that are all new
+    DELETE = "delete"  # of Services that are all gone
+    NOTHING = "nothing"  # of Services without a change
+
+    @property
+    def whole(self) -> bool:
+        """Return True if a sync of this kind writes everything."""
+        return self in (SyncKind.START, SyncKind.RESTART, SyncKind.FULL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +110,9 @@ class SyncCounts:
     conntrack_runs: int | I64 = 0  # or processes run to delete them, one an endpoint
     fresh: int | I64 = 0  # 1 where nothing leads to kube-proxy's chains yet: each jump is inserted too
     moved: Moved = Moved()
+    first: int | I64 = 0  # 1 where the process has not synced before
+    gone_services: int | I64 = 0  # of the changed Services, those that are there no more
+    new_services: int | I64 = 0  # and those that were not there before
 
 
 @dataclass(frozen=True, slots=True)

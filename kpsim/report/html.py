@@ -110,10 +110,13 @@ def _confidence(result: Result) -> list[tuple[str, str]]:
     if run.replications == 1:
         intervals += ". One replication: batches of a single run, so what varies between runs is not in them"
     warmth = f"caches {profile.cache_warmth:.0%} warm".replace("%", " %")
+    machine = result.provenance.get("profile_machine", "")
+    measured = f"; measured on {machine}" if machine else ""
+    scale = f", a machine that takes {profile.cpu_scale:g} times as long" if profile.cpu_scale != 1 else ""
     guesses = [f"{mode}: {text}" for mode, found in result.modes.items() for text in _guessed(found)]
     return [
         ("Intervals", f"{intervals}: how runs differ. {_PRICES}"),
-        ("Cost profile", f"{profile.name}, {profile.set} set, {warmth}."),
+        ("Cost profile", f"{profile.name}, {profile.set} set, {warmth}{scale}{measured}."),
         ("Engine", f"{result.engine}: {result.engine_reason}".rstrip(": ") + "."),
         ("Extrapolation", "; ".join(guesses) + "." if guesses else "None: every cost lies within measured sizes."),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from kpsim.dns.params import DnsParams
@@ -12,12 +13,12 @@ from kpsim.history.events import Setting
 from kpsim.kube.reader import Reading
 from kpsim.kube.server import ApiServer
 from kpsim.measure.summary import MEASURES
-from kpsim.profiles.costs import profile_names
+from kpsim.profiles.costs import aliases, profile_names
 from kpsim.proxy.byversion import quirks
 from kpsim.proxy.registry import beyond
 from kpsim.scenario.complaints import Complaints
 from kpsim.scenario.keys.reading import Reader
-from kpsim.scenario.model import Scenario
+from kpsim.scenario.model import ProfileChoice, Scenario
 from kpsim.scenario.schema import EXAMPLES, ScenarioDocument
 from kpsim.scenario.sections.cluster import check_ranges, cluster_params
 from kpsim.scenario.sections.events import events_of
@@ -45,7 +46,7 @@ def build(tree: Tree, document: Document | None, reading: Reading, folder: Path,
     reading
         objects read already; inline and imported ones are added to it.
     folder
-        what paths in ``importFrom`` are relative to.
+        what paths in ``importFrom`` and ``profile.name`` are relative to.
     name
         what the scenario is called if it does not say.
 
@@ -72,9 +73,23 @@ def build(tree: Tree, document: Document | None, reading: Reading, folder: Path,
     if changed:
         written = reader.read(ScenarioDocument, tree.data)
     scenario = _assemble(written, reading, imported, reader, complaints, name)
+    if scenario is not None:
+        scenario = replace(scenario, profile=_profile(scenario.profile, folder, complaints))
     if complaints.problems or scenario is None:
         raise complaints.refusal()
     return scenario
+
+
+def _profile(chosen: ProfileChoice, folder: Path, complaints: Complaints) -> ProfileChoice:
+    """Return the choice with the path of its file, which is looked for beside the scenario, then where kpsim runs."""
+    if not chosen.name.endswith((".yaml", ".yml")):
+        return chosen
+    for path in (folder / chosen.name, Path(chosen.name)):
+        if path.is_file():
+            return replace(chosen, name=str(path))
+    what, mend = f"there is no file {chosen.name[:200]}", f"it is looked for in {folder}, then where kpsim was started"
+    complaints.problem(("spec", "profile", "name"), what, mend)
+    return chosen
 
 
 def _take_inline(tree: Tree, document: Document | None, reading: Reading) -> None:
@@ -130,7 +145,7 @@ def _assemble(
         faults=spec.faults,
         dns=spec.dns or DnsParams(),
         ingress=spec.ingress,
-        profile=spec.profile,
+        profile=replace(spec.profile, name=aliases().get(spec.profile.name, spec.profile.name)),
         run=spec.run,
         thresholds=objectives,
         warnings=(*objects.warnings, *complaints.warnings),
@@ -153,7 +168,7 @@ def _check(written: ScenarioDocument, complaints: Complaints) -> None:
         if where == "ingress" and spec.ingress is None:
             what, mend = "is measured only where there is an Ingress controller", "write ingress: {replicas: 2}"
             complaints.problem(("spec", "thresholds", measure), what, mend, on_key=True)
-    name, known = spec.profile.name, profile_names()
+    name, known = spec.profile.name, [*profile_names(), *aliases()]
     if name not in known and not name.endswith((".yaml", ".yml")):
         mend = did_you_mean(name, known) or f"there are {', '.join(known)}, or a file's name"
         complaints.problem(("spec", "profile", "name"), f"there is no profile {name[:60]!r}", mend)

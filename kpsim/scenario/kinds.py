@@ -6,7 +6,7 @@ import json
 import os
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -147,6 +147,37 @@ def identify(paths: Sequence[str | Path]) -> Look:
     """Look at files and folders (with their subfolders) once; what cannot be read is an :class:`OtherFile`."""
     given = tuple(map(Path, paths))
     return Look(given, tuple(file for path in given for file in _files(path)))
+
+
+def identify_data(data: Mapping[str, object] | Sequence[Mapping[str, object]]) -> Look:
+    """Look at plain data as at a JSON file: a scenario with YAML's names, an object of Kubernetes, or a list of them.
+
+    Of a scenario ``apiVersion``, ``kind`` and ``metadata`` may be left out, and ``spec`` where nothing else is given.
+    Raises :class:`InputError` for what JSON cannot hold.
+    """
+    name = "<dict>" if isinstance(data, Mapping) else "<objects>"
+    document: dict[str, object] = {"apiVersion": "v1", "kind": "List"}
+    if not isinstance(data, Mapping):
+        document["items"] = list(data)
+    elif data.get("kind", "Scenario") in KINDS:
+        whole = {} if {"spec", "kind", "metadata"} & data.keys() else {"spec": dict(data)}
+        document = {"apiVersion": API_VERSION, "kind": "Scenario", "metadata": {"name": "scenario"}, **(whole or data)}
+    else:
+        document = dict(data)
+    try:
+        raw = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False, default=_plain).encode()
+    except (TypeError, ValueError) as error:
+        raise InputError([Problem(Place(name), what=f"is not plain data: {error}")]) from None
+    return Look((Path(name),), (_file(Path(name), raw),))
+
+
+def _plain(value: object) -> object:
+    """Return a number of numpy's as Python's, and anything with a place among texts as its text."""
+    if hasattr(value, "item"):
+        return value.item()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no place in YAML")
 
 
 def holds_results(place: Path) -> bool:

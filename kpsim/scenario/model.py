@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from kpsim.cluster.params import ChurnParams, ClusterParams, ServiceGroup
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
-from kpsim.declared import Declared
+from kpsim.declared import Declared, Group
 from kpsim.dns.params import DnsParams
 from kpsim.history.events import Event
 from kpsim.ingress.params import IngressParams
@@ -16,14 +16,21 @@ from kpsim.proxy.params import FaultParams, ProxyParams
 from kpsim.traffic.params import TrafficParams
 from kpsim.units import Version
 
+_SCALE = Group(
+    "scale", "A slower or faster machine than the profile's; intervals widen by what scaling was seen to cost."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ProfileChoice:
-    """The measured costs to use: profile name, ``quiet`` or ``typical`` set, caches cold (0) to warm (1)."""
+    """The measured costs to use: profile name, ``quiet`` or ``typical`` set, caches cold (0) to warm (1), speed."""
 
-    name: Annotated[str, Declared("Measured costs by their name, or a file's path")] = "measured-linux-6.18"
+    name: Annotated[str, Declared("Measured costs by their name, or a file's path")] = "linux-6.18-zen3"
     set: Annotated[Literal["quiet", "typical"], Declared("Costs of a quiet machine, or of a usual one")] = "typical"
     cache_warmth: Annotated[float, Declared("How warm CPU caches are; 0 is cold", at_most=1)] = 1.0
+    cpu_scale: Annotated[
+        float, Declared("How many times as long everything takes as there", more_than=0, key="cpu", group=_SCALE)
+    ] = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,7 @@ class Scenario:
     >>> replace(question, modes=("ipvs", "nftables")).modes
     ('ipvs', 'nftables')
 
-    From a file: ``kpsim.read("scenarios/hello.yaml")``.
+    From a file: ``kpsim.load("scenarios/hello.yaml").model``.
     """
 
     name: str

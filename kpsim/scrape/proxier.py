@@ -112,7 +112,7 @@ class Proxier:
             moved = Moved(servers, entries, addresses, own, addresses_held=addresses)
         ports, endpoints = int(timeline.ports_total[0]), int(timeline.endpoints_total[0])
         counts = SyncCounts(ports, endpoints, dispatch, own, ports, own, endpoints, 1, dispatch, moved=moved)
-        work = self.mode.sync_work(SyncKind.FULL, counts)
+        work = self.mode.sync_work(SyncKind.RESTART, counts)
         return int(self.of.costs.ns(work)) + (self.first_reconciliation_ns or 0)
 
     @cached_property

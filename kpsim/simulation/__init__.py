@@ -11,9 +11,19 @@ from kpsim.proxy.sync.pacing import Pacing
 from kpsim.simulation.batch import run_batch
 from kpsim.simulation.draws import Replication, prepare
 from kpsim.simulation.reference import run_reference
-from kpsim.simulation.wiring import ModeRun, ProxierRun, build_cluster, mode_of
+from kpsim.simulation.wiring import ModeRun, ProxierRun, build_cluster, cpu_costs_of, mode_of, profile_of
 
-__all__ = ["ModeRun", "ProxierRun", "Replication", "build_cluster", "mode_of", "prepare", "run_mode"]
+__all__ = [
+    "ModeRun",
+    "ProxierRun",
+    "Replication",
+    "build_cluster",
+    "cpu_costs_of",
+    "mode_of",
+    "prepare",
+    "profile_of",
+    "run_mode",
+]
 
 
 def run_mode(replication: Replication, name: str, engine: str) -> ModeRun:

@@ -1,11 +1,10 @@
-"""The batch engine: the control plane as SimPy processes, then every node's syncs and every packet as arrays."""
+"""The batch engine: the control plane event by event, then every node's syncs and every packet as arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-import simpy
-
+from kpsim.clock import EventQueue
 from kpsim.cluster.changes import NEVER
 from kpsim.datapath.batch import RulesInForce
 from kpsim.datapath.batch import run_batch as serve
@@ -37,14 +36,14 @@ PACKETS_AT_ONCE = 100_000  # nodes are served in blocks of about so many packets
 def run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing) -> ModeRun:
     """Return one mode of one replication; packets are served when asked for, some nodes at a time."""
     if replication.log is None:
-        env = simpy.Environment(initial_time=0)
-        control = control_plane(replication, env)
-        env.run(until=replication.horizon_ns)
+        clock = EventQueue()
+        control = control_plane(replication, clock)
+        clock.run(replication.horizon_ns)
         replication.log, replication.fanout, replication.joins = control.api.log, control.fanout, control.joins
         replication.stale_retries = control.controller.stale_retries
     proxiers = _proxiers(replication, mode, costs, pacing)
     first = proxiers[0]
-    prices, flows = price_table(mode, costs, first.timeline), udp_flows(replication, costs, first)
+    prices, flows = price_table(replication, mode, costs, first.timeline), udp_flows(replication, costs, first)
     rules = RulesInForce(replication.cluster, mode, first.timeline, first.in_force, replication.draws[4], prices, flows)
     most_packets = PACKETS_AT_ONCE + replication.connections.busiest_packets()
     longest_ns = replication.horizon_ns + prices.most_ns() * most_packets

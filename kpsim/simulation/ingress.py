@@ -62,7 +62,7 @@ def ingress_processes(
 
     def forward(node: int, port: int, number: int, i: int) -> tuple[int, int]:
         walk = proxies[node].walk(port, int(requests.draw[number, i]), int(requests.turn[number, i]))
-        return price_of(prices, walk, requests.cost_draw[number, i : i + 1]), walk.pod
+        return price_of(prices, walk, requests.cost_draw[number, i : i + 1], port), walk.pod
 
     pods = Pods.of(cluster, replication.changes)
     made = IngressProcesses(env, traffic, cluster, forward, pods, replication.horizon_ns)

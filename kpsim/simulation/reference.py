@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import simpy
 
-from kpsim.clock import Rank, call_at
+from kpsim.clock import Rank, SimPyClock, call_at
 from kpsim.controlplane.deliveries import Delivery
 from kpsim.datapath.packets import PacketProcesses
 from kpsim.datapath.prices import PacketPrices
@@ -20,7 +20,16 @@ from kpsim.proxy.sync.timeline import Timeline
 from kpsim.simulation.draws import Replication
 from kpsim.simulation.ingress import ingress_processes
 from kpsim.simulation.unfinished import find_unwritten
-from kpsim.simulation.wiring import ModeRun, ProxierRun, control_plane, seen_by, shares_lock, sync_loop, udp_flows
+from kpsim.simulation.wiring import (
+    ModeRun,
+    ProxierRun,
+    control_plane,
+    handshakes,
+    seen_by,
+    shares_lock,
+    sync_loop,
+    udp_flows,
+)
 
 ASKS_LOCK = {4: Rank.LOCK, 6: Rank.LOCK_IPV6}  # which family comes first where both ask at once
 
@@ -29,7 +38,7 @@ def run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pa
     """Return one mode of one replication, its packets served."""
     cluster, horizon = replication.cluster, replication.horizon_ns
     env = simpy.Environment(initial_time=0)
-    control = control_plane(replication, env)
+    control = control_plane(replication, SimPyClock(env))
     replication.joins = control.joins
     proxies = {}
     shared = shares_lock(replication, pacing)
@@ -54,7 +63,7 @@ def run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pa
     one = np.ones_like(cluster.services.ports)
     most = int(mode.rule_counts(cluster.services, EndpointCounts(one, one, 0 * one)).dispatch.sum())
     most_endpoints = int(np.diff(cluster.endpoint_offset).max(initial=0)) + len(replication.changes)
-    prices = PacketPrices.compile(mode, costs, most, most_endpoints)
+    prices = PacketPrices.compile(mode, costs, most, most_endpoints, handshakes(replication))
     packets = PacketProcesses(env, prices, proxies[4], replication.connections, replication.windows)
     ingress = ingress_processes(replication, env, control, proxies[4], prices)
     env.run()

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import simpy
 
+from kpsim.clock import Clock
 from kpsim.cluster.columns import Cluster
 from kpsim.cluster.grow import grow
 from kpsim.collector import resting
@@ -19,8 +19,9 @@ from kpsim.datapath.prices import PacketPrices
 from kpsim.ingress.outcomes import IngressRun
 from kpsim.kube.objects import EndpointSlice
 from kpsim.kube.resolve import node_zones, resolve
-from kpsim.profiles.costs import Costs, load_profile
+from kpsim.profiles.costs import CostProfile, Costs, load_profile
 from kpsim.profiles.defaults import load_defaults
+from kpsim.profiles.kernels import kernel_warning
 from kpsim.proxy.byversion import as_programmed
 from kpsim.proxy.contract import Mode
 from kpsim.proxy.registry import create
@@ -34,7 +35,7 @@ from kpsim.scenario.model import Scenario
 from kpsim.simulation.draws import Replication
 from kpsim.simulation.unfinished import Unwritten
 from kpsim.traffic.connections import Connections
-from kpsim.units import to_ns
+from kpsim.units import Bools, to_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +100,40 @@ def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
         family = cluster.addresses.family
         none = f"no Service with an {family} ClusterIP was read, so there is nothing to simulate for kube-proxy"
         warnings = (*warnings, none)
-    return cluster, (*scenario.warnings, *warnings, *cluster.warnings)
+    return cluster, (*scenario.warnings, *warnings, *cluster.warnings, *_other_kernels(scenario))
+
+
+def _other_kernels(scenario: Scenario) -> Iterator[str]:
+    """Yield a warning where the nodes read run another kernel than the profile was measured on."""
+    profile, modes = load_profile(scenario.profile.name), {scenario.kube_proxy.mode, *scenario.modes}
+    said = kernel_warning(profile.name, profile.text.machine, (n.kernel for n in scenario.objects.nodes), modes)
+    if said:
+        yield said
+
+
+def profile_of(scenario: Scenario) -> CostProfile:
+    """Return the cost profile of a scenario, on a machine as fast as the scenario says."""
+    return load_profile(scenario.profile.name).scaled(scenario.profile.cpu_scale)
 
 
 def mode_of(scenario: Scenario, name: str) -> tuple[Mode, Costs]:
     """Return a mode by name, configured and priced as the scenario says."""
     params = replace(scenario.kube_proxy.for_mode(name), kubernetes_version=scenario.kubernetes_version)
     mode = create(params, scenario.cluster.iptables_backend)
-    profile = load_profile(scenario.profile.name)
+    profile = profile_of(scenario)
     return mode, profile.costs(mode.family, scenario.profile.set, scenario.profile.cache_warmth)
 
 
-def control_plane(replication: Replication, env: simpy.Environment) -> ControlPlane:
-    """Return the control plane of one replication, its processes started on ``env``."""
+def cpu_costs_of(scenario: Scenario, mode: Mode) -> Costs | None:
+    """Return what syncs take of a processor, ``None`` where the profile has only wall time: then it is taken as CPU."""
+    return profile_of(scenario).cpu_costs(mode.family, scenario.profile.set)
+
+
+def control_plane(replication: Replication, clock: Clock) -> ControlPlane:
+    """Return the control plane of one replication, its processes started on ``clock``."""
     scenario = replication.scenario
     control = ControlPlane(
-        env,
+        clock,
         replication.cluster,
         replication.changes,
         scenario.controller_manager,
@@ -131,10 +150,17 @@ def control_plane(replication: Replication, env: simpy.Environment) -> ControlPl
     return control
 
 
-def price_table(mode: Mode, costs: Costs, timeline: Timeline) -> PacketPrices:
+def handshakes(replication: Replication) -> Bools | None:
+    """Return True for each service port whose connections pay their handshake, (p,); ``None`` for no port at all."""
+    if not replication.scenario.traffic.handshakes:
+        return None
+    return np.array([protocol == "TCP" for protocol in replication.cluster.port_protocol], np.bool_)
+
+
+def price_table(replication: Replication, mode: Mode, costs: Costs, timeline: Timeline) -> PacketPrices:
     """Return the price table of packets, as long as the longest list that any node ever has."""
     most_endpoints = int(timeline.usable.max(initial=0))
-    return PacketPrices.compile(mode, costs, timeline.most_dispatch(), most_endpoints)
+    return PacketPrices.compile(mode, costs, timeline.most_dispatch(), most_endpoints, handshakes(replication))
 
 
 def sync_loop(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing, family: int) -> SyncLoop:
@@ -153,6 +179,7 @@ def sync_loop(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
         conntrack=ConntrackCleanup(round(entries), scenario.kubernetes_version),
         large_above=int(defaults.value("kube_proxy.large_cluster_endpoints")),
         horizon_ns=horizon,
+        cpu_costs=cpu_costs_of(scenario, mode),
     )
 
 

@@ -22,6 +22,9 @@ class TrafficParams:
     packets_per_connection: Annotated[int, Declared("Packets that a client sends", at_least=1)] = 10
     packet_interval_s: Annotated[float, Declared("From one packet of a connection to the next")] = 0.01
     zipf: Annotated[float, Declared("Exponent of Zipf's law; 0 is uniform", group=_POPULARITY)] = 0.0
+    handshakes: Annotated[
+        bool, Declared("TCP connections pay their whole handshake where they begin, and not only its first packet")
+    ] = False
 
     @property
     def life_s(self) -> float:

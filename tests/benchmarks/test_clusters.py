@@ -15,12 +15,13 @@ from pathlib import Path
 
 import pytest
 
-import kpsim
 from kpsim.cluster.addresses import dotted
 from kpsim.cluster.grow import grow
 from kpsim.kube.objects import KubeObjects, Pod, Service, ServicePort
 from kpsim.kube.resolve import resolve
 from kpsim.proxy.sync.timeline import start_counts, usable_at_start
+from kpsim.scenario.model import Scenario
+from kpsim.scenario.reader import read
 from kpsim.simulation import build_cluster, mode_of
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,7 @@ def test_a_hundred_thousand_grown_services(tmp_path: Path) -> None:
         f"  services: [{{name: web, count: {SERVICES}, endpoints: {ENDPOINTS}}}]\n",
         encoding="utf-8",
     )
-    scenario = kpsim.read(path)
+    scenario = read(path)
     began = time.process_time()
     cluster, _ = build_cluster(scenario)
     mode, _ = mode_of(scenario, "iptables")
@@ -65,7 +66,7 @@ def test_a_hundred_thousand_services_of_a_dump() -> None:
     began = time.process_time()
     resolved, _ = resolve(KubeObjects(services, pods), "10.96.0.0/12", (30000, 32767), 5000)
     found = time.process_time()
-    cluster = grow(kpsim.Scenario("").cluster, (), resolved, 0, 1)
+    cluster = grow(Scenario("").cluster, (), resolved, 0, 1)
     print(f"{SERVICES:,} objects: resolved in {found - began:.1f} s, laid out in {time.process_time() - found:.1f} s")
     assert (cluster.initial, cluster.pods) == (SERVICES, SERVICES * ENDPOINTS)
 

@@ -20,9 +20,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import kpsim
 from kpsim.cluster.changes import NEVER
 from kpsim.datapath.batch import run_batch
+from kpsim.experiment.replications import run_scenario
+from kpsim.scenario.model import Scenario
+from kpsim.scenario.reader import read
 from kpsim.simulation import build_cluster, prepare, run_mode
 from tests.in_force import rules_of
 
@@ -43,8 +45,8 @@ def _timed(action) -> float:  # type: ignore[no-untyped-def]  # any callable
     return time.perf_counter() - began
 
 
-def small(packets_per_s: float, nodes: int = 4) -> kpsim.Scenario:
-    return kpsim.read(
+def small(packets_per_s: float, nodes: int = 4) -> Scenario:
+    return read(
         ROOT / "scenarios" / "hello.yaml",
         [("cluster.nodes", str(nodes)), ("run.duration", "20s"), ("run.warmup", "2s"), ("run.packets", "100M"),
          ("traffic.connectionsPerSecondPerNode", str(packets_per_s / 4 / nodes)), ("run.replications", "1")],
@@ -102,7 +104,7 @@ def test_packets_scale_with_their_number() -> None:
 
 def test_sync_lanes() -> None:
     """A thousand nodes at ten thousand Services: node-syncs a second."""
-    scenario = kpsim.read(ROOT / "scenarios" / "10k-services.yaml", [("run.duration", "2m"), ("run.packets", "100k")])
+    scenario = read(ROOT / "scenarios" / "10k-services.yaml", [("run.duration", "2m"), ("run.packets", "100k")])
     cluster, _ = build_cluster(scenario)
     replication = prepare(scenario, cluster, 0)
     control_s = clock(
@@ -151,12 +153,12 @@ def test_quick_commands() -> None:
 
 def test_large_clusters() -> None:
     """A hundred thousand Services: built as columns, and run."""
-    base = kpsim.read(ROOT / "scenarios" / "10k-services.yaml", [("run.duration", "60s"), ("run.warmup", "10s"),
+    base = read(ROOT / "scenarios" / "10k-services.yaml", [("run.duration", "60s"), ("run.warmup", "10s"),
                       ("run.replications", "1"), ("run.packets", "1M"), ("cluster.nodes", "5000")])  # fmt: skip
     large = replace(base, groups=tuple(replace(g, count=10 * g.count) for g in base.groups), modes=("iptables",))
     grow_s = clock("100,000 Services as columns", lambda: build_cluster(large))
     cluster, _ = build_cluster(large)
-    run_s = clock("100,000 Services on 5,000 nodes for 60 s", lambda: kpsim.run_scenario(large), 1)
+    run_s = clock("100,000 Services on 5,000 nodes for 60 s", lambda: run_scenario(large), 1)
     assert cluster.initial == 100_000
     assert cluster.pods == 838_500
     print(f"  {grow_s:.2f} s to build, {run_s:.1f} s to run")

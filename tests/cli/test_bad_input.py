@@ -155,7 +155,7 @@ def files_and_strangers(here: Path) -> None:
 def test_a_place_that_cannot_be_had_is_said_before_anything_is_run(
     kpsim: Shell, monkeypatch: pytest.MonkeyPatch, command: list[str], place: str, says: str
 ) -> None:
-    monkeypatch.setattr("kpsim.experiment.replications._replicate", lambda *_: pytest.fail("it was run"))
+    monkeypatch.setattr("kpsim.experiment.replications.replicate", lambda *_: pytest.fail("it was run"))
     kpsim.small()
     files_and_strangers(kpsim.here)
     before = kpsim.left()

@@ -12,7 +12,20 @@ import kpsim as package
 from kpsim.proxy.registry import MODES
 from tests.cli.shell import SERVICES, SMALL, Shell
 
-COMMANDS = ("run", "check", "compare", "sweep", "explain", "import", "modes", "sources", "schema", "version")
+COMMANDS = (
+    "run",
+    "check",
+    "compare",
+    "sweep",
+    "limit",
+    "tune",
+    "explain",
+    "import",
+    "modes",
+    "sources",
+    "schema",
+    "version",
+)
 SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 AXIS = ("--set", "services.web.count=1,3")
 
@@ -98,7 +111,13 @@ def test_sources_gives_every_number_its_source(kpsim: Shell) -> None:
         assert row["says"], row["name"]
     refused = kpsim("sources", "--profile", "nope")
     assert refused.code == 3
-    assert "measured-linux-6.18" in refused.err
+    assert "linux-6.18-zen3" in refused.err
+
+
+def test_a_profiles_former_name_is_its_own(kpsim: Shell) -> None:
+    named = kpsim("sources", "--profile", "measured-linux-6.18").out
+    assert named.startswith("linux-6.18-zen3: ")
+    assert "measured-linux-6.18 is a name it had before." in named
 
 
 def test_the_schema_accepts_every_scenario_and_refuses_a_misspelt_one(kpsim: Shell) -> None:

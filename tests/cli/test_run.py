@@ -163,11 +163,11 @@ def test_a_run_interrupted_early_leaves_nothing(kpsim: Shell, monkeypatch: pytes
 
 def interrupt_before(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C as replication ``number`` begins."""
-    whole = replications._replicate
+    whole = replications.replicate
 
     def replicate(*args: object, **kwargs: object) -> object:
         if args[1] == number:
             raise KeyboardInterrupt
         return whole(*args, **kwargs)  # type: ignore[arg-type]  # whatever it was given
 
-    monkeypatch.setattr(replications, "_replicate", replicate)
+    monkeypatch.setattr(replications, "replicate", replicate)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-import kpsim
+from kpsim.experiment.replications import run
+from kpsim.experiment.sweeps import sweep
 from kpsim.report.tables import summary_document
 from kpsim.scenario.kinds import identify
 
@@ -31,11 +32,11 @@ def differences(path: Path) -> list[str]:
     here = {name: version(name) for name in _PLATFORM[:-1]} | {"platform": f"{platform.system()} {platform.machine()}"}
     same = all(manifest["provenance"][name] == here[name] for name in _PLATFORM)
     if identify([path]).is_sweep:
-        text = StringIO(kpsim.sweep(path).to_csv(index=False))
+        text = StringIO(sweep(path).to_csv(index=False))
         old, new = (pd.read_csv(table).to_dict("list") for table in (kept / "sweep.csv", text))
         return unlike(old, new, same_platform=same)
     old = json.loads((kept / "summary.json").read_text(encoding="utf-8"))
-    new = json.loads(json.dumps(summary_document(kpsim.run(path)), allow_nan=False))
+    new = json.loads(json.dumps(summary_document(run(path)), allow_nan=False))
     for document in (old, new):
         for name in ("python", *(() if same else _PLATFORM)):
             document["provenance"].pop(name, None)

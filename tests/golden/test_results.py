@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-import kpsim
 from kpsim.profiles.assumptions import assumptions
 from kpsim.scenario.kinds import identify
+from kpsim.scenario.reader import read
 from kpsim.scenario.resolved import write_resolved
 from tests.golden.curated import LARGE, ROOT, SCENARIOS, differences, unlike
 
@@ -32,7 +32,7 @@ def test_every_scenario_has_its_curated_result(path: Path) -> None:
         assert (kept / "sweep.csv").is_file()
         return
     manifest = json.loads((kept / "manifest.json").read_text(encoding="utf-8"))
-    resolved = write_resolved(kpsim.read(path))
+    resolved = write_resolved(read(path))
     assert manifest["provenance"]["scenario_sha256"] == hashlib.sha256(resolved.encode()).hexdigest(), "make results"
     assert manifest["complete"] is True
 

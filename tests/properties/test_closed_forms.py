@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import Cluster, Names, PodState, ServiceColumns, string_order
-from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout, Notice
+from kpsim.controlplane.deliveries import DeliveryLog, Fanout, Notice
 from kpsim.datapath.batch import lindley
 from kpsim.profiles.costs import load_profile
 from kpsim.proxy.contract import Mode, PacketState, Programmed, Steps, SyncCounts, SyncKind
@@ -119,22 +119,17 @@ def cases(draw: st.DrawFn, mode: str) -> Case:
         usable = draw(st.lists(st.integers(0, cluster.pods - 1), max_size=4, unique=True))
         others = sorted({*range(cluster.pods)} - {*usable})
         leaving = draw(st.lists(st.sampled_from(others), max_size=3, unique=True)) if usable and others else []
-        log.rows.append(
-            Delivery(
-                index=index,
-                sent_ns=100 * index,
-                spread_ns=50,
-                service=draw(st.sampled_from(proxied)),
-                size=1000,
-                usable=tuple(usable),
-                endpoints=len(usable) + draw(st.integers(0, 3)),
-                changed=draw(st.integers(0, 4)),
-                trigger_ns=-1,
-                effects_ns=(),
-                creates=False,
-                leaving=tuple(leaving),
-            )
+        told = Notice(
+            service=draw(st.sampled_from(proxied)),
+            usable=usable,
+            endpoints=len(usable) + draw(st.integers(0, 3)),
+            changed=draw(st.integers(0, 4)),
+            trigger_ns=-1,
+            effects_ns=(),
+            creates=False,
+            leaving=leaving,
         )
+        log.add(told, sent_ns=100 * index, spread_ns=50, size=1000)
     order = numbers(draw(st.permutations(range(len(cluster.port_service)))))
     version = draw(st.sampled_from(VERSIONS))
     made = create(ProxyParams(mode=mode, kubernetes_version=version))
@@ -331,13 +326,15 @@ def test_changed_between_counts_services_once_and_their_rules_after(mode: str, d
     before, after = (x.ravel() for x in np.meshgrid(np.arange(rows + 1), np.arange(rows + 1)))
     keep = before <= after
     node = np.full(int(keep.sum()), case.node)
-    services, own, dispatch = timeline.changed_between(before[keep], after[keep], node)
-    counted = zip(before[keep].tolist(), after[keep].tolist(), services, own, dispatch, strict=True)
+    found = timeline.changed_between(before[keep], after[keep], node)
+    counted = zip(before[keep].tolist(), after[keep].tolist(), *found, strict=True)
     views = [view_of(case, prefix) for prefix in range(rows + 1)]
     everything = [rules_of(case, view) for view in views]
-    for lo, hi, n, rules, leading in counted:
+    for lo, hi, n, rules, leading, gone, new in counted:
         touched = {row.service for row in case.log.rows[lo:hi]}
         view = views[hi]
+        there = view.usable.keys() & touched
+        assert (gone, new) == (n - len(there), len(there - views[lo].usable.keys()))
         assert n == len(touched)
         assert rules == sum(everything[hi].own.get(s, 0) for s in touched)
         assert leading == rules_of(case, replace(view, usable={s: view.usable[s] for s in touched})).dispatch
@@ -345,8 +342,7 @@ def test_changed_between_counts_services_once_and_their_rules_after(mode: str, d
 
 @given(data=st.data())
 def test_what_is_usable_at_the_start(data: st.DataObject) -> None:
-    case = data.draw(cases("iptables"))
-    case.log.rows.clear()
+    case = replace(data.draw(cases("iptables")), log=DeliveryLog())
     offset, pods = usable_at_start(case.cluster)
     usable, _ = walk_log(case, 0)
     for s, wanted in usable.items():
@@ -361,7 +357,8 @@ def test_a_wrong_list_would_be_noticed(mode: str) -> None:
         _plain(3), initial=2
     )  # the third Service comes with the row: modes without rules for endpoints see it
     told = Notice(2, (0, 1), 2, 2, -1, (), creates=True)
-    log = DeliveryLog([Delivery.of(told, index=0, sent_ns=0, spread_ns=1, size=1)])
+    log = DeliveryLog()
+    log.add(told, sent_ns=0, spread_ns=1, size=1)
     case = Case(cluster, log, np.arange(3), create(ProxyParams(mode=mode)))
     without = Timeline(cluster, DeliveryLog(), case.mode, case.order)
     assert without.own_total[0] != sum(programmed(case, 1).rules.own.values())

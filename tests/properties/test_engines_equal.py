@@ -51,6 +51,7 @@ from kpsim.units import I64
 from tests.in_force import rules_of
 
 FAMILIES = (("IPv4",), ("IPv4", "IPv6"), ("IPv6",))
+SLOWED = ("packet_first", "packet_later", "rule_passed", "endpoint_rule", "connection_made", "handshake")
 SLOWER = 2_000  # a first packet of the slow profile takes about twenty milliseconds
 
 
@@ -60,9 +61,10 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> str:
     text = load_profile("measured-linux-6.18").text.model_dump(exclude_none=True)
     for family in text["families"].values():
         for name, coefficient in family.items():
-            if name in ("packet_first", "packet_later", "rule_passed", "endpoint_rule"):
+            if name in SLOWED:
                 for kind in ("quiet", "typical", "cold"):
-                    coefficient[kind] = [SLOWER * value for value in coefficient.get(kind, coefficient["typical"])]
+                    usual = coefficient.get("typical") or coefficient["both"]
+                    coefficient[kind] = [SLOWER * value for value in coefficient.get(kind, usual)]
     path: Path = tmp_path_factory.mktemp("profiles") / "slow.yaml"
     path.write_text(yaml.safe_dump(text))
     return str(path)
@@ -188,7 +190,11 @@ def scenarios(draw: st.DrawFn, slow: str) -> Scenario:
         ),
         kube_proxy=ProxyParams(min_sync_period_s=draw(st.sampled_from([None, 0.0, 0.3, 5.0, 40.0]))),
         traffic=TrafficParams(
-            packets / (nodes * k * duration_s), k, draw(st.sampled_from([0.0, 0.001, 0.3])), draw(st.floats(0, 1.5))
+            packets / (nodes * k * duration_s),
+            k,
+            draw(st.sampled_from([0.0, 0.001, 0.3])),
+            draw(st.floats(0, 1.5)),
+            handshakes=draw(st.booleans()),
         ),
         churn=ChurnParams(
             churned / duration_s, draw(st.sampled_from([0.0, 4.0])) / duration_s, draw(st.sampled_from([None, 0.05]))

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import kpsim
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.datapath.outcomes import Verdict
+from kpsim.experiment.replications import run
 from kpsim.history.events import ApiServerRestart, NodeJoin, NodeLoss, Scale, ServiceChange, ServiceDeletion
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.params import FaultParams
@@ -140,7 +140,7 @@ def test_a_result_says_how_long_a_node_had_no_rules_and_a_service_was_known(tmp_
         "  changes: {events: [{at: 5s, nodeJoin: {}}, {at: 9s, serviceDeletion: {service: default/web-0}}]}\n"
         "  run: {duration: 15s, warmup: 1s, replications: 2}\n"
     )
-    (found,) = kpsim.run(path).modes.values()
+    (found,) = run(path).modes.values()
     join, deletion = found.events
     assert join.unusable_s is not None
     assert 0.35 < join.unusable_s < 2.0

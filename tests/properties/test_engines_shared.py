@@ -29,7 +29,7 @@ def profile_with(folder: Path, restore_s: float) -> str:
     """The shipped profile with an iptables-restore that takes so long."""
     text = load_profile("measured-linux-6.18").text.model_dump(exclude_none=True)
     for family in ("iptables-legacy", "ipvs"):
-        text["families"][family]["sync_restore"]["both"] = [restore_s] * 3
+        text["families"][family]["sync_restore"] |= {"unit": "s", "both": [restore_s] * 3}
     path = folder / "restore.yaml"
     path.write_text(yaml.safe_dump(text))
     return str(path)

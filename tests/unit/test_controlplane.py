@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
-import simpy
 
 from kpsim import theory
+from kpsim.clock import EventQueue
 from kpsim.cluster.changes import ChangeKind, Changes
 from kpsim.cluster.columns import Cluster, PodState
 from kpsim.cluster.grow import grow
@@ -44,7 +45,7 @@ class Run:
     """A control plane that has run."""
 
     plane: ControlPlane
-    rows: list[Delivery]
+    rows: Sequence[Delivery]
 
     @property
     def writes(self) -> int:
@@ -58,11 +59,11 @@ def run(
     seconds: float = 30.0,
     seed: int = 1,
 ) -> Run:
-    env = simpy.Environment(initial_time=0)
+    clock = EventQueue()
     plane = ControlPlane(
-        env, cluster, changes, params or ControllerManagerParams(), load_defaults(), (seed, 0), round(seconds * S)
+        clock, cluster, changes, params or ControllerManagerParams(), load_defaults(), (seed, 0), round(seconds * S)
     )
-    env.run(until=round(seconds * S))
+    clock.run(round(seconds * S))
     return Run(plane, plane.api.log.rows)
 
 
@@ -73,22 +74,21 @@ class Bench:
     """A controller alone with its queue: Services' endpoints are set by hand, each write takes its drawn time."""
 
     def __init__(self, services: int = 3, **settings: float) -> None:
-        self.env = simpy.Environment(initial_time=0)
+        self.clock = EventQueue()
         self.cluster = cluster_of(ServiceGroup("s", services, EndpointCount(mean=2.0)))
         self.states = ServiceStates(self.cluster, changes_of(self.cluster))
-        self.api = ApiServer(self.env, load_defaults(), 1, np.random.default_rng(1), 1000 * S)
+        self.api = ApiServer(self.clock, load_defaults(), 1, np.random.default_rng(1), 1000 * S)
         made = ControllerSettings.of(ControllerManagerParams(), load_defaults())
         self.settings = replace(made, **settings)  # type: ignore[arg-type]  # integers given as such
-        self.controller = EndpointSliceController(self.env, self.settings, self.api, {4: self.states})
+        self.controller = EndpointSliceController(self.clock, self.settings, self.api, {4: self.states})
 
     def flip(self, service: int) -> None:
         """Make the Service need a write, whatever it needed before."""
-        wanted = self.states.endpoints(service)
-        pod = next(iter(wanted))
-        wanted[pod] ^= int(READY)
+        pod, bits = next(iter(self.states.of(service).wanted.items()))
+        self.states.of(service).want(pod, bits ^ int(READY), 0)
 
-    def until(self, time_ns: int) -> list[Delivery]:
-        self.env.run(until=time_ns)
+    def until(self, time_ns: int) -> Sequence[Delivery]:
+        self.clock.run(time_ns)
         return self.api.log.rows
 
 
@@ -124,7 +124,7 @@ def test_one_service_is_never_in_two_hands() -> None:
     gaps = [b.sent_ns - a.sent_ns for a, b in pairwise(rows)]
     assert 2 < len(rows) < 40
     assert min(gaps) >= 10 * MS  # a whole sync lies between two writes
-    assert rows[-1].usable == tuple(p for p, b in bench.states.endpoints(0).items() if b & READY)
+    assert rows[-1].usable == tuple(p for p, b in bench.states.of(0).wanted.items() if b & READY)
 
 
 def test_at_most_as_many_syncs_at_once_as_there_are_workers() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import kpsim
 from kpsim.dns.params import DnsParams
 from kpsim.errors import GuardError, InputError
+from kpsim.experiment.replications import run
 from kpsim.experiment.result import Result
 from kpsim.report.figures import dns, pictures
 from kpsim.scenario.reader import read
@@ -70,7 +70,7 @@ def test_what_cannot_be_is_refused_by_its_key(tmp_path: Path, dns: str, says: st
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     dns = "  dns: {clientsUseNames: true, raceProbability: 0.01}\n"
-    return kpsim.run(scenario(tmp_path_factory.mktemp("dns"), dns))
+    return run(scenario(tmp_path_factory.mktemp("dns"), dns))
 
 
 def test_a_run_measures_lookups_and_whole_connections(result: Result) -> None:
@@ -94,20 +94,20 @@ def test_lookups_are_the_same_in_every_mode(result: Result) -> None:
 
 def test_the_reference_engine_sees_the_same_lookups(tmp_path: Path, result: Result) -> None:
     path = scenario(tmp_path, "  dns: {clientsUseNames: true, raceProbability: 0.01}\n")
-    other = kpsim.run(path, [("run.engine", "reference"), ("compare.modes", "ipvs")])
+    other = run(path, [("run.engine", "reference"), ("compare.modes", "ipvs")])
     assert other.modes["ipvs"].summaries["dns_latency"] == result.modes["ipvs"].summaries["dns_latency"]
     assert other.modes["ipvs"].summaries["connection_latency"] == result.modes["ipvs"].summaries["connection_latency"]
 
 
 def test_addresses_need_no_lookups(tmp_path: Path) -> None:
-    found = kpsim.run(scenario(tmp_path), [("run.replications", "1"), ("compare.modes", "ipvs")])
+    found = run(scenario(tmp_path), [("run.replications", "1"), ("compare.modes", "ipvs")])
     assert not {"dns_latency", "connection_latency", "dns_latency_absolute"} & set(found.modes["ipvs"].summaries)
     assert dns.picture(found) is None
 
 
 def test_absolute_names_are_not_compared_with_themselves(tmp_path: Path) -> None:
     path = scenario(tmp_path, "  dns: {clientsUseNames: true, names: absolute}\n")
-    found = kpsim.run(path, [("run.replications", "1"), ("compare.modes", "ipvs")])
+    found = run(path, [("run.replications", "1"), ("compare.modes", "ipvs")])
     assert "dns_latency_absolute" not in found.modes["ipvs"].summaries
     drawn = next(picture for picture in pictures(found) if picture.name == "dns")
     assert "absolute names" not in drawn.alt
@@ -126,7 +126,7 @@ def test_how_near_core_dns_is_to_its_end_is_a_limit(tmp_path: Path, result: Resu
     found = next(limit for limit in result.limits if limit.name == "DNS queries")
     assert found.used == 4 * 100 * 8
     assert found.limit == pytest.approx(2 * 33_669, rel=0.01)
-    cached = kpsim.run(
+    cached = run(
         scenario(tmp_path, "  dns: {clientsUseNames: true, nodeLocal: true, otherQueriesPerSecond: 10}\n"),
         [("run.replications", "1"), ("compare.modes", "ipvs")],
     )
@@ -139,11 +139,11 @@ def test_how_near_core_dns_is_to_its_end_is_a_limit(tmp_path: Path, result: Resu
 def test_what_core_dns_can_never_answer_is_a_guards_business(tmp_path: Path) -> None:
     path = scenario(tmp_path, "  dns: {clientsUseNames: true, otherQueriesPerSecond: 1M}\n")
     with pytest.raises(GuardError, match="CoreDNS would be asked"):
-        kpsim.run(path)
+        run(path)
 
 
 def test_a_saturated_core_dns_is_said(tmp_path: Path, result: Result) -> None:
     path = scenario(tmp_path, "  dns: {clientsUseNames: true, otherQueriesPerSecond: 80k}\n")
-    found = kpsim.run(path, [("run.replications", "1"), ("compare.modes", "ipvs"), ("run.duration", "4s")])
+    found = run(path, [("run.replications", "1"), ("compare.modes", "ipvs"), ("run.duration", "4s")])
     assert any("CoreDNS is asked 83,200 queries a second and can answer 67,340" in said for said in found.warnings)
     assert not any("CoreDNS" in said for said in result.warnings)

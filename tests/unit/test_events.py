@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import simpy
 
+from kpsim.clock import EventQueue
 from kpsim.cluster.changes import NEVER, ChangeKind, Changes, Spells
 from kpsim.cluster.columns import Cluster
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
@@ -79,13 +79,13 @@ def told(changes: Changes, *kinds: ChangeKind) -> Told:
     return [(at / S, KIND(kind), pod) for at, kind, pod in rows if not kinds or kind in kinds]
 
 
-def deliveries(scenario: Scenario) -> list[Delivery]:
+def deliveries(scenario: Scenario) -> Sequence[Delivery]:
     cluster, changes = play(scenario)
-    env = simpy.Environment(initial_time=0)
+    clock = EventQueue()
     horizon = round(scenario.run.duration_s * S)
     key = (scenario.run.seed, 0)
-    plane = ControlPlane(env, cluster, changes, ControllerManagerParams(), load_defaults(), key, horizon)
-    env.run(until=horizon)
+    plane = ControlPlane(clock, cluster, changes, ControllerManagerParams(), load_defaults(), key, horizon)
+    clock.run(horizon)
     return plane.api.log.rows
 
 
@@ -471,10 +471,10 @@ def test_a_flicker_that_no_write_carried_is_forgotten() -> None:
     """With a long batch period both changes fall into one sync; the next one tells of its own change only."""
     scenario = scenario_of(Crash(10.0, "default/db-0"), Scale(40.0, "default/db-0", 0))
     cluster, changes = play(scenario)
-    env = simpy.Environment(initial_time=0)
+    clock = EventQueue()
     params = ControllerManagerParams(endpointslice_updates_batch_period_s=8.0)
-    plane = ControlPlane(env, cluster, changes, params, load_defaults(), (1, 0), 120 * S)
-    env.run(until=120 * S)
+    plane = ControlPlane(clock, cluster, changes, params, load_defaults(), (1, 0), 120 * S)
+    clock.run(120 * S)
     ended = {round(at * S) for at, _, _ in told(changes, KIND.POD_TERMINATING)}
     effects = [at for row in plane.api.log.rows for at in row.effects_ns]
     assert sorted(effects) == sorted(ended)
@@ -523,12 +523,12 @@ def test_spells_cover_what_they_say_however_large_the_numbers() -> None:
 
 
 def test_each_controller_has_a_bucket_of_its_own() -> None:
-    env, done = simpy.Environment(), []
+    clock, done = EventQueue(), []
     lag, rng = Lag(0.0), np.random.default_rng(1)
-    clients = [Client(env, TokenBucket(10.0, 2), lag, lag, rng) for _ in range(2)]
+    clients = [Client(clock, TokenBucket(10.0, 2), lag, lag, rng) for _ in range(2)]
     for client in clients:
         for _ in range(4):
-            client.call(lambda: done.append(env.now))
-    env.run(10 * S)
+            client.call(lambda: done.append(clock.now))
+    clock.run(10 * S)
     assert Counter(done) == {0: 4, S // 10: 2, 2 * S // 10: 2}
     assert all(a <= b for a, b in pairwise(done))

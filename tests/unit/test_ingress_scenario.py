@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import kpsim
 from kpsim.errors import InputError
+from kpsim.experiment.replications import run
 from kpsim.experiment.result import Result
 from kpsim.ingress.params import IngressParams, Steps
 from kpsim.report.figures import pictures
@@ -57,7 +57,7 @@ def written(tmp_path: Path, *parts: str) -> Path:
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    return kpsim.run(written(tmp_path_factory.mktemp("ingress"), OBJECTS, INGRESS))
+    return run(written(tmp_path_factory.mktemp("ingress"), OBJECTS, INGRESS))
 
 
 def test_every_key_is_read_and_written_back(tmp_path: Path) -> None:

@@ -9,10 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import kpsim
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.dns.params import DnsParams
-from kpsim.experiment.replications import run_scenario
+from kpsim.experiment.replications import run, run_scenario
 from kpsim.experiment.result import Limit, Result
 from kpsim.experiment.sweeps import tidy
 from kpsim.history.events import EVENTS, ApiServerRestart, Drain, Ending, NodeJoin, NodeLoss, Rollout, ServiceDeletion
@@ -26,6 +25,7 @@ from kpsim.report.tables import summary_document
 from kpsim.report.terminal import summary_text
 from kpsim.report.verdict import Answer, answer
 from kpsim.scenario.model import RunParams, Scenario, Threshold
+from kpsim.scenario.reader import read
 from kpsim.traffic.params import TrafficParams
 from tests.report_fixture import make_result
 
@@ -68,7 +68,7 @@ def test_the_first_question_decides_and_the_others_follow() -> None:
 )  # fmt: skip
 def test_shipped_scenarios_ask_what_they_say(name: str, question: str) -> None:
     (path,) = (path for path in SCENARIOS if path.stem == name)
-    assert questions_of(kpsim.read(path))[0] == question
+    assert questions_of(read(path))[0] == question
 
 
 def test_a_rollout_opens_with_its_failed_connections_and_the_hook_that_ends_them() -> None:
@@ -254,9 +254,9 @@ def test_the_head_of_the_summary_is_the_answer(churned: Result) -> None:
 def test_the_hook_of_a_rollout_behind_an_ingress_outlives_its_lists_too() -> None:
     (path,) = (path for path in SCENARIOS if path.stem == "ingress-rollout")
     two = ("run.replications", "2")
-    said = answer(kpsim.run(path, [two])).sentence
+    said = answer(run(path, [two])).sentence
     assert re.search(r"requests through the Ingress that found no Pod \(502\) are [\d,]+ \[95 %: ", said)
     option = re.search(r"--set (changes\.events\.0\.rollout\.preStop)=(\d+s)", said)
     assert option
-    hooked = answer(kpsim.run(path, [two, (option[1], option[2])])).sentence
+    hooked = answer(run(path, [two, (option[1], option[2])])).sentence
     assert hooked.startswith("Rollout of default/web-0: no connection fails: rules without a Pod are in force after")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-import kpsim
-from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Notice
+from kpsim.controlplane.deliveries import DeliveryLog, Notice
 from kpsim.experiment.control import BINS, control_load, writes_over_time
+from kpsim.experiment.replications import run
 from kpsim.experiment.result import ControlLoad, Result, Stage
 from kpsim.report.figures import pictures
 from kpsim.report.figures.canvas import drawing
@@ -109,18 +109,20 @@ def test_the_waterfall_says_which_stage_is_longest(result: Result) -> None:
 
 def test_bytes_are_spread_over_the_time_they_take() -> None:
     told = Notice(0, (), 0, 0, -1, (), creates=False)
-    rows = [Delivery.of(told, index=i, sent_ns=10 * i, spread_ns=10, size=100) for i in range(60)]
-    log = DeliveryLog(rows, 60, 6_000, written_ns=[10 * i for i in range(60)], endpoints_ns=[1_199])
+    log = DeliveryLog(60, 6_000, written_ns=[10 * i for i in range(60)], endpoints_ns=[1_199])
+    for i in range(60):
+        log.add(told, sent_ns=10 * i, spread_ns=10, size=100)
     made = writes_over_time(log, 7, 1_200)
     assert made.shape == (3, BINS)
     assert made.sum(axis=1).tolist() == [60, 1, 60 * 100 * 7]
     assert made[2, :60].tolist() == [700.0] * 60
-    long = DeliveryLog([Delivery.of(told, index=0, sent_ns=0, spread_ns=1_200, size=1_200)], 1)
+    long = DeliveryLog(1)
+    long.add(told, sent_ns=0, spread_ns=1_200, size=1_200)
     assert writes_over_time(long, 1, 1_200)[2].tolist() == [10.0] * BINS
 
 
 def test_a_run_says_what_its_control_plane_did() -> None:
-    result = kpsim.run("scenarios/hello.yaml", [("apiServer.replicas", "2"), ("run.replications", "2")])
+    result = run("scenarios/hello.yaml", [("apiServer.replicas", "2"), ("run.replications", "2")])
     load = result.control
     assert load is not None
     seconds = result.scenario.run.duration_s

@@ -358,3 +358,19 @@ def test_reading_a_scenario_is_light() -> None:
     code += f"; print([name for name in {heavy} if name in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert shown.stdout.strip() == "[]"
+
+
+def test_a_profile_that_is_a_file_is_found_beside_the_scenario_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside, elsewhere = tmp_path / "cluster", tmp_path / "elsewhere"
+    for folder in (beside, elsewhere):
+        folder.mkdir()
+    monkeypatch.chdir(elsewhere)
+    scenario = write(beside, {"profile": {"name": "mine.yaml"}})
+    with pytest.raises(InputError, match=r"spec\.profile\.name: there is no file mine\.yaml"):
+        read(scenario)
+    Path("mine.yaml").touch()
+    assert read(scenario).profile.name == "mine.yaml"
+    (beside / "mine.yaml").touch()
+    assert read(scenario).profile.name == str(beside / "mine.yaml")

@@ -11,6 +11,7 @@ from kpsim.profiles.costs import load_profile
 from kpsim.proxy.contract import PacketState, SyncCounts, SyncKind, Work
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.registry import create
+from kpsim.proxy.work import TimedMode
 
 VERSIONS = [(1, minor) for minor in range(25, 37)]
 COUNTS = SyncCounts(
@@ -49,7 +50,7 @@ def test_processes_ensure_chains_and_rules(version: tuple[int, int], kind: SyncK
 
 
 def test_a_first_start_inserts_each_jump_too() -> None:
-    assert work("iptables", (1, 34), SyncKind.FULL, fresh=1)["iptables_run"] == 42
+    assert work("iptables", (1, 34), SyncKind.START, fresh=1)["iptables_run"] == 42
 
 
 @pytest.mark.parametrize(
@@ -57,14 +58,16 @@ def test_a_first_start_inserts_each_jump_too() -> None:
     [((1, 30), 2, 2), ((1, 32), 2, 2), ((1, 33), 1, 7), ((1, 35), 1, 7), ((1, 36), 1, 8)],
 )
 def test_nft_is_asked_what_there_is(version: tuple[int, int], partial: int, full: int) -> None:
-    assert work("nftables", version, SyncKind.PARTIAL)["list_run"] == partial
-    assert work("nftables", version, SyncKind.FULL)["list_run"] == full
+    mode = create(ProxyParams(mode="nftables", kubernetes_version=version))
+    assert isinstance(mode, TimedMode)
+    assert mode.timed(SyncKind.PARTIAL, COUNTS, ("list",)).work["list_run"] == partial
+    assert mode.timed(SyncKind.FULL, COUNTS, ("list",)).work["list_run"] == full
 
 
 def test_every_sync_of_nftables_lists_all_rules_since_1_33() -> None:
-    idle = work("nftables", (1, 34), SyncKind.PARTIAL, changed_services=0, changed_own=0, endpoint_changes=0)
+    idle = work("nftables", (1, 34), SyncKind.NOTHING, changed_services=0, changed_own=0, endpoint_changes=0)
     assert idle["rule_listed"] == 22 + 1600
-    assert idle["partial_transaction"] == 1, "nft runs even where there is nothing to send"
+    assert idle["empty_run"] == 1, "nft runs even where there is nothing to send"
     assert "rule_listed" not in work("nftables", (1, 32), SyncKind.PARTIAL)
 
 

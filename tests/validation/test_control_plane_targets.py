@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import simpy
 
+from kpsim.clock import EventQueue
 from kpsim.cluster.changes import NEVER, ChangeKind, Changes
 from kpsim.cluster.columns import Cluster
 from kpsim.cluster.grow import grow
@@ -48,7 +48,7 @@ def run(
     slots: Sequence[int] = (),
     seed: int = 1,
 ) -> ControlPlane:
-    env = simpy.Environment(initial_time=0)
+    clock = EventQueue()
     at, kind, subject = (np.array(column, np.int64) for column in zip(*told, strict=True))
     new = int(cluster.pod_ip.max()) + 1 + np.arange(len(slots))
     changes = Changes(
@@ -57,8 +57,8 @@ def run(
         pod_ip=np.concatenate([cluster.pod_ip, new]).astype(np.uint32),
         pod_gone_ns=np.full(cluster.pods + len(slots), NEVER),
     )  # fmt: skip
-    plane = ControlPlane(env, cluster, changes, manager, load_defaults(), (seed, 0), seconds * S, api)
-    env.run(until=seconds * S)
+    plane = ControlPlane(clock, cluster, changes, manager, load_defaults(), (seed, 0), seconds * S, api)
+    clock.run(seconds * S)
     return plane
 
 

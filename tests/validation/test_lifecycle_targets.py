@@ -12,8 +12,8 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-import simpy
 
+from kpsim.clock import EventQueue
 from kpsim.cluster.changes import ChangeKind
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.history.events import Crash, Event, NodeLoss, ReadinessFailure
@@ -75,12 +75,12 @@ def found_by_the_second_probe() -> Found:
 @cache
 def start_up_s() -> F64:
     """From the creation of each of many Pods to its readiness."""
-    env = simpy.Environment()
+    clock = EventQueue()
     timings = HistorySettings.of(load_defaults(), ChurnParams(), (1, 34), None, None).pods
-    book = PodBook(env, timings, stream(1, "start-up"), bind=lambda _pod: 0, first=0)
+    book = PodBook(clock, timings, stream(1, "start-up"), bind=lambda _pod: 0, first=0)
     for n in range(STARTED):
         book.create(n, 0, 0)
-    env.run(60 * S)
+    clock.run(60 * S)
     ready = [at_ns / S for at_ns, kind, _ in book.told if kind == ChangeKind.POD_READY]
     assert len(ready) == STARTED
     return np.array(ready)

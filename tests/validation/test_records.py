@@ -48,17 +48,7 @@ def test_packets_and_connections_that_no_fit_has_seen_are_predicted(verdicts: li
     assert off.max() <= 0.25
 
 
-MISSED = "15.7 %: adds and deletes at 2,000 Services take less than the sizes around say"
-
-
-@pytest.mark.parametrize(
-    ("mode", "middle"),
-    [
-        ("iptables-legacy", 0.12),
-        ("iptables-nft", 0.15),
-        pytest.param("nftables", 0.15, marks=pytest.mark.xfail(reason=MISSED, strict=True)),
-    ],
-)
+@pytest.mark.parametrize(("mode", "middle"), [("iptables-legacy", 0.12), ("iptables-nft", 0.15), ("nftables", 0.15)])
 def test_rule_updates_that_no_fit_has_seen_are_predicted(verdicts: list[Verdict], mode: str, middle: float) -> None:
     mine = [
         v for v in taken(verdicts, mode, lambda q: q.endswith(".wall"), unseen=True) if v.record.setup["use"] == "test"
@@ -75,9 +65,11 @@ def test_syncs_of_real_kube_proxies_are_explained(verdicts: list[Verdict], mode:
     assert np.mean(off <= 0.35) >= 0.9
 
 
-def test_intervals_hold_what_they_say(verdicts: list[Verdict]) -> None:
-    tables = [v for v in verdicts if v.record.setup.get("use") == "fit"]
-    assert 0.90 <= coverage(tables) <= 0.98
+def test_intervals_hold_what_no_fit_has_seen(verdicts: list[Verdict]) -> None:
+    """Rows that were fitted are inside more often; ``test_left_out_sizes.py`` asks for more sizes and by groups."""
+    unseen = [v for v in verdicts if v.record.setup.get("use") == "test" and not v.fitted]
+    assert len(unseen) > 200
+    assert 0.90 <= coverage(unseen) <= 0.98
 
 
 def test_a_flat_iptables_and_a_linear_nft_load_miss_the_bounds(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import Cluster
 from kpsim.cluster.grow import grow
 from kpsim.cluster.params import ClusterParams, ServiceGroup
-from kpsim.controlplane.deliveries import Delivery, DeliveryLog, Fanout, Notice
+from kpsim.controlplane.deliveries import DeliveryLog, Fanout, Notice
 from kpsim.modes.ipvs import Ipvs
 from kpsim.profiles.costs import FACTOR_ONE, Costs
 from kpsim.profiles.defaults import load_defaults
@@ -87,7 +87,9 @@ def simulate(lam: float, rest_s: float, takes_s: float, version: tuple[int, int]
     gaps = np.random.default_rng(17).exponential(1 / lam, (ROWS, NODES))
     arrivals = Independent(np.rint(np.cumsum(gaps, axis=0) * 1e9).astype(np.int64))
     told = Notice(0, (0,), 1, 0, -1, (), creates=False)
-    log = DeliveryLog([Delivery.of(told, index=i, sent_ns=0, spread_ns=0, size=1) for i in range(ROWS)])
+    log = DeliveryLog()
+    for _ in range(ROWS):
+        log.add(told, sent_ns=0, spread_ns=0, size=1)
     mode = Steady(ProxyParams(mode="ipvs"))
     pacing = Pacing.of(RunnerSettings(rest_s, idle_s=1e6, full_s=None, cleanup_s=30.0), version)
     costs = Costs(

@@ -183,7 +183,7 @@ class SeatPool:
 
         ``None`` if it would wait for too long: then it has left the queue, and nobody waited for it.
         """
-        if self._borrows:
+        if self._borrows and arrives_ns - self._period_ns >= self._level.period_ns:
             self._look(arrives_ns)
         at_ns = max(arrives_ns, self._last_ns)
         while self._taken and self._taken[0][0] <= at_ns:
@@ -224,13 +224,13 @@ class SeatPool:
 
 def _demand(asked: Sequence[tuple[int, int, int]], begin: int, end: int) -> tuple[int, float]:
     """The most seats asked for at any one time, and the mean and a standard deviation together."""
-    steps: dict[int, int] = {begin: 0, end: 0}
-    for arrives, leaves, seats in asked:
-        if arrives < end and leaves > begin:
-            steps[max(arrives, begin)] = steps.get(max(arrives, begin), 0) + seats
-            steps[min(leaves, end)] = steps.get(min(leaves, end), 0) - seats
-    times = np.array(sorted(steps))
-    level = np.cumsum([steps[at] for at in times.tolist()])[:-1]
+    arrives, leaves, seats = np.array(asked, np.int64).reshape(-1, 3).T
+    here = (arrives < end) & (leaves > begin)
+    at = [np.array([begin, end]), np.maximum(arrives[here], begin), np.minimum(leaves[here], end)]
+    times, which = np.unique(np.concatenate(at), return_inverse=True)
+    steps = np.zeros(len(times), np.int64)
+    np.add.at(steps, which, np.concatenate([[0, 0], seats[here], -seats[here]]))
+    level = np.cumsum(steps)[:-1]
     share = np.diff(times) / (end - begin)
     mean = float((level * share).sum())
     return int(level.max()), mean + math.sqrt(max(float((level**2 * share).sum()) - mean**2, 0.0))

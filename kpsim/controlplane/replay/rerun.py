@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import simpy
 
-from kpsim.clock import Rank, call_at
+from kpsim.clock import EventQueue, Rank
 from kpsim.cluster.changes import NEVER, ChangeKind, Changes
 from kpsim.cluster.columns import Cluster
 from kpsim.cluster.grow import grow
@@ -42,11 +41,11 @@ def replay(recording: Recording, manager: ControllerManagerParams, defaults: Def
     defaults = defaults.instead("api_server", "api_server_recorded")
     cluster, changes, lags = _stage(recording)
     horizon_ns = int(changes.at_ns[-1]) + to_ns(_AFTER_S)
-    env = simpy.Environment(initial_time=0)
-    plane = ControlPlane(env, cluster, changes, manager, defaults, (seed, 0), horizon_ns, lags=lags)
+    clock = EventQueue()
+    plane = ControlPlane(clock, cluster, changes, manager, defaults, (seed, 0), horizon_ns, lags=lags)
     for from_s, until_s in recording.stalls:
-        call_at(env, to_ns(from_s), Rank.CHANGE, plane.api.stall, to_ns(until_s))
-    env.run(until=horizon_ns)
+        clock.call_at(to_ns(from_s), Rank.CHANGE, plane.api.stall, to_ns(until_s))
+    clock.run(horizon_ns)
     first_ns = min(to_ns(action.asked_s) for action in recording.actions)
     rows = [row for row in plane.api.log.rows if not row.creates and row.sent_ns >= first_ns]
     flips = np.isin(changes.kind, [ChangeKind.POD_READY, ChangeKind.POD_UNREADY])

@@ -77,18 +77,29 @@ def assemble(
 
 def _provenance(scenario: Scenario) -> dict[str, str]:
     """Return versions, platform, profile, seed and hash: everything needed to get the same bytes again."""
-    text = write_resolved(scenario)
+    text, profile = write_resolved(scenario), load_profile(scenario.profile.name)
     packages = {name: version(name) for name in ("numpy", "simpy", "pandas")}
     return {
         "kpsim": version("kpsim"),
         "python": platform.python_version(),
         **packages,
         "platform": f"{platform.system()} {platform.machine()}",
-        "profile": f"{scenario.profile.name} ({scenario.profile.set}, cache warmth {scenario.profile.cache_warmth:g})",
-        "profile_about": load_profile(scenario.profile.name).about,
+        "profile": _profile_used(scenario),
+        "profile_about": profile.about,
+        **(
+            {"profile_machine": f"Linux {profile.text.machine.kernel}, {profile.text.machine.cpu}"}
+            if profile.text.machine
+            else {}
+        ),
         "seed": str(scenario.run.seed),
         "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
     }
+
+
+def _profile_used(scenario: Scenario) -> str:
+    chosen = scenario.profile
+    scale = f", times {chosen.cpu_scale:g}" if chosen.cpu_scale != 1 else ""
+    return f"{chosen.name} ({chosen.set}, cache warmth {chosen.cache_warmth:g}{scale})"
 
 
 def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence[Observations]) -> ModeResult:
@@ -97,7 +108,8 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
     summaries = {m: summarise(m, tallies) for m, tallies in batches.items()}
     cost_ns = np.concatenate([s.cost_ns for s in seen])
     tried = float(np.mean([s.tried_mean for s in seen]))
-    fixed, slope = position_line(mode, costs, tried)
+    tcp = [protocol == "TCP" for protocol in cluster.port_protocol] if scenario.traffic.handshakes else [False]
+    fixed, slope = position_line(mode, costs, tried, float(np.mean(tcp)) if tcp else 0.0)
     changed = float(np.mean([s.sync_changed for s in seen]))
     traffic = scenario.traffic
     points, capacity = load_curve(

@@ -10,6 +10,7 @@ import numpy as np
 
 from kpsim.cluster.columns import Cluster
 from kpsim.datapath.batch import lindley
+from kpsim.datapath.prices import by_tcp
 from kpsim.experiment.result import LoadPoint, PositionBin, SyncPoint
 from kpsim.profiles.costs import FACTOR_ONE, Costs
 from kpsim.profiles.defaults import load_defaults
@@ -60,15 +61,13 @@ def sync_curve(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, p
     shares = np.concatenate([np.geomspace(1 / cluster.initial, 1, SIZES), np.geomspace(1, BEYOND, SIZES_BEYOND)])
     sizes = np.unique(np.rint(shares * cluster.initial).astype(np.int64))
     points = []
-    for kind in SyncKind:
-        if kind == SyncKind.PARTIAL and not partial:
-            continue
+    for kind in (SyncKind.FULL, SyncKind.PARTIAL) if partial else (SyncKind.FULL,):
         for size in sizes.tolist():
             scaled = _scale(today, size / cluster.initial)
             work = mode.sync_work(kind, scaled)
             points.append(
                 SyncPoint(
-                    kind=kind.value,
+                    kind="full" if kind.whole else "partial",
                     services=size,
                     rules=int(mode.rules_present(scaled.dispatch, scaled.own)),
                     seconds=float(costs.seconds(work)),
@@ -106,7 +105,7 @@ def extrapolations(cluster: Cluster, mode: Mode, costs: Costs) -> tuple[str, ...
     """Return a sentence for each cost that today's cluster asks for beyond its largest measured point."""
     counts = counts_today(cluster, mode, 0)
     asked: dict[str, float] = {}
-    for kind in SyncKind:
+    for kind in (SyncKind.FULL, SyncKind.PARTIAL):
         for name, count in mode.sync_work(kind, counts).items():
             asked[name] = max(asked.get(name, 0.0), float(np.max(count)))
     for stage in mode.stages(PacketState.FIRST):
@@ -136,12 +135,16 @@ def bins_by_position(position: I64, cost_ns: I64) -> tuple[PositionBin, ...]:
     return tuple(bins)
 
 
-def position_line(mode: Mode, costs: Costs, tried_mean: float) -> tuple[float, float]:
-    """Return the model's mean first-packet cost as a line over position: intercept and slope [s, s a rule]."""
+def position_line(mode: Mode, costs: Costs, tried_mean: float, whole: float = 0.0) -> tuple[float, float]:
+    """Return the model's mean first-packet cost as a line over position: intercept and slope [s, s a rule].
+
+    ``whole`` is the share of service ports whose connections pay their handshake.
+    """
     factor = float(costs.factors["packet_first"].mean()) / FACTOR_ONE
     fixed = slope = 0.0
     for stage in mode.stages(PacketState.FIRST):
-        seconds = float(costs.seconds(stage.work)) * factor
+        one, all_three = (float(costs.seconds(work)) for work in (stage.work, by_tcp(stage.work, costs)))
+        seconds = (one + whole * (all_three - one)) * factor
         if stage.steps is Steps.DISPATCH:
             slope += seconds
         else:

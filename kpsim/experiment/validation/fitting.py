@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from kpsim.calibration.least_squares import fit
+from kpsim.calibration.least_squares import fit, not_negative
 from kpsim.calibration.records import CHURN, END_TO_END, KERNEL, PUBLISHED, Record
-from kpsim.calibration.scatter import assumed_scatter
-from kpsim.calibration.terms import work
+from kpsim.calibration.scatter import assumed_scatter, half_widths
 from kpsim.experiment.validation.latency import latency
 from kpsim.experiment.validation.prediction import group, priced, scatter_key
-from kpsim.experiment.validation.setups import TICK_S, Question, Unspoken, question
+from kpsim.experiment.validation.setups import Question, Unspoken, blur_s, question, timer_bytes
 from kpsim.profiles.costs import CostProfile
 from kpsim.profiles.format import SCALE as IN_SI
+from kpsim.profiles.terms import work
 from kpsim.units import F64
 
+DISTURBED = "disturbed"  # rows that something else slowed down: no fit takes them, but the next ones may be so too
 SUMS = frozenset({"wall_s", "children_wall_s", "cpu_s"})  # of parts that are timed one by one too
-FEW = 6  # rows of a quantity, below which its mode's scatter stands for its own
-_SIZE = ("services", "kernel")
+_BY_SIZE = ("services", "kernel", "run")
 _CONFIGURATION = ("services", "endpoints", "endpoints_per_service", "version")
 Rows = dict[tuple[str, str], list[tuple[Record, dict[str, float], float, bool]]]
 
@@ -30,7 +31,8 @@ def explained(records: Iterable[Record]) -> Rows:
     """Return what can be fitted by family and aspect: records, counts by coefficient, measured in SI, timed alone."""
     found: Rows = defaultdict(list)
     for record in records:
-        if record.study in (CHURN, END_TO_END, PUBLISHED) or record.setup.get("use", "fit") != "fit":
+        use = record.setup.get("use", "fit")
+        if record.study in (CHURN, END_TO_END, PUBLISHED) or use not in ("fit", DISTURBED):
             continue
         try:
             asked = question(record)
@@ -38,7 +40,7 @@ def explained(records: Iterable[Record]) -> Rows:
             continue
         row = _row(record, asked)
         if row is not None:
-            alone = record.quantity not in SUMS or asked.parts[0].part == "sync"
+            alone = (record.quantity not in SUMS or asked.parts[0].part == "sync") and use != DISTURBED
             found[asked.parts[0].family, asked.aspect].append((record, *row, alone))
             if record.quantity == "list_wall_s":  # a listing is nothing but CPU, and was timed better than that was
                 found[asked.parts[0].family, "cpu"].append((record, *row, True))
@@ -51,14 +53,14 @@ def _row(record: Record, asked: Question) -> tuple[dict[str, float], float] | No
         return None
     total: dict[str, float] = defaultdict(float)
     for part in asked.parts:
-        done = work(part, asked.counts)
+        done = work(part, asked.counts, asked.aspect)
         if done is None:
             return None
         for name, count in done.items():
             total[name] += count
     measured = record.measured * asked.scale
-    short = asked.aspect in ("user", "sys", "cpu") and measured < TICK_S
-    if measured <= 0 or short or not any(total.values()):
+    least = max(blur_s(asked.aspect), assumed_scatter("timer_apart") * timer_bytes(record))
+    if measured <= 0 or measured < least or not any(total.values()):
         return None
     return dict(total), 1 / measured if asked.inverse else measured
 
@@ -66,25 +68,32 @@ def _row(record: Record, asked: Question) -> tuple[dict[str, float], float] | No
 def families(rows: Rows) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, float]]]:
     """Return coefficients by family, and how far left-out rows were off by mode and quantity."""
     found: dict[str, dict[str, Any]] = {}
-    off: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    off: dict[str, dict[str, list[tuple[float, str]]]] = defaultdict(lambda: defaultdict(list))
     for (family, aspect), all_rows in sorted(rows.items()):
         alone = [row for row in all_rows if row[3]]
         names = sorted({name for row in alone for name in row[1]})
         counts = np.array([[row[1].get(name, 0.0) for name in names] for row in alone])
         measured = np.array([row[2] for row in alone])
-        fitted = fit(counts, measured, _groups([row[0] for row in alone]))
+        fitted = fit(counts, measured, _groups([row[0] for row in alone]), blur_s(aspect))
         values = dict(zip(names, zip(fitted.value, fitted.low, fitted.high, strict=True), strict=True))
         most = counts.max(axis=0)
         found[f"{family}/{aspect}" if aspect else family] = {
             name: (*values[name], most[i]) for i, name in enumerate(names)
         }
         for row, left_out in zip(alone, fitted.left_out, strict=True):
-            off[row[0].mode][group(row[0])].append(float(left_out))
+            off[row[0].mode][group(row[0])].append((float(left_out), _size(row[0])))
         for record, total, value, timed_alone in all_rows:
             if not timed_alone:
                 guess = sum(values[name][0] * count for name, count in total.items() if name in values)
-                off[record.mode][group(record)].append(assumed_scatter("seen_sum") * float(np.log(value / guess)))
-    return found, {mode: _scatter(each) for mode, each in off.items()}
+                blur = blur_s(aspect)
+                seen = 1.0 if record.setup.get("use") == DISTURBED else assumed_scatter("seen_sum")
+                error = seen * float(np.log((value + blur) / (guess + blur))) if guess else np.nan
+                off[record.mode][group(record)].append((error, _size(record)))
+    return found, {mode: half_widths(each) for mode, each in off.items()}
+
+
+def _size(record: Record) -> str:
+    return f"{record.setup.get('services', '')} {record.setup.get('run', '')}"
 
 
 def _groups(records: list[Record]) -> F64:
@@ -92,23 +101,9 @@ def _groups(records: list[Record]) -> F64:
 
     A table of commands and packets leaves out whole sizes, since those are what is asked for beyond the table.
     """
-    keys = [tuple(r.setup.get(key, "") for key in (_SIZE if r.study == KERNEL else _CONFIGURATION)) for r in records]
+    keys = [tuple(r.setup.get(key, "") for key in (_BY_SIZE if r.study == KERNEL else _CONFIGURATION)) for r in records]
     order = {key: i for i, key in enumerate(sorted(set(keys)))}
     return np.array([order[key] for key in keys], np.float64)
-
-
-def _scatter(off: Mapping[str, list[float]]) -> dict[str, float]:
-    """Return half the interval that holds 95 % of the rows left out, of each quantity and of all."""
-    finite = {name: np.array(values)[np.isfinite(values)] for name, values in off.items()}
-    everything = np.concatenate(list(finite.values()))
-    wide = {name: values for name, values in finite.items() if len(values) >= FEW}
-    return {name: _half(values) for name, values in {**wide, "all": everything}.items()}
-
-
-def _half(off: F64) -> float:
-    """Return what 95 % of the errors keep within; with few of them, the quantile is taken further out."""
-    share = min(1.0, 0.95 * (1 + 1 / len(off)))
-    return round(max(float(np.quantile(np.abs(off), share)), assumed_scatter("least")), 4)
 
 
 def _number(value: float) -> float:
@@ -130,11 +125,16 @@ def rendered(found: Mapping[str, Mapping[str, Any]], source: str, sink: dict[str
             triple = [_number(x / IN_SI[unit]) for x in (value, low, high)]
             triple = [triple[0], min(triple[0], triple[1]), max(triple[0], triple[2])]
             old = there.get(name, {})
-            kept = {k: old[k] for k in ("quiet", "cold", "note") if k in old and unit == old.get("unit")}
+            kept = {k: _in_unit(old[k], old["unit"], unit) for k in ("quiet", "cold") if k in old}
+            kept |= {"note": old["note"]} if "note" in old else {}
             which = "typical" if "quiet" in kept or "typical" in old else "both"
             there[name] = {"unit": unit, which: triple, **kept, "source": source}
             if most > 1:
                 there[name]["measured_to"] = _number(most)
+
+
+def _in_unit(triple: list[float], old: str, new: str) -> list[float]:
+    return [_number(x * IN_SI[old] / IN_SI[new]) for x in triple]
 
 
 def event_costs(records: list[Record], profile: CostProfile) -> dict[str, dict[str, Any]]:
@@ -147,33 +147,47 @@ def event_costs(records: list[Record], profile: CostProfile) -> dict[str, dict[s
         return priced(asked, chosen) if known is None else known
 
     for mode in sorted({record.mode for record in records}):
-        rest = {
-            quantity: [
-                (r, r.measured - latency(r, profile, price))
-                for r in records
-                if (r.mode, r.quantity) == (mode, quantity)
-            ]
-            for quantity in ("go_cpu_s", "p50_s", "p90_s")
-        }
-        events = np.array([left / (r.number("changes_per_s") * r.number("seconds")) for r, left in rest["go_cpu_s"]])
-        ways = np.array([left for quantity in ("p50_s", "p90_s") for _, left in rest[quantity]])
-        for family, name, values in ((f"{mode}/cpu", "change_decoded", events), (mode, "change_delivered", ways)):
-            if len(values):
-                middle = max(float(np.median(values)), 0.0)
-                low, high = max(float(values.min()), 0.0), max(float(values.max()), 0.0)
-                found[family][name] = (middle, min(low, middle), max(high, middle), 0.0)
+        mine = [record for record in records if record.mode == mode]
+        ways = np.array([r.measured - latency(r, profile, price) for r in mine if r.quantity in ("p50_s", "p90_s")])
+        if len(ways):
+            low, middle, high = np.maximum(np.quantile(ways, [0.0, 0.5, 1.0]), 0.0)
+            found[mode]["change_delivered"] = (middle, low, high, 0.0)
+    running = [record for record in records if record.quantity == "go_cpu_s"]
+    if running:
+        rest = np.array([r.measured - latency(r, profile, price) for r in running])
+        syncs = np.array([latency(replace(r, quantity="syncs"), profile, price) for r in running])
+        for mode, shared in _shared(running, rest, syncs).items():
+            found[f"{mode}/cpu"] |= shared
     return found
+
+
+def _shared(running: list[Record], rest: F64, syncs: F64) -> dict[str, dict[str, Any]]:
+    """Return what a change adds, whatever the mode, and a sync of each mode; the ends are fits without a row."""
+    modes = sorted({r.mode for r in running})
+    changes = np.array([r.number("changes_per_s") * r.number("seconds") for r in running])
+    columns = [changes, *(syncs * np.array([r.mode == mode for r in running]) for mode in modes)]
+    measured = np.array([r.measured for r in running])
+    design, target = np.column_stack(columns) / measured[:, None], rest / measured
+    kept = [np.arange(len(rest)) != out for out in range(-1, len(rest))]
+    values = [not_negative(design[rows].T @ design[rows], design[rows].T @ target[rows]) for rows in kept if rows.any()]
+    ends = zip(values[0], np.min(values, axis=0), np.max(values, axis=0), (c.max() for c in columns), strict=True)
+    decoded, *accounted = ((float(v), float(low), float(high), float(most)) for v, low, high, most in ends)
+    found = {
+        mode: {"change_decoded": decoded, "sync_accounted": each} for mode, each in zip(modes, accounted, strict=True)
+    }
+    return {"iptables-nft": found["iptables-legacy"], **found} if "iptables-legacy" in found else found
 
 
 def scatter_of_latencies(records: list[Record], profile: CostProfile) -> dict[str, dict[str, float]]:
     """Return how far running nodes were off, by mode and quantity; rows are few, so modes stand together."""
-    off: dict[str, list[float]] = defaultdict(list)
+    off: dict[str, list[tuple[float, str]]] = defaultdict(list)
     for record in records:
         try:
             guess = latency(record, profile, priced)
         except Unspoken:
             continue
         if guess > 0 and record.measured > 0:
-            off[scatter_key(record)].append(float(np.log(record.measured / guess)))
-    halves = {quantity: _half(np.array(values)) for quantity, values in off.items() if values}
+            off[scatter_key(record)].append((float(np.log(record.measured / guess)), record.id))
+    halves = half_widths(off)
+    del halves["all"]
     return dict.fromkeys(sorted({record.mode for record in records}), halves)

@@ -11,17 +11,16 @@ from collections.abc import Callable
 import numpy as np
 
 from kpsim.calibration.records import END_TO_END, Record
-from kpsim.calibration.terms import Part, release
-from kpsim.experiment.validation.setups import Question, Unspoken, sync_question
-from kpsim.experiment.validation.sizes import Size, counts
+from kpsim.experiment.validation.setups import CHURNED, FAMILIES, Question, Unspoken, sync_question
+from kpsim.experiment.validation.sizes import Size
 from kpsim.profiles.costs import CostProfile
+from kpsim.profiles.terms import Part, release
 from kpsim.rng import stream
 from kpsim.units import F64, Version, parse_duration
 
 SPACED_FROM_THE_END = (1, 34)
 Price = Callable[[Question, CostProfile], float]
-WALL = ("go", "iptables", "save", "list", "restore")
-CPU = ("go cpu", "iptables", "save", "list", "restore")
+PARTS = ("go", "iptables", "save", "list", "restore")
 WINDOW = 0.5  # syncs more than periods: the window begins with one
 AS_SHIPPED = Size(1000, 5000)  # of the end-to-end runs, on kube-proxy 1.36
 
@@ -43,7 +42,9 @@ def syncs(changes_s: F64, spacing_s: float, sync_s: float, version: Version) -> 
 
 
 def latency(record: Record, profile: CostProfile, price: Price) -> float:
-    """Return the predicted number of a churn or end-to-end record."""
+    """Return the predicted number of a churn or end-to-end record.  Raises :class:`Unspoken` for other modes."""
+    if record.mode not in FAMILIES[:3]:
+        raise Unspoken(f"no syncs of {record.mode} are priced by parts")
     whole = record.study == END_TO_END
     version = (1, 36) if whole else release(record.setup["version"])
     n = record.number("services", AS_SHIPPED.services)
@@ -53,15 +54,7 @@ def latency(record: Record, profile: CostProfile, price: Price) -> float:
     seconds = record.number("seconds", 60.0)
     changes = np.sort(stream(1, "churn").uniform(0.0, seconds * 10, round(rate * seconds * 10)))
     size = Size(n, n * each, min(max(rate * spacing, 1.0), n))
-    priced_as = (1, 35) if whole and record.mode == "nftables" else version
-    took = price(sync_question(record.mode, priced_as, size, "k10", WALL, ""), profile)
-    if (
-        whole and record.mode == "nftables"
-    ):  # no wall time of this layout: its CPU, with one process waiting for another
-        took = price(sync_question(record.mode, version, size, "k10", CPU, "cpu"), profile)
-    if record.mode == "nftables":  # endpoints that went leave chains, and a process of its own deletes those
-        asked = Question((Part("restore", record.mode, "delete", version),), counts(record.mode, size))
-        took += price(asked, profile) * (not whole)
+    took = price(sync_question(record.mode, version, size, CHURNED, PARTS, ""), profile)
     began, waits = syncs(changes, spacing, took, version)
     count = len(began) / 10 + WINDOW
     if whole:
@@ -76,14 +69,14 @@ def latency(record: Record, profile: CostProfile, price: Price) -> float:
     if quantity == "sync_p50_s":
         return took
     if quantity in ("cpu_s", "child_cpu_s", "go_cpu_s"):
-        parts = {"cpu_s": CPU, "child_cpu_s": CPU[1:], "go_cpu_s": CPU[:1]}[quantity]
-        asked = sync_question(record.mode, version, size, "k10", parts, "cpu")
+        parts = {"cpu_s": PARTS, "child_cpu_s": PARTS[1:], "go_cpu_s": PARTS[:1]}[quantity]
+        asked = sync_question(record.mode, version, size, CHURNED, parts, "cpu")
         events = price(
-            Question((Part("events", record.mode),), {"seconds": seconds, "changes": rate * seconds}, "cpu"), profile
+            Question((Part("events", record.mode),), {"changes": rate * seconds, "syncs": count}, "cpu"), profile
         )
         return count * price(asked, profile) + (events if quantity != "child_cpu_s" else 0.0)
     if quantity == "rss_kb":
-        return price(sync_question(record.mode, version, size, "k10", ("memory",), "rss_kb"), profile) / 1024
+        return price(sync_question(record.mode, version, size, CHURNED, ("memory",), "rss_kb"), profile) / 1024
     raise Unspoken(
         "kube-proxy's own histogram rounds its trigger time to a second: kpsim run has it, not this closed form"
     )

@@ -7,7 +7,7 @@ what both have, and the spread of those ratios widens its interval.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from importlib import resources
 from pathlib import Path
@@ -16,14 +16,23 @@ from typing import Any
 import numpy as np
 import yaml
 
-from kpsim.calibration.records import CHURN, END_TO_END, Record, read_records
+from kpsim.calibration.records import CHURN, END_TO_END, KERNEL, Record, read_records
 from kpsim.experiment.validation.fitting import event_costs as latency_costs
 from kpsim.experiment.validation.fitting import explained, families, rendered, scatter_of_latencies
-from kpsim.profiles.costs import CostProfile, load_profile
-from kpsim.profiles.format import ProfileText, parse_yaml
+from kpsim.experiment.validation.prediction import COMMANDS, KUBE_PROXY, priced
+from kpsim.experiment.validation.setups import question
+from kpsim.experiment.validation.whole import completed, with_events
+from kpsim.profiles.costs import CostProfile
+from kpsim.profiles.format import ProfileText, parse_yaml, read_yaml
 
 RECORDS = resources.files("kpsim.calibration")
 Families = dict[str, dict[str, Any]]
+CLOCKS = (".wall", ".user", ".sys")
+SCALING = """\
+# Written by `make profiles`: how far off commands of linux-6.18-zen5 are if linux-6.18-zen3 prices them, times one
+# factor for all. half_width: of the logarithm, holds 95 % of the rows; nft's are wide because its commands wait, which
+# no processor hastens. others: families not measured on both machines. spec.profile.scale widens intervals by this.
+"""
 
 
 def shipped_records(names: list[str] | None = None) -> list[Record]:
@@ -80,22 +89,28 @@ def _based(base: ProfileText, ratio: float, wide: float, source: str) -> Familie
     return found
 
 
-def profiles() -> dict[str, dict[str, Any]]:
-    """Return every machine's profile as a document, fitted anew."""
+def profiles(left_out: Callable[[Record], bool] = lambda _: False) -> dict[str, dict[str, Any]]:
+    """Return every machine's profile as a document, fitted anew, on all records but those ``left_out``."""
     listed = machines()
-    records = {each["name"]: shipped_records(each["records"]) for each in listed}
+    records = {each["name"]: [r for r in shipped_records(each["records"]) if not left_out(r)] for each in listed}
     fitted = {name: families(explained(mine)) for name, mine in records.items()}
-    return {each["name"]: _document(each, records[each["name"]], fitted) for each in listed}
+    found = {each["name"]: _document(each, records[each["name"]], fitted) for each in listed}
+    for each in listed:
+        if "base" in each:
+            (other,) = (name for name in fitted if name.startswith("linux") and name != each["name"])
+            ratio = _ratio(fitted[each["name"]][0], fitted[other][0])
+            with_events(found[each["name"]]["families"], found[other]["families"], ratio, each["scaled"])
+    return found
 
 
 def _document(machine: Mapping[str, Any], records: list[Record], fitted: Mapping[str, Any]) -> dict[str, Any]:
     mine, scatter = fitted[machine["name"]]
     document: dict[str, Any] = {
         "apiVersion": "kpsim/v1alpha1", "kind": "CostProfile", "name": machine["name"], "about": machine["about"],
-        "sources": dict(machine["sources"]), "families": {}, "scatter": scatter,
+        "machine": dict(machine["machine"]), "sources": dict(machine["sources"]), "families": {}, "scatter": scatter,
     }  # fmt: skip
     if "base" in machine:
-        base = load_profile(machine["base"]).text
+        base = read_yaml(Path(str(RECORDS)) / machine["base"])
         (other,) = (name for name in fitted if name.startswith("linux") and name != machine["name"])
         ratio, wide = _ratio(mine, fitted[other][0])
         document["sources"] |= base.sources
@@ -106,6 +121,8 @@ def _document(machine: Mapping[str, Any], records: list[Record], fitted: Mapping
             mode: {**fitted[other][1].get(mode, {}), **each} for mode, each in scatter.items()
         }
     rendered(mine, machine["source"], document["families"])
+    if "base" in machine:
+        completed(document["families"])
     running = [record for record in records if record.study in (CHURN, END_TO_END)]
     if running:
         rendered(latency_costs(running, _profile(document)), machine["source"], document["families"])
@@ -121,7 +138,8 @@ def _profile(document: Mapping[str, Any]) -> CostProfile:
 
 def written(document: Mapping[str, Any], by: str = "`make profiles` from calibration/records") -> str:
     """Return the document as YAML, a coefficient a line; its first line says ``by`` what it was written."""
-    head = {key: document[key] for key in ("apiVersion", "kind", "name", "about", "sources")}
+    keys = ("apiVersion", "kind", "name", "about", "machine", "sources")
+    head = {key: document[key] for key in keys if key in document}
     lines = [f"# Written by {by}; triples are [value, low, high], a 95 % interval."]
     lines += [yaml.safe_dump(head, sort_keys=False, width=130, allow_unicode=True).rstrip(), "families:"]
     for family, coefficients in document["families"].items():
@@ -137,10 +155,35 @@ def written(document: Mapping[str, Any], by: str = "`make profiles` from calibra
     return "\n".join(lines) + "\n"
 
 
-def main(folder: Path) -> None:
-    """Write every profile into ``folder``."""
-    for name, document in profiles().items():
+def scaling(mine: CostProfile, name: str) -> dict[str, dict[str, float]]:
+    """Return what it costs to price machine ``name`` with another's profile times one factor, by family.
+
+    ``half_width`` holds 95 % of the commands, user, system and wall time alike, around the factor of them all.
+    """
+    (machine,) = (each for each in machines() if each["name"] == name)
+    off: dict[str, list[float]] = {}
+    for record in shipped_records(machine["records"]):
+        if record.study == KERNEL and record.quantity.endswith(CLOCKS) and record.measured > 0:
+            asked = question(record)
+            guess = priced(asked, mine)
+            if guess > 0:
+                off.setdefault(record.mode, []).append(float(np.log(record.measured * asked.scale / guess)))
+    middle = float(np.median(np.concatenate([*off.values()])))
+    found = {family: np.abs(np.array(each) - middle) for family, each in off.items()}
+    found["others"] = np.concatenate([*found.values()])
+    return {
+        family: {"half_width": round(float(np.quantile(each, 0.95)), 3), "rows": len(each)}
+        for family, each in found.items()
+    } | {"all": {"factor": round(float(np.exp(middle)), 3)}}
+
+
+def main(folder: Path, left_out: Callable[[Record], bool] = lambda _: False) -> None:
+    """Write every profile into ``folder``, fitted on all records but those ``left_out``, and what scaling one costs."""
+    found = profiles(left_out)
+    for name, document in found.items():
         (folder / f"{name}.yaml").write_text(written(document), encoding="utf-8")
+    measured = scaling(_profile(found[COMMANDS]), KUBE_PROXY)
+    (folder / "scaling.yaml").write_text(SCALING + yaml.safe_dump(measured, sort_keys=True), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ from math import exp, hypot, log, sqrt
 
 from kpsim.calibration.records import CHURN, END_TO_END, KERNEL, PUBLISHED, Record
 from kpsim.calibration.scatter import assumed_scatter
-from kpsim.calibration.terms import work
 from kpsim.experiment.validation.latency import latency
 from kpsim.experiment.validation.published import published
-from kpsim.experiment.validation.setups import TICK_S, Question, Unspoken, question
+from kpsim.experiment.validation.setups import TICK_S, Question, Unspoken, question, resolved_s, timer_bytes
 from kpsim.profiles.costs import CostProfile, load_profile
+from kpsim.profiles.terms import work
 
 COMMANDS, KUBE_PROXY, USER_MODE = "linux-6.18-zen3", "linux-6.18-zen5", "uml-6.1"
+SCALED = "scaled-from"  # how the sources of such coefficients begin
 COUNTS = frozenset({"generated_rules", "iptables_execs_per_sync"})
 
 
@@ -41,7 +42,7 @@ def priced(asked: Question, profile: CostProfile) -> float:
     total = 0.0
     for part in asked.parts:
         family = f"{part.family}/{asked.aspect}" if asked.aspect else part.family
-        done, known = work(part, asked.counts), profile.text.families.get(family, {})
+        done, known = work(part, asked.counts, asked.aspect), profile.text.families.get(family, {})
         if done is None:
             raise Unspoken(f"{part.part} under {part.family} is no part of the model")
         missing = [name for name, count in done.items() if count and name not in known]
@@ -52,15 +53,18 @@ def priced(asked: Question, profile: CostProfile) -> float:
 
 
 def beyond(asked: Question, profile: CostProfile) -> float:
-    """Return what a coefficient's own interval adds where its count is larger than any fitted, as a logarithm."""
+    """Return what a coefficient's own interval adds, as a logarithm, where no fit's errors have it in them.
+
+    That is where its count is larger than any fitted, and where it is another machine's, scaled.
+    """
     total, wide = 0.0, 0.0
     for part in asked.parts:
         known = profile.text.families.get(f"{part.family}/{asked.aspect}" if asked.aspect else part.family, {})
-        for name, count in (work(part, asked.counts) or {}).items():
+        for name, count in (work(part, asked.counts, asked.aspect) or {}).items():
             if name in known:
                 cost = known[name].resolve(name, "typical")
                 total += count * cost.value
-                far = cost.measured_to is not None and count > cost.measured_to
+                far = cost.source.startswith(SCALED) or (cost.measured_to is not None and count > cost.measured_to)
                 wide += (count * (cost.high - cost.low) / 2) ** 2 if far else 0.0
     return log(1 + sqrt(wide) / total) if total else 0.0
 
@@ -95,11 +99,11 @@ def predict(record: Record, profile: str | None = None) -> Prediction:
     else:
         asked = question(record)
         if asked.exact is not None:
-            few = assumed_scatter("few_more")
-            return Prediction(asked.exact, asked.exact - few, asked.exact + few)
-        if _is_cpu(record) and record.measured < TICK_S:
-            raise Unspoken("CPU time below what its clock resolves")
-        total = priced(asked, chosen)
+            few = assumed_scatter("few_more") + asked.come_and_go
+            return Prediction(asked.exact, max(asked.exact - few, 0.0), asked.exact + few)
+        if record.measured < resolved_s(record):
+            raise Unspoken("CPU time below what its clock resolves: a tick, two where user and system are told apart")
+        total = _bytes_or_s(record, asked, chosen)
         if total <= 0:
             raise Unspoken("nothing runs there, and nothing was timed")
         value = (1 / total if asked.inverse else total) / asked.scale
@@ -108,7 +112,21 @@ def predict(record: Record, profile: str | None = None) -> Prediction:
         half = assumed_scatter("count")
         return Prediction(value, value - half, value + half)
     wide, tick = exp(hypot(scatter(record, chosen), further)), TICK_S if _is_cpu(record) else 0.0
-    return Prediction(value, max(value / wide - tick, 0.0), value * wide + tick)
+    return Prediction(value, max((value + tick) / wide - tick, 0.0), (value + tick) * wide - tick)
+
+
+def _bytes_or_s(record: Record, asked: Question, profile: CostProfile) -> float:
+    """Return the sum of all parts.  Raises :class:`Unspoken` where what was measured is the program that timed it."""
+    timer = timer_bytes(record)
+    try:
+        total = priced(asked, profile)
+    except Unspoken:
+        if not timer:
+            raise
+        total = 0.0  # no command of this kind was seen to hold more
+    if total < timer:
+        raise Unspoken("the command holds less than the program that timed it, and the kernel reports the larger")
+    return total
 
 
 def _is_cpu(record: Record) -> bool:

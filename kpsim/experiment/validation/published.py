@@ -5,27 +5,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from importlib import resources
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kpsim.calibration.records import Record, read_records
-from kpsim.calibration.terms import Counts, Part, work
 from kpsim.cluster.columns import ServiceColumns
 from kpsim.experiment.validation.arithmetic import sent
 from kpsim.experiment.validation.setups import SCALE, Question, Unspoken, sync_question
 from kpsim.experiment.validation.sizes import Size, mode_of
 from kpsim.profiles.costs import CostProfile, load_profile
 from kpsim.profiles.format import parse_yaml
+from kpsim.profiles.terms import Counts, Part, work
 from kpsim.proxy.counts import EndpointCounts
 
 PACKETS = "linux-6.18-zen3"  # syncs and packets on one machine, for whatever machine a study had
 UNITS = {**SCALE, "MiB": 2.0**20, "rules": 1.0, "calls": 1.0, "req/s": 1.0, "requests_per_s (axis unlabelled)": 1.0}
 WHOLE = ("go", "iptables", "save", "list", "restore")
 GRID = 200
+LEAST, MOST, HALVINGS = 1e-4, 1e4, 60  # of a study's factor
+WITH, WITHOUT = "pod2svc", "pod2pod"
 JUMPS_BEFORE_1_27 = 12
 FILTER_RULES = 3  # of KUBE-FORWARD, before 1.27
 
@@ -46,7 +50,7 @@ def shipped_studies() -> tuple[Record, ...]:
 
 def fitted_on(record: Record) -> bool:
     """Return True if a study's fixed part or factor was fitted on the record."""
-    return any(record.id in study["fit"] for study in studies())
+    return any(record.id in study["fit"] for study in studies()) or record.setup.get("variant", "").startswith(WITHOUT)
 
 
 def published(record: Record, named: CostProfile | None) -> float:
@@ -59,14 +63,24 @@ def published(record: Record, named: CostProfile | None) -> float:
     if record.quantity == "iptables_execs_per_sync":
         return 2.0 * JUMPS_BEFORE_1_27
     study = next((s for s in studies() if record.id.startswith(s["prefix"]) and record.quantity == s["quantity"]), None)
+    if study is not None and study["cost"] == "as without":
+        return _without_service(record)
     if study is None or record.setup.get("variant", "") not in (study.get("variant", ""), *_percentiles(study)):
         raise Unspoken(_reason(record))
     profile = named or load_profile(PACKETS)
     fixed, factor = _fitted(study, profile)
-    once, growing = _cost(record, study, profile)
-    value = fixed + once + factor * growing
+    value = fixed + _cost(record, study, profile, factor)
     scale = UNITS.get(record.unit, 1.0)
     return 1 / value / scale if study.get("rate") else value / scale
+
+
+def _without_service(record: Record) -> float:
+    """Return what was measured without the Service: a line that is full of packets of known flows does not see one."""
+    other = record.id.replace(WITH, WITHOUT)
+    found = next((each.measured for each in shipped_studies() if each.id == other), None)
+    if found is None:
+        raise Unspoken("no record here says what the line carries without a Service")
+    return found
 
 
 def _percentiles(study: dict[str, Any]) -> tuple[str, ...]:
@@ -90,15 +104,27 @@ def _fitted(study: dict[str, Any], profile: CostProfile) -> tuple[float, float]:
     rows = [by_id[each] for each in study["fit"]]
     if not rows:
         return 0.0, 1.0
-    costs = [_cost(row, study, profile) for row in rows]
     measured = [row.measured * UNITS.get(row.unit, 1.0) for row in rows]
-    rest = [
-        (1 / value if study.get("rate") else value) - once for value, (once, _) in zip(measured, costs, strict=True)
-    ]
-    if len(rows) == 1:
-        return 0.0, rest[0] / costs[0][1]
-    factor = (rest[1] - rest[0]) / (costs[1][1] - costs[0][1])
-    return rest[0] - factor * costs[0][1], factor
+    seconds = [1 / value if study.get("rate") else value for value in measured]
+
+    if study.get("shift"):
+        return seconds[0] - _cost(rows[0], study, profile, 1.0), 1.0
+
+    def short(factor: float) -> float:
+        costs = [_cost(row, study, profile, factor) for row in rows]
+        return seconds[-1] - costs[-1] - (seconds[0] - costs[0] if len(rows) > 1 else 0.0)
+
+    factor = _root(short)
+    return (seconds[0] - _cost(rows[0], study, profile, factor) if len(rows) > 1 else 0.0), factor
+
+
+def _root(short: Callable[[float], float]) -> float:
+    """Return the factor at which nothing is missing: more of it is never less."""
+    low, high = LEAST, MOST
+    for _ in range(HALVINGS):
+        middle = sqrt(low * high)
+        low, high = (middle, high) if short(middle) > 0 else (low, middle)
+    return sqrt(low * high)
 
 
 def _price(asked: Question, profile: CostProfile) -> float:
@@ -106,7 +132,7 @@ def _price(asked: Question, profile: CostProfile) -> float:
     for part in asked.parts:
         family = f"{part.family}/{asked.aspect}" if asked.aspect else part.family
         known = profile.text.families.get(family, {})
-        done = work(part, asked.counts)
+        done = work(part, asked.counts, asked.aspect)
         if done is None or any(count and name not in known for name, count in done.items()):
             raise Unspoken(f"{part.part} under {part.family} has no price in {profile.name}")
         total += sum(count * known[name].resolve(name, "typical").value for name, count in done.items() if count)
@@ -122,17 +148,23 @@ def _size(record: Record) -> Size:
     return Size(n, record.number("endpoints_total") or n * record.number("endpoints_per_service", 1.0), 1.0)
 
 
-def _cost(record: Record, study: dict[str, Any], profile: CostProfile) -> tuple[float, float]:
-    """Return what is paid once, and what a study's own factor multiplies, on the profile's machine [s, B]."""
+def _cost(record: Record, study: dict[str, Any], profile: CostProfile, factor: float) -> float:
+    """Return what a record costs on the profile's machine, with what grows times a study's own factor [s, B]."""
+    once, growing = _costs(record, study, profile, factor)
+    return once + factor * growing
+
+
+def _costs(record: Record, study: dict[str, Any], profile: CostProfile, factor: float) -> tuple[float, float]:
+    """Return what is paid once, and what the factor multiplies; a percentile has the factor in it."""
     family, size, kind = _family(record), _size(record), study["cost"]
     packet = Part("udp_first", family)
     if kind == "percentile":
-        return 0.0, _percentile(record, packet, size.services, profile)
+        return _percentile(record, packet, size.services, profile, factor), 0.0
     if kind == "connection":
         once = _price(Question((packet,), _way(0.0)), profile)
         return once, _price(Question((packet,), _way(size.services / 2)), profile) - once
     if kind == "restore":
-        before = {"rules": record.number("rules_before"), "services": 0.0, "one": 1.0, "changed_rules": 0.0}
+        before = {"rules": record.number("rules_before"), "dispatch": 0.0, "one": 1.0, "changed_rules": 0.0}
         added = {"rules": record.number("rules_added"), "one": 1.0}
         there = _price(Question((Part("restore", family),), before), profile) if before["rules"] else 0.0
         return 0.0, there + _price(Question((Part("restore", family, "start"),), added), profile)
@@ -148,13 +180,13 @@ def _way(rank: float) -> Counts:
     return {"one": 1.0, "rank": rank, "tried": 0.0, "doublings": 0.0}
 
 
-def _percentile(record: Record, packet: Part, services: float, profile: CostProfile) -> float:
+def _percentile(record: Record, packet: Part, services: float, profile: CostProfile, factor: float) -> float:
     """Return a percentile over Services at random ranks, each packet times a draw of the profile's own variation."""
     once, deep = (_price(Question((packet,), _way(rank)), profile) for rank in (0.0, services))
     varied = profile.text.variation["packet_first"]["typical"]
     shares, ratios = np.array(sorted((float(k), float(v)) for k, v in varied.items())).T
     grid = (np.arange(GRID) + 0.5) / GRID
-    packets = np.outer(once + (deep - once) * grid, np.interp(grid, shares, ratios))
+    packets = np.outer(once + factor * (deep - once) * grid, np.interp(grid, shares, ratios))
     return float(np.percentile(packets, float(record.setup["variant"][1:])))
 
 

@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kpsim.calibration.records import KERNEL, SYNCS, SYNCS_CPU, Record
-from kpsim.calibration.terms import Counts, Part, release
-from kpsim.experiment.validation.sizes import Size, counts
+from kpsim.calibration.scatter import assumed_scatter
+from kpsim.experiment.validation.sizes import Size, counts, mode_of, sync_counts
+from kpsim.modes.iptables.mode import PARTIAL_SYNC_SINCE
 from kpsim.profiles.defaults import load_defaults
 from kpsim.profiles.format import SCALE as IN_SI
+from kpsim.profiles.terms import Counts, Part, release
+from kpsim.proxy.contract import Mode, SyncKind
 from kpsim.proxy.registry import MODES
+from kpsim.proxy.work import TimedMode
 from kpsim.units import Version
 
 SCALE = IN_SI | {"s/op": 1.0, "KiB": 1024.0, "MB": 1e6}
@@ -25,12 +29,22 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {  # what was timed by hand -> part a
     "restore_one_service_no_dispatch": ("restore", "one service alone"),
     "save": ("save", ""),
     "append_one_rule_command": ("append", ""),
+    "check_one_rule_command": ("iptables", ""),
     "list_table": ("table list", ""),
 }
 _MEMORY: Mapping[str, tuple[str, str, str]] = {
-    "process_rss_full": ("restore", "start", "process"),
-    "process_rss_partial_1": ("restore", "partial", "process"),
+    "process_rss_full": ("restore", "start", "rss_kb"),
+    "process_rss_partial_1": ("restore", "partial", "rss_kb"),
     "kernel_slab+vmalloc+percpu": ("kernel memory", "", ""),
+}
+_PART_OF_KERNEL = "a part of the kernel's memory: it is predicted as a whole, kernel_slab+vmalloc+percpu"
+_UNTOLD: Mapping[str, str] = {  # modes and quantities of commands that no profile prices
+    "none": "the path without kube-proxy's rules is priced in no profile; only what rules add to it is",
+    "tool": "a process that does nothing is no part of the model",
+    "kernel_slab": _PART_OF_KERNEL,
+    "kernel_vmalloc": _PART_OF_KERNEL,
+    "kernel_percpu": _PART_OF_KERNEL,
+    "mem_available_delta": "what the whole machine's free memory changed by holds everything else that ran",
 }
 _SYNC_PARTS: Mapping[str, tuple[tuple[str, ...], str]] = {  # column -> parts and aspect
     "wall_s": (("go", "iptables", "save", "list", "restore"), ""),
@@ -40,16 +54,20 @@ _SYNC_PARTS: Mapping[str, tuple[tuple[str, ...], str]] = {  # column -> parts an
     "save_wall_s": (("save",), ""),
     "restore_wall_s": (("restore",), ""),
     "list_wall_s": (("list",), ""),
-    "cpu_s": (("go cpu", "iptables", "save", "list", "restore"), "cpu"),
-    "go_cpu_s": (("go cpu",), "cpu"),
+    "cpu_s": (("go", "iptables", "save", "list", "restore"), "cpu"),
+    "go_cpu_s": (("go",), "cpu"),
     "children_cpu_s": (("iptables", "save", "list", "restore"), "cpu"),
     "rss_kb": (("memory",), "rss_kb"),
     "rss_mb": (("memory",), "rss_kb"),
     "start_cpu_s": (("start-up",), "cpu"),
     "start_to_first_sync_done_s": (("start-up",), ""),
 }
+_WITH_GO_CPU = frozenset({"cpu_s", "go_cpu_s"})
 _ADDED = {"full": 1, "one": 1, "k10": 1, "k100": 1, "add": 2, "noop": 2, "del": 1}  # Services, while it ran
-_CHANGED = {"one": 1, "endpoint removed": 1, "add": 1, "del": 1, "k10": 10, "k100": 100}
+_ADDED_AFRESH = {"add": 1}  # where each operation began with the Services alone
+_AFRESH: tuple[str, Version] = ("iptables-legacy", (1, 30))  # those runs did
+_CHANGED = {"one": 1, "endpoint removed": 1, "add": 1}  # and "k10" is ten
+_OPERATIONS = frozenset({*_ADDED, *_CHANGED, "start", "restart"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +80,30 @@ class Question:
     scale: float = 1.0
     inverse: bool = False  # a rate, whose inverse is the sum
     exact: float | None = None  # counted, not priced
+    come_and_go: float = 0.0  # how many of what was counted may have been on their way
 
 
 class Unspoken(Exception):
     """The model does not speak to a record; the message says why."""
+
+
+def timer_bytes(record: Record) -> float:
+    """Return the memory of the program that timed a command: what the kernel says of the command is never less [B]."""
+    if not record.quantity.endswith(".rss_kb"):
+        return 0.0
+    return assumed_scatter("timer") + assumed_scatter("timer_a_service") * record.number("services")
+
+
+def resolved_s(record: Record) -> float:
+    """Return the least CPU time that a record's clock resolves [s]."""
+    if record.quantity.endswith((".user", ".sys")):
+        return 2 * TICK_S
+    return TICK_S if record.quantity.endswith("cpu_s") else 0.0
+
+
+def blur_s(aspect: str) -> float:
+    """Return what the clock of an aspect does not resolve: CPU time is counted in ticks."""
+    return TICK_S if aspect in ("user", "sys", "cpu") else 0.0
 
 
 def question(record: Record) -> Question:
@@ -79,71 +117,84 @@ def question(record: Record) -> Question:
 
 def _kernel(record: Record) -> Question:
     family = record.mode
-    if family not in FAMILIES:
-        raise Unspoken("the path without kube-proxy's rules is priced in no profile; only what rules add to it is")
     stem, _, aspect = record.quantity.partition(".")
+    if record.quantity in _UNTOLD:
+        raise Unspoken(_UNTOLD[record.quantity])
+    if family not in FAMILIES:
+        raise Unspoken(_UNTOLD.get(family, _UNTOLD["none"]))
     n, e = record.number("services"), record.number("endpoints")
     scale = SCALE.get(record.unit, 1.0)
     if record.quantity in _MEMORY:
         part, kind, aspect = _MEMORY[record.quantity]
         sized = counts(family, Size(n, n * e, 1.0))
         return Question((Part(part, family, kind),), sized, aspect or "bytes", scale)
-    if stem in _COMMANDS or stem.startswith("partial_"):
+    if family != "ipvs" and (stem in _COMMANDS or stem.startswith("partial_")):
         part, kind = _COMMANDS.get(stem, ("restore", "partial"))
         changed = float(stem.rpartition("_")[2]) if stem.startswith("partial_") else 1.0
         sized = counts(family, Size(n, n * e, changed))
-        sized |= {"saves": 1.0, "saved": sized["rules"]}
+        sized |= {"saves": 1.0, "saved": sized["rules"], "runs": 1.0, "reads": sized["rules"]}
         scale = 1024.0 if aspect == "rss_kb" else scale
         return Question((Part(part, family, kind),), sized, "" if aspect == "wall" else aspect, scale)
     if stem.startswith("k="):
         raise Unspoken("one kind of rule many times over: the model prices whole ways of packets")
+    if stem.startswith("grow_addr"):
+        raise Unspoken("addresses added one after another: each of them is add_addr")
     miss = record.setup.get("position") in ("miss", "direct")
     sized = counts(family, Size(1.0, 0.0 if miss else e))
-    sized |= {"services": n, "rank": record.number("rules_traversed")}
+    sized |= {"services": n, "endpoints": n * e, "rank": _rank(record)}
     return Question((Part(stem, family),), sized, "", scale, inverse=record.unit == "1/s")
+
+
+def _rank(record: Record) -> float:
+    """Return the rules passed before the one that matches: as counted, or by what the position says."""
+    counted = record.number("rules_traversed", -1.0)
+    share = {"first": 0.0, "middle": 0.5, "last": 1.0, "miss": 1.0}.get(record.setup.get("position", ""), 0.0)
+    return counted if counted >= 0 else share * record.number("services")
 
 
 def sync_question(
     family: str, version: Version, size: Size, operation: str, parts: tuple[str, ...], aspect: str
 ) -> Question:
-    """Return one sync of a real kube-proxy as a question: what it runs depends on the release and on what changed."""
-    first, iptables = operation in ("start", "restart"), family.startswith("iptables")
-    partial_since = MODE_PARTIAL[family.partition("-")[0]]
-    whole = first or operation == "full" or version < partial_since
-    found = counts(family, size)
-    if first:
-        kind = operation
-    elif whole:
-        kind = "full"
-    else:
-        kind = {"add": "add", "del": "delete", "noop": "nothing"}.get(operation, "partial")
-    if iptables:
-        jumps = 14 if version >= (1, 27) else 12
-        looks = first or size.endpoints <= load_defaults().value("kube_proxy.large_cluster_endpoints")
-        found["runs"] = float(whole * jumps * (3 if operation == "start" else 2))
-        found["reads"] = 6 * found["rules"] if whole and operation != "start" else 0.0
-        found["saves"] = float(looks)
-        found["saved"] = found["rules"] if looks and operation != "start" else 0.0
-    elif family == "nftables":
-        found["lists"] = 2.0 if version < (1, 33) else float(1 + (6 + (version >= (1, 36))) * whole)
-    run = set(parts) - _NOT_RUN[iptables]
-    if family == "nftables" and version >= (1, 36) and len(run) > 1:
-        run = {"sync"}  # timed as a whole
-    return Question(tuple(Part(part, family, kind, version) for part in sorted(run)), found, aspect)
+    """Return one sync of a real kube-proxy as a question: the mode says what it runs, as it does to an engine."""
+    mode = mode_of(family, version)
+    kind = _kind(mode, version, operation)
+    large = load_defaults().value("kube_proxy.large_cluster_endpoints")
+    held = sync_counts(
+        family, version, size, kind, looks=size.endpoints <= large, swept=operation == CHURNED
+    )  # fmt: skip
+    assert isinstance(mode, TimedMode)
+    found = mode.timed(kind, held, parts, cpu=aspect == "cpu")
+    told = tuple(Part(part, family, kind, version) for part in parts if part in _OF_A_PROCESS)
+    return Question((*found.parts, *told), {**found.counts, "own": held.own}, aspect)
 
 
-_NOT_RUN: Mapping[bool, set[str]] = {True: {"list"}, False: {"iptables", "save"}}  # by iptables or not
-MODE_PARTIAL: Mapping[str, Version] = {"iptables": (1, 27), "nftables": (1, 31), "ipvs": (99, 0)}
+def _kind(mode: Mode, version: Version, operation: str) -> SyncKind:
+    """Return the kind of sync that an operation makes kube-proxy have."""
+    if operation in ("start", "restart"):
+        return SyncKind(operation)
+    if operation == "full" or mode.runner(version).full_s is None:
+        return SyncKind.FULL
+    return {"add": SyncKind.ADD, "del": SyncKind.DELETE, "noop": SyncKind.NOTHING}.get(operation, SyncKind.PARTIAL)
+
+
+CHURNED = "churned"  # several Services' endpoints come and go, as they do all the time
+_OF_A_PROCESS = frozenset({"memory", "start-up"})  # told of kube-proxy, no part of its syncs
 
 
 def size_of(record: Record) -> Size:
     """Return how much a kube-proxy's row says was there; "mix" has its sum in a column of its own."""
     n = record.number("services")
     total = record.number("endpoints") or n * record.number("endpoints_per_service", 95.0)  # of 5, 30 and 250 in turn
-    extra = _ADDED.get(record.setup.get("operation", ""), 0) if record.mode.startswith("iptables") else 0
-    return Size(
-        n + extra, total + extra * total / max(n, 1.0), float(_CHANGED.get(record.setup.get("operation", ""), 0))
-    )
+    operation, version = record.setup.get("operation", ""), release(record.setup["version"])
+    added = _ADDED_AFRESH if (record.mode, version) == _AFRESH else _ADDED
+    extra = added.get(operation, 0) if record.mode.startswith("iptables") else 0
+    changed = float(_CHANGED.get(operation, 0)) or _counted(operation)
+    return Size(n + extra, total + extra * total / max(n, 1.0), changed)
+
+
+def _counted(operation: str) -> float:
+    """Return how many Services "k10" says that changed, 0 where an operation has no such number."""
+    return float(operation[1:]) if operation[:1] == "k" and operation[1:].isdecimal() else 0.0
 
 
 def _sync(record: Record) -> Question:
@@ -151,11 +202,20 @@ def _sync(record: Record) -> Question:
     if family.partition("-")[0] not in MODES or family not in FAMILIES[:3]:
         raise Unspoken(f"no syncs of {family} are priced by parts")
     version, operation = release(setup["version"]), setup["operation"]
+    if operation not in _OPERATIONS and not _counted(operation):
+        raise Unspoken(
+            f"no operation {operation!r}; there are {', '.join(sorted(_OPERATIONS))}, and k10 for ten changed Services"
+        )
+    if record.quantity in _WITH_GO_CPU and record.number("go_cpu_s") < assumed_scatter("go_cpu_read") * record.number(
+        "go_wall_s"
+    ):
+        raise Unspoken("less CPU than half of Go's wall time: it was read before all of it was counted")
     asked = sync_question(family, version, size_of(record), operation, *_SYNC_PARTS.get(record.quantity, ((), "")))
     if record.quantity == "processes":
         return Question((), asked.counts, exact=processes(asked))
     if record.quantity == "nat_rules":
-        return Question((), asked.counts, exact=_rules_written(asked, family, operation, version))
+        written = _rules_written(asked, family, operation, version)
+        return Question((), asked.counts, exact=written, come_and_go=_on_their_way(asked, operation))
     if not asked.parts:
         raise Unspoken("the parts of a sync's CPU are predicted together: cpu_s, go_cpu_s, children_cpu_s")
     return Question(asked.parts, asked.counts, asked.aspect, SCALE[record.unit])
@@ -163,13 +223,20 @@ def _sync(record: Record) -> Question:
 
 def processes(asked: Question) -> float:
     """Return the processes a sync runs."""
-    return asked.counts["runs"] + asked.counts["saves"] + asked.counts["lists"] + 1.0
+    return sum(float(asked.counts.get(name, 0)) for name in ("runs", "saves", "lists")) + 1.0
+
+
+def _on_their_way(asked: Question, operation: str) -> float:
+    """Return the rules that may be written or not: a Service's that goes, or one for each that changes."""
+    if operation == "del":
+        return float(asked.counts["own"] / asked.counts["services"])
+    return float(asked.counts["changed"]) if _counted(operation) else 0.0
 
 
 def _rules_written(asked: Question, family: str, operation: str, version: Version) -> float:
     """Return the rules that kube-proxy writes into the nat table; a running one has seen a Service added."""
     if not family.startswith("iptables"):
         raise Unspoken("nftables counts no rules of a nat table")
-    if operation in ("start", "restart", "full") or version < MODE_PARTIAL["iptables"]:
-        return asked.counts["rules"]
-    return asked.counts["rules"] - asked.counts["own"] + asked.counts["changed_rules"]
+    if operation in ("start", "restart", "full") or version < PARTIAL_SYNC_SINCE:
+        return float(asked.counts["rules"])
+    return float(asked.counts["rules"] - asked.counts["own"] + asked.counts["changed_rules"])

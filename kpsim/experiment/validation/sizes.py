@@ -9,7 +9,7 @@ from math import log2
 import numpy as np
 
 from kpsim.cluster.columns import ServiceColumns
-from kpsim.proxy.contract import Mode
+from kpsim.proxy.contract import Mode, SyncCounts, SyncKind
 from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.registry import create
@@ -37,7 +37,7 @@ def mode_of(family: str, version: Version = (1, 34)) -> Mode:
 
 
 @cache
-def _rules(family: str, endpoints: int) -> tuple[float, float]:
+def _rules(family: str, endpoints: int, version: Version = (1, 34)) -> tuple[float, float]:
     """Return what one Service of a port and so many endpoints is: dispatch rules, and all others."""
     one, none, no = np.ones(1, np.int64), np.zeros(1, np.int64), np.zeros(1, bool)
     columns = ServiceColumns(
@@ -45,15 +45,43 @@ def _rules(family: str, endpoints: int) -> tuple[float, float]:
         node_ports=none, affinity=no, cluster_ip=np.ones(1, np.uint32), internal_local=no, external_local=no, udp=no,
         dual_stack=no, continued=no,
     )  # fmt: skip
-    found = mode_of(family).rule_counts(columns, EndpointCounts.elsewhere(endpoints * one))
+    found = mode_of(family, version).rule_counts(columns, EndpointCounts.elsewhere(endpoints * one))
     return float(found.dispatch[0]), float(found.own[0])
 
 
+def _own(family: str, version: Version) -> tuple[float, float, float]:
+    """Return the dispatch rules of a Service, its other rules, and those of an endpoint."""
+    dispatch, first = _rules(family, 1, version)
+    an_endpoint = _rules(family, 2, version)[1] - first
+    return dispatch, first - an_endpoint, an_endpoint
+
+
+def sync_counts(family: str, version: Version, size: Size, kind: SyncKind, *, looks: bool, swept: bool) -> SyncCounts:
+    """Return what a sync of kube-proxy counts at this size; rules are linear in the endpoints, whatever their spread.
+
+    ``looks``: for stale chains; ``swept``: chains of endpoints that went are deleted in it.
+    """
+    dispatch, a_service, an_endpoint = _own(family, version)
+    n, changed = size.services, round(size.changed)
+    return SyncCounts(
+        service_ports=round(n),
+        endpoints=round(size.endpoints),
+        dispatch=round(n * dispatch),
+        own=round(n * a_service + size.endpoints * an_endpoint),
+        changed_services=max(changed, kind is SyncKind.DELETE),
+        changed_own=round(changed * (a_service + size.each * an_endpoint)),
+        endpoint_changes=changed if swept else 0,
+        cleanup=int(looks),
+        fresh=int(kind is SyncKind.START),
+        first=int(kind in (SyncKind.START, SyncKind.RESTART)),
+        gone_services=int(kind is SyncKind.DELETE),
+        new_services=changed if kind is SyncKind.ADD else 0,
+    )
+
+
 def counts(family: str, size: Size) -> dict[str, float]:
-    """Return the counts that ``terms.yaml`` multiplies; rules are linear in the endpoints, whatever their spread."""
-    dispatch, own_first = _rules(family, 1)
-    an_endpoint = _rules(family, 2)[1] - own_first
-    a_service = own_first - an_endpoint
+    """Return the counts that ``terms.yaml`` multiplies, of packets and of commands by hand."""
+    dispatch, a_service, an_endpoint = _own(family, (1, 34))
     n, all_endpoints = size.services, size.endpoints
     own = n * a_service + all_endpoints * an_endpoint
     rules = float(mode_of(family).rules_present(int(n * dispatch), int(own)))
@@ -64,20 +92,14 @@ def counts(family: str, size: Size) -> dict[str, float]:
         "services": n,
         "endpoints": all_endpoints,
         "dispatch": n * dispatch,
-        "own": own,
         "rules": rules,
         "chains": own / 2 if nftables else n + all_endpoints,
-        "listed": own / 2 + n,  # chains, and the map or set of each choice
         "objects": 2 * own + n * dispatch if nftables else rules,
         "changed": size.changed,
         "changed_rules": size.changed * (a_service + each * an_endpoint),
         "doublings": log2(each) if each >= 1 else 0.0,
         "tried": (each - 1) * (each + 2) / (2 * each) if each >= 1 else 0.0,  # rule i after i misses, the last untried
         "rank": 0.0,
-        "lost": 0.0,
-        "runs": 0.0,
-        "reads": 0.0,
         "saves": 0.0,
         "saved": 0.0,
-        "lists": 0.0,
     }

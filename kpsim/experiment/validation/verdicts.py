@@ -145,6 +145,9 @@ def judged(records: Iterable[Record], known: Known, profile: str | None) -> Vali
         except Unspoken as reason:
             refusals.append(Refusal(record, str(reason)))
             continue
+        except (ValueError, KeyError, ZeroDivisionError) as reason:  # whatever a stranger's table leaves out
+            refusals.append(Refusal(record, f"its set-up is not told, or makes no sense: {reason}"))
+            continue
         own = profile in (None, profile_for(record))
         seen = fitted_on(record) if record.study == PUBLISHED else own and _seen(record, known)
         verdicts.append(Verdict(record, found, seen))

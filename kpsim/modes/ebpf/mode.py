@@ -119,7 +119,7 @@ class Ebpf:
         is there, to keep its numbers, and writes everything.
         """
         entries = counts.own + counts.dispatch + counts.endpoints
-        if kind == SyncKind.FULL:
+        if kind.whole:
             return {
                 "reconcile_round": 1,
                 "service_reconciled": counts.service_ports,

@@ -26,6 +26,7 @@ from kpsim.modes.iptables.text import restore_lines
 from kpsim.modes.iptables.tracer import trace
 from kpsim.modes.iptables.walk import path, walk
 from kpsim.profiles.defaults import load_defaults
+from kpsim.profiles.terms import Part
 from kpsim.proxy.contract import (
     NEVER_FULL_S,
     ModeWords,
@@ -44,6 +45,7 @@ from kpsim.proxy.counts import EndpointCounts, port_kinds
 from kpsim.proxy.node import NodeConfig, PortState, counted_node
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.rules import Packet, RuleSet, Trace, Walk
+from kpsim.proxy.work import EVERY_PART, Timed, named, parts_of
 from kpsim.units import I64, Version
 
 PARTIAL_SYNC_SINCE: Version = (1, 27)  # KEP-3453: alpha and off in 1.26, on in 1.27, always in 1.28
@@ -124,35 +126,27 @@ class Iptables:
 
     def sync_work(self, kind: SyncKind, counts: SyncCounts) -> Work:
         """Go time over everything held, one restore, and iptables-save where stale chains are looked for."""
-        rules = self.rules_present(counts.dispatch, counts.own)
-        work: dict[str, int | I64] = {
-            "service_port_visited": counts.service_ports,
-            "endpoint_visited": counts.endpoints,
-            "sync_restore": 1,
-            "save_run": counts.cleanup,
-            "rule_saved": counts.cleanup * rules,
-            "conntrack_listed": counts.conntrack_listed,
-            "conntrack_run": counts.conntrack_runs,
+        return self.timed(kind, counts).work
+
+    def timed(
+        self, kind: SyncKind, counts: SyncCounts, wanted: Collection[str] = EVERY_PART, *, cpu: bool = False
+    ) -> Timed:
+        """Return the parts of a sync; a ClusterIP port of e endpoints has 3 e + 1 rules of its own in e + 1 chains."""
+        version, rules = self._params.kubernetes_version, self.rules_present(counts.dispatch, counts.own)
+        start, whole = kind is SyncKind.START, kind.whole
+        jumps = ENSURED_JUMPS if version >= PARTIAL_SYNC_SINCE else ENSURED_JUMPS_BEFORE_1_27
+        looks = 1 if kind in (SyncKind.START, SyncKind.RESTART) else counts.cleanup
+        there = 0 if start else 1
+        found = {
+            "rules": rules,
+            "chains": (counts.own + 2 * counts.dispatch) // 3,
+            "runs": whole * (2 + start) * jumps,
+            "reads": whole * there * 2 * ENSURED_JUMPS_NAT * rules,
+            "saves": looks,
+            "saved": there * looks * rules,
         }
-        if kind == SyncKind.PARTIAL:
-            work |= {
-                "rule_present": rules,
-                "dispatch_rule_written": counts.dispatch,
-                "own_rule_written": counts.changed_own,
-            }
-            if self._backend == "nft":
-                work |= {"partial_restore": 1, "dispatch_rule_written_squared": counts.dispatch * counts.dispatch}
-            return work
-        partial = self._params.kubernetes_version >= PARTIAL_SYNC_SINCE
-        work |= {
-            "rule_rewritten": rules,
-            "iptables_run": (2 + counts.fresh) * (ENSURED_JUMPS if partial else ENSURED_JUMPS_BEFORE_1_27),
-            "rule_read_back": 2 * ENSURED_JUMPS_NAT * rules,
-        }
-        if self._backend == "nft":  # a ClusterIP port of e endpoints has 3 e + 1 rules of its own, in e + 1 chains
-            chains = (counts.own + 2 * counts.dispatch) // 3
-            return work | {"chain_rewritten_squared": chains * chains}
-        return work | {"rule_rewritten_squared": rules * rules}
+        names = parts_of(("conntrack", "go", "iptables", "restore", "save"), wanted, cpu=cpu)
+        return Timed(tuple(Part(name, self.family, kind, version) for name in names), named(counts, found), "cpu" * cpu)
 
     def stages(self, state: PacketState) -> Sequence[Stage]:
         """Return the scan, the endpoint rules and the rest; conntrack spares later packets the nat table."""

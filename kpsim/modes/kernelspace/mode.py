@@ -117,7 +117,7 @@ class Kernelspace:
             "hns_query": QUERIES,
             "object_listed": counts.endpoints + counts.dispatch + overlay * counts.service_ports,
         }
-        if kind == SyncKind.FULL:
+        if kind.whole:
             made = counts.endpoints + overlay * counts.service_ports
             return work | {
                 "hns_query": QUERIES + QUERIES_A_VIP * overlay * made,

@@ -7,13 +7,14 @@ sets and writes what differs; before, chains and sets are listed.  Structure fro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from kpsim.cluster.columns import ServiceColumns
 from kpsim.modes.nftables.layout import Layout
-from kpsim.proxy.contract import RuleCounts, SyncCounts, SyncKind, Work
+from kpsim.proxy.contract import RuleCounts, SyncCounts, SyncKind
 from kpsim.proxy.counts import EndpointCounts, port_kinds
 from kpsim.units import I64
 
@@ -63,63 +64,24 @@ class Counts:
             return CONSTANT_RULES_SINCE_1_36
         return CONSTANT_RULES if self.layout.checks_cluster_ips else CONSTANT_RULES_IN_1_29
 
-    def work(self, kind: SyncKind, counts: SyncCounts) -> Work:
-        """Go time over everything held, a listing, a transaction, and one that deletes chains where some went.
+    def of_sync(self, kind: SyncKind, counts: SyncCounts) -> Mapping[str, int | I64]:
+        """Return what a sync meets: rules, kernel objects, chains and sets that are listed, processes that list.
 
         Half the rules of a ClusterIP port is its number of chains (and affinity sets); twice its rules and its
         elements together are all the kernel objects it is made of, 6 + 4 e with the anonymous map of the choice and
-        the elements of that.  Since 1.36 an endpoint is one element of such a map.
+        the elements of that.  Since 1.36 an endpoint is one element of such a map.  A transaction of its own deletes
+        chains where endpoints went (``lost``), but the one for Services that are all gone or new is counted already.
         """
-        one_rule = self.layout.one_rule
-        mapped = counts.endpoints if one_rule else 0
-        lost = 0 * counts.endpoint_changes if one_rule else _whether(counts.endpoint_changes)
-        work: dict[str, int | I64] = {
-            "service_port_visited": counts.service_ports,
-            "endpoint_visited": counts.endpoints,
-            "cleanup_transaction": lost,
-            "rule_present_in_cleanup": lost * counts.own,
-            "conntrack_listed": counts.conntrack_listed,
-            "conntrack_run": counts.conntrack_runs,
-            **self._listing(kind, counts, mapped),
-        }
-        if kind == SyncKind.PARTIAL:
-            changed = _whether(counts.changed_services)
-            return work | {
-                "partial_transaction": 1,  # it runs even where there is nothing to send
-                "rule_present": changed * counts.own,
-                "own_rule_written": counts.changed_own,
-                "service_changed_beside_port": counts.changed_services * counts.service_ports,
-            }
-        objects = 2 * counts.own + mapped + (0 if self.layout.keeps else counts.dispatch)
-        work |= {
-            "full_transaction": 1,
-            "deletion_waited": 1,
-            "rule_present": counts.own,
-            "object_loaded": objects,
-        }
-        if one_rule:
-            return work | {"port_loaded_beside_port": counts.service_ports * counts.service_ports}
-        return work | {"object_loaded_beside_port": counts.service_ports * objects}
-
-    def _listing(self, kind: SyncKind, counts: SyncCounts, mapped: int | I64) -> Work:
-        """Return the work of listing before anything is sent; ``mapped`` endpoints are printed with their rule."""
-        ports_squared = counts.service_ports * counts.service_ports
-        if not self.layout.keeps:
-            return {
-                "list_run": LIST_PROCESSES,
-                "object_listed": counts.own // 2 + counts.service_ports,
-                "chain_listed_beside_port": ports_squared,
-            }
-        containers = len(self.layout.containers) - 1  # nodeport-ips is written without a look
-        whole = containers if kind == SyncKind.FULL else 0
+        layout = self.layout
+        mapped = counts.endpoints if layout.one_rule else 0
+        containers = len(layout.containers) - 1  # nodeport-ips is written without a look
+        kept = counts.changed_services - counts.new_services
+        went = np.minimum(counts.endpoint_changes, 1) * np.minimum(kept, 1)
+        swept = kind in (SyncKind.FULL, SyncKind.PARTIAL) and not layout.one_rule
         return {
-            "list_run": 1 + whole,
-            "rule_listed": self.constant_rules + counts.own + mapped,
-            "rule_listed_beside_port": ports_squared,
-            "element_read": counts.dispatch if whole else 0 * counts.dispatch,
+            "rules": self.constant_rules + counts.own + mapped,
+            "objects": 2 * counts.own + counts.dispatch + mapped,
+            "listed": counts.own // 2 + counts.service_ports,
+            "lists": 1 + containers * kind.whole if layout.keeps else LIST_PROCESSES,
+            "lost": went if swept else 0 * went,
         }
-
-
-def _whether(count: int | I64) -> int | I64:
-    """1 where there is anything to count."""
-    return (count > 0) * 1

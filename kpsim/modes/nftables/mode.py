@@ -25,6 +25,7 @@ from kpsim.modes.nftables.rules import NftRules
 from kpsim.modes.nftables.text import load_lines, rewrite_lines
 from kpsim.modes.nftables.tracer import trace
 from kpsim.profiles.defaults import load_defaults
+from kpsim.profiles.terms import Part
 from kpsim.proxy.contract import (
     NEVER_FULL_S,
     ModeWords,
@@ -42,6 +43,7 @@ from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.node import COUNTED_SINCE, NodeConfig, PortState
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.rules import DROPPED, REFUSED, Packet, Trace, Walk, few
+from kpsim.proxy.work import EVERY_PART, Timed, named, parts_of
 from kpsim.units import I64, Version
 
 
@@ -95,7 +97,19 @@ class Nftables:
 
     def sync_work(self, kind: SyncKind, counts: SyncCounts) -> Work:
         """Go time over everything held, a listing, one transaction, and where chains went one that deletes them."""
-        return self._counts.work(kind, counts)
+        return self.timed(kind, counts).work
+
+    def timed(
+        self, kind: SyncKind, counts: SyncCounts, wanted: Collection[str] = EVERY_PART, *, cpu: bool = False
+    ) -> Timed:
+        """Return the parts of a sync; since 1.36 they were only timed together."""
+        version = self._params.kubernetes_version
+        names: tuple[str, ...] = ("cleanup", "conntrack", "go", "list", "restore")
+        if self._counts.layout.one_rule and len({"go", "list", "restore"} & set(wanted)) > 1:
+            names, wanted = ("conntrack", "sync"), {"sync", *wanted}
+        chosen = parts_of(names, {"cleanup", *wanted} if "restore" in wanted else wanted, cpu=cpu)
+        parts = tuple(Part(name, self.family, kind, version) for name in chosen)
+        return Timed(parts, named(counts, self._counts.of_sync(kind, counts)), "cpu" * cpu)
 
     def stages(self, state: PacketState) -> Sequence[Stage]:
         """Fifteen rules and a few lookups, then the choice; conntrack spares later packets the nat chains."""

@@ -35,6 +35,7 @@ class SyncTable:
     full: Bools
     failed: Bools
     process_since: I64  # when the kube-proxy that ran it started; -NEVER: before the run
+    cpu: I64  # what it took of the node's cores [ns], waits apart
 
     @property
     def ran(self) -> Bools:
@@ -54,6 +55,7 @@ class SyncRow(NamedTuple):
     full: Bools
     failed: Bools
     process_since: I64
+    cpu: I64
 
 
 class Arrivals:
@@ -120,9 +122,8 @@ class Lanes:
         full = loop.pacing.is_full(state, start) | forced
         large = timeline.endpoints_total[prefix] > loop.large_above
         cleans = loop.pacing.cleans(state, start, large)
-        counts = _counts(
-            timeline, self._absorbed, prefix, node, cleans, loop.conntrack, self._joins & (self._number == 0)
-        )
+        first = loop.faults.restart(state, node) <= start, self._joins & (self._number == 0)
+        counts = _counts(timeline, self._absorbed, prefix, node, cleans, loop.conntrack, *first)
         takes = loop.takes(counts, full, self._number, node)
         return _Next(start, runs, prefix, full, cleans, large, takes, loop.asks_lock(start, takes))
 
@@ -144,6 +145,7 @@ class Lanes:
             following.full[here],
             ended.failed[here],
             since[here],
+            following.takes.cpu[here],
         )
         self._rows.append(row)
         self._number = self._number + ran
@@ -189,14 +191,16 @@ def table_of(rows: Sequence[SyncRow], nodes: int) -> SyncTable:
     """Return syncs in any order as one table, each node's from the top."""
     depth = max((int(row.number.max(initial=-1)) for row in rows), default=-1) + 1
     start, switch, end = (np.full((depth, nodes), NEVER) for _ in range(3))
-    absorbed, since = np.zeros((depth, nodes), np.int64), np.full((depth, nodes), -NEVER)
+    absorbed, cpu = (np.zeros((depth, nodes), np.int64) for _ in range(2))
+    since = np.full((depth, nodes), -NEVER)
     full, failed = np.zeros((depth, nodes), np.bool_), np.zeros((depth, nodes), np.bool_)
     for row in rows:
-        for table, column in zip((start, switch, end, absorbed, full, failed, since), row[2:], strict=True):
+        columns = (start, switch, end, absorbed, full, failed, since, cpu)
+        for table, column in zip(columns, row[2:], strict=True):
             table[row.number, row.node] = column
     if depth:
         absorbed, since = np.maximum.accumulate(absorbed), np.maximum.accumulate(since)
-    return SyncTable(start, switch, end, absorbed, full, failed, since)
+    return SyncTable(start, switch, end, absorbed, full, failed, since, cpu)
 
 
 def _due(pacing: Pacing, state: RunnerState, faults: Faults, asks: Arrivals, answered: Prefixes, node: Nodes) -> I64:
@@ -219,22 +223,26 @@ def _counts(
     node: Nodes,
     cleans: Bools,
     conntrack: ConntrackCleanup,
+    first: Bools,
     fresh: Bools,
 ) -> SyncCounts:
     listed, runs = conntrack.counts(timeline.changed_udp_total[after] - timeline.changed_udp_total[before])
-    services, own, dispatch = timeline.changed_between(before, after, node)
+    changed = timeline.changed_between(before, after, node)
     return SyncCounts(
         service_ports=timeline.ports_total[after],
         endpoints=timeline.endpoints_total[after],
         dispatch=timeline.dispatch_at(after, node),
         own=timeline.own_at(after, node),
-        changed_services=services,
-        changed_own=own,
+        changed_services=changed.services,
+        changed_own=changed.own,
         endpoint_changes=timeline.changed_total[after] - timeline.changed_total[before],
         cleanup=cleans.astype(np.int64),
         conntrack_listed=listed,
         conntrack_runs=runs,
-        changed_dispatch=dispatch,
+        changed_dispatch=changed.dispatch,
         fresh=fresh.astype(np.int64),
         moved=timeline.moved_between(before, after, node, fresh),
+        first=first.astype(np.int64),
+        gone_services=changed.gone,
+        new_services=changed.new,
     )

@@ -13,6 +13,7 @@ from kpsim.proxy.sync import Nodes
 from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.proxy.sync.faults import Faults
 from kpsim.proxy.sync.pacing import Pacing, RunnerState
+from kpsim.proxy.work import TimedMode, kinds
 from kpsim.units import I64, Bools, Version
 
 RECONCILED_SINCE = (1, 32)
@@ -20,18 +21,19 @@ RECONCILED_SINCE = (1, 32)
 
 UNDER_LOCK = (  # work of iptables' processes; that of iptables-save needs no lock
     "sync_restore", "rule_present", "dispatch_rule_written", "own_rule_written", "rule_rewritten",
-    "rule_rewritten_squared", "iptables_run", "rule_read_back",
+    "rule_rewritten_squared", "rule_loaded", "rule_loaded_squared", "iptables_run", "rule_read_back",
 )  # fmt: skip
 AFTER_RULES = ("conntrack_listed", "conntrack_run")  # work that comes when the rules are in force
 NO_LOCK = np.zeros(1, np.int64)
 
 
 class Takes(NamedTuple):
-    """Durations of syncs [ns], (lanes,) each: in all, under the xtables lock, and after their rules are in force."""
+    """Durations of syncs [ns], (lanes,) each: in all, under the xtables lock, after their rules are in force; CPU."""
 
     whole: I64
     locked: I64
     after: I64
+    cpu: I64  # of kube-proxy and its processes, system calls too
 
 
 class Ended(NamedTuple):
@@ -68,7 +70,7 @@ class SyncLoop:
     >>> import kpsim
     >>> from kpsim.simulation import build_cluster, prepare
     >>> from kpsim.simulation.wiring import mode_of, sync_loop
-    >>> scenario = kpsim.read("scenarios/hello.yaml")
+    >>> scenario = kpsim.load("scenarios/hello.yaml").model
     >>> mode, costs = mode_of(scenario, "iptables")
     >>> pacing = Pacing.of(mode.runner((1, 34)), (1, 34))
     >>> loop = sync_loop(prepare(scenario, build_cluster(scenario)[0], 0), mode, costs, pacing, family=4)
@@ -89,24 +91,27 @@ class SyncLoop:
     conntrack: ConntrackCleanup
     large_above: int
     horizon_ns: int
+    cpu_costs: Costs | None = None  # where the profile has CPU apart from wall time
 
     def takes(self, counts: SyncCounts, full: Bools, number: int | I64, node: Nodes) -> Takes:
         """Return how long sync ``number`` of each node takes with nothing in its way, (lanes,) each."""
-        parts = [np.zeros(len(full), np.int64) for _ in range(3)]
-        for kind in SyncKind:
-            chosen = full == (kind == SyncKind.FULL)
-            if not chosen.any():
-                continue
+        parts = [np.zeros(len(full), np.int64) for _ in range(4)]
+        for kind, chosen in kinds(counts, full):
             work = self.mode.sync_work(kind, counts)
             locked = {name: work[name] for name in UNDER_LOCK if name in work}
             after = {name: work[name] for name in AFTER_RULES if name in work}
-            parts = [
-                np.where(chosen, self.costs.ns(some), part)
-                for some, part in zip((work, locked, after), parts, strict=True)
-            ]
+            spent = [self.costs.ns(some) for some in (work, locked, after)]
+            spent.append(self._cpu_ns(kind, counts, spent[0]))
+            parts = [np.where(chosen, some, part) for some, part in zip(spent, parts, strict=True)]
         factor = self.costs.factor("sync", self.draws.factor(number, node))
-        whole, locked_ns, after_ns = ((part * factor) >> 10 for part in parts)
-        return Takes(np.maximum(whole, 1), locked_ns, np.minimum(after_ns, np.maximum(whole, 1) - 1))
+        whole, locked_ns, after_ns, cpu_ns = ((part * factor) >> 10 for part in parts)
+        return Takes(np.maximum(whole, 1), locked_ns, np.minimum(after_ns, np.maximum(whole, 1) - 1), cpu_ns)
+
+    def _cpu_ns(self, kind: SyncKind, counts: SyncCounts, wall_ns: I64) -> I64:
+        """Return the CPU time of a sync [ns]; its wall time where nothing is known of it."""
+        if self.cpu_costs is None or not isinstance(self.mode, TimedMode):
+            return wall_ns
+        return self.cpu_costs.ns(self.mode.timed(kind, counts, cpu=True).work)
 
     def asks_lock(self, start: I64, takes: Takes) -> I64:
         """Return when each sync asks for the xtables lock [ns]: for all that it does under it, at the end."""

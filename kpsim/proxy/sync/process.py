@@ -40,6 +40,7 @@ class Sync(NamedTuple):
     full: bool
     failed: bool
     process_since: int
+    cpu: int
 
 
 @dataclass(slots=True)
@@ -135,6 +136,7 @@ class KubeProxy:
 
     def _sync(self) -> Generator[simpy.Event, Any, None]:
         start = np.array([int(self._env.now)])
+        before = frozenset(self._usable)
         changed, endpoint_changes, udp_changes, moved = self._check_out()
         listed, runs = self._sync_loop.conntrack.counts(udp_changes)
         self._edition += 1
@@ -159,6 +161,9 @@ class KubeProxy:
             changed_dispatch=self._rules_of(changed).dispatch,
             fresh=int(fresh),
             moved=self._everything() if fresh else moved,
+            first=int(self._faults.restart(self._state, self._here)[0] <= start[0]),
+            gone_services=sum(s not in self._usable for s in changed),
+            new_services=sum(s in self._usable and s not in before for s in changed),
         )
         here, ran = self._here, np.array([True])
         number, absorbed = self._edition - 1, self._absorbed
@@ -173,7 +178,7 @@ class KubeProxy:
         self._pacing.ran(self._state, ran, start, ended.end, full, cleans, ended.failed, large)
         switch, end, failed = int(ended.switch[0]), int(ended.end[0]), bool(ended.failed[0])
         since = int(self._state.process_since[0])
-        self.syncs.append(Sync(int(start[0]), switch, end, absorbed, bool(full[0]), failed, since))
+        self.syncs.append(Sync(int(start[0]), switch, end, absorbed, bool(full[0]), failed, since, int(takes.cpu[0])))
         yield at(self._env, switch, Rank.SWITCH)
         self._cold &= failed
         if not (failed or self._pacing.at_once):

@@ -8,6 +8,7 @@ closed form of what :meth:`Mode.program` builds rule by rule; the engines' equal
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -59,6 +60,16 @@ def start_counts(cluster: Cluster, mode: Mode) -> RuleCounts:
     known = (np.arange(len(usable)) < cluster.initial) & cluster.services.proxied
     held = counts.held and Held(*(column * known for column in counts.held))
     return RuleCounts(counts.dispatch * known, counts.own * known, held)
+
+
+class ChangedServices(NamedTuple):
+    """Distinct Services that changed between two syncs, (lanes,) each, with the rules they then have."""
+
+    services: I64
+    own: I64
+    dispatch: I64
+    gone: I64  # of them, those that are there no more
+    new: I64  # and those that were not there before
 
 
 class Timeline:
@@ -253,11 +264,8 @@ class Timeline:
                 self._removals.setdefault((int(self.service[row]), int(pod)), []).append(row)
         return self._removals
 
-    def changed_between(self, before: Prefixes, after: Prefixes, node: Nodes) -> tuple[I64, I64, I64]:
-        """Distinct Services changed by rows ``before`` … ``after`` - 1, and the rules they then have; (lanes,) each.
-
-        Their ``own``, then their ``dispatch`` of :class:`RuleCounts`.
-        """
+    def changed_between(self, before: Prefixes, after: Prefixes, node: Nodes) -> ChangedServices:
+        """Return the Services changed by rows ``before`` … ``after`` - 1, and the rules they then have."""
         length = after - before
         total = int(length.sum())
         lane = np.repeat(np.arange(len(length)), length)
@@ -269,9 +277,11 @@ class Timeline:
             here = self.local.find(state, node[lane])
             own = own + np.where(here >= 0, self._own_here[here], 0)
             dispatch = dispatch + np.where(here >= 0, self._dispatch_here[here], 0)
+        there, was = self._known[state], self._known[self.state(self._owner[state], before[lane])]
         services = np.bincount(lane, minlength=len(length))
-        sums = [np.bincount(lane, weights=x, minlength=len(length)).astype(np.int64) for x in (own, dispatch)]
-        return services, sums[0], sums[1]
+        columns = own, dispatch, ~there, there & ~was
+        sums = [np.bincount(lane, weights=x, minlength=len(length)).astype(np.int64) for x in columns]
+        return ChangedServices(services, *sums)
 
 
 def _joined(base: Ragged, rows: Ragged) -> Ragged:

@@ -11,6 +11,8 @@ from kpsim.report.wording.quantity import EMPTY, count, percent, quantity, told
 
 _SHOWN = 3  # stages named, the longest first
 
+_CPU_OF = {"full": "full syncs", "partial": "partial syncs", "beside": "beside syncs, such as decoding events"}
+
 
 def parts(found: ModeResult) -> list[tuple[str, float]]:
     """Return the stages of a median change with their share of its way, the longest first."""
@@ -52,8 +54,8 @@ def _cpu(found: ModeResult) -> str:
     if total is None:
         return ""
     said = f"{told(total)} cores a node"
-    kinds = [(kind, found.rates.get(f"cpu_proxy_{kind}_cores")) for kind in ("full", "partial")]
-    shares = [f"{percent(e.value / total.value)} {kind} syncs" for kind, e in kinds if e and e.value and total.value]
+    kinds = [(said, found.rates.get(f"cpu_proxy_{kind}_cores")) for kind, said in _CPU_OF.items()]
+    shares = [f"{percent(e.value / total.value)} {said}" for said, e in kinds if e and e.value and total.value]
     dearest = _dearest(found)
     packets = found.rates.get("cpu_packets_cores")
     beside = f"; the kernel's for its packets, {told(packets)}" if packets is not None else ""

@@ -6,13 +6,14 @@ A figure is one module, named as the SVG it writes, with ``headline(result)``, t
 
 from __future__ import annotations
 
+from kpsim.errors import InputError, Place, Problem, did_you_mean
 from kpsim.experiment.result import Result
 from kpsim.measure.summary import MEASURES
 from kpsim.report.figures import dns, event, latency, load, network_programming, position, sync
 from kpsim.report.figures.canvas import Picture, drawing
 from kpsim.report.figures.control import control_plane, stages
 
-__all__ = ["Picture", "pictures"]
+__all__ = ["Picture", "picture_called", "pictures"]
 
 _FIGURES = (
     dns.picture,
@@ -32,3 +33,21 @@ def pictures(result: Result) -> tuple[Picture, ...]:
         distributions = [latency.picture(result, measure) for measure in MEASURES.values() if measure.drawn]
         drawn = [*distributions, *(draw(result) for draw in _FIGURES)]
     return tuple(picture for picture in drawn if picture is not None)
+
+
+def picture_called(result: Result, name: str) -> Picture:
+    """Draw the figure called ``name``, as its file is.
+
+    Raises :class:`InputError` if there is none of that name, or it has nothing to say about this result.
+    """
+    measures = {measure.drawn: measure for measure in MEASURES.values() if measure.drawn}
+    others = {draw.__module__.rpartition(".")[2]: draw for draw in _FIGURES}
+    if name not in measures and name not in others:
+        known = sorted([*measures, *others])
+        mend = did_you_mean(name, known) or f"there are {', '.join(known)}"
+        raise InputError([Problem(Place(), what=f"there is no figure {name!r}", mend=mend)])
+    with drawing():
+        picture = latency.picture(result, measures[name]) if name in measures else others[name](result)
+    if picture is None:
+        raise InputError(f"the figure {name!r} has nothing to show of this result: nothing of it was observed")
+    return picture

@@ -14,7 +14,7 @@ import textwrap
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +71,28 @@ def drawing() -> Iterator[None]:
         yield
 
 
+class Paper(Figure):
+    """A Matplotlib figure that a notebook shows as the report does, by its SVG."""
+
+    svg = ""
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A finished figure: file stem, the message, a text for those who do not see it, how to read it, and the SVG."""
+    """A finished figure: file stem, the message, a text for those who do not see it, how to read it, and the SVG.
+
+    ``paper`` is the figure that the SVG was made of.
+    """
 
     name: str
     title: str
     alt: str
     note: str
     svg: str
+    paper: Paper | None = field(default=None, compare=False, repr=False)
 
     def write(self, directory: Path) -> Path:
         """Write ``<name>.svg`` into ``directory``."""
@@ -94,7 +107,7 @@ class Sheet:
     def __init__(self, name: str, title: str, panels: int = 1) -> None:
         self.name = name
         self.title = title
-        self.figure = Figure(figsize=(_WIDTH, _HEIGHT))
+        self.figure = Paper(figsize=(_WIDTH, _HEIGHT))
         self.axes: list[Axes] = [self.figure.add_subplot(1, panels, i + 1) for i in range(panels)]
         self._keys: list[tuple[Artist, str]] = []
         self._marks = 0
@@ -167,7 +180,8 @@ class Sheet:
         self._arrange()
         buffer = io.StringIO()
         self.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "kpsim", "Title": self.title})
-        return Picture(self.name, self.title, f"{self.title}. {alt}", note, _with_title(buffer.getvalue(), self.title))
+        self.figure.svg = _with_title(buffer.getvalue(), self.title)
+        return Picture(self.name, self.title, f"{self.title}. {alt}", note, self.figure.svg, self.figure)
 
 
 def _balanced(title: str) -> list[str]:

@@ -117,6 +117,11 @@ def _draw(
     return sheet.picture("; ".join(said), "Points: simulated, with bars over their 95 % intervals.")
 
 
+def axis_name(axis: str) -> str:
+    """Return the noun of what an axis counts: "Services"; the axis itself where it counts nothing."""
+    return _NOUNS[axis.rpartition(".")[2]] if _COUNTED.fullmatch(axis) else axis
+
+
 def scale_pictures(frame: pd.DataFrame, axes: Sequence[str]) -> list[Picture]:
     """Return every measure of a sweep against its first numeric axis; other axes are held at their first value."""
     numeric = [axis for axis in axes if pd.api.types.is_numeric_dtype(frame[axis]) and frame[axis].nunique() > 1]
@@ -126,6 +131,9 @@ def scale_pictures(frame: pd.DataFrame, axes: Sequence[str]) -> list[Picture]:
     for other in axes:
         if other != axis:
             frame = frame[frame[other] == frame[other].iloc[0]]
-    noun = _NOUNS[axis.rpartition(".")[2]] if _COUNTED.fullmatch(axis) else axis
-    drawn = [scale_picture(frame, axis, measure.name, name=noun) for measure in MEASURES.values() if measure.compared]
+    drawn = [
+        scale_picture(frame, axis, measure.name, name=axis_name(axis))
+        for measure in MEASURES.values()
+        if measure.compared
+    ]
     return [picture for picture in drawn if picture]

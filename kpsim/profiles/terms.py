@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from math import prod
+from typing import Any
 
 from kpsim.profiles.format import parse_yaml
 from kpsim.units import Version
 
-Counts = Mapping[str, float]
+Counts = Mapping[str, Any]
+"""Counts by name: numbers, or (lanes,) arrays of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +31,17 @@ class _Entry:
     terms: Mapping[str, tuple[str, ...]]
     families: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
+    aspects: tuple[str, ...] = ()
     since: Version = (0, 0)
     until: Version = (99, 0)
 
-    def fits(self, part: Part) -> bool:
-        """Return True if the entry says what ``part`` is made of."""
+    def fits(self, part: Part, aspect: str) -> bool:
+        """Return True if the entry says what ``part`` is made of, where ``aspect`` of it was measured."""
         return (
             self.part == part.part
             and (not self.families or part.family in self.families)
             and (not self.kinds or part.kind in self.kinds)
+            and (not self.aspects or aspect in self.aspects)
             and self.since <= part.version < self.until
         )
 
@@ -58,6 +61,7 @@ def _entries() -> tuple[_Entry, ...]:
             {name: tuple(str(count).split("*")) for name, count in each["terms"].items()},
             tuple(each.get("families", ())),
             tuple(each.get("kinds", ())),
+            tuple(each.get("aspects", ())),
             release(each.get("since", "0.0")),
             release(each.get("until", "99.0")),
         )
@@ -65,9 +69,30 @@ def _entries() -> tuple[_Entry, ...]:
     )
 
 
-def work(part: Part, counts: Counts) -> dict[str, float] | None:
+@cache
+def _entry(part: Part, aspect: str) -> _Entry | None:
+    return next((each for each in _entries() if each.fits(part, aspect)), None)
+
+
+def work(part: Part, counts: Counts, aspect: str = "") -> dict[str, Any] | None:
     """Return how often each coefficient is paid, by name, or ``None`` where no entry speaks of the part."""
-    entry = next((each for each in _entries() if each.fits(part)), None)
+    entry = _entry(part, aspect)
     if entry is None:
         return None
-    return {name: prod(counts[each] for each in factors) for name, factors in entry.terms.items()}
+    found = {}
+    for name, (first, *others) in entry.terms.items():
+        found[name] = counts[first]
+        for each in others:
+            found[name] = found[name] * counts[each]
+    return found
+
+
+def coefficients(family: str, parts: Collection[str]) -> frozenset[str]:
+    """Return the names of all coefficients that any of ``parts`` is made of under a family."""
+    mine = (each for each in _entries() if each.part in parts and family in (each.families or (family,)))
+    return frozenset(name for each in mine for name in each.terms)
+
+
+def coefficients_of(*beginnings: str) -> frozenset[str]:
+    """Return the names of all coefficients in parts that begin so, of any family."""
+    return frozenset(name for each in _entries() if each.part.startswith(beginnings) for name in each.terms)

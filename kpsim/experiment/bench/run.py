@@ -1,0 +1,87 @@
+"""One calibration of this host, from the plan to the profile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+
+from kpsim.calibration.bench.session import measure, refusal
+from kpsim.errors import GuardError
+from kpsim.experiment.bench.host import kernel, machine, processor, tools
+from kpsim.experiment.bench.profile import SOURCE, Compared, Ratio, Row, against, command, compared, document, unsteady
+from kpsim.experiment.bench.rules import FULL, QUICK, plan
+from kpsim.profiles.costs import CostProfile, load_profile
+
+WHOLE_S, QUICK_S = 44.0, 16.0  # for measuring; rules are made before, and fits after
+PACKETS_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Benched:
+    """A host's profile as a document, the rows behind it, and whatever could not be measured, with the reasons."""
+
+    document: Mapping[str, Any]
+    rows: Sequence[Row]
+    compared: Sequence[Compared]
+    missing: Sequence[tuple[str, str]]
+    warnings: Sequence[str]
+    base: CostProfile
+
+    def against_base(self) -> list[tuple[str, str, int, float]]:
+        """Return (mode, packets or commands, rows, measured time over what the other profile says), medians."""
+        return [
+            (mode, "packets" if packets else "commands", len(ratios), Ratio.of(ratios).median)
+            for (mode, packets), ratios in against(self.compared, self.base).items()
+        ]
+
+    def taken(self) -> dict[str, tuple[int, int]]:
+        """Return by family how many coefficients were measured, and how many are the other profile's."""
+        return {
+            family: (n := sum(each["source"] == SOURCE for each in coefficients.values()), len(coefficients) - n)
+            for family, coefficients in self.document["families"].items()
+        }
+
+
+def bench(name: str, base: str, says: Callable[[str], None], *, quick: bool = False) -> Benched:
+    """Measure this host and return its profile, called ``name``; ``says`` hears of the progress.
+
+    Raises :class:`GuardError` where nothing can be measured.
+    """
+    if why := refusal():
+        raise GuardError(f"kpsim calibrate bench cannot measure here: {why}")
+    load = os.getloadavg()[0]
+    other, began_s = load_profile(base), perf_counter()
+    says("rules are written")
+    wanted = plan(QUICK if quick else FULL, 0.0, 0.0)
+    whole_s = (QUICK_S if quick else WHOLE_S) - (perf_counter() - began_s)
+    found = measure(replace(wanted, whole_s=whole_s, packets_s=whole_s * PACKETS_SHARE), says)
+    says("coefficients are fitted")
+    about = (
+        f"Linux {kernel()}, {processor()}, {', '.join(tools())}; kpsim calibrate bench, {datetime.now(UTC):%Y-%m-%d}."
+    )
+    said = (
+        f"measured on this host, Linux {kernel()}, medians of {len(found.rows):,} rows of packets and commands in "
+        "network namespaces; least squares on relative error, intervals by resampling sizes and stretches of time"
+    )
+    beside = compared(found.rows)
+    dropped = unsteady(beside)
+    kept = [row for row in found.rows if (row["mode"], command(row["quantity"])) not in dropped]
+    for mode in dict.fromkeys(mode for mode, _ in dropped):
+        timed = {name: off for (of, name), off in dropped.items() if of == mode}
+        most = max(timed.values())
+        why = f"the largest size is up to {most:.0%} off what smaller ones say; these costs are {base}'s, moved"
+        found.missing.append((f"{', '.join(timed)} under {mode}", why))
+    made = document(kept, beside, other, name, about, machine(), said)
+    return Benched(made, found.rows, beside, found.missing, list(_warnings(found.modules, load)), other)
+
+
+def _warnings(modules: Sequence[str], load: float) -> Iterator[str]:
+    if modules:
+        yield f"the kernel has loaded {', '.join(modules)} for the rules, and keeps them"
+    cores = os.cpu_count() or 1
+    if load > cores:
+        yield f"{load:.1f} processes wanted {cores} cores when it began: what others do here is in these numbers"

@@ -1,0 +1,244 @@
+"""A ladder of values of one knob, the front of the two measures it trades, and the value to take.
+
+Every value is simulated with the same random numbers.  Of two values the front keeps both unless one is at least as
+good in both measures.  The value to take is the cheapest (the least of the second measure) that meets the scenario's
+thresholds; without thresholds, or where none is met, the knee: nearest to the best of both, as shares of their spans.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+
+from kpsim.errors import InputError
+from kpsim.experiment.guard import check_size, check_time
+from kpsim.experiment.searches.axis import Pairs
+from kpsim.experiment.searches.knobs import EXPOSURE, FAILED, Knob, knob_called, measures_of
+from kpsim.experiment.searches.probing import Probe, lighter, simulated
+from kpsim.experiment.searches.quantity import Objective, Quantity, drawn_of, objective_of, quantity_of
+from kpsim.experiment.workers import kept
+from kpsim.measure.summary import Estimate
+from kpsim.scenario.kinds import Look
+from kpsim.scenario.model import RunParams, Scenario
+from kpsim.scenario.reader import read
+from kpsim.units import UnitError, parse_duration, parse_number
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One value of the knob; ``read_as`` is another that kube-proxy makes of it, "" if none.
+
+    ``met`` is ``None`` where there is no objective or an interval holds its bound.
+    """
+
+    written: str
+    read_as: str
+    scenario: Scenario
+    probe: Probe
+    met: bool | None
+    on_front: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """A knob's ladder, in rising order; ``chosen`` is the rung to take."""
+
+    knob: Knob
+    scenario: Scenario
+    mode: str
+    measures: tuple[Quantity, Quantity]
+    objectives: tuple[Objective, ...]
+    rungs: tuple[Rung, ...]
+    chosen: Rung
+    why: str
+    now: str  # the scenario's own value
+    refused: tuple[tuple[str, str], ...]  # values that cannot be, and why
+    run: RunParams
+    sampled: bool  # packets were looked at on some nodes and in some stretches of time only
+
+    @property
+    def front(self) -> tuple[Rung, ...]:
+        """Return the rungs that no other beats in both measures, by the first measure."""
+        found = [rung for rung in self.rungs if rung.on_front]
+        return tuple(sorted(found, key=lambda rung: value_of(rung, self.measures[0])))
+
+
+def tune(
+    look: Look,
+    name: str,
+    overrides: Pairs = (),
+    *,
+    values: Sequence[str] = (),
+    against: Sequence[str] = (),
+    objectives: Sequence[str] = (),
+    jobs: int = 1,
+    progress: Progress | None = None,
+    most_bytes: float | None = None,
+    most_s: float | None = None,
+    executor: Executor | None = None,
+) -> Tuned:
+    """Simulate a ladder of a knob's values, and return the front and the value to take.
+
+    ``against`` are the two measures, the knob's own by default; ``objectives`` the scenario's by default.  Raises
+    :class:`InputError` for a knob or a measure that is not there, or if no value can be.
+    """
+    knob = knob_called(name)
+    base = read(look, overrides)
+    mode = base.kube_proxy.mode if base.kube_proxy.mode in base.modes else base.modes[0]
+    measures = measures_of(knob, [quantity_of(text) for text in against])
+    asked = _objectives(knob, base, objectives)
+    wanted = tuple(dict.fromkeys([*measures, *(objective.quantity for objective in asked)]))
+    run = lighter(base, overrides, wanted)
+    now = knob.now(base, mode)
+    todo, refused = _ladder(look, knob, overrides, replace(base, modes=(mode,)), [*(values or knob.ladder), now], run)
+    seconds = sum(check_size(scenario, most_bytes, math.inf).seconds for scenario in todo.values())
+    check_time(seconds / jobs, most_s, {}, f"a ladder of {len(todo)} values")
+    probes, sampled = _probed(todo, wanted, jobs, progress, executor)
+    rungs = _rungs(knob, mode, todo, probes, asked, measures)
+    chosen, why = _choose(rungs, measures, asked)
+    return Tuned(knob, base, mode, measures, asked, tuple(rungs), chosen, why, now, tuple(refused), run, sampled)
+
+
+def _objectives(knob: Knob, base: Scenario, texts: Sequence[str]) -> tuple[Objective, ...]:
+    if texts:
+        return tuple(map(objective_of, texts))
+    if knob.measures[0] == FAILED:
+        exposure = Objective(EXPOSURE, "<=", 0.0, "no rule that leads to a Pod that is gone")
+        return (Objective(FAILED, "<=", 0.0, "no failed connection"), exposure)
+    return tuple(Objective.of(threshold) for threshold in base.thresholds)
+
+
+def _ladder(
+    look: Look, knob: Knob, overrides: Pairs, base: Scenario, values: Sequence[str], run: RunParams
+) -> tuple[dict[str, Scenario], list[tuple[str, str]]]:
+    """Return the scenario at every value that can be, in rising order, and those that cannot with their reasons."""
+    found: dict[str, Scenario] = {}
+    refused: list[tuple[str, str]] = []
+    (mode,) = base.modes
+    for value in sorted({size_of(value): value for value in reversed(values) if value}.values(), key=size_of):
+        settings = knob.settings(base, mode, value)
+        try:
+            found[value] = replace(read(look, [*overrides, *settings]), modes=(mode,), run=run)
+        except InputError as error:
+            refused.append((value, error.problems[0].what))
+    if not found:
+        raise InputError(f"{knob.name}: no value can be: {refused[0][1] if refused else 'none was given'}")
+    return found, refused
+
+
+def size_of(value: str) -> float:
+    """Return a written value as a number, seconds of a duration.  Raises :class:`InputError` for what is neither."""
+    try:
+        return float(parse_number(value))
+    except UnitError:
+        try:
+            return parse_duration(value)
+        except UnitError as error:
+            raise InputError(f"{value[:60]!r} is neither a number nor a duration: {error.what}") from None
+
+
+def _probed(
+    todo: dict[str, Scenario],
+    wanted: Sequence[Quantity],
+    jobs: int,
+    progress: Progress | None,
+    executor: Executor | None,
+) -> tuple[dict[str, Probe], bool]:
+    """Return a probe a value, and True if only some packets were looked at."""
+    first: dict[str, str] = {}
+    for value, scenario in todo.items():  # scenarios that are equal to another are not simulated again
+        first[value] = next((other for other in first if todo[other] == scenario), value)
+    distinct = {value: todo[value] for value in todo if first[value] == value}
+    done = []
+
+    def tell(value: str) -> None:
+        done.append(value)
+        if progress:
+            progress(len(done), len(distinct))
+
+    found, sampled = {}, False
+    with kept(1 if executor else jobs) as own:
+        for value, mode, seen in simulated(distinct, wanted, tell, jobs, executor or own):
+            drawn = {quantity: drawn_of(quantity, seen) for quantity in wanted}
+            found[value] = Probe(size_of(value), mode, drawn)
+            sampled = sampled or any(each.sampled for each in seen)
+    return {value: replace(found[first[value]], value=size_of(value)) for value in todo}, sampled
+
+
+def _rungs(
+    knob: Knob,
+    mode: str,
+    todo: dict[str, Scenario],
+    probes: dict[str, Probe],
+    objectives: Sequence[Objective],
+    measures: tuple[Quantity, Quantity],
+) -> list[Rung]:
+    rungs = [
+        Rung(value, knob.read_as(scenario, mode, value), scenario, probes[value], _met(probes[value], objectives))
+        for value, scenario in todo.items()
+    ]
+    pairs = [tuple(value_of(rung, measure) for measure in measures) for rung in rungs]
+    return [replace(rung, on_front=_on_front(pair, pairs)) for rung, pair in zip(rungs, pairs, strict=True)]
+
+
+def _on_front(pair: tuple[float, ...], pairs: Sequence[tuple[float, ...]]) -> bool:
+    """Return True if nothing is at least as good in both measures and better in one."""
+    if not all(map(math.isfinite, pair)):
+        return False
+    return not any(all(a <= b for a, b in zip(other, pair, strict=True)) and other != pair for other in pairs)
+
+
+def value_of(rung: Rung, quantity: Quantity) -> float:
+    """Return a quantity's value; infinite where the sample is too small, or too much is unfinished."""
+    drawn = rung.probe.drawn[quantity]
+    return math.inf if drawn is None or drawn.at_least else drawn.value
+
+
+def _met(probe: Probe, objectives: Sequence[Objective]) -> bool | None:
+    """Return whether every objective is met by its whole interval; ``None`` where that cannot be said."""
+    if not objectives:
+        return None
+    each = [_meets(probe.estimate(objective.quantity), objective) for objective in objectives]
+    return False if False in each else None if None in each else True
+
+
+def _meets(found: Estimate | None, objective: Objective) -> bool | None:
+    if found is None:
+        return None
+    low = found.value if found.low is None else found.low
+    high = math.inf if found.at_least else found.value if found.high is None else found.high
+    strict = len(objective.operator) == 1
+    ends = {_below(end * objective.sign, objective.bound * objective.sign, strict=strict) for end in (low, high)}
+    return ends.pop() if len(ends) == 1 else None
+
+
+def _below(value: float, bound: float, *, strict: bool) -> bool:
+    return value < bound if strict else value <= bound
+
+
+def _choose(
+    rungs: Sequence[Rung], measures: tuple[Quantity, Quantity], objectives: Sequence[Objective]
+) -> tuple[Rung, str]:
+    """Return the rung to take, and the reason."""
+    first, second = measures
+    meeting = [rung for rung in rungs if rung.met]
+    if meeting:
+        cheapest = min(meeting, key=lambda rung: (value_of(rung, second), value_of(rung, first)))
+        return cheapest, f"the least {second.name} of those that meet {' and '.join(o.text for o in objectives)}"
+    front = [rung for rung in rungs if rung.on_front] or list(rungs)
+    missed = f"none is shown to meet {' and '.join(o.text for o in objectives)}; " if objectives else ""
+    return min(front, key=lambda rung: _distance(rung, front, measures)), f"{missed}the knee of the front"
+
+
+def _distance(rung: Rung, front: Sequence[Rung], measures: Sequence[Quantity]) -> float:
+    """Return how far a rung is from the best of both measures, each as a share of the front's span."""
+    total = 0.0
+    for measure in measures:
+        values = [value_of(each, measure) for each in front]
+        span = max(values) - min(values)
+        total += ((value_of(rung, measure) - min(values)) / span) ** 2 if span > 0 and math.isfinite(span) else 0.0
+    return total

@@ -1,0 +1,90 @@
+"""A sync that was timed in parts is said as those parts and their counts; ``terms.yaml`` turns them into work.
+
+Engines, curves and ``kpsim validate`` ask the same mode for the same parts, so that a profile fitted to syncs of real
+kube-proxies prices exactly what it was fitted to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from kpsim.profiles.terms import Counts, Part, work
+from kpsim.proxy.contract import SyncCounts, SyncKind, Work
+from kpsim.units import I64, Bools
+
+EVERY_PART = ("go", "iptables", "save", "list", "restore", "conntrack")
+
+
+class Timed(NamedTuple):
+    """Parts of a sync that were timed, and how much of everything there was."""
+
+    parts: tuple[Part, ...]
+    counts: Counts
+    aspect: str = ""  # as a profile calls it: of wall time if empty, else cpu
+
+    @property
+    def work(self) -> Work:
+        """Return all parts' work together, by coefficient."""
+        total: dict[str, int | I64] = {}
+        for part in self.parts:
+            done = work(part, self.counts, self.aspect)
+            assert done is not None, f"terms.yaml has no {part}"
+            for name, count in done.items():
+                total[name] = total[name] + count if name in total else count
+        return total
+
+
+@runtime_checkable
+class TimedMode(Protocol):
+    """A mode whose syncs were timed part by part, wall and CPU apart; of the others CPU is taken to be wall time."""
+
+    def timed(
+        self, kind: SyncKind, counts: SyncCounts, wanted: Collection[str] = EVERY_PART, *, cpu: bool = False
+    ) -> Timed:
+        """Return the ``wanted`` parts of a sync of ``kind``; ``cpu`` asks for those of its CPU time."""
+        ...
+
+
+def named(counts: SyncCounts, more: Mapping[str, int | I64]) -> Counts:
+    """Return what every sync counts by the names of ``terms.yaml``, and ``more`` that a mode counts."""
+    return {
+        "one": 1,
+        "services": counts.service_ports,
+        "endpoints": counts.endpoints,
+        "dispatch": counts.dispatch,
+        "changed": counts.changed_services - counts.gone_services,
+        "changed_rules": counts.changed_own,
+        "conntrack_entries": counts.conntrack_listed,
+        "conntrack_runs": counts.conntrack_runs,
+        **more,
+    }
+
+
+def kinds(counts: SyncCounts, full: Bools) -> Iterator[tuple[SyncKind, Bools]]:
+    """Yield each kind that any sync is of, and which syncs those are, (lanes,)."""
+    changed, gone, new, first, fresh = (
+        np.broadcast_to(np.asarray(count), full.shape)
+        for count in (counts.changed_services, counts.gone_services, counts.new_services, counts.first, counts.fresh)
+    )
+    left = np.ones(len(full), np.bool_)
+    for kind, which in (
+        (SyncKind.START, fresh > 0),
+        (SyncKind.RESTART, first > 0),
+        (SyncKind.FULL, full),
+        (SyncKind.NOTHING, changed == 0),
+        (SyncKind.DELETE, changed == gone),
+        (SyncKind.ADD, changed == new),
+        (SyncKind.PARTIAL, left),
+    ):
+        chosen = which & left
+        if chosen.any():
+            yield kind, chosen
+        left = left & ~which
+
+
+def parts_of(names: Sequence[str], wanted: Collection[str], *, cpu: bool) -> list[str]:
+    """Return the names of parts that are ``wanted``; Go's CPU time has terms of its own."""
+    return ["go cpu" if cpu and name == "go" else name for name in names if name in wanted]

@@ -1,0 +1,1 @@
+"""Fits are drawn beside what they were fitted to."""

@@ -1,0 +1,1 @@
+"""A search's answer for people and for programs: sentences, rows, and one JSON document."""

@@ -1,0 +1,41 @@
+"""Memory of a node: kube-proxy, its restore and its rules, a limit row each, as large as the terms say."""
+
+from __future__ import annotations
+
+import pytest
+
+from kpsim.cluster.params import ClusterParams, EndpointCount, ServiceGroup
+from kpsim.experiment.answers.limits import limits_of
+from kpsim.experiment.validation.prediction import priced
+from kpsim.experiment.validation.setups import sync_question
+from kpsim.experiment.validation.sizes import Size
+from kpsim.profiles.costs import load_profile
+from kpsim.scenario.model import ProfileChoice, Scenario
+from kpsim.simulation import build_cluster
+
+ROWS = ("memory of kube-proxy", "memory of a first restore", "memory of the kernel's rules")
+
+
+def rows(mode: str, services: int, each: int, profile: str = "linux-6.18-zen3") -> dict[str, float]:
+    groups = (ServiceGroup("web", services, EndpointCount(mean=each)),)
+    cluster = ClusterParams(nodes=4, cores=2)
+    scenario = Scenario("m", cluster=cluster, groups=groups, modes=(mode,), profile=ProfileChoice(profile))
+    found = limits_of(scenario, build_cluster(scenario)[0])
+    assert all(limit.limit == 2 * 4 * 2**30 for limit in found if "memory of" in limit.name)
+    return {limit.name.removeprefix(f"{mode}: "): limit.used for limit in found}
+
+
+@pytest.mark.parametrize(("mode", "family"), [("iptables", "iptables-legacy"), ("nftables", "nftables")])
+def test_kube_proxy_takes_what_validation_predicts_and_all_of_it_grows(mode: str, family: str) -> None:
+    small, large = rows(mode, 100, 5), rows(mode, 1_000, 5)
+    assert all(small[name] < large[name] for name in ROWS)
+    asked = sync_question(family, (1, 34), Size(1_000, 5_000), "full", ("memory",), "rss_kb")
+    predicted = priced(asked, load_profile("linux-6.18-zen3"))
+    assert large["memory of kube-proxy"] == pytest.approx(predicted, abs=1)
+    assert 5e7 < predicted < 3e8
+
+
+def test_connections_are_remembered_under_every_mode_and_what_nobody_measured_is_not_told() -> None:
+    assert rows("ipvs", 100, 5)["memory of conntrack entries"] > 0
+    assert not set(ROWS) & rows("ipvs", 100, 5).keys()
+    assert not set(ROWS) & rows("iptables", 100, 5, "uml-6.1").keys()
