@@ -197,7 +197,8 @@ class Scenario:
         """
         sets = [(key, range_text(value)) for key, value in {**(ranges or {}), **dotted(axes)}.items()]
         table = sweeps.sweep(
-            self.look, sets, self.overrides, jobs=jobs, progress=progress, most_bytes=max_memory, most_s=max_time, executor=executor,
+            self.look, sets, self.overrides, jobs=jobs, progress=progress, most_bytes=max_memory, most_s=max_time,
+            executor=executor,
             cache=Path(cache) if cache else None,
         )  # fmt: skip
         return Sweep(self.name, table)

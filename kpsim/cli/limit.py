@@ -61,7 +61,8 @@ def limit(
         with progress_bar(name, options["quiet"], "probes") as tell:
             found = find_limit(
                 look, axis, overrides(options), objectives=objectives, within=_between(within), jobs=jobs_of(options),
-                progress=tell, most_bytes=size_in_bytes(options["max_memory"]), most_s=time_in_seconds(options["max_time"]),
+                progress=tell, most_bytes=size_in_bytes(options["max_memory"]),
+                most_s=time_in_seconds(options["max_time"]),
             )  # fmt: skip
         say(found.scenario.warnings)
         _write(found, directory)

@@ -60,7 +60,8 @@ def tune(
         with progress_bar(name, options["quiet"], "values") as tell:
             found = find_value(
                 look, knob, overrides(options), values=_parts(values), against=_parts(against), objectives=objectives,
-                jobs=jobs_of(options), progress=tell, most_bytes=size_in_bytes(options["max_memory"]), most_s=time_in_seconds(options["max_time"]),
+                jobs=jobs_of(options), progress=tell, most_bytes=size_in_bytes(options["max_memory"]),
+                most_s=time_in_seconds(options["max_time"]),
             )  # fmt: skip
         say(found.scenario.warnings)
         _write(found, directory)

@@ -37,7 +37,7 @@ LEAST_S: dict[str, float] = {
     "workers": 2e-5,
     "faults": 5e-8,
     "fault_rows": 2e-5,
-    "requests": 2e-6,
+    "requests": 3e-7,
     "lookups": 5e-7,
     "connections": 1e-7,
     "changes": 1e-5,
@@ -64,7 +64,7 @@ LEAST_BYTES: dict[str, float] = {
     "requests": 100,
     "lookups": 80,
     "connections": 64,
-    "changes": 300,
+    "changes": 100,
     "services": 100,
     "service_ports": 30,
     "endpoints": 20,
@@ -76,7 +76,7 @@ LEAST_BYTES: dict[str, float] = {
     "processed_packets": 50,
     "processed_syncs": 100,
     "observations": 3000,
-    "deliveries": 100,
+    "deliveries": 50,
     "listed_endpoints": 16,
 }
 HEAD = """\
