@@ -103,11 +103,12 @@ def _between(text: str | None) -> Range:
 def _write(found: LimitFound, directory: Path) -> None:
     from kpsim.report.figures.searches.limit import limit_picture
     from kpsim.report.searches.limit import document, frame
+    from kpsim.report.tables import write_frame
     from kpsim.scenario.kinds import MANIFEST
     from kpsim.scenario.schema import API_VERSION
 
     (directory / "limit.json").write_text(to_json(document(found)) + "\n", encoding="utf-8")
-    frame(found).to_csv(directory / "probes.csv", index=False)
+    write_frame(frame(found), directory / "probes.csv")
     manifest = {"apiVersion": API_VERSION, "kind": "Limit", "axis": found.axis.name, "scenario": found.scenario.name}
     (directory / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     picture = limit_picture(found)

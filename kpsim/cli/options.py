@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from kpsim.errors import InputError, Place, Problem, inert, shown
+from kpsim.errors import InputError, Place, Problem, inert_json, shown
 
 if TYPE_CHECKING:
     from kpsim.scenario.kinds import Look
@@ -50,7 +49,17 @@ def _identify(_context: click.Context, _parameter: click.Parameter, files: tuple
     return identify(files)
 
 
-_FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "required": True, "callback": _identify}
+class _File(click.Path):
+    """A path that was given: an empty one, e.g. of a variable that is not set, is not the directory one is in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        if not str(value):
+            self.fail("the name of a file is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+_FILE: dict[str, Any] = {"type": _File(path_type=Path), "required": True, "callback": _identify}
 file_argument = click.argument("look", nargs=-1, metavar="FILE|DIR…", **_FILE)
 file_option = click.option(
     "-f", "--file", "look", multiple=True, help="Scenario or dump; several files if they show one cluster.", **_FILE
@@ -217,5 +226,4 @@ def say(problems: Sequence[str]) -> None:
 
 def to_json(document: object) -> str:
     """Return a document as JSON for stdout; what could move a terminal is written as JSON's own escapes."""
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    return text if inert(text) == text else json.dumps(document, indent=2, allow_nan=False)
+    return inert_json(document)

@@ -111,10 +111,11 @@ def _answer(look: Look, ranges: Pairs, fixed: Pairs, table: Any, axes: list[str]
 
 def _write(table: Any, directory: Path, axes: list[str], said: list[str]) -> None:
     from kpsim.report.figures.scale import scale_pictures
+    from kpsim.report.tables import write_frame
     from kpsim.scenario.kinds import MANIFEST
     from kpsim.scenario.schema import API_VERSION
 
-    table.to_csv(directory / "sweep.csv", index=False)
+    write_frame(table, directory / "sweep.csv")
     manifest = {"apiVersion": API_VERSION, "kind": "Sweep", "axes": axes, "answer": said}
     (directory / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     for picture in scale_pictures(table, axes):

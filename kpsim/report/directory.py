@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from kpsim.errors import inert_json
 from kpsim.experiment.result import Result
 from kpsim.report.figures import pictures
 from kpsim.report.html import write_html
@@ -21,7 +21,7 @@ def write_report(result: Result, directory: Path) -> list[Path]:
     figures = directory / "figures"
     figures.mkdir(parents=True, exist_ok=True)
     drawn = pictures(result)
-    summary = json.dumps(summary_document(result), indent=2, ensure_ascii=False, allow_nan=False)
+    summary = inert_json(summary_document(result))
     return [
         write_html(result, directory / "report.html", drawn),
         _write(directory / "report.md", report_markdown(result)),
