@@ -21,8 +21,11 @@ from kpsim.datapath.outcomes import Outcomes
 from kpsim.experiment.result import EventCourse, EventOutcome
 from kpsim.history.traces import EventTrace
 from kpsim.measure.intervals import estimate
+from kpsim.proxy.sync.inforce import Told
 from kpsim.simulation import ModeRun
 from kpsim.units import I64, Bools, to_ns
+
+AT_ONCE = 100_000  # times in force of deliveries on nodes, looked at together
 
 
 @dataclass(slots=True)
@@ -127,13 +130,13 @@ def _withdrawals(
 
 def _slowest(rows: I64, changes: Changes, run: ModeRun) -> I64:
     """Return the time [ns] at which each delivery was in force on the last node (lost ones aside), or NEVER."""
-    latest = np.full(len(rows), -NEVER)
-    for node in range(run.proxiers[0].syncs.start.shape[1]):
-        if node in changes.lost.of:
-            continue
-        times = run.proxiers[0].in_force.true_ns(node)
-        known = rows < len(times)
-        latest = np.maximum(latest, np.where(known, np.append(times, NEVER)[np.where(known, rows, -1)], NEVER))
+    latest, in_force = np.full(len(rows), -NEVER), run.proxiers[0].in_force
+    told = Told.of(rows, len(run.proxiers[0].log.rows))
+    nodes = np.setdiff1d(np.arange(run.proxiers[0].syncs.start.shape[1]), changes.lost.of)
+    at_once = max(AT_ONCE // max(len(rows), 1), 1)
+    for first in range(0, len(nodes), at_once):
+        times, _ = in_force.true_times(nodes[first : first + at_once], told)
+        latest = np.maximum(latest, times.max(axis=0))
     return latest
 
 

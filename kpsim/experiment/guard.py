@@ -43,6 +43,7 @@ TURNED_BY = {
     "connections": "traffic.connectionsPerSecondPerNode, traffic.packetsPerConnection and run.packets",
     "sampled_nodes": "cluster.nodes",
     "packets": "traffic.packetsPerConnection and run.packets",
+    "kept_packets": "traffic.packetsPerConnection and run.packets",
     "processed_packets": "traffic.packetsPerConnection and run.packets",
     "lookups": "traffic.connectionsPerSecondPerNode, dns.otherQueriesPerSecond and run.duration",
     "dns_cores": "dns.coresPerReplica and dns.replicas",

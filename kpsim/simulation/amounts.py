@@ -18,6 +18,8 @@ from kpsim.ingress.params import IngressParams, Steps
 from kpsim.kube.objects import KubeObjects
 from kpsim.profiles.defaults import load_defaults
 from kpsim.scenario.model import Scenario
+from kpsim.simulation.batch import PACKETS_AT_ONCE
+from kpsim.simulation.draws import KEPT_PACKETS
 from kpsim.simulation.wiring import mode_of
 from kpsim.traffic.connections import extent
 
@@ -153,9 +155,15 @@ def _of_traffic(scenario: Scenario, cluster: _Cluster, engine: str) -> Iterator[
     seen = extent(traffic, scenario.cluster.nodes, run.duration_s, run.warmup_s, run.packets // run.replications)
     connections = seen.connections(traffic.connections_per_s_per_node) if cluster.ports else 0.0
     packets = connections * traffic.packets_per_connection
-    yield "connections", connections, connections
+    kept = engine == "reference" or scenario.dns.clients_use_names or packets <= KEPT_PACKETS
+    served = min(packets, PACKETS_AT_ONCE + packets / seen.nodes)  # whole nodes at a time
+    yield "connections", (1 if kept else modes) * connections, connections if kept else 0.0
+    yield "kept_packets", packets if kept else 0.0, packets if kept else 0.0
     yield "sampled_nodes", modes * float(seen.nodes), float(seen.nodes)
-    yield "processed_packets" if engine == "reference" else "packets", modes * packets, packets
+    if engine == "reference":
+        yield "processed_packets", modes * packets, packets
+    else:
+        yield "packets", modes * packets, served
     if scenario.dns.clients_use_names:
         yield from _of_names(scenario, connections, seen.nodes, seen.windows * (seen.length_s + seen.lead_s))
     if scenario.ingress is not None:
