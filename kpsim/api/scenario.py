@@ -105,7 +105,7 @@ class Scenario:
         jobs: int = 1,
         progress: Progress | None = None,
         max_memory: float | None = None,
-        max_time: float | None = None,
+        max_time_s: float | None = None,
         executor: Executor | None = None,
     ) -> Result:
         """Simulate, and return everything found.
@@ -118,7 +118,7 @@ class Scenario:
             called with (done, of how many) runs.
         max_memory
             refuse to start what would take more [bytes]; 80 % of the machine's memory without it.
-        max_time
+        max_time_s
             refuse to start what would take longer [s]; an hour without it.
         executor
             a ``concurrent.futures`` executor to use instead of local processes.
@@ -135,7 +135,7 @@ class Scenario:
         """
         self._not_a_sweep("run()")
         found = replications.run_scenario(
-            self.model, jobs=jobs, progress=progress, most_bytes=max_memory, most_s=max_time, executor=executor
+            self.model, jobs=jobs, progress=progress, most_bytes=max_memory, most_s=max_time_s, executor=executor
         )
         return Result(found)
 
@@ -145,7 +145,7 @@ class Scenario:
         jobs: int = 1,
         progress: Progress | None = None,
         max_memory: float | None = None,
-        max_time: float | None = None,
+        max_time_s: float | None = None,
         executor: Executor | None = None,
     ) -> Result:
         """Simulate under several proxy modes with the same arrivals and changes; see :meth:`run` for the parameters.
@@ -160,7 +160,7 @@ class Scenario:
         """
         compared = list(modes or usual_modes(self.model.kubernetes_version))
         chosen = self.with_({"compare.modes": compared})
-        return chosen.run(jobs=jobs, progress=progress, max_memory=max_memory, max_time=max_time, executor=executor)
+        return chosen.run(jobs=jobs, progress=progress, max_memory=max_memory, max_time_s=max_time_s, executor=executor)
 
     def sweep(
         self,
@@ -170,7 +170,7 @@ class Scenario:
         jobs: int = 1,
         progress: Progress | None = None,
         max_memory: float | None = None,
-        max_time: float | None = None,
+        max_time_s: float | None = None,
         executor: Executor | None = None,
         cache: str | Path | None = None,
         **axes: object,
@@ -197,7 +197,7 @@ class Scenario:
         """
         sets = [(key, range_text(value)) for key, value in {**(ranges or {}), **dotted(axes)}.items()]
         table = sweeps.sweep(
-            self.look, sets, self.overrides, jobs=jobs, progress=progress, most_bytes=max_memory, most_s=max_time,
+            self.look, sets, self.overrides, jobs=jobs, progress=progress, most_bytes=max_memory, most_s=max_time_s,
             executor=executor,
             cache=Path(cache) if cache else None,
         )  # fmt: skip
@@ -211,7 +211,7 @@ class Scenario:
         jobs: int = 1,
         progress: Progress | None = None,
         max_memory: float | None = None,
-        max_time: float | None = None,
+        max_time_s: float | None = None,
         executor: Executor | None = None,
     ) -> Limit:
         """Return the largest value of an axis that meets the objectives, and what ends it.
@@ -238,7 +238,7 @@ class Scenario:
         return Limit(
             limit(
                 self.look, axis, self.overrides, objectives=objectives, within=within, jobs=jobs, progress=progress,
-                most_bytes=max_memory, most_s=max_time, executor=executor,
+                most_bytes=max_memory, most_s=max_time_s, executor=executor,
             )
         )  # fmt: skip
 
@@ -251,7 +251,7 @@ class Scenario:
         jobs: int = 1,
         progress: Progress | None = None,
         max_memory: float | None = None,
-        max_time: float | None = None,
+        max_time_s: float | None = None,
         executor: Executor | None = None,
     ) -> Tune:
         """Return a knob's values with what each gains and costs, and the one to take.
@@ -280,7 +280,7 @@ class Scenario:
         return Tune(
             tune(
                 self.look, knob, self.overrides, values=values, against=against, objectives=objectives, jobs=jobs,
-                progress=progress, most_bytes=max_memory, most_s=max_time, executor=executor,
+                progress=progress, most_bytes=max_memory, most_s=max_time_s, executor=executor,
             )
         )  # fmt: skip
 
