@@ -4,6 +4,8 @@ PYTHON   ?= python3
 SCENARIO ?= scenarios/10k-services.yaml
 JOBS     ?= auto
 ARGS     ?=
+# bash has a variable SECONDS of its own, which make would take for one of ours
+FUZZ_SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)
 
 VENV  := .venv
 BIN   := $(VENV)/bin
@@ -12,7 +14,7 @@ STAMP := $(VENV)/.set-up
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup profiles run test test-kernel check format bench coverage soak results validation results-check docs clean
+.PHONY: fuzz costs help setup profiles run test test-kernel check format bench coverage soak results validation results-check docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -58,6 +60,13 @@ coverage: $(STAMP) ## how often 95 % intervals hold the truth, over a hundred se
 
 soak: $(STAMP) ## the long forms of tests that CI runs short; minutes
 	@$(BIN)/python tests/soak/limits.py $(ARGS)
+	@$(BIN)/python -m tests.soak.kills
+
+fuzz: $(STAMP) ## new inputs for ten minutes (SECONDS=…); prints the line that replays a fault
+	@$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(ARGS)
+
+costs: $(STAMP) ## measure kpsim's own runs and fit what the guard estimates by, kpsim/profiles/kpsim-costs.yaml; minutes
+	@$(BIN)/python -m tests.benchmarks.run_costs $(ARGS)
 
 CURATED := results/runs/curated
 

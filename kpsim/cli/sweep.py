@@ -18,6 +18,7 @@ from kpsim.cli.options import (
     progress_bar,
     run_options,
     size_in_bytes,
+    time_in_seconds,
     to_json,
 )
 from kpsim.cli.tables import print_table, wrapped
@@ -66,7 +67,7 @@ def sweep_files(look: Look, ranges: Pairs, fixed: Pairs, output: str, options: d
             with progress_bar(name, options["quiet"], "points") as tell:
                 table = run_sweep(
                     look, ranges, fixed, jobs=jobs_of(options), progress=_counting(done, tell), cache=KEPT,
-                    most_bytes=most_bytes,
+                    most_bytes=most_bytes, most_s=time_in_seconds(options["max_time"]),
                 )  # fmt: skip
             axes = [c for c in table.columns if c not in COLUMNS]
             said = _answer(look, ranges, fixed, table, axes)
@@ -110,10 +111,11 @@ def _answer(look: Look, ranges: Pairs, fixed: Pairs, table: Any, axes: list[str]
 
 def _write(table: Any, directory: Path, axes: list[str], said: list[str]) -> None:
     from kpsim.report.figures.scale import scale_pictures
+    from kpsim.report.tables import write_frame
     from kpsim.scenario.kinds import MANIFEST
     from kpsim.scenario.schema import API_VERSION
 
-    table.to_csv(directory / "sweep.csv", index=False)
+    write_frame(table, directory / "sweep.csv")
     manifest = {"apiVersion": API_VERSION, "kind": "Sweep", "axes": axes, "answer": said}
     (directory / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     for picture in scale_pictures(table, axes):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kpsim.cluster.columns import Cluster
 from kpsim.experiment.answers.assembled import assemble
-from kpsim.experiment.guard import check_memory
+from kpsim.experiment.guard import check_size
 from kpsim.experiment.observe import Observations, observe
 from kpsim.experiment.result import Result
 from kpsim.experiment.workers import working
@@ -36,6 +36,7 @@ def run(
     jobs: int = 1,
     progress: Progress | None = None,
     most_bytes: float | None = None,
+    most_s: float | None = None,
 ) -> Result:
     """Read a scenario (or a dump of Kubernetes objects) and run it.
 
@@ -44,9 +45,9 @@ def run(
     InputError
         with everything that is wrong in the file.
     GuardError
-        if it would take more memory than ``most_bytes``.
+        if it would take more memory than ``most_bytes``, or longer than ``most_s``.
     """
-    return run_scenario(read(path, overrides), jobs=jobs, progress=progress, most_bytes=most_bytes)
+    return run_scenario(read(path, overrides), jobs=jobs, progress=progress, most_bytes=most_bytes, most_s=most_s)
 
 
 def run_scenario(
@@ -55,13 +56,14 @@ def run_scenario(
     jobs: int = 1,
     progress: Progress | None = None,
     most_bytes: float | None = None,
+    most_s: float | None = None,
     executor: Executor | None = None,
 ) -> Result:
     """Run every replication under every mode and sum up; ``executor`` overrides the local pool of ``jobs`` processes.
 
     Interrupted after at least one replication, it sums up what there is and says ``complete=False``.
     """
-    check_memory(scenario, most_bytes)
+    jobs = check_size(scenario, most_bytes, most_s, jobs=jobs).processes
     engine, reason = choose_engine(scenario)
     cluster, warnings = build_cluster(scenario)  # here too, so that a scenario that cannot be built fails at once
     done: dict[int, list[Observations]] = {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
@@ -20,7 +21,7 @@ import pandas as pd
 
 from kpsim.errors import InputError
 from kpsim.experiment.answers.cautions import marks
-from kpsim.experiment.guard import check_memory
+from kpsim.experiment.guard import at_once, check_size, check_time, memory_limit
 from kpsim.experiment.replications import run_scenario
 from kpsim.experiment.result import Result
 from kpsim.experiment.workers import working
@@ -84,13 +85,15 @@ def sweep(
     progress: Callable[[int, int], None] | None = None,
     cache: Path | None = None,
     most_bytes: float | None = None,
+    most_s: float | None = None,
     executor: Executor | None = None,
 ) -> pd.DataFrame:
     """Run the grid of ``sets`` (or of the file's own ``sweep:``) and return a tidy table, a column an axis.
 
     ``overrides`` hold for every point.  Points found in ``cache`` are not run again, so that a sweep that was
     interrupted goes on where it was.
-    Raises :class:`InputError` if any point is wrong, before the first is run.
+    Raises :class:`InputError` if any point is wrong, before the first is run, and :class:`GuardError` if a point would
+    take more memory than ``most_bytes``, or those that are not in ``cache`` together longer than ``most_s``.
     """
     look = given if isinstance(given, Look) else identify([given])
     plan = read_sweep(look, sets)
@@ -98,12 +101,20 @@ def sweep(
         raise InputError(
             f"{look.name}: nothing to sweep over; name an axis, e.g. --set services.small.count=100..10k:log:5"
         )
-    points = grid(plan)
-    scenarios = [read(look, [*overrides, *point]) for point in points]
-    for scenario in scenarios:
-        check_memory(scenario, most_bytes)
+    _refuse_too_many(plan, look, overrides, most_s, jobs)
+    points, scenarios, found, taken_s, largest = grid(plan), [], {}, 0.0, 0.0
+    for i, point in enumerate(points):
+        scenario = read(look, [*overrides, *point])
+        scenarios.append(scenario)
+        kept = _kept(cache, scenario)
+        if kept is not None:
+            found[i] = kept
+            continue
+        size = check_size(scenario, most_bytes, math.inf)
+        taken_s, largest = taken_s + size.seconds, max(largest, size.memory_bytes)
+        check_time(taken_s / jobs, most_s, {}, f"this sweep, at {i + 1:,} of its {len(points):,} points alone,")
+    jobs = at_once(jobs, largest, memory_limit(most_bytes))
     tell = progress or (lambda _done, _total: None)
-    found = _kept(cache, scenarios)
     tell(len(found), len(points))
     todo = {i: scenario for i, scenario in enumerate(scenarios) if i not in found}
     with closing(_run_points(todo, jobs, executor)) as computed:
@@ -115,14 +126,25 @@ def sweep(
     return table[[*(name for name, _ in plan.axes), *COLUMNS]]
 
 
-def _kept(cache: Path | None, scenarios: Sequence[Scenario]) -> dict[int, list[Row]]:
-    """Return the points that were computed before; one that cannot be read is computed again."""
-    found: dict[int, list[Row]] = {}
-    for i, scenario in enumerate(scenarios if cache else ()):
-        assert cache is not None
-        with suppress(OSError, ValueError):
-            found[i] = json.loads((cache / f"{_key(scenario)}.json").read_text(encoding="utf-8"))
-    return found
+def _refuse_too_many(
+    plan: Sweep, look: Look, overrides: Sequence[tuple[str, str]], most_s: float | None, jobs: int
+) -> None:
+    """Raise :class:`GuardError` if the grid has too many points even for its smaller end, before it is written out."""
+    count = math.prod(len(values) for _, values in plan.axes)
+    ends = [[*overrides, *((name, values[end]) for name, values in plan.axes)] for end in (0, -1)]
+    least_s = min(check_size(read(look, pairs), math.inf, math.inf).seconds for pairs in ends)
+    check_time(count * least_s / jobs, most_s, {}, f"this sweep of {count:,} points")
+
+
+def _kept(cache: Path | None, scenario: Scenario) -> list[Row] | None:
+    """Return the rows of a point that was computed before; one that cannot be read is computed again."""
+    if cache is None:
+        return None
+    with suppress(OSError, ValueError):
+        rows = json.loads((cache / f"{_key(scenario)}.json").read_text(encoding="utf-8"))
+        if isinstance(rows, list) and rows and all(isinstance(row, dict) and list(row) == COLUMNS for row in rows):
+            return rows
+    return None
 
 
 def _keep(cache: Path | None, scenario: Scenario, rows: list[Row]) -> None:
@@ -152,7 +174,7 @@ def _run_points(
 
 
 def _run_point(scenario: Scenario) -> list[Row]:
-    return tidy(run_scenario(scenario))
+    return tidy(run_scenario(scenario, most_bytes=math.inf, most_s=math.inf))  # it was checked with all others
 
 
 def _key(scenario: Scenario) -> str:

@@ -1,16 +1,23 @@
-"""Processes that work on pieces of an experiment, and end when it ends."""
+"""Processes that work on pieces of an experiment, and end when it ends, however it ends."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.connection import wait
 from typing import TypeVar
+
+from kpsim.errors import GuardError
 
 Key = TypeVar("Key")
 Answer = TypeVar("Answer")
+ORPHANED = 143  # a worker's exit code when its parent is gone; nobody is there to read it
 
 
 @contextmanager
@@ -24,20 +31,45 @@ def working(
 
     Gives the futures.  A process is spawned, not forked: slower to start and the same on every system.  When the block
     ends in an exception, Ctrl-C included, what has not begun is dropped and the processes are ended.
+    Raises :class:`GuardError` if the system ends one of the processes, which it does when memory runs out.
     """
-    pool = executor or ProcessPoolExecutor(
-        max(min(jobs, len(tasks)), 1), mp_context=multiprocessing.get_context("spawn")
-    )
+    pool = executor or _pool(max(min(jobs, len(tasks)), 1))
     try:
         with _deaf_to_interrupts():
             futures = {pool.submit(function, *arguments): key for key, arguments in tasks.items()}
         yield futures
-    except BaseException:
+    except BaseException as error:
         if executor is None:
             _end(pool)
+        if isinstance(error, BrokenProcessPool):
+            raise GuardError(
+                "a process of this run was ended by the system, most likely because memory ran out. "
+                "Fewer --jobs take less, and so do fewer Services, endpoints, nodes or packets."
+            ) from None
         raise
     if executor is None:
         pool.shutdown()
+
+
+def _pool(jobs: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """Let a thread end this process as soon as its parent is gone, by whatever signal.
+
+    The parent holds the other end of a pipe that no one else has, so this works where there is no prctl.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(ORPHANED)  # at once: what it is at work on is for nobody
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
@@ -62,7 +94,7 @@ def kept(jobs: int) -> Iterator[Executor | None]:
     if jobs <= 1:
         yield None
         return
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    pool = _pool(jobs)
     try:
         yield pool
     except BaseException:

@@ -81,6 +81,7 @@ def limit(
     jobs: int = 1,
     progress: Progress | None = None,
     most_bytes: float | None = None,
+    most_s: float | None = None,
     executor: Executor | None = None,
 ) -> LimitFound:
     """Return the largest value of the axis ``name`` that meets ``objectives`` (the scenario's own by default).
@@ -100,8 +101,9 @@ def limit(
     tell = progress or (lambda _done, _total: None)
     with kept(1 if executor else jobs) as own:
         prober = Prober(
-            axis, quantities, run, jobs, executor or own, most_bytes, lambda done: tell(done, max(total, done + 1))
-        )
+            axis, quantities, run, jobs, executor or own, most_bytes, most_s,
+            lambda done: tell(done, max(total, done + 1)),
+        )  # fmt: skip
         found = tuple(_searched(prober, asked, mode, start, between, laid_out) for mode in axis.base.modes)
     ceilings = laid_out.ceilings(axis.base.modes)
     return LimitFound(axis.base, axis, asked, found, ceilings, max(laid_out.known), laid_out.refusal, run)

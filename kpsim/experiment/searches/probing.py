@@ -10,7 +10,7 @@ from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from kpsim.experiment.guard import check_memory
+from kpsim.experiment.guard import check_size
 from kpsim.experiment.replications import replicate
 from kpsim.experiment.searches.axis import Axis, Pairs
 from kpsim.experiment.searches.quantity import Quantity, Seen, drawn_of
@@ -49,6 +49,7 @@ class Prober:
     jobs: int = 1
     executor: Executor | None = None
     most_bytes: float | None = None
+    most_s: float | None = None  # of a value
     tell: Tell = lambda _done: None
     probes: dict[tuple[float, str], Probe] = field(default_factory=dict)
     done: int = 0
@@ -63,7 +64,7 @@ class Prober:
             missing = tuple(mode for mode in modes if (value, mode) not in self.probes)
             if missing:
                 todo[value] = self.scenario(value, missing)
-                check_memory(todo[value], self.most_bytes)
+                check_size(todo[value], self.most_bytes, self.most_s, jobs=self.jobs)
         for value, mode, seen in simulated(todo, self.wanted, self._count, self.jobs, self.executor):
             drawn = {quantity: drawn_of(quantity, seen) for quantity in self.wanted}
             self.probes[value, mode] = Probe(value, mode, drawn)
