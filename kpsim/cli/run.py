@@ -11,9 +11,9 @@ from kpsim.cli.options import (
     INTERRUPTED,
     THRESHOLD_FAILED,
     UNDECIDED,
+    executor_of,
     file_argument,
     format_option,
-    jobs_of,
     overrides,
     progress_bar,
     run_options,
@@ -25,6 +25,8 @@ from kpsim.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from kpsim.scenario.kinds import Look
 
 Pairs = Sequence[tuple[str, str]]
@@ -48,14 +50,15 @@ def run(look: Look, output: str, **options: Any) -> None:
             raise click.UsageError("--out is the place of one run; leave it out, or give one file")
         refuse_wrong(looks, pairs)
     code, documents = 0, []
-    for number, one in enumerate(looks):
-        if number and output != "json":
-            click.echo()
-        status, document = simulate(one, pairs, output, options)
-        code = max(code, status)
-        documents.append(document)
-        if status == INTERRUPTED:
-            break
+    with executor_of(options) as executor:
+        for number, one in enumerate(looks):
+            if number and output != "json":
+                click.echo()
+            status, document = simulate(one, pairs, output, options, executor)
+            code = max(code, status)
+            documents.append(document)
+            if status == INTERRUPTED:
+                break
     if output == "json":
         click.echo(to_json(documents[0] if len(looks) == 1 else documents))
     raise SystemExit(code)
@@ -79,7 +82,7 @@ def refuse_wrong(looks: Sequence[Look], pairs: Pairs) -> None:
         raise InputError(problems)
 
 
-def simulate(look: Look, pairs: Pairs, output: str, options: dict[str, Any]) -> tuple[int, object]:
+def simulate(look: Look, pairs: Pairs, output: str, options: dict[str, Any], executor: Executor) -> tuple[int, object]:
     """Run what was given, keep its results and show them; the exit code, and the results as a JSON document."""
     from kpsim.experiment.directory import default_place, staged, write_manifest
     from kpsim.experiment.replications import run_scenario
@@ -88,14 +91,14 @@ def simulate(look: Look, pairs: Pairs, output: str, options: dict[str, Any]) -> 
     if look.is_sweep:
         from kpsim.cli.sweep import sweep_files
 
-        return sweep_files(look, [], pairs, output, options)
+        return sweep_files(look, [], pairs, output, options, executor)
     most_bytes = size_in_bytes(options["max_memory"])
     scenario = read(look, pairs)
     say(scenario.warnings)
     place = options["out"] or default_place(scenario.name)
     with staged(place) as directory:
         with progress_bar(scenario.name, options["quiet"]) as tell:
-            result = run_scenario(scenario, jobs=jobs_of(options), progress=tell, most_bytes=most_bytes)
+            result = run_scenario(scenario, executor=executor, progress=tell, most_bytes=most_bytes)
         say([w for w in result.warnings if w not in scenario.warnings])
         from kpsim.report.directory import write_report
         from kpsim.report.tables import summary_document

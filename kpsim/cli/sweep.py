@@ -11,9 +11,9 @@ import click
 
 from kpsim.cli.options import (
     INTERRUPTED,
+    executor_of,
     file_argument,
     format_option,
-    jobs_of,
     overrides,
     progress_bar,
     run_options,
@@ -23,6 +23,8 @@ from kpsim.cli.options import (
 from kpsim.cli.tables import print_table, wrapped
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from kpsim.scenario.kinds import Look
 
 SHOWN = (("first_packet_latency", "p50"), ("first_packet_latency", "p99"), ("sync_duration", "p50"),
@@ -46,13 +48,16 @@ def sweep(look: Look, output: str, **options: Any) -> None:
     given = overrides(options)
     ranges = [(key, value) for key, value in given if ".." in value or "," in value]
     fixed = [pair for pair in given if pair not in ranges]
-    code, document = sweep_files(look, ranges, fixed, output, options)
+    with executor_of(options) as executor:
+        code, document = sweep_files(look, ranges, fixed, output, options, executor)
     if output == "json":
         click.echo(to_json(document))
     raise SystemExit(code)
 
 
-def sweep_files(look: Look, ranges: Pairs, fixed: Pairs, output: str, options: dict[str, Any]) -> tuple[int, object]:
+def sweep_files(
+    look: Look, ranges: Pairs, fixed: Pairs, output: str, options: dict[str, Any], executor: Executor
+) -> tuple[int, object]:
     """Run the grid, write its table and figures, show the main columns; the exit code, and the rows."""
     from kpsim.experiment.directory import default_place, staged
     from kpsim.experiment.sweeps import COLUMNS
@@ -65,7 +70,7 @@ def sweep_files(look: Look, ranges: Pairs, fixed: Pairs, output: str, options: d
         with staged(place) as directory:
             with progress_bar(name, options["quiet"], "points") as tell:
                 table = run_sweep(
-                    look, ranges, fixed, jobs=jobs_of(options), progress=_counting(done, tell), cache=KEPT,
+                    look, ranges, fixed, executor=executor, progress=_counting(done, tell), cache=KEPT,
                     most_bytes=most_bytes,
                 )  # fmt: skip
             axes = [c for c in table.columns if c not in COLUMNS]

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor
 from contextlib import closing, suppress
 from functools import lru_cache
 from importlib.metadata import version
@@ -23,7 +23,7 @@ from kpsim.experiment.answers.cautions import marks
 from kpsim.experiment.guard import check_memory
 from kpsim.experiment.replications import run_scenario
 from kpsim.experiment.result import Result
-from kpsim.experiment.workers import working
+from kpsim.experiment.workers import executing, finished, hands_of
 from kpsim.measure.summary import Estimate
 from kpsim.scenario.kinds import Look, identify
 from kpsim.scenario.model import Scenario, Sweep
@@ -141,14 +141,15 @@ def _run_points(
     todo: Mapping[int, Scenario], jobs: int, executor: Executor | None
 ) -> Generator[tuple[int, list[Row]], None, None]:
     """Points as they are done, the largest started first so that no worker ends up alone with it."""
-    if executor is None and (jobs <= 1 or len(todo) <= 1):
-        for i, scenario in todo.items():
-            yield i, _run_point(scenario)
-        return
     largest_first = sorted(todo, key=lambda i: -sum(g.count for g in todo[i].groups))
-    with working({i: (todo[i],) for i in largest_first}, _run_point, jobs, executor) as futures:
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+    with executing(jobs, executor) as chosen:
+        if len(todo) < hands_of(chosen):  # so few points that each takes everyone
+            for i in largest_first:
+                yield i, tidy(run_scenario(todo[i], executor=chosen))
+            return
+        with closing(finished({i: (todo[i],) for i in largest_first}, _run_point, chosen)) as answers:
+            for i, future in answers:
+                yield i, future.result()
 
 
 def _run_point(scenario: Scenario) -> list[Row]:
@@ -156,11 +157,11 @@ def _run_point(scenario: Scenario) -> list[Row]:
 
 
 def _key(scenario: Scenario) -> str:
-    return hashlib.sha256(f"{_model_digest()}\n{write_resolved(scenario)}".encode()).hexdigest()[:24]
+    return hashlib.sha256(f"{model_digest()}\n{write_resolved(scenario)}".encode()).hexdigest()[:24]
 
 
 @lru_cache(maxsize=1)
-def _model_digest() -> str:
+def model_digest() -> str:
     """Return the model as it stands, code and profiles: a point computed by another is no answer of this one."""
     digest = hashlib.sha256(version("kpsim").encode())
     root = Path(__file__).parents[1]
