@@ -122,7 +122,7 @@ def finished(
     if len(tasks) == 1 and isinstance(executor, Warm):
         executor = Here()  # nothing to share
     waiting, running, suspects = deque(tasks.items()), dict[Future[Answer], Key](), list[Key]()
-    ahead = 1 if isinstance(executor, Here) else AHEAD * hands_of(executor)
+    ahead, over = 1 if isinstance(executor, Here) else AHEAD * hands_of(executor), False
     try:
         while waiting or running:
             while waiting and len(running) < ahead and not suspects:
@@ -137,8 +137,9 @@ def finished(
             if suspects and not running:
                 yield from _alone({key: tasks[key] for key in tasks if key in suspects}, function, executor)
                 suspects.clear()
+        over = True
     finally:
-        if running:
+        if not over:  # even where nothing is known to be under way: an interrupt may have come as a task was taken
             _abandon(executor, running)
 
 

@@ -76,15 +76,11 @@ def test_a_table_is_the_same_on_workers_of_which_one_is_killed(cluster: Cluster)
     assert remote.to_csv() == sweep(HELLO, AXIS, QUICK).to_csv()
 
 
-def test_a_missing_scheduler_is_one_line() -> None:
+def test_a_missing_scheduler_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed", reason="Dask is not installed: pip install 'kpsim[distributed]'")
-    with (
-        pytest.raises(InputError, match="no scheduler answers there"),
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setattr("kpsim.experiment.remote.PATIENCE_S", 1)
-        with connected("tcp://127.0.0.1:9"):
-            pass
+    monkeypatch.setattr("kpsim.experiment.remote.PATIENCE_S", 1)
+    with pytest.raises(InputError, match="no scheduler answers there"), connected("tcp://127.0.0.1:9"):
+        pass
 
 
 def test_a_missing_extra_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
