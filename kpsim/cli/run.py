@@ -88,7 +88,7 @@ def simulate(look: Look, pairs: Pairs, output: str, options: dict[str, Any], exe
     from kpsim.experiment.replications import run_scenario
     from kpsim.scenario.reader import read
 
-    if look.is_sweep:
+    if look.is_sweep and not _one_point(look, pairs):
         from kpsim.cli.sweep import sweep_files
 
         return sweep_files(look, [], pairs, output, options, executor)
@@ -114,3 +114,10 @@ def simulate(look: Look, pairs: Pairs, output: str, options: dict[str, Any], exe
         return INTERRUPTED, summary_document(result)
     undecided = UNDECIDED if options.get("strict") else 0
     return {True: 0, False: THRESHOLD_FAILED, None: undecided}[result.passed], summary_document(result)
+
+
+def _one_point(look: Look, pairs: Pairs) -> bool:
+    """Return True if every axis of a sweep is set to one value: it is then a run."""
+    from kpsim.scenario.reader import read_sweep
+
+    return {name for name, _ in read_sweep(look).axes} <= {name for name, _ in pairs}
