@@ -237,8 +237,8 @@ def _run_points(
             return
         with closing(finished({i: (todo[i],) for i in largest_first}, _run_point, chosen)) as answers:
             for i, future in answers:
-                error = future.exception()
-                yield i, error if isinstance(error, Exception) else future.result()
+                wrong = future.exception()
+                yield i, wrong if isinstance(wrong, Exception) else future.result()
 
 
 def _run_point(scenario: Scenario) -> list[Row]:

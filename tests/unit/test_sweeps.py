@@ -1,6 +1,7 @@
 """A sweep names points that fail and goes on, fills a Latin hypercube, and says where an objective is crossed."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ from kpsim.report.searches.sweep import SweepPage
 from kpsim.scenario.kinds import identify
 from kpsim.scenario.model import Scenario, Threshold
 from kpsim.scenario.reader import read_sweep
+from tests.report_fixture import make_result
 
 HELLO = Path(__file__).parents[2] / "scenarios/hello.yaml"
 QUICK = [("run.replications", "2"), ("run.engine", "batch")]
@@ -62,13 +64,14 @@ def test_a_point_that_a_guard_refuses_is_a_point_that_fails() -> None:
 def test_a_row_tells_everything() -> None:
     bound = ("thresholds", '{sync_duration: ["p50 < 10s", "p50 > 9s"], network_programming_true: ["p99.9 < 1h"]}')
     table = swept(HELLO, [("services.web.count", "1")], [*QUICK, bound]).table
-    rows = {(row.measure, row.statistic): row for row in table[table["mode"] == "iptables"].itertuples()}
-    assert rows["sync_duration", "p50"].objective == "p50 < 10s; p50 > 9s"
-    assert rows["sync_duration", "p50"].verdict == "failed", "the worst of the two"
-    assert rows["network_programming_true", "p99.9"].verdict == "undecided"
-    assert pd.isna(rows["network_programming_true", "p99.9"].value)
+    records: list[dict[str, Any]] = table[table["mode"] == "iptables"].to_dict("records")  # type: ignore[assignment]  # columns are texts
+    rows = {(row["measure"], row["statistic"]): row for row in records}
+    assert rows["sync_duration", "p50"]["objective"] == "p50 < 10s; p50 > 9s"
+    assert rows["sync_duration", "p50"]["verdict"] == "failed", "the worst of the two"
+    assert rows["network_programming_true", "p99.9"]["verdict"] == "undecided"
+    assert pd.isna(rows["network_programming_true", "p99.9"]["value"])
     for row in (("node", "cpu_proxy_cores"), ("node", "full_syncs_per_node_per_s"), ("run", "stale")):
-        assert rows[row].low <= rows[row].value <= rows[row].high
+        assert rows[row]["low"] <= rows[row]["value"] <= rows[row]["high"]
 
 
 def test_failed_connections_of_an_event_are_rows(result: Result) -> None:
@@ -78,8 +81,6 @@ def test_failed_connections_of_an_event_are_rows(result: Result) -> None:
 
 @pytest.fixture
 def result() -> Result:
-    from tests.builders import make_result
-
     return make_result()
 
 

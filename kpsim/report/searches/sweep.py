@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kpsim.experiment.sweeps import Failure, Swept
-from kpsim.measure.summary import MEASURES, Estimate
+from kpsim.measure.summary import Estimate
 from kpsim.report.figures.canvas import Picture
 from kpsim.report.markdown import _plain
 from kpsim.report.wording.quantity import EMPTY, compact, count, estimate, number, rate, unit_of
@@ -56,20 +57,15 @@ class SweepPage:
         return bool((self.found.table["statistic"] == "failed_connections").any())
 
     def _cells(self, part: pd.DataFrame) -> list[str]:
-        known = {(row.measure, row.statistic): _estimate(row) for row in part.itertuples() if pd.notna(row.value)}
-        cells = [
-            estimate(known[key], unit_of(key[0])) if key in known else EMPTY for key in self._columns()
-        ]  # fmt: skip
+        rows: list[dict[str, Any]] = part.to_dict("records")  # type: ignore[assignment]  # columns are named by texts
+        known = {(row["measure"], row["statistic"]): _estimate(row) for row in rows if not pd.isna(row["value"])}
+        cells = [estimate(known[key], unit_of(key[0])) if key in known else EMPTY for key in self._columns()]
         cells += [rate(name, known["node", name]) if ("node", name) in known else EMPTY for name, _ in _RATES]
         if self._has_events():
-            lost = part[part["statistic"] == "failed_connections"]
-            cells.append("; ".join(number(_estimate(row)) for row in lost.itertuples()) or EMPTY)
-        judged = part[part["objective"] != ""]
-        verdicts = [
-            f"{MEASURES[row.measure].name if row.measure in MEASURES else row.measure} {row.objective}: {row.verdict}"
-            for row in judged.itertuples()
-        ]
-        return [*cells, "; ".join(verdicts) or EMPTY, str(part["marks"].iloc[0]) or EMPTY]
+            lost = [number(_estimate(row)) for row in rows if row["statistic"] == "failed_connections"]
+            cells.append("; ".join(lost) or EMPTY)
+        verdicts = [f"{row['measure']} {row['objective']}: {row['verdict']}" for row in rows if row["objective"]]
+        return [*cells, "; ".join(verdicts) or EMPTY, rows[0]["marks"] or EMPTY]
 
     def markdown(self) -> str:
         """Return the report as Markdown."""
@@ -107,9 +103,9 @@ class SweepPage:
             picture.write(directory / "figures")
 
 
-def _estimate(row: object) -> Estimate:
-    low, high = (None if pd.isna(end) else float(end) for end in (row.low, row.high))  # type: ignore[attr-defined]  # a named row
-    return Estimate(float(row.value), low, high, bool(row.at_least))  # type: ignore[attr-defined]  # as above
+def _estimate(row: Mapping[str, Any]) -> Estimate:
+    low, high = (None if pd.isna(row[end]) else float(row[end]) for end in ("low", "high"))
+    return Estimate(float(row["value"]), low, high, bool(row["at_least"]))
 
 
 def _axis_value(value: object) -> str:
