@@ -19,12 +19,15 @@ from kpsim.errors import KpsimError, nearest
 __all__ = ["main"]
 
 _COMMANDS = {
+    "init": ("kpsim.cli.init:init", "Write a commented scenario to begin with."),
     "run": ("kpsim.cli.run:run", "Simulate a scenario, or a default one around real Kubernetes objects."),
     "check": ("kpsim.cli.check:check", "Say whether a file is right and how far each limit is, without simulating."),
     "compare": ("kpsim.cli.compare:compare", "Simulate under several proxy modes, with the same arrivals and changes."),
     "sweep": ("kpsim.cli.sweep:sweep", "Simulate a grid of values and tabulate the results."),
     "limit": ("kpsim.cli.limit:limit", "Find the largest value that still meets the objectives, and what ends it."),
     "tune": ("kpsim.cli.tune:tune", "Find the value of a knob that trades latency for CPU best."),
+    "report": ("kpsim.cli.report:report", "Give what a run found as a page, tables, metrics or a trace."),
+    "replay": ("kpsim.cli.report:replay", "Run a kept run again, and say whether it gives the same bytes."),
     "explain": ("kpsim.cli.explain:explain", "Show the rules of a Service and what a packet to it pays."),
     "rules": ("kpsim.cli.rules:rules", "Print one node's rules as the real tools take them."),
     "metrics": ("kpsim.cli.metrics:metrics", "Print what kube-proxy's own metrics would show on one node."),
@@ -34,6 +37,7 @@ _COMMANDS = {
     "modes": ("kpsim.cli.modes:modes", "List the proxy modes by Kubernetes version."),
     "sources": ("kpsim.cli.sources:sources", "List every number with its interval and its source."),
     "schema": ("kpsim.cli.schema:schema", "Print the JSON Schema of scenarios."),
+    "completion": ("kpsim.cli.completion:completion", "Print what makes bash, zsh or fish complete kpsim's words."),
     "version": ("kpsim.cli.version:version", "Print the version."),
 }
 
@@ -84,7 +88,7 @@ def _kpsim() -> None:
 
     How far is this cluster from the cliff, and which knob moves it? Start with
 
-        kpsim run scenarios/10k-services.yaml
+        kpsim run 10k-services
     """
 
 

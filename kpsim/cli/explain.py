@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kpsim.cli import completing
+from kpsim.cli.field import field
 from kpsim.cli.ingress import ingress
 from kpsim.cli.lookup import dns
 from kpsim.cli.options import file_option, format_option, node_options, say, scenario_of, styled, to_json
@@ -22,15 +24,16 @@ MOST_LINES = 40
 
 @click.group()
 def explain() -> None:
-    """Show how a Service is made to work, and what it costs."""
+    """Show how a Service is made to work, and what it costs; or what a key of a scenario means."""
 
 
 explain.add_command(dns)
+explain.add_command(field)
 explain.add_command(ingress)
 
 
 @explain.command("service", short_help="The rules of one Service, and what its packets meet and pay.")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.services)
 @file_option
 @node_options("On which node, where that matters; by default one without its endpoints.", "")
 @format_option
@@ -91,7 +94,13 @@ def _lines(title: str, lines: tuple[str, ...]) -> None:
 
 @explain.command("packet", short_help="The rules one packet meets on a node, in order, and its verdict.")
 @click.option("--from", "source", default="pod", show_default=True, help="pod, node, outside, or an address.")
-@click.option("--to", "destination", required=True, help="namespace/name[:port], or ip:port.")
+@click.option(
+    "--to",
+    "destination",
+    required=True,
+    shell_complete=completing.services,
+    help="namespace/name[:port], or ip:port.",
+)
 @click.option("--protocol", type=click.Choice(["tcp", "udp", "sctp"]), default="tcp", help="For ip:port.")
 @click.option("--node-ip", "node_ips", multiple=True, metavar="IP", help="An address of a rule dump's node.")
 @file_option
@@ -103,9 +112,10 @@ def _packet(
 ) -> None:  # fmt: skip
     """Trace the first packet of a connection through one node's rules, in the order in which it meets them.
 
-    Where FILE is what a tool printed of a node's rules (iptables-save, nft list ruleset, ipvsadm -Ln, ...), these rules
-    are traced as they stand, everybody's chains among them; with --mode of another mode, or with --set, those that
-    kpsim would write there for the same Services.
+    Where FILE is what a tool printed of a node's rules (iptables-save, nft list ruleset, ipvsadm -Ln, ...), or a folder
+    with that in it, these rules are traced as they stand, everybody's chains among them; with --mode of another mode,
+    or with --set, those that kpsim would write there for the same Services. From outside, a Service is reached at its
+    load balancer's or external address, else at its NodePort.
     """
     from kpsim.explain.dumped import explain_dumped_packet
     from kpsim.explain.packet import explain_packet
@@ -132,6 +142,6 @@ def _packet(
 
 
 def _as_they_stand(look: Look, options: dict[str, Any]) -> bool:
-    """Return True if rule dumps were given and no option asks for other rules than their own."""
+    """Return True if rule dumps were given, whatever beside them, and no option asks for other rules than their own."""
     shown = next((dump.mode for dump in look.dumps if dump.mode), "")
-    return look.only_rules and not options["sets"] and options["mode"] in (None, shown)
+    return look.shows_rules and not options["sets"] and options["mode"] in (None, shown)

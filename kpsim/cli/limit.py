@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kpsim.cli import completing
 from kpsim.cli.options import (
     THRESHOLD_FAILED,
     executor_of,
@@ -37,7 +38,9 @@ Range = tuple[float | None, float | None]
 @file_argument
 @click.option("--objective", "objectives", multiple=True, metavar="TEXT", help="e.g. 'sync_duration.p99 < 60s'.")
 @click.option("--range", "within", metavar="A..B", help="Where to look; from where the scenario stands by default.")
-@click.option("--mode", help="Proxy mode; those that the scenario compares by default.")
+@click.option(
+    "--mode", shell_complete=completing.modes, help="Proxy mode; those that the scenario compares by default."
+)
 @run_options
 @format_option
 def limit(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from kpsim.cli import completing
 from kpsim.errors import InputError, Place, Problem, shown
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ _COLORS = {
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _identify(_context: click.Context, _parameter: click.Parameter, files: tuple[Path, ...]) -> Look:
+def _identify(context: click.Context, _parameter: click.Parameter, files: tuple[Path, ...]) -> Look | None:
+    if context.resilient_parsing:  # a shell asks for names: files are only read for those in them
+        context.meta[completing.FILES] = files
+        return None
     from kpsim.scenario.kinds import identify
 
     size = sum(file.stat().st_size for file in files if file.is_file())
@@ -52,7 +56,12 @@ def _identify(_context: click.Context, _parameter: click.Parameter, files: tuple
     return identify(files)
 
 
-_FILE: dict[str, Any] = {"type": click.Path(path_type=Path), "required": True, "callback": _identify}
+_FILE: dict[str, Any] = {
+    "type": click.Path(path_type=Path),
+    "required": True,
+    "callback": _identify,
+    "shell_complete": completing.scenarios,
+}
 file_argument = click.argument("look", nargs=-1, metavar="FILE|DIR…", **_FILE)
 file_option = click.option(
     "-f", "--file", "look", multiple=True, help="Scenario or dump; several files if they show one cluster.", **_FILE
@@ -61,7 +70,12 @@ format_option = click.option(
     "-o", "--output", "output", type=click.Choice(["table", "json"]), default="table", help="Format on stdout."
 )
 set_option = click.option(
-    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override a value below spec, e.g. run.duration=60s."
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    shell_complete=completing.keys,
+    help="Override a value below spec, e.g. run.duration=60s.",
 )
 memory_option = click.option("--max-memory", metavar="SIZE", help="Refuse runs estimated above it, e.g. 4G.")
 
@@ -80,7 +94,7 @@ def _with(*options: Callable[[Command], Command]) -> Callable[[Command], Command
 def node_options(whose: str, default: str | None = "node-0") -> Callable[[Command], Command]:
     """Return the options of every command that looks at one node of a scenario; ``whose`` is the node's part."""
     return _with(
-        click.option("--mode", help="Proxy mode; the scenario's by default."),
+        click.option("--mode", shell_complete=completing.modes, help="Proxy mode; the scenario's by default."),
         click.option("--node", default=default, show_default=bool(default), help=whose),
         set_option,
     )

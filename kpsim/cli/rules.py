@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kpsim.cli import completing
 from kpsim.cli.options import file_argument, node_options, say, scenario_of
 
 if TYPE_CHECKING:
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
 @file_argument
 @node_options("Whose rules: what is local differs.")
 @click.option("--family", type=click.Choice(["IPv4", "IPv6"]), help="Default: the cluster's first. [IPv4 if both]")
-@click.option("--changed", multiple=True, metavar="NAMESPACE/NAME", help="Only what is written when this changes.")
+@click.option(
+    "--changed",
+    multiple=True,
+    metavar="NAMESPACE/NAME",
+    shell_complete=completing.services,
+    help="Only what is written when this changes.",
+)
 def rules(look: Look, node: str, family: str | None, changed: tuple[str, ...], **options: Any) -> None:
     """Print what kube-proxy writes on --node for the Services of FILE, at the start of a run.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kpsim.cli import completing
 from kpsim.cli.options import (
     THRESHOLD_FAILED,
     executor_of,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     "--against", metavar="A,B", help="Two measures to trade, e.g. network_programming_true.p99,api_bytes_per_s."
 )
 @click.option("--objective", "objectives", multiple=True, metavar="TEXT", help="Instead of the scenario's thresholds.")
-@click.option("--mode", help="Proxy mode; the scenario's by default.")
+@click.option("--mode", shell_complete=completing.modes, help="Proxy mode; the scenario's by default.")
 @run_options
 @format_option
 def tune(

@@ -86,8 +86,13 @@ class RulesInForce:
         scanned = np.zeros_like(prefix)
         if self.prices.scans():
             total = timeline.dispatch_at(prefix, node)
-            rotation = (self._rotation(rule_set, node) * total) >> 32 if self.mode.scan_rotates else 0
-            found = served | (self.prices.finds_refused() & timeline.knows(port, prefix))
+            rotation = np.zeros_like(prefix)
+            if self.mode.scan_rotates:
+                rotation = (self.draws.rotation(rule_set, node).astype(np.int64) * total) >> 32
+            found = served.copy()
+            rest = np.flatnonzero(~served)
+            if len(rest) and self.prices.finds_refused():
+                found[rest] = timeline.knows(port[rest], prefix[rest])
             place = (timeline.rank(port, prefix, node) + rotation) % np.maximum(total, 1)
             scanned = np.where(bare, 0, np.where(found, place, total))
         tried = np.where(served, self.mode.endpoint_steps(index, choices), 0)
@@ -99,18 +104,15 @@ class RulesInForce:
         )
         return cost, pod, scanned, tried
 
-    def _rotation(self, edition: Editions, node: Nodes) -> I64:
-        draws = np.empty(len(edition), np.int64)
-        for e in np.unique(edition).tolist():
-            here = edition == e
-            draws[here] = self.draws.rotation(e)[node[here]]
-        return draws
-
 
 def lindley(arrival: I64, cost: I64) -> I64:
     """Start of service in one queue with one server [ns], (n,): arrivals in order, exact in integers."""
-    before = np.cumsum(cost) - cost
-    return np.asarray(np.maximum.accumulate(arrival - before) + before)
+    before = np.cumsum(cost)
+    before -= cost
+    start = arrival - before
+    np.maximum.accumulate(start, out=start)
+    start += before
+    return start
 
 
 def run_batch(
@@ -125,40 +127,45 @@ def run_batch(
     c, k = len(connections), connections.packets
     node = windows.nodes[connections.node]
     lane = (connections.node * len(windows.starts_ns) + connections.window) * rules.cluster.cores + connections.core
-    by_lane = np.lexsort((connections.arrival_ns, lane))
-    number = np.arange(k)[:, None]
-    arrival = connections.arrival_ns + connections.interval_ns * number  # (k, c)
-
+    lane -= lane.min(initial=NEVER)
+    arrival = connections.arrival_ns[:, None] + connections.interval_ns * np.arange(k)
     edition, since, until = rules.edition(node, connections.arrival_ns)
     first_cost, pod, scanned, tried = rules.first_packets(node, edition, connections, np.arange(c))
-    later = rules.prices.later_ns(connections.cost_draw.T)
-    cost = np.where(pod < 0, 0, later)
-    cost[0] = first_cost
+    later = rules.prices.later_ns(connections.cost_draw)
+    cost = later * (pod >= 0)[:, None]
+    cost[:, 0] = first_cost
 
-    lane = lane - lane.min(initial=lane.max(initial=0))
-    epoch_ns = _epoch_ns(lane, arrival, rules.prices.most_ns())
-    shifted = (arrival + lane * epoch_ns)[:, by_lane].ravel()
-    line = np.argsort(shifted, kind="stable")  # k sorted runs to merge
-    at = np.empty((k, c), np.int64)  # where each packet stands in the line
-    at.ravel()[line] = np.arange(k * c)
-    at[:, by_lane] = at.copy()
-    queued = shifted[line]
+    begins = lane * _epoch_ns(lane, arrival, rules.prices.most_ns())
+    queued, place = _line(lane, connections.arrival_ns + begins, connections)
+    start = np.empty((c, k), np.int64)
     for _ in range(c + 1):  # each round settles at least one more connection
-        in_line = cost[:, by_lane].ravel()[line]
-        start = lindley(queued, in_line)[at] - lane * epoch_ns
-        wrong = np.flatnonzero((start[0] >= until) | (start[0] < since))
+        start.ravel()[place] = lindley(queued, cost.ravel()[place])
+        start -= begins[:, None]
+        wrong = np.flatnonzero((start[:, 0] >= until) | (start[:, 0] < since))
         if not len(wrong):
             break
-        edition, since[wrong], until[wrong] = rules.edition(node[wrong], start[0, wrong])
-        cost[0, wrong], pod[wrong], scanned[wrong], tried[wrong] = rules.first_packets(
+        edition, since[wrong], until[wrong] = rules.edition(node[wrong], start[wrong, 0])
+        cost[wrong, 0], pod[wrong], scanned[wrong], tried[wrong] = rules.first_packets(
             node[wrong], edition, connections, wrong
         )
-        cost[1:, wrong] = np.where(pod[wrong] < 0, 0, later[1:, wrong])
+        cost[wrong, 1:] = later[wrong, 1:] * (pod[wrong] >= 0)[:, None]
     else:
         raise AssertionError("prices and switches of rules contradict each other")
-    cleared = None if rules.flows is None else rules.flows.cleared(node, connections.port, pod, start[0])
-    found = verdicts(start.T, pod, gone_ns, outages, cleared)
-    return Outcomes(arrival.T, start.T, cost.T, found, pod, scanned, tried)
+    cleared = None if rules.flows is None else rules.flows.cleared(node, connections.port, pod, start[:, 0])
+    return Outcomes(arrival, start, cost, verdicts(start, pod, gone_ns, outages, cleared), pod, scanned, tried)
+
+
+def _line(lane: I64, first_ns: I64, connections: Connections) -> tuple[I64, I64]:
+    """Return all packets in the order in which they are served, (c * k,): their times, and their places in (c, k).
+
+    ``first_ns`` is when connections, which are in order of arrival in each window, open on the axis of all queues.
+    """
+    few = lane.max(initial=0) < 1 << 16  # to sort without comparing
+    by_lane = np.argsort(lane.astype(np.uint16) if few else lane, kind="stable")
+    number = np.arange(connections.packets)[:, None]
+    times = (first_ns[by_lane] + connections.interval_ns * number).ravel()
+    line = np.argsort(times, kind="stable")  # as many sorted runs to merge as a connection has packets
+    return times[line], (by_lane * connections.packets + number).ravel()[line]
 
 
 def _epoch_ns(lane: I64, arrival: I64, dearest_ns: int) -> int:

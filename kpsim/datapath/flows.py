@@ -17,8 +17,8 @@ import numpy as np
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import Cluster
 from kpsim.proxy.sync import Nodes, Ports
-from kpsim.proxy.sync.lanes import SyncTable
 from kpsim.proxy.sync.loop import RECONCILED_SINCE
+from kpsim.proxy.sync.table import SyncTable
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.units import I64, Bools, Version
 

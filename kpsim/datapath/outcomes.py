@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kpsim.cluster.changes import NEVER, NOWHERE, Spells
 from kpsim.proxy.rules import DROPPED
 from kpsim.units import I64, Bools
+
+Verdicts = NDArray[np.int8]
 
 
 class Verdict(IntEnum):
@@ -29,7 +32,7 @@ class Outcomes:
     arrival_ns: I64
     start_ns: I64
     cost_ns: I64
-    verdict: I64
+    verdict: Verdicts
     pod: I64  # (c,) chosen endpoint, REFUSED or DROPPED
     scanned: I64  # (c,) rules of Services passed
     tried: I64  # (c,) endpoint rules evaluated
@@ -47,16 +50,21 @@ class Outcomes:
 
 def verdicts(
     start_ns: I64, pod: I64, gone_ns: I64, outages: Spells = NOWHERE, cleared: tuple[I64, Bools] | None = None
-) -> I64:
+) -> Verdicts:
     """Verdicts (c, k) from starts (c, k), chosen Pods (c,), and when each Pod's process is gone (pods,) or away."""
-    nobody = (pod < 0)[:, None]
-    stale = np.append(gone_ns, NEVER)[np.maximum(pod, -1)][:, None] <= start_ns  # no Pod (-1) is never gone
+    out = np.full(start_ns.shape, int(Verdict.DELIVERED), np.int8)
+    later = np.arange(start_ns.shape[1]) > 0
+    gone = np.append(gone_ns, NEVER)[np.maximum(pod, -1)]  # no Pod (-1) is never gone
+    some = np.flatnonzero(gone < NEVER)  # as everywhere here, few of many
+    out[some] = np.where(gone[some, None] <= start_ns[some], int(Verdict.STALE), int(Verdict.DELIVERED))
     if len(outages):
-        stale |= outages.cover(pod[:, None], start_ns)
-    later = np.arange(start_ns.shape[1])[None, :] > 0
-    out = np.where(stale, int(Verdict.STALE), int(Verdict.DELIVERED))
+        some = np.flatnonzero(np.isin(pod, outages.of))
+        out[some] = np.where(outages.cover(pod[some, None], start_ns[some]), int(Verdict.STALE), out[some])
     if cleared is not None:
-        anew = np.where(cleared[1], int(Verdict.DELIVERED), int(Verdict.REFUSED))[:, None]
-        out = np.where(later & (cleared[0][:, None] <= start_ns), anew, out)
-    first = np.where(pod == DROPPED, int(Verdict.DROPPED), int(Verdict.REFUSED))[:, None]
-    return np.where(nobody, np.where(later, int(Verdict.UNSENT), first), out)
+        some = np.flatnonzero(cleared[0] < NEVER)
+        anew = np.where(cleared[1][some], int(Verdict.DELIVERED), int(Verdict.REFUSED))[:, None]
+        out[some] = np.where(later & (cleared[0][some, None] <= start_ns[some]), anew, out[some])
+    some = np.flatnonzero(pod < 0)
+    first = np.where(pod[some] == DROPPED, int(Verdict.DROPPED), int(Verdict.REFUSED))[:, None]
+    out[some] = np.where(later, int(Verdict.UNSENT), first)
+    return out

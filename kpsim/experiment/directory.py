@@ -94,6 +94,7 @@ def write_manifest(result: Result, directory: Path) -> None:
         "engine": result.engine,
         "provenance": dict(result.provenance),
         "thresholds": verdicts,
+        "warnings": list(result.scenario.warnings),  # of reading: the resolved scenario gives no cause for them
     }
     text = json.dumps(manifest, indent=2, ensure_ascii=False)
     (directory / MANIFEST).write_text(text + "\n", encoding="utf-8")

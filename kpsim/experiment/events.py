@@ -16,13 +16,16 @@ import numpy as np
 from kpsim.cluster.changes import NEVER, Changes
 from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.api.joins import Join
-from kpsim.controlplane.deliveries import Delivery
+from kpsim.controlplane.deliveries import DeliveryLog
 from kpsim.datapath.outcomes import Outcomes
 from kpsim.experiment.result import EventCourse, EventOutcome
 from kpsim.history.traces import EventTrace
 from kpsim.measure.intervals import estimate
+from kpsim.proxy.sync.inforce import Told
 from kpsim.simulation import ModeRun
 from kpsim.units import I64, Bools, to_ns
+
+AT_ONCE = 100_000  # times in force of deliveries on nodes, looked at together
 
 
 @dataclass(slots=True)
@@ -73,7 +76,7 @@ def measure_propagation(seen: Sequence[EventSeen], cluster: Cluster, changes: Ch
     wanted = {pod for each in seen for pod in each.trace.removed_pod.tolist()}
     if not wanted:
         return
-    left = _withdrawals(wanted, cluster, changes, run.proxiers[0].log.rows)
+    left = _withdrawals(wanted, cluster, changes, run.proxiers[0].log)
     rows = np.array(sorted({row for found in left.values() for row, _ in found}), np.int64)
     slowest = _slowest(rows, changes, run)
     for each in seen:
@@ -94,27 +97,27 @@ def measure_propagation(seen: Sequence[EventSeen], cluster: Cluster, changes: Ch
 
 def _measure_writes(seen: Sequence[EventSeen], changes: Changes, run: ModeRun) -> None:
     """Record the longest time until every node's rules knew of each write to a Service object."""
-    log, horizon_ns = run.proxiers[0].log.rows, run.proxiers[0].in_force.horizon_ns
+    log, horizon_ns = run.proxiers[0].log, run.proxiers[0].in_force.horizon_ns
+    created = [log.row(number) for number in np.flatnonzero(log.column("creates")).tolist()]
     for each in seen:
         at_ns = to_ns(each.trace.event.at_s)
-        mine = [] if each.trace.event.of_pods else [row.index for row in log if row.creates and at_ns in row.effects_ns]
+        mine = [] if each.trace.event.of_pods else [row.index for row in created if at_ns in row.effects_ns]
         if mine:
             slowest_ns = int(_slowest(np.array(mine), changes, run).max())
             each.propagation_ns = min(slowest_ns, horizon_ns) - at_ns
 
 
 def _withdrawals(
-    wanted: set[int], cluster: Cluster, changes: Changes, rows: Sequence[Delivery]
+    wanted: set[int], cluster: Cluster, changes: Changes, log: DeliveryLog
 ) -> dict[int, list[tuple[int, int]]]:
     """For each Pod, the deliveries that took it from the usable endpoints of a Service: number, and when sent."""
     of_slot = np.isin(cluster.endpoint_pod, changes.pod_slot[np.array(sorted(wanted))])
     owner = np.repeat(np.arange(len(cluster.services.ports)), np.diff(cluster.endpoint_offset))
-    services = set(np.unique(owner[of_slot]).tolist())
+    mine = np.isin(log.column("service"), owner[of_slot])
     before: dict[int, set[int]] = {}
     found: dict[int, list[tuple[int, int]]] = {}
-    for number, row in enumerate(rows):
-        if row.service not in services:
-            continue
+    for number in np.flatnonzero(mine).tolist():
+        row = log.row(number)
         usable = set(row.usable)
         if row.service not in before:  # a Service that is created later has never led to anybody
             held = cluster.endpoints(row.service).tolist() if row.service < cluster.initial else []
@@ -127,13 +130,13 @@ def _withdrawals(
 
 def _slowest(rows: I64, changes: Changes, run: ModeRun) -> I64:
     """Return the time [ns] at which each delivery was in force on the last node (lost ones aside), or NEVER."""
-    latest = np.full(len(rows), -NEVER)
-    for node in range(run.proxiers[0].syncs.start.shape[1]):
-        if node in changes.lost.of:
-            continue
-        times = run.proxiers[0].in_force.true_ns(node)
-        known = rows < len(times)
-        latest = np.maximum(latest, np.where(known, np.append(times, NEVER)[np.where(known, rows, -1)], NEVER))
+    latest, in_force = np.full(len(rows), -NEVER), run.proxiers[0].in_force
+    told = Told.of(rows, len(run.proxiers[0].log.rows))
+    nodes = np.setdiff1d(np.arange(run.proxiers[0].syncs.start.shape[1]), changes.lost.of)
+    at_once = max(AT_ONCE // max(len(rows), 1), 1)
+    for first in range(0, len(nodes), at_once):
+        times, _ = in_force.true_times(nodes[first : first + at_once], told)
+        latest = np.maximum(latest, times.max(axis=0))
     return latest
 
 

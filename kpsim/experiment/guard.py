@@ -7,14 +7,17 @@ import os
 from kpsim.errors import GuardError
 from kpsim.scenario.model import Scenario
 from kpsim.simulation import mode_of
+from kpsim.simulation.batch import PACKETS_AT_ONCE
+from kpsim.simulation.draws import KEPT_PACKETS
 
-# Bytes at the peak, of this program's own columns, as seen by the benchmarks; generous by about a half.
-BASE = 120 << 20
-PER_SERVICE = 700
-PER_ENDPOINT = 120
+# Bytes at the peak of one process, fitted to the benchmarks' runs, which hold them to a factor of 1.5.
+BASE = 80 << 20
+PER_SERVICE = 250
+PER_ENDPOINT = 60
 PER_CHANGE = 3_000
-PER_NODE_SYNC = 80
-PER_PACKET = 160
+PER_NODE_SYNC = 45
+PER_KEPT_CONNECTION = 56  # drawn once for all modes, and 4 bytes a packet
+PER_SERVED_PACKET = 160
 SHORTEST_SYNC_S = 0.25  # beside minSyncPeriod: a sync that is never idle takes at least about this
 
 
@@ -28,15 +31,20 @@ def memory_bytes(scenario: Scenario) -> float:
     apart = min(mode_of(scenario, name)[0].runner(scenario.kubernetes_version).min_sync_s for name in scenario.modes)
     syncs = min(scenario.run.duration_s / max(apart, SHORTEST_SYNC_S), changes + scenario.run.duration_s / 30)
     traffic = scenario.traffic
-    rate = traffic.connections_per_s_per_node * traffic.packets_per_connection * scenario.cluster.nodes
-    packets = min(rate * scenario.run.duration_s, scenario.run.packets / scenario.run.replications)
+    each = traffic.connections_per_s_per_node * traffic.packets_per_connection * scenario.run.duration_s
+    packets = min(each * scenario.cluster.nodes, scenario.run.packets / scenario.run.replications)
+    whole = scenario.dns.clients_use_names or scenario.run.engine == "reference"
+    kept = packets if whole or packets <= KEPT_PACKETS else 0
+    node = each if packets < scenario.run.packets / scenario.run.replications else PACKETS_AT_ONCE  # or a sample
+    served = min(packets, PACKETS_AT_ONCE + node)  # whole nodes at a time
     return (
         BASE
         + PER_SERVICE * services
         + PER_ENDPOINT * endpoints
         + PER_CHANGE * changes
         + PER_NODE_SYNC * syncs * scenario.cluster.nodes
-        + PER_PACKET * packets
+        + (PER_KEPT_CONNECTION / max(traffic.packets_per_connection, 1) + 4) * kept
+        + PER_SERVED_PACKET * served
     )
 
 

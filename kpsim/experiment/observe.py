@@ -12,15 +12,18 @@ from kpsim.datapath.outcomes import Outcomes, Verdict
 from kpsim.experiment.control import stage_ends, writes_over_time
 from kpsim.experiment.events import EventSeen, measure_joins, measure_propagation
 from kpsim.ingress.outcomes import Status
+from kpsim.measure.stretches import Batches
 from kpsim.measure.summary import MEASURES, SLOW_LOOKUP_S
-from kpsim.measure.tally import Tally
+from kpsim.measure.tally import Tally, forget_values
+from kpsim.proxy.sync.inforce import Told
 from kpsim.simulation import ModeRun, Replication, cpu_costs_of
 from kpsim.traffic.connections import Connections
 from kpsim.units import F64, I64, to_ns
 
 PAIRS_KEPT = 20_000  # (position, cost) pairs kept of one replication, for the figure
 DECODED, ACCOUNTED = "change_decoded", "sync_accounted"  # CPU beside syncs: of a delivery, of a sync that ran
-FOLD_AT = 400_000  # latencies gathered before they are counted
+SYNCS_AT_ONCE = 50_000
+FOLD_AT = 60_000  # latencies counted together, so that they stay in a processor's cache
 
 
 @dataclass(slots=True)
@@ -71,41 +74,15 @@ class Observations:
     others: dict[str, int] = field(default_factory=dict)  # counts that only some scenarios have
     sampled: bool = False  # packets, on some nodes and in some stretches of time
 
-    def count(self, measure: str, more: Sequence[Tally]) -> None:
+    def count(self, measure: str, parts: Iterable[tuple[int, I64]]) -> None:
+        """Count values of a measure, each part of them in a batch."""
+        for batch, values in parts:
+            self.tallies[measure][batch].add(values)
+
+    def merge(self, measure: str, more: Sequence[Tally]) -> None:
         """Add tallies of a measure, one a batch, to those there are."""
         for tally, other in zip(self.tallies[measure], more, strict=True):
             tally.merge(other)
-
-
-@dataclass(frozen=True, slots=True)
-class Batches:
-    """The measured time cut into stretches; one stretch where replications give the intervals."""
-
-    from_ns: int
-    until_ns: int
-    count: int
-
-    def index(self, time_ns: I64) -> I64:
-        """Return the index of the stretch in which each time lies."""
-        share = (time_ns - self.from_ns) * self.count // max(self.until_ns - self.from_ns, 1)
-        return np.clip(share, 0, self.count - 1)
-
-    def empty(self, measure: str) -> list[Tally]:
-        """Return a tally of the measure for each stretch."""
-        return [Tally(MEASURES[measure].unit) for _ in range(self.count)]
-
-    def parts(self, time_ns: I64) -> list[I64]:
-        """The times of each stretch."""
-        index = self.index(time_ns)
-        return [time_ns[index == b] for b in range(self.count)]
-
-    def tallies(self, measure: str, values: I64, time_ns: I64) -> list[Tally]:
-        """Return a tally for each stretch of the values whose time lies in it."""
-        out = self.empty(measure)
-        index = self.index(time_ns)
-        for b, tally in enumerate(out):
-            tally.add(values if self.count == 1 else values[index == b])
-        return out
 
 
 def observe(replication: Replication, run: ModeRun, batches: int) -> Observations:
@@ -120,7 +97,7 @@ def observe(replication: Replication, run: ModeRun, batches: int) -> Observation
     measure_joins(seen.events, replication.joins, run)
     measure_propagation(seen.events, replication.cluster, replication.changes, run)
     seconds = scenario.run.duration_s
-    watched = sum(row.size for row in log.rows) * replication.cluster.nodes
+    watched = int(log.column("size").sum()) * replication.cluster.nodes
     seen.rates |= {
         "api_writes_per_s": (log.writes + len(log.endpoints_ns)) / seconds,
         "api_bytes_per_s": watched / seconds,
@@ -131,6 +108,8 @@ def observe(replication: Replication, run: ModeRun, batches: int) -> Observation
     seen.stages = stage_ends(run, measured.from_ns)
     dispatch, own = int(run.proxiers[0].timeline.dispatch_total[0]), int(run.proxiers[0].timeline.own_total[0])
     seen.rules = int(run.mode.rules_present(dispatch, own))
+    for tallies in seen.tallies.values():
+        forget_values(tallies)
     return seen
 
 
@@ -160,33 +139,32 @@ def _observe_piece(
     seen: Observations, replication: Replication, connections: Connections, outcomes: Outcomes, measured: Batches
 ) -> int:
     """Count some nodes' packets; the time they took their cores [ns]."""
-    windows = replication.windows
-    begin = windows.starts_ns[connections.window][:, None]
-    recorded = (outcomes.arrival_ns >= begin) & (outcomes.arrival_ns < begin + windows.length_ns)
-    recorded &= (outcomes.arrival_ns < replication.horizon_ns) & (outcomes.verdict != Verdict.UNSENT)
-    in_flight = recorded & (outcomes.finish_ns > replication.horizon_ns)
-    served = recorded & (outcomes.verdict != Verdict.REFUSED) & (outcomes.verdict != Verdict.DROPPED)
-    latency = outcomes.latency_ns
+    windows, verdict, arrival, finish = replication.windows, outcomes.verdict, outcomes.arrival_ns, outcomes.finish_ns
+    begin = windows.starts_ns[connections.window]
+    until = np.minimum(begin + windows.length_ns, replication.horizon_ns)
+    recorded = (arrival >= begin[:, None]) & (arrival < until[:, None]) & (verdict != Verdict.UNSENT)
+    in_flight = recorded & (finish > replication.horizon_ns)
+    served = recorded & (verdict != Verdict.REFUSED) & (verdict != Verdict.DROPPED)
+    latency = finish - arrival
     for name, numbers in (("first_packet_latency", slice(0, 1)), ("later_packet_latency", slice(1, None))):
         chosen = served[:, numbers]
-        arrival_ns = outcomes.arrival_ns[:, numbers][chosen]
-        seen.count(name, measured.tallies(name, latency[:, numbers][chosen], arrival_ns))
+        seen.count(name, measured.split(latency[:, numbers][chosen], arrival[:, numbers][chosen]))
     done = recorded & ~in_flight
-    stale = done & (outcomes.verdict == Verdict.STALE)
+    stale = done & (verdict == Verdict.STALE)
     here = Counts(
-        packets=int(recorded.sum()),
-        delivered=int((done & (outcomes.verdict == Verdict.DELIVERED)).sum()),
-        refused=int((done & (outcomes.verdict == Verdict.REFUSED)).sum()),
-        dropped=int((done & (outcomes.verdict == Verdict.DROPPED)).sum()),
-        stale=int(stale.sum()),
-        in_flight=int(in_flight.sum()),
-        connections=int(recorded[:, 0].sum()),
+        packets=int(np.count_nonzero(recorded)),
+        delivered=int(np.count_nonzero(done & (verdict == Verdict.DELIVERED))),
+        refused=int(np.count_nonzero(done & (verdict == Verdict.REFUSED))),
+        dropped=int(np.count_nonzero(done & (verdict == Verdict.DROPPED))),
+        stale=int(np.count_nonzero(stale)),
+        in_flight=int(np.count_nonzero(in_flight)),
+        connections=int(np.count_nonzero(recorded[:, 0])),
         packets_simulated=recorded.size,
     )
     seen.counts = Counts.total((seen.counts, here))
     for event in seen.events:
         event.add(outcomes, stale)
-    return int(outcomes.cost_ns[recorded].sum())
+    return int(np.einsum("ij,ij->", outcomes.cost_ns, recorded))
 
 
 def _observe_lookups(
@@ -218,7 +196,7 @@ def _observe_lookups(
         ("dns_latency_absolute", absolute_ns, recorded & (replication.absolute_ns is not None)),
         ("connection_latency", whole_ns, served),
     ):
-        seen.count(name, measured.tallies(name, values[chosen], arrival[chosen]))
+        seen.count(name, measured.split(values[chosen], arrival[chosen]))
 
 
 def _place(replication: Replication) -> I64:
@@ -230,28 +208,25 @@ def _place(replication: Replication) -> I64:
 
 def _observe_syncs(seen: Observations, replication: Replication, run: ModeRun, measured: Batches) -> None:
     """Syncs of all nodes, and of both proxiers where there are two."""
-    tables = [proxier.syncs for proxier in run.proxiers]
-    start, end, full, failed, ran, cpu = (
-        np.concatenate([getattr(table, name).ravel() for table in tables])
-        for name in ("start", "end", "full", "failed", "ran", "cpu")
-    )
-    chosen = ran & (start >= measured.from_ns)
-    duration = end - start
-    for name, which in (
-        ("sync_duration", chosen),
-        ("sync_duration_full", chosen & full),
-        ("sync_duration_partial", chosen & ~full),
-    ):
-        seen.count(name, measured.tallies(name, duration[which], start[which]))
+    syncs, cpu_ns = (dict.fromkeys(("", "_full", "_partial"), 0) for _ in range(2))
+    for table in (proxier.syncs for proxier in run.proxiers):
+        rows = max(SYNCS_AT_ONCE // max(table.start.shape[1], 1), 1)
+        for first in range(0, len(table.start), rows):
+            some = slice(first, first + rows)
+            start, full = table.start[some], table.full[some]
+            chosen = table.ran[some] & (start >= measured.from_ns)
+            duration = table.end[some] - start
+            for kind, which in (("", chosen), ("_full", chosen & full), ("_partial", chosen & ~full)):
+                seen.count(f"sync_duration{kind}", measured.split(duration[which], start[which]))
+                syncs[kind] += int(which.sum())
+                cpu_ns[kind] += int(table.cpu[some][which].sum())
+            seen.counts.syncs_failed += int((chosen & table.failed[some]).sum())
     seconds = run.proxiers[0].syncs.start.shape[1] * (measured.until_ns - measured.from_ns) / 1e9
-    seen.counts.syncs = int(chosen.sum())
-    seen.counts.syncs_failed = int((chosen & failed).sum())
-    seen.rates["syncs_per_node_per_s"] = int(chosen.sum()) / seconds if seconds else 0.0
-    seen.rates["full_syncs_per_node_per_s"] = int((chosen & full).sum()) / seconds if seconds else 0.0
-    spent_s = {
-        kind: float(cpu[which].sum()) / 1e9 for kind, which in (("full", chosen & full), ("partial", chosen & ~full))
-    }
-    spent_s["beside"] = _beside_s(replication, run, measured, int(chosen.sum()))
+    seen.counts.syncs = syncs[""]
+    seen.rates["syncs_per_node_per_s"] = syncs[""] / seconds if seconds else 0.0
+    seen.rates["full_syncs_per_node_per_s"] = syncs["_full"] / seconds if seconds else 0.0
+    spent_s = {kind: float(cpu_ns[f"_{kind}"]) / 1e9 for kind in ("full", "partial")}
+    spent_s["beside"] = _beside_s(replication, run, measured, syncs[""])
     for kind, s in (("", sum(spent_s.values())), *((f"_{kind}", s) for kind, s in spent_s.items())):
         seen.rates[f"cpu_proxy{kind}_cores"] = s / seconds if seconds else 0.0
     changed = (
@@ -287,19 +262,19 @@ def _observe_programming(seen: Observations, _: Replication, run: ModeRun, measu
         trigger_ns = proxier.log.column("trigger_ns")
         report_row = np.flatnonzero(trigger_ns >= measured.from_ns)
         warm = effect_ns >= measured.from_ns
-        true = _Folded(measured, effect_row[warm], effect_ns[warm])
-        reported = _Folded(measured, report_row, trigger_ns[report_row])
+        rows, in_force = len(proxier.log.rows), proxier.in_force
+        true = _Folded(measured, rows, effect_row[warm], effect_ns[warm])
         nodes = proxier.syncs.start.shape[1]
-        for node in range(nodes):
-            true.add(proxier.in_force.true_ns(node))
-            if run.mode.reports_programming:
-                reported.add(proxier.in_force.reported_ns(node, trigger_ns))
-        seen.count(names[0], true.finish(open_too=True))
-        seen.count(names[1], reported.finish())
+        true.observe(nodes, lambda some, told, _: in_force.true_times(some, told))  # noqa: B023 - called at once
+        reported = _Folded(measured, rows, report_row, trigger_ns[report_row])
+        if run.mode.reports_programming:
+            reported.observe(nodes, in_force.reported_times)
+        seen.merge(names[0], true.finish(open_too=True))
+        seen.merge(names[1], reported.finish())
         left = proxier.unwritten
         unwritten_ns = left.waiting_ns[left.waiting_ns >= measured.from_ns]
-        for tally, since_ns in zip(seen.tallies[names[0]], measured.parts(unwritten_ns), strict=True):
-            tally.add_open(measured.until_ns - since_ns, nodes)
+        for batch, since_ns in measured.split(unwritten_ns, unwritten_ns):
+            seen.tallies[names[0]][batch].add_open(measured.until_ns - since_ns, nodes)
         every, horizon_ns = np.arange(nodes), np.full(nodes, measured.until_ns)
         arrived = proxier.arrivals.count(horizon_ns, every, inclusive=True)
         in_watch = int((int(warm.sum()) - np.searchsorted(effect_row[warm], arrived)).sum())
@@ -319,7 +294,7 @@ def _observe_ingress(seen: Observations, replication: Replication, run: ModeRun,
     recorded = outcomes.arrival_ns >= measured.from_ns
     answered = recorded & (outcomes.status == Status.ANSWERED)
     latency = outcomes.finish_ns - outcomes.arrival_ns
-    seen.count("ingress_latency", measured.tallies("ingress_latency", latency[answered], outcomes.arrival_ns[answered]))
+    seen.count("ingress_latency", measured.split(latency[answered], outcomes.arrival_ns[answered]))
     seen.others |= {
         "ingress_requests": int(recorded.sum()),
         "ingress_answered": int(answered.sum()),
@@ -346,11 +321,11 @@ def _observe_lists(seen: Observations, replication: Replication, run: ModeRun, m
     offset, effect_ns = log.ragged("effects_ns")
     row = np.repeat(np.arange(len(log.rows)), np.diff(offset))
     chosen = routed[row] & (effect_ns >= measured.from_ns)
-    lists = _Folded(measured, row[chosen], effect_ns[chosen])
+    lists = _Folded(measured, len(log.rows), row[chosen], effect_ns[chosen])
     for syncs in run.ingress.syncs:
         for taken_ns in syncs.taken_ns.T:
             lists.add(np.repeat(taken_ns, np.diff(syncs.absorbed, prepend=0)))
-    seen.count("ingress_programming", lists.finish(open_too=True))
+    seen.merge("ingress_programming", lists.finish(open_too=True))
 
 
 OBSERVERS: tuple[Callable[[Observations, Replication, ModeRun, Batches], None], ...] = (
@@ -362,41 +337,50 @@ OBSERVERS: tuple[Callable[[Observations, Replication, ModeRun, Batches], None], 
 
 
 class _Folded:
-    """Gathers latencies over nodes, and ages of what is not in force, and counts them a million at a time."""
+    """Counts latencies over nodes, and ages of what is not in force, some nodes at a time.
 
-    def __init__(self, measured: Batches, row: I64, since_ns: I64) -> None:
+    They are those of the things that rows of the log tell of, each with the time since when it waits.
+    """
+
+    def __init__(self, measured: Batches, rows: int, row: I64, since_ns: I64) -> None:
         self._until_ns = measured.until_ns
         index = measured.index(since_ns)
-        self._parts = [(row[index == b], since_ns[index == b]) for b in range(measured.count)]
+        self._parts = [(Told.of(row[index == b], rows), since_ns[index == b]) for b in range(measured.count)]
         self._tallies = [Tally() for _ in self._parts]
-        self._waiting: list[list[I64]] = [[] for _ in self._parts]
-        self._ages: list[list[I64]] = [[] for _ in self._parts]
-        self._gathered = 0
+        self._open = [np.zeros(len(since), np.int64) for _, since in self._parts]  # nodes without it
         self.pending = 0
 
+    def observe(self, nodes: int, times_of: Callable[[I64, Told, I64], tuple[I64, I64]]) -> None:
+        """Count all nodes: ``times_of`` some of them gives (k, m) times, and how many of the m are over on each."""
+        for part, (told, since_ns) in enumerate(self._parts):
+            at_once = max(FOLD_AT // max(len(told.row), 1), 1)
+            for first in range(0, nodes if len(told.row) else 0, at_once):
+                some = np.arange(first, min(first + at_once, nodes))
+                self._count(part, *times_of(some, told, since_ns))
+
     def add(self, in_force_ns: I64) -> None:
-        """One node: when each row it absorbed came into force, (absorbed,)."""
-        for waiting, ages, (row, since_ns) in zip(self._waiting, self._ages, self._parts, strict=True):
-            inside = int(np.searchsorted(row, len(in_force_ns)))
-            times = in_force_ns[row[:inside]]
-            seen = times < NEVER
-            waiting.append((times - since_ns[:inside])[seen])
-            ages.append(self._until_ns - since_ns[inside:])
-            self.pending += len(row) - inside
-            self._gathered += len(row)
-        if self._gathered > FOLD_AT:
-            self._fold()
+        """Count one watcher: when each row it absorbed came into force, (absorbed,)."""
+        for part, (told, _) in enumerate(self._parts):
+            known = np.searchsorted(told.row, len(in_force_ns))
+            times = np.full((1, len(told.row)), NEVER)
+            times[0, :known] = in_force_ns[told.row[:known]]
+            self._count(part, times, np.array([known]))
+
+    def _count(self, part: int, times: I64, known: I64) -> None:
+        since_ns, tally = self._parts[part][1], self._tallies[part]
+        whole = int(known.min())  # so many are over on all of these nodes
+        if times[:, :whole].max(initial=0) < NEVER:
+            tally.add(times[:, :whole] - since_ns[:whole])
+        else:
+            whole = 0
+        seen = times[:, whole:] < NEVER
+        tally.add((times[:, whole:] - since_ns[whole:])[seen])
+        self._open[part] += np.cumsum(np.bincount(known, minlength=len(since_ns) + 1))[:-1]
+        self.pending += int((len(since_ns) - known).sum())
 
     def finish(self, *, open_too: bool = False) -> list[Tally]:
         """Return all tallies; what is not in force is in them only if ``open_too``."""
-        self._fold()
-        return self._tallies if open_too else [tally.finished() for tally in self._tallies]
-
-    def _fold(self) -> None:
-        for tally, waiting, ages in zip(self._tallies, self._waiting, self._ages, strict=True):
-            if waiting:
-                tally.add(np.concatenate(waiting))
-                tally.add_open(np.concatenate(ages))
-                waiting.clear()
-                ages.clear()
-        self._gathered = 0
+        if open_too:
+            for tally, nodes, (_, since_ns) in zip(self._tallies, self._open, self._parts, strict=True):
+                tally.add_open(self._until_ns - since_ns, nodes)
+        return self._tallies

@@ -121,11 +121,9 @@ def replicate(scenario: Scenario, number: int, engine: str, cluster: Cluster | N
     cluster = cluster or build_cluster(scenario)[0]
     batches = -(-GROUPS // scenario.run.replications)  # stretches of time beside the replications, if they are few
     replication = prepare(scenario, cluster, number)
-    seen = []
-    for mode in scenario.modes:
-        found = run_mode(replication, mode, engine)
-        seen.append(observe(replication, found, batches))
-    return seen
+    return [  # a mode's run is let go before the next one
+        observe(replication, run_mode(replication, mode, engine), batches) for mode in scenario.modes
+    ]
 
 
 def choose_engine(scenario: Scenario) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 
 from kpsim.dumps.detection import RuleDump, gaps
 from kpsim.dumps.findings import PortFindings, ServicePortName
@@ -33,11 +34,12 @@ def explain_dumped_packet(
     Parameters
     ----------
     dumps
-        all of one node.
+        all of one node; or of several, where the files or their folders are called after their nodes.
     source
         "pod", "node", "outside" or an address.
     destination
-        ``ip:port``, or a Service as ``namespace/name`` with an optional ``:port`` (number or name).
+        ``ip:port``, or a Service as ``namespace/name`` with an optional ``:port`` (number or name); from outside that
+        is its load balancer's or external address, else its NodePort.
     protocol
         of an ``ip:port``.
     node
@@ -50,15 +52,17 @@ def explain_dumped_packet(
     InputError
         if one of these cannot be read, or the dumps show nothing that a packet could meet.
     """
-    dumped = node_of(dumps)
+    dumped = node_of(_of_node(dumps, node))
     _whole(dumped)
     own = [address(ip, "--node-ip") for ip in node_ips]
-    to, port, protocol = _destination(dumped, destination, protocol.upper())
-    family = family_of(to)
-    mine = [ip for ip in (*own, *dumped.addresses) if family_of(ip) == family]
     said: list[str] = []
+    local = [*own, *dumped.addresses]
+    to, port, protocol = _destination(dumped, destination, protocol.upper(), source == "outside", local, said)
+    family = family_of(to)
+    mine = [ip for ip in local if family_of(ip) == family]
     packet = Packet(_source(dumped, source, family, mine, said), to, port, protocol)
     stands_in = [packet.source] if source == "node" and not mine else []
+    stands_in += [to] if named(destination) and to in UNKNOWN.values() else []
     found = follow(dumped, packet, [*own, *stands_in])
     files = " and ".join(dump.file for dump in dumped.dumps)
     mode = f"kube-proxy mode {dumped.mode}" if dumped.mode else "no Service of kube-proxy's in them"
@@ -78,7 +82,8 @@ def _whole(dumped: DumpedNode) -> None:
     files = " and ".join(dump.file for dump in dumped.dumps)
     if dumped.twice:
         tables = " and ".join(dict.fromkeys(dumped.twice))
-        what, mend = f"two of these files show the {tables} table", "give the files of one node, printed at one moment"
+        what = f"two of these files show the {tables} table"
+        mend = "give the files of one node, printed at one moment, or name it with --node if they are called after it"
     elif not dumped.hooks and not dumped.servers:
         what, mend = "holds no rule that a packet could meet", "\n    ".join(gaps(dumped.dumps))
     else:
@@ -113,8 +118,17 @@ def _neighbour(endpoints: Sequence[str], family: str) -> str:
     return next(str(network[-i]) for i in range(2, len(endpoints) + 3) if str(network[-i]) not in endpoints)
 
 
-def _destination(dumped: DumpedNode, text: str, protocol: str) -> tuple[str, int, str]:
-    """Address, port and protocol of ``--to``."""
+def _of_node(dumps: Sequence[RuleDump], node: str) -> Sequence[RuleDump]:
+    """Return the dumps in files or folders that are called after the node; all of them if none is."""
+    named = [PurePath(dump.file) for dump in dumps]
+    mine = [d for d, path in zip(dumps, named, strict=True) if node in path.parts or path.name.startswith(f"{node}.")]
+    return mine if node and mine else dumps
+
+
+def _destination(
+    dumped: DumpedNode, text: str, protocol: str, outside: bool, local: Sequence[str], said: list[str]
+) -> tuple[str, int, str]:
+    """Address, port and protocol of ``--to``; a client ``outside`` takes the Service's own way in, where it has one."""
     service = named(text)
     if service is None:
         return (*socket(text), protocol)
@@ -130,6 +144,14 @@ def _destination(dumped: DumpedNode, text: str, protocol: str) -> tuple[str, int
         listed = ", ".join(_port_name(key, found) for key, found in mine.items())
         raise InputError([Problem(Place(), key="--to", what=f"{name} has no port {port}", mend=f"it has {listed}")])
     key, found = chosen[0]
+    if outside and (addresses := (*found.load_balancer_ips, *found.external_ips)):
+        return addresses[0], found.port, key[3]
+    if outside and found.node_port:
+        family = family_of(_addresses(found)[0])
+        at = next((ip for ip in local if family_of(ip) == family), UNKNOWN[family])
+        if at in UNKNOWN.values():
+            said.append(f"The node's own address is not in the dump: {at} stands for it (--node-ip).")
+        return at, found.node_port, key[3]
     return _addresses(found)[0], found.port, key[3]
 
 

@@ -19,6 +19,7 @@ SHIFT = 46  # leaves 6 bits of the mantissa: 64 buckets an octave
 ONE = 1023 << 6  # the bucket of 1.0
 BUCKETS = 62 << 6  # up to 2^62
 EXACT_BELOW = 200_000
+TOGETHER = 1 << 15  # values counted at once, so that they stay in a processor's cache
 COUNTED = {"s": 1e9}  # how many of what is counted make one unit; 1 of any other
 
 
@@ -62,25 +63,45 @@ class Tally:
             pool.merge(tally)
         return pool
 
-    def add(self, values: I64, times: int = 1) -> None:
-        """Count whole numbers (any shape, not negative), each so many times."""
-        if not values.size or not times:
-            return
+    def add(self, values: I64, times: int | I64 = 1) -> None:
+        """Count whole numbers (any shape, not negative), each so many times, or a number of times of its own."""
         flat = values.ravel()
-        bucket = (np.maximum(flat, 1).astype(np.float64).view(np.int64) >> SHIFT) - ONE
-        self.counts += np.bincount(bucket, minlength=BUCKETS) * times
-        self.n += flat.size * times
-        self.total += int(flat.sum()) * times
-        self.least = min(self.least, int(flat.min()))
-        self.most = max(self.most, int(flat.max()))
-        self.zeros += (flat.size - int(np.count_nonzero(flat))) * times
+        if isinstance(times, np.ndarray):
+            flat, times = flat[times > 0], times[times > 0]
+        if not flat.size or not np.any(times):
+            return
+        for first in range(0, flat.size, TOGETHER):
+            here = slice(first, first + TOGETHER)
+            self._count(flat[here], times if isinstance(times, int) else times[here])
         if self.values is not None:
             few = self.n <= EXACT_BELOW
             self.values = [*self.values, np.repeat(flat, times).astype(np.int64)] if few else None
 
-    def add_open(self, ages: I64, times: int = 1) -> None:
+    def _count(self, flat: I64, times: int | I64) -> None:
+        least = int(flat.min())
+        bits = (flat if least > 0 else np.maximum(flat, 1)).astype(np.float64).view(np.int64)
+        bits >>= SHIFT
+        bits -= ONE
+        if isinstance(times, int):
+            found = np.bincount(bits) * times
+            self.n += flat.size * times
+            self.total += int(flat.sum()) * times
+            zeros = (flat.size - int(np.count_nonzero(flat))) * times if least <= 0 else 0
+        else:
+            found = np.zeros(int(bits.max()) + 1, np.int64)
+            np.add.at(found, bits, times)
+            self.n += int(times.sum())
+            high, low = flat >> 20, flat & ((1 << 20) - 1)  # products of a time and a count of nodes may overflow
+            self.total += (int(high @ times) << 20) + int(low @ times)
+            zeros = int(times[flat == 0].sum())
+        self.counts[: len(found)] += found
+        self.zeros += zeros
+        self.least = min(self.least, least)
+        self.most = max(self.most, int(flat.max()))
+
+    def add_open(self, ages: I64, times: int | I64 = 1) -> None:
         """Count what is not over, by its age, each so many times."""
-        if ages.size and times:
+        if ages.size and np.any(times):
             self.open = self.open or Tally(self.unit)
             self.open.add(ages, times)
 
@@ -143,3 +164,13 @@ class Tally:
     def in_unit(self, counted: float) -> float:
         """Return the counted value in the tally's unit."""
         return counted / self.per_unit
+
+
+def forget_values(tallies: Sequence[Tally]) -> None:
+    """Let go of values that no sum of all ``tallies`` would keep: there are too many of them together."""
+    if sum(tally.n for tally in tallies) > EXACT_BELOW:
+        for tally in tallies:
+            tally.values = None
+    ages = [tally.open for tally in tallies if tally.open]
+    if ages:
+        forget_values(ages)

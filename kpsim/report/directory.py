@@ -21,14 +21,18 @@ def write_report(result: Result, directory: Path) -> list[Path]:
     figures = directory / "figures"
     figures.mkdir(parents=True, exist_ok=True)
     drawn = pictures(result)
-    summary = json.dumps(summary_document(result), indent=2, ensure_ascii=False, allow_nan=False)
     return [
         write_html(result, directory / "report.html", drawn),
         _write(directory / "report.md", report_markdown(result)),
-        _write(directory / "summary.json", summary + "\n"),
+        _write(directory / "summary.json", summary_json(result)),
         *write_tables(result, directory),
         *(picture.write(figures) for picture in drawn),
     ]
+
+
+def summary_json(result: Result) -> str:
+    """Return the text of ``summary.json``."""
+    return json.dumps(summary_document(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _write(path: Path, text: str) -> Path:

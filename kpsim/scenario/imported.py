@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from kpsim.errors import InputError, Place, Problem
 from kpsim.scenario.kinds import Look
 from kpsim.scenario.reader import read
-from kpsim.scenario.resolved import write_resolved
+from kpsim.scenario.resolved import as_text, write_resolved
+from kpsim.scenario.starts.anonymous import anonymous_document
 
 COMMENTS = {
     "  kubernetes:": "which modes and defaults there are",
@@ -20,30 +22,39 @@ COMMENTS = {
 }
 
 
-def scenario_document(look: Look) -> str:
+def scenario_document(look: Look, *, anonymise: bool = False) -> str:
     """Return a commented scenario, with everything that was read written into it.
 
     Parameters
     ----------
     look
         what one cluster gave: objects, rules of its nodes, or directories of those; or one scenario.
+    anonymise
+        names, namespaces, addresses and labels are replaced; notes of the reading, which name them, are left out.
 
     Raises
     ------
     InputError
-        if something cannot be read, or the API server would refuse the objects.
+        if something cannot be read, or the API server would refuse the objects; or if a scenario is to be anonymised,
+        whose own names are part of its question.
     """
     scenario = read(look)
+    if anonymise and look.scenario is not None:
+        what, mend = "is a scenario, and only what a cluster gave is anonymised", "give the dump itself"
+        raise InputError([Problem(Place(look.name), what=what, mend=mend)])
     objects = scenario.objects
     names = ", ".join(path.name for path in look.paths)
+    origin = "a cluster; its names, namespaces, addresses and labels are replaced" if anonymise else _plain(names)
     heading = [
-        f"Made from {_plain(names)}: {len(objects.services):,} Services, {len(objects.slices):,} EndpointSlices,",
+        f"Made from {origin}: {len(objects.services):,} Services, {len(objects.slices):,} EndpointSlices,",
         f"{len(objects.pods):,} Pods, {len(objects.workloads):,} workloads, {len(objects.nodes):,} Nodes.",
-        *(_plain(note) for dump in look.dumps for note in dump.notes()),
-        *(f"Note: {_plain(warning)}" for warning in scenario.warnings),
     ]
+    if not anonymise:
+        heading += [_plain(note) for dump in look.dumps for note in dump.notes()]
+        heading += [f"Note: {_plain(warning)}" for warning in scenario.warnings]
+    text = as_text(anonymous_document(scenario)) if anonymise else write_resolved(scenario)
     lines = [f"# {line}" for line in heading]
-    for line in write_resolved(scenario).splitlines():
+    for line in text.splitlines():
         start = next((key for key in COMMENTS if line.startswith(key)), None)
         if start:
             lines.append(f"  # {COMMENTS[start]}")

@@ -18,6 +18,7 @@ from kpsim.dumps.others import LISTED_BY_NAME, LOG, OBJECTS, OtherKind, other_ki
 from kpsim.errors import InputError, Place, Problem, did_you_mean, nearest
 from kpsim.kube.components.configurations import PROXY_CONFIGURATION
 from kpsim.scenario.schema import API_VERSION
+from kpsim.scenario.starts.shipped import located, shipped
 
 LOOKED_AT_BYTES = 1 << 16  # from its beginning: no tool prints more before it says what it prints
 MOST_FILES = 20_000  # in a folder; beyond this the folder was not meant
@@ -113,10 +114,12 @@ class Look:
         return tuple(file.dump for file in self.files if isinstance(file, RulesFile))
 
     @property
-    def only_rules(self) -> bool:
-        """Return True if nothing but a node's rules was given."""
-        return bool(self.dumps) and all(
-            isinstance(file, RulesFile) or (isinstance(file, OtherFile) and file.beside) for file in self.files
+    def shows_rules(self) -> bool:
+        """Return True if a node's rules were given, with nothing beside them that is of no use."""
+        return bool(self.dumps) and not any(
+            isinstance(file, ScenarioFile)
+            or (isinstance(file, OtherFile) and not file.beside and not (isinstance(file, LogFile) and file.mode))
+            for file in self.files
         )
 
     @property
@@ -144,8 +147,11 @@ class Look:
 
 @resting()
 def identify(paths: Sequence[str | Path]) -> Look:
-    """Look at files and folders (with their subfolders) once; what cannot be read is an :class:`OtherFile`."""
-    given = tuple(map(Path, paths))
+    """Look at files and folders (with their subfolders) once; what cannot be read is an :class:`OtherFile`.
+
+    A scenario that comes with kpsim may be given by its name.
+    """
+    given = tuple(located(Path(path)) for path in paths)
     return Look(given, tuple(file for path in given for file in _files(path)))
 
 
@@ -340,4 +346,7 @@ def _near(path: Path) -> str:
     except OSError:
         return ""
     near = nearest(path.name, there)
-    return f"did you mean {path.parent / near}?" if near else ""
+    if near:
+        return f"did you mean {path.parent / near}?"
+    known = nearest(path.name, shipped()) if path.parent == Path() else ""
+    return f"did you mean {known}, a scenario that comes with kpsim?" if known else ""

@@ -45,7 +45,7 @@ def run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
     first = proxiers[0]
     prices, flows = price_table(replication, mode, costs, first.timeline), udp_flows(replication, costs, first)
     rules = RulesInForce(replication.cluster, mode, first.timeline, first.in_force, replication.draws[4], prices, flows)
-    most_packets = PACKETS_AT_ONCE + replication.connections.busiest_packets()
+    most_packets = PACKETS_AT_ONCE + replication.opened.most_packets()
     longest_ns = replication.horizon_ns + prices.most_ns() * most_packets
     queues = replication.cluster.cores * len(replication.windows.starts_ns)
     nodes_at_once = max(NEVER // (2 * longest_ns * queues), 1)  # as many queues as one axis of time can hold
@@ -53,7 +53,7 @@ def run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
     changes = replication.changes
 
     def pieces() -> Iterator[tuple[Connections, Outcomes]]:
-        for block in replication.connections.blocks(PACKETS_AT_ONCE, nodes_at_once):
+        for block in replication.connection_blocks(PACKETS_AT_ONCE, nodes_at_once):
             yield block, serve(rules, block, replication.windows, changes.pod_gone_ns, changes.outages)
 
     ingress = ingress_in_arrays(replication, rules)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from kpsim.cluster.changes import Changes, Spells
+from kpsim.cluster.changes import Changes
 from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.api.joins import Join
 from kpsim.controlplane.deliveries import DeliveryLog, Fanout
@@ -20,8 +21,10 @@ from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.rng import stream
 from kpsim.scenario.model import Scenario
 from kpsim.simulation.unfinished import Unwritten
-from kpsim.traffic.connections import Connections, Popularity, Windows, draw_connections, plan_windows
+from kpsim.traffic.connections import ConnectionDraws, Connections, Popularity, Windows, plan_windows
 from kpsim.units import I64, to_ns
+
+KEPT_PACKETS = 2_000_000  # so many are drawn once for all modes; more are drawn anew for each, some nodes at a time
 
 
 @dataclass(slots=True)
@@ -34,7 +37,7 @@ class Replication:
     changes: Changes
     traces: tuple[EventTrace, ...]  # one an event of the scenario
     windows: Windows
-    connections: Connections
+    opened: ConnectionDraws
     draws: dict[int, SyncDraws]  # by IP family
     order: I64  # base order of service ports in a scanned list
     horizon_ns: int
@@ -46,6 +49,19 @@ class Replication:
     lookups_ns: I64 | None = None  # how long each connection's client looks its Service's name up, where it does
     absolute_ns: I64 | None = None  # the same with absolute names, where clients search for theirs
     ingress: Traffic | None = None  # requests through an Ingress controller, where there is one
+    kept: Connections | None = None  # all of them, once they were asked for together
+
+    @property
+    def connections(self) -> Connections:
+        """Return all connections, and keep them."""
+        if self.kept is None:
+            self.kept = self.opened.whole()
+        return self.kept
+
+    def connection_blocks(self, packets: int, nodes: int) -> Iterator[Connections]:
+        """Return the connections in pieces of about ``packets``; there is never more in memory where there are many."""
+        few = self.opened.expected_packets() * len(self.windows.nodes) <= KEPT_PACKETS
+        return (self.connections if few or self.kept is not None else self.opened).blocks(packets, nodes)
 
 
 def prepare(scenario: Scenario, cluster: Cluster, number: int) -> Replication:
@@ -64,45 +80,38 @@ def prepare(scenario: Scenario, cluster: Cluster, number: int) -> Replication:
         traffic, cluster.nodes, run.duration_s, run.warmup_s, budget, stream(seed, "windows", number)
     )
     popularity = Popularity.zipf(cluster, traffic.zipf, stream(seed, "popularity"))
-    connections = draw_connections(traffic, cluster, windows, popularity, seed, number)
-    connections = _sent(connections, windows, changes.lost)
-    lookups_ns, absolute_ns = _lookups(scenario, cluster, windows, popularity, connections, number)
+    opened = ConnectionDraws(traffic, cluster.cores, windows, popularity, (seed, number), changes.lost)
     ingress = None
     if scenario.ingress is not None:
         objects = scenario.objects.ingresses
         ingress = draw_traffic(scenario.ingress, objects, cluster, run.duration_s, (seed, number))
-    return Replication(
+    replication = Replication(
         scenario=scenario,
         number=number,
         cluster=cluster,
         changes=changes,
         traces=traces,
         windows=windows,
-        connections=connections,
+        opened=opened,
         draws={family: SyncDraws(seed, number, cluster.nodes, family) for family in _families(cluster)},
         order=stream(seed, "dispatch-order").permutation(len(cluster.port_service)),
         horizon_ns=to_ns(run.duration_s),
-        lookups_ns=lookups_ns,
-        absolute_ns=absolute_ns,
         ingress=ingress,
     )
+    if scenario.dns.clients_use_names:
+        replication.lookups_ns, replication.absolute_ns = _lookups(replication)
+    return replication
 
 
-def _lookups(
-    scenario: Scenario,
-    cluster: Cluster,
-    windows: Windows,
-    popularity: Popularity,
-    connections: Connections,
-    number: int,
-) -> tuple[I64 | None, I64 | None]:
-    """Return each connection's lookup time before it opens [ns], for names as written and absolute; None without.
+def _lookups(replication: Replication) -> tuple[I64, I64 | None]:
+    """Return each connection's lookup time before it opens [ns], for names as written and absolute.
 
-    A lookup comes at the time that the connection opens in the engines: shifting a Poisson stream leaves it one.
+    ``None`` if all names are absolute.  A lookup comes at the time that the connection opens in the engines: shifting a
+    Poisson stream leaves it one.
     """
+    scenario, cluster, number = replication.scenario, replication.cluster, replication.number
+    windows, popularity, connections = replication.windows, replication.opened.popularity, replication.connections
     params = scenario.dns
-    if not params.clients_use_names:
-        return None, None
     services, name = np.unique(cluster.port_service[popularity.ports], return_inverse=True)
     share = np.bincount(name, np.diff(popularity.share, prepend=0.0), len(services)).astype(np.float64)
     callers = Callers(
@@ -122,13 +131,6 @@ def _lookups(
     if len(params.tries()) == 1:
         return written, None
     return written, lookup_latencies(params.with_last_dot(), callers, scenario.run.seed, number)
-
-
-def _sent(connections: Connections, windows: Windows, lost: Spells) -> Connections:
-    """Return the connections that are opened at all: those of lost nodes are left out."""
-    if not len(lost):
-        return connections
-    return connections.take(~lost.cover(windows.nodes[connections.node], connections.arrival_ns))
 
 
 def _families(cluster: Cluster) -> tuple[int, ...]:

@@ -13,9 +13,10 @@ from kpsim.profiles.costs import Costs
 from kpsim.proxy.contract import Mode
 from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.sync.inforce import InForce
-from kpsim.proxy.sync.lanes import Arrivals, SyncRow, SyncTable, table_of
+from kpsim.proxy.sync.lanes import Arrivals
 from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.process import KubeProxy, XtablesLock
+from kpsim.proxy.sync.table import SyncRow, SyncTable, WrittenSyncs
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.simulation.draws import Replication
 from kpsim.simulation.ingress import ingress_processes
@@ -85,11 +86,10 @@ def run_reference(replication: Replication, mode: Mode, costs: Costs, pacing: Pa
 
 def _table(proxies: list[KubeProxy]) -> SyncTable:
     """Return the proxies' own books as the table the batch engine keeps."""
-    rows = [
-        SyncRow(
-            np.full(len(proxy.syncs), node), np.arange(len(proxy.syncs)), *map(np.array, zip(*proxy.syncs, strict=True))
-        )
-        for node, proxy in enumerate(proxies)
-        if proxy.syncs
-    ]
-    return table_of(rows, len(proxies))
+    written = WrittenSyncs(len(proxies), restarts=True)
+    for node, proxy in enumerate(proxies):
+        count = len(proxy.syncs)
+        if count:
+            row = SyncRow(*map(np.array, zip(*proxy.syncs, strict=True)))
+            written.put(np.full(count, node), np.arange(count), row)
+    return written.table()

@@ -15,7 +15,7 @@ import numpy as np
 
 from kpsim.cluster.changes import OF_SERVICES, ChangeKind, Changes
 from kpsim.cluster.columns import Cluster, PodState
-from kpsim.controlplane.deliveries import DeliveryLog
+from kpsim.controlplane.deliveries import STAGES, DeliveryLog
 from kpsim.units import I64
 
 
@@ -29,9 +29,12 @@ class Unwritten:
 
 def find_unwritten(cluster: Cluster, changes: Changes, log: DeliveryLog) -> Unwritten:
     """Compare the history with what was sent."""
-    told = Counter((row.service, at_ns) for row in log.rows for at_ns in row.effects_ns)
+    of, (offset, effects_ns) = log.column("service"), log.ragged("effects_ns")
+    told = Counter(zip(np.repeat(of, np.diff(offset)).tolist(), effects_ns.tolist(), strict=True))
     known = dict.fromkeys(range(cluster.initial), -1)  # Service -> changes up to here are no changes of its
-    known |= {row.service: row.stages[-1] for row in log.rows[::-1] if row.creates and row.service >= cluster.initial}
+    created = np.flatnonzero((log.column("creates") != 0) & (of >= cluster.initial))[::-1]
+    written_ns = log.ragged("stages")[1].reshape(-1, len(STAGES))[created, -1]
+    known |= dict(zip(of[created].tolist(), written_ns.tolist(), strict=True))
     proxied, published = (
         cluster.services.proxied,
         {s for s, read in cluster.read.items() if read.publish_not_ready_addresses},
@@ -70,13 +73,13 @@ class _Owners:
         owner = np.repeat(np.arange(len(cluster.services.ports)), np.diff(cluster.endpoint_offset))
         watched = cluster.services.proxied[owner]
         order = np.argsort(cluster.endpoint_pod[watched], kind="stable")
-        self._slot, self._service = cluster.endpoint_pod[watched][order], owner[watched][order]
-        self._slot_of = changes.pod_slot
+        slot = cluster.endpoint_pod[watched][order]
+        self._services: list[int] = owner[watched][order].tolist()
+        self._low: list[int] = np.searchsorted(slot, changes.pod_slot).tolist()
+        self._high: list[int] = np.searchsorted(slot, changes.pod_slot, side="right").tolist()
 
     def of(self, pod: int) -> list[int]:
-        low, high = np.searchsorted(self._slot, [self._slot_of[pod], self._slot_of[pod] + 1])
-        services: list[int] = self._service[low:high].tolist()
-        return services
+        return self._services[self._low[pod] : self._high[pod]]
 
 
 def _readiness(cluster: Cluster, changes: Changes) -> Iterator[tuple[int, int, int, bool, bool]]:

@@ -27,9 +27,10 @@ from kpsim.proxy.contract import Mode
 from kpsim.proxy.registry import create
 from kpsim.proxy.sync.faults import Faults
 from kpsim.proxy.sync.inforce import InForce
-from kpsim.proxy.sync.lanes import Arrivals, SyncTable
+from kpsim.proxy.sync.lanes import Arrivals
 from kpsim.proxy.sync.loop import AFTER_RULES, ConntrackCleanup, SyncLoop
 from kpsim.proxy.sync.pacing import Pacing
+from kpsim.proxy.sync.table import SyncTable
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.scenario.model import Scenario
 from kpsim.simulation.draws import Replication

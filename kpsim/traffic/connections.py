@@ -8,20 +8,23 @@ connection, so every mode and both engines see the same ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
+from kpsim.cluster.changes import NOWHERE, Spells
 from kpsim.cluster.columns import Cluster
 from kpsim.rng import stream
 from kpsim.traffic.params import TrafficParams
-from kpsim.units import I64, U32, Bools, to_ns
+from kpsim.units import F64, I64, U32, Bools, to_ns
 
 WINDOWS = 10  # stretches of time looked at when not everything can be
 SHORTEST_LIVES = 10  # a window is at least so many connection lifetimes long, so that its lead-in is a tenth
 SHORTEST_S = 0.1
+GUIDE = 1 << 16  # a power of two, so that no product with it is rounded
 COLUMNS = ("node", "window", "arrival_ns", "port", "core", "draw", "turn", "cost_draw")
 
 
@@ -59,26 +62,18 @@ class Connections:
     def __len__(self) -> int:
         return len(self.arrival_ns)
 
-    def busiest_packets(self) -> int:
-        """Packets of the node that has the most."""
-        return int(np.bincount(self.node).max(initial=0)) * self.packets if len(self) else 0
-
     def blocks(self, packets: int, nodes: int = 1 << 62) -> Iterator[Connections]:
-        """Yield the same connections in pieces of whole nodes, about ``packets`` packets and at most ``nodes`` nodes.
+        """Return the same connections in pieces of whole nodes, as :func:`in_blocks` says."""
+        bounds = [0, *(np.flatnonzero(np.diff(self.node)) + 1).tolist(), len(self)]
+        return in_blocks((self.take(slice(lo, hi)) for lo, hi in pairwise(bounds)), packets, nodes)
 
-        At least one piece.
-        """
-        bounds = [0]
-        ends = np.append(np.flatnonzero(np.diff(self.node)) + 1, len(self))
-        for start, end in pairwise([0, *ends.tolist()]):
-            if start > bounds[-1] and int(self.node[end - 1]) - int(self.node[bounds[-1]]) >= nodes:
-                bounds.append(start)
-            if (end - bounds[-1]) * self.packets >= packets:
-                bounds.append(end)
-        if bounds[-1] < len(self) or len(bounds) == 1:
-            bounds.append(len(self))
-        for lo, hi in pairwise(bounds):
-            yield self.take(slice(lo, hi))
+    @staticmethod
+    def joined(parts: Sequence[Connections]) -> Connections:
+        """Return one or more pieces as one."""
+        if len(parts) == 1:
+            return parts[0]
+        rows = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS}
+        return Connections(**rows, packets=parts[0].packets, interval_ns=parts[0].interval_ns)
 
     def take(self, which: slice | Bools) -> Connections:
         """Some of the connections, in the same order."""
@@ -86,12 +81,37 @@ class Connections:
         return Connections(**rows, packets=self.packets, interval_ns=self.interval_ns)
 
 
+def in_blocks(each: Iterable[Connections], packets: int, nodes: int = 1 << 62) -> Iterator[Connections]:
+    """Yield the connections of ``each`` node in pieces of about ``packets`` packets and at most ``nodes`` nodes.
+
+    At least one piece.
+    """
+    held: list[Connections] = []
+    empty: list[Connections] = []
+    count, some = 0, False  # connections held; there are any at all
+    for part in each:
+        if not len(part):
+            empty = empty or [part]
+            continue
+        if held and int(part.node[0]) - int(held[0].node[0]) >= nodes:
+            yield Connections.joined(held)
+            held, count = [], 0
+        held.append(part)
+        count, some = count + len(part), True
+        if count * part.packets >= packets:
+            yield Connections.joined(held)
+            held, count = [], 0
+    if held or not some:
+        yield Connections.joined(held or empty)
+
+
 @dataclass(frozen=True, slots=True)
 class Popularity:
     """The distribution of connections over service ports: ``ports`` (p,), cumulative probability ``share`` (p,)."""
 
     ports: I64
-    share: np.ndarray
+    share: F64
+    guide: I64  # where in ``share`` to begin looking for 0, 1 / GUIDE, 2 / GUIDE, …
 
     @staticmethod
     def zipf(cluster: Cluster, exponent: float, rng: np.random.Generator) -> Popularity:
@@ -100,12 +120,16 @@ class Popularity:
         ports = np.flatnonzero((service < cluster.initial) & cluster.services.proxied[service])
         weight = np.arange(1, len(ports) + 1, dtype=np.float64) ** -exponent
         share = np.cumsum(weight) / weight.sum() if len(ports) else weight
-        return Popularity(rng.permutation(ports), share)
+        guide = np.searchsorted(share, np.arange(GUIDE) / GUIDE, side="right")
+        return Popularity(rng.permutation(ports), share, guide)
 
     def draw(self, rng: np.random.Generator, n: int) -> I64:
         """``n`` service ports, (n,)."""
-        at = np.searchsorted(self.share, rng.random(n), side="right")
-        return self.ports[np.minimum(at, len(self.ports) - 1)]
+        drawn, most = rng.random(n), len(self.ports) - 1
+        at = np.minimum(self.guide[(drawn * GUIDE).astype(np.int64)], most)
+        behind = np.flatnonzero(self.share[at] <= drawn)  # few: the guide begins at or just before the right place
+        at[behind] = np.searchsorted(self.share, drawn[behind], side="right")
+        return self.ports[np.minimum(at, most)]
 
 
 def plan_windows(
@@ -129,50 +153,81 @@ def plan_windows(
     return Windows(chosen, np.rint(starts * 1e9).astype(np.int64), to_ns(length_s), lead, whole=False)
 
 
-def draw_connections(
-    params: TrafficParams, cluster: Cluster, windows: Windows, popularity: Popularity, seed: int, replication: int
-) -> Connections:
-    """Return all connections of one replication; each node draws from a stream of its own, keyed by its number."""
-    parts = [_node_connections(params, cluster, windows, popularity, seed, replication, m)
-             for m in range(len(windows.nodes))]  # fmt: skip
-    columns = dict(zip(COLUMNS, (np.concatenate(column) for column in zip(*parts, strict=True)), strict=True))
-    interval_ns = to_ns(params.packet_interval_s)
-    return Connections(**columns, packets=params.packets_per_connection, interval_ns=interval_ns)
+@dataclass(frozen=True, slots=True)
+class ConnectionDraws:
+    """All connections of one replication, drawn when they are asked for; each node has a stream of its own.
 
+    Those of nodes that are ``lost`` are not opened, and left out.
+    """
 
-def _node_connections(
-    params: TrafficParams,
-    cluster: Cluster,
-    windows: Windows,
-    popularity: Popularity,
-    seed: int,
-    replication: int,
-    m: int,
-) -> tuple[np.ndarray, ...]:
-    rng = stream(seed, "connections", replication, int(windows.nodes[m]))
-    length = windows.length_ns + windows.lead_ns
-    rate = params.connections_per_s_per_node if len(popularity.ports) else 0.0
-    counts = rng.poisson(rate * length / 1e9, len(windows.starts_ns))
-    n = int(counts.sum())
-    window = np.repeat(np.arange(len(counts)), counts)
-    arrival = windows.starts_ns[window] - windows.lead_ns + rng.integers(0, max(length, 1), n)
-    order = np.lexsort((arrival, window))
-    port = popularity.draw(rng, n)
-    return (
-        np.full(n, m),
-        window,
-        arrival[order],
-        port,
-        rng.integers(0, cluster.cores, n),
-        rng.integers(0, 1 << 32, n, dtype=np.uint32).astype(np.int64),
-        _turns(port) + rng.integers(0, 1 << 31) + port * 7919,
-        rng.integers(0, 1 << 32, (n, params.packets_per_connection), dtype=np.uint32),
-    )
+    params: TrafficParams
+    cores: int
+    windows: Windows
+    popularity: Popularity
+    key: tuple[int, int]  # seed and number of the replication
+    lost: Spells = NOWHERE
+
+    def whole(self) -> Connections:
+        """Return the connections of all nodes at once."""
+        return Connections.joined(list(self._each()))
+
+    def blocks(self, packets: int, nodes: int = 1 << 62) -> Iterator[Connections]:
+        """Return the same connections in pieces of whole nodes, as :func:`in_blocks` says."""
+        return in_blocks(self._each(), packets, nodes)
+
+    def expected_packets(self) -> float:
+        """Return about how many packets a node has, of those that have any."""
+        windows = self.windows
+        open_s = (windows.length_ns + windows.lead_ns) * len(windows.starts_ns) / 1e9
+        return self._rate * open_s * self.params.packets_per_connection
+
+    def most_packets(self) -> int:
+        """Return more packets than any node has: the mean and twelve standard deviations of a Poisson count."""
+        mean = self.expected_packets() / self.params.packets_per_connection
+        return math.ceil(mean + 12 * math.sqrt(mean) + 50) * self.params.packets_per_connection
+
+    @property
+    def _rate(self) -> float:
+        return self.params.connections_per_s_per_node if len(self.popularity.ports) else 0.0
+
+    def _each(self) -> Iterator[Connections]:
+        for m in range(len(self.windows.nodes)):
+            drawn = self._of(m)
+            if len(self.lost):
+                node = self.windows.nodes[drawn.node]
+                drawn = drawn.take(~self.lost.cover(node, drawn.arrival_ns))
+            yield drawn
+
+    def _of(self, m: int) -> Connections:
+        windows, packets = self.windows, self.params.packets_per_connection
+        seed, replication = self.key
+        rng = stream(seed, "connections", replication, int(windows.nodes[m]))
+        length = windows.length_ns + windows.lead_ns
+        counts = rng.poisson(self._rate * length / 1e9, len(windows.starts_ns))
+        n = int(counts.sum())
+        window = np.repeat(np.arange(len(counts)), counts)
+        arrival = windows.starts_ns[window] - windows.lead_ns + rng.integers(0, max(length, 1), n)
+        for lo, hi in pairwise(np.concatenate([[0], np.cumsum(counts)]).tolist()):
+            arrival[lo:hi].sort()
+        port = self.popularity.draw(rng, n)
+        return Connections(
+            node=np.full(n, m),
+            window=window,
+            arrival_ns=arrival,
+            port=port,
+            core=rng.integers(0, self.cores, n),
+            draw=rng.integers(0, 1 << 32, n, dtype=np.uint32).astype(np.int64),
+            turn=_turns(port) + rng.integers(0, 1 << 31) + port * 7919,
+            cost_draw=rng.integers(0, 1 << 32, (n, packets), dtype=np.uint32),
+            packets=packets,
+            interval_ns=to_ns(self.params.packet_interval_s),
+        )
 
 
 def _turns(port: I64) -> I64:
     """Return how often each connection's port occurred before it, (n,)."""
-    order = np.argsort(port, kind="stable")
+    few = port.max(initial=0) < 1 << 16  # to sort without comparing
+    order = np.argsort(port.astype(np.uint16) if few else port, kind="stable")
     ranked = port[order]
     first = np.concatenate([[True], ranked[1:] != ranked[:-1]]) if len(port) else np.zeros(0, np.bool_)
     begin = np.maximum.accumulate(np.where(first, np.arange(len(port)), 0))

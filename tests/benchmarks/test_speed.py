@@ -11,7 +11,6 @@ import os
 import resource
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
 from functools import partial
@@ -26,6 +25,7 @@ from kpsim.experiment.replications import run_scenario
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.reader import read
 from kpsim.simulation import build_cluster, prepare, run_mode
+from tests.benchmarks.measured import run
 from tests.in_force import rules_of
 
 ROOT = Path(__file__).parents[2]
@@ -122,20 +122,15 @@ def test_sync_lanes() -> None:
 
 def test_ten_thousand_services_end_to_end(tmp_path: Path) -> None:
     """The command as a user types it: wall time, and the peak memory of all its processes together."""
-    peak = _PeakMemory()
     began = time.perf_counter()
-    process = subprocess.Popen(
-        [*KPSIM, "run", str(ROOT / "scenarios" / "10k-services.yaml"), "--quiet", "--out", str(tmp_path / "run")],
-        stdout=subprocess.PIPE, cwd=tmp_path,
-    )  # fmt: skip
-    peak.watch(process.pid)
-    out, _ = process.communicate()
+    command = [*KPSIM, "run", str(ROOT / "scenarios" / "10k-services.yaml"), "--quiet", "--out", str(tmp_path / "run")]
+    code, out, most = run(command, tmp_path)
     seconds = time.perf_counter() - began
     print(f"kpsim run scenarios/10k-services.yaml: {seconds:.1f} s (target 15 s), "
-          f"{peak.most / 1e6:.0f} MB in all processes (500 MB were expected)")  # fmt: skip
-    assert process.returncode in (0, 99), out
+          f"{most / 1e6:.0f} MB in all processes (500 MB were expected)")  # fmt: skip
+    assert code in (0, 99), out
     assert (tmp_path / "run" / "report.html").is_file()
-    assert peak.most < 750e6  # a guard against growing; more than the 500 MB expected, DESIGN.md
+    assert most < 750e6  # a guard against growing; more than the 500 MB expected, DESIGN.md
 
 
 def test_quick_commands() -> None:
@@ -162,42 +157,6 @@ def test_large_clusters() -> None:
     assert cluster.initial == 100_000
     assert cluster.pods == 838_500
     print(f"  {grow_s:.2f} s to build, {run_s:.1f} s to run")
-
-
-class _PeakMemory:
-    """The most memory a process and its children held together, sampled from /proc (proportional set size)."""
-
-    def __init__(self) -> None:
-        self.most = 0.0
-
-    def watch(self, pid: int) -> None:
-        threading.Thread(target=self._watch, args=(pid,), daemon=True).start()
-
-    def _watch(self, pid: int) -> None:
-        while Path(f"/proc/{pid}").exists():
-            self.most = max(self.most, sum(map(_pss, _family(pid))))
-            time.sleep(0.05)
-
-
-def _family(pid: int) -> list[int]:
-    found = [pid]
-    for parent in found:
-        for task in Path(f"/proc/{parent}/task").glob("*/children"):
-            try:
-                found += [int(child) for child in task.read_text().split()]
-            except OSError:
-                continue
-    return found
-
-
-def _pss(pid: int) -> float:
-    try:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return float(line.split()[1]) * 1024
-    except (OSError, IndexError):
-        pass
-    return 0.0
 
 
 if os.name != "posix":

@@ -13,17 +13,21 @@ from kpsim.proxy.registry import MODES
 from tests.cli.shell import SERVICES, SMALL, Shell
 
 COMMANDS = (
+    "init",
     "run",
     "check",
     "compare",
     "sweep",
     "limit",
     "tune",
+    "report",
+    "replay",
     "explain",
     "import",
     "modes",
     "sources",
     "schema",
+    "completion",
     "version",
 )
 SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))

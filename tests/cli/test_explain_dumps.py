@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.shell import Answer, Shell
+from tests.cli.shell import SERVICES, Answer, Shell
 from tests.unit.test_dumps_import import FILTER, IPVS, NAT
 from tests.unit.test_dumps_iptables import BEFORE_1_23
 from tests.unit.test_dumps_others import NFT
@@ -113,3 +113,50 @@ def test_several_files_are_one_node(kpsim: Shell) -> None:
 def test_what_was_not_understood_is_a_warning(kpsim: Shell) -> None:
     answer = explain(kpsim, NAT.replace("COMMIT\n", ""), "--to", "prod/web")
     assert "warning: dump.txt: the nat table has no end: the text is cut off" in answer.err
+
+
+def test_a_folder_with_rules_and_objects_is_walked(kpsim: Shell) -> None:
+    (kpsim.here / "dump").mkdir()
+    kpsim.write("dump/nat.txt", NAT)
+    kpsim.write("dump/objects.yaml", SERVICES)
+    kpsim.write("dump/README", "not a document")
+    answer = kpsim("explain", "packet", "-f", "dump", "--to", "prod/web")
+    assert "the rules of nat.txt as they stand" in answer.out
+    assert "as they stand" not in kpsim("explain", "packet", "-f", "dump", "--to", "prod/web", "--mode", "ipvs").out
+    broken = kpsim("explain", "packet", "-f", "dump", "-f", kpsim.write("broken.yaml", "a: ["), "--to", "prod/web")
+    assert broken.code == 3
+    assert "broken.yaml:2:1: is not YAML" in broken.err
+
+
+def test_one_node_of_several_is_named(kpsim: Shell) -> None:
+    for node in ("node-a", "node-b"):
+        (kpsim.here / "two" / node).mkdir(parents=True)
+        kpsim.write(f"two/{node}/nat.txt", NAT if node == "node-a" else NAT.replace("10.1.0.5", "10.1.0.9"))
+    both = kpsim("explain", "packet", "-f", "two", "--to", "prod/web")
+    assert both.code == 3
+    assert "or name it with --node" in both.err
+    one = kpsim("explain", "packet", "-f", "two", "--to", "prod/web", "--node", "node-b")
+    assert "sent to 10.1.0.9:8080" in one.out
+
+
+def test_from_outside_a_service_is_reached_at_its_load_balancer_else_its_node_port(kpsim: Shell) -> None:
+    outside = ("--from", "outside", "--to", "prod/edge")
+    balanced = explain(kpsim, BEFORE_1_23, *outside)
+    assert balanced.out.startswith("TCP 203.0.113.77 -> 198.51.100.9:443, the rules of")
+    bare = "\n".join(line for line in BEFORE_1_23.splitlines() if "198.51.100.9" not in line) + "\n"
+    by_port = explain(kpsim, bare, *outside)
+    assert by_port.out.startswith("TCP 203.0.113.77 -> 192.0.2.1:31443, the rules of")
+    assert "-A KUBE-NODEPORTS -p tcp" in by_port.out
+    assert "192.0.2.1 stands for it (--node-ip)" in by_port.out
+    told = explain(kpsim, bare, *outside, "--node-ip", "192.168.0.4")
+    assert told.out.startswith("TCP 203.0.113.77 -> 192.168.0.4:31443")
+    assert "stands for it" not in told.out
+    inside = explain(kpsim, BEFORE_1_23, "--to", "prod/edge")
+    assert " -> 10.96.0.8:443" in inside.out
+
+
+def test_from_outside_a_manifests_service_is_reached_alike(kpsim: Shell) -> None:
+    services = kpsim.write("services.yaml", SERVICES)
+    for name, place in (("front", "203.0.113.7:443"), ("door", "172.16.0.1:30080")):
+        answer = kpsim("explain", "packet", "-f", services, "--from", "outside", "--to", name)
+        assert answer.out.startswith(f"TCP 203.0.113.77 -> {place} on node-0")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import Cluster, Names, PodState, ServiceColumns, string_order
-from kpsim.controlplane.deliveries import DeliveryLog, Fanout, Notice
+from kpsim.controlplane.deliveries import DeliveryLog, Fanout, Notice, WatchOutage
 from kpsim.datapath.batch import lindley
 from kpsim.profiles.costs import load_profile
 from kpsim.proxy.contract import Mode, PacketState, Programmed, Steps, SyncCounts, SyncKind
@@ -435,11 +435,17 @@ def test_arrivals_are_counted_by_looking_at_each(data: st.DataObject, nodes: int
     sent = np.cumsum(gap + np.concatenate([[0], spread[:-1]])[:rows])  # the next goes out when the last copy has left
     lag = numbers(data.draw(st.lists(st.integers(0, 30), min_size=nodes, max_size=nodes)))
     rank = numbers(data.draw(st.permutations(range(nodes))))
-    arrivals = Arrivals(sent, spread, Fanout(rank, lag, nodes))
+    broken = st.tuples(st.integers(0, 200), st.lists(st.integers(0, 250), min_size=nodes, max_size=nodes))
+    outages = [WatchOutage(at, numbers(back)) for at, back in data.draw(st.lists(broken, max_size=2))]
+    arrivals = Arrivals(sent, spread, Fanout(rank, lag, nodes, tuple(outages)))
     node, time = (x.ravel() for x in np.meshgrid(np.arange(nodes), np.arange(0, 200, 3)))
     table = [
         [int(sent[r]) + int(spread[r]) * int(rank[n]) // nodes + int(lag[n]) for r in range(rows)] for n in range(nodes)
     ]
+    for outage in outages:
+        for n in range(nodes):
+            late = [max(at, int(outage.back_ns[n])) for at in table[n]]
+            table[n] = [late[r] if sent[r] >= outage.from_ns else table[n][r] for r in range(rows)]
     assert all(row == sorted(row) for row in table)
     expected = [
         sum(at <= t if inclusive else at < t for at in table[n])

@@ -507,7 +507,7 @@ def at_the_very_instant(replication: Replication, run: ModeRun) -> tuple[Connect
 def test_a_switch_holds_for_a_packet_that_starts_with_it(slow: str) -> None:
     scenario = busy(slow)
     replication, run, _ = both(replace(scenario, traffic=TrafficParams(0.0)), "ipvs")
-    replication.connections, switches = at_the_very_instant(replication, run)
+    replication.kept, switches = at_the_very_instant(replication, run)
     batch, reference = (run_mode(replication, "ipvs", engine) for engine in ("batch", "reference"))
     assert not differences(batch, reference)
     outcomes = batch.outcomes

@@ -14,6 +14,7 @@ import pytest
 
 from kpsim.cli import main
 from kpsim.experiment import observe
+from kpsim.measure.stretches import Batches
 from kpsim.measure.summary import MEASURES, Measure
 from kpsim.simulation import ModeRun, Replication
 
@@ -37,9 +38,9 @@ spec:
 """
 
 
-def _observe_sizes(seen: observe.Observations, _: Replication, run: ModeRun, measured: observe.Batches) -> None:
+def _observe_sizes(seen: observe.Observations, _: Replication, run: ModeRun, measured: Batches) -> None:
     rows = run.sent.column("sent_ns") >= measured.from_ns
-    sizes = measured.tallies(TOY.name, run.sent.column("size")[rows], run.sent.column("sent_ns")[rows])
+    sizes = measured.split(run.sent.column("size")[rows], run.sent.column("sent_ns")[rows])
     seen.count(TOY.name, sizes)
 
 

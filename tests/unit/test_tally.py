@@ -106,3 +106,19 @@ def test_an_estimate_is_student_over_batches() -> None:
     assert estimate([1.0, 2.0, 3.0], least=0.0).low == 0.0
     assert estimate([2.0] * 5) == Estimate(2.0, 2.0, 2.0)
     assert (student_t95(1), student_t95(30), student_t95(31)) == (12.706, 2.042, 1.960)
+
+
+def test_values_counted_so_many_times_each_are_those_values_repeated(kind: str) -> None:
+    rng = np.random.default_rng(3)
+    values, times = rng.integers(0, 1 << 50, 500), rng.integers(0, 40, 500)
+    values[:20] = 0
+    weighted, repeated = Tally(), Tally()
+    for some in (slice(0, 300), slice(300, 500)):
+        weighted.add(values[some], times[some])
+    for value, count in zip(values.tolist(), times.tolist(), strict=True):
+        repeated.add(np.full(count, value))
+    assert weighted.counts.tolist() == repeated.counts.tolist()
+    told = [(t.n, t.total, t.least, t.most, t.zeros) for t in (weighted, repeated)]
+    assert told[0] == told[1]
+    assert (weighted.values is None) is (kind == "bucketed")
+    assert weighted.curve(np.array([0.1, 0.5, 0.9])).tolist() == repeated.curve(np.array([0.1, 0.5, 0.9])).tolist()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -27,9 +28,10 @@ from kpsim.proxy.contract import RunnerSettings, SyncCounts, SyncKind, Work
 from kpsim.proxy.params import FaultParams, ProxyParams
 from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.proxy.sync.faults import Faults
-from kpsim.proxy.sync.lanes import Arrivals, Lanes, SyncTable, run_lanes
+from kpsim.proxy.sync.lanes import Arrivals, Lanes, run_lanes
 from kpsim.proxy.sync.loop import ConntrackCleanup, SyncLoop
 from kpsim.proxy.sync.pacing import Pacing
+from kpsim.proxy.sync.table import SyncTable
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.units import F64, I64, to_ns
 
@@ -60,6 +62,11 @@ class Independent(Arrivals):
     def at(self, row: I64, node: I64) -> I64:
         times: I64 = self.table[np.minimum(row, self.rows), node]
         return times
+
+    def count(self, time: I64, node: I64, *, inclusive: bool) -> I64:
+        side: Literal["left", "right"] = "right" if inclusive else "left"
+        pairs = zip(time.tolist(), node.tolist(), strict=True)
+        return np.array([np.searchsorted(self.table[:-1, n], t, side) for t, n in pairs], np.int64)
 
 
 @dataclass(frozen=True)

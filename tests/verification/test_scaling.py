@@ -187,7 +187,7 @@ def test_modes_compared_see_identical_arrivals() -> None:
         cluster, _ = build_cluster(scenario)
         replication = prepare(scenario, cluster, 0)
         run = run_mode(replication, mode, "batch")
-        drawn[mode] = (replication, run.proxiers[0].log.rows, run.outcomes.arrival_ns)
+        drawn[mode] = (replication, list(run.proxiers[0].log.rows), run.outcomes.arrival_ns)
     (one, rows, arrival), *others = drawn.values()
     for other, other_rows, other_arrival in others:
         for name in COLUMNS:
@@ -197,7 +197,7 @@ def test_modes_compared_see_identical_arrivals() -> None:
         assert np.array_equal(one.order, other.order)
         every = np.arange(one.cluster.nodes)
         assert np.array_equal(one.draws[4].factor(3, every), other.draws[4].factor(3, every))
-        assert np.array_equal(one.draws[4].rotation(70), other.draws[4].rotation(70))
+        assert np.array_equal(one.draws[4].rotation(70, every), other.draws[4].rotation(70, every))
         assert rows == other_rows
         assert np.array_equal(arrival, other_arrival)
     scenario = replace(scenario_of(50, "iptables", ProfileChoice()), churn=ChurnParams(2.0, 0.5))

@@ -19,7 +19,8 @@ class SyncDraws:
         self._suffix = "" if family == 4 else f"-ipv{family}"  # each IP family has a proxier of its own
         self.phase = stream(seed, "sync-phase" + self._suffix, replication).random((3, nodes))
         self._key = (seed, replication)
-        self._blocks: dict[tuple[str, int], U32] = {}
+        self._drawn: dict[str, U32] = {}  # rows are drawn when they are asked for, and none is left out
+        self._rows: dict[str, tuple[int, np.random.Generator]] = {}
 
     def factor(self, sync: int | I64, node: Nodes) -> U32:
         """32-bit draws for how long sync number ``sync`` takes on each node, (nodes,)."""
@@ -33,25 +34,33 @@ class SyncDraws:
         """32-bit draws for how sync number ``sync`` finds the xtables lock on each node, (nodes,)."""
         return self._of("xtables-lock", sync, node)
 
-    def rotation(self, edition: int) -> U32:
+    def rotation(self, edition: int | I64, node: Nodes) -> U32:
         """32-bit draws for where KUBE-SERVICES starts in rule set number ``edition`` (0: at the start), (nodes,)."""
-        return self._row("rotation", edition)
+        return self._of("rotation", edition, node)
 
-    def _of(self, what: str, numbers: int | I64, node: Nodes) -> U32:
+    def _of(self, what: str, number: int | I64, node: Nodes) -> U32:
         """Return the draws of one sync of each of ``node``, by its number there."""
-        if isinstance(numbers, int):
-            return self._row(what, numbers)[node]
-        drawn = np.empty(len(node), np.uint32)
-        for number in np.unique(numbers).tolist():
-            here = numbers == number
-            drawn[here] = self._row(what, number)[node[here]]
+        most = int(np.max(number, initial=0))
+        rows, rng = self._rows.get(what, (0, None))
+        if most >= rows:
+            self._draw(what, most + 1, rows, rng)
+        drawn: U32 = self._drawn[what][number, node]
         return drawn
 
-    def _row(self, what: str, index: int) -> U32:
-        key = (what, index // BLOCK)
-        if key not in self._blocks:
-            seed, replication = self._key
-            rng = stream(seed, what + self._suffix, replication, key[1])
-            self._blocks[key] = rng.integers(0, 1 << 32, (BLOCK, self.nodes), dtype=np.uint32)
-        row: U32 = self._blocks[key][index % BLOCK]
-        return row
+    def _draw(self, what: str, rows: int, drawn: int, rng: np.random.Generator | None) -> None:
+        """Draw rows ``drawn`` … ``rows`` - 1; memory that holds no row yet is not taken."""
+        table = self._drawn.get(what, np.empty((BLOCK, self.nodes), np.uint32))
+        if rows > len(table):
+            larger = np.empty((2 * rows, self.nodes), np.uint32)
+            larger[:drawn] = table[:drawn]
+            table = larger
+        while drawn < rows:
+            if drawn % BLOCK == 0:
+                seed, replication = self._key
+                rng = stream(seed, what + self._suffix, replication, drawn // BLOCK)
+            assert rng is not None
+            more = min(rows, (drawn // BLOCK + 1) * BLOCK) - drawn
+            table[drawn : drawn + more] = rng.integers(0, 1 << 32, (more, self.nodes), dtype=np.uint32)
+            drawn += more
+        assert rng is not None
+        self._drawn[what], self._rows[what] = table, (drawn, rng)

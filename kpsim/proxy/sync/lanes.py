@@ -8,7 +8,6 @@ families share the xtables lock, syncs of a node are taken in the order in which
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -20,48 +19,17 @@ from kpsim.proxy.sync import Nodes, Prefixes, Rows
 from kpsim.proxy.sync.faults import Faults
 from kpsim.proxy.sync.loop import ConntrackCleanup, SyncLoop, Takes
 from kpsim.proxy.sync.pacing import Pacing, RunnerState
+from kpsim.proxy.sync.table import SyncRow, SyncTable, WrittenSyncs
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.units import I64, Bools
-
-
-@dataclass(frozen=True, slots=True)
-class SyncTable:
-    """All syncs of all nodes: arrays (syncs, nodes); a node's rows are filled from the top, NEVER below."""
-
-    start: I64
-    switch: I64  # its rules are in force; what follows until its end is the clean-up of conntrack
-    end: I64
-    absorbed: I64  # deliveries it knew when it started
-    full: Bools
-    failed: Bools
-    process_since: I64  # when the kube-proxy that ran it started; -NEVER: before the run
-    cpu: I64  # what it took of the node's cores [ns], waits apart
-
-    @property
-    def ran(self) -> Bools:
-        """Return (syncs, nodes) True for cells that hold a sync."""
-        return self.start < NEVER
-
-
-class SyncRow(NamedTuple):
-    """Some syncs for a :class:`SyncTable`, (k,) each: their node, their number there, and their cells."""
-
-    node: Nodes
-    number: I64
-    start: I64
-    switch: I64
-    end: I64
-    absorbed: I64
-    full: Bools
-    failed: Bools
-    process_since: I64
-    cpu: I64
 
 
 class Arrivals:
     """Each delivery's arrival at each node is computed, never stored, because it is rows times nodes."""
 
     def __init__(self, sent: I64, spread: I64, fanout: Fanout) -> None:
+        if (sent[:-1] + spread[:-1] > sent[1:]).any():
+            raise ValueError("a delivery leaves when the last copy of the one before it has left")
         self.sent_ns, self._spread, self._fanout = sent, spread, fanout
         self.rows = len(sent)
 
@@ -74,17 +42,23 @@ class Arrivals:
         return np.asarray(np.where(row < self.rows, time, NEVER))
 
     def count(self, time: I64, node: Nodes, *, inclusive: bool) -> I64:
-        """Return the number of rows that reached ``node[i]`` by ``time[i]`` (a binary search in all lanes at once)."""
-        low = np.zeros(len(node), np.int64)
-        high = np.full(len(node), self.rows)
-        for _ in range(self.rows.bit_length()):
-            middle = (low + high) // 2
-            arrival = self.at(middle, node)
-            here = (arrival <= time) if inclusive else (arrival < time)
-            here &= low < high
-            low = np.where(here, middle + 1, low)
-            high = np.where(here, high, middle)
-        return low
+        """Return the number of rows that reached ``node[i]`` by ``time[i]``.
+
+        Of the rows that had begun to leave by then, all but the last had left for everybody.
+        """
+        if not self.rows:
+            return np.zeros(len(node), np.int64)
+        fanout = self._fanout
+        by = time if inclusive else time - 1
+        left = by - fanout.lag_ns[node]
+        begun = np.searchsorted(self.sent_ns, left, side="right")
+        last = np.maximum(begun - 1, 0)
+        known = begun - (self.sent_ns[last] + self._spread[last] * fanout.rank[node] // fanout.watchers > left)
+        known = np.maximum(known, 0)  # nothing had begun
+        for outage in fanout.outages:
+            kept = np.searchsorted(self.sent_ns, outage.from_ns)
+            known = np.where(outage.back_ns[node] > by, np.minimum(known, kept), known)
+        return known
 
 
 class _Next(NamedTuple):
@@ -105,12 +79,14 @@ class Lanes:
 
     def __init__(self, loop: SyncLoop, timeline: Timeline, arrivals: Arrivals, asks: Arrivals) -> None:
         self._loop, self._timeline, self._arrivals, self._asks = loop, timeline, arrivals, asks
-        self._node = np.arange(loop.draws.nodes)
+        self.nodes = loop.draws.nodes
+        self._node = np.arange(self.nodes)
         large = bool(timeline.endpoints_total[0] > loop.large_above)
         self._state = RunnerState.at_start(loop.draws.phase, loop.pacing, loop.faults.joining(), large=large)
         self._absorbed, self._answered, self._number = (np.zeros(loop.draws.nodes, np.int64) for _ in range(3))
         self._joins = np.isin(self._node, loop.faults.joining())
-        self._rows: list[SyncRow] = []
+        restarts = loop.faults.params.any or bool(loop.faults.joins)
+        self._written = WrittenSyncs(loop.draws.nodes, restarts=restarts)
 
     def next(self) -> _Next:
         """Return every node's next sync."""
@@ -133,21 +109,21 @@ class Lanes:
         ended = loop.end(state, start, following.takes, self._number, node, free_at)
         loop.faults.ran(state, ran, start, node)
         loop.pacing.ran(state, ran, start, ended.end, following.full, following.cleans, ended.failed, following.large)
-        here = np.flatnonzero(ran)
-        since = np.broadcast_to(state.process_since, node.shape)
         row = SyncRow(
-            here,
-            self._number[here],
-            start[here],
-            ended.switch[here],
-            ended.end[here],
-            following.absorbed[here],
-            following.full[here],
-            ended.failed[here],
-            since[here],
-            following.takes.cpu[here],
+            start,
+            ended.switch,
+            ended.end,
+            following.absorbed,
+            following.full,
+            ended.failed,
+            state.process_since,
+            following.takes.cpu,
         )
-        self._rows.append(row)
+        if ran.all():
+            self._written.put(node, self._number, row)
+        else:
+            here = np.flatnonzero(ran)
+            self._written.put(here, self._number[here], row.take(here))
         self._number = self._number + ran
         self._absorbed = np.where(ran, following.absorbed, self._absorbed)
         if self._asks is self._arrivals:
@@ -159,7 +135,7 @@ class Lanes:
 
     def table(self) -> SyncTable:
         """Return what has run."""
-        return table_of(self._rows, len(self._node))
+        return self._written.table()
 
 
 def run_lanes(families: Sequence[Lanes], *, share_lock: bool) -> tuple[SyncTable, ...]:
@@ -167,13 +143,13 @@ def run_lanes(families: Sequence[Lanes], *, share_lock: bool) -> tuple[SyncTable
 
     Where two families ``share_lock``, their syncs are taken in the order in which they ask for it.
     """
-    nodes = len(families[0].table().start.T)
+    nobody = np.zeros(families[0].nodes, np.int64)
     if len(families) < 2 or not share_lock:
         for lanes in families:
             while (following := lanes.next()).runs.any():
-                lanes.run(following, following.runs, np.zeros(nodes, np.int64))
+                lanes.run(following, following.runs, nobody)
     else:
-        _run_sharing(families[0], families[1], np.zeros(nodes, np.int64))
+        _run_sharing(families[0], families[1], nobody)
     return tuple(lanes.table() for lanes in families)
 
 
@@ -185,22 +161,6 @@ def _run_sharing(first: Lanes, second: Lanes, free_at: I64) -> None:
         ours = one.runs & (~other.runs | (one.asks_lock <= other.asks_lock))
         free_at = first.run(one, ours, free_at)
         free_at = second.run(other, other.runs & ~ours, free_at)
-
-
-def table_of(rows: Sequence[SyncRow], nodes: int) -> SyncTable:
-    """Return syncs in any order as one table, each node's from the top."""
-    depth = max((int(row.number.max(initial=-1)) for row in rows), default=-1) + 1
-    start, switch, end = (np.full((depth, nodes), NEVER) for _ in range(3))
-    absorbed, cpu = (np.zeros((depth, nodes), np.int64) for _ in range(2))
-    since = np.full((depth, nodes), -NEVER)
-    full, failed = np.zeros((depth, nodes), np.bool_), np.zeros((depth, nodes), np.bool_)
-    for row in rows:
-        columns = (start, switch, end, absorbed, full, failed, since, cpu)
-        for table, column in zip(columns, row[2:], strict=True):
-            table[row.number, row.node] = column
-    if depth:
-        absorbed, since = np.maximum.accumulate(absorbed), np.maximum.accumulate(since)
-    return SyncTable(start, switch, end, absorbed, full, failed, since, cpu)
 
 
 def _due(pacing: Pacing, state: RunnerState, faults: Faults, asks: Arrivals, answered: Prefixes, node: Nodes) -> I64:

@@ -256,5 +256,5 @@ class KubeProxy:
         plain = self._mode.program(states, config)
         if not plain.rules.dispatch or not self._mode.scan_rotates:
             return plain
-        draw = int(self._sync_loop.draws.rotation(self._edition)[self._node])
+        draw = int(self._sync_loop.draws.rotation(self._edition, np.array([self._node]))[0])
         return self._mode.program(states, config, (draw * plain.rules.dispatch) >> 32)

@@ -18,8 +18,9 @@ from kpsim.proxy.contract import Mode, Moved, RuleCounts
 from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.rules import Held
 from kpsim.proxy.sync import Nodes, Ports, Prefixes, Services, States
+from kpsim.proxy.sync.sums.changed import ChangedSums, Lives
 from kpsim.proxy.sync.sums.held import MovedSums, Ragged, only_before
-from kpsim.proxy.sync.sums.locality import LocalStates, NodePlaces, NodeSums
+from kpsim.proxy.sync.sums.locality import LocalStates, NodePlaces, NodeRows, NodeSums
 from kpsim.proxy.sync.sums.prefix import PrefixSums
 from kpsim.units import I64, Bools
 
@@ -110,6 +111,8 @@ class Timeline:
         self.changed_udp_total = np.concatenate([[0], np.cumsum(changed * services.udp[self.service])])
         self._rank_tables(order, n)
         self._correct_locally()
+        self._changed: ChangedSums | None = None
+        self._lives: Lives | None = None
         self._removals: dict[tuple[int, int], list[int]] | None = None
         self._beside = None
         if base.held is not None and after.held is not None:
@@ -131,6 +134,7 @@ class Timeline:
         self._own_here = counts.own - self.own[local.state]
         self._dispatch_here = counts.dispatch - self.dispatch[local.state]
         row = local.state - self._n
+        self._rows_here = NodeRows(local.node, row, self.rows)
         first_row = np.full(self._n, self.rows)
         np.minimum.at(first_row, self.service, np.arange(self.rows))
         until = np.append(self.next_row, 0)[np.maximum(row, -1)]
@@ -266,22 +270,27 @@ class Timeline:
 
     def changed_between(self, before: Prefixes, after: Prefixes, node: Nodes) -> ChangedServices:
         """Return the Services changed by rows ``before`` … ``after`` - 1, and the rules they then have."""
-        length = after - before
-        total = int(length.sum())
-        lane = np.repeat(np.arange(len(length)), length)
-        row = np.arange(total) - np.repeat(np.cumsum(length) - length - before, length)
-        last = self.next_row[row] >= after[lane]
-        lane, state = lane[last], self._n + row[last]
-        own, dispatch = self.own[state], self.dispatch[state]
+        if self._changed is None:
+            n, most = self._n, (int(self.own_total.max()), int(self.dispatch_total.max()), self._n)
+            there = self._known[n:]
+            self._changed = ChangedSums(
+                self.next_row, (self.own[n:], self.dispatch[n:], (~there).astype(np.int64)), most
+            )
+            self._lives = Lives(self.service, there, self._known[self.replaces], self._known[:n])
+        services, own, dispatch, gone = self._changed.between(before, after)
         if len(self.local):
-            here = self.local.find(state, node[lane])
-            own = own + np.where(here >= 0, self._own_here[here], 0)
-            dispatch = dispatch + np.where(here >= 0, self._dispatch_here[here], 0)
-        there, was = self._known[state], self._known[self.state(self._owner[state], before[lane])]
-        services = np.bincount(lane, minlength=len(length))
-        columns = own, dispatch, ~there, there & ~was
-        sums = [np.bincount(lane, weights=x, minlength=len(length)).astype(np.int64) for x in columns]
-        return ChangedServices(services, *sums)
+            lane, at = self._rows_here.between(before, after, node)
+            last = self.next_row[self.local.state[at] - self._n] >= after[lane]
+            lane, at = lane[last], at[last]
+            np.add.at(own, lane, self._own_here[at])
+            np.add.at(dispatch, lane, self._dispatch_here[at])
+        assert self._lives is not None
+        new = self._lives.begun(before, after)
+        lane, row = self._lives.rows_of_others(before, after)
+        last = (self.next_row[row] >= after[lane]) & self._known[self._n + row]
+        lane, row = lane[last], row[last]
+        np.add.at(new, lane, ~self._known[self.state(self.service[row], before[lane])])
+        return ChangedServices(services, own, dispatch, gone, new)
 
 
 def _joined(base: Ragged, rows: Ragged) -> Ragged:

@@ -41,15 +41,21 @@ def schema_of(owner: Any) -> dict[str, Any]:
 
 def _property(entry: Entry) -> dict[str, Any]:
     """Return the schema of one key: meaning, unit and default in words, because editors show those."""
-    default = None if entry.default is MISSING else entry.default
-    value = None if default is None else written_value(entry, default)
-    simple = value is not None and not isinstance(value, dict)
-    otherwise = entry.declared.otherwise or "none"
-    said = _said(value) if simple else "what its keys say" if any(classes_in(entry.kind)) and default else otherwise
+    value, said = default_of(entry)
     unit, lot = unit_of(entry), "required" if entry.required else f"default: {said}"
     schema = _value(entry.kind, entry)
     schema["description"] = f"{entry.declared.text}. {unit[:1].upper()}{unit[1:]}; {lot}."
-    return {**schema, "default": value} if simple and not entry.required else schema
+    return {**schema, "default": value} if value is not None and not entry.required else schema
+
+
+def default_of(entry: Entry) -> tuple[Any, str]:
+    """Return what is taken where a key is not given, as it is written (``None`` if that is no value), and in words."""
+    default = None if entry.default is MISSING else entry.default
+    value = None if default is None else written_value(entry, default)
+    if value is not None and not isinstance(value, dict):
+        return value, _said(value)
+    nested = any(classes_in(entry.kind)) and default
+    return None, "what its keys say" if nested else entry.declared.otherwise or "none"
 
 
 def _said(value: object) -> str:

@@ -42,9 +42,9 @@ class MovedSums:
         self._real_servers = _sums(changed * held.servers[n:])
         self._held = Held(*(_totals(column, replaces) for column in held))
         self._real_servers_held = _totals(np.diff(usable[0])[: len(held.servers)] * held.servers, replaces)
-        row, pod = _came_or_went(usable, replaces, n + rows)
-        self._here = NodeSums(homes[pod], row + 1, ports[row], len(rows) + 1)
         (came, new), (went, old) = only_before(usable, n + rows, replaces), only_before(usable, replaces, n + rows)
+        row, pod = np.concatenate([came, went]), np.concatenate([new, old])
+        self._here = NodeSums(homes[pod], row + 1, ports[row], len(rows) + 1)
         first = usable[1][: usable[0][n]]
         self._held_here = NodeSums(
             homes[np.concatenate([first, new, old])],
@@ -100,10 +100,3 @@ def _keys(lists: Ragged, states: States) -> I64:
     length = np.diff(offset)[states]
     at = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length - offset[states], length)
     return np.asarray(np.repeat(np.arange(len(states)), length) * _most(lists) + pods[at])
-
-
-def _came_or_went(lists: Ragged, before: States, after: States) -> tuple[I64, I64]:
-    """Return the Pods that are in one of two states' lists and not in the other: the row, and the Pod."""
-    most = _most(lists)
-    keys = np.setxor1d(_keys(lists, before), _keys(lists, after), assume_unique=True)
-    return keys // most, keys % most

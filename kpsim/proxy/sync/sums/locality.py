@@ -27,7 +27,8 @@ from __future__ import annotations
 import numpy as np
 
 from kpsim.proxy.counts import EndpointCounts
-from kpsim.proxy.sync import Nodes, Places, Prefixes, States
+from kpsim.proxy.sync import Nodes, Places, Prefixes, Rows, States
+from kpsim.proxy.sync.sums.changed import spread
 from kpsim.proxy.sync.sums.prefix import PrefixSums
 from kpsim.units import I64, Bools
 
@@ -88,18 +89,37 @@ class NodeSums:
         order = np.argsort(key, kind="stable")
         self._keys = key[order]
         self._sums = np.concatenate([[0], np.cumsum(weight[order])]).astype(np.int64)
+        nodes = int(node.max(initial=-1)) + 2
+        self._before = self._sums[np.searchsorted(self._keys, np.arange(nodes) * self._prefixes)]  # each node's own
 
     def most(self) -> int:
         """Return the largest sum there ever is on any node, at least zero."""
         upto = np.arange(1, len(self._sums))
-        begin = np.searchsorted(self._keys, self._keys // self._prefixes * self._prefixes)
-        return int((self._sums[upto] - self._sums[begin]).max(initial=0))
+        return int((self._sums[upto] - self._before[self._keys // self._prefixes]).max(initial=0))
 
     def at(self, prefix: Prefixes, node: Nodes) -> I64:
         """Return the sum for each (prefix, node); broadcast."""
-        key = node * self._prefixes
-        upto = np.searchsorted(self._keys, key + prefix, side="right")
-        return np.asarray(self._sums[upto] - self._sums[np.searchsorted(self._keys, key)])
+        if not len(self._keys):
+            return np.zeros_like(prefix + node)
+        upto = np.searchsorted(self._keys, node * self._prefixes + prefix, side="right")
+        return np.asarray(self._sums[upto] - self._before[np.minimum(node, len(self._before) - 1)])
+
+
+class NodeRows:
+    """Things that each belong to a node and to a row of the log; those with row -1 are never found."""
+
+    def __init__(self, node: Nodes, row: Rows, rows: int) -> None:
+        self._rows = rows + 1
+        self._which = np.flatnonzero(row >= 0)
+        key = node[self._which] * self._rows + row[self._which]
+        order = np.argsort(key, kind="stable")
+        self._keys, self._which = key[order], self._which[order]
+
+    def between(self, before: Prefixes, after: Prefixes, node: Nodes) -> tuple[I64, I64]:
+        """Return (lane, thing) for all with rows ``before`` … ``after`` - 1 of each lane's ``node``."""
+        low, high = (np.searchsorted(self._keys, node * self._rows + prefix) for prefix in (before, after))
+        lane, at = spread(low, high - low)
+        return lane, self._which[at]
 
 
 class NodePlaces:

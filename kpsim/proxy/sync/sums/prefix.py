@@ -24,6 +24,7 @@ class PrefixSums:
     """Events with places in 0 … ``places`` - 1 and weights, both (m,) in order of time."""
 
     def __init__(self, place: Places, weight: I64, places: int) -> None:
+        self._events = len(place)
         self._levels: list[tuple[I64, I64, int]] = []  # zeros before, weight of zeros before, zeros altogether
         for bit in range(max(places - 1, 1).bit_length() - 1, -1, -1):
             is_zero = (place >> bit) & 1 == 0
@@ -35,6 +36,8 @@ class PrefixSums:
 
     def below(self, first: I64, place: Places) -> I64:
         """Weight of the events among the ``first`` so many that stand below ``place``; broadcast, (q,)."""
+        if not self._events:
+            return np.zeros(place.shape, np.int64)
         hi = np.broadcast_to(first, place.shape).astype(np.int64)
         lo = np.zeros_like(hi)
         total = np.zeros_like(hi)
