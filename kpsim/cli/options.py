@@ -156,7 +156,7 @@ def executor_of(options: dict[str, Any]) -> Iterator[Executor]:
         with executing(jobs_of(options)) as executor:
             yield executor
         return
-    from kpsim.experiment.remote import connected
+    from kpsim.experiment.executors.remote import connected
 
     with connected(options["scheduler"]) as executor:
         yield executor

@@ -21,10 +21,10 @@ import pandas as pd
 
 from kpsim.errors import GuardError, InputError, KpsimError
 from kpsim.experiment.answers.cautions import marks
-from kpsim.experiment.designs import Point, designed, grid
 from kpsim.experiment.guard import check_memory
 from kpsim.experiment.replications import run_scenario
 from kpsim.experiment.result import Result
+from kpsim.experiment.searches.designs import Point, designed, grid
 from kpsim.experiment.workers import executing, finished, hands_of
 from kpsim.measure.summary import Estimate
 from kpsim.scenario.kinds import Look, identify

@@ -185,7 +185,7 @@ def _context() -> BaseContext:
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["kpsim.experiment.warm"])
+    context.set_forkserver_preload(["kpsim.experiment.executors.warm"])
     before = {name: os.environ.get(name) for name in _AROUND}
     os.environ.update(_AROUND)
     try:

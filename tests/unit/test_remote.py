@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kpsim.errors import InputError, MissingExtra
-from kpsim.experiment.remote import connected
+from kpsim.experiment.executors.remote import connected
 from kpsim.experiment.sweeps import sweep
 
 HELLO = Path(__file__).parents[2] / "scenarios/hello.yaml"
@@ -78,7 +78,7 @@ def test_a_table_is_the_same_on_workers_of_which_one_is_killed(cluster: Cluster)
 
 def test_a_missing_scheduler_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed", reason="Dask is not installed: pip install 'kpsim[distributed]'")
-    monkeypatch.setattr("kpsim.experiment.remote.PATIENCE_S", 1)
+    monkeypatch.setattr("kpsim.experiment.executors.remote.PATIENCE_S", 1)
     with pytest.raises(InputError, match="no scheduler answers there"), connected("tcp://127.0.0.1:9"):
         pass
 

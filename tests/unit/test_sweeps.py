@@ -8,8 +8,8 @@ import pytest
 
 from kpsim.errors import GuardError, InputError
 from kpsim.experiment import sweeps
-from kpsim.experiment.designs import designed
 from kpsim.experiment.result import Result
+from kpsim.experiment.searches.designs import designed
 from kpsim.experiment.sweeps import swept, tidy
 from kpsim.report.answers.sweep import about_sweep, crossings
 from kpsim.report.searches.sweep import SweepPage

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from kpsim.experiment.sweeps import Failure, Swept
 from kpsim.measure.summary import Estimate
 from kpsim.report.figures.canvas import Picture
-from kpsim.report.markdown import _plain
+from kpsim.report.markdown import one_line
 from kpsim.report.wording.quantity import EMPTY, compact, count, estimate, number, rate, unit_of
 from kpsim.scenario.model import Threshold
 
@@ -69,15 +69,15 @@ class SweepPage:
 
     def markdown(self) -> str:
         """Return the report as Markdown."""
-        lines = [f"# {_plain(self.name)}: a sweep over {_plain(' and '.join(self.found.axes))}", ""]
-        lines += [f"* {_plain(each)}" for each in self.said] + [""] * bool(self.said)
+        lines = [f"# {one_line(self.name)}: a sweep over {one_line(' and '.join(self.found.axes))}", ""]
+        lines += [f"* {one_line(each)}" for each in self.said] + [""] * bool(self.said)
         rows = [self.head(), ["---"] * len(self.head()), *self.rows()]
-        lines += ["| " + " | ".join(map(_plain, row)) + " |" for row in rows]
+        lines += ["| " + " | ".join(map(one_line, row)) + " |" for row in rows]
         lines += ["", "Brackets are 95 % intervals of sampling; an objective is judged by prices too.", ""]
         if self.found.failures:
             lines += ["## Points that failed", ""]
-            lines += [f"* {_plain(str(each))}\n\n      {each.command}\n" for each in self.found.failures]
-        lines += [f"![{_plain(each.title)}](figures/{each.name}.svg)\n" for each in self.pictures]
+            lines += [f"* {one_line(str(each))}\n\n      {each.command}\n" for each in self.found.failures]
+        lines += [f"![{one_line(each.title)}](figures/{each.name}.svg)\n" for each in self.pictures]
         return "\n".join(lines).rstrip() + "\n"
 
     def html(self) -> str:
