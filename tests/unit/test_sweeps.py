@@ -8,6 +8,7 @@ import pytest
 
 from kpsim.errors import GuardError, InputError
 from kpsim.experiment import sweeps
+from kpsim.experiment.guard import memory_bytes
 from kpsim.experiment.result import Result
 from kpsim.experiment.searches.designs import designed
 from kpsim.experiment.sweeps import swept, tidy
@@ -15,7 +16,7 @@ from kpsim.report.answers.sweep import about_sweep, crossings
 from kpsim.report.searches.sweep import SweepPage
 from kpsim.scenario.kinds import identify
 from kpsim.scenario.model import Scenario, Threshold
-from kpsim.scenario.reader import read_sweep
+from kpsim.scenario.reader import read, read_sweep
 from tests.report_fixture import make_result
 
 HELLO = Path(__file__).parents[2] / "scenarios/hello.yaml"
@@ -54,7 +55,8 @@ def test_a_point_that_fails_is_named_and_the_others_go_on(monkeypatch: pytest.Mo
 
 def test_a_point_that_a_guard_refuses_is_a_point_that_fails() -> None:
     large = [("services.web.count", "1,60000")]
-    found = swept(HELLO, large, QUICK, most_bytes=150e6)
+    sizes = [memory_bytes(read(HELLO, [("services.web.count", count)])) for count in ("1", "60000")]
+    found = swept(HELLO, large, QUICK, most_bytes=sum(sizes) / 2)
     assert [type(failure.error) for failure in found.failures] == [GuardError]
     assert found.table["services.web.count"].unique().tolist() == [1]
     with pytest.raises(GuardError):
