@@ -21,7 +21,7 @@ The map of the house, in the order in which things happen::
     scrape        kube-proxy's /metrics at a moment of a run
     dumps         rules of real nodes: readers, and a walker of netfilter
     report        figures, pages, tables
-    api           Python's front: load, a scenario with its verbs, results
+    api           Python's front: load, validate, a scenario with its verbs, results
     profiles      every number, with its source
 
 From Python::
@@ -40,7 +40,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kpsim.api import load
+    from kpsim.api import load, validate
     from kpsim.errors import GuardError, InputError, KpsimError
     from kpsim.profiles.costs import load_profile
 
@@ -52,6 +52,7 @@ _HOMES = {
     "KpsimError": "kpsim.errors",
     "load": "kpsim.api",
     "load_profile": "kpsim.profiles.costs",
+    "validate": "kpsim.api",
 }
 # names of before the front, with their homes and what to write instead; they go with 0.2
 _FORMER = {
@@ -66,7 +67,7 @@ _FORMER = {
     "sweep": ("kpsim.experiment.sweeps", "kpsim.load(…).sweep(…).frame()"),
 }
 
-__all__ = ["GuardError", "InputError", "KpsimError", "__version__", "load", "load_profile"]
+__all__ = ["GuardError", "InputError", "KpsimError", "__version__", "load", "load_profile", "validate"]
 
 
 def __getattr__(name: str) -> object:

@@ -10,5 +10,6 @@ from __future__ import annotations
 from kpsim.api.results import Check, Result, Sweep
 from kpsim.api.scenario import Scenario, load
 from kpsim.api.searched import Limit, Tune
+from kpsim.api.validated import Validation, validate
 
-__all__ = ["Check", "Limit", "Result", "Scenario", "Sweep", "Tune", "load"]
+__all__ = ["Check", "Limit", "Result", "Scenario", "Sweep", "Tune", "Validation", "load", "validate"]

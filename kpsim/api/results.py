@@ -56,8 +56,8 @@ class Result:
         True
         """
         modes = self.found.modes
-        chosen = _one_of(modes, mode or next(iter(modes)), "mode")
-        return _one_of(chosen.summaries, measure, "measure").statistic(statistic)
+        chosen = one_of(modes, mode or next(iter(modes)), "mode")
+        return one_of(chosen.summaries, measure, "measure").statistic(statistic)
 
     def frame(self) -> pd.DataFrame:
         """Return a tidy table: mode, measure, statistic, value, low, high, unit.
@@ -164,7 +164,7 @@ class Sweep:
         from kpsim.report.figures.scale import axis_name, scale_picture
 
         chosen = axis or next(iter(self.axes))
-        _one_of({each: each for each in self.axes}, chosen, "axis")
+        one_of({each: each for each in self.axes}, chosen, "axis")
         return paper_of(scale_picture(self.table, chosen, measure, name=axis_name(chosen)), measure)
 
     def __repr__(self) -> str:
@@ -220,7 +220,7 @@ class Check:
         return sentences_cell([repr(self)[1:-1]]) + table_cell(["limit", "used", "of", "room", "source"], rows)
 
 
-def _one_of(known: Mapping[str, Named], name: str, noun: str) -> Named:
+def one_of(known: Mapping[str, Named], name: str, noun: str) -> Named:
     """Return what is called ``name``.  Raises :class:`InputError` if nothing is."""
     if name not in known:
         mend = did_you_mean(name, list(known)) or f"there are {', '.join(known)}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kpsim.cli import completing
+from kpsim.cli.coefficients import coefficients
 from kpsim.cli.field import field
 from kpsim.cli.ingress import ingress
 from kpsim.cli.lookup import dns
@@ -27,6 +28,7 @@ def explain() -> None:
     """Show how a Service is made to work, and what it costs; or what a key of a scenario means."""
 
 
+explain.add_command(coefficients)
 explain.add_command(dns)
 explain.add_command(field)
 explain.add_command(ingress)

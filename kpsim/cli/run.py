@@ -21,6 +21,7 @@ from kpsim.cli.options import (
     size_in_bytes,
     strict_option,
     styled,
+    time_in_seconds,
     to_json,
 )
 
@@ -92,13 +93,13 @@ def simulate(look: Look, pairs: Pairs, output: str, options: dict[str, Any], exe
         from kpsim.cli.sweep import sweep_files
 
         return sweep_files(look, [], pairs, output, options, executor)
-    most_bytes = size_in_bytes(options["max_memory"])
+    most_bytes, most_s = size_in_bytes(options["max_memory"]), time_in_seconds(options["max_time"])
     scenario = read(look, pairs)
     say(scenario.warnings)
     place = options["out"] or default_place(scenario.name)
     with staged(place) as directory:
         with progress_bar(scenario.name, options["quiet"]) as tell:
-            result = run_scenario(scenario, executor=executor, progress=tell, most_bytes=most_bytes)
+            result = run_scenario(scenario, executor=executor, progress=tell, most_bytes=most_bytes, most_s=most_s)
         say([w for w in result.warnings if w not in scenario.warnings])
         from kpsim.report.directory import write_report
         from kpsim.report.tables import summary_document

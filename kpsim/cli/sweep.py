@@ -19,6 +19,7 @@ from kpsim.cli.options import (
     run_options,
     size_in_bytes,
     styled,
+    time_in_seconds,
     to_json,
 )
 from kpsim.cli.tables import print_table, wrapped
@@ -76,6 +77,7 @@ def sweep_files(
                 found = swept(
                     look, ranges, fixed, design=options.get("design", ""), executor=executor,
                     progress=_counting(done, tell), cache=KEPT, most_bytes=most_bytes,
+                    most_s=time_in_seconds(options["max_time"]),
                 )  # fmt: skip
             said = _written(look, name, fixed, found, directory)
     except KeyboardInterrupt:

@@ -23,9 +23,20 @@ if TYPE_CHECKING:
 @click.option(
     "--profile", metavar="PROFILE", help="Price everything with this profile, not with each record's machine's."
 )
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write a page there, as report.md and report.html, with its figures.",
+)
 @format_option
 def validate(
-    study: str | None, files: tuple[Path, ...], more: tuple[Path, ...], profile: str | None, output: str
+    study: str | None,
+    files: tuple[Path, ...],
+    more: tuple[Path, ...],
+    profile: str | None,
+    out: Path | None,
+    output: str,
 ) -> None:
     """Predict measurements and say how far off each prediction is.
 
@@ -35,6 +46,10 @@ def validate(
     from kpsim.experiment.validation.verdicts import validate as held
 
     found = held([*files, *more], study, profile)
+    if out is not None:
+        from kpsim.report.validation.page import write_page
+
+        click.echo(f"the page: {write_page(found, out)}", err=True)
     if output == "json":
         click.echo(to_json(_as_json(found)))
         return

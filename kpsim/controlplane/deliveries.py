@@ -211,6 +211,11 @@ class Rows(Sequence[Delivery]):
     def __len__(self) -> int:
         return len(self._log)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Rows) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # a log grows
+
     @overload
     def __getitem__(self, at: int) -> Delivery: ...
 

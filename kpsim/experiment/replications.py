@@ -16,10 +16,10 @@ from pathlib import Path
 
 from kpsim.cluster.columns import Cluster
 from kpsim.experiment.answers.assembled import assemble
-from kpsim.experiment.guard import check_memory
+from kpsim.experiment.guard import check_size
 from kpsim.experiment.observe import Observations, observe
 from kpsim.experiment.result import Result
-from kpsim.experiment.workers import Here, executing, finished
+from kpsim.experiment.workers import Here, executing, finished, hands_of
 from kpsim.measure.intervals import GROUPS
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.reader import read
@@ -39,6 +39,7 @@ def run(
     jobs: int = 1,
     progress: Progress | None = None,
     most_bytes: float | None = None,
+    most_s: float | None = None,
 ) -> Result:
     """Read a scenario (or a dump of Kubernetes objects) and run it.
 
@@ -47,9 +48,9 @@ def run(
     InputError
         with everything that is wrong in the file.
     GuardError
-        if it would take more memory than ``most_bytes``.
+        if it would take more memory than ``most_bytes``, or longer than ``most_s``.
     """
-    return run_scenario(read(path, overrides), jobs=jobs, progress=progress, most_bytes=most_bytes)
+    return run_scenario(read(path, overrides), jobs=jobs, progress=progress, most_bytes=most_bytes, most_s=most_s)
 
 
 def run_scenario(
@@ -58,13 +59,15 @@ def run_scenario(
     jobs: int = 1,
     progress: Progress | None = None,
     most_bytes: float | None = None,
+    most_s: float | None = None,
     executor: Executor | None = None,
 ) -> Result:
     """Run every replication under every mode and sum up; ``executor`` is used instead of ``jobs`` local processes.
 
     Interrupted after at least one replication, it sums up what there is and says ``complete=False``.
     """
-    check_memory(scenario, most_bytes)
+    hands = hands_of(executor) if executor else jobs
+    most = check_size(scenario, most_bytes, most_s, jobs=hands).processes
     engine, reason = choose_engine(scenario)
     cluster, warnings = build_cluster(scenario)  # here too, so that a scenario that cannot be built fails at once
     done: dict[int, list[Observations]] = {}
@@ -72,8 +75,10 @@ def run_scenario(
     total = len(numbers) * len(scenario.modes)
     tell = progress or (lambda _done, _total: None)
     try:
-        with executing(min(jobs, len(numbers)), executor) as chosen:
-            _spread(scenario, engine, chosen, cluster, done, lambda count: tell(count * len(scenario.modes), total))
+        with executing(min(most, len(numbers)), executor) as chosen:
+            _spread(
+                scenario, engine, chosen, most, cluster, done, lambda count: tell(count * len(scenario.modes), total)
+            )
     except KeyboardInterrupt:
         if not done:
             raise
@@ -86,6 +91,7 @@ def _spread(
     scenario: Scenario,
     engine: str,
     executor: Executor,
+    most: int,
     cluster: Cluster,
     done: dict[int, list[Observations]],
     tell: Callable[[int], None],
@@ -96,7 +102,7 @@ def _spread(
         begun = finished({n: (scenario, n, engine, cluster) for n in numbers}, replicate, executor)
     else:
         packed = pickle.dumps(scenario)
-        begun = finished({n: (packed, n, engine) for n in numbers}, replicate_packed, executor)
+        begun = finished({n: (packed, n, engine) for n in numbers}, replicate_packed, executor, most)
     with closing(begun) as answers:
         for number, future in answers:
             done[number] = future.result()

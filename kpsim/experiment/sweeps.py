@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shlex
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -21,14 +22,14 @@ import pandas as pd
 
 from kpsim.errors import GuardError, InputError, KpsimError
 from kpsim.experiment.answers.cautions import marks
-from kpsim.experiment.guard import check_memory
+from kpsim.experiment.guard import at_once, check_size, check_time, memory_limit
 from kpsim.experiment.replications import run_scenario
 from kpsim.experiment.result import Result
 from kpsim.experiment.searches.designs import Point, designed, grid
 from kpsim.experiment.workers import executing, finished, hands_of
 from kpsim.measure.summary import Estimate
 from kpsim.scenario.kinds import Look, identify
-from kpsim.scenario.model import Scenario
+from kpsim.scenario.model import Scenario, Sweep
 from kpsim.scenario.reader import read, read_sweep
 from kpsim.scenario.resolved import write_resolved
 
@@ -130,11 +131,20 @@ def sweep(
     progress: Callable[[int, int], None] | None = None,
     cache: Path | None = None,
     most_bytes: float | None = None,
+    most_s: float | None = None,
     executor: Executor | None = None,
 ) -> pd.DataFrame:
     """Return the table of :func:`swept`; raise what the first point that failed raised, when the others are done."""
     found = swept(
-        given, sets, overrides, jobs=jobs, progress=progress, cache=cache, most_bytes=most_bytes, executor=executor
+        given,
+        sets,
+        overrides,
+        jobs=jobs,
+        progress=progress,
+        cache=cache,
+        most_bytes=most_bytes,
+        most_s=most_s,
+        executor=executor,
     )
     if found.failures:
         raise found.failures[0].error
@@ -151,14 +161,16 @@ def swept(
     progress: Callable[[int, int], None] | None = None,
     cache: Path | None = None,
     most_bytes: float | None = None,
+    most_s: float | None = None,
     executor: Executor | None = None,
 ) -> Swept:
     """Run the grid of ``sets`` (or of the file's own ``sweep:``) and return a tidy table, a column an axis.
 
     ``overrides`` hold for every point.  ``design`` is "lhs:N" for N points of a Latin hypercube instead of the grid.
     Points found in ``cache`` are not run again, so that a sweep that was interrupted goes on where it was.  A point
-    that fails does not keep the others from being run.
-    Raises :class:`InputError` if any point is wrong, before the first is run; and the error of the first, if all fail.
+    that fails, or would take more memory than ``most_bytes``, does not keep the others from being run.
+    Raises :class:`InputError` if any point is wrong, before the first is run; the error of the first, if all fail; and
+    :class:`GuardError` if points that are not in ``cache`` would take longer than ``most_s`` together.
     """
     look = given if isinstance(given, Look) else identify([given])
     plan = read_sweep(look, sets)
@@ -166,19 +178,33 @@ def swept(
         raise InputError(
             f"{look.name}: nothing to sweep over; name an axis, e.g. --set services.small.count=100..10k:log:5"
         )
+    jobs = hands_of(executor) if executor else jobs
+    if not design:
+        _refuse_too_many(plan, look, overrides, most_s, jobs)
     points = designed(plan, design, read(look, overrides).run.seed) if design else grid(plan)
-    scenarios = [read(look, [*overrides, *point]) for point in points]
+    scenarios: list[Scenario] = []
+    found: dict[int, list[Row]] = {}
     failed: dict[int, Exception] = {}
-    for i, scenario in enumerate(scenarios):
+    taken_s, largest = 0.0, 0.0
+    for i, point in enumerate(points):
+        scenario = read(look, [*overrides, *point])
+        scenarios.append(scenario)
+        kept = _kept(cache, scenario)
+        if kept is not None:
+            found[i] = kept
+            continue
         try:
-            check_memory(scenario, most_bytes)
+            size = check_size(scenario, most_bytes, math.inf)
         except GuardError as error:
             failed[i] = error
+            continue
+        taken_s, largest = taken_s + size.seconds, max(largest, size.memory_bytes)
+        check_time(taken_s / jobs, most_s, {}, f"this sweep, at {i + 1:,} of its {len(points):,} points alone,")
+    most = at_once(jobs, largest, memory_limit(most_bytes))
     tell = progress or (lambda _done, _total: None)
-    found = _kept(cache, scenarios)
     tell(len(found), len(points))
     todo = {i: scenario for i, scenario in enumerate(scenarios) if i not in found and i not in failed}
-    with closing(_run_points(todo, jobs, executor)) as computed:
+    with closing(_run_points(todo, most, executor)) as computed:
         for i, rows in computed:
             if isinstance(rows, Exception):
                 failed[i] = rows
@@ -200,14 +226,25 @@ def _command(look: Look, overrides: Sequence[tuple[str, str]], point: Point) -> 
     return shlex.join(["kpsim", "run", *map(str, look.paths), *sets])
 
 
-def _kept(cache: Path | None, scenarios: Sequence[Scenario]) -> dict[int, list[Row]]:
-    """Return the points that were computed before; one that cannot be read is computed again."""
-    found: dict[int, list[Row]] = {}
-    for i, scenario in enumerate(scenarios if cache else ()):
-        assert cache is not None
-        with suppress(OSError, ValueError):
-            found[i] = json.loads((cache / f"{_key(scenario)}.json").read_text(encoding="utf-8"))
-    return found
+def _refuse_too_many(
+    plan: Sweep, look: Look, overrides: Sequence[tuple[str, str]], most_s: float | None, jobs: int
+) -> None:
+    """Raise :class:`GuardError` if the grid has too many points even for its smaller end, before it is written out."""
+    count = math.prod(len(values) for _, values in plan.axes)
+    ends = [[*overrides, *((name, values[end]) for name, values in plan.axes)] for end in (0, -1)]
+    least_s = min(check_size(read(look, pairs), math.inf, math.inf).seconds for pairs in ends)
+    check_time(count * least_s / jobs, most_s, {}, f"this sweep of {count:,} points")
+
+
+def _kept(cache: Path | None, scenario: Scenario) -> list[Row] | None:
+    """Return the rows of a point that was computed before; one that cannot be read is computed again."""
+    if cache is None:
+        return None
+    with suppress(OSError, ValueError):
+        rows = json.loads((cache / f"{_key(scenario)}.json").read_text(encoding="utf-8"))
+        if isinstance(rows, list) and rows and all(isinstance(row, dict) and list(row) == COLUMNS for row in rows):
+            return rows
+    return None
 
 
 def _keep(cache: Path | None, scenario: Scenario, rows: list[Row]) -> None:
@@ -223,11 +260,11 @@ def _keep(cache: Path | None, scenario: Scenario, rows: list[Row]) -> None:
 
 
 def _run_points(
-    todo: Mapping[int, Scenario], jobs: int, executor: Executor | None
+    todo: Mapping[int, Scenario], most: int, executor: Executor | None
 ) -> Generator[tuple[int, list[Row] | Exception], None, None]:
     """Points as they are done or fail, the largest started first so that no worker ends up alone with it."""
     largest_first = sorted(todo, key=lambda i: -sum(g.count for g in todo[i].groups))
-    with executing(jobs, executor) as chosen:
+    with executing(most, executor) as chosen:
         if len(todo) < hands_of(chosen):  # so few points that each takes everyone
             for i in largest_first:
                 try:
@@ -235,14 +272,14 @@ def _run_points(
                 except Exception as error:  # noqa: BLE001 - a bug at one point is no reason to lose the others
                     yield i, error
             return
-        with closing(finished({i: (todo[i],) for i in largest_first}, _run_point, chosen)) as answers:
+        with closing(finished({i: (todo[i],) for i in largest_first}, _run_point, chosen, most)) as answers:
             for i, future in answers:
                 wrong = future.exception()
                 yield i, wrong if isinstance(wrong, Exception) else future.result()
 
 
 def _run_point(scenario: Scenario) -> list[Row]:
-    return tidy(run_scenario(scenario))
+    return tidy(run_scenario(scenario, most_bytes=math.inf, most_s=math.inf))  # it was checked with all others
 
 
 def _key(scenario: Scenario) -> str:

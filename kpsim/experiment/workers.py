@@ -20,7 +20,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.context import BaseContext
 from typing import ParamSpec, TypeVar
 
@@ -31,10 +31,11 @@ Answer = TypeVar("Answer")
 Arguments = ParamSpec("Arguments")
 
 UNKNOWN_HANDS = 16  # of an executor that does not say how many tasks it works on at once
+ORPHANED = 143  # a worker's exit code when its parent is gone; nobody is there to read it
 AHEAD = 2  # tasks submitted for each that is worked on: no worker waits for the next
 LOST = (
-    "a process was killed while it worked on this, twice and the second time alone: most likely the machine ran out of "
-    "memory; fewer Services, nodes or packets take less"
+    "a process of this run was ended by the system, twice and the second time alone: most likely because memory ran out. "
+    "Fewer Services, endpoints, nodes or packets take less."
 )
 # Arrays are too short for threads to pay, and the working directory holds no modules of ours.
 _AROUND = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
@@ -70,7 +71,7 @@ class Warm(Executor):
         """Return the future of a task."""
         with _uninterrupted():
             if self._pool is None:
-                self._pool = ProcessPoolExecutor(self.hands, mp_context=_context(), initializer=_ignore_interrupts)
+                self._pool = ProcessPoolExecutor(self.hands, mp_context=_context(), initializer=_begin)
             return self._pool.submit(fn, *args, **kwargs)
 
     def renew(self) -> None:
@@ -111,18 +112,23 @@ def hands_of(executor: Executor) -> int:
 
 
 def finished(
-    tasks: Mapping[Key, tuple[object, ...]], function: Callable[..., Answer], executor: Executor
+    tasks: Mapping[Key, tuple[object, ...]],
+    function: Callable[..., Answer],
+    executor: Executor,
+    most: int | None = None,
 ) -> Generator[tuple[Key, Future[Answer]], None, None]:
     """Call ``function`` with each task's arguments and yield its key and its future when it is over.
 
-    Tasks begin in their order, a few at a time.  Where a local process is killed, the tasks that were under way are
+    Tasks begin in their order, a few at a time; on local processes, at most ``most``.  Where a local process is killed, the tasks that were under way are
     tried again one by one, so that only the one that kills its process fails, by :class:`GuardError`.  Close the
     generator: what is under way is then dropped.
     """
     if len(tasks) == 1 and isinstance(executor, Warm):
         executor = Here()  # nothing to share
     waiting, running, suspects = deque(tasks.items()), dict[Future[Answer], Key](), list[Key]()
-    ahead, over = 1 if isinstance(executor, Here) else AHEAD * hands_of(executor), False
+    ahead, over = (1 if isinstance(executor, Here) else AHEAD * hands_of(executor)), False
+    if isinstance(executor, Warm) and most is not None and most < executor.hands:
+        ahead = most  # what this machine's memory holds
     try:
         while waiting or running:
             while waiting and len(running) < ahead and not suspects:
@@ -201,9 +207,21 @@ def _context() -> BaseContext:
     return context
 
 
-def _ignore_interrupts() -> None:
-    """Leave a Ctrl-C, which reaches all of a terminal, to the parent, who ends its processes."""
+def _begin() -> None:
+    """Leave a Ctrl-C to the parent, and let a thread end this process as soon as its parent is gone.
+
+    The parent holds the other end of a pipe that no one else has, so this works where there is no prctl.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(ORPHANED)  # at once: what it is at work on is for nobody
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from kpsim.errors import inert
 from kpsim.experiment.result import Result
 from kpsim.report import grid
 from kpsim.report.answers.why import reasons
@@ -55,7 +56,7 @@ def report_markdown(result: Result) -> str:
     if limits:
         lines += ["## Limits", "", *_table(("limit", "used", "", "headroom", "source"), limits)]
     lines += _doubts(result)
-    return "\n".join(lines).rstrip() + "\n"
+    return inert("\n".join(lines).rstrip() + "\n")
 
 
 def _objectives(result: Result) -> list[str]:

@@ -59,6 +59,9 @@ class Threshold:
     text: str  # as written, e.g. "p99 < 10s"
 
 
+Asked = Literal["cpu", "updates", "balance"]  # a question that no other key implies
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One question about one cluster.
@@ -92,6 +95,7 @@ class Scenario:
     profile: ProfileChoice = ProfileChoice()
     run: RunParams = RunParams()
     thresholds: tuple[Threshold, ...] = ()
+    ask: Asked | None = None
     warnings: tuple[str, ...] = field(default=(), compare=False)
 
 

@@ -29,8 +29,7 @@ def differences(path: Path) -> list[str]:
     """Everything in which a run of the scenario at ``path`` differs from its curated result."""
     kept = ROOT / "results" / path.stem
     manifest = json.loads((ROOT / "results" / "hello" / "manifest.json").read_text(encoding="utf-8"))
-    here = {name: version(name) for name in _PLATFORM[:-1]} | {"platform": f"{platform.system()} {platform.machine()}"}
-    same = all(manifest["provenance"][name] == here[name] for name in _PLATFORM)
+    same = same_platform(manifest)
     if identify([path]).is_sweep:
         text = StringIO(sweep(path).to_csv(index=False))
         old, new = (pd.read_csv(table).to_dict("list") for table in (kept / "sweep.csv", text))
@@ -41,6 +40,12 @@ def differences(path: Path) -> list[str]:
         for name in ("python", *(() if same else _PLATFORM)):
             document["provenance"].pop(name, None)
     return unlike(old, new, same_platform=same)
+
+
+def same_platform(manifest: dict[str, dict[str, object]]) -> bool:
+    """Return True if results with this manifest come from a platform like this one."""
+    here = {name: version(name) for name in _PLATFORM[:-1]} | {"platform": f"{platform.system()} {platform.machine()}"}
+    return all(manifest["provenance"][name] == here[name] for name in _PLATFORM)
 
 
 def unlike(kept: object, found: object, *, same_platform: bool) -> list[str]:

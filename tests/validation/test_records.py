@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from click.testing import CliRunner
 
 from kpsim.calibration.least_squares import fit
-from kpsim.calibration.records import read_records
+from kpsim.calibration.records import PUBLISHED, read_records
 from kpsim.cli.validate import validate as command
 from kpsim.errors import InputError
 from kpsim.experiment.validation.machines import shipped_records
+from kpsim.experiment.validation.prediction import predict
+from kpsim.experiment.validation.setups import TICK_S, read_early
 from kpsim.experiment.validation.verdicts import Verdict, coverage, validate
 from kpsim.profiles.costs import load_profile
 
@@ -72,20 +73,15 @@ def test_intervals_hold_what_no_fit_has_seen(verdicts: list[Verdict]) -> None:
     assert 0.90 <= coverage(unseen) <= 0.98
 
 
-def test_a_flat_iptables_and_a_linear_nft_load_miss_the_bounds(tmp_path: Path) -> None:
-    """Twins of the shipped profile that are wrong in structure are told from it by the same records."""
-    text = load_profile("linux-6.18-zen3").text.model_dump(exclude_none=True)
-    families = text["families"]
-    families["iptables-legacy"]["rule_passed"]["typical"] = [0.0, 0.0, 0.0]
-    for name in ("object_loaded_beside_port", "port_loaded_beside_ports"):
-        families["nftables"][name]["both"] = [0.0, 0.0, 0.0]
-    wrong = tmp_path / "wrong.yaml"
-    wrong.write_text(yaml.safe_dump(text | {"name": "wrong"}), encoding="utf-8")
-    found = list(validate(study="commands-zen3", profile=str(wrong)).verdicts)
-    flat = errors(taken(found, "iptables-legacy", lambda q: q == "udp_first"))
-    linear = errors(taken(found, "nftables", lambda q: q == "full_load.wall", unseen=True))
-    assert flat.max() > 0.25
-    assert np.median(linear) > 0.35
+def test_no_record_is_left_out_or_predicted_otherwise_for_its_measured_value(verdicts: list[Verdict]) -> None:
+    """Leaving out what reads low would flatter the scores: readings below a tick, and of Go's clock read too early."""
+    held = [v for v in verdicts if v.record.study != PUBLISHED]
+    for verdict in held[::23]:
+        for times in (1e-6, 1e3):
+            other = replace(verdict.record, measured=verdict.record.measured * times)
+            assert predict(other) == verdict.prediction
+    assert sum(read_early(v.record) for v in held) > 100
+    assert sum(0 < v.record.measured < TICK_S and v.record.quantity.endswith((".user", ".sys")) for v in held) > 40
 
 
 def test_rules_processes_and_bytes_published_are_exact(verdicts: list[Verdict]) -> None:

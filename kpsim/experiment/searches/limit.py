@@ -81,6 +81,7 @@ def limit(
     jobs: int = 1,
     progress: Progress | None = None,
     most_bytes: float | None = None,
+    most_s: float | None = None,
     executor: Executor | None = None,
 ) -> LimitFound:
     """Return the largest value of the axis ``name`` that meets ``objectives`` (the scenario's own by default).
@@ -99,7 +100,9 @@ def limit(
     total = EXPECTED * len(axis.base.modes)
     tell = progress or (lambda _done, _total: None)
     with executing(jobs, executor) as chosen:
-        prober = Prober(axis, quantities, run, chosen, most_bytes, lambda done: tell(done, max(total, done + 1)))
+        prober = Prober(
+            axis, quantities, run, chosen, most_bytes, most_s, lambda done: tell(done, max(total, done + 1))
+        )
         found = tuple(_searched(prober, asked, mode, start, between, laid_out) for mode in axis.base.modes)
     ceilings = laid_out.ceilings(axis.base.modes)
     return LimitFound(axis.base, axis, asked, found, ceilings, max(laid_out.known), laid_out.refusal, run)

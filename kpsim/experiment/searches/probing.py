@@ -12,11 +12,11 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from kpsim.experiment.guard import check_memory
+from kpsim.experiment.guard import check_size
 from kpsim.experiment.replications import replicate_packed
 from kpsim.experiment.searches.axis import Axis, Pairs
 from kpsim.experiment.searches.quantity import Quantity, Seen, drawn_of
-from kpsim.experiment.workers import finished
+from kpsim.experiment.workers import finished, hands_of
 from kpsim.measure.intervals import Drawn
 from kpsim.measure.summary import Estimate
 from kpsim.scenario.model import RunParams, Scenario
@@ -50,6 +50,7 @@ class Prober:
     run: RunParams
     executor: Executor
     most_bytes: float | None = None
+    most_s: float | None = None  # of a value
     tell: Tell = lambda _done: None
     probes: dict[tuple[float, str], Probe] = field(default_factory=dict)
     done: int = 0
@@ -59,13 +60,14 @@ class Prober:
 
         Raises :class:`InputError` for a value that cannot be, and :class:`GuardError` for one that takes too much.
         """
-        todo = {}
+        todo, most = {}, hands_of(self.executor)
         for value in dict.fromkeys(values):
             missing = tuple(mode for mode in modes if (value, mode) not in self.probes)
             if missing:
                 todo[value] = self.scenario(value, missing)
-                check_memory(todo[value], self.most_bytes)
-        for value, mode, seen in simulated(todo, self.wanted, self._count, self.executor):
+                size = check_size(todo[value], self.most_bytes, self.most_s, jobs=hands_of(self.executor))
+                most = min(most, size.processes)
+        for value, mode, seen in simulated(todo, self.wanted, self._count, self.executor, most):
             drawn = {quantity: drawn_of(quantity, seen) for quantity in self.wanted}
             self.probes[value, mode] = Probe(value, mode, drawn)
         return [[self.probes[value, mode] for mode in modes] for value in values]
@@ -84,6 +86,7 @@ def simulated(
     wanted: Sequence[Quantity],
     tell: Callable[[Key], None],
     executor: Executor,
+    most: int | None = None,
 ) -> Iterator[tuple[Key, str, list[Seen]]]:
     """Yield what was seen of each scenario under each of its modes, replication by replication, in order.
 
@@ -100,7 +103,7 @@ def simulated(
         if all((key, n) in found for n in range(todo[key].run.replications)):
             tell(key)
 
-    with closing(finished(tasks, observed, executor)) as answers:
+    with closing(finished(tasks, observed, executor, most)) as answers:
         for (key, number), future in answers:
             take(key, number, future.result())
     for key, scenario in todo.items():

@@ -14,7 +14,7 @@ from kpsim.calibration.records import CHURN, END_TO_END, KERNEL, PUBLISHED, Reco
 from kpsim.calibration.scatter import assumed_scatter, half_widths
 from kpsim.experiment.validation.latency import latency
 from kpsim.experiment.validation.prediction import group, priced, scatter_key
-from kpsim.experiment.validation.setups import Question, Unspoken, blur_s, question, timer_bytes
+from kpsim.experiment.validation.setups import Question, Unspoken, blur_s, question, read_early, timer_bytes
 from kpsim.profiles.costs import CostProfile
 from kpsim.profiles.format import SCALE as IN_SI
 from kpsim.profiles.terms import work
@@ -32,7 +32,7 @@ def explained(records: Iterable[Record]) -> Rows:
     found: Rows = defaultdict(list)
     for record in records:
         use = record.setup.get("use", "fit")
-        if record.study in (CHURN, END_TO_END, PUBLISHED) or use not in ("fit", DISTURBED):
+        if record.study in (CHURN, END_TO_END, PUBLISHED) or use not in ("fit", DISTURBED) or read_early(record):
             continue
         try:
             asked = question(record)

@@ -9,7 +9,14 @@ from kpsim.calibration.records import CHURN, END_TO_END, KERNEL, PUBLISHED, Reco
 from kpsim.calibration.scatter import assumed_scatter
 from kpsim.experiment.validation.latency import latency
 from kpsim.experiment.validation.published import published
-from kpsim.experiment.validation.setups import TICK_S, Question, Unspoken, question, resolved_s, timer_bytes
+from kpsim.experiment.validation.setups import (
+    Question,
+    Unspoken,
+    go_uncounted,
+    question,
+    tick_s,
+    timer_bytes,
+)
 from kpsim.profiles.costs import CostProfile, load_profile
 from kpsim.profiles.terms import work
 
@@ -101,18 +108,25 @@ def predict(record: Record, profile: str | None = None) -> Prediction:
         if asked.exact is not None:
             few = assumed_scatter("few_more") + asked.come_and_go
             return Prediction(asked.exact, max(asked.exact - few, 0.0), asked.exact + few)
-        if record.measured < resolved_s(record):
-            raise Unspoken("CPU time below what its clock resolves: a tick, two where user and system are told apart")
         total = _bytes_or_s(record, asked, chosen)
-        if total <= 0:
+        if total <= 0 and record.measured <= 0:
             raise Unspoken("nothing runs there, and nothing was timed")
+        if total <= 0:
+            return Prediction(0.0, 0.0, 0.0)
         value = (1 / total if asked.inverse else total) / asked.scale
         further = beyond(asked, chosen)
     if record.quantity in COUNTS:
         half = assumed_scatter("count")
         return Prediction(value, value - half, value + half)
-    wide, tick = exp(hypot(scatter(record, chosen), further)), TICK_S if _is_cpu(record) else 0.0
-    return Prediction(value, max((value + tick) / wide - tick, 0.0), (value + tick) * wide - tick)
+    wide, tick = exp(hypot(scatter(record, chosen), further)), tick_s(record)
+    low, high = (value + tick) / wide - tick, (value + tick) * wide - tick
+    return Prediction(value, max(min(low, value - tick) - _uncounted_s(record, chosen), 0.0), max(high, value + tick))
+
+
+def _uncounted_s(record: Record, profile: CostProfile) -> float:
+    """Return how much of a reading may be missing because Go's clock was read too early [s]."""
+    asked = go_uncounted(record)
+    return priced(asked, profile) if asked is not None else 0.0
 
 
 def _bytes_or_s(record: Record, asked: Question, profile: CostProfile) -> float:
@@ -127,8 +141,3 @@ def _bytes_or_s(record: Record, asked: Question, profile: CostProfile) -> float:
     if total < timer:
         raise Unspoken("the command holds less than the program that timed it, and the kernel reports the larger")
     return total
-
-
-def _is_cpu(record: Record) -> bool:
-    """Return True if the clock of CPU time measured it, which counts ticks."""
-    return record.quantity.endswith((".user", ".sys", "cpu_s"))

@@ -137,9 +137,6 @@ def judged(records: Iterable[Record], known: Known, profile: str | None) -> Vali
         if isnan(record.measured):
             refusals.append(Refusal(record, "the value is no number"))
             continue
-        if record.measured <= 0 and record.study != PUBLISHED:
-            refusals.append(Refusal(record, "nothing was measured: nothing ran, or less than the clock resolves"))
-            continue
         try:
             found = predict(record, profile)
         except Unspoken as reason:

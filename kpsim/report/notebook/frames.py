@@ -6,13 +6,15 @@ A value that is only known to be at least so large has an infinite ``high``; one
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
 from kpsim.experiment.answers.waits import Wait
 from kpsim.experiment.result import Limit, ModeResult, Result
+from kpsim.experiment.validation.verdicts import Verdict
 from kpsim.measure.summary import Estimate
+from kpsim.report.validation.scores import scores
 
 COLUMNS = ("mode", "measure", "statistic", "value", "low", "high", "unit")
 _RATE_UNITS = {
@@ -41,6 +43,29 @@ def waits_frame(waits: Iterable[Wait]) -> pd.DataFrame:
     """Return a row a wait, if everything is created at once: name, seconds with their interval, why, source."""
     rows = [(each.name, each.seconds, each.low_s, each.high_s, each.why, each.source) for each in waits]
     return pd.DataFrame(rows, columns=["name", "seconds", "low", "high", "why", "source"])
+
+
+def verdicts_frame(verdicts: Iterable[Verdict]) -> pd.DataFrame:
+    """Return a row a record: id, file, quantity, mode, services, measured, predicted, low, high, unit, fitted."""
+    rows = [
+        (each.record.id, each.record.file, each.record.quantity, each.record.mode, each.record.number("services"),
+         each.record.measured, each.prediction.value, each.prediction.low, each.prediction.high, each.record.unit,
+         each.fitted)
+        for each in verdicts
+    ]  # fmt: skip
+    columns = ["id", "file", "quantity", "mode", "services", "measured", "predicted", "low", "high", "unit", "fitted"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def scores_frame(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+    """Return a row a topic, mode and whether a fit has seen its records: errors, coverage, bound, verdict."""
+    rows = [
+        (each.topic.topic, each.mode, each.fitted, each.rows, each.median, each.nine_of_ten, each.worst, each.inside,
+         each.bound, each.verdict)
+        for each in scores(verdicts)
+    ]  # fmt: skip
+    columns = ["topic", "mode", "fitted", "records", "median", "nine_of_ten", "worst", "inside", "bound", "verdict"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _rows(found: ModeResult) -> Iterator[Row]:
