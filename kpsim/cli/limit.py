@@ -12,9 +12,9 @@ import click
 from kpsim.cli import completing
 from kpsim.cli.options import (
     THRESHOLD_FAILED,
+    executor_of,
     file_argument,
     format_option,
-    jobs_of,
     overrides,
     progress_bar,
     run_options,
@@ -61,9 +61,9 @@ def limit(
     name = f"{look.paths[0].stem}-limit"
     place = options["out"] or default_place(name)
     with staged(place) as directory:
-        with progress_bar(name, options["quiet"], "probes") as tell:
+        with executor_of(options) as executor, progress_bar(name, options["quiet"], "probes") as tell:
             found = find_limit(
-                look, axis, overrides(options), objectives=objectives, within=_between(within), jobs=jobs_of(options),
+                look, axis, overrides(options), objectives=objectives, within=_between(within), executor=executor,
                 progress=tell, most_bytes=size_in_bytes(options["max_memory"]),
                 most_s=time_in_seconds(options["max_time"]),
             )  # fmt: skip

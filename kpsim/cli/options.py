@@ -17,6 +17,8 @@ from kpsim.cli import completing
 from kpsim.errors import InputError, Place, Problem, inert_json, shown
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from kpsim.scenario.kinds import Look
     from kpsim.scenario.model import Scenario
 
@@ -123,6 +125,9 @@ run_options = _with(
         help="reference simulates each packet as a process, batch all at once; the answers are the same.",
     ),
     click.option("--jobs", type=click.IntRange(1), help="Processes; as many as cores by default."),
+    click.option(
+        "--scheduler", metavar="ADDRESS", help="Work on a Dask scheduler's workers, e.g. tcp://10.0.0.5:8786."
+    ),
     memory_option,
     time_option,
     click.option("--out", type=click.Path(path_type=Path), help="Where to write, instead of results/runs."),
@@ -159,6 +164,21 @@ def overrides(options: dict[str, Any]) -> list[tuple[str, str]]:
 def jobs_of(options: dict[str, Any]) -> int:
     """Processes to use."""
     return int(options.get("jobs") or os.cpu_count() or 1)
+
+
+@contextmanager
+def executor_of(options: dict[str, Any]) -> Iterator[Executor]:
+    """Give the executor of a whole command: a scheduler's workers, or ``--jobs`` processes that stay warm."""
+    from kpsim.experiment.workers import executing
+
+    if not options.get("scheduler"):
+        with executing(jobs_of(options)) as executor:
+            yield executor
+        return
+    from kpsim.experiment.executors.remote import connected
+
+    with connected(options["scheduler"]) as executor:
+        yield executor
 
 
 def size_in_bytes(text: str | None) -> float | None:

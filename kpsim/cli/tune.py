@@ -11,9 +11,9 @@ import click
 from kpsim.cli import completing
 from kpsim.cli.options import (
     THRESHOLD_FAILED,
+    executor_of,
     file_argument,
     format_option,
-    jobs_of,
     overrides,
     progress_bar,
     run_options,
@@ -58,10 +58,10 @@ def tune(
     name = f"{look.paths[0].stem}-tune"
     place = options["out"] or default_place(name)
     with staged(place) as directory:
-        with progress_bar(name, options["quiet"], "values") as tell:
+        with executor_of(options) as executor, progress_bar(name, options["quiet"], "values") as tell:
             found = find_value(
                 look, knob, overrides(options), values=_parts(values), against=_parts(against), objectives=objectives,
-                jobs=jobs_of(options), progress=tell, most_bytes=size_in_bytes(options["max_memory"]),
+                executor=executor, progress=tell, most_bytes=size_in_bytes(options["max_memory"]),
                 most_s=time_in_seconds(options["max_time"]),
             )  # fmt: skip
         say(found.scenario.warnings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -103,3 +104,4 @@ class Sweep:
     """A grid of overrides on one document: every combination is a Scenario of its own."""
 
     axes: tuple[tuple[str, tuple[str, ...]], ...]  # ("services.small.count", ("100", "1000")), …
+    written: Mapping[str, object] = field(default_factory=dict, compare=False)  # each axis' range as it was written

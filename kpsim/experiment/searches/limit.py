@@ -18,7 +18,7 @@ from kpsim.experiment.searches.crossing import Point
 from kpsim.experiment.searches.hunt import Hunted, hunt
 from kpsim.experiment.searches.probing import Probe, Prober, lighter
 from kpsim.experiment.searches.quantity import Objective, objective_of
-from kpsim.experiment.workers import kept
+from kpsim.experiment.workers import executing
 from kpsim.measure.intervals import Drawn
 from kpsim.measure.summary import Estimate
 from kpsim.proxy.registry import MODES
@@ -99,11 +99,10 @@ def limit(
     between = (within[0] or max(axis.least, start * LOWEST), highest)
     total = EXPECTED * len(axis.base.modes)
     tell = progress or (lambda _done, _total: None)
-    with kept(1 if executor else jobs) as own:
+    with executing(jobs, executor) as chosen:
         prober = Prober(
-            axis, quantities, run, jobs, executor or own, most_bytes, most_s,
-            lambda done: tell(done, max(total, done + 1)),
-        )  # fmt: skip
+            axis, quantities, run, chosen, most_bytes, most_s, lambda done: tell(done, max(total, done + 1))
+        )
         found = tuple(_searched(prober, asked, mode, start, between, laid_out) for mode in axis.base.modes)
     ceilings = laid_out.ceilings(axis.base.modes)
     return LimitFound(axis.base, axis, asked, found, ceilings, max(laid_out.known), laid_out.refusal, run)

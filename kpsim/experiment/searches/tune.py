@@ -18,7 +18,7 @@ from kpsim.experiment.searches.axis import Pairs
 from kpsim.experiment.searches.knobs import EXPOSURE, FAILED, Knob, knob_called, measures_of
 from kpsim.experiment.searches.probing import Probe, lighter, simulated
 from kpsim.experiment.searches.quantity import Objective, Quantity, drawn_of, objective_of, quantity_of
-from kpsim.experiment.workers import kept
+from kpsim.experiment.workers import executing
 from kpsim.measure.summary import Estimate
 from kpsim.scenario.kinds import Look
 from kpsim.scenario.model import RunParams, Scenario
@@ -161,8 +161,8 @@ def _probed(
             progress(len(done), len(distinct))
 
     found, sampled = {}, False
-    with kept(1 if executor else jobs) as own:
-        for value, mode, seen in simulated(distinct, wanted, tell, jobs, executor or own):
+    with executing(jobs, executor) as chosen:
+        for value, mode, seen in simulated(distinct, wanted, tell, chosen):
             drawn = {quantity: drawn_of(quantity, seen) for quantity in wanted}
             found[value] = Probe(size_of(value), mode, drawn)
             sampled = sampled or any(each.sampled for each in seen)
