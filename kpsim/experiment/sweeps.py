@@ -182,24 +182,9 @@ def swept(
     if not design:
         _refuse_too_many(plan, look, overrides, most_s, jobs)
     points = designed(plan, design, read(look, overrides).run.seed) if design else grid(plan)
-    scenarios: list[Scenario] = []
-    found: dict[int, list[Row]] = {}
-    failed: dict[int, Exception] = {}
-    taken_s, largest = 0.0, 0.0
-    for i, point in enumerate(points):
-        scenario = read(look, [*overrides, *point])
-        scenarios.append(scenario)
-        kept = _kept(cache, scenario)
-        if kept is not None:
-            found[i] = kept
-            continue
-        try:
-            size = check_size(scenario, most_bytes, math.inf)
-        except GuardError as error:
-            failed[i] = error
-            continue
-        taken_s, largest = taken_s + size.seconds, max(largest, size.memory_bytes)
-        check_time(taken_s / jobs, most_s, {}, f"this sweep, at {i + 1:,} of its {len(points):,} points alone,")
+    scenarios = [read(look, [*overrides, *point]) for point in points]
+    found = {i: rows for i, rows in enumerate(_kept(cache, scenario) for scenario in scenarios) if rows is not None}
+    failed, largest = _weighed({i: s for i, s in enumerate(scenarios) if i not in found}, most_bytes, most_s, jobs)
     most = at_once(jobs, largest, memory_limit(most_bytes))
     tell = progress or (lambda _done, _total: None)
     tell(len(found), len(points))
@@ -218,6 +203,26 @@ def swept(
     table = pd.DataFrame([{**_typed(point), **row} for i, point in enumerate(points) for row in found.get(i, ())])
     axes = tuple(name for name, _ in plan.axes)
     return Swept(table[[*axes, *COLUMNS]], axes, points[0], tuple(failures))
+
+
+def _weighed(
+    todo: Mapping[int, Scenario], most_bytes: float | None, most_s: float | None, jobs: int
+) -> tuple[dict[int, Exception], float]:
+    """Return the points that are too large, and the memory of the largest other one [bytes].
+
+    Raises :class:`GuardError` if the others would take longer than ``most_s`` together.
+    """
+    failed: dict[int, Exception] = {}
+    taken_s, largest = 0.0, 0.0
+    for done, (i, scenario) in enumerate(todo.items(), start=1):
+        try:
+            size = check_size(scenario, most_bytes, math.inf)
+        except GuardError as error:
+            failed[i] = error
+            continue
+        taken_s, largest = taken_s + size.seconds, max(largest, size.memory_bytes)
+        check_time(taken_s / jobs, most_s, {}, f"this sweep, at {done:,} of its {len(todo):,} points alone,")
+    return failed, largest
 
 
 def _command(look: Look, overrides: Sequence[tuple[str, str]], point: Point) -> str:
