@@ -4,6 +4,8 @@ PYTHON   ?= python3
 SCENARIO ?= scenarios/10k-services.yaml
 JOBS     ?= auto
 ARGS     ?=
+# bash has a variable SECONDS of its own, which make would take for one of ours
+FUZZ_SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)
 
 VENV  := .venv
 BIN   := $(VENV)/bin
@@ -12,7 +14,7 @@ STAMP := $(VENV)/.set-up
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup profiles run test test-kernel check format bench coverage soak results validation results-check clean
+.PHONY: fuzz costs help setup profiles run test test-kernel check format bench coverage soak results validation results-check docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -58,6 +60,13 @@ coverage: $(STAMP) ## how often 95 % intervals hold the truth, over a hundred se
 
 soak: $(STAMP) ## the long forms of tests that CI runs short; minutes
 	@$(BIN)/python tests/soak/limits.py $(ARGS)
+	@$(BIN)/python -m tests.soak.kills
+
+fuzz: $(STAMP) ## new inputs for ten minutes (SECONDS=…); prints the line that replays a fault
+	@$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(ARGS)
+
+costs: $(STAMP) ## measure kpsim's own runs and fit what the guard estimates by, kpsim/profiles/kpsim-costs.yaml; minutes
+	@$(BIN)/python -m tests.benchmarks.run_costs $(ARGS)
 
 CURATED := results/runs/curated
 
@@ -81,6 +90,25 @@ validation: $(STAMP) ## build results/validation anew: predictions against measu
 
 results-check: $(STAMP) ## run every scenario, the large ones too, and compare with results/; minutes
 	@$(BIN)/python -m pytest -p no:xdist --durations=10 tests/golden tests/golden/large $(ARGS)
+
+DOCS := build/docs
+
+docs: $(STAMP) ## the documentation as a site in build/docs/site, which opens without a server
+	@$(BIN)/python -c 'import mkdocs, nbconvert' 2> /dev/null || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[docs]'
+	@rm -rf $(DOCS) && mkdir -p $(DOCS)/pages/tutorial
+	@cp -r notebooks/howto $(DOCS)/pages/howto
+	@cp -r results $(DOCS)/pages/results && rm -rf $(DOCS)/pages/results/runs $(DOCS)/pages/results/sweeps
+	@find $(DOCS)/pages/results -name '*.md' -delete
+	@sed 's|(notebooks/howto/|(howto/|; s|(notebooks/\(0[^)]*\).ipynb)|(tutorial/\1.md)|; s|(DESIGN.md)|(design.md)|' \
+	  README.md > $(DOCS)/pages/index.md
+	@cp DESIGN.md $(DOCS)/pages/design.md
+	@printf '%s\n' 'table, pre, img { max-width: 100%; }' 'table { display: block; overflow-x: auto; }' \
+	  'code { overflow-wrap: anywhere; }' 'pre code { white-space: pre-wrap; }' > $(DOCS)/pages/wide.css
+	@$(BIN)/python -m nbconvert --log-level ERROR --to markdown --output-dir $(DOCS)/pages/tutorial notebooks/0*.ipynb
+	@$(BIN)/kpsim reference --out $(DOCS)/pages/reference
+	@$(BIN)/python -m mkdocs build --quiet --strict --config-file notebooks/mkdocs.yml
+	@echo "$(DOCS)/site/index.html"
 
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

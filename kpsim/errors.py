@@ -11,11 +11,16 @@ time and runs again each time is a user we have made wait.  This module must not
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from unicodedata import category
 
 LONGEST_TEXT = 2000  # characters of one part of a message
 MOST_SHOWN = 200  # problems in one message
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[a-zA-Zµ]*")
+_MOVES = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))  # controls, directions of writing, halves of pairs, line ends
 
 
 def nearest(word: str, words: Collection[str], cutoff: float = 0.6) -> str:
@@ -46,7 +51,40 @@ def shown(text: str) -> str:
         text = f"{text[:LONGEST_TEXT]}… ({len(text):,} characters)"
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+
+
+def inert(text: str) -> str:
+    r"""Return text in which nothing moves a terminal or turns its line around; what is printable stays.
+
+    >>> inert("two" + chr(9) + "words" + chr(10)) == "two" + chr(9) + "words" + chr(10)
+    True
+    >>> print(inert("a" + chr(27) + "[2J" + chr(0x202E)))
+    a\x1b[2J\u202e
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c in "\n\t" or category(c) not in _MOVES else _escaped(c) for c in text)
+
+
+def inert_json(document: object) -> str:
+    """Return a document as JSON in which whatever could move a terminal is written as JSON's own escapes."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    return text if inert(text) == text else json.dumps(document, indent=2, allow_nan=False)
+
+
+def inert_cell(text: str) -> str:
+    """Return a text for a table of values, which no spreadsheet takes for a formula and runs.
+
+    >>> inert_cell("=cmd|' /C calc'!A0"), inert_cell("-1.5"), inert_cell("p99 < 1s")
+    ("'=cmd|' /C calc'!A0", '-1.5', 'p99 < 1s')
+    """
+    formula = text[:1] in ("=", "+", "-", "@", "\t", "\r") and not _NUMBER.fullmatch(text)
+    return inert(f"'{text}" if formula else text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 class KpsimError(Exception):

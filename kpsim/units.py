@@ -42,6 +42,8 @@ _PART = re.compile(rf"({_NUMBER})(ns|us|µs|μs|ms|s|m|h)")
 _DURATION = re.compile(rf"(?:{_NUMBER}(?:ns|us|µs|μs|ms|s|m|h))+")
 _COUNT = re.compile(r"([+-]?)(\d[\d_]{0,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE]([+-]?\d{1,2}))?\s?([kKMGBT]?)")
 
+MOST_CORES = 8192  # of a machine: Linux, NR_CPUS on x86-64
+
 
 class UnitError(ValueError):
     """A quantity that cannot be read: the fault, and its mend."""

@@ -105,6 +105,7 @@ class Scenario:
         jobs: int = 1,
         progress: Progress | None = None,
         max_memory: float | None = None,
+        max_time_s: float | None = None,
         executor: Executor | None = None,
     ) -> Result:
         """Simulate, and return everything found.
@@ -117,13 +118,15 @@ class Scenario:
             called with (done, of how many) runs.
         max_memory
             refuse to start what would take more [bytes]; 80 % of the machine's memory without it.
+        max_time_s
+            refuse to start what would take longer [s]; an hour without it.
         executor
             a ``concurrent.futures`` executor to use instead of local processes.
 
         Raises
         ------
         GuardError
-            if it would take too much memory.
+            if it would take too much memory or time.
 
         >>> import kpsim
         >>> result = kpsim.load("scenarios/hello.yaml").with_(run__replications=2).run()
@@ -132,7 +135,7 @@ class Scenario:
         """
         self._not_a_sweep("run()")
         found = replications.run_scenario(
-            self.model, jobs=jobs, progress=progress, most_bytes=max_memory, executor=executor
+            self.model, jobs=jobs, progress=progress, most_bytes=max_memory, most_s=max_time_s, executor=executor
         )
         return Result(found)
 
@@ -142,6 +145,7 @@ class Scenario:
         jobs: int = 1,
         progress: Progress | None = None,
         max_memory: float | None = None,
+        max_time_s: float | None = None,
         executor: Executor | None = None,
     ) -> Result:
         """Simulate under several proxy modes with the same arrivals and changes; see :meth:`run` for the parameters.
@@ -156,7 +160,7 @@ class Scenario:
         """
         compared = list(modes or usual_modes(self.model.kubernetes_version))
         chosen = self.with_({"compare.modes": compared})
-        return chosen.run(jobs=jobs, progress=progress, max_memory=max_memory, executor=executor)
+        return chosen.run(jobs=jobs, progress=progress, max_memory=max_memory, max_time_s=max_time_s, executor=executor)
 
     def sweep(
         self,
@@ -166,6 +170,7 @@ class Scenario:
         jobs: int = 1,
         progress: Progress | None = None,
         max_memory: float | None = None,
+        max_time_s: float | None = None,
         executor: Executor | None = None,
         cache: str | Path | None = None,
         **axes: object,
@@ -192,7 +197,8 @@ class Scenario:
         """
         sets = [(key, range_text(value)) for key, value in {**(ranges or {}), **dotted(axes)}.items()]
         table = sweeps.sweep(
-            self.look, sets, self.overrides, jobs=jobs, progress=progress, most_bytes=max_memory, executor=executor,
+            self.look, sets, self.overrides, jobs=jobs, progress=progress, most_bytes=max_memory, most_s=max_time_s,
+            executor=executor,
             cache=Path(cache) if cache else None,
         )  # fmt: skip
         return Sweep(self.name, table)
@@ -205,6 +211,7 @@ class Scenario:
         jobs: int = 1,
         progress: Progress | None = None,
         max_memory: float | None = None,
+        max_time_s: float | None = None,
         executor: Executor | None = None,
     ) -> Limit:
         """Return the largest value of an axis that meets the objectives, and what ends it.
@@ -231,7 +238,7 @@ class Scenario:
         return Limit(
             limit(
                 self.look, axis, self.overrides, objectives=objectives, within=within, jobs=jobs, progress=progress,
-                most_bytes=max_memory, executor=executor,
+                most_bytes=max_memory, most_s=max_time_s, executor=executor,
             )
         )  # fmt: skip
 
@@ -244,6 +251,7 @@ class Scenario:
         jobs: int = 1,
         progress: Progress | None = None,
         max_memory: float | None = None,
+        max_time_s: float | None = None,
         executor: Executor | None = None,
     ) -> Tune:
         """Return a knob's values with what each gains and costs, and the one to take.
@@ -272,7 +280,7 @@ class Scenario:
         return Tune(
             tune(
                 self.look, knob, self.overrides, values=values, against=against, objectives=objectives, jobs=jobs,
-                progress=progress, most_bytes=max_memory, executor=executor,
+                progress=progress, most_bytes=max_memory, most_s=max_time_s, executor=executor,
             )
         )  # fmt: skip
 

@@ -11,12 +11,17 @@ import sys
 from importlib import import_module
 from typing import Any
 
-import click
-
 from kpsim import __version__
+from kpsim.cli.streams import inert_streams
 from kpsim.errors import KpsimError, nearest
+from kpsim.interrupts import SAID, leaving_at_once
+
+with leaving_at_once():  # it takes a moment
+    import click
 
 __all__ = ["main"]
+
+NO_MEMORY, INTERRUPTED = 4, 130  # exit codes
 
 _COMMANDS = {
     "init": ("kpsim.cli.init:init", "Write a commented scenario to begin with."),
@@ -37,6 +42,7 @@ _COMMANDS = {
     "modes": ("kpsim.cli.modes:modes", "List the proxy modes by Kubernetes version."),
     "sources": ("kpsim.cli.sources:sources", "List every number with its interval and its source."),
     "schema": ("kpsim.cli.schema:schema", "Print the JSON Schema of scenarios."),
+    "reference": ("kpsim.cli.reference:reference", "Print commands, keys, measures, costs and limits as Markdown."),
     "completion": ("kpsim.cli.completion:completion", "Print what makes bash, zsh or fish complete kpsim's words."),
     "version": ("kpsim.cli.version:version", "Print the version."),
 }
@@ -69,13 +75,6 @@ class _Lazy(click.Group):
             near = nearest(args[0], _COMMANDS)
             raise click.UsageError(f"{error.message}{f' Did you mean {near}?' if near else ''}", ctx=ctx) from None
 
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:  # the reader had enough (| head): no bug, and nobody to tell
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, about) for name, (_, about) in _COMMANDS.items()])
@@ -96,15 +95,29 @@ def main() -> None:
     """Run the command line and exit with its code."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # arrays here are too short for threads to pay
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    with inert_streams():
+        code = _answered()
+    sys.exit(code)
+
+
+def _answered() -> int:
+    """Run the command line, say what a user can mend, and return the exit code."""
+    code: Any = 0
     try:
-        code = _kpsim.main(prog_name="kpsim", standalone_mode=False)
+        with leaving_at_once():
+            code = _kpsim.main(prog_name="kpsim", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
+    except MemoryError:
+        click.echo("there is not enough memory for this; a smaller cluster or fewer --jobs take less", err=True)
+        code = NO_MEMORY
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; nothing was written", err=True)
-        code = 130
+        click.echo(SAID, err=True)
+        code = INTERRUPTED
     except KpsimError as error:
         click.echo(str(error), err=True)
         code = error.exit_code
-    sys.exit(code if isinstance(code, int) else 0)
+    except SystemExit as done:
+        code = done.code
+    return code if isinstance(code, int) else 0

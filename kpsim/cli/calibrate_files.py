@@ -62,9 +62,10 @@ def _version(text: str | None) -> Version | None:
 
 def _write(out: Path, text: str) -> None:
     from kpsim.errors import InputError, Place, Problem
+    from kpsim.experiment.directory import write_whole
 
     try:
-        out.write_text(text, encoding="utf-8")
+        write_whole(out, text)
     except OSError as error:
         raise InputError([Problem(Place(str(out)), what=f"cannot be written: {error.strerror}")]) from None
 

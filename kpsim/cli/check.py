@@ -13,9 +13,10 @@ from kpsim.cli.options import (
     memory_option,
     overrides,
     say,
-    scenario_of,
     set_option,
     size_in_bytes,
+    time_in_seconds,
+    time_option,
     to_json,
 )
 from kpsim.cli.problems import Reported, check_update
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @file_argument
 @set_option
 @memory_option
+@time_option
 @click.option("--was", multiple=True, type=click.Path(path_type=Path), help="Judge FILE as an update of this.")
 @format_option
 def check(look: Look, output: str, was: tuple[Path, ...], **options: Any) -> None:
@@ -57,9 +59,9 @@ def _check(look: Look, output: str, options: dict[str, Any]) -> dict[str, object
     """Show the limits of one scenario, and return them as a JSON document."""
     from kpsim.experiment.answers.limits import limits_of
     from kpsim.experiment.answers.waits import notes_of, waits_of
-    from kpsim.experiment.guard import check_memory, memory_bytes
+    from kpsim.experiment.guard import check_size, memory_bytes
     from kpsim.experiment.replications import choose_engine
-    from kpsim.scenario.reader import read_sweep
+    from kpsim.scenario.reader import read, read_sweep
     from kpsim.simulation import build_cluster
 
     sets = options["sets"]
@@ -67,8 +69,8 @@ def _check(look: Look, output: str, options: dict[str, Any]) -> dict[str, object
         axes = read_sweep(look).axes
         say([f"a sweep over {', '.join(name for name, _ in axes)}: checked at its last point"])
         sets = (*(f"{name}={values[-1]}" for name, values in axes), *sets)
-    scenario = scenario_of(look, {"sets": sets})
-    check_memory(scenario, size_in_bytes(options["max_memory"]))
+    scenario = read(look, overrides({"sets": sets}))
+    seconds = check_size(scenario, size_in_bytes(options["max_memory"]), time_in_seconds(options["max_time"])).seconds
     cluster, warnings = build_cluster(scenario)
     say(warnings)
     limits, waits = limits_of(scenario, cluster), waits_of(scenario, cluster)
@@ -83,13 +85,14 @@ def _check(look: Look, output: str, options: dict[str, Any]) -> dict[str, object
         "endpoints": cluster.endpoint_count,
         "engine": choose_engine(scenario)[0],
         "memory_bytes": round(memory),
+        "seconds": round(seconds, 1),
     }
     if output != "json":
         said = (
             f"{scenario.name}: {_many(facts['services'], 'Service')} with "
             f"{_many(facts['service_ports'], 'service port')} and {_many(facts['endpoints'], 'endpoint')} on "
             f"{_many(facts['nodes'], 'node')}; a run takes the {facts['engine']} engine and about "
-            f"{memory / 1e6:,.0f} MB"
+            f"{memory / 1e6:,.0f} MB, and keeps one core busy for about {_long(seconds)}"
         )
         click.echo(wrapped(said))
         _show(limits, waits)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kpsim.cli import completing
-from kpsim.cli.options import file_argument, format_option, overrides, run_options, strict_option, to_json
+from kpsim.cli.options import executor_of, file_argument, format_option, overrides, run_options, strict_option, to_json
 from kpsim.cli.run import simulate
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def compare(look: Look, modes: str | None, versions: str | None, output: str, **
         return
     if modes is None:
         modes = ",".join(usual_modes(read(look, pairs).kubernetes_version))
-    code, document = simulate(look, [*pairs, ("compare.modes", modes)], output, options)
+    with executor_of(options) as executor:
+        code, document = simulate(look, [*pairs, ("compare.modes", modes)], output, options, executor)
     if output == "json":
         click.echo(to_json(document))
     raise SystemExit(code)

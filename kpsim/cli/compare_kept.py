@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kpsim.cli.options import jobs_of, progress_bar, say, size_in_bytes, styled, to_json
+from kpsim.cli.options import executor_of, progress_bar, say, size_in_bytes, styled, time_in_seconds, to_json
 from kpsim.cli.tables import print_table, wrapped
 
 if TYPE_CHECKING:
@@ -95,9 +95,9 @@ def _run(scenario: Scenario, options: dict[str, Any]) -> Result:
     from kpsim.experiment.replications import run_scenario
 
     name = "{} under {}.{}".format(scenario.name, *scenario.kubernetes_version)
-    with progress_bar(name, options["quiet"]) as tell:
-        most_bytes = size_in_bytes(options["max_memory"])
-        result = run_scenario(scenario, jobs=jobs_of(options), progress=tell, most_bytes=most_bytes)
+    with executor_of(options) as executor, progress_bar(name, options["quiet"]) as tell:
+        most_bytes, most_s = size_in_bytes(options["max_memory"]), time_in_seconds(options["max_time"])
+        result = run_scenario(scenario, executor=executor, progress=tell, most_bytes=most_bytes, most_s=most_s)
     if not result.complete:
         raise KeyboardInterrupt  # half of a comparison is none
     return result

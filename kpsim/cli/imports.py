@@ -49,12 +49,13 @@ def imports(look: Look, out: Path | None, anonymise: bool) -> None:
 def given(text: str, out: Path | None) -> None:
     """Print a scenario, or write it where it was asked for.  Raises :class:`InputError` where it cannot be."""
     from kpsim.errors import InputError
+    from kpsim.experiment.directory import write_whole
 
     if out is None:
         click.echo(text, nl=False)
         return
     try:
-        out.write_text(text, encoding="utf-8")
+        write_whole(out, text)
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written: {error.strerror}") from error
     click.echo(f"wrote {out}; now: kpsim run {out}", err=True)

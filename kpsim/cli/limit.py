@@ -12,15 +12,16 @@ import click
 from kpsim.cli import completing
 from kpsim.cli.options import (
     THRESHOLD_FAILED,
+    executor_of,
     file_argument,
     format_option,
-    jobs_of,
     overrides,
     progress_bar,
     run_options,
     say,
     size_in_bytes,
     styled,
+    time_in_seconds,
     to_json,
 )
 from kpsim.cli.tables import print_table, wrapped
@@ -60,10 +61,11 @@ def limit(
     name = f"{look.paths[0].stem}-limit"
     place = options["out"] or default_place(name)
     with staged(place) as directory:
-        with progress_bar(name, options["quiet"], "probes") as tell:
+        with executor_of(options) as executor, progress_bar(name, options["quiet"], "probes") as tell:
             found = find_limit(
-                look, axis, overrides(options), objectives=objectives, within=_between(within), jobs=jobs_of(options),
+                look, axis, overrides(options), objectives=objectives, within=_between(within), executor=executor,
                 progress=tell, most_bytes=size_in_bytes(options["max_memory"]),
+                most_s=time_in_seconds(options["max_time"]),
             )  # fmt: skip
         say(found.scenario.warnings)
         _write(found, directory)
@@ -104,11 +106,12 @@ def _between(text: str | None) -> Range:
 def _write(found: LimitFound, directory: Path) -> None:
     from kpsim.report.figures.searches.limit import limit_picture
     from kpsim.report.searches.limit import document, frame
+    from kpsim.report.tables import write_frame
     from kpsim.scenario.kinds import MANIFEST
     from kpsim.scenario.schema import API_VERSION
 
     (directory / "limit.json").write_text(to_json(document(found)) + "\n", encoding="utf-8")
-    frame(found).to_csv(directory / "probes.csv", index=False)
+    write_frame(frame(found), directory / "probes.csv")
     manifest = {"apiVersion": API_VERSION, "kind": "Limit", "axis": found.axis.name, "scenario": found.scenario.name}
     (directory / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     picture = limit_picture(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,10 +24,14 @@ def metrics(look: Look, node: str, at: str | None, **options: Any) -> None:
     scenario's Kubernetes version; counters begin with a start of kube-proxy right before the run, or with a restart,
     and times are seconds since the run began. What is not simulated is named on standard error.
     """
+    from kpsim.experiment.guard import check_size
     from kpsim.report.openmetrics import openmetrics
     from kpsim.scrape import scrape
 
-    found = scrape(scenario_of(look, options), node, _seconds(at))
+    scenario = scenario_of(look, options)
+    run, traffic = replace(scenario.run, replications=1), replace(scenario.traffic, connections_per_s_per_node=0.0)
+    check_size(replace(scenario, run=run, traffic=traffic, modes=(scenario.kube_proxy.mode,)))
+    found = scrape(scenario, node, _seconds(at))
     say(found.warnings)
     for line in openmetrics(found.families):
         click.echo(line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
@@ -15,9 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from kpsim.cli import completing
-from kpsim.errors import InputError, Place, Problem, shown
+from kpsim.errors import InputError, Place, Problem, inert_json, shown
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from kpsim.scenario.kinds import Look
     from kpsim.scenario.model import Scenario
 
@@ -54,8 +55,18 @@ def _identify(context: click.Context, _parameter: click.Parameter, files: tuple[
     return identify(files)
 
 
+class _File(click.Path):
+    """A path that was given: an empty one, e.g. of a variable that is not set, is not the directory one is in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        if not str(value):
+            self.fail("the name of a file is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 _FILE: dict[str, Any] = {
-    "type": click.Path(path_type=Path),
+    "type": _File(path_type=Path),
     "required": True,
     "callback": _identify,
     "shell_complete": completing.scenarios,
@@ -76,6 +87,9 @@ set_option = click.option(
     help="Override a value below spec, e.g. run.duration=60s.",
 )
 memory_option = click.option("--max-memory", metavar="SIZE", help="Refuse runs estimated above it, e.g. 4G.")
+time_option = click.option(
+    "--max-time", metavar="TIME", help="Refuse runs estimated above it, e.g. 12h; 1h by default."
+)
 
 
 def _with(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -111,17 +125,27 @@ run_options = _with(
         help="reference simulates each packet as a process, batch all at once; the answers are the same.",
     ),
     click.option("--jobs", type=click.IntRange(1), help="Processes; as many as cores by default."),
+    click.option(
+        "--scheduler", metavar="ADDRESS", help="Work on a Dask scheduler's workers, e.g. tcp://10.0.0.5:8786."
+    ),
     memory_option,
+    time_option,
     click.option("--out", type=click.Path(path_type=Path), help="Where to write, instead of results/runs."),
     click.option("-q", "--quiet", is_flag=True, help="No progress."),
 )
 
 
 def scenario_of(look: Look, options: dict[str, Any]) -> Scenario:
-    """Return the scenario that was given, with ``--set`` and ``--mode`` set into it."""
+    """Return the scenario that was given, with ``--set`` and ``--mode`` set into it.
+
+    Raises :class:`GuardError` if its cluster is too large to be laid out.
+    """
+    from kpsim.experiment.guard import check_layout
     from kpsim.scenario.reader import read
 
-    return read(look, overrides(options))
+    scenario = read(look, overrides(options))
+    check_layout(scenario)
+    return scenario
 
 
 def overrides(options: dict[str, Any]) -> list[tuple[str, str]]:
@@ -142,6 +166,21 @@ def jobs_of(options: dict[str, Any]) -> int:
     return int(options.get("jobs") or os.cpu_count() or 1)
 
 
+@contextmanager
+def executor_of(options: dict[str, Any]) -> Iterator[Executor]:
+    """Give the executor of a whole command: a scheduler's workers, or ``--jobs`` processes that stay warm."""
+    from kpsim.experiment.workers import executing
+
+    if not options.get("scheduler"):
+        with executing(jobs_of(options)) as executor:
+            yield executor
+        return
+    from kpsim.experiment.executors.remote import connected
+
+    with connected(options["scheduler"]) as executor:
+        yield executor
+
+
 def size_in_bytes(text: str | None) -> float | None:
     """``4G`` as a number of bytes; ``None`` stays.  Raises :class:`InputError` if it is no size."""
     if text is None:
@@ -155,6 +194,21 @@ def size_in_bytes(text: str | None) -> float | None:
     if size <= 0:
         raise InputError([Problem(Place(), key="--max-memory", what=f"must be more than 0, not {text}")])
     return float(size)
+
+
+def time_in_seconds(text: str | None) -> float | None:
+    """``12h`` in seconds; ``None`` stays.  Raises :class:`InputError` if it is no duration."""
+    if text is None:
+        return None
+    from kpsim.units import UnitError, parse_duration
+
+    try:
+        seconds = parse_duration(text)
+    except UnitError as error:
+        raise InputError([Problem(Place(), key="--max-time", what=error.what, mend="write e.g. 12h")]) from None
+    if seconds <= 0:
+        raise InputError([Problem(Place(), key="--max-time", what=f"must be more than 0, not {text}")])
+    return seconds
 
 
 @contextmanager
@@ -205,5 +259,5 @@ def say(problems: Sequence[str]) -> None:
 
 
 def to_json(document: object) -> str:
-    """Return a document as JSON for stdout."""
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    """Return a document as JSON for stdout; what could move a terminal is written as JSON's own escapes."""
+    return inert_json(document)

@@ -18,6 +18,8 @@ from kpsim.cli.options import (
     progress_bar,
     say,
     size_in_bytes,
+    time_in_seconds,
+    time_option,
     to_json,
 )
 from kpsim.cli.tables import print_table, wrapped
@@ -132,6 +134,7 @@ def _put(text: str, out: Path | None) -> None:
 @RUN
 @click.option("--jobs", type=click.IntRange(1), help="Processes; as many as cores by default.")
 @memory_option
+@time_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @format_option
 def replay(place: Path, output: str, quiet: bool, **options: Any) -> None:
@@ -146,8 +149,9 @@ def replay(place: Path, output: str, quiet: bool, **options: Any) -> None:
     from kpsim.report.tables import summary_document
 
     kept, most_bytes = open_run(place), size_in_bytes(options["max_memory"])
+    most_s = time_in_seconds(options["max_time"])
     with progress_bar(kept.name, quiet) as tell:
-        result = run_again(kept, jobs=jobs_of(options), progress=tell, most_bytes=most_bytes)
+        result = run_again(kept, jobs=jobs_of(options), progress=tell, most_bytes=most_bytes, most_s=most_s)
     found = compared(kept, result, summary_json(result), summary_document(result))
     if output == "json":
         rows = {name: [_row(each) for each in getattr(found, name)] for name in ("changes", "versions")}

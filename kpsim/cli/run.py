@@ -11,9 +11,9 @@ from kpsim.cli.options import (
     INTERRUPTED,
     THRESHOLD_FAILED,
     UNDECIDED,
+    executor_of,
     file_argument,
     format_option,
-    jobs_of,
     overrides,
     progress_bar,
     run_options,
@@ -21,10 +21,13 @@ from kpsim.cli.options import (
     size_in_bytes,
     strict_option,
     styled,
+    time_in_seconds,
     to_json,
 )
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from kpsim.scenario.kinds import Look
 
 Pairs = Sequence[tuple[str, str]]
@@ -48,14 +51,15 @@ def run(look: Look, output: str, **options: Any) -> None:
             raise click.UsageError("--out is the place of one run; leave it out, or give one file")
         refuse_wrong(looks, pairs)
     code, documents = 0, []
-    for number, one in enumerate(looks):
-        if number and output != "json":
-            click.echo()
-        status, document = simulate(one, pairs, output, options)
-        code = max(code, status)
-        documents.append(document)
-        if status == INTERRUPTED:
-            break
+    with executor_of(options) as executor:
+        for number, one in enumerate(looks):
+            if number and output != "json":
+                click.echo()
+            status, document = simulate(one, pairs, output, options, executor)
+            code = max(code, status)
+            documents.append(document)
+            if status == INTERRUPTED:
+                break
     if output == "json":
         click.echo(to_json(documents[0] if len(looks) == 1 else documents))
     raise SystemExit(code)
@@ -79,23 +83,23 @@ def refuse_wrong(looks: Sequence[Look], pairs: Pairs) -> None:
         raise InputError(problems)
 
 
-def simulate(look: Look, pairs: Pairs, output: str, options: dict[str, Any]) -> tuple[int, object]:
+def simulate(look: Look, pairs: Pairs, output: str, options: dict[str, Any], executor: Executor) -> tuple[int, object]:
     """Run what was given, keep its results and show them; the exit code, and the results as a JSON document."""
     from kpsim.experiment.directory import default_place, staged, write_manifest
     from kpsim.experiment.replications import run_scenario
     from kpsim.scenario.reader import read
 
-    if look.is_sweep:
+    if look.is_sweep and not _one_point(look, pairs):
         from kpsim.cli.sweep import sweep_files
 
-        return sweep_files(look, [], pairs, output, options)
-    most_bytes = size_in_bytes(options["max_memory"])
+        return sweep_files(look, [], pairs, output, options, executor)
+    most_bytes, most_s = size_in_bytes(options["max_memory"]), time_in_seconds(options["max_time"])
     scenario = read(look, pairs)
     say(scenario.warnings)
     place = options["out"] or default_place(scenario.name)
     with staged(place) as directory:
         with progress_bar(scenario.name, options["quiet"]) as tell:
-            result = run_scenario(scenario, jobs=jobs_of(options), progress=tell, most_bytes=most_bytes)
+            result = run_scenario(scenario, executor=executor, progress=tell, most_bytes=most_bytes, most_s=most_s)
         say([w for w in result.warnings if w not in scenario.warnings])
         from kpsim.report.directory import write_report
         from kpsim.report.tables import summary_document
@@ -111,3 +115,10 @@ def simulate(look: Look, pairs: Pairs, output: str, options: dict[str, Any]) -> 
         return INTERRUPTED, summary_document(result)
     undecided = UNDECIDED if options.get("strict") else 0
     return {True: 0, False: THRESHOLD_FAILED, None: undecided}[result.passed], summary_document(result)
+
+
+def _one_point(look: Look, pairs: Pairs) -> bool:
+    """Return True if every axis of a sweep is set to one value: it is then a run."""
+    from kpsim.scenario.reader import read_sweep
+
+    return {name for name, _ in read_sweep(look).axes} <= {name for name, _ in pairs}

@@ -11,18 +11,24 @@ import click
 
 from kpsim.cli.options import (
     INTERRUPTED,
+    executor_of,
     file_argument,
     format_option,
-    jobs_of,
     overrides,
     progress_bar,
     run_options,
     size_in_bytes,
+    styled,
+    time_in_seconds,
     to_json,
 )
 from kpsim.cli.tables import print_table, wrapped
+from kpsim.errors import KpsimError, shown
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from kpsim.experiment.sweeps import Swept
     from kpsim.scenario.kinds import Look
 
 SHOWN = (("first_packet_latency", "p50"), ("first_packet_latency", "p99"), ("sync_duration", "p50"),
@@ -35,28 +41,32 @@ Progress = Callable[[int, int], None]
 
 @click.command()
 @file_argument
+@click.option("--design", metavar="lhs:N", default="", help="N points of a Latin hypercube between the axes' ends.")
 @run_options
 @format_option
 def sweep(look: Look, output: str, **options: Any) -> None:
     """Simulate FILE at every combination of --set KEY=RANGE, or of its own sweep.
 
     A range is A..B:log:N, A..B:lin:N or A,B,C. Points are kept in results/sweeps/points, and those already computed
-    are not computed again.
+    are not computed again. A point that fails is named with the command that repeats it, and the others go on; the
+    exit code is then 1, or 4 if a guard stopped it.
     """
     given = overrides(options)
     ranges = [(key, value) for key, value in given if ".." in value or "," in value]
     fixed = [pair for pair in given if pair not in ranges]
-    code, document = sweep_files(look, ranges, fixed, output, options)
+    with executor_of(options) as executor:
+        code, document = sweep_files(look, ranges, fixed, output, options, executor)
     if output == "json":
         click.echo(to_json(document))
     raise SystemExit(code)
 
 
-def sweep_files(look: Look, ranges: Pairs, fixed: Pairs, output: str, options: dict[str, Any]) -> tuple[int, object]:
+def sweep_files(
+    look: Look, ranges: Pairs, fixed: Pairs, output: str, options: dict[str, Any], executor: Executor
+) -> tuple[int, object]:
     """Run the grid, write its table and figures, show the main columns; the exit code, and the rows."""
     from kpsim.experiment.directory import default_place, staged
-    from kpsim.experiment.sweeps import COLUMNS
-    from kpsim.experiment.sweeps import sweep as run_sweep
+    from kpsim.experiment.sweeps import swept
 
     most_bytes, name = size_in_bytes(options["max_memory"]), look.paths[0].stem
     place = options["out"] or default_place(name, Path("results/sweeps"))
@@ -64,13 +74,12 @@ def sweep_files(look: Look, ranges: Pairs, fixed: Pairs, output: str, options: d
     try:
         with staged(place) as directory:
             with progress_bar(name, options["quiet"], "points") as tell:
-                table = run_sweep(
-                    look, ranges, fixed, jobs=jobs_of(options), progress=_counting(done, tell), cache=KEPT,
-                    most_bytes=most_bytes,
+                found = swept(
+                    look, ranges, fixed, design=options.get("design", ""), executor=executor,
+                    progress=_counting(done, tell), cache=KEPT, most_bytes=most_bytes,
+                    most_s=time_in_seconds(options["max_time"]),
                 )  # fmt: skip
-            axes = [c for c in table.columns if c not in COLUMNS]
-            said = _answer(look, ranges, fixed, table, axes)
-            _write(table, directory, axes, said)
+            said = _written(look, name, fixed, found, directory)
     except KeyboardInterrupt:
         kept = "; they are kept, the same command goes on from there" if done[0] else ""
         click.echo(f"interrupted: {done[0]} of {done[1]} points were done{kept}", err=True)
@@ -80,12 +89,18 @@ def sweep_files(look: Look, ranges: Pairs, fixed: Pairs, output: str, options: d
             click.echo(wrapped(sentence, hanging=2))
         if said:
             click.echo()
-        _show(table, axes)
+        _show(found.table, list(found.axes))
         click.echo()
-    click.echo(f"  table: {place / 'sweep.csv'}", err=output == "json")
-    for figure in sorted(place.glob("*.svg")):
-        click.echo(f"  figure: {figure}", err=output == "json")
-    return 0, json.loads(table.to_json(orient="records", double_precision=15))
+    for failure in found.failures:
+        click.echo(styled("failed", f"failed: {shown(str(failure))}\n  again: {failure.command}"), err=True)
+    for what, file in (("table", "sweep.csv"), ("report", "report.html")):
+        click.echo(f"  {what}: {place / file}", err=output == "json")
+    code = max((_code(failure.error) for failure in found.failures), default=0)
+    return code, json.loads(found.table.to_json(orient="records", double_precision=15))
+
+
+def _code(error: Exception) -> int:
+    return error.exit_code if isinstance(error, KpsimError) else 1
 
 
 def _counting(done: list[int], tell: Progress | None) -> Progress:
@@ -99,25 +114,35 @@ def _counting(done: list[int], tell: Progress | None) -> Progress:
     return count
 
 
-def _answer(look: Look, ranges: Pairs, fixed: Pairs, table: Any, axes: list[str]) -> list[str]:
-    from kpsim.experiment.sweeps import grid
-    from kpsim.report.answers.sweep import about_sweep
-    from kpsim.scenario.reader import read, read_sweep
-
-    first = grid(read_sweep(look, ranges))[0]
-    return about_sweep(table, axes, read(look, [*fixed, *first]).thresholds)
-
-
-def _write(table: Any, directory: Path, axes: list[str], said: list[str]) -> None:
+def _written(look: Look, name: str, fixed: Pairs, found: Swept, directory: Path) -> list[str]:
+    """Write table, figures, report and manifest; return the answer."""
+    from kpsim.report.answers.sweep import about_sweep, crossings
     from kpsim.report.figures.scale import scale_pictures
+    from kpsim.report.searches.sweep import SweepPage
     from kpsim.scenario.kinds import MANIFEST
+    from kpsim.scenario.reader import read
     from kpsim.scenario.schema import API_VERSION
 
-    table.to_csv(directory / "sweep.csv", index=False)
-    manifest = {"apiVersion": API_VERSION, "kind": "Sweep", "axes": axes, "answer": said}
+    axes = list(found.axes)
+    thresholds = read(look, [*fixed, *found.point]).thresholds
+    crossed = crossings(found.table, axes, thresholds)
+    said = [*about_sweep(found.table, axes, thresholds), *map(str, crossed)]
+    SweepPage(name, found, said, thresholds, scale_pictures(found.table, axes, thresholds)).write(directory)
+    manifest = {
+        "apiVersion": API_VERSION, "kind": "Sweep", "axes": axes, "answer": said,
+        "crossings": [
+            {"mode": c.mode, "measure": c.threshold.measure, "objective": c.threshold.text, "at": c.at.value,
+             "low": c.at.low, "high": c.at.high}
+            for c in crossed
+        ],
+        "failed": [{"point": dict(f.point), "why": str(f), "command": f.command} for f in found.failures],
+    }  # fmt: skip
     (directory / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    for picture in scale_pictures(table, axes):
-        picture.write(directory)
+    return said
+
+
+def _worst(verdicts: Any) -> str:
+    return next(word for word in ("failed", "undecided", "met", "") if word in set(verdicts) or not word)
 
 
 def _show(table: Any, axes: list[str]) -> None:
@@ -128,11 +153,14 @@ def _show(table: Any, axes: list[str]) -> None:
     marked = (table["marks"] != "").any()
     head = [*axes, "mode", *(f"{measure.replace('_', ' ')} {statistic}" for measure, statistic in shown)]
     right = range(len(axes) + 1, len(head))
+    judged = (table["verdict"] != "").any()
+    head += ["objectives"] if judged else []
     head += ["beside it"] if marked else []
     rows = []
-    for key, part in table[table["measure"] != "node"].groupby([*axes, "mode"], sort=False):
+    for key, part in table.groupby([*axes, "mode"], sort=False):
         values = part.set_index(["measure", "statistic"])["value"]
         rows.append([*map(str, key), *(quantity(values.get(pair), "s") for pair in shown)])
+        rows[-1] += [_worst(part["verdict"])] if judged else []
         rows[-1] += [str(part["marks"].iloc[0])] if marked else []
     print_table(head, rows, right=right)
     if any(EMPTY in row for row in rows):

@@ -11,15 +11,16 @@ import click
 from kpsim.cli import completing
 from kpsim.cli.options import (
     THRESHOLD_FAILED,
+    executor_of,
     file_argument,
     format_option,
-    jobs_of,
     overrides,
     progress_bar,
     run_options,
     say,
     size_in_bytes,
     styled,
+    time_in_seconds,
     to_json,
 )
 from kpsim.cli.tables import print_table, wrapped
@@ -57,10 +58,11 @@ def tune(
     name = f"{look.paths[0].stem}-tune"
     place = options["out"] or default_place(name)
     with staged(place) as directory:
-        with progress_bar(name, options["quiet"], "values") as tell:
+        with executor_of(options) as executor, progress_bar(name, options["quiet"], "values") as tell:
             found = find_value(
                 look, knob, overrides(options), values=_parts(values), against=_parts(against), objectives=objectives,
-                jobs=jobs_of(options), progress=tell, most_bytes=size_in_bytes(options["max_memory"]),
+                executor=executor, progress=tell, most_bytes=size_in_bytes(options["max_memory"]),
+                most_s=time_in_seconds(options["max_time"]),
             )  # fmt: skip
         say(found.scenario.warnings)
         _write(found, directory)
@@ -81,11 +83,12 @@ def _parts(text: str | None) -> list[str]:
 def _write(found: Tuned, directory: Path) -> None:
     from kpsim.report.figures.searches.pareto import pareto_picture
     from kpsim.report.searches.tune import document, frame
+    from kpsim.report.tables import write_frame
     from kpsim.scenario.kinds import MANIFEST
     from kpsim.scenario.schema import API_VERSION
 
     (directory / "tune.json").write_text(to_json(document(found)) + "\n", encoding="utf-8")
-    frame(found).to_csv(directory / "values.csv", index=False)
+    write_frame(frame(found), directory / "values.csv")
     manifest = {"apiVersion": API_VERSION, "kind": "Tune", "knob": found.knob.name, "scenario": found.scenario.name}
     (directory / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     picture = pareto_picture(found)

@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 
 from kpsim.cluster.addresses import RANGES, Addresses
 from kpsim.declared import Declared, Form
-from kpsim.units import UnitError
+from kpsim.units import MOST_CORES, UnitError
 
 _MOST_PORTS = 65_456  # they are numbered from 80 on
+_MOST_SIGMA = 10.0  # of a logarithm: beyond it, the mean is never seen
 
 Policy = Literal["Cluster", "Local"]
 FamilyPolicy = Literal["SingleStack", "PreferDualStack", "RequireDualStack"]
@@ -44,7 +45,7 @@ class ClusterParams:
 
     nodes: Annotated[int, Declared("Nodes that run kube-proxy", at_least=1)] = 3
     zones: Annotated[int, Declared("Zones; node number n is in zone n modulo this", at_least=1)] = 1
-    cores: Annotated[int, Declared("CPU cores of each node", at_least=1)] = 4
+    cores: Annotated[int, Declared("CPU cores of each node", at_least=1, at_most=MOST_CORES)] = 4
     iptables_backend: Annotated[Literal["legacy", "nft"], Declared("What iptables writes rules with")] = "legacy"
     service_cluster_ip_range: Annotated[str, Declared("Where ClusterIPs come from, e.g. 10.96.0.0/12")] = RANGES[
         "IPv4"
@@ -82,7 +83,9 @@ class EndpointCount:
         Literal["constant", "lognormal", "uniform"], Declared("How numbers of endpoints are spread", required=True)
     ] = "constant"
     mean: Annotated[float, Declared("Mean number of endpoints; of a uniform one, halfway from min to max")] = 1.0
-    sigma: Annotated[float, Declared("Standard deviation of the logarithm, of a lognormal number")] = 0.0
+    sigma: Annotated[
+        float, Declared("Standard deviation of the logarithm, of a lognormal number", at_most=_MOST_SIGMA)
+    ] = 0.0
     min: Annotated[int, Declared("Fewest endpoints")] = 0
     max: Annotated[int | None, Declared("Most endpoints", otherwise="no limit")] = None
 

@@ -212,7 +212,6 @@ class Rows(Sequence[Delivery]):
         return len(self._log)
 
     def __eq__(self, other: object) -> bool:
-        """Return True if the rows of both are the same, one by one."""
         return isinstance(other, Rows) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]  # a log grows

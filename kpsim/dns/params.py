@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from kpsim.declared import Declared
 from kpsim.dns.search import CLUSTER_DOMAIN, MOST_NDOTS, NDOTS, Library, ResolvConf
+from kpsim.units import MOST_CORES
 
 NameForm = Literal["short", "namespaced", "partial", "qualified", "absolute", "external", "externalAbsolute"]
 
@@ -47,7 +48,9 @@ class DnsParams:
     node_local: Annotated[bool, Declared("Every node has NodeLocal DNSCache")] = False
     replicas: Annotated[int | None, Declared("Pods of CoreDNS", at_least=1, otherwise="as many as kubeadm runs")] = None
     # two, as CoreDNS was measured; Kubernetes gives it no limit
-    cores_per_replica: Annotated[int, Declared("CPU cores that a Pod of CoreDNS may use", at_least=1)] = 2
+    cores_per_replica: Annotated[
+        int, Declared("CPU cores that a Pod of CoreDNS may use", at_least=1, at_most=MOST_CORES)
+    ] = 2
     race: Annotated[
         float | None,
         Declared(

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from kpsim.errors import InputError
 from kpsim.experiment.result import Result
+from kpsim.interrupts import putting_away, undisturbed
 from kpsim.scenario.kinds import MANIFEST, holds_results
 from kpsim.scenario.resolved import write_resolved
 from kpsim.scenario.schema import API_VERSION
+
+DISK_SAYS_NO = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}
 
 
 def default_place(name: str, root: Path = Path("results/runs")) -> Path:
@@ -33,29 +37,86 @@ def staged(place: Path) -> Iterator[Path]:
     """A directory to fill, which becomes ``place`` only if the block ends well; nothing half-written is left behind.
 
     Enter it before the work: a place that cannot be had is said at once.  Results of kpsim at ``place`` are replaced;
-    anything else there is an :class:`InputError`, and so is a disk that is full.
+    anything else there is an :class:`InputError`, and so are another run that is at work for this place, a disk that is
+    full, and one that cannot be written to.  Inside, an interrupt is an exception.
     """
     final = place.resolve()  # through links, and so that "." has a name
     _refuse_what_is_there(place, final)
-    staging = _staging(final)
-    made = [parent for parent in staging.parents if not parent.exists()]
-    shutil.rmtree(staging, ignore_errors=True)
+    with putting_away(), ExitStack() as undone:
+        staging = _staging(final)
+        made = [parent for parent in staging.parents if not parent.exists()]
+        undone.callback(_remove_empty, made)
+        try:
+            with undisturbed():
+                _take(staging, place, undone)
+            yield staging
+            with undisturbed():
+                _put(staging, final)
+        except OSError as error:
+            if error.errno in DISK_SAYS_NO or str(error.filename or "").startswith(str(staging)):
+                what = f"{place}: cannot be written: {error.strerror or error}"
+                raise InputError(f"{what}; name another place with --out") from error
+            raise
+
+
+def _take(staging: Path, place: Path, undone: ExitStack) -> None:
+    """Make the directory, or empty what a run that was killed has left; it is this process' until it ends.
+
+    The lock is on the directory itself, so that it goes with the process and leaves no file.
+    """
+    while True:
+        with suppress(FileExistsError):
+            staging.mkdir(parents=True)
+        held = _locked(staging)
+        if held is None:
+            what = f"--out {place}: another run is at work there; wait for it, or name another place"
+            raise InputError(what)
+        if staging.exists() and (held < 0 or staging.stat().st_ino == os.fstat(held).st_ino):
+            break
+        os.close(held)  # the other run has just moved it to its place
+    undone.callback(_clear, staging, held)
+    for left in staging.iterdir():
+        shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+
+
+def _locked(directory: Path) -> int | None:
+    """Return an open descriptor that locks the directory, -1 where there are no such locks; ``None`` if it is taken."""
     try:
-        staging.mkdir(parents=True)
-    except OSError as error:
-        _remove_empty(made)
-        raise InputError(f"{place}: cannot be written: {error.strerror}; name another place with --out") from error
+        import fcntl  # not on Windows
+    except ImportError:
+        return -1
+    held = os.open(directory, os.O_RDONLY)
     try:
-        yield staging
-        shutil.rmtree(final, ignore_errors=True)
-        staging.rename(final)
-    except OSError as error:
-        if error.errno == errno.ENOSPC or str(error.filename or "").startswith(str(staging)):
-            raise InputError(f"{place}: cannot be written: {error.strerror}; name another place with --out") from error
-        raise
-    finally:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        return None
+    except OSError:
+        pass  # a file system without locks
+    return held
+
+
+def _clear(staging: Path, held: int) -> None:
+    """Remove what is left of the directory, whatever signals come meanwhile, and let others have the place."""
+    with undisturbed():
         shutil.rmtree(staging, ignore_errors=True)
-        _remove_empty(made)
+        if held >= 0:
+            os.close(held)
+
+
+def _put(staging: Path, final: Path) -> None:
+    """Move the directory to its place; what was there is there again if that fails."""
+    before = final.with_name(f".{final.name}.before")
+    shutil.rmtree(before, ignore_errors=True)
+    if final.exists():
+        final.rename(before)
+    try:
+        staging.rename(final)
+    except OSError:
+        if before.exists():
+            before.rename(final)
+        raise
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def _staging(place: Path) -> Path:
@@ -78,6 +139,17 @@ def _refuse_what_is_there(place: Path, final: Path) -> None:
         raise InputError(f"--out {place}: is the directory you are in; name one inside it")
     if any(final.iterdir()) and not holds_results(final):
         raise InputError(f"--out {place}: is there already and holds no results of kpsim; name another place")
+
+
+def write_whole(place: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all.  Raises :class:`OSError`."""
+    with undisturbed():
+        beside = place.with_name(f".{place.name}.{os.getpid()}")
+        try:
+            beside.write_text(text, encoding="utf-8")
+            beside.replace(place)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 def write_manifest(result: Result, directory: Path) -> None:

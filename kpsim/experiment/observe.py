@@ -9,6 +9,7 @@ import numpy as np
 
 from kpsim.cluster.changes import NEVER
 from kpsim.datapath.outcomes import Outcomes, Verdict
+from kpsim.experiment.balance import balance_of
 from kpsim.experiment.control import stage_ends, writes_over_time
 from kpsim.experiment.events import EventSeen, measure_joins, measure_propagation
 from kpsim.ingress.outcomes import Status
@@ -103,6 +104,8 @@ def observe(replication: Replication, run: ModeRun, batches: int) -> Observation
         "api_bytes_per_s": watched / seconds,
         "deliveries_per_node_per_s": len(log.rows) / seconds,
     }
+    if scenario.ask == "balance":
+        seen.rates |= balance_of(replication, run)
     seen.counts.deliveries, seen.counts.stale_retries = len(log.rows), run.stale_retries
     seen.control = writes_over_time(log, replication.cluster.nodes, replication.horizon_ns)
     seen.stages = stage_ends(run, measured.from_ns)
@@ -229,11 +232,8 @@ def _observe_syncs(seen: Observations, replication: Replication, run: ModeRun, m
     spent_s["beside"] = _beside_s(replication, run, measured, syncs[""])
     for kind, s in (("", sum(spent_s.values())), *((f"_{kind}", s) for kind, s in spent_s.items())):
         seen.rates[f"cpu_proxy{kind}_cores"] = s / seconds if seconds else 0.0
-    changed = (
-        run.proxiers[0].timeline.own[-run.proxiers[0].timeline.rows :]
-        if run.proxiers[0].timeline.rows
-        else run.proxiers[0].timeline.own
-    )
+    timeline = run.proxiers[0].timeline
+    changed = timeline.own[-timeline.rows :] if timeline.rows else timeline.own
     seen.sync_changed = float(changed.mean()) if len(changed) else 0.0
 
 

@@ -6,17 +6,20 @@ depend on how many jobs there are, because draws are keyed by replication, and s
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from kpsim.cluster.columns import Cluster
 from kpsim.experiment.answers.assembled import assemble
-from kpsim.experiment.guard import check_memory
+from kpsim.experiment.guard import check_size
 from kpsim.experiment.observe import Observations, observe
 from kpsim.experiment.result import Result
-from kpsim.experiment.workers import working
+from kpsim.experiment.workers import Here, executing, finished, hands_of
 from kpsim.measure.intervals import GROUPS
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.reader import read
@@ -36,6 +39,7 @@ def run(
     jobs: int = 1,
     progress: Progress | None = None,
     most_bytes: float | None = None,
+    most_s: float | None = None,
 ) -> Result:
     """Read a scenario (or a dump of Kubernetes objects) and run it.
 
@@ -44,9 +48,9 @@ def run(
     InputError
         with everything that is wrong in the file.
     GuardError
-        if it would take more memory than ``most_bytes``.
+        if it would take more memory than ``most_bytes``, or longer than ``most_s``.
     """
-    return run_scenario(read(path, overrides), jobs=jobs, progress=progress, most_bytes=most_bytes)
+    return run_scenario(read(path, overrides), jobs=jobs, progress=progress, most_bytes=most_bytes, most_s=most_s)
 
 
 def run_scenario(
@@ -55,13 +59,15 @@ def run_scenario(
     jobs: int = 1,
     progress: Progress | None = None,
     most_bytes: float | None = None,
+    most_s: float | None = None,
     executor: Executor | None = None,
 ) -> Result:
-    """Run every replication under every mode and sum up; ``executor`` overrides the local pool of ``jobs`` processes.
+    """Run every replication under every mode and sum up; ``executor`` is used instead of ``jobs`` local processes.
 
     Interrupted after at least one replication, it sums up what there is and says ``complete=False``.
     """
-    check_memory(scenario, most_bytes)
+    hands = hands_of(executor) if executor else jobs
+    most = check_size(scenario, most_bytes, most_s, jobs=hands).processes
     engine, reason = choose_engine(scenario)
     cluster, warnings = build_cluster(scenario)  # here too, so that a scenario that cannot be built fails at once
     done: dict[int, list[Observations]] = {}
@@ -69,12 +75,10 @@ def run_scenario(
     total = len(numbers) * len(scenario.modes)
     tell = progress or (lambda _done, _total: None)
     try:
-        if executor is None and (jobs <= 1 or len(numbers) == 1):
-            for number in numbers:
-                done[number] = replicate(scenario, number, engine, cluster)
-                tell((number + 1) * len(scenario.modes), total)
-        else:
-            _spread(scenario, engine, executor, jobs, done, lambda count: tell(count * len(scenario.modes), total))
+        with executing(min(most, len(numbers)), executor) as chosen:
+            _spread(
+                scenario, engine, chosen, most, cluster, done, lambda count: tell(count * len(scenario.modes), total)
+            )
     except KeyboardInterrupt:
         if not done:
             raise
@@ -86,17 +90,36 @@ def run_scenario(
 def _spread(
     scenario: Scenario,
     engine: str,
-    executor: Executor | None,
-    jobs: int,
+    executor: Executor,
+    most: int,
+    cluster: Cluster,
     done: dict[int, list[Observations]],
     tell: Callable[[int], None],
 ) -> None:
     """Fill ``done`` through an executor, as replications come in."""
-    tasks = {number: (scenario, number, engine) for number in range(scenario.run.replications)}
-    with working(tasks, replicate, jobs, executor) as futures:
-        for future in as_completed(futures):
-            done[futures[future]] = future.result()
+    numbers = range(scenario.run.replications)
+    if isinstance(executor, Here):
+        begun = finished({n: (scenario, n, engine, cluster) for n in numbers}, replicate, executor)
+    else:
+        packed = pickle.dumps(scenario)
+        begun = finished({n: (packed, n, engine) for n in numbers}, replicate_packed, executor, most)
+    with closing(begun) as answers:
+        for number, future in answers:
+            done[number] = future.result()
             tell(len(done))
+
+
+def replicate_packed(packed: bytes, number: int, engine: str) -> list[Observations]:
+    """Return one replication of a pickled scenario; another of the same in this process finds the cluster built."""
+    scenario, cluster = unpacked(packed)
+    return replicate(scenario, number, engine, cluster)
+
+
+@lru_cache(maxsize=1)
+def unpacked(packed: bytes) -> tuple[Scenario, Cluster]:
+    """Return a pickled scenario and its cluster, kept until another is asked for."""
+    scenario: Scenario = pickle.loads(packed)  # noqa: S301 - from the process that sends the task
+    return scenario, build_cluster(scenario)[0]
 
 
 def replicate(scenario: Scenario, number: int, engine: str, cluster: Cluster | None = None) -> list[Observations]:

@@ -98,7 +98,7 @@ class Nodes:
         self._cordoned: set[int] = set()
         self._absent: set[int] = set()  # will join
         self._looking = False
-        self._zone_free_ns = [0] * zones
+        self._zone_free_ns = [0] * min(zones, count)
         self.spells: list[tuple[int, int, int]] = []  # node, lost from, until
         self.pods_on: Callable[[int], Sequence[Pod]] = lambda _node: ()
         self.evict: Callable[[Pod, int], None] = lambda _pod, _event: None

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from kpsim.declared import Declared
 from kpsim.profiles.defaults import load_defaults
-from kpsim.units import to_ns
+from kpsim.units import MOST_CORES, to_ns
 
 SERVICE = "ingress-nginx/ingress-nginx-controller"
 
@@ -20,7 +20,9 @@ class IngressParams:
         float, Declared("Requests of clients outside, shared evenly by the paths of all Ingresses", more_than=0)
     ] = 100.0
     replicas: Annotated[int, Declared("The controller's Pods, which share the requests", at_least=1)] = 2
-    cores: Annotated[int, Declared("CPU cores that each of its Pods may use, a worker each", at_least=1)] = 2
+    cores: Annotated[
+        int, Declared("CPU cores that each of its Pods may use, a worker each", at_least=1, at_most=MOST_CORES)
+    ] = 2
     to: Annotated[
         Literal["ClusterIP", "Pods"], Declared("Requests go to Services' ClusterIPs, or straight to their Pods")
     ] = "Pods"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from kpsim.errors import inert_json
 from kpsim.experiment.result import Result
 from kpsim.report.figures import pictures
 from kpsim.report.html import write_html
@@ -32,7 +32,7 @@ def write_report(result: Result, directory: Path) -> list[Path]:
 
 def summary_json(result: Result) -> str:
     """Return the text of ``summary.json``."""
-    return json.dumps(summary_document(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return inert_json(summary_document(result)) + "\n"
 
 
 def _write(path: Path, text: str) -> Path:

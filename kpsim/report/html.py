@@ -13,6 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from kpsim.errors import inert
 from kpsim.experiment.answers.cautions import marks
 from kpsim.experiment.result import ModeResult, Result
 from kpsim.report import grid
@@ -37,7 +38,7 @@ def report_html(result: Result, drawn: Sequence[Picture] | None = None) -> str:
     environment.lstrip_blocks = True
     environment.filters["glued"] = glued
     figures = pictures(result) if drawn is None else drawn
-    return environment.get_template("report.html.j2").render(_context(result, figures))
+    return inert(environment.get_template("report.html.j2").render(_context(result, figures)))
 
 
 def write_html(result: Result, path: Path, drawn: Sequence[Picture] | None = None) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from kpsim.errors import inert
 from kpsim.experiment.result import Result
 from kpsim.report import grid
 from kpsim.report.answers.why import reasons
@@ -14,8 +15,8 @@ _WORDS = {"met": "met", "failed": "**failed**", "undecided": "**undecided**"}
 _SPECIAL = re.compile(r"([\\`*{}\[\]<>#|~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 
 
-def _plain(text: str) -> str:
-    """Text that Markdown and HTML leave as it is, on one line."""
+def one_line(text: str) -> str:
+    """Return text that Markdown and HTML leave as it is, on one line."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split())).replace("\\<", "&lt;").replace("\\>", "&gt;")
 
 
@@ -27,19 +28,19 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 def report_markdown(result: Result) -> str:
     """Return the report: answer, objectives, measures, paired differences, fullest limits, caveats."""
     said = answer(result)
-    lines = [f"# {_plain(result.scenario.name)}", "", " ".join(_plain(sentence) for sentence in said.sentences), ""]
+    lines = [f"# {one_line(result.scenario.name)}", "", " ".join(one_line(sentence) for sentence in said.sentences), ""]
     if said.configuration:
         lines += ["```yaml", said.configuration.rstrip(), "```", ""]
     lines += _objectives(result) + _measures(result) + _reasons(result)
     events = [
-        (_plain(event), _plain(grid.marked(result, mode)), *rest) for event, mode, rest in grid.event_cells(result)
+        (one_line(event), one_line(grid.marked(result, mode)), *rest) for event, mode, rest in grid.event_cells(result)
     ]
     if events:
         lines += ["## Events", "", *_table(("event", "mode", *grid.event_heads(result)), events)]
     rows = [
         (
-            " – ".join(_plain(grid.marked(result, m)) for m in (c.mode, c.against)),
-            *map(_plain, grid.comparison_cells(c)),
+            " – ".join(one_line(grid.marked(result, m)) for m in (c.mode, c.against)),
+            *map(one_line, grid.comparison_cells(c)),
         )
         for c in result.comparisons
     ]
@@ -51,18 +52,18 @@ def report_markdown(result: Result) -> str:
                 ("modes", "measure", "difference [95 %]", "ratio by sampling [95 %]", "by prices [95 %]", ""), rows
             ),
         ]
-    limits = [[_plain(cell) for cell in grid.limit_cells(limit)] for limit in grid.sorted_limits(result)]
+    limits = [[one_line(cell) for cell in grid.limit_cells(limit)] for limit in grid.sorted_limits(result)]
     if limits:
         lines += ["## Limits", "", *_table(("limit", "used", "", "headroom", "source"), limits)]
     lines += _doubts(result)
-    return "\n".join(lines).rstrip() + "\n"
+    return inert("\n".join(lines).rstrip() + "\n")
 
 
 def _objectives(result: Result) -> list[str]:
     rows = [
         (
-            *(_plain(grid.marked(result, o.mode)), f"`{o.measure}`", _plain(o.bound), o.found),
-            *map(_plain, (o.sampling, o.prices, o.combined)),
+            *(one_line(grid.marked(result, o.mode)), f"`{o.measure}`", one_line(o.bound), o.found),
+            *map(one_line, (o.sampling, o.prices, o.combined)),
             *(o.reported, _WORDS[o.standing]),
         )
         for o in grid.objectives(result)
@@ -77,7 +78,7 @@ def _objectives(result: Result) -> list[str]:
 def _measures(result: Result) -> list[str]:
     quantiles = grid.quantile_names(result)
     rows = [
-        (_plain(grid.marked(result, mode)), f"`{name}`", *rest)
+        (one_line(grid.marked(result, mode)), f"`{name}`", *rest)
         for mode in result.modes
         for name, *rest in grid.measure_cells(result, mode, quantiles)
     ]
@@ -90,7 +91,7 @@ def _measures(result: Result) -> list[str]:
 
 def _reasons(result: Result) -> list[str]:
     rows = [
-        (_plain(grid.marked(result, mode)), head, _plain(text))
+        (one_line(grid.marked(result, mode)), head, one_line(text))
         for mode, found in result.modes.items()
         for head, text in reasons(found)
     ]
@@ -100,6 +101,8 @@ def _reasons(result: Result) -> list[str]:
 def _doubts(result: Result) -> list[str]:
     guesses = [f"{mode}: {text}" for mode, found in result.modes.items() for text in found.extrapolations]
     notes = [*result.warnings, *guesses, *(f"{name}: {text}" for name, text in result.assumptions)]
-    lines = ["## What to know before trusting this", "", *(f"* {_plain(note)}" for note in notes), ""] if notes else []
+    lines = (
+        ["## What to know before trusting this", "", *(f"* {one_line(note)}" for note in notes), ""] if notes else []
+    )
     command = result.provenance.get("command", "")
     return lines + (["Reproduce with:", "", f"    {' '.join(command.split())}", ""] if command else [])

@@ -12,6 +12,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from kpsim.errors import inert_cell
 from kpsim.experiment.answers.cautions import marks
 from kpsim.experiment.result import EventOutcome, ModeResult, Result, ThresholdVerdict
 from kpsim.measure.summary import Estimate, Summary
@@ -203,7 +206,15 @@ def _cell(value: object) -> object:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.{_DIGITS}g}" if math.isfinite(value) else ""
+    if isinstance(value, str):
+        return inert_cell(value)
     return "" if value is None else value
+
+
+def write_frame(frame: pd.DataFrame, path: Path) -> None:
+    """Write a frame as CSV that no spreadsheet takes for anything but values."""
+    texts = frame.map(lambda value: inert_cell(value) if isinstance(value, str) else value)
+    texts.set_axis([inert_cell(str(name)) for name in frame.columns], axis=1).to_csv(path, index=False)
 
 
 def write_tables(result: Result, directory: Path) -> list[Path]:

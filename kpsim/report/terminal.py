@@ -110,7 +110,8 @@ def _opening(page: _Page, result: Result) -> None:
     page.line()
     said = answer(result)
     first, *rest = said.sentences
-    page.prose(said.standing, first, f"{_MARKS[said.standing]} ")
+    about = "unset" if result.scenario.ask else said.standing  # the first sentence is not about the objectives
+    page.prose(about, first, f"{_MARKS[about]} ")
     for sentence in rest:
         page.prose("plain", sentence)
 

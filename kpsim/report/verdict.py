@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kpsim.experiment.result import Result
+from kpsim.report.answers.asked import about_asked
 from kpsim.report.answers.events import about_events
 from kpsim.report.answers.lookups import about_lookups
 from kpsim.report.answers.objectives import Standing, about_objectives, headroom, latencies, mode_standing, worst
@@ -74,6 +75,8 @@ def _all_said(result: Result, met: Mapping[str, Standing], recommended: str | No
 
 def _said(result: Result, question: Question, met: Mapping[str, Standing]) -> list[str]:
     """Return the sentences that answer one question; nothing where another's say it, or the run saw none of it."""
+    if question.value == result.scenario.ask:
+        return about_asked(result, question)
     if question is Question.THRESHOLDS:
         return [about_objectives(result, met)]
     if question is Question.EVENT:

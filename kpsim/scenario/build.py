@@ -148,6 +148,7 @@ def _assemble(
         profile=replace(spec.profile, name=aliases().get(spec.profile.name, spec.profile.name)),
         run=spec.run,
         thresholds=objectives,
+        ask=spec.ask,
         warnings=(*objects.warnings, *complaints.warnings),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -58,6 +59,9 @@ class Threshold:
     text: str  # as written, e.g. "p99 < 10s"
 
 
+Asked = Literal["cpu", "updates", "balance"]  # a question that no other key implies
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One question about one cluster.
@@ -91,6 +95,7 @@ class Scenario:
     profile: ProfileChoice = ProfileChoice()
     run: RunParams = RunParams()
     thresholds: tuple[Threshold, ...] = ()
+    ask: Asked | None = None
     warnings: tuple[str, ...] = field(default=(), compare=False)
 
 
@@ -99,3 +104,4 @@ class Sweep:
     """A grid of overrides on one document: every combination is a Scenario of its own."""
 
     axes: tuple[tuple[str, tuple[str, ...]], ...]  # ("services.small.count", ("100", "1000")), …
+    written: Mapping[str, object] = field(default_factory=dict, compare=False)  # each axis' range as it was written

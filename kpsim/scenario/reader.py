@@ -85,7 +85,7 @@ def read_sweep(given: str | Path | Look, sets: Sequence[tuple[str, str]] = ()) -
         raise InputError(problems)
     for end in (0, -1):
         read(look, [(name, values[end]) for name, values in axes])
-    return Sweep(tuple(axes))
+    return Sweep(tuple(axes), {name: value for name, (value, _) in ranges.items()})
 
 
 def _readable(given: str | Path | Look) -> Look:

@@ -40,6 +40,7 @@ def to_document(scenario: Scenario) -> dict[str, Any]:
         profile=scenario.profile,
         run=scenario.run,
         thresholds=texts,
+        ask=scenario.ask,
     )
     metadata = Metadata(scenario.name, scenario.description)
     document = written(ScenarioDocument(API_VERSION, "Scenario", metadata, spec))

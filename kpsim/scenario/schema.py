@@ -17,7 +17,7 @@ from kpsim.declared import Declared, Form
 from kpsim.dns.params import DnsParams
 from kpsim.ingress.params import IngressParams
 from kpsim.proxy.params import FaultParams
-from kpsim.scenario.model import ProfileChoice, RunParams
+from kpsim.scenario.model import Asked, ProfileChoice, RunParams
 from kpsim.scenario.sections.events import EVENT_ITEM
 from kpsim.traffic.params import TrafficParams
 from kpsim.units import UnitError, Version
@@ -227,6 +227,13 @@ class Spec:
         dict[str, tuple[str, ...]],
         Declared('Objectives by measure, e.g. network_programming_true: ["p99 < 10s"]', alone=True),
     ] = field(default_factory=dict)
+    ask: Annotated[
+        Asked | None,
+        Declared(
+            "Answered first: why kube-proxy's CPU is high, why updates are late, how even endpoints are loaded",
+            otherwise="the question follows from the other keys",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

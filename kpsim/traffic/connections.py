@@ -132,24 +132,48 @@ class Popularity:
         return self.ports[np.minimum(at, most)]
 
 
-def plan_windows(
-    params: TrafficParams, nodes: int, duration_s: float, warmup_s: float, budget: int, rng: np.random.Generator
-) -> Windows:
-    """As much of the measured time on as many nodes as ``budget`` packets allow; everything, if they suffice."""
-    life_s = (params.packets_per_connection - 1) * params.packet_interval_s
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The size of what is simulated of the packets, before anything of it is made: all nodes and time, or some."""
+
+    nodes: int
+    windows: int
+    length_s: float  # of each window
+    lead_s: float  # before each
+    whole: bool
+
+    def connections(self, per_s: float) -> float:
+        """Return the expected number of connections, if each node opens ``per_s`` a second."""
+        return per_s * self.nodes * self.windows * (self.length_s + self.lead_s)
+
+
+def extent(params: TrafficParams, nodes: int, duration_s: float, warmup_s: float, budget: float) -> Extent:
+    """Return how much of the measured time, and of how many nodes, ``budget`` packets allow."""
+    life_s = params.life_s
     measured_s = duration_s - warmup_s
     rate = params.connections_per_s_per_node * params.packets_per_connection
-    lead = to_ns(min(life_s, warmup_s))
+    lead_s = min(life_s, warmup_s)
     if rate * nodes * measured_s <= budget or not rate:
-        return Windows(np.arange(nodes), np.array([to_ns(warmup_s)]), to_ns(measured_s), lead, whole=True)
+        return Extent(nodes, 1, measured_s, lead_s, whole=True)
     shortest_s = min(max(SHORTEST_LIVES * life_s, SHORTEST_S), measured_s / WINDOWS)
     sampled = int(np.clip(budget / (rate * WINDOWS * (shortest_s + life_s)), 1, nodes))
     length_s = min(budget / (rate * WINDOWS * sampled) - life_s, measured_s / WINDOWS)
     length_s = max(length_s, budget / (rate * WINDOWS * sampled) / 2)
+    return Extent(sampled, WINDOWS, length_s, lead_s, whole=False)
+
+
+def plan_windows(
+    params: TrafficParams, nodes: int, duration_s: float, warmup_s: float, budget: int, rng: np.random.Generator
+) -> Windows:
+    """As much of the measured time on as many nodes as ``budget`` packets allow; everything, if they suffice."""
+    seen = extent(params, nodes, duration_s, warmup_s, budget)
+    lead, length_s, measured_s = to_ns(seen.lead_s), seen.length_s, duration_s - warmup_s
+    if seen.whole:
+        return Windows(np.arange(nodes), np.array([to_ns(warmup_s)]), to_ns(measured_s), lead, whole=True)
     stride = measured_s / WINDOWS
     starts = warmup_s + stride * (np.arange(WINDOWS) + rng.random()) - length_s / 2
     starts = np.clip(starts, warmup_s, duration_s - length_s)
-    chosen = np.sort(rng.permutation(nodes)[:sampled])
+    chosen = np.sort(rng.permutation(nodes)[: seen.nodes])
     return Windows(chosen, np.rint(starts * 1e9).astype(np.int64), to_ns(length_s), lead, whole=False)
 
 

@@ -13,5 +13,5 @@ from tests.cli.shell import Shell
 def kpsim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("kpsim.report.directory.pictures", lambda _result: ())
-    monkeypatch.setattr("kpsim.report.figures.scale.scale_pictures", lambda _table, _axes: ())
+    monkeypatch.setattr("kpsim.report.figures.scale.scale_pictures", lambda *_: ())
     return Shell(tmp_path, monkeypatch, capsys)

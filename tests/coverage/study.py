@@ -10,10 +10,11 @@ import argparse
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from kpsim.experiment.observe import observe
-from kpsim.experiment.workers import working
+from kpsim.experiment.workers import executing, finished
 from kpsim.measure.intervals import GROUPS, Drawn, draw
 from kpsim.measure.summary import Estimate
 from kpsim.measure.tally import Tally
@@ -42,9 +43,10 @@ def tallies(number: int) -> dict[str, Groups]:
 
 def runs(first: int, last: int, jobs: int) -> Iterator[dict[str, Groups]]:
     """Runs in order."""
-    with working({number: (number,) for number in range(first, last)}, tallies, jobs) as futures:
-        for future in sorted(futures, key=futures.__getitem__):
-            yield future.result()
+    tasks = {number: (number,) for number in range(first, last)}
+    with executing(jobs) as executor, closing(finished(tasks, tallies, executor)) as answers:
+        found = {number: future.result() for number, future in answers}
+    yield from (found[number] for number in tasks)
 
 
 def longer(groups: Groups) -> Groups:

@@ -18,7 +18,7 @@ from kpsim.experiment.searches.axis import Axis
 from kpsim.experiment.searches.limit import limit
 from kpsim.experiment.searches.probing import Prober, lighter
 from kpsim.experiment.searches.quantity import Objective
-from kpsim.experiment.workers import kept
+from kpsim.experiment.workers import executing
 from kpsim.measure.summary import Estimate
 from kpsim.scenario.kinds import identify
 
@@ -29,7 +29,7 @@ TRUTH_SEED = 1_000_000  # not one of those searched with
 NEEDED = 0.9  # of the intervals must hold the truth
 
 
-def true_crossing(replications: int, executor: Executor | None) -> float:
+def true_crossing(replications: int, executor: Executor) -> float:
     """Return the crossing that a fine sweep finds."""
     pairs = [("run.seed", str(TRUTH_SEED)), ("run.replications", str(replications))]
     axis = Axis.of(identify([SCENARIO]), AXIS, pairs)
@@ -47,7 +47,7 @@ def true_crossing(replications: int, executor: Executor | None) -> float:
     raise AssertionError(f"no crossing among {found}")
 
 
-def intervals(seeds: range, executor: Executor | None) -> Iterator[Estimate]:
+def intervals(seeds: range, executor: Executor) -> Iterator[Estimate]:
     """Yield what a search finds with each seed."""
     for seed in seeds:
         found = limit(identify([SCENARIO]), AXIS, [("run.seed", str(seed))], executor=executor)
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--truth", type=int, default=200, help="replications at each value of the fine sweep")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     asked = parser.parse_args()
-    with kept(asked.jobs) as executor:
+    with executing(asked.jobs) as executor:
         truth = true_crossing(asked.truth, executor)
         print(f"the true crossing is {truth:,.0f}", flush=True)
         held, widths = 0, 0.0

@@ -18,6 +18,7 @@ from kpsim.experiment.searches.hunt import hunt
 from kpsim.experiment.searches.limit import limit, point_of
 from kpsim.experiment.searches.probing import Probe
 from kpsim.experiment.searches.quantity import Quantity, objective_of
+from kpsim.experiment.workers import Here
 from kpsim.measure.intervals import DRAWS, Drawn
 from kpsim.measure.summary import Estimate
 from kpsim.rng import stream
@@ -236,5 +237,5 @@ def test_limits_that_runs_play_out_are_limits() -> None:
 @pytest.mark.slow
 def test_intervals_hold_a_true_crossing() -> None:
     """The short form of ``make soak``: of four seeds three hold it, which fewer than 90 % would miss more often."""
-    truth = true_crossing(12, None)
-    assert sum(holds(found, truth) for found in intervals(range(1, 5), None)) >= 3
+    truth = true_crossing(12, Here())
+    assert sum(holds(found, truth) for found in intervals(range(1, 5), Here())) >= 3

@@ -201,6 +201,17 @@ def test_what_is_not_worth_waiting_for_is_not_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("endpoints", "said"), [(1000, False), (1001, True)])
 def test_a_large_cluster_is_worth_a_note(tmp_path: Path, endpoints: int, said: bool) -> None:
     made = scenario(tmp_path, f"  services: [{{name: web, endpoints: {endpoints}}}]\n")
-    assert bool(notes_of(made, build_cluster(made)[0])) == said
+    assert any("large-cluster" in note for note in notes_of(made, build_cluster(made)[0])) == said
     other = read(tmp_path / "scenario.yaml", [("kubeProxy.mode", "nftables")])
-    assert not notes_of(other, build_cluster(other)[0])
+    assert not any("large-cluster" in note for note in notes_of(other, build_cluster(other)[0]))
+
+
+@pytest.mark.parametrize(
+    ("per_s", "says"),
+    [(500, "does not fill; 500 connections a second"), (8000, "full after 16.4 s, and then drops new connections")],
+)
+def test_conntrack_says_when_it_is_full(tmp_path: Path, per_s: int, says: str) -> None:
+    scenario(tmp_path, "  services: [{name: web}]\n")
+    made = read(tmp_path / "scenario.yaml", [("traffic.connectionsPerSecondPerNode", str(per_s))])
+    (note,) = (note for note in notes_of(made, build_cluster(made)[0]) if note.startswith("conntrack"))
+    assert says in note

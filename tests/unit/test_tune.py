@@ -44,7 +44,7 @@ def test_the_cheapest_that_meets_is_taken_and_the_knee_else() -> None:
     assert (found.chosen.written, found.chosen.met) == ("2s", True)
     assert "meet network_programming_true.p50 < 3s" in sentences(found)[0]
     knee = tune(identify_data(SPEC), "minSyncPeriod", values=("1s", "2s", "20s"), against=AGAINST)
-    assert knee.why == "the knee of the front"
+    assert knee.why == "it is the knee of the front"
 
 
 def test_kube_proxys_floor_is_of_the_mode() -> None:

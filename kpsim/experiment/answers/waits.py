@@ -5,12 +5,13 @@ Closed forms from what is made and how fast it can be; nothing waits for anythin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kpsim.cluster.columns import Cluster
 from kpsim.experiment.answers.census import take_census
-from kpsim.experiment.answers.limits import controller_settings, seat_limited_writes_per_s
+from kpsim.experiment.answers.limits import controller_settings, limits_of, seat_limited_writes_per_s
 from kpsim.kube.service.writes import allocators_of, provisioning_s, shared_writes
 from kpsim.profiles.defaults import load_defaults
 from kpsim.scenario.model import Scenario
@@ -81,12 +82,42 @@ def _allocations(scenario: Scenario, cluster: Cluster) -> Iterator[Wait]:
 
 def notes_of(scenario: Scenario, cluster: Cluster) -> tuple[str, ...]:
     """Return a sentence for each behaviour that changes at this size without being a limit."""
+    return tuple(note for note in (_conntrack(scenario, cluster), _large_cluster(scenario, cluster)) if note)
+
+
+def _conntrack(scenario: Scenario, cluster: Cluster) -> str:
+    """Return the time until a node's conntrack table is full, or that it does not fill; "" without connections.
+
+    Entries live for a connection and TIME_WAIT, so a table begins to lose some once that has passed: it is full before,
+    or never.
+    """
+    limit = next((row for row in limits_of(scenario, cluster) if row.name == "conntrack entries of a node"), None)
+    if limit is None or not limit.used:
+        return ""
+    life_s = scenario.traffic.conntrack_entries(load_defaults().value("limits.conntrack_time_wait"))
+    life_s /= scenario.traffic.connections_per_s_per_node
+    per_s, most = limit.used / life_s, limit.limit / life_s
+    said = f"{per_s:,.4g} connections a second, each an entry for {life_s:,.4g} s"
+    if limit.share <= 1:
+        return (
+            f"conntrack of a node: does not fill; {said}, keep {limit.used:,.0f} of {limit.limit:,.0f} entries; "
+            f"it would from {most:,.4g} a second on, after {life_s:,.4g} s"
+        )
+    return (
+        f"conntrack of a node: full after {limit.limit / per_s:,.3g} s, and then drops new connections; {said}, want "
+        f"{limit.used:,.0f} of {limit.limit:,.0f} entries; room for them: kubeProxy.conntrack.maxPerCore="
+        f"{math.ceil(limit.used / cluster.cores)}"
+    )
+
+
+def _large_cluster(scenario: Scenario, cluster: Cluster) -> str:
+    """Return what iptables does otherwise in a large cluster; "" in a small one, or where nothing takes that mode."""
     above = load_defaults().value("kube_proxy.large_cluster_endpoints")
     services = cluster.services
     ports = (services.ports * services.proxied)[: cluster.initial]
     endpoints = int((take_census(scenario, cluster).endpoints * ports).sum())
     if "iptables" not in (scenario.kube_proxy.mode, *scenario.modes) or endpoints <= above:
-        return ()
+        return ""
     counted = f"{endpoints:,} endpoints of service ports are more than {above:,.0f}"
     what = "rules of endpoints lose their comments, stale chains are cleaned up less often"
-    return (f"iptables: large-cluster mode, because {counted}: {what}",)
+    return f"iptables: large-cluster mode, because {counted}: {what}"

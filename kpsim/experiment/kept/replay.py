@@ -25,7 +25,12 @@ class Replayed:
 
 
 def run_again(
-    kept: KeptRun, *, jobs: int = 1, progress: Progress | None = None, most_bytes: float | None = None
+    kept: KeptRun,
+    *,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    most_bytes: float | None = None,
+    most_s: float | None = None,
 ) -> Result:
     """Return the result of running a kept scenario again.  Raises :class:`InputError` for a run that was not whole."""
     if kept.manifest.get("complete") is False:
@@ -34,7 +39,7 @@ def run_again(
             "run the scenario again: kpsim run FILE",
         )
         raise InputError([Problem(Place(str(kept.place)), what=what, mend=mend)])
-    return run_scenario(kept.scenario(), jobs=jobs, progress=progress, most_bytes=most_bytes)
+    return run_scenario(kept.scenario(), jobs=jobs, progress=progress, most_bytes=most_bytes, most_s=most_s)
 
 
 def compared(kept: KeptRun, result: Result, summary_text: str, summary: object) -> Replayed:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from kpsim.errors import GuardError, InputError
 from kpsim.experiment.answers.limits import limits_of
-from kpsim.experiment.guard import check_memory
+from kpsim.experiment.guard import check_size
 from kpsim.experiment.result import Limit
 from kpsim.experiment.searches.axis import Axis
 from kpsim.simulation import build_cluster
@@ -49,7 +50,7 @@ class Ceilings:
         if value not in self.seen:
             try:
                 scenario = self.axis.scenario_at(value)
-                check_memory(scenario, self.most_bytes)
+                check_size(scenario, self.most_bytes, inf)  # it is laid out, and lighter runs are simulated
                 cluster, _ = build_cluster(scenario)
                 self.seen[value] = {each.name: each for each in limits_of(scenario, cluster)}
             except (InputError, GuardError) as error:

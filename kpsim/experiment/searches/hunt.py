@@ -102,6 +102,8 @@ def _measured(trail: _Trail) -> Estimate:
         low, high = trail.bracket()
         reach = 1.5 * arm
         found = crossing(list(trail.points.values()), place, reach)
+        if found is not None and not math.isfinite(found[0]):
+            found = None  # a draw did not finish at one of the points, and no line goes through it
         if found is None or abs(found[0] - place) <= arm / 2:
             break
         place = min(max(found[0], place - 2 * arm), place + 2 * arm)
@@ -120,6 +122,8 @@ def _arm(low: Point, high: Point) -> float:
     """Return half a stencil: so long that margins at its ends stand out of the noise."""
     rise = (high.margin - low.margin) / max(high.at - low.at, TOLERANCE) if high.known else math.inf
     noise = max(low.noise, high.noise)
+    if not math.isfinite(noise):
+        return WIDEST
     return min(max(NOISES * noise / rise if rise > 0 else WIDEST, CLOSEST), WIDEST)
 
 

@@ -18,7 +18,7 @@ from kpsim.experiment.searches.crossing import Point
 from kpsim.experiment.searches.hunt import Hunted, hunt
 from kpsim.experiment.searches.probing import Probe, Prober, lighter
 from kpsim.experiment.searches.quantity import Objective, objective_of
-from kpsim.experiment.workers import kept
+from kpsim.experiment.workers import executing
 from kpsim.measure.intervals import Drawn
 from kpsim.measure.summary import Estimate
 from kpsim.proxy.registry import MODES
@@ -81,6 +81,7 @@ def limit(
     jobs: int = 1,
     progress: Progress | None = None,
     most_bytes: float | None = None,
+    most_s: float | None = None,
     executor: Executor | None = None,
 ) -> LimitFound:
     """Return the largest value of the axis ``name`` that meets ``objectives`` (the scenario's own by default).
@@ -98,9 +99,9 @@ def limit(
     between = (within[0] or max(axis.least, start * LOWEST), highest)
     total = EXPECTED * len(axis.base.modes)
     tell = progress or (lambda _done, _total: None)
-    with kept(1 if executor else jobs) as own:
+    with executing(jobs, executor) as chosen:
         prober = Prober(
-            axis, quantities, run, jobs, executor or own, most_bytes, lambda done: tell(done, max(total, done + 1))
+            axis, quantities, run, chosen, most_bytes, most_s, lambda done: tell(done, max(total, done + 1))
         )
         found = tuple(_searched(prober, asked, mode, start, between, laid_out) for mode in axis.base.modes)
     ceilings = laid_out.ceilings(axis.base.modes)

@@ -5,16 +5,18 @@ What is looked at is a few quantities, so a probe is shorter than a run: packets
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from kpsim.experiment.guard import check_memory
-from kpsim.experiment.replications import replicate
+from kpsim.experiment.guard import check_size
+from kpsim.experiment.replications import replicate_packed
 from kpsim.experiment.searches.axis import Axis, Pairs
 from kpsim.experiment.searches.quantity import Quantity, Seen, drawn_of
-from kpsim.experiment.workers import working
+from kpsim.experiment.workers import finished, hands_of
 from kpsim.measure.intervals import Drawn
 from kpsim.measure.summary import Estimate
 from kpsim.scenario.model import RunParams, Scenario
@@ -46,9 +48,9 @@ class Prober:
     axis: Axis
     wanted: tuple[Quantity, ...]
     run: RunParams
-    jobs: int = 1
-    executor: Executor | None = None
+    executor: Executor
     most_bytes: float | None = None
+    most_s: float | None = None  # of a value
     tell: Tell = lambda _done: None
     probes: dict[tuple[float, str], Probe] = field(default_factory=dict)
     done: int = 0
@@ -58,13 +60,14 @@ class Prober:
 
         Raises :class:`InputError` for a value that cannot be, and :class:`GuardError` for one that takes too much.
         """
-        todo = {}
+        todo, most = {}, hands_of(self.executor)
         for value in dict.fromkeys(values):
             missing = tuple(mode for mode in modes if (value, mode) not in self.probes)
             if missing:
                 todo[value] = self.scenario(value, missing)
-                check_memory(todo[value], self.most_bytes)
-        for value, mode, seen in simulated(todo, self.wanted, self._count, self.jobs, self.executor):
+                size = check_size(todo[value], self.most_bytes, self.most_s, jobs=hands_of(self.executor))
+                most = min(most, size.processes)
+        for value, mode, seen in simulated(todo, self.wanted, self._count, self.executor, most):
             drawn = {quantity: drawn_of(quantity, seen) for quantity in self.wanted}
             self.probes[value, mode] = Probe(value, mode, drawn)
         return [[self.probes[value, mode] for mode in modes] for value in values]
@@ -82,16 +85,17 @@ def simulated(
     todo: Mapping[Key, Scenario],
     wanted: Sequence[Quantity],
     tell: Callable[[Key], None],
-    jobs: int = 1,
-    executor: Executor | None = None,
+    executor: Executor,
+    most: int | None = None,
 ) -> Iterator[tuple[Key, str, list[Seen]]]:
     """Yield what was seen of each scenario under each of its modes, replication by replication, in order.
 
     ``tell`` is called with each scenario whose replications are all there.
     """
     found: dict[tuple[Key, int], list[Seen]] = {}
+    packed = {key: pickle.dumps(scenario) for key, scenario in todo.items()}
     tasks = {
-        (key, n): (scenario, n, wanted) for key, scenario in todo.items() for n in range(scenario.run.replications)
+        (key, n): (packed[key], n, wanted) for key, scenario in todo.items() for n in range(scenario.run.replications)
     }
 
     def take(key: Key, number: int, seen: list[Seen]) -> None:
@@ -99,22 +103,18 @@ def simulated(
         if all((key, n) in found for n in range(todo[key].run.replications)):
             tell(key)
 
-    if executor is None and (jobs <= 1 or len(tasks) <= 1):
-        for (key, number), task in tasks.items():
-            take(key, number, observed(*task))
-    else:
-        with working(tasks, observed, jobs, executor) as futures:
-            for future in as_completed(futures):
-                take(*futures[future], future.result())
+    with closing(finished(tasks, observed, executor, most)) as answers:
+        for (key, number), future in answers:
+            take(key, number, future.result())
     for key, scenario in todo.items():
         every = [found[key, number] for number in range(scenario.run.replications)]
         for m, mode in enumerate(scenario.modes):
             yield key, mode, [seen[m] for seen in every]
 
 
-def observed(scenario: Scenario, number: int, wanted: Sequence[Quantity]) -> list[Seen]:
-    """Return what one replication shows of some quantities, under each mode."""
-    return [Seen.of(found, wanted) for found in replicate(scenario, number, "batch")]
+def observed(packed: bytes, number: int, wanted: Sequence[Quantity]) -> list[Seen]:
+    """Return what one replication of a pickled scenario shows of some quantities, under each mode."""
+    return [Seen.of(found, wanted) for found in replicate_packed(packed, number, "batch")]
 
 
 def lighter(base: Scenario, overrides: Pairs, wanted: Sequence[Quantity]) -> RunParams:

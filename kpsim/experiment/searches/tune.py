@@ -13,12 +13,12 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 from kpsim.errors import InputError
-from kpsim.experiment.guard import check_memory
+from kpsim.experiment.guard import check_size, check_time
 from kpsim.experiment.searches.axis import Pairs
 from kpsim.experiment.searches.knobs import EXPOSURE, FAILED, Knob, knob_called, measures_of
 from kpsim.experiment.searches.probing import Probe, lighter, simulated
 from kpsim.experiment.searches.quantity import Objective, Quantity, drawn_of, objective_of, quantity_of
-from kpsim.experiment.workers import kept
+from kpsim.experiment.workers import executing
 from kpsim.measure.summary import Estimate
 from kpsim.scenario.kinds import Look
 from kpsim.scenario.model import RunParams, Scenario
@@ -78,6 +78,7 @@ def tune(
     jobs: int = 1,
     progress: Progress | None = None,
     most_bytes: float | None = None,
+    most_s: float | None = None,
     executor: Executor | None = None,
 ) -> Tuned:
     """Simulate a ladder of a knob's values, and return the front and the value to take.
@@ -94,8 +95,8 @@ def tune(
     run = lighter(base, overrides, wanted)
     now = knob.now(base, mode)
     todo, refused = _ladder(look, knob, overrides, replace(base, modes=(mode,)), [*(values or knob.ladder), now], run)
-    for scenario in todo.values():
-        check_memory(scenario, most_bytes)
+    seconds = sum(check_size(scenario, most_bytes, math.inf).seconds for scenario in todo.values())
+    check_time(seconds / jobs, most_s, {}, f"a ladder of {len(todo)} values")
     probes, sampled = _probed(todo, wanted, jobs, progress, executor)
     rungs = _rungs(knob, mode, todo, probes, asked, measures)
     chosen, why = _choose(rungs, measures, asked)
@@ -160,8 +161,8 @@ def _probed(
             progress(len(done), len(distinct))
 
     found, sampled = {}, False
-    with kept(1 if executor else jobs) as own:
-        for value, mode, seen in simulated(distinct, wanted, tell, jobs, executor or own):
+    with executing(jobs, executor) as chosen:
+        for value, mode, seen in simulated(distinct, wanted, tell, chosen):
             drawn = {quantity: drawn_of(quantity, seen) for quantity in wanted}
             found[value] = Probe(size_of(value), mode, drawn)
             sampled = sampled or any(each.sampled for each in seen)
@@ -227,10 +228,10 @@ def _choose(
     meeting = [rung for rung in rungs if rung.met]
     if meeting:
         cheapest = min(meeting, key=lambda rung: (value_of(rung, second), value_of(rung, first)))
-        return cheapest, f"the least {second.name} of those that meet {' and '.join(o.text for o in objectives)}"
+        return cheapest, f"it is the least {second.name} of those that meet {' and '.join(o.text for o in objectives)}"
     front = [rung for rung in rungs if rung.on_front] or list(rungs)
-    missed = f"none is shown to meet {' and '.join(o.text for o in objectives)}; " if objectives else ""
-    return min(front, key=lambda rung: _distance(rung, front, measures)), f"{missed}the knee of the front"
+    missed = f"no value is shown to meet {' and '.join(o.text for o in objectives)}; " if objectives else ""
+    return min(front, key=lambda rung: _distance(rung, front, measures)), f"{missed}it is the knee of the front"
 
 
 def _distance(rung: Rung, front: Sequence[Rung], measures: Sequence[Quantity]) -> float:

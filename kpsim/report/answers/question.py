@@ -11,6 +11,9 @@ from kpsim.scenario.model import Scenario
 class Question(StrEnum):
     """A kind of question, as ``answer.question`` in summary.json has it."""
 
+    CPU = "cpu"  # asked for: why does kube-proxy need so much of it
+    UPDATES = "updates"  # asked for: why are changes of endpoints late
+    BALANCE = "balance"  # asked for: how evenly are connections spread
     SWEEP = "sweep"  # where is an objective crossed, where do modes change places
     THRESHOLDS = "thresholds"  # are the objectives met
     EVENT = "event"  # what does an event cost, and what would end that
@@ -24,6 +27,8 @@ def questions_of(scenario: Scenario, axes: Sequence[str] = ()) -> tuple[Question
 
     >>> questions_of(Scenario("two", modes=("iptables", "nftables")))
     (<Question.COMPARISON: 'comparison'>,)
+    >>> questions_of(Scenario("why", ask="cpu"))
+    (<Question.CPU: 'cpu'>,)
     >>> [question.value for question in questions_of(Scenario("one"))]
     ['nothing']
     """
@@ -34,4 +39,5 @@ def questions_of(scenario: Scenario, axes: Sequence[str] = ()) -> tuple[Question
         (Question.DNS, scenario.dns.clients_use_names),
         (Question.COMPARISON, len(scenario.modes) > 1),
     )
-    return tuple(question for question, so in asked if so) or (Question.NOTHING,)
+    first = () if scenario.ask is None else (Question(scenario.ask),)
+    return (*first, *(question for question, so in asked if so)) or (Question.NOTHING,)

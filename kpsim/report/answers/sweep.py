@@ -6,12 +6,15 @@ one side and the first on the other nobody can tell.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import pandas as pd
 
-from kpsim.measure.summary import MEASURES
+from kpsim.measure.summary import MEASURES, Estimate
 from kpsim.report.answers.objectives import bound_text
 from kpsim.report.wording.quantity import compact
 from kpsim.scenario.model import Threshold
@@ -31,6 +34,64 @@ def about_sweep(table: pd.DataFrame, axes: Sequence[str], thresholds: Sequence[T
     for mode in modes[1:]:
         said += [_crossing(table, axis, measure.name, mode, modes[0]) for measure in compared]
     return [text for text in said if text]
+
+
+@dataclass(frozen=True, slots=True)
+class Crossed:
+    """An objective that is crossed between two points of a sweep, and where, by interpolation between its points."""
+
+    axis: str
+    mode: str
+    threshold: Threshold
+    at: Estimate
+
+    def __str__(self) -> str:
+        what = f"{self.threshold.measure} {bound_text(self.threshold)} with {self.mode}"
+        ends = (
+            "" if self.at.low is None or self.at.high is None else f" [{compact(self.at.low)}, {compact(self.at.high)}]"
+        )
+        return f"{what} is crossed at about {self.axis} {compact(self.at.value)}{ends}, between the points simulated."
+
+
+def crossings(table: pd.DataFrame, axes: Sequence[str], thresholds: Sequence[Threshold]) -> list[Crossed]:
+    """Return where each objective is crossed under each mode, once or not at all; nothing but for one numeric axis.
+
+    The interval's ends are where the measure's own widest interval crosses; it is missing where one end does not.
+    """
+    if len(axes) != 1 or not pd.api.types.is_numeric_dtype(table[axes[0]]):
+        return []
+    found = []
+    for threshold in thresholds:
+        for mode in dict.fromkeys(table["mode"]):
+            same = (table["mode"] == mode) & (table["measure"] == threshold.measure)
+            rows = table[same & (table["statistic"] == threshold.statistic)].dropna(subset=["value"])
+            values = dict(zip(rows[axes[0]].astype(float), rows["value"].astype(float), strict=True))
+            at = _crossed(values, threshold.bound)
+            if at is None:
+                continue
+            points = _points(table, axes[0], mode, threshold.measure, threshold.statistic)
+            ends = [_crossed({x: each[end] for x, each in points.items()}, threshold.bound) for end in (0, 1)]
+            known = [end for end in ends if end is not None]
+            low, high = (min(known), max(known)) if len(known) == len(ends) else (None, None)
+            found.append(Crossed(axes[0], mode, threshold, Estimate(at, low, high)))
+    return found
+
+
+def _crossed(values: Mapping[float, float], bound: float) -> float | None:
+    """Return where a curve through the points crosses a bound, if it does so once; logarithmic where all is above 0.
+
+    >>> _crossed({1.0: 0.1, 100.0: 10.0}, 1.0)
+    10.0
+    """
+    points = [(x, y) for x, y in sorted(values.items()) if math.isfinite(y)]
+    pairs = [pair for pair in pairwise(points) if (pair[0][1] < bound) is not (pair[1][1] < bound)]
+    if len(pairs) != 1:
+        return None
+    (x0, y0), (x1, y1) = pairs[0]
+    if min(x0, x1, y0, y1, bound) > 0:
+        share = math.log(bound / y0) / math.log(y1 / y0)
+        return float(f"{x0 * (x1 / x0) ** share:.6g}")
+    return float(f"{x0 + (x1 - x0) * (bound - y0) / (y1 - y0):.6g}")
 
 
 def _points(table: pd.DataFrame, axis: str, mode: str, measure: str, statistic: str) -> dict[float, Ends]:

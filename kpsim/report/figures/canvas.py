@@ -24,8 +24,10 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from kpsim.errors import inert
 from kpsim.report.style import GREY, INK
 from kpsim.report.wording.quantity import compact, glued
 from kpsim.units import F64
@@ -181,11 +183,15 @@ class Sheet:
         return columns, math.ceil(len(self._keys) / columns)
 
     def picture(self, alt: str, note: str) -> Picture:
-        """Arrange, render and name the figure."""
+        """Arrange, render and name the figure; names of others in it are drawn as text, whatever they hold."""
+        self.title = inert(self.title)
+        for text in self.figure.findobj(Text):
+            if not text.get_text().isprintable():
+                text.set_text(inert(text.get_text()))
         self._arrange()
         buffer = io.StringIO()
         self.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "kpsim", "Title": self.title})
-        self.figure.svg = _with_title(buffer.getvalue(), self.title)
+        self.figure.svg = inert(_with_title(buffer.getvalue(), self.title))
         return Picture(self.name, self.title, f"{self.title}. {alt}", note, self.figure.svg, self.figure)
 
 

@@ -122,18 +122,23 @@ def axis_name(axis: str) -> str:
     return _NOUNS[axis.rpartition(".")[2]] if _COUNTED.fullmatch(axis) else axis
 
 
-def scale_pictures(frame: pd.DataFrame, axes: Sequence[str]) -> list[Picture]:
-    """Return every measure of a sweep against its first numeric axis; other axes are held at their first value."""
+def scale_pictures(frame: pd.DataFrame, axes: Sequence[str], thresholds: Sequence[Threshold] = ()) -> list[Picture]:
+    """Return every measure of a sweep against its first numeric axis, with its objective.
+
+    Other axes are held at their first value, unless no two points share one, as in a Latin hypercube.
+    """
     numeric = [axis for axis in axes if pd.api.types.is_numeric_dtype(frame[axis]) and frame[axis].nunique() > 1]
     if not numeric:
         return []
-    axis = numeric[0]
+    axis, held = numeric[0], frame
     for other in axes:
         if other != axis:
-            frame = frame[frame[other] == frame[other].iloc[0]]
+            held = held[held[other] == held[other].iloc[0]]
+    shown = held if held[axis].nunique() > 1 else frame
+    bounds = {each.measure: each for each in reversed(thresholds)}
     drawn = [
-        scale_picture(frame, axis, measure.name, name=axis_name(axis))
+        scale_picture(shown, axis, measure.name, name=axis_name(axis), objective=bounds.get(measure.name))
         for measure in MEASURES.values()
-        if measure.compared
+        if measure.compared or measure.name in bounds
     ]
     return [picture for picture in drawn if picture]

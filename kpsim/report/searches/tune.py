@@ -50,7 +50,7 @@ def sentences(found: Tuned) -> tuple[str, ...]:
     """Return what to take and why, what that changes, the knob's floor, and how it was looked for."""
     chosen = f"{found.knob.name} {rung_text(found.chosen)}"
     gains = listed([f"{measure_text(m)} {cell(found.chosen, m)}" for m in found.measures])
-    said = [f"Take {chosen} with {found.mode}: {gains}; it is {found.why}."]
+    said = [f"Take {chosen} with {found.mode}: {gains}; {found.why}."]
     now = next((rung for rung in found.rungs if size_of(rung.written) == size_of(found.now)), None)
     if now is not None and now.written != found.chosen.written:
         stands = listed([f"{measure_text(m)} {cell(now, m)}" for m in found.measures])

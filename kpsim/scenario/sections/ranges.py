@@ -55,11 +55,27 @@ def _between(low: str, high: str, spacing: str | None, number: str | None) -> tu
         raise ValueError("a :log: range must begin above 0")
     points = (np.geomspace if spacing == "log" else np.linspace)(first, last, int(number)).tolist()
     points[0], points[-1] = first, last  # exactly the ends as written
+    return tuple(dict.fromkeys(_point(point, kind) for point in points))
+
+
+def _point(point: float, kind: str) -> str:
     if kind == "count":
-        return tuple(dict.fromkeys(str(round(point)) for point in points))
-    if kind == "duration":
-        return tuple(dict.fromkeys(format_duration(round(point, 9)) for point in points))
-    return tuple(dict.fromkeys(f"{point:.12g}" for point in points))
+        return str(round(point))
+    return format_duration(round(point, 9)) if kind == "duration" else f"{point:.12g}"
+
+
+def at_share(written: object, values: tuple[str, ...], share: float) -> str:
+    """Return the value at a share, 0 to 1, of the way along a range; of a list of ``values``, one of them.
+
+    >>> at_share("1..10k:log:5", (), 0.5), at_share("0..10:lin:2", (), 0.25), at_share("a,b", ("a", "b"), 0.7)
+    ('100', '2', 'b')
+    """
+    match = _RANGE.fullmatch(written) if isinstance(written, str) else None
+    if match is None:
+        return values[min(int(share * len(values)), len(values) - 1)]
+    first, last, kind = _ends(match[1], match[2])
+    along = first * (last / first) ** share if match[3] == "log" else first + (last - first) * share
+    return _point(along, kind)
 
 
 def _ends(low: str, high: str) -> tuple[float, float, str]:

@@ -1,0 +1,79 @@
+"""Tasks go through one executor interface, and a lost process costs no more than its own task."""
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+
+from kpsim.errors import GuardError
+from kpsim.experiment.workers import Here, Warm, executing, finished
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def own_id(_: int) -> int:
+    time.sleep(0.01)
+    return os.getpid()
+
+
+def fatal(number: int) -> int:
+    if number == 3:
+        os._exit(9)
+    return number
+
+
+def wrong(number: int) -> int:
+    raise ValueError(f"no {number}")
+
+
+def answers(executor: Executor, function: Callable[[int], int], count: int) -> dict[int, int | BaseException]:
+    with closing(finished({n: (n,) for n in range(count)}, function, executor)) as each:
+        return {key: future.exception() or future.result() for key, future in each}
+
+
+@pytest.mark.parametrize("kind", ["here", "warm", "threads"])
+def test_every_executor_gives_the_same_answers(kind: str) -> None:
+    given = ThreadPoolExecutor(2) if kind == "threads" else None
+    with executing(1 if kind == "here" else 2, given) as executor:
+        assert answers(executor, square, 20) == {n: n * n for n in range(20)}
+        failed = answers(executor, wrong, 2)
+        assert [str(failed[n]) for n in (0, 1)] == ["no 0", "no 1"]
+    if given:
+        given.shutdown()
+
+
+def test_processes_start_once_and_serve_every_round() -> None:
+    with executing(2) as executor:
+        seen = {key for _ in range(3) for key in answers(executor, own_id, 6).values()}
+    assert 1 <= len(seen) <= 2
+    assert os.getpid() not in seen
+
+
+def test_a_task_that_kills_its_process_fails_alone() -> None:
+    with executing(2) as executor:
+        found = answers(executor, fatal, 9)
+        assert isinstance(found.pop(3), GuardError)
+        assert found == {n: n for n in range(9) if n != 3}
+        assert answers(executor, square, 3) == {0: 0, 1: 1, 2: 4}, "others take the place of the lost ones"
+
+
+def test_what_is_under_way_is_dropped_when_nobody_waits() -> None:
+    with executing(2) as executor:
+        assert isinstance(executor, Warm)
+        with closing(finished({n: (0.0 if n == 0 else 60.0,) for n in range(8)}, time.sleep, executor)) as each:
+            assert next(each)[0] == 0
+        began = time.monotonic()
+    assert time.monotonic() - began < 30
+
+
+def test_ctrl_c_in_this_process_is_nobodys_answer() -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Here().submit(interrupted)
