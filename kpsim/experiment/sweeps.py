@@ -182,25 +182,9 @@ def swept(
     if not design:
         _refuse_too_many(plan, look, overrides, most_s, jobs)
     points = designed(plan, design, read(look, overrides).run.seed) if design else grid(plan)
-    scenarios: list[Scenario] = []
-    found: dict[int, list[Row]] = {}
-    failed: dict[int, Exception] = {}
-    taken_s, largest = 0.0, 0.0
-    for i, point in enumerate(points):
-        scenario = read(look, [*overrides, *point])
-        scenarios.append(scenario)
-        kept = _kept(cache, scenario)
-        if kept is not None:
-            found[i] = kept
-            continue
-        try:
-            size = check_size(scenario, most_bytes, math.inf)
-        except GuardError as error:
-            failed[i] = error
-            continue
-        taken_s, largest = taken_s + size.seconds, max(largest, size.memory_bytes)
-        check_time(taken_s / jobs, most_s, {}, f"this sweep, at {i + 1:,} of its {len(points):,} points alone,")
-    most = at_once(jobs, largest, memory_limit(most_bytes))
+    scenarios = [read(look, [*overrides, *point]) for point in points]
+    found = _kept(cache, scenarios)
+    failed, most = _weighed(scenarios, found, most_bytes, most_s, jobs)
     tell = progress or (lambda _done, _total: None)
     tell(len(found), len(points))
     todo = {i: scenario for i, scenario in enumerate(scenarios) if i not in found and i not in failed}
@@ -220,6 +204,32 @@ def swept(
     return Swept(table[[*axes, *COLUMNS]], axes, points[0], tuple(failures))
 
 
+def _weighed(
+    scenarios: Sequence[Scenario],
+    found: Mapping[int, object],
+    most_bytes: float | None,
+    most_s: float | None,
+    jobs: int,
+) -> tuple[dict[int, Exception], int]:
+    """Return the refusals of points that are too large, and how many of the others memory holds at once.
+
+    Raises :class:`GuardError` if points that are not found yet would take too long together.
+    """
+    failed: dict[int, Exception] = {}
+    taken_s, largest = 0.0, 0.0
+    for i, scenario in enumerate(scenarios):
+        if i in found:
+            continue
+        try:
+            size = check_size(scenario, most_bytes, math.inf)
+        except GuardError as error:
+            failed[i] = error
+            continue
+        taken_s, largest = taken_s + size.seconds, max(largest, size.memory_bytes)
+        check_time(taken_s / jobs, most_s, {}, f"this sweep, at {i + 1:,} of its {len(scenarios):,} points alone,")
+    return failed, at_once(jobs, largest, memory_limit(most_bytes))
+
+
 def _command(look: Look, overrides: Sequence[tuple[str, str]], point: Point) -> str:
     """Return the command that runs one point alone."""
     sets = [text for name, value in (*overrides, *point) for text in ("--set", f"{name}={value}")]
@@ -236,15 +246,16 @@ def _refuse_too_many(
     check_time(count * least_s / jobs, most_s, {}, f"this sweep of {count:,} points")
 
 
-def _kept(cache: Path | None, scenario: Scenario) -> list[Row] | None:
-    """Return the rows of a point that was computed before; one that cannot be read is computed again."""
-    if cache is None:
-        return None
-    with suppress(OSError, ValueError):
-        rows = json.loads((cache / f"{_key(scenario)}.json").read_text(encoding="utf-8"))
-        if isinstance(rows, list) and rows and all(isinstance(row, dict) and list(row) == COLUMNS for row in rows):
-            return rows
-    return None
+def _kept(cache: Path | None, scenarios: Sequence[Scenario]) -> dict[int, list[Row]]:
+    """Return the rows of points that were computed before; one that cannot be read is computed again."""
+    found: dict[int, list[Row]] = {}
+    for i, scenario in enumerate(scenarios if cache else ()):
+        assert cache is not None
+        with suppress(OSError, ValueError):
+            rows = json.loads((cache / f"{_key(scenario)}.json").read_text(encoding="utf-8"))
+            if isinstance(rows, list) and rows and all(isinstance(row, dict) and list(row) == COLUMNS for row in rows):
+                found[i] = rows
+    return found
 
 
 def _keep(cache: Path | None, scenario: Scenario, rows: list[Row]) -> None:

@@ -34,7 +34,7 @@ UNKNOWN_HANDS = 16  # of an executor that does not say how many tasks it works o
 ORPHANED = 143  # a worker's exit code when its parent is gone; nobody is there to read it
 AHEAD = 2  # tasks submitted for each that is worked on: no worker waits for the next
 LOST = (
-    "a process of this run was ended by the system, twice and the second time alone: most likely because memory ran out. "
+    "a process of this run was ended by the system, twice and the second time alone: most likely memory ran out. "
     "Fewer Services, endpoints, nodes or packets take less."
 )
 # Arrays are too short for threads to pay, and the working directory holds no modules of ours.
@@ -119,9 +119,9 @@ def finished(
 ) -> Generator[tuple[Key, Future[Answer]], None, None]:
     """Call ``function`` with each task's arguments and yield its key and its future when it is over.
 
-    Tasks begin in their order, a few at a time; on local processes, at most ``most``.  Where a local process is killed, the tasks that were under way are
-    tried again one by one, so that only the one that kills its process fails, by :class:`GuardError`.  Close the
-    generator: what is under way is then dropped.
+    Tasks begin in their order, a few at a time; on local processes, at most ``most``.  Where a local process is killed,
+    the tasks that were under way are tried again one by one, so that only the one that kills its process fails, by
+    :class:`GuardError`.  Close the generator: what is under way is then dropped.
     """
     if len(tasks) == 1 and isinstance(executor, Warm):
         executor = Here()  # nothing to share
