@@ -56,8 +56,13 @@ def test_an_early_ctrl_c_has_no_traceback(tmp_path: Path, after_s: float) -> Non
     whole_or_nothing(tmp_path, ["long.yaml"])
 
 
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+def descendants(pid: int) -> list[int]:
+    """Workers, and the process that they are forked from."""
+    try:
+        own = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    except OSError:  # it is over
+        return []
+    return [*own, *(each for child in own for each in descendants(child))]
 
 
 def stat(pid: int) -> list[str]:
@@ -80,8 +85,8 @@ def lives(pid: int) -> bool:
 def test_workers_end_with_the_process_that_started_them(tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "long.yaml").write_text(LONG, encoding="utf-8")
     process = start("run", "long.yaml", "--jobs", "2", "-q", "--out", "out", here=tmp_path)
-    until(lambda: len([child for child in children(process.pid) if busy_s(child) > 0.5]) >= 2, "two workers")
-    started = children(process.pid)
+    until(lambda: len([child for child in descendants(process.pid) if busy_s(child) > 0.5]) >= 2, "two workers")
+    started = descendants(process.pid)
     process.send_signal(number)
     process.communicate(timeout=WAIT_S)
     assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number)
