@@ -24,7 +24,7 @@ from kpsim.scenario.kinds import identify
 
 SCENARIO = Path(__file__).parent / "limit.yaml"
 AXIS = "services"
-FINE = (8_000.0, 8_500.0, 9_000.0, 9_500.0)
+FINE = (9_000.0, 9_500.0, 10_000.0, 10_500.0)
 TRUTH_SEED = 1_000_000  # not one of those searched with
 NEEDED = 0.9  # of the intervals must hold the truth
 
