@@ -25,8 +25,10 @@ class Inert:
     def __init__(self, stream: TextIO, complain: Callable[[str], object]) -> None:
         self._stream, self._terminal, self._complain, self._gone = stream, stream.isatty(), complain, False
 
-    def write(self, text: str) -> int:
-        """Write ``text``; return its length."""
+    def write(self, text: str | bytes) -> int:
+        """Write ``text``, which click gives as bytes where it completes a command line; return its length."""
+        if isinstance(text, bytes):
+            text = text.decode("utf-8", "backslashreplace")
         parts = OURS.split(text) if self._terminal else [text]
         self._try(self._stream.write, "".join(part if n % 2 else inert(part) for n, part in enumerate(parts)))
         return len(text)
