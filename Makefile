@@ -52,8 +52,8 @@ format: $(STAMP) ## write the format that check asks for
 profiles: $(STAMP) ## fit the profiles of measured machines anew, from the tables in kpsim/calibration/records
 	@$(BIN)/python -m kpsim.experiment.validation.machines kpsim/profiles
 
-bench: $(STAMP) ## the benchmarks in tests/benchmarks, one at a time
-	@$(BIN)/python -m pytest -p no:xdist -rP tests/benchmarks $(ARGS)
+bench: $(STAMP) ## the benchmarks in tests/benchmarks, one at a time, and as root calibrate bench
+	@KPSIM_BENCH=1 $(BIN)/python -m pytest -p no:xdist -rP tests/benchmarks tests/kernel/test_bench.py $(ARGS)
 
 coverage: $(STAMP) ## how often 95 % intervals hold the truth, over a hundred seeds; minutes
 	@$(BIN)/python tests/coverage/study.py $(ARGS)
