@@ -157,7 +157,7 @@ def test_a_run_interrupted_early_leaves_nothing(kpsim: Shell, monkeypatch: pytes
     interrupt_before(0, monkeypatch)
     answer = kpsim("run", kpsim.small(), "--jobs", "1")
     assert answer.code == 130
-    assert "nothing was written" in answer.err
+    assert "nothing half-written is left" in answer.err
     assert kpsim.left() == ["small.yaml"]
 
 

@@ -13,7 +13,7 @@ from kpsim.profiles.costs import load_profile
 from kpsim.scenario.model import ProfileChoice, Scenario
 from kpsim.simulation import build_cluster
 
-ROWS = ("memory of kube-proxy", "memory of a first restore", "memory of the kernel's rules")
+ROWS = ("memory of kube-proxy", "memory of a restore", "memory of rules")
 
 
 def rows(mode: str, services: int, each: int, profile: str = "linux-6.18-zen3") -> dict[str, float]:

@@ -14,8 +14,8 @@ from kpsim.simulation import mode_of, profile_of
 
 _KINDS = (  # what it is, part of the terms, kind of sync, as the profile may call its costs
     ("memory of kube-proxy", "memory", SyncKind.FULL, ("rss_kb",)),
-    ("memory of a first restore", "restore", SyncKind.START, ("process", "rss_kb")),
-    ("memory of the kernel's rules", "kernel memory", SyncKind.FULL, ("bytes",)),
+    ("memory of a restore", "restore", SyncKind.START, ("process", "rss_kb")),
+    ("memory of rules", "kernel memory", SyncKind.FULL, ("bytes",)),
 )
 
 
