@@ -201,7 +201,8 @@ def _of_modes(table: _Table) -> Iterator[Limit]:
 def _memory(table: _Table, name: str, used_bytes: float) -> Limit:
     """Return memory of a node against all that it is taken to have."""
     most = table.defaults.value("limits.memory_per_core") * table.cluster.cores
-    return Limit(name, "soft", round(used_bytes), most, "bytes", table.source("limits.memory_per_core"))
+    mb = 1e6
+    return Limit(name, "soft", round(used_bytes / mb), round(most / mb), "MB", table.source("limits.memory_per_core"))
 
 
 def _of_dns(table: _Table) -> Iterator[Limit]:
