@@ -22,7 +22,8 @@ from kpsim.experiment.answers.curves import (
 )
 from kpsim.experiment.answers.judge import compare, judge
 from kpsim.experiment.answers.limits import limits_of
-from kpsim.experiment.answers.prices import priced
+from kpsim.experiment.answers.prices.intervals import priced, swings
+from kpsim.experiment.answers.prices.parts import SYNCS, Priced, Ran
 from kpsim.experiment.control import control_load, stages_of
 from kpsim.experiment.events import outcome_of
 from kpsim.experiment.observe import Observations
@@ -118,6 +119,8 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
     partial = any(t.n for t in batches["sync_duration_partial"])
     has_partial = partial or mode.runner(scenario.kubernetes_version).full_s is not None
     known, stages = {m: s for m, s in summaries.items() if s}, stages_of([s.stages for s in seen])
+    syncs = {name: (known[name].n, known[name].mean.value) for name in SYNCS.values() if name in known}
+    parts = Priced(scenario, cluster, mode, costs, Ran(syncs, stages, changed, tried))
     return ModeResult(
         mode=name,
         summaries=known,
@@ -134,7 +137,8 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
         rules=seen[0].rules,
         extrapolations=extrapolations(cluster, mode, costs),
         stages=stages,
-        priced=priced(scenario, cluster, mode, costs, known, stages, changed, tried),
+        priced=priced(parts, known),
+        swings=swings(parts, known),
         events=tuple(
             outcome_of([s.events[i] for s in seen], sampled=seen[0].sampled) for i in range(len(scenario.events))
         ),
