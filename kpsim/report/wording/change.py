@@ -163,7 +163,9 @@ def choice(result: Result, recommended: str | None, change: str) -> str:
     version = "{}.{}".format(*result.scenario.kubernetes_version)
     why = f"{change[:1].lower()}{change[1:]}"
     if recommended is None:
-        return f"In Kubernetes {version}, stay with {current_mode(result)}: {why.removesuffix('.')}{_not_run(result)}."
+        open_ones = {v.mode for v in result.verdicts if v.passed is None and v.mode == current_mode(result)}
+        stay = f"stay with {current_mode(result)}{', as long as its objectives are undecided' if open_ones else ''}"
+        return f"In Kubernetes {version}, {stay}: {why.removesuffix('.')}{_not_run(result)}."
     entry = MODES.get(recommended)
     if entry is not None and entry.deprecated is not None:
         return f"In Kubernetes {version}, {why}"
@@ -195,7 +197,7 @@ def _by_gain(result: Result, current: str, candidates: list[str]) -> tuple[str |
 def _against(result: Result, mode: str, current: str, hurt: Sequence[str]) -> list[str]:
     """Return what speaks against ``mode``: clearly slower measures, and events that cost more."""
     slower = _slower(result, mode, current)
-    said = [f"{mode} takes the time of {current} {listed(slower)}"] if slower else []
+    said = [f"{mode} takes {listed(slower)}"] if slower else []
     return [*said, f"with {mode} {listed(hurt)}"] if hurt else said
 
 
