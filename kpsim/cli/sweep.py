@@ -129,9 +129,10 @@ def _written(look: Look, name: str, fixed: Pairs, found: Swept, directory: Path)
     from kpsim.scenario.schema import API_VERSION
 
     axes = list(found.axes)
-    thresholds = read(look, [*fixed, *found.point]).thresholds
+    scenario = read(look, [*fixed, *found.point])
+    thresholds = scenario.thresholds
     crossed = crossings(found.table, axes, thresholds)
-    said = [*about_sweep(found.table, axes, thresholds), *map(str, crossed)]
+    said = [*about_sweep(found.table, axes, thresholds, scenario.kubernetes_version), *map(str, crossed)]
     SweepPage(name, found, said, thresholds, scale_pictures(found.table, axes, thresholds)).write(directory)
     about = {
         "axes": axes, "answer": said, "verdicts": _verdicts(found.table, axes),

@@ -248,13 +248,15 @@ def _choose(
     first, second = measures
     meeting = [rung for rung in rungs if rung.met]
     if meeting:
-        cheapest = min(meeting, key=lambda rung: (value_of(rung, second), value_of(rung, first)))
-        return cheapest, f"it is the least {second.name} of those that meet {' and '.join(o.text for o in objectives)}"
+        cheapest = min(meeting, key=lambda rung: (value_of(rung, second), value_of(rung, first), bool(rung.read_as)))
+        met = " and ".join(objective.text for objective in objectives)
+        which = "with" if met.startswith("no ") else "that meet"
+        return cheapest, f"of the values {which} {met}, it has the least {second.name}"
     left = [rung for rung in rungs if rung.met is None] or list(rungs)
     front = [rung for rung in left if rung.on_front] or left
     asked = " and ".join(objective.text for objective in objectives)
     missed = f"whether it meets {asked} is undecided; " if left[0].met is None else f"no value meets {asked}; "
-    chosen = min(front, key=lambda rung: _distance(rung, front, measures))
+    chosen = min(front, key=lambda rung: (_distance(rung, front, measures), bool(rung.read_as)))
     return chosen, f"{missed if objectives else ''}it is the knee of the front"
 
 
