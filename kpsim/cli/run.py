@@ -16,6 +16,7 @@ from kpsim.cli.options import (
     executor_of,
     file_argument,
     format_option,
+    mode_option,
     overrides,
     progress_bar,
     run_options,
@@ -37,6 +38,7 @@ Pairs = Sequence[tuple[str, str]]
 
 @click.command()
 @file_argument
+@mode_option
 @run_options
 @strict_option
 @format_option

@@ -14,6 +14,7 @@ from kpsim.cli.options import (
     executor_of,
     file_argument,
     format_option,
+    mode_option,
     overrides,
     progress_bar,
     run_options,
@@ -42,6 +43,7 @@ Progress = Callable[[int, int], None]
 @click.command()
 @file_argument
 @click.option("--design", metavar="lhs:N", default="", help="N points of a Latin hypercube between the axes' ends.")
+@mode_option
 @run_options
 @format_option
 def sweep(look: Look, output: str, **options: Any) -> None:

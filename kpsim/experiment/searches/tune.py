@@ -13,7 +13,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from kpsim.errors import InputError
+from kpsim.errors import InputError, Place, Problem
 from kpsim.experiment.guard import check_size, check_time
 from kpsim.experiment.searches.axis import Pairs
 from kpsim.experiment.searches.knobs import EXPOSURE, FAILED, Knob, knob_called, measures_of
@@ -148,7 +148,8 @@ def size_of(value: str) -> float:
         try:
             return parse_duration(value)
         except UnitError as error:
-            raise InputError(f"{value[:60]!r} is neither a number nor a duration: {error.what}") from None
+            what = f"{value[:60]!r} is neither a number nor a duration: {error.what}"
+            raise InputError([Problem(Place(), what=what, mend="write e.g. 50, 500ms or 2s")]) from None
 
 
 def _probed(
