@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from kpsim.errors import InputError
-from kpsim.profiles.format import Coefficient, ProfileText, parse_yaml, read_yaml
+from kpsim.errors import InputError, Place, Problem
+from kpsim.profiles.derived import on_base
+from kpsim.profiles.format import TIMES, Coefficient, ProfileText, parse_yaml, read_yaml
 from kpsim.units import F64, I64
 
 FACTOR_ONE = 1024  # a cost factor of one; costs vary as ``(ns * factor) >> 10``
-TIMES = ("s", "ms", "us", "ns")
 TABLE_BITS = 12  # a 32-bit draw picks one of 4,096 factors
 
 
@@ -153,4 +153,10 @@ def load_profile(name: str) -> CostProfile:
     else:
         raise InputError(f"spec.profile.name: no profile {name!r}; there are {', '.join(known)}, or a file")
     text = read_yaml(path)
+    if text.base is not None:
+        if text.base not in known:  # so that no file is its own base
+            raise InputError(
+                [Problem(Place(str(path)), key="base", what=f"no profile {text.base!r}; there are {', '.join(known)}")]
+            )
+        text = on_base(text, load_profile(text.base).text)
     return CostProfile(text.name, text.about, text.sources, text)

@@ -7,6 +7,7 @@ was measured too, ``measured_to`` where counts beyond it are extrapolation, and 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from kpsim.errors import InputError, Place, Problem
 
+TIMES = ("s", "ms", "us", "ns")
 SCALE = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "B": 1.0, "B/s": 1.0, "1/s": 1.0, "1": 1.0, "ratio": 1.0}
 Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
 
@@ -82,8 +84,31 @@ class Machine(BaseModel):
     kernels: Annotated[list[str], Field(min_length=2, max_length=2)]  # first and last release
 
 
+class Moved(BaseModel):
+    """Times of a profile's base that are so many times as long here; names may have wildcards (fnmatch)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    families: list[str]
+    names: list[str]
+    times: Triple
+    source: str
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Moved:
+        if not 0 < self.times[1] <= self.times[0] <= self.times[2]:
+            raise ValueError(f"the interval must hold the value: {self.times}")
+        return self
+
+    def fits(self, family: str, name: str) -> bool:
+        """Return True if a coefficient of a family is moved by this."""
+        return any(fnmatchcase(family, each) for each in self.families) and any(
+            fnmatchcase(name, each) for each in self.names
+        )
+
+
 class ProfileText(BaseModel):
-    """A profile file as written."""
+    """A profile file as written; with a ``base``, it says only what is otherwise there."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -94,6 +119,8 @@ class ProfileText(BaseModel):
     machine: Machine | None = None
     sources: dict[str, str]
     families: dict[str, dict[str, CoefficientText]]
+    base: str | None = None
+    moved: list[Moved] = []  # the first that fits a coefficient of the base moves it
     variation: dict[str, dict[str, Any]] = {}
     scatter: dict[str, dict[str, float]] = {}  # mode -> quantity -> half a 95 % interval, of the logarithm
 

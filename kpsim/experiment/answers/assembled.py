@@ -32,7 +32,7 @@ from kpsim.measure.intervals import estimate, summarise
 from kpsim.measure.summary import MEASURES, Estimate
 from kpsim.measure.tally import Tally
 from kpsim.profiles.assumptions import assumptions
-from kpsim.profiles.costs import load_profile
+from kpsim.profiles.costs import CostProfile, load_profile
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.resolved import write_resolved
 from kpsim.simulation import mode_of
@@ -86,14 +86,23 @@ def _provenance(scenario: Scenario) -> dict[str, str]:
         "platform": f"{platform.system()} {platform.machine()}",
         "profile": _profile_used(scenario),
         "profile_about": profile.about,
-        **(
-            {"profile_machine": f"Linux {profile.text.machine.kernel}, {profile.text.machine.cpu}"}
-            if profile.text.machine
-            else {}
-        ),
+        **_machine(profile),
         "seed": str(scenario.run.seed),
         "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
     }
+
+
+def _machine(profile: CostProfile) -> dict[str, str]:
+    """Return the machine that costs were measured on, or what they are told of and whose the rest are."""
+    machine, base = profile.text.machine, profile.text.base
+    if machine is None:
+        return {}
+    named = f"Linux {machine.kernel}, {machine.cpu}"
+    return (
+        {"profile_told_of": f"{named}; what no study tells is moved from {base}"}
+        if base
+        else {"profile_machine": named}
+    )
 
 
 def _profile_used(scenario: Scenario) -> str:

@@ -67,7 +67,7 @@ def published(record: Record, named: CostProfile | None) -> float:
         return _without_service(record)
     if study is None or record.setup.get("variant", "") not in (study.get("variant", ""), *_percentiles(study)):
         raise Unspoken(_reason(record))
-    profile = named or load_profile(PACKETS)
+    profile = named or _profile_of(study)
     fixed, factor = _fitted(study, named) if named else _fitted_as_shipped(studies().index(study))
     value = fixed + _cost(record, study, profile, factor)
     scale = UNITS.get(record.unit, 1.0)
@@ -121,7 +121,13 @@ def _fitted(study: dict[str, Any], profile: CostProfile) -> tuple[float, float]:
 @cache
 def _fitted_as_shipped(index: int) -> tuple[float, float]:
     """Return the fixed part and the factor of a study under the profile it is told by: many records ask for them."""
-    return _fitted(studies()[index], load_profile(PACKETS))
+    study = studies()[index]
+    return _fitted(study, _profile_of(study))
+
+
+def _profile_of(study: dict[str, Any]) -> CostProfile:
+    """Return the profile that a study names: that of its kernels, where one is known."""
+    return load_profile(study.get("profile", PACKETS))
 
 
 def _root(short: Callable[[float], float]) -> float:
@@ -162,13 +168,13 @@ def _cost(record: Record, study: dict[str, Any], profile: CostProfile, factor: f
 
 def _costs(record: Record, study: dict[str, Any], profile: CostProfile, factor: float) -> tuple[float, float]:
     """Return what is paid once, and what the factor multiplies; a percentile has the factor in it."""
-    family, size, kind = _family(record), _size(record), study["cost"]
+    family, size, kind = study.get("family") or _family(record), _size(record), study["cost"]
     packet = Part("udp_first", family)
     if kind == "percentile":
         return _percentile(record, packet, size.services, profile, factor), 0.0
     if kind == "connection":
         once = _price(Question((packet,), _way(0.0)), profile)
-        return once, _price(Question((packet,), _way(size.services / 2)), profile) - once
+        return once, _price(Question((packet,), _way(size.services / 2 * study.get("rules", 1))), profile) - once
     if kind == "restore":
         before = {"rules": record.number("rules_before"), "dispatch": 0.0, "one": 1.0, "changed_rules": 0.0}
         added = {"rules": record.number("rules_added"), "one": 1.0}
@@ -179,7 +185,7 @@ def _costs(record: Record, study: dict[str, Any], profile: CostProfile, factor: 
     if kind == "memory":
         return 0.0, _price(sync_question(family, (1, 32), size, "full", ("memory",), "rss_kb"), profile)
     parts = ("restore",) if record.quantity == "iptables_restore_time" else WHOLE
-    return 0.0, _price(sync_question(family, (1, 32), size, "start", parts, ""), profile)
+    return 0.0, _price(sync_question(family, (1, 32), size, study.get("kind", "start"), parts, ""), profile)
 
 
 def _way(rank: float) -> Counts:
