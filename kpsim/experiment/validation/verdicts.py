@@ -12,6 +12,7 @@ import numpy as np
 
 from kpsim.calibration.records import PUBLISHED, Record, read_records
 from kpsim.errors import InputError
+from kpsim.experiment.validation.arithmetic import rounded_as
 from kpsim.experiment.validation.machines import shipped_records
 from kpsim.experiment.validation.prediction import Prediction, group, predict, profile_for
 from kpsim.experiment.validation.published import fitted_on, shipped_studies
@@ -35,8 +36,11 @@ class Verdict:
 
     @property
     def ratio(self) -> float:
-        """Return predicted over measured."""
-        return self.prediction.value / self.record.measured if self.record.measured else float("inf")
+        """Return predicted over measured; a count that is told in prose is right if ours rounds to it."""
+        told, value = self.record.measured, self.prediction.value
+        if self.prediction.in_prose:
+            value = rounded_as(value, told)
+        return value / told if told else float("inf")
 
     @property
     def inside(self) -> bool:
