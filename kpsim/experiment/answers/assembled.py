@@ -22,7 +22,7 @@ from kpsim.experiment.answers.curves import (
 )
 from kpsim.experiment.answers.judge import compare, judge
 from kpsim.experiment.answers.limits import limits_of
-from kpsim.experiment.answers.prices import priced
+from kpsim.experiment.answers.prices import cpu_by_prices, priced
 from kpsim.experiment.control import control_load, stages_of
 from kpsim.experiment.events import outcome_of
 from kpsim.experiment.observe import Observations
@@ -35,7 +35,7 @@ from kpsim.profiles.assumptions import assumptions
 from kpsim.profiles.costs import CostProfile, load_profile
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.resolved import write_resolved
-from kpsim.simulation import mode_of
+from kpsim.simulation import cpu_costs_of, mode_of
 from kpsim.units import to_ns
 
 CDF_POINTS = 301
@@ -126,13 +126,14 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
     )
     partial = any(t.n for t in batches["sync_duration_partial"])
     has_partial = partial or mode.runner(scenario.kubernetes_version).full_s is not None
+    rates = {key: estimate([s.rates[key] for s in seen], least=0.0) for key in seen[0].rates}
     known, stages = {m: s for m, s in summaries.items() if s}, stages_of([s.stages for s in seen])
     return ModeResult(
         mode=name,
         summaries=known,
         cdfs={m: cdf for m, tallies in batches.items() if (cdf := _cdf(tallies))},
         counts=_counts_of_a_run(seen),
-        rates={key: estimate([s.rates[key] for s in seen], least=0.0) for key in seen[0].rates},
+        rates=rates,
         by_position=bins_by_position(np.concatenate([s.position for s in seen]), cost_ns),
         position_fixed_s=fixed,
         position_slope_s=slope,
@@ -143,7 +144,8 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
         rules=seen[0].rules,
         extrapolations=extrapolations(cluster, mode, costs),
         stages=stages,
-        priced=priced(scenario, cluster, mode, costs, known, stages, changed, tried),
+        priced=priced(scenario, cluster, mode, costs, known, stages, changed, tried)
+        | cpu_by_prices(cluster, mode, cpu_costs_of(scenario, mode), costs, rates, changed),
         events=tuple(
             outcome_of([s.events[i] for s in seen], sampled=seen[0].sampled) for i in range(len(scenario.events))
         ),

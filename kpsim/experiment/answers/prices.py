@@ -24,12 +24,14 @@ from kpsim.profiles.costs import Costs
 from kpsim.profiles.defaults import load_defaults
 from kpsim.profiles.format import Coefficient
 from kpsim.proxy.contract import Mode, PacketState, Steps, SyncKind, Work
+from kpsim.proxy.work import cpu_work
 from kpsim.scenario.model import Scenario
 
 PACKET = {"first_packet_latency", "later_packet_latency"}
 PROGRAMMING = ("network_programming_true", "network_programming_reported")
 LOOKUPS = ("dns_latency", "dns_latency_absolute", "connection_latency")
 _ENDS = ("low", "high")
+BESIDE = ("change_decoded", "sync_accounted")  # CPU of a delivery, and of a sync that ran
 TAIL = frozenset({"p90", "p99", "p99.9", "max"})
 
 
@@ -92,6 +94,25 @@ def priced(
             if each is not None:
                 found.setdefault(name, {})[statistic] = each
     return found
+
+
+def cpu_by_prices(
+    cluster: Cluster, mode: Mode, cpu: Costs | None, wall: Costs, rates: Mapping[str, Estimate], changed: float
+) -> dict[str, dict[str, Estimate]]:
+    """Return kube-proxy's CPU [cores] with the interval of its prices: those of syncs, and those beside them."""
+    total = rates.get("cpu_proxy_cores")
+    if total is None or not total.value or not cluster.initial:
+        return {}
+    counts, below, above = counts_today(cluster, mode, changed), 0.0, 0.0
+    kinds = {"full": SyncKind.FULL, "partial": SyncKind.PARTIAL, "beside": None}
+    for name, kind in kinds.items():
+        cores = rates[f"cpu_proxy_{name}_cores"].value if f"cpu_proxy_{name}_cores" in rates else 0.0
+        if cores:
+            known = (cpu or wall).coefficients
+            work = mode.sync_work(kind, counts) if kind else {each: 1 for each in BESIDE if each in known}
+            spread = spread_of(known, cpu_work(mode, kind, counts) if kind and cpu else work)
+            below, above = below + cores * (1 - spread.low), above + cores * (spread.high - 1)
+    return {"cpu_proxy_cores": {"mean": Estimate(total.value, max(total.value - below, 0.0), total.value + above)}}
 
 
 def ratio_by_prices(one: Estimate | None, other: Estimate | None) -> Estimate | None:

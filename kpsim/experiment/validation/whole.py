@@ -16,6 +16,7 @@ from kpsim.profiles.format import SCALE
 from kpsim.profiles.terms import coefficients
 
 TIMED = ("iptables-legacy", "iptables-nft", "nftables")
+WATCHING = ("ipvs", "userspace")  # the same kube-proxy, whose watches nobody timed in these modes
 SYNC = ("go", "iptables", "save", "list", "restore", "cleanup", "conntrack", "sync")
 EVENTS = {  # beside what a sync takes by itself, CPU that only running kube-proxies show
     "change_decoded": "one EndpointSlice of a watch, decoded and filed, its garbage collected",
@@ -64,6 +65,11 @@ def with_events(families: Families, other: Families, ratio: tuple[float, float],
             told = _moved(other[f"{alike}/cpu"][name], ratio, scaled)
         if told is not None:
             mine[name] = {**told, "note": EVENTS[name]}
+    for family, name in product(WATCHING, EVENTS):
+        told = families["iptables-legacy/cpu"].get(name)
+        if told is not None and f"{family}/cpu" in families:
+            as_there = {key: value for key, value in told.items() if key != "measured_to"}
+            families[f"{family}/cpu"][name] = {**as_there, "source": "events-as-iptables"}
 
 
 def _lent(mine: dict[str, Any], others: Mapping[str, Any], names: frozenset[str], note: str) -> None:
