@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from sys import intern
+from typing import Any
 
 from kpsim.errors import Place
 from kpsim.kube.defaults import (
@@ -34,11 +36,14 @@ from kpsim.kube.objects import (
     ServicePort,
     Workload,
 )
+from kpsim.kube.server.shapes import endpoint_fits
 
 WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job")
 
 ZONE_BEFORE_1_17 = "failure-domain.beta.kubernetes.io/zone"
 SERVICE_NAME = "kubernetes.io/service-name"
+
+_NOTHING: Mapping[str, Any] = {}
 
 Ports = tuple[tuple[str, int, str], ...]
 
@@ -214,13 +219,44 @@ def endpoint_slice(fields: Fields) -> EndpointSlice:
         service=labels.get(SERVICE_NAME, ""),
         address_type=fields.text("addressType", "IPv4"),
         ports=_slice_ports(fields),
-        endpoints=tuple(made for endpoint in fields.parts("endpoints") for made in _endpoints(endpoint, namespace)),
+        endpoints=_endpoints_of(fields, namespace),
     )
 
 
 def _slice_ports(fields: Fields) -> Ports:
     return tuple(
         (port.text("name"), port.number("port"), port.text("protocol", "TCP")) for port in fields.parts("ports")
+    )
+
+
+def _endpoints_of(fields: Fields, namespace: str) -> tuple[Endpoint, ...]:
+    """Return the endpoints of a slice; those of ordinary shape, which are many, without a look at each field."""
+    made: list[Endpoint] = []
+    for index, written in enumerate(fields.items("endpoints")):
+        if endpoint_fits(written) and "addresses" in written:
+            made += (_ordinary(written, ip, namespace) for ip in written["addresses"][:1])
+        else:
+            made += _endpoints(Fields(written, (*fields.key, "endpoints", index), fields.faults), namespace)
+    return tuple(made)
+
+
+def _ordinary(written: Mapping[str, Any], ip: str, namespace: str) -> Endpoint:
+    """Return what :func:`_endpoints` does of an endpoint of which every field has its type."""
+    conditions, target = written.get("conditions", _NOTHING), written.get("targetRef", _NOTHING)
+    hints = written.get("hints")
+    ready = conditions.get("ready", True)
+    name = target.get("name") if target.get("kind") == "Pod" else ""
+    return Endpoint(
+        ip,
+        ready,
+        conditions.get("serving", ready),
+        conditions.get("terminating", False),
+        intern(written.get("nodeName") or ""),
+        intern(written.get("zone") or ""),
+        f"{target.get('namespace') or namespace}/{name}" if name else "",
+        tuple([hint.get("name", "") for hint in hints.get("forZones", ())]) if hints else (),
+        tuple([hint.get("name", "") for hint in hints.get("forNodes", ())]) if hints else (),
+        written.get("hostname") or "",
     )
 
 

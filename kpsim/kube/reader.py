@@ -26,6 +26,7 @@ from kpsim.kube.objects import EndpointSlice, Ingress, KubeObjects, Node, Pod, S
 from kpsim.kube.server import ApiServer
 from kpsim.kube.server.ingress import ingress_faults_as_read
 from kpsim.kube.server.others import node_faults_as_read, old_endpoint_faults, pod_address_faults, slice_faults_as_read
+from kpsim.kube.server.shapes import faults_of_shape
 from kpsim.kube.service.notices import service_notices
 from kpsim.kube.validation import all_faults, alone_faults, as_written, held, unknown_faults
 from kpsim.units import Version
@@ -55,6 +56,7 @@ class Reading:
     origins: list[Origin] = field(default_factory=list)
     written: list[Fields] = field(default_factory=list)
     made: list[dict[str, Any]] = field(default_factory=list)
+    odd: list[list[Fault]] = field(default_factory=list)  # what shapes of Services have wrong, nearly always nothing
     names: dict[tuple[str, str], Service] = field(default_factory=dict)
     pods: list[Pod] = field(default_factory=list)
     workloads: dict[tuple[str, str, str], Workload] = field(default_factory=dict)
@@ -123,7 +125,8 @@ class Reading:
 
     def _take_service(self, origin: Origin, fields: Fields) -> None:
         made = decoding.service(fields, origin.document.cheap_place(origin.key))
-        fields.faults += unknown_faults(fields.raw)
+        odd = list(faults_of_shape(fields.raw, "Service"))
+        fields.faults += unknown_faults(fields.raw, odd)
         identity = (made.namespace, made.name)
         if self.names.get(identity) == made:  # the same object in two files of a directory
             return
@@ -131,7 +134,8 @@ class Reading:
         self.services.append(made)
         self.origins.append(origin)
         self.written.append(fields)
-        self.made.append(held(fields.raw))
+        self.made.append(held(fields.raw, fits=not odd))
+        self.odd.append(odd)
 
     def _take_configuration(self, origin: Origin, fields: Fields, kind: str) -> bool:
         """Take what says how the cluster is set up, and return whether the object was of such a kind."""
@@ -180,6 +184,11 @@ class Reading:
             if not any(at.key[: len(key)] == key or from_port == key for key in shapeless[index]):
                 yield self.origins[index].problem(at)
 
+    def __bool__(self) -> bool:
+        """Return True if there is an object that Service networking looks at."""
+        found = self.services or self.pods or self.slices or self.endpoints or self.nodes or self.ingresses
+        return bool(found) or any(not self._owned(key) for key in self.workloads)
+
     def objects(self) -> KubeObjects:
         """Everything taken, frozen; slices win over the Endpoints of the same Service, owners over what they own."""
         sliced = {(each.namespace, each.service) for each in self.slices}
@@ -205,8 +214,8 @@ class Reading:
     def _noticed(self) -> Iterator[str]:
         """Yield a warning for each kind of field without effect, with the place of the first."""
         notices: dict[tuple[Key, str], list[tuple[Origin, Fault, Service]]] = {}
-        for origin, service, fields in zip(self.origins, self.services, self.written, strict=True):
-            for notice in service_notices(service, fields):
+        for origin, service, fields, odd in zip(self.origins, self.services, self.written, self.odd, strict=True):
+            for notice in service_notices(service, fields, odd):
                 alike = tuple(part for part in notice.key if isinstance(part, str)), notice.what
                 notices.setdefault(alike, []).append((origin, notice, service))
         for seen in notices.values():

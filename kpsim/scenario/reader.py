@@ -126,7 +126,7 @@ def _around(
 ) -> Scenario:
     nodes_known = bool(reading.nodes or reading.pods)
     add_rules(reading, dumps)
-    if not reading.problems and not reading.objects() and not reading.proxy:
+    if not reading.problems and not reading and not reading.proxy:
         what = "holds no Service, Pod, EndpointSlice, workload or Node"
         said = "\n    ".join(gaps(dumps))
         raise InputError([Problem(Place(str(path)), what=what, mend=said or OBJECTS) for path in paths])
