@@ -281,16 +281,6 @@ class EndpointSliceController:
         piece.unsent = {}
         if service in self._renewed:
             changed += 2 * sum(bits & READY for bits in piece.endpoints.values())
-        notice = Notice(
-            service,
-            usable,
-            endpoints,
-            changed,
-            trigger_ns,
-            effects_ns,
-            creates=False,
-            families=(family,),
-            leaving=leaving,
-            stages=stages,
-        )
+        told = (service, usable, endpoints, changed, trigger_ns, effects_ns)  # by place: it is made for every write
+        notice = Notice(*told, False, (family,), leaving, False, stages)
         self._api.commit(size, self._states[family].proxied(service), notice)

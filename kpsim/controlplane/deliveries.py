@@ -149,9 +149,10 @@ class DeliveryLog:
             self._leaving.extend(leaving)
         if effects_ns:
             self._effects_ns.extend(effects_ns)
+        bits, place = _FAMILY_BITS[families], len(table) // _WIDTH if index is None else index
         ends = (len(self._usable), len(self._leaving), len(self._effects_ns))
-        told = (service, endpoints, changed, trigger_ns, creates, gone, _FAMILY_BITS[families])
-        table.extend((*told, len(self) if index is None else index, sent_ns, spread_ns, size, *ends, *stages))
+        told = (service, endpoints, changed, trigger_ns, creates, gone, bits, place, sent_ns, spread_ns, size)
+        table.extend(told + ends + stages)
 
     def row(self, at: int) -> Delivery:
         """Return one row, 0 … d - 1."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from kpsim.clock import EventQueue
 from kpsim.cluster.changes import NEVER
+from kpsim.collector import resting
 from kpsim.datapath.batch import RulesInForce
 from kpsim.datapath.batch import run_batch as serve
 from kpsim.datapath.outcomes import Outcomes
@@ -38,7 +39,8 @@ def run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
     if replication.log is None:
         clock = EventQueue()
         control = control_plane(replication, clock)
-        clock.run(replication.horizon_ns)
+        with resting():  # millions of small objects, and no cycle among them
+            clock.run(replication.horizon_ns)
         replication.log, replication.fanout, replication.joins = control.api.log, control.fanout, control.joins
         replication.stale_retries = control.controller.stale_retries
     proxiers = _proxiers(replication, mode, costs, pacing)
