@@ -56,6 +56,13 @@ class Costs:
         """Cost factors over 1024 for 32-bit draws: packets and syncs do not all take the same time."""
         return np.asarray(self.factors[kind][draw >> (32 - TABLE_BITS)])
 
+    def varied(self, kind: str, ns: int, draw: np.ndarray) -> I64:
+        """Return ``ns`` times the cost factor of each 32-bit draw [ns]."""
+        if draw.size < 1 << TABLE_BITS:
+            return (ns * self.factor(kind, draw)) >> 10
+        every = (ns * self.factors[kind]) >> 10
+        return np.asarray(every[np.right_shift(draw, 32 - TABLE_BITS, dtype=np.intp)])
+
     def extrapolation(self, name: str, count: float) -> float | None:
         """Return how many times ``count`` exceeds the coefficient's measured range; ``None`` within or unknown."""
         most = self.coefficients[name].measured_to

@@ -135,10 +135,8 @@ class Timeline:
         self._dispatch_here = counts.dispatch - self.dispatch[local.state]
         row = local.state - self._n
         self._rows_here = NodeRows(local.node, row, self.rows)
-        first_row = np.full(self._n, self.rows)
-        np.minimum.at(first_row, self.service, np.arange(self.rows))
         until = np.append(self.next_row, 0)[np.maximum(row, -1)]
-        until = np.where(row < 0, first_row[np.minimum(local.state, self._n - 1)], until)
+        until = np.where(row < 0, self._first_row[np.minimum(local.state, self._n - 1)], until)
         node, start, end = np.tile(local.node, 2), np.maximum(row + 1, 0), until + 1
         prefix = np.concatenate([start, end])
         own, dispatch = (np.concatenate([x, -x]) for x in (self._own_here, self._dispatch_here))
@@ -168,6 +166,9 @@ class Timeline:
         if self.rows:
             self.replaces[by_service[1:][again]] = n + by_service[:-1][again]
             self.next_row[by_service[:-1][again]] = by_service[1:][again]
+        self._first_row, self._last_row = np.full(n, self.rows), np.full(n, self.rows)  # past the end: it has none
+        self._first_row[self.service[by_service[::-1]]] = by_service[::-1]
+        self._last_row[self.service] = np.arange(self.rows)
         self._n = n
 
     def _totals(self, by_state: I64) -> I64:
@@ -189,14 +190,13 @@ class Timeline:
         self._moved = PrefixSums(place, delta[moved][which], len(order))
 
     def state(self, service: Services, prefix: Prefixes) -> States:
-        """Return each Service's state (row of the ``usable`` columns) after ``prefix`` deliveries; broadcast."""
-        key = service * (self.rows + 1) + prefix
-        at = np.searchsorted(self._sorted, key, side="right") - 1
-        if not self.rows:
-            return service + 0 * at
-        row = self._sorted_row[np.maximum(at, 0)]
-        found = (at >= 0) & (self.service[row] == service)
-        return np.where(found, self._n + row, service)
+        """Return each Service's state (row of the ``usable`` columns) after ``prefix`` deliveries, (q,)."""
+        first, last = self._first_row[service], self._last_row[service]
+        state = np.where(prefix > last, self._n + last, service)
+        between = np.flatnonzero((prefix > first) & (prefix <= last))  # the others need no search
+        key = service[between] * (self.rows + 1) + prefix[between]
+        state[between] = self._n + self._sorted_row[np.searchsorted(self._sorted, key, side="right") - 1]
+        return state
 
     def dispatch_at(self, prefix: Prefixes, node: Nodes) -> I64:
         """Dispatch rules on each node after ``prefix`` deliveries; broadcast."""
