@@ -9,7 +9,7 @@ import pytest
 
 from kpsim.experiment.answers.cautions import cautions
 from kpsim.experiment.answers.curves import counts_today
-from kpsim.experiment.answers.prices import cpu_by_prices
+from kpsim.experiment.answers.prices.cpu import cpu_by_prices
 from kpsim.measure.summary import Estimate
 from kpsim.profiles.costs import load_profile
 from kpsim.proxy.contract import SyncKind
