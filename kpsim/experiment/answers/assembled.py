@@ -148,8 +148,7 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
         rules=seen[0].rules,
         extrapolations=extrapolations(cluster, mode, costs),
         stages=stages,
-        priced=priced(parts, known)
-        | cpu_by_prices(cluster, mode, cpu_costs_of(scenario, mode), costs, rates, changed),
+        priced=priced(parts, known) | cpu_by_prices(cluster, mode, cpu_costs_of(scenario, mode), costs, rates, changed),
         swings=swings(parts, known),
         events=tuple(
             outcome_of([s.events[i] for s in seen], sampled=seen[0].sampled) for i in range(len(scenario.events))
