@@ -17,6 +17,7 @@ from kpsim.dumps.evidence.logs import mode_of_log, version_of_log
 from kpsim.dumps.others import LISTED_BY_NAME, LOG, OBJECTS, OtherKind, other_kind
 from kpsim.errors import InputError, Place, Problem, did_you_mean, nearest
 from kpsim.kube.components.configurations import PROXY_CONFIGURATION
+from kpsim.kube.reader import kept_of
 from kpsim.scenario.schema import API_VERSION
 from kpsim.scenario.starts.shipped import located, shipped
 
@@ -45,10 +46,17 @@ class SweepFile(ScenarioFile):
 
 @dataclass(frozen=True, slots=True)
 class ObjectsFile:
-    """Kubernetes objects; in a folder, every document that is not known to be something else."""
+    """Kubernetes objects; in a folder, every document that is not known to be something else.
+
+    Of a large list's items :func:`~kpsim.kube.reader.kept_of` is there.
+    """
 
     path: Path
     documents: tuple[Document, ...]
+
+    def whole(self) -> tuple[Document, ...]:
+        """Return the documents with all that was written in them."""
+        return load(self.documents[0].source.text, str(self.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +241,7 @@ def _file(path: Path, raw: bytes) -> File:
             return _other(path, kind, raw)
         text = decode(raw, str(path))
         del raw  # as large as the text, and no longer needed
-        documents = load(text, str(path))
+        documents = load(text, str(path), kept_of)
     except InputError as error:
         if kind := other_kind(head):
             return _other(path, kind, path.read_bytes())
@@ -304,7 +312,7 @@ def _beside(path: Path, folder: Path) -> File:
             if formats_of(head):
                 return _rules(path, raw + stream.read(), head, str(path.relative_to(folder)))
             if path.name.endswith(SUFFIXES):
-                return ObjectsFile(path, load(decode(raw + stream.read(), str(path)), str(path)))
+                return ObjectsFile(path, load(decode(raw + stream.read(), str(path)), str(path), kept_of))
             if kind := other_kind(head):
                 return _other(path, kind, raw + (stream.read() if kind is LOG else b""), beside=True)
     except OSError as error:
