@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from sys import intern
 from typing import NoReturn
 
 from kpsim.documents.document import Document, Early, Key, as_it_is
@@ -13,6 +14,8 @@ from kpsim.documents.source import Source
 from kpsim.errors import InputError, Place, Problem
 
 LARGE_JSON = 1_000_000  # characters; beyond this a failed JSON text is not tried again as YAML
+
+LONGEST_WORD = 20  # characters
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -98,11 +101,21 @@ def _items(decoder: json.JSONDecoder, text: str, at: int, early: Early) -> tuple
         return items, at + 1
     while True:
         item, at = decoder.raw_decode(text, at)
-        items.append(early(item))
+        kept = early(item)
+        items.append(_sharing(kept) if kept is item else kept)
         at = _skip(text, at)
         if text[at] == "]":
             return items, at + 1
         at = _expect(",", text, at)
+
+
+def _sharing(value: object) -> object:
+    """Return plain data in which a key, or a word, is one text however often it is decoded."""
+    if type(value) is dict:
+        return {intern(key): _sharing(inner) for key, inner in value.items()}
+    if type(value) is list:
+        return [_sharing(inner) for inner in value]
+    return intern(value) if type(value) is str and len(value) < LONGEST_WORD and value.isalpha() else value
 
 
 def _expect(sign: str, text: str, at: int) -> int:

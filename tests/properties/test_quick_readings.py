@@ -38,7 +38,8 @@ DATA = st.recursive(
 def composed(text: str) -> tuple[object, bool]:
     builder = Builder(Source("it.yaml", text))
     try:
-        made = builder.build(yaml.compose(text, Loader=LOADER))
+        node: Any = yaml.compose(text, Loader=LOADER)
+        made = builder.build(node)
     except yaml.YAMLError:
         return None, False
     return made, not builder.problems

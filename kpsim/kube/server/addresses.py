@@ -30,7 +30,7 @@ _LEADING_ZEROS = re.compile(r"(?<![0-9A-Fa-f])0+(?=[0-9A-Fa-f])")
 _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 PLAIN = re.compile(rf"(?!(0|127|169|224)\.){_OCTET}(\.{_OCTET}){{3}}")
 
-REMEMBERED = 1 << 14  # addresses: each is asked for several times in a row, by one rule after the other
+REMEMBERED = 1 << 12  # addresses: each is asked for several times in a row, by one rule after the other
 _LINK_LOCAL = (ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fe80::/10"))
 
 
