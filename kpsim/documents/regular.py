@@ -58,39 +58,55 @@ def _built(lines: list[Line], remembered: Remembered) -> list[object]:
     root: list[object] = []
     opened: list[tuple[int, Container]] = [(len(lines[0][0]), root)]
     waiting: tuple[Mapping, str, int] | None = None  # a key without a value so far, in this column
+    at: int | None = None  # the column of the mapping that the line before stood in
+    inner: Mapping = {}  # that mapping
     for indent, dashes, key, chomped, block, value, item in lines:
         column = len(indent)
-        if waiting is not None:
-            mapping, name, above = waiting
-            if column > above or (dashes and column == above):
-                inner: Container = [] if dashes else {}
-                mapping[name] = inner
-                opened.append((column, inner))
-            waiting = None
-        at, top = opened[-1]
-        while at > column or (at == column and not dashes and type(top) is list):
-            opened.pop()
-            at, top = opened[-1] if opened else (-1, root)
-        if at != column or len(opened) > DEEPEST:
-            raise _IrregularError
-        if dashes:
-            column, top = _entered(column, top, dashes, opened, mapping=bool(key))
-        if not key:
-            if type(top) is not list or block:
+        if column != at or dashes:  # most lines follow one of their own mapping
+            top = _stepped(column, bool(dashes), opened, waiting)
+            if dashes:
+                column, top = _entered(column, top, dashes, opened, mapping=bool(key))
+            if not key:
+                if type(top) is not list or block:
+                    raise _IrregularError
+                top.append(_value(item, remembered))
+                at = waiting = None
+                continue
+            if type(top) is not dict:
                 raise _IrregularError
-            top.append(_value(item, remembered))
-            continue
-        if type(top) is not dict or key in top:
+            at, inner = column, top
+        if not key or key in inner:
             raise _IrregularError
         name = intern(key)
+        waiting = None
         if value:
-            top[name] = _value(value, remembered)
+            found = remembered.get(value, remembered)
+            inner[name] = _value(value, remembered) if found is remembered else found
         elif block:
-            top[name] = _literal(block, chomped, dashes)
+            inner[name] = _literal(block, chomped, dashes)
         else:
-            top[name] = None
-            waiting = top, name, column
+            inner[name] = None
+            waiting = inner, name, column
     return root
+
+
+def _stepped(
+    column: int, dashed: bool, opened: list[tuple[int, Container]], waiting: tuple[Mapping, str, int] | None
+) -> Container:
+    """Open the value that a key waits for, or close what ends before a line, and return what the line stands in."""
+    if waiting is not None:
+        mapping, name, above = waiting
+        if column > above or (dashed and column == above):
+            inner: Container = [] if dashed else {}
+            mapping[name] = inner
+            opened.append((column, inner))
+    at, top = opened[-1]
+    while at > column or (at == column and not dashed and type(top) is list):
+        opened.pop()
+        at, top = opened[-1] if opened else (-1, top)
+    if at != column or len(opened) > DEEPEST:
+        raise _IrregularError
+    return top
 
 
 def _entered(

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator
 from functools import lru_cache
 
 from kpsim.documents import Key
+from kpsim.kube.allocator import ipv4_number
 from kpsim.kube.fields import Fault
 from kpsim.kube.server.refusals import invalid
 
@@ -37,6 +38,8 @@ _LINK_LOCAL = (ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fe8
 @lru_cache(REMEMBERED)
 def address_of(text: str) -> Address | None:
     """The address a text stands for, read loosely; ``None`` if it is none."""
+    if PLAIN.fullmatch(text):
+        return ipaddress.IPv4Address(ipv4_number(text))
     if not _CHARACTERS.fullmatch(text):
         return None
     try:
