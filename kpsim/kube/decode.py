@@ -66,16 +66,17 @@ def service(fields: Fields, place: Place) -> Service:
     """Return a ``v1.Service`` with its defaults."""
     namespace, name = _identity(fields)
     spec = fields.part("spec")
-    annotations = dict(fields.part("metadata").labels("annotations"))
-    labels = dict(fields.part("metadata").labels("labels"))
+    metadata = fields.part("metadata")
+    annotations, labels = dict(metadata.labels("annotations")), dict(metadata.labels("labels"))
     affinity = spec.part("sessionAffinityConfig").part("clientIP")
     ingress = tuple(fields.part("status").part("loadBalancer").parts("ingress"))
+    cluster_ip = _cluster_ip(spec)
     return with_defaults(
         Service(
             namespace=namespace,
             name=name,
             type=spec.text("type", "ClusterIP"),
-            cluster_ip=_cluster_ip(spec),
+            cluster_ip=cluster_ip,
             ports=tuple(_service_port(port) for port in spec.parts("ports")),
             selector=spec.labels("selector"),
             external_ips=spec.texts("externalIPs"),
@@ -96,7 +97,7 @@ def service(fields: Fields, place: Place) -> Service:
             health_check_node_port=spec.number("healthCheckNodePort"),
             ip_families=_ip_families(spec),
             ip_family_policy=spec.text("ipFamilyPolicy"),
-            cluster_ip6=_cluster_ip6(spec),
+            cluster_ip6="" if ":" in cluster_ip else next((ip for ip in spec.texts("clusterIPs") if ":" in ip), ""),
             proxy_name=labels.get(SERVICE_PROXY_NAME, ""),
             traffic_distribution=spec.text("trafficDistribution"),
             topology_mode=annotations.get(TOPOLOGY_MODE) or annotations.get(TOPOLOGY_HINTS, ""),
@@ -118,11 +119,6 @@ def _cluster_ip(spec: Fields) -> str:
     if first == "None" or "None" in several:
         return "None"
     return next((ip for ip in (first, *several) if ip and ":" not in ip), first)
-
-
-def _cluster_ip6(spec: Fields) -> str:
-    """Return the IPv6 address beside the IPv4 one, or ""."""
-    return next((ip for ip in spec.texts("clusterIPs") if ":" in ip), "") if ":" not in _cluster_ip(spec) else ""
 
 
 def _ip_families(spec: Fields) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ at are counted and left.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -78,7 +78,10 @@ class Reading:
         kind = fields.text("kind")
         if kind.endswith("List") and ("items" in fields.raw or kind == "List"):
             for index, item in enumerate(_items(fields)):
-                self.add(document, (*key, "items", index), _with_kind(item, kind.removesuffix("List")))
+                if isinstance(item, EndpointSlice | Pod | Node):
+                    self._keep(item)
+                else:
+                    self.add(document, (*key, "items", index), _with_kind(item, kind.removesuffix("List")))
         else:
             self._take(Origin(document, key), fields, kind)
         self.problems += [Origin(document, key).problem(fault) for fault in fields.faults]
@@ -95,33 +98,33 @@ class Reading:
     def _take(self, origin: Origin, fields: Fields, kind: str) -> None:
         if kind == "Service" and not fields.text("apiVersion").startswith("serving."):
             self._take_service(origin, fields)
-        elif kind == "Pod":
-            self.pods.append(decoding.pod(fields))
-            fields.faults += () if fields.faults else pod_address_faults(fields.raw)
+        elif kind in KEPT:
+            self._keep(_judged(fields, kind))
             self.commands += commands_in(fields.raw)
         elif kind in decoding.WORKLOAD_KINDS:
             made = decoding.workload(fields, kind)
             self.workloads[kind, made.namespace, made.name] = made
             self.owners[kind, made.namespace, made.name] = decoding.owner(fields)
             self.commands += commands_in(fields.raw)
-        elif kind == "EndpointSlice":
-            self.slices.append(decoding.endpoint_slice(fields))
-            fields.faults += () if fields.faults else slice_faults_as_read(fields.raw)
         elif kind == "Endpoints":
             self.endpoints += decoding.endpoints_object(fields)
             fields.faults += () if fields.faults else old_endpoint_faults(fields.raw)
         elif kind == "Ingress" and fields.text("apiVersion") == INGRESS_API:
             self.ingresses.append(decoding.ingress(fields))
             fields.faults += () if fields.faults else ingress_faults_as_read(fields.raw)
-        elif kind == "Node":
-            self.nodes.append(decoding.node(fields))
-            fields.faults += () if fields.faults else node_faults_as_read(fields.raw)
-            self.commands += commands_in(fields.raw)
         elif kind:
             if not self._take_configuration(origin, fields, kind):
                 self.ignored[kind] += 1
         elif fields.raw:
             self.problems.append(origin.problem(Fault((), "is not a Kubernetes object: it has no kind")))
+
+    def _keep(self, made: EndpointSlice | Pod | Node) -> None:
+        if isinstance(made, EndpointSlice):
+            self.slices.append(made)
+        elif isinstance(made, Pod):
+            self.pods.append(made)
+        else:
+            self.nodes.append(made)
 
     def _take_service(self, origin: Origin, fields: Fields) -> None:
         made = decoding.service(fields, origin.document.cheap_place(origin.key))
@@ -229,6 +232,36 @@ class Reading:
         if self.ignored:
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.ignored.items()))
             yield f"ignored {sum(self.ignored.values())} objects that Service networking does not look at: {kinds}"
+
+
+def kept_of(item: object) -> object:
+    """Return a slice, Pod or Node with which nothing is wrong as what is kept of it, anything else as it is.
+
+    A dump has many of these, and what they were read as takes ten times the memory.
+    """
+    kind = item.get("kind") if isinstance(item, dict) else None
+    if not isinstance(item, dict) or not isinstance(kind, str) or kind not in KEPT:
+        return item
+    fields = Fields(item, (), [])
+    made = _judged(fields, kind)
+    return item if fields.faults or any(commands_in(item)) else made
+
+
+def _judged(fields: Fields, kind: str) -> EndpointSlice | Pod | Node:
+    """Return one of the ``KEPT`` kinds, with its faults in ``fields``."""
+    decode, judge = KEPT[kind]
+    made = decode(fields)
+    fields.faults += () if fields.faults else judge(fields.raw)
+    return made
+
+
+KEPT: Mapping[
+    str, tuple[Callable[[Fields], EndpointSlice | Pod | Node], Callable[[Mapping[str, Any]], list[Fault]]]
+] = {
+    "EndpointSlice": (decoding.endpoint_slice, slice_faults_as_read),
+    "Pod": (decoding.pod, pod_address_faults),
+    "Node": (decoding.node, node_faults_as_read),
+}
 
 
 def _items(fields: Fields) -> list[object]:

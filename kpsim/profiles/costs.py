@@ -18,7 +18,7 @@ import numpy as np
 
 from kpsim.errors import InputError, Place, Problem
 from kpsim.profiles.derived import on_base
-from kpsim.profiles.format import TIMES, Coefficient, ProfileText, parse_yaml, read_yaml
+from kpsim.profiles.format import SHIPPED, TIMES, Coefficient, ProfileText, parse_yaml, read_yaml
 from kpsim.units import F64, I64
 
 FACTOR_ONE = 1024  # a cost factor of one; costs vary as ``(ns * factor) >> 10``
@@ -156,7 +156,7 @@ def load_profile(name: str) -> CostProfile:
     if name.endswith((".yaml", ".yml")):
         path = Path(name)
     elif name in known:
-        path = Path(str(resources.files(__package__))) / f"{name}.yaml"
+        path = SHIPPED / f"{name}.yaml"
     else:
         raise InputError(f"spec.profile.name: no profile {name!r}; there are {', '.join(known)}, or a file")
     text = read_yaml(path)

@@ -18,6 +18,7 @@ from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.simulation.draws import Replication
 from kpsim.simulation.ingress import ingress_in_arrays
+from kpsim.simulation.setting import PACKETS_AT_ONCE
 from kpsim.simulation.unfinished import find_unwritten
 from kpsim.simulation.wiring import (
     ModeRun,
@@ -30,8 +31,6 @@ from kpsim.simulation.wiring import (
     udp_flows,
 )
 from kpsim.traffic.connections import Connections
-
-PACKETS_AT_ONCE = 100_000  # nodes are served in blocks of about so many packets, to bound memory
 
 
 def run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing) -> ModeRun:

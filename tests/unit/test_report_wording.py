@@ -10,7 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpsim.experiment.result import Comparison, Limit, Result, ThresholdVerdict
+from kpsim.experiment.answers.limits import Limit
+from kpsim.experiment.result import Comparison, Result, ThresholdVerdict
 from kpsim.measure.summary import Estimate
 from kpsim.report.answers.objectives import standing
 from kpsim.report.verdict import answer

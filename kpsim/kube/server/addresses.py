@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator
 from functools import lru_cache
 
 from kpsim.documents import Key
+from kpsim.kube.allocator import ipv4_number
 from kpsim.kube.fields import Fault
 from kpsim.kube.server.refusals import invalid
 
@@ -30,13 +31,15 @@ _LEADING_ZEROS = re.compile(r"(?<![0-9A-Fa-f])0+(?=[0-9A-Fa-f])")
 _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 PLAIN = re.compile(rf"(?!(0|127|169|224)\.){_OCTET}(\.{_OCTET}){{3}}")
 
-REMEMBERED = 1 << 14  # addresses: each is asked for several times in a row, by one rule after the other
+REMEMBERED = 1 << 12  # addresses: each is asked for several times in a row, by one rule after the other
 _LINK_LOCAL = (ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fe80::/10"))
 
 
 @lru_cache(REMEMBERED)
 def address_of(text: str) -> Address | None:
     """The address a text stands for, read loosely; ``None`` if it is none."""
+    if PLAIN.fullmatch(text):
+        return ipaddress.IPv4Address(ipv4_number(text))
     if not _CHARACTERS.fullmatch(text):
         return None
     try:

@@ -1,6 +1,7 @@
 """One object before an API server: created or changed, refused or taken.
 
-    >>> from kpsim.kube.server import ApiServer, judge
+    >>> from kpsim.kube.server import ApiServer
+    >>> from kpsim.kube.server.judge import judge
     >>> api = ApiServer("10.96.0.0/20", (30000, 32767), version=(1, 36))
     >>> made = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": 0}]}}
     >>> [(cause.field, cause.kind) for cause in judge(made, api).causes]

@@ -25,7 +25,7 @@ _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-
 _QUALIFIED = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _ENDS = "and must start and end with an alphanumeric character"
 
-REMEMBERED = 1 << 14  # texts a rule: names of nodes and applications, keys of labels come again and again
+REMEMBERED = 1 << 12  # texts a rule: names of nodes and applications, keys of labels come again and again
 
 Reasons = Callable[[str], tuple[str, ...]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kpsim.cluster.columns import Cluster
-from kpsim.experiment.answers.curves import counts_today
+from kpsim.experiment.answers.memory import counts_today
 from kpsim.experiment.answers.prices.parts import spread_of
 from kpsim.measure.summary import Estimate
 from kpsim.profiles.costs import Costs
