@@ -74,7 +74,7 @@ def kinds(counts: SyncCounts, full: Bools) -> Iterator[tuple[SyncKind, Bools]]:
         (SyncKind.NOTHING, lambda: changed == 0),
         (SyncKind.DELETE, lambda: changed == gone),
         (SyncKind.ADD, lambda: changed == new),
-        (SyncKind.PARTIAL, lambda: left),
+        (SyncKind.PARTIAL, lambda: True),
     ):
         chosen = which() & left
         if chosen.any():
