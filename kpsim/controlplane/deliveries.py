@@ -190,7 +190,8 @@ class DeliveryLog:
                 values = self._columns()[:, len(_COLUMNS) :].ravel()
                 offset = np.arange(len(self) + 1) * len(STAGES)
             else:
-                values = np.array(self._list(name), np.int64)
+                held = self._list(name)
+                values = np.array(held, np.int32 if held.typecode == "i" else np.int64)  # Pods are many
                 offset = np.concatenate([[0], self._columns()[:, _COLUMN[name]]])
             self._made[key] = (np.asarray(freeze(offset)), np.asarray(freeze(values)))
         return self._made[key]

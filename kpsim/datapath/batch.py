@@ -78,7 +78,7 @@ class RulesInForce:
         if bare.any():
             choices = np.where(bare, 0, choices)
         index = self.mode.select(connections.draw[which], connections.turn[which], choices)
-        pod = timeline.usable_pod[first + index]
+        pod = timeline.usable_pod[first + index].astype(np.int64)
         scanned = total = np.zeros_like(prefix)
         if prices.scans():
             total = timeline.dispatch_at(prefix, node)

@@ -41,7 +41,8 @@ class Costs:
                 raise InputError(
                     f"the cost profile has no {name} for {self.family}; kpsim sources lists what one needs"
                 )
-            total = total + np.asarray(count, np.float64) * float(getattr(self.coefficients[name], bound))
+            each = np.multiply(count, float(getattr(self.coefficients[name], bound)), dtype=np.float64)
+            total = total + each
         return total
 
     def ns(self, work: Mapping[str, int | I64]) -> I64:

@@ -17,12 +17,14 @@ from kpsim.controlplane.deliveries import DeliveryLog
 from kpsim.proxy.contract import Mode, Moved, RuleCounts
 from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.rules import Held
-from kpsim.proxy.sync import Nodes, Ports, Prefixes, Services, States
+from kpsim.proxy.sync import Nodes, Ports, Prefixes, Ragged, Services, States
 from kpsim.proxy.sync.sums.changed import ChangedSums, Lives
-from kpsim.proxy.sync.sums.held import MovedSums, Ragged, only_before
+from kpsim.proxy.sync.sums.held import MovedSums, only_before
 from kpsim.proxy.sync.sums.locality import LocalStates, NodePlaces, NodeRows, NodeSums
 from kpsim.proxy.sync.sums.prefix import PrefixSums
-from kpsim.units import I64, Bools
+from kpsim.units import I32, I64, Bools
+
+NOBODY = np.array([-1], np.int32)  # an end of a list of Pods to look up where nobody serves
 
 
 def usable_at_start(cluster: Cluster) -> Ragged:
@@ -84,7 +86,7 @@ class Timeline:
         self._cluster, self._mode = cluster, mode
         self._sort_by_service(n)
         base_usable, base_leaving = _at_start(cluster)
-        self.usable_offset, pods = _joined(base_usable, log.ragged("usable"))
+        self.usable_offset, pods = _joined(base_usable, log.ragged("usable"), NOBODY)
         leaving = _joined(base_leaving, log.ragged("leaving"))
         self.usable = np.diff(self.usable_offset)  # by state: n Services at time zero, then the rows
         self._owner = np.concatenate([np.arange(n), self.service])  # by state
@@ -92,10 +94,12 @@ class Timeline:
         there = log.column("gone") == 0
         self._known = np.concatenate([known, there])
         policy = ((services.internal_local | services.external_local) & services.proxied)[self._owner] & self._known
+        self.usable_pod, pods = pods, pods[:-1]
         homes = cluster.homes(1 + int(max(pods.max(initial=0), leaving[1].max(initial=0))))
         self.local = LocalStates((self.usable_offset, pods), leaving, policy, homes, cluster.nodes)
         self._local_at = len(pods)
-        self.usable_pod = np.concatenate([pods, self.local.pods, [-1]])  # an end to look up where nobody serves
+        if len(self.local):
+            self.usable_pod = np.concatenate([pods, self.local.pods.astype(np.int32), NOBODY])
         after = mode.rule_counts(services.take(self.service), EndpointCounts.elsewhere(self.usable[n:]))
         base = start_counts(cluster, mode)
         self.own = np.concatenate([base.own, after.own * there])
@@ -293,6 +297,7 @@ class Timeline:
         return ChangedServices(services, own, dispatch, gone, new)
 
 
-def _joined(base: Ragged, rows: Ragged) -> Ragged:
-    """States at time zero, then one a row."""
-    return np.concatenate([base[0][:-1], base[0][-1] + rows[0]]), np.concatenate([base[1], rows[1]])
+def _joined(base: Ragged, rows: Ragged, end: I32 = NOBODY[:0]) -> tuple[I64, I32]:
+    """Return states at time zero, then one a row, and ``end`` behind the values of all."""
+    values = np.concatenate([base[1].astype(np.int32), rows[1], end], dtype=np.int32)
+    return np.concatenate([base[0][:-1], base[0][-1] + rows[0]]), values
