@@ -14,7 +14,7 @@ from kpsim.collector import resting
 from kpsim.documents import Document, decode, load
 from kpsim.dumps.detection import FORMATS, RuleDump, formats_of, read_dump
 from kpsim.dumps.evidence.logs import mode_of_log, version_of_log
-from kpsim.dumps.others import LISTED_BY_NAME, LOG, OBJECTS, OtherKind, other_kind
+from kpsim.dumps.others import LOG, OBJECTS, OtherKind, misprinted, other_kind
 from kpsim.errors import InputError, Place, Problem, did_you_mean, nearest
 from kpsim.kube.components.configurations import PROXY_CONFIGURATION
 from kpsim.scenario.schema import API_VERSION
@@ -210,6 +210,10 @@ def _files(path: Path) -> Iterator[File]:
         if path.is_dir():
             yield from _folder(path)
             return
+        if str(path) == "-" and not path.exists():
+            what, mend = "standard input is not read, only files are", "write what it gives into a file"
+            yield OtherFile(path, (Problem(Place(), what=what, mend=mend),))
+            return
         if path.exists() and not path.is_file():  # a pipe may never end, and a device gives anything for ever
             what, mend = "is a pipe or a device, and only files are read", "write what it gives into a file"
             yield OtherFile(path, (Problem(Place(str(path)), what=what, mend=mend),))
@@ -257,8 +261,8 @@ def _file(path: Path, raw: bytes) -> File:
 
 
 def _rules(path: Path, raw: bytes, head: str, label: str) -> File:
-    if LISTED_BY_NAME.pattern.search(head):
-        return _other(path, LISTED_BY_NAME, raw)
+    if kind := misprinted(head):
+        return _other(path, kind, raw)
     return RulesFile(path, read_dump(decode(raw, str(path)), label, name_of(path)))
 
 
@@ -342,7 +346,8 @@ def _why(error: OSError) -> str:
 
 def _near(path: Path) -> str:
     try:
-        there = [entry.name for entry in path.parent.iterdir()] if not path.exists() else []
+        missing = not path.exists() and not path.is_symlink()
+        there = [entry.name for entry in path.parent.iterdir()] if missing else []
     except OSError:
         return ""
     near = nearest(path.name, there)
