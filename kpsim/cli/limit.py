@@ -24,6 +24,7 @@ from kpsim.cli.options import (
     time_in_seconds,
     to_json,
 )
+from kpsim.cli.stopped import end_early, keep
 from kpsim.cli.tables import print_table, wrapped
 
 if TYPE_CHECKING:
@@ -56,19 +57,26 @@ def limit(
     """
     from kpsim.experiment.directory import default_place, staged
     from kpsim.experiment.searches.limit import limit as find_limit
+    from kpsim.experiment.searches.probing import Stopped
     from kpsim.report.searches.limit import document
 
     name = f"{look.paths[0].stem}-limit"
     place = options["out"] or default_place(name)
     with staged(place) as directory:
-        with executor_of(options) as executor, progress_bar(name, options["quiet"], "probes") as tell:
-            found = find_limit(
-                look, axis, overrides(options), objectives=objectives, within=_between(within), executor=executor,
-                progress=tell, most_bytes=size_in_bytes(options["max_memory"]),
-                most_s=time_in_seconds(options["max_time"]),
-            )  # fmt: skip
-        say(found.scenario.warnings)
-        _write(found, directory)
+        kept = 0
+        try:
+            with executor_of(options) as executor, progress_bar(name, options["quiet"], "probes") as tell:
+                found = find_limit(
+                    look, axis, overrides(options), objectives=objectives, within=_between(within), executor=executor,
+                    progress=tell, most_bytes=size_in_bytes(options["max_memory"]),
+                    most_s=time_in_seconds(options["max_time"]),
+                )  # fmt: skip
+            say(found.scenario.warnings)
+            _write(found, directory)
+        except Stopped as stopped:
+            found, kept = None, keep(stopped, directory, "Limit", axis)
+    if found is None:
+        end_early(kept, place)
     if output == "json":
         click.echo(to_json(document(found)))
     else:

@@ -23,6 +23,7 @@ from kpsim.cli.options import (
     time_in_seconds,
     to_json,
 )
+from kpsim.cli.stopped import end_early, keep
 from kpsim.cli.tables import print_table, wrapped
 
 if TYPE_CHECKING:
@@ -52,20 +53,27 @@ def tune(
     is shown to meet them.
     """
     from kpsim.experiment.directory import default_place, staged
+    from kpsim.experiment.searches.probing import Stopped
     from kpsim.experiment.searches.tune import tune as find_value
     from kpsim.report.searches.tune import document
 
     name = f"{look.paths[0].stem}-tune"
     place = options["out"] or default_place(name)
     with staged(place) as directory:
-        with executor_of(options) as executor, progress_bar(name, options["quiet"], "values") as tell:
-            found = find_value(
-                look, knob, overrides(options), values=_parts(values), against=_parts(against), objectives=objectives,
-                executor=executor, progress=tell, most_bytes=size_in_bytes(options["max_memory"]),
-                most_s=time_in_seconds(options["max_time"]),
-            )  # fmt: skip
-        say(found.scenario.warnings)
-        _write(found, directory)
+        kept = 0
+        try:
+            with executor_of(options) as executor, progress_bar(name, options["quiet"], "values") as tell:
+                found = find_value(
+                    look, knob, overrides(options), values=_parts(values), against=_parts(against),
+                    objectives=objectives, executor=executor, progress=tell,
+                    most_bytes=size_in_bytes(options["max_memory"]), most_s=time_in_seconds(options["max_time"]),
+                )  # fmt: skip
+            say(found.scenario.warnings)
+            _write(found, directory)
+        except Stopped as stopped:
+            found, kept = None, keep(stopped, directory, "Tune", knob)
+    if found is None:
+        end_early(kept, place)
     if output == "json":
         click.echo(to_json(document(found)))
     else:
