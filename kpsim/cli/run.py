@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -101,6 +103,7 @@ def simulate(look: Look, pairs: Pairs, output: str, options: dict[str, Any], exe
         with progress_bar(scenario.name, options["quiet"]) as tell:
             result = run_scenario(scenario, executor=executor, progress=tell, most_bytes=most_bytes, most_s=most_s)
         say([w for w in result.warnings if w not in scenario.warnings])
+        result = replace(result, provenance={**result.provenance, "command": command_of(look, pairs)})
         from kpsim.report.directory import write_report
         from kpsim.report.tables import summary_document
         from kpsim.report.terminal import summary_text
@@ -115,6 +118,12 @@ def simulate(look: Look, pairs: Pairs, output: str, options: dict[str, Any], exe
         return INTERRUPTED, summary_document(result)
     undecided = UNDECIDED if options.get("strict") else 0
     return {True: 0, False: THRESHOLD_FAILED, None: undecided}[result.passed], summary_document(result)
+
+
+def command_of(look: Look, pairs: Pairs) -> str:
+    """Return the command that repeats a run, with everything that was set."""
+    sets = [part for key, value in pairs for part in ("--set", f"{key}={value}")]
+    return shlex.join(["kpsim", "run", *map(str, look.paths), *sets])
 
 
 def _one_point(look: Look, pairs: Pairs) -> bool:
