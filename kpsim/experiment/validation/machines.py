@@ -65,7 +65,7 @@ def _ratio(mine: Families, other: Families) -> tuple[float, float]:
 def cpu_ratio(mine: list[Record], other: list[Record]) -> tuple[float, float]:
     """Return how many times the CPU one machine takes for the same commands, and half a 95 % interval (logarithm).
 
-    Whole commands tell it better than coefficients, which share a command's time between them otherwise on each machine.
+    Whole commands tell it better than coefficients, which share a command's time otherwise on each machine.
     """
     found = [{_set_up(r): r.measured for r in each if r.quantity.endswith(CPU_CLOCKS)} for each in (mine, other)]
     both = np.log([
