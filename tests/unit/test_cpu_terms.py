@@ -66,3 +66,13 @@ def test_a_profile_without_cpu_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr("kpsim.simulation.wiring.load_profile", lambda _: bare)
     (said,) = (said for said in cautions(scenario, {}, ()) if "not priced" in said)
     assert said.startswith("ipvs: CPU of syncs is not priced, because")
+
+
+@pytest.mark.parametrize("name", ["linux-6.18-zen3", "linux-6.18-zen5"])
+def test_events_are_known_within_a_factor_and_alike_in_every_mode(name: str) -> None:
+    profile = load_profile(name)
+    families = ("iptables-legacy", "iptables-nft", "nftables", "ipvs", "userspace")
+    for event in ("change_decoded", "sync_accounted"):
+        told = {profile.costs(f"{each}/cpu", "typical", 1.0).coefficients[event] for each in families}
+        assert len({(c.value, c.low, c.high) for c in told}) == 1
+        assert all(c.high / c.low < 6 for c in told)

@@ -78,6 +78,7 @@ def test_profiles_of_studies_say_what_they_move_and_what_is_assumed() -> None:
         assert all(each.startswith(("studies-", "assumed-")) for each in times)
         memory = dict(base.text.families["iptables-legacy/rss_kb"].items())
         assert profile.text.families["iptables-legacy/rss_kb"] == memory
+        assert min(each["all"] for each in profile.text.scatter.values()) >= 0.9, "a study is no measurement of ours"
     passed = old.costs("iptables-legacy", "typical", 0.5).coefficients["rule_passed"]
     assert 50e-9 <= passed.value <= 140e-9
     load = {p.name: p.costs("nftables", "typical", 1.0).coefficients["object_rewritten"].value for p in (base, loads)}

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,11 @@ from kpsim.cli.validate import validate as command
 from kpsim.errors import InputError
 from kpsim.experiment.validation.machines import shipped_records
 from kpsim.experiment.validation.prediction import predict
+from kpsim.experiment.validation.published import study_of
 from kpsim.experiment.validation.setups import TICK_S, read_early
 from kpsim.experiment.validation.verdicts import Verdict, coverage, validate
 from kpsim.profiles.costs import load_profile
+from kpsim.report.validation.scores import topic_of
 
 PACKETS = ("udp_first", "tcp_connect")
 FAMILIES = ("iptables-legacy", "iptables-nft", "nftables")
@@ -100,6 +103,22 @@ def test_counts_told_in_prose_round_to_them_and_no_further(verdicts: list[Verdic
         assert Verdict(wrong, found[name].prediction, fitted=False).ratio != pytest.approx(1, rel=1e-3)
     assert found["eps-blog-roll"].prediction.value == pytest.approx(22.5)
     assert not any(v.prediction.in_prose for v in verdicts if v.record.id.startswith("rules-"))
+
+
+def test_published_times_and_their_ratios_keep_their_bounds(verdicts: list[Verdict]) -> None:
+    """Of those that no study was fitted on; ratios are of any two of a study's, unless both were fitted on."""
+    moving = [v for v in verdicts if topic_of(v.record).topic == "published times, rates and memory that move"]
+    unseen = [v for v in moving if not v.fitted]
+    off = errors(unseen)
+    assert np.mean(off <= 0.25) >= 0.80
+    assert np.exp(np.median(np.abs(np.log([v.ratio for v in unseen])))) <= 1.5
+    pairs = [
+        abs(one.ratio / other.ratio - 1)
+        for one, other in combinations(moving, 2)
+        if study_of(one.record) is study_of(other.record) and not (one.fitted and other.fitted)
+    ]
+    assert len(pairs) > 100
+    assert np.median(pairs) <= 0.15
 
 
 def test_what_is_no_count_is_listed_with_its_reason() -> None:

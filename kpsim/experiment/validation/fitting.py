@@ -207,20 +207,16 @@ def event_costs(records: list[Record], profile: CostProfile) -> dict[str, dict[s
 
 
 def _shared(running: list[Record], rest: F64, syncs: F64) -> dict[str, dict[str, Any]]:
-    """Return what a change adds, whatever the mode, and a sync of each mode; the ends are fits without a row."""
-    modes = sorted({r.mode for r in running})
+    """Return what a change and a sync add, whatever the mode; the ends are fits without a row."""
     changes = np.array([r.number("changes_per_s") * r.number("seconds") for r in running])
-    columns = [changes, *(syncs * np.array([r.mode == mode for r in running]) for mode in modes)]
-    measured = np.array([r.measured for r in running])
+    columns, measured = (changes, syncs), np.array([r.measured for r in running])
     design, target = np.column_stack(columns) / measured[:, None], rest / measured
     kept = [np.arange(len(rest)) != out for out in range(-1, len(rest))]
     values = [not_negative(design[rows].T @ design[rows], design[rows].T @ target[rows]) for rows in kept if rows.any()]
     ends = zip(values[0], np.min(values, axis=0), np.max(values, axis=0), (c.max() for c in columns), strict=True)
-    decoded, *accounted = ((float(v), float(low), float(high), float(most)) for v, low, high, most in ends)
-    found = {
-        mode: {"change_decoded": decoded, "sync_accounted": each} for mode, each in zip(modes, accounted, strict=True)
-    }
-    return {"iptables-nft": found["iptables-legacy"], **found} if "iptables-legacy" in found else found
+    decoded, accounted = ((float(v), float(low), float(high), float(most)) for v, low, high, most in ends)
+    told = {"change_decoded": decoded, "sync_accounted": accounted}
+    return {mode: dict(told) for mode in sorted({"iptables-nft", *(r.mode for r in running)})}
 
 
 def scatter_of_latencies(records: list[Record], profile: CostProfile) -> dict[str, dict[str, float]]:

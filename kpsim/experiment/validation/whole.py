@@ -7,7 +7,6 @@ that was measured; what only running nodes tell comes from the machine where som
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import product
 from math import exp
 from typing import Any
 
@@ -57,19 +56,16 @@ def _as_udp(udp: Mapping[str, Any], tcp: Mapping[str, Any]) -> dict[str, Any]:
 
 def with_events(families: Families, other: Families, ratio: tuple[float, float], scaled: str) -> None:
     """Put into ``families`` what running kube-proxies alone show; ``other`` is the other machine's, with more of it."""
-    for family, name in product(TIMED, EVENTS):
-        mine = families[f"{family}/cpu"]
-        alike = family if name in mine or family == "nftables" else "iptables-legacy"  # whatever the back end
-        told = families[f"{alike}/cpu"].get(name)
-        if told is None and name in other[f"{alike}/cpu"]:
-            told = _moved(other[f"{alike}/cpu"][name], ratio, scaled)
-        if told is not None:
-            mine[name] = {**told, "note": EVENTS[name]}
-    for family, name in product(WATCHING, EVENTS):
-        told = families["iptables-legacy/cpu"].get(name)
-        if told is not None and f"{family}/cpu" in families:
+    for name, note in EVENTS.items():
+        mine, theirs = (each["iptables-legacy/cpu"].get(name) for each in (families, other))
+        told = mine or (_moved(theirs, ratio, scaled) if theirs else None)
+        if told is None:
+            continue
+        for family in TIMED:
+            families[f"{family}/cpu"][name] = {**told, "note": note}
+        for family in WATCHING:
             as_there = {key: value for key, value in told.items() if key != "measured_to"}
-            families[f"{family}/cpu"][name] = {**as_there, "source": "events-as-iptables"}
+            families[f"{family}/cpu"][name] = {**as_there, "note": note, "source": "events-as-iptables"}
 
 
 def _lent(mine: dict[str, Any], others: Mapping[str, Any], names: frozenset[str], note: str) -> None:
