@@ -110,13 +110,13 @@ def go_uncounted(record: Record) -> Question | None:
 
 
 def tick_s(record: Record) -> float:
-    """Return how far a reading of the clock of CPU time may be off, which counts ticks [s]; 0 of other clocks."""
-    return TICK_S if record.quantity.endswith((".user", ".sys", "cpu_s")) else 0.0
+    """Return how far a reading of a clock may be off that counts ticks [s]; 0 of clocks that do not.
 
-
-def blur_s(aspect: str) -> float:
-    """Return what the clock of an aspect does not resolve: CPU time is counted in ticks."""
-    return TICK_S if aspect in ("user", "sys", "cpu") else 0.0
+    A process's user and system time are told apart by ticks, their sum is not.  ``/proc`` tells CPU time in ticks.
+    """
+    if record.study == SYNCS_CPU:
+        return TICK_S if record.quantity.endswith("cpu_s") else 0.0
+    return TICK_S if record.quantity.endswith((".user", ".sys")) else 0.0
 
 
 def question(record: Record) -> Question:
