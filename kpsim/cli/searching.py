@@ -24,8 +24,6 @@ from kpsim.cli.options import (
 from kpsim.cli.stopped import end_early, keep
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from kpsim.report.figures.canvas import Picture
     from kpsim.scenario.kinds import Look
 
@@ -67,7 +65,7 @@ def searched(
 
 def kept(
     directory: Path, kind: str, document: Mapping[str, Any], about: Mapping[str, Any],
-    tables: Mapping[str, pd.DataFrame], picture: Picture | None,
+    tables: Mapping[str, Any], picture: Picture | None,
 ) -> None:  # fmt: skip
     """Write a search's document, tables, figure and manifest."""
     from kpsim.report.tables import write_frame
