@@ -20,7 +20,7 @@ from kpsim.experiment.validation.arithmetic import sent
 from kpsim.experiment.validation.setups import SCALE, Question, Unspoken, sync_question
 from kpsim.experiment.validation.sizes import Size, mode_of
 from kpsim.profiles.costs import CostProfile, load_profile
-from kpsim.profiles.format import parse_yaml
+from kpsim.profiles.shipped import parse_yaml
 from kpsim.profiles.terms import Counts, Part, work
 from kpsim.proxy.counts import EndpointCounts
 
