@@ -1,6 +1,6 @@
 """Data files that ship with kpsim are parsed once; what they said is kept beside Python's bytecode, and like it.
 
-Reading YAML takes as long as importing a tenth of kpsim, in each command and each worker.  The time and size of its file
+Reading YAML takes as long as importing a tenth of kpsim, in each command and worker.  The time and size of its file
 stand in what is kept, it is trusted as the bytecode beside it is, and there is none where Python writes no bytecode.
 """
 
