@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from kpsim.errors import InputError, Place, Problem
-from kpsim.profiles.format import parse_yaml
+from kpsim.profiles.shipped import parse_yaml
 
 KERNEL, SYNCS, SYNCS_CPU, CHURN, END_TO_END, PUBLISHED = (
     "kernel", "kube-proxy syncs", "kube-proxy CPU", "churn", "end to end", "published",
