@@ -85,8 +85,7 @@ def refuse_wrong(looks: Sequence[Look], pairs: Pairs) -> None:
 
 def simulate(look: Look, pairs: Pairs, output: str, options: dict[str, Any], executor: Executor) -> tuple[int, object]:
     """Run what was given, keep its results and show them; the exit code, and the results as a JSON document."""
-    from kpsim.experiment.directory import default_place, staged, write_manifest
-    from kpsim.experiment.replications import run_scenario
+    from kpsim.experiment.workers import Warm
     from kpsim.scenario.reader import read
 
     if look.is_sweep and not _one_point(look, pairs):
@@ -95,11 +94,18 @@ def simulate(look: Look, pairs: Pairs, output: str, options: dict[str, Any], exe
         return sweep_files(look, [], pairs, output, options, executor)
     most_bytes, most_s = size_in_bytes(options["max_memory"]), time_in_seconds(options["max_time"])
     scenario = read(look, pairs)
+    if isinstance(executor, Warm) and scenario.run.replications > 1:
+        executor.begin()  # the processes' imports, while this one has its own
+    from kpsim.experiment.directory import default_place, staged, write_manifest
+    from kpsim.experiment.replications import run_scenario
+
     say(scenario.warnings)
     place = options["out"] or default_place(scenario.name)
     with staged(place) as directory:
         with progress_bar(scenario.name, options["quiet"]) as tell:
             result = run_scenario(scenario, executor=executor, progress=tell, most_bytes=most_bytes, most_s=most_s)
+        if isinstance(executor, Warm):
+            executor.rest()  # what draws needs memory too
         say([w for w in result.warnings if w not in scenario.warnings])
         from kpsim.report.directory import write_report
         from kpsim.report.tables import summary_document

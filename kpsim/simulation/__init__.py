@@ -8,8 +8,8 @@ Both give a :class:`ModeRun`, and on the same scenario the same one.
 from __future__ import annotations
 
 from kpsim.proxy.sync.pacing import Pacing
-from kpsim.simulation.batch import run_batch
-from kpsim.simulation.draws import Replication, prepare
+from kpsim.simulation.batch import run_batch, run_control_plane
+from kpsim.simulation.draws import Replication, Sent, prepare
 from kpsim.simulation.reference import run_reference
 from kpsim.simulation.wiring import ModeRun, ProxierRun, build_cluster, cpu_costs_of, mode_of, profile_of
 
@@ -17,11 +17,13 @@ __all__ = [
     "ModeRun",
     "ProxierRun",
     "Replication",
+    "Sent",
     "build_cluster",
     "cpu_costs_of",
     "mode_of",
     "prepare",
     "profile_of",
+    "run_control_plane",
     "run_mode",
 ]
 
