@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from kpsim.scenario.kinds import Look
 
 Pairs = Sequence[tuple[str, str]]
+Progress = Callable[[int, int], None]  # mode runs done, of how many
 
 
 @click.command()
@@ -102,7 +105,8 @@ def simulate(look: Look, pairs: Pairs, output: str, options: dict[str, Any], exe
     say(scenario.warnings)
     place = options["out"] or default_place(scenario.name)
     with staged(place) as directory:
-        with progress_bar(scenario.name, options["quiet"]) as tell:
+        with progress_bar(scenario.name, options["quiet"]) as bar:
+            tell = _importing(len(scenario.modes), bar) if isinstance(executor, Warm) else bar
             result = run_scenario(scenario, executor=executor, progress=tell, most_bytes=most_bytes, most_s=most_s)
         if isinstance(executor, Warm):
             executor.rest()  # what draws needs memory too
@@ -121,6 +125,21 @@ def simulate(look: Look, pairs: Pairs, output: str, options: dict[str, Any], exe
         return INTERRUPTED, summary_document(result)
     undecided = UNDECIDED if options.get("strict") else 0
     return {True: 0, False: THRESHOLD_FAILED, None: undecided}[result.passed], summary_document(result)
+
+
+def _importing(left: int, tell: Progress | None) -> Progress:
+    """Return ``tell``, which also imports what draws while the last ``left`` mode runs leave a processor free."""
+    thread = threading.Thread(target=import_module, args=("kpsim.report.directory",), daemon=True)
+
+    def told(done: int, total: int) -> None:
+        if tell:
+            tell(done, total)
+        if thread.ident is None and total - done <= left:
+            thread.start()
+        if done == total:
+            thread.join()  # two threads that import may wait for each other
+
+    return told
 
 
 def _one_point(look: Look, pairs: Pairs) -> bool:

@@ -92,6 +92,8 @@ def _proxiers(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
         loop = sync_loop(replication, mode, costs, pacing, family)
         made.append((log, timeline, arrivals, Lanes(loop, timeline, arrivals, asks), replication.unwritten[family]))
     tables = run_lanes([lanes for *_, lanes, _ in made], share_lock=shares_lock(replication, pacing))
+    for _, timeline, *_ in made:
+        timeline.forget_changes()
     horizon, joins = replication.horizon_ns, replication.joins
     return tuple(
         ProxierRun(log, timeline, arrivals, syncs, InForce(syncs, arrivals, pacing.at_once, horizon, joins), unwritten)
