@@ -7,8 +7,8 @@ no tag of YAML's can make anything but mappings, lists, text, numbers, truth val
 This room has no meaning: it must not know what a key stands for.  It opens no file; it takes bytes and a name.
 """
 
-from kpsim.documents.document import Document, Key, dotted
+from kpsim.documents.document import Document, Early, Key, dotted
 from kpsim.documents.reading import decode, load
 from kpsim.documents.source import Source
 
-__all__ = ["Document", "Key", "Source", "decode", "dotted", "load"]
+__all__ = ["Document", "Early", "Key", "Source", "decode", "dotted", "load"]

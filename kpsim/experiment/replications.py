@@ -23,13 +23,9 @@ from kpsim.experiment.workers import Here, executing, finished, hands_of
 from kpsim.measure.intervals import GROUPS
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.reader import read
-from kpsim.simulation import build_cluster, prepare, run_mode
+from kpsim.simulation import build_cluster, choose_engine, prepare, run_mode
 
 Progress = Callable[[int, int], None]  # mode runs done, of how many
-# up to so many packets a mode run, and so few nodes and Services, a process a packet is quick
-REFERENCE_PACKETS = 20_000
-REFERENCE_NODES = 10
-REFERENCE_SERVICES = 50
 
 
 def run(
@@ -130,16 +126,3 @@ def replicate(scenario: Scenario, number: int, engine: str, cluster: Cluster | N
     return [  # a mode's run is let go before the next one
         observe(replication, run_mode(replication, mode, engine), batches) for mode in scenario.modes
     ]
-
-
-def choose_engine(scenario: Scenario) -> tuple[str, str]:
-    """Return the engine's name ("reference" or "batch") and the reason for it."""
-    if scenario.run.engine != "auto":
-        return scenario.run.engine, "as the scenario asks"
-    traffic, run_params = scenario.traffic, scenario.run
-    rate = traffic.connections_per_s_per_node * traffic.packets_per_connection * scenario.cluster.nodes
-    packets = min(rate * run_params.duration_s, run_params.packets / run_params.replications)
-    services = sum(g.count for g in scenario.groups) + len(scenario.objects.services)
-    if packets <= REFERENCE_PACKETS and scenario.cluster.nodes <= REFERENCE_NODES and services <= REFERENCE_SERVICES:
-        return "reference", "small enough for a process a packet"
-    return "batch", f"{packets:,.0f} packets a run on {scenario.cluster.nodes:,} nodes are too many for a process each"

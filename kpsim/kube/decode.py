@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from sys import intern
+from typing import Any
 
 from kpsim.errors import Place
 from kpsim.kube.defaults import (
@@ -34,11 +36,14 @@ from kpsim.kube.objects import (
     ServicePort,
     Workload,
 )
+from kpsim.kube.server.shapes import endpoint_fits
 
 WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job")
 
 ZONE_BEFORE_1_17 = "failure-domain.beta.kubernetes.io/zone"
 SERVICE_NAME = "kubernetes.io/service-name"
+
+_NOTHING: Mapping[str, Any] = {}
 
 Ports = tuple[tuple[str, int, str], ...]
 
@@ -61,16 +66,17 @@ def service(fields: Fields, place: Place) -> Service:
     """Return a ``v1.Service`` with its defaults."""
     namespace, name = _identity(fields)
     spec = fields.part("spec")
-    annotations = dict(fields.part("metadata").labels("annotations"))
-    labels = dict(fields.part("metadata").labels("labels"))
+    metadata = fields.part("metadata")
+    annotations, labels = dict(metadata.labels("annotations")), dict(metadata.labels("labels"))
     affinity = spec.part("sessionAffinityConfig").part("clientIP")
     ingress = tuple(fields.part("status").part("loadBalancer").parts("ingress"))
+    cluster_ip = _cluster_ip(spec)
     return with_defaults(
         Service(
             namespace=namespace,
             name=name,
             type=spec.text("type", "ClusterIP"),
-            cluster_ip=_cluster_ip(spec),
+            cluster_ip=cluster_ip,
             ports=tuple(_service_port(port) for port in spec.parts("ports")),
             selector=spec.labels("selector"),
             external_ips=spec.texts("externalIPs"),
@@ -91,7 +97,7 @@ def service(fields: Fields, place: Place) -> Service:
             health_check_node_port=spec.number("healthCheckNodePort"),
             ip_families=_ip_families(spec),
             ip_family_policy=spec.text("ipFamilyPolicy"),
-            cluster_ip6=_cluster_ip6(spec),
+            cluster_ip6="" if ":" in cluster_ip else next((ip for ip in spec.texts("clusterIPs") if ":" in ip), ""),
             proxy_name=labels.get(SERVICE_PROXY_NAME, ""),
             traffic_distribution=spec.text("trafficDistribution"),
             topology_mode=annotations.get(TOPOLOGY_MODE) or annotations.get(TOPOLOGY_HINTS, ""),
@@ -113,11 +119,6 @@ def _cluster_ip(spec: Fields) -> str:
     if first == "None" or "None" in several:
         return "None"
     return next((ip for ip in (first, *several) if ip and ":" not in ip), first)
-
-
-def _cluster_ip6(spec: Fields) -> str:
-    """Return the IPv6 address beside the IPv4 one, or ""."""
-    return next((ip for ip in spec.texts("clusterIPs") if ":" in ip), "") if ":" not in _cluster_ip(spec) else ""
 
 
 def _ip_families(spec: Fields) -> tuple[str, ...]:
@@ -214,13 +215,44 @@ def endpoint_slice(fields: Fields) -> EndpointSlice:
         service=labels.get(SERVICE_NAME, ""),
         address_type=fields.text("addressType", "IPv4"),
         ports=_slice_ports(fields),
-        endpoints=tuple(made for endpoint in fields.parts("endpoints") for made in _endpoints(endpoint, namespace)),
+        endpoints=_endpoints_of(fields, namespace),
     )
 
 
 def _slice_ports(fields: Fields) -> Ports:
     return tuple(
         (port.text("name"), port.number("port"), port.text("protocol", "TCP")) for port in fields.parts("ports")
+    )
+
+
+def _endpoints_of(fields: Fields, namespace: str) -> tuple[Endpoint, ...]:
+    """Return the endpoints of a slice; those of ordinary shape, which are many, without a look at each field."""
+    made: list[Endpoint] = []
+    for index, written in enumerate(fields.items("endpoints")):
+        if endpoint_fits(written) and "addresses" in written:
+            made += (_ordinary(written, ip, namespace) for ip in written["addresses"][:1])
+        else:
+            made += _endpoints(Fields(written, (*fields.key, "endpoints", index), fields.faults), namespace)
+    return tuple(made)
+
+
+def _ordinary(written: Mapping[str, Any], ip: str, namespace: str) -> Endpoint:
+    """Return what :func:`_endpoints` does of an endpoint of which every field has its type."""
+    conditions, target = written.get("conditions", _NOTHING), written.get("targetRef", _NOTHING)
+    hints = written.get("hints")
+    ready = conditions.get("ready", True)
+    name = target.get("name") if target.get("kind") == "Pod" else ""
+    return Endpoint(
+        ip,
+        ready,
+        conditions.get("serving", ready),
+        conditions.get("terminating", False),
+        intern(written.get("nodeName") or ""),
+        intern(written.get("zone") or ""),
+        f"{target.get('namespace') or namespace}/{name}" if name else "",
+        tuple([hint.get("name", "") for hint in hints.get("forZones", ())]) if hints else (),
+        tuple([hint.get("name", "") for hint in hints.get("forNodes", ())]) if hints else (),
+        written.get("hostname") or "",
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from kpsim.errors import InputError, Place, Problem
 from kpsim.profiles.derived import on_base
-from kpsim.profiles.format import TIMES, Coefficient, ProfileText, parse_yaml, read_yaml
+from kpsim.profiles.format import SHIPPED, TIMES, Coefficient, ProfileText, parse_yaml, read_yaml
 from kpsim.units import F64, I64
 
 FACTOR_ONE = 1024  # a cost factor of one; costs vary as ``(ns * factor) >> 10``
@@ -41,7 +41,8 @@ class Costs:
                 raise InputError(
                     f"the cost profile has no {name} for {self.family}; kpsim sources lists what one needs"
                 )
-            total = total + np.asarray(count, np.float64) * float(getattr(self.coefficients[name], bound))
+            each = np.multiply(count, float(getattr(self.coefficients[name], bound)), dtype=np.float64)
+            total = total + each
         return total
 
     def ns(self, work: Mapping[str, int | I64]) -> I64:
@@ -55,6 +56,13 @@ class Costs:
     def factor(self, kind: str, draw: np.ndarray) -> I64:
         """Cost factors over 1024 for 32-bit draws: packets and syncs do not all take the same time."""
         return np.asarray(self.factors[kind][draw >> (32 - TABLE_BITS)])
+
+    def varied(self, kind: str, ns: int, draw: np.ndarray) -> I64:
+        """Return ``ns`` times the cost factor of each 32-bit draw [ns]."""
+        if draw.size < 1 << TABLE_BITS:
+            return (ns * self.factor(kind, draw)) >> 10
+        every = (ns * self.factors[kind]) >> 10
+        return np.asarray(every[np.right_shift(draw, 32 - TABLE_BITS, dtype=np.intp)])
 
     def extrapolation(self, name: str, count: float) -> float | None:
         """Return how many times ``count`` exceeds the coefficient's measured range; ``None`` within or unknown."""
@@ -149,7 +157,7 @@ def load_profile(name: str) -> CostProfile:
     if name.endswith((".yaml", ".yml")):
         path = Path(name)
     elif name in known:
-        path = Path(str(resources.files(__package__))) / f"{name}.yaml"
+        path = SHIPPED / f"{name}.yaml"
     else:
         raise InputError(f"spec.profile.name: no profile {name!r}; there are {', '.join(known)}, or a file")
     text = read_yaml(path)

@@ -6,28 +6,28 @@ Studies of old kernels tell a few costs and nothing of the others; these are the
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
-from kpsim.profiles.format import TIMES, CoefficientText, Moved, ProfileText
+from kpsim.profiles.format import TIMES, TRIPLES, CoefficientText, Moved, ProfileText
 
 DIGITS = 4
-_TRIPLES = ("both", "quiet", "typical", "cold")
 
 
 def on_base(text: ProfileText, base: ProfileText) -> ProfileText:
     """Return ``text`` with the families, variation and scatter of ``base``, moved as ``text`` says."""
-    families = {
+    families: dict[str, dict[str, CoefficientText]] = {
         family: {name: _moved(family, name, each, text.moved) for name, each in coefficients.items()}
         for family, coefficients in base.families.items()
     }
     for family, own in text.families.items():
-        families[family] = families.get(family, {}) | own
-    return text.model_copy(
-        update={
-            "families": families,
-            "sources": {**base.sources, **text.sources},
-            "variation": text.variation or base.variation,
-            "scatter": text.scatter or base.scatter,
-        }
+        families[family] = families.get(family, {}) | dict(own)
+    return replace(
+        text,
+        families=families,
+        sources={**base.sources, **text.sources},
+        variation=text.variation or base.variation,
+        scatter=text.scatter or base.scatter,
     )
 
 
@@ -35,9 +35,9 @@ def _moved(family: str, name: str, text: CoefficientText, moves: Iterable[Moved]
     move = next((each for each in moves if each.fits(family, name)), None)
     if move is None or text.unit not in TIMES:  # memory and rates are no slower on an old kernel
         return text
-    changed = {
+    changed: dict[str, Any] = {
         which: [float(f"{x * by:.{DIGITS}g}") for x, by in zip(triple, move.times, strict=True)]
-        for which in _TRIPLES
+        for which in TRIPLES
         if (triple := getattr(text, which)) is not None
     }
-    return text.model_copy(update={**changed, "source": move.source})
+    return replace(text, source=move.source, **changed)

@@ -70,24 +70,23 @@ def named(counts: SyncCounts, more: Mapping[str, int | I64]) -> Counts:
 
 def kinds(counts: SyncCounts, full: Bools) -> Iterator[tuple[SyncKind, Bools]]:
     """Yield each kind that any sync is of, and which syncs those are, (lanes,)."""
-    changed, gone, new, first, fresh = (
-        np.broadcast_to(np.asarray(count), full.shape)
-        for count in (counts.changed_services, counts.gone_services, counts.new_services, counts.first, counts.fresh)
-    )
+    changed, gone, new = counts.changed_services, counts.gone_services, counts.new_services
     left = np.ones(len(full), np.bool_)
     for kind, which in (
-        (SyncKind.START, fresh > 0),
-        (SyncKind.RESTART, first > 0),
-        (SyncKind.FULL, full),
-        (SyncKind.NOTHING, changed == 0),
-        (SyncKind.DELETE, changed == gone),
-        (SyncKind.ADD, changed == new),
-        (SyncKind.PARTIAL, left),
+        (SyncKind.START, lambda: counts.fresh > 0),
+        (SyncKind.RESTART, lambda: counts.first > 0),
+        (SyncKind.FULL, lambda: full),
+        (SyncKind.NOTHING, lambda: changed == 0),
+        (SyncKind.DELETE, lambda: changed == gone),
+        (SyncKind.ADD, lambda: changed == new),
+        (SyncKind.PARTIAL, lambda: True),
     ):
-        chosen = which & left
+        chosen = which() & left
         if chosen.any():
             yield kind, chosen
-        left = left & ~which
+            left = left & ~chosen
+            if not left.any():
+                return
 
 
 def parts_of(names: Sequence[str], wanted: Collection[str], *, cpu: bool) -> list[str]:

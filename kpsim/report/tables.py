@@ -119,6 +119,7 @@ def _mode_document(result: Result, found: ModeResult) -> dict[str, Any]:
         "extrapolations": list(found.extrapolations),
         "sync_parts": {kind: [[n, _number(share)] for n, share in each] for kind, each in found.sync_parts.items()},
         "stages": [_record(stage) for stage in found.stages],
+        "swings": {name: [_record(each) for each in swings] for name, swings in found.swings.items()},
         **({"events": [_event_record(each) for each in found.events]} if found.events else {}),
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from kpsim.clock import EventQueue
 from kpsim.cluster.changes import NEVER
+from kpsim.collector import resting
 from kpsim.datapath.batch import RulesInForce
 from kpsim.datapath.batch import run_batch as serve
 from kpsim.datapath.outcomes import Outcomes
@@ -17,6 +18,7 @@ from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.simulation.draws import Replication
 from kpsim.simulation.ingress import ingress_in_arrays
+from kpsim.simulation.setting import PACKETS_AT_ONCE
 from kpsim.simulation.unfinished import find_unwritten
 from kpsim.simulation.wiring import (
     ModeRun,
@@ -30,15 +32,14 @@ from kpsim.simulation.wiring import (
 )
 from kpsim.traffic.connections import Connections
 
-PACKETS_AT_ONCE = 100_000  # nodes are served in blocks of about so many packets, to bound memory
-
 
 def run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing) -> ModeRun:
     """Return one mode of one replication; packets are served when asked for, some nodes at a time."""
     if replication.log is None:
         clock = EventQueue()
         control = control_plane(replication, clock)
-        clock.run(replication.horizon_ns)
+        with resting():  # millions of small objects, and no cycle among them
+            clock.run(replication.horizon_ns)
         replication.log, replication.fanout, replication.joins = control.api.log, control.fanout, control.joins
         replication.stale_retries = control.controller.stale_retries
     proxiers = _proxiers(replication, mode, costs, pacing)

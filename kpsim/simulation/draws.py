@@ -20,11 +20,10 @@ from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.rng import stream
 from kpsim.scenario.model import Scenario
+from kpsim.simulation.setting import KEPT_PACKETS
 from kpsim.simulation.unfinished import Unwritten
 from kpsim.traffic.connections import ConnectionDraws, Connections, Popularity, Windows, plan_windows
 from kpsim.units import I64, to_ns
-
-KEPT_PACKETS = 2_000_000  # so many are drawn once for all modes; more are drawn anew for each, some nodes at a time
 
 
 @dataclass(slots=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from kpsim.experiment.answers.cautions import cautions
-from kpsim.experiment.answers.curves import counts_today
-from kpsim.experiment.answers.prices import cpu_by_prices
+from kpsim.experiment.answers.memory import counts_today
+from kpsim.experiment.answers.prices.cpu import cpu_by_prices
 from kpsim.measure.summary import Estimate
 from kpsim.profiles.costs import load_profile
 from kpsim.proxy.contract import SyncKind
@@ -62,8 +62,8 @@ def test_a_profile_without_cpu_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert not [said for said in cautions(scenario, {}, ()) if "not priced" in said]
     whole = load_profile("linux-6.18-zen3")
     families = {name: each for name, each in whole.text.families.items() if name != "ipvs/cpu"}
-    bare = replace(whole, text=whole.text.model_copy(update={"families": families}))
-    monkeypatch.setattr("kpsim.simulation.wiring.load_profile", lambda _: bare)
+    bare = replace(whole, text=replace(whole.text, families=families))
+    monkeypatch.setattr("kpsim.simulation.setting.load_profile", lambda _: bare)
     (said,) = (said for said in cautions(scenario, {}, ()) if "not priced" in said)
     assert said.startswith("ipvs: CPU of syncs is not priced, because")
 

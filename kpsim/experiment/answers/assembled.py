@@ -22,7 +22,9 @@ from kpsim.experiment.answers.curves import (
 )
 from kpsim.experiment.answers.judge import compare, judge
 from kpsim.experiment.answers.limits import limits_of
-from kpsim.experiment.answers.prices import cpu_by_prices, priced
+from kpsim.experiment.answers.prices.cpu import cpu_by_prices
+from kpsim.experiment.answers.prices.intervals import priced, swings
+from kpsim.experiment.answers.prices.parts import SYNCS, Priced, Ran
 from kpsim.experiment.control import control_load, stages_of
 from kpsim.experiment.events import outcome_of
 from kpsim.experiment.observe import Observations
@@ -128,6 +130,8 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
     has_partial = partial or mode.runner(scenario.kubernetes_version).full_s is not None
     rates = {key: estimate([s.rates[key] for s in seen], least=0.0) for key in seen[0].rates}
     known, stages = {m: s for m, s in summaries.items() if s}, stages_of([s.stages for s in seen])
+    syncs = {name: (known[name].n, known[name].mean.value) for name in SYNCS.values() if name in known}
+    parts = Priced(scenario, cluster, mode, costs, Ran(syncs, stages, changed, tried))
     return ModeResult(
         mode=name,
         summaries=known,
@@ -144,8 +148,8 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
         rules=seen[0].rules,
         extrapolations=extrapolations(cluster, mode, costs),
         stages=stages,
-        priced=priced(scenario, cluster, mode, costs, known, stages, changed, tried)
-        | cpu_by_prices(cluster, mode, cpu_costs_of(scenario, mode), costs, rates, changed),
+        priced=priced(parts, known) | cpu_by_prices(cluster, mode, cpu_costs_of(scenario, mode), costs, rates, changed),
+        swings=swings(parts, known),
         events=tuple(
             outcome_of([s.events[i] for s in seen], sampled=seen[0].sampled) for i in range(len(scenario.events))
         ),

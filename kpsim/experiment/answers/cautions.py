@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from kpsim.experiment.result import Limit, ModeResult
+from kpsim.experiment.answers.limits import Limit
+from kpsim.experiment.result import ModeResult
 from kpsim.measure.distribution import MOST_UNKNOWN
 from kpsim.proxy.registry import MODES
 from kpsim.scenario.model import Scenario

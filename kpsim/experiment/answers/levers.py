@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kpsim.cluster.columns import Cluster
-from kpsim.experiment.answers.curves import counts_today
+from kpsim.experiment.answers.memory import counts_today
 from kpsim.profiles.costs import Costs
 from kpsim.profiles.format import Coefficient
 from kpsim.profiles.terms import coefficients

@@ -10,18 +10,18 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.api.seats import PriorityLevel, writes_per_s
 from kpsim.controlplane.api.sizes import ObjectSizes
-from kpsim.controlplane.controller import ControllerSettings
+from kpsim.controlplane.params import ControllerSettings
 from kpsim.dns.capacity import autoscaled_replicas, memory_bytes, saturation_per_s
 from kpsim.dns.lookups import offered_per_s
 from kpsim.experiment.answers.census import Census, take_census
 from kpsim.experiment.answers.memory import MB, how_known, memory_of
-from kpsim.experiment.result import Limit
 from kpsim.kube.allocator import ClusterIPAllocator, NodePortAllocator
 from kpsim.profiles.defaults import Defaults, load_defaults
 from kpsim.proxy.sync.timeline import start_counts
@@ -30,6 +30,23 @@ from kpsim.simulation import mode_of
 
 WRITES_A_REPLACEMENT = 4  # terminating, gone, there, ready: each a write unless taken together
 BAND = "addresses at the beginning of the range, meant to be chosen by hand; given out last (KEP-3070)"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A hard or soft limit, the used part of it, and its source."""
+
+    name: str
+    kind: Literal["hard", "soft"]
+    used: float
+    limit: float
+    unit: str
+    source: str
+
+    @property
+    def share(self) -> float:
+        """Used over limit; above 1 the limit is broken."""
+        return self.used / self.limit if self.limit else float("inf")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from kpsim.cluster.columns import Cluster
-from kpsim.experiment.answers.curves import counts_today
+from kpsim.profiles.defaults import load_defaults
 from kpsim.profiles.format import Coefficient
 from kpsim.profiles.terms import Part, work
-from kpsim.proxy.contract import SyncKind
+from kpsim.proxy.contract import Mode, Moved, SyncCounts, SyncKind
+from kpsim.proxy.sync.timeline import start_counts
 from kpsim.proxy.work import TimedMode
 from kpsim.scenario.model import Scenario
 from kpsim.simulation import mode_of, profile_of
@@ -21,6 +24,29 @@ _KINDS = (  # what it is, part of the terms, kind of sync, as the profile may ca
     ("memory of a restore", "restore", SyncKind.START, ("process", "rss_kb")),
     ("memory of rules", "kernel memory", SyncKind.FULL, ("bytes",)),
 )
+
+
+def counts_today(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCounts:
+    """Return the counts that a sync of today's cluster holds."""
+    n = cluster.initial
+    rows = np.arange(n)
+    services = cluster.services.take(rows)
+    counts = start_counts(cluster, mode)
+    ports = services.ports * services.proxied
+    each = round(float(counts.dispatch.sum()) / max(n, 1))
+    endpoints = int((np.diff(cluster.endpoint_offset)[:n] * ports).sum())
+    return SyncCounts(
+        service_ports=int(ports.sum()),
+        endpoints=endpoints,
+        dispatch=int(counts.dispatch.sum()),
+        own=int(counts.own.sum()),
+        changed_services=1,
+        changed_own=round(changed_own),
+        endpoint_changes=1,
+        cleanup=int(endpoints <= load_defaults().value("kube_proxy.large_cluster_endpoints")),
+        changed_dispatch=each,
+        moved=Moved(real_servers=each if counts.held else 0),
+    )
 
 
 def memory_of(scenario: Scenario, cluster: Cluster, name: str) -> Iterator[tuple[str, float, str]]:

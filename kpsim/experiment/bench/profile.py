@@ -156,7 +156,7 @@ def document(
     quiet, _ = fitted([row for row in rows if row["quantity"] in PACKETS], "p10")
     own: Families = {}
     rendered(mine, SOURCE, own)
-    taken = base.text.model_dump(exclude_none=True, exclude_defaults=True)
+    taken = base.text.document()
     ratios = against(beside, base)
     by = {
         packets: Ratio.of([ratio for (_, kind), each in ratios.items() if kind is packets for ratio in each])

@@ -95,7 +95,7 @@ def _moved(other: Families, mine: Families, ratio: float, wide: float) -> Famili
 
 def _based(base: ProfileText, ratio: float, wide: float, source: str) -> Families:
     """Return another profile's families; scaled where ``source`` says so, as they are where it is empty."""
-    found: Families = deepcopy(base.model_dump(exclude_none=True, exclude_defaults=True)["families"])
+    found: Families = deepcopy(base.document()["families"])
     found.setdefault("iptables-nft", {k: v for k, v in deepcopy(found["iptables-legacy"]).items() if "rule" not in k})
     for coefficient in [c for family in found.values() for c in family.values()] if source else []:
         for which in ("both", "quiet", "typical", "cold"):
@@ -151,7 +151,7 @@ def _document(machine: Mapping[str, Any], records: list[Record], fitted: Mapping
 
 
 def _profile(document: Mapping[str, Any]) -> CostProfile:
-    text = ProfileText.model_validate(document)
+    text = ProfileText.of(document)
     return CostProfile(text.name, text.about, text.sources, text)
 
 

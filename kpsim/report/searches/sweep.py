@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +84,7 @@ class SweepPage:
         environment = Environment(
             loader=PackageLoader("kpsim.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
-        figures = [(each, _data_uri(each.svg)) for each in self.pictures]
+        figures = [(each, each.data_uri) for each in self.pictures]
         return environment.get_template("sweep.html.j2").render(page=self, figures=figures)
 
     @property
@@ -112,7 +111,3 @@ def _axis_value(value: object) -> str:
     if isinstance(value, int):
         return count(value)
     return compact(value) if isinstance(value, float) else str(value)
-
-
-def _data_uri(svg: str) -> str:
-    return "data:image/svg+xml;base64," + b64encode(svg.encode()).decode()

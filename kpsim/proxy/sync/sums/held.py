@@ -10,12 +10,9 @@ import numpy as np
 
 from kpsim.proxy.contract import Moved
 from kpsim.proxy.rules import Held
-from kpsim.proxy.sync import Nodes, Prefixes, States
+from kpsim.proxy.sync import Nodes, Prefixes, Ragged, States
 from kpsim.proxy.sync.sums.locality import NodeSums
 from kpsim.units import I64
-
-Ragged = tuple[I64, I64]
-"""Lists of different lengths: offsets (n + 1,) and values."""
 
 
 class MovedSums:
