@@ -137,6 +137,10 @@ class EventQueue:
         turn, now = rank * self._RANK + next(self._order), self.now
         heappush(self._heap, (max(time_ns, now), turn, action, argument, 0))
 
+    def clear(self) -> None:
+        """Forget everything that is still to happen, and the processes that wait for it."""
+        self._heap.clear()
+
     def run(self, until_ns: int) -> None:
         """Let everything happen that comes before ``until_ns``, or then in the order of a rank before START."""
         heap, order = self._heap, self._order.__next__

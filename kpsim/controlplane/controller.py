@@ -48,6 +48,10 @@ class EndpointSliceController:
         self._renewed: set[int] = set()  # Services whose slices all have to be written
         self.stale_retries = 0
 
+    def dismiss(self) -> None:
+        """Let the workers go, for good: each holds the controller that holds it."""
+        self._workers.clear()
+
     def add(self, service: int, delay_ns: int = 0) -> None:
         """Queue a Service that changed, now or after ``delay_ns``; a second add of a waiting key does nothing."""
         if service not in self._since:

@@ -185,16 +185,19 @@ class DeliveryLog:
     def ragged(self, name: str) -> tuple[I64, I64]:
         """Return a list-valued property of all rows: offsets (d + 1,) and values."""
         key = (name, len(self))
-        if key not in self._made:
-            if name == "stages":
-                values = self._columns()[:, len(_COLUMNS) :].ravel()
-                offset = np.arange(len(self) + 1) * len(STAGES)
-            else:
-                held = self._list(name)
-                values = np.array(held, np.int32 if held.typecode == "i" else np.int64)  # Pods are many
-                offset = np.concatenate([[0], self._columns()[:, _COLUMN[name]]])
-            self._made[key] = (np.asarray(freeze(offset)), np.asarray(freeze(values)))
-        return self._made[key]
+        if key in self._made:
+            return self._made[key]
+        if name == "stages":
+            values = self._columns()[:, len(_COLUMNS) :].ravel()
+            offset = np.arange(len(self) + 1) * len(STAGES)
+        else:
+            held = self._list(name)
+            values = np.array(held, np.int32 if held.typecode == "i" else np.int64)  # Pods are many
+            offset = np.concatenate([[0], self._columns()[:, _COLUMN[name]]])
+        made = (np.asarray(freeze(offset)), np.asarray(freeze(values)))
+        if name != "usable":  # by far the longest, and asked for once by each mode
+            self._made[key] = made
+        return made
 
     def _list(self, name: str) -> array[int]:
         values: array[int] = getattr(self, f"_{name}")

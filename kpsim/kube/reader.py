@@ -26,7 +26,8 @@ from kpsim.kube.objects import EndpointSlice, Ingress, KubeObjects, Node, Pod, S
 from kpsim.kube.server import ApiServer
 from kpsim.kube.server.ingress import ingress_faults_as_read
 from kpsim.kube.server.others import node_faults_as_read, old_endpoint_faults, pod_address_faults, slice_faults_as_read
-from kpsim.kube.server.shapes import faults_of_shape
+from kpsim.kube.server.shapes import faults_of_shape, fits
+from kpsim.kube.service.decode import service_of
 from kpsim.kube.service.notices import service_notices
 from kpsim.kube.validation import all_faults, alone_faults, as_written, held, unknown_faults
 from kpsim.units import Version
@@ -127,8 +128,9 @@ class Reading:
             self.nodes.append(made)
 
     def _take_service(self, origin: Origin, fields: Fields) -> None:
-        made = decoding.service(fields, origin.document.cheap_place(origin.key))
-        odd = list(faults_of_shape(fields.raw, "Service"))
+        ordinary = fits(fields.raw, "Service")
+        odd = [] if ordinary else list(faults_of_shape(fields.raw, "Service"))
+        made = service_of(fields, origin.document.cheap_place(origin.key), fits=ordinary)
         fields.faults += unknown_faults(fields.raw, odd)
         identity = (made.namespace, made.name)
         if self.names.get(identity) == made:  # the same object in two files of a directory
@@ -137,7 +139,7 @@ class Reading:
         self.services.append(made)
         self.origins.append(origin)
         self.written.append(fields)
-        self.made.append(held(fields.raw, fits=not odd))
+        self.made.append(held(fields.raw, fits=ordinary))
         self.odd.append(odd)
 
     def _take_configuration(self, origin: Origin, fields: Fields, kind: str) -> bool:

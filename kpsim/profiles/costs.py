@@ -18,7 +18,8 @@ import numpy as np
 
 from kpsim.errors import InputError, Place, Problem
 from kpsim.profiles.derived import on_base
-from kpsim.profiles.format import SHIPPED, TIMES, Coefficient, ProfileText, parse_yaml, read_yaml
+from kpsim.profiles.format import TIMES, Coefficient, ProfileText, read_yaml
+from kpsim.profiles.shipped import SHIPPED, shipped
 from kpsim.units import F64, I64
 
 FACTOR_ONE = 1024  # a cost factor of one; costs vary as ``(ns * factor) >> 10``
@@ -129,7 +130,7 @@ def _factors(knots: Mapping[float, float]) -> I64:
 @cache
 def _half_width(family: str) -> float:
     """Return the logarithm by which intervals of a family widen when its profile is scaled, as it was measured."""
-    found = parse_yaml(resources.files(__package__).joinpath("scaling.yaml").read_text(encoding="utf-8"))
+    found = shipped("scaling.yaml")
     return float(found.get(family, found["others"])["half_width"])
 
 
@@ -145,7 +146,7 @@ def profile_names() -> list[str]:
 @cache
 def aliases() -> Mapping[str, str]:
     """Return the names that profiles had before, and those they have now."""
-    found = parse_yaml(resources.files(__package__).joinpath("aliases.yaml").read_text(encoding="utf-8"))
+    found = shipped("aliases.yaml")
     return {old: each["is"] for old, each in found.items()}
 
 

@@ -8,7 +8,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from kpsim.profiles.format import SHIPPED, Coefficient, ProfileText, read_yaml
+from kpsim.profiles.format import Coefficient, ProfileText, read_yaml
+from kpsim.profiles.shipped import SHIPPED
 from kpsim.units import I64
 
 

@@ -15,11 +15,11 @@ from typing import Any
 import yaml
 
 from kpsim.errors import InputError, Place, Problem
+from kpsim.profiles.shipped import SHIPPED, parse_yaml, shipped
 
 TIMES = ("s", "ms", "us", "ns")
 SCALE = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "B": 1.0, "B/s": 1.0, "1/s": 1.0, "1": 1.0, "ratio": 1.0}
 TRIPLES = ("both", "quiet", "typical", "cold")
-SHIPPED = Path(__file__).parent
 
 Triple = list[float]
 """A value and its interval of 95 %."""
@@ -148,22 +148,17 @@ def _said(part: Any) -> Any:
     }
 
 
-def parse_yaml(text: str) -> Any:
-    """Return a YAML text as plain values, by the C parser where PyYAML has it: every command reads a profile."""
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
-
-
 def read_yaml(path: Path) -> ProfileText:
     """Return a profile file, checked.  Raises :class:`InputError` naming the file and every key that is wrong.
 
     A file that ships with kpsim is right, as a test holds it to be: the library that checks takes a tenth of a second.
     """
+    if path.parent == SHIPPED:
+        return ProfileText.of(shipped(path.name))
     try:
         written = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise InputError([Problem(Place(str(path)), what=f"cannot be read as a profile: {error}")]) from error
-    if path.parent == SHIPPED:
-        return ProfileText.of(written)
     from kpsim.profiles.checked import checked
 
     return ProfileText.of(checked(written, path))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from functools import cache
-from importlib import resources
 from typing import Any
 
 from kpsim.profiles.costs import load_profile, profile_names
-from kpsim.profiles.format import Machine, parse_yaml
+from kpsim.profiles.format import Machine
+from kpsim.profiles.shipped import shipped
 from kpsim.units import Version
 
 MOST_NAMED = 4
@@ -26,7 +26,7 @@ def kernel_release(text: str) -> Version | None:
 
 @cache
 def _known() -> tuple[dict[str, Any], ...]:
-    return tuple(parse_yaml(resources.files(__package__).joinpath("kernels.yaml").read_text(encoding="utf-8")))
+    return tuple(shipped("kernels.yaml"))
 
 
 def kernel_warning(name: str, machine: Machine | None, kernels: Iterable[str], modes: Collection[str]) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from kpsim.profiles.format import SHIPPED, read_yaml
+from kpsim.profiles.format import read_yaml
+from kpsim.profiles.shipped import SHIPPED
 
 
 @dataclass(frozen=True, slots=True)

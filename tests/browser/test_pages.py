@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -93,17 +92,16 @@ def test_pages_of_the_site(opened: Browser, page: str) -> None:
     looked_at(opened, SITE / f"{page}.html")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("nbconvert") is None, reason="the docs extra is not installed")
 def test_a_rendered_notebook(opened: Browser, tmp_path: Path) -> None:
+    nbconvert = pytest.importorskip("nbconvert", reason="the docs extra is not installed")
     nbclient = pytest.importorskip("nbclient", reason="the notebook extra is not installed")
     import nbformat
-    from nbconvert import HTMLExporter
 
     cells = [nbformat.v4.new_markdown_cell("# A run"), nbformat.v4.new_code_cell(NOTEBOOK)]  # type: ignore[no-untyped-call]  # nbformat ships no types
     notebook = nbformat.v4.new_notebook(cells=cells)  # type: ignore[no-untyped-call]
     resources = {"metadata": {"path": str(ROOT)}}
     nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3", resources=resources).execute()
-    text, _ = HTMLExporter(template_name="basic").from_notebook_node(notebook)
+    text, _ = nbconvert.HTMLExporter(template_name="basic").from_notebook_node(notebook)
     page = tmp_path / "notebook.html"
     viewport = '<meta name="viewport" content="width=device-width, initial-scale=1">'
     page.write_text(f"<!doctype html><html><head><meta charset='utf-8'>{viewport}</head><body>{text}</body></html>")

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import kpsim
 from kpsim.cli.validate import validate
 from kpsim.profiles.costs import load_profile
-from kpsim.profiles.format import parse_yaml
+from kpsim.profiles.shipped import parse_yaml
 
 HEAD = "kernel,mode,services,endpoints,position,quantity,unit,p50\n"
 

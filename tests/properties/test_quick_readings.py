@@ -16,11 +16,13 @@ from kpsim.documents import Document, Source, json_text, load
 from kpsim.documents.nodes import Builder
 from kpsim.documents.pieces import LOADER
 from kpsim.documents.regular import read_regular
+from kpsim.errors import Place
 from kpsim.kube import decode, validation
 from kpsim.kube.fields import Fields
 from kpsim.kube.reader import Reading, kept_of
 from kpsim.kube.server import ApiServer
 from kpsim.kube.server.shapes import ANYTHING, SHAPES, Of, Shape, _is, endpoint_fits, fits
+from kpsim.kube.service.decode import service_of
 
 TEXTS = [
     "", "web", "80", "1.0", "true", "no", "null", "~", "010", "1:30", "a: b", "a #b", "a:b", "-", "- a", "--flag=1",
@@ -183,6 +185,33 @@ def test_ordinary_endpoints_are_those_of_a_look_at_each_field(chance: random.Ran
         made = [decode._ordinary(written, ip, "shop") for ip in written["addresses"][:1]]
         assert made == decode._endpoints(faults, "shop")
         assert not faults.faults
+
+
+@settings(max_examples=150)
+@given(chance=st.randoms(use_true_random=False), times=st.integers(0, 3))
+def test_ordinary_services_are_those_of_a_look_at_each_field(chance: random.Random, times: int) -> None:
+    written = damaged(SERVICE, chance, times)
+    if fits(written, "Service"):
+        slow, quick = Fields(written, (), []), Fields(written, (), [])
+        assert service_of(slow, Place(), fits=False) == service_of(quick, Place(), fits=True)
+        assert slow.faults == quick.faults
+
+
+@pytest.mark.parametrize("part", [("spec",), ("metadata",), ("status",), *(("spec", each) for each in SERVICE["spec"])])
+def test_null_is_the_same_as_leaving_out(part: tuple[str, ...]) -> None:
+    empty, without = copy.deepcopy(SERVICE), copy.deepcopy(SERVICE)
+    for made in (empty, without):
+        *above, last = part
+        for name in above:
+            made = made[name]  # noqa: PLW2901 - down to the part
+        made[last] = None
+    (without[part[0]] if len(part) > 1 else without).pop(part[-1])
+    readings = Reading(), Reading()
+    for made, reading in zip((empty, without), readings, strict=True):
+        reading.add(Document(Source("it.json", ""), made), (), made)
+    assert [reading.services for reading in readings] == [readings[0].services] * 2
+    api = ApiServer("10.96.0.0/16", (30000, 32767))
+    assert readings[0].check(api) == readings[1].check(api)
 
 
 @pytest.mark.parametrize("whole", [SERVICE, SLICE, NODE, POD], ids=lambda made: made["kind"])

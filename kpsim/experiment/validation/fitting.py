@@ -14,7 +14,7 @@ from kpsim.calibration.records import CHURN, END_TO_END, KERNEL, PUBLISHED, Reco
 from kpsim.calibration.scatter import assumed_scatter, half_widths
 from kpsim.experiment.validation.latency import latency
 from kpsim.experiment.validation.prediction import group, priced, scatter_key
-from kpsim.experiment.validation.setups import Question, Unspoken, blur_s, question, read_early, timer_bytes
+from kpsim.experiment.validation.setups import Question, Unspoken, question, read_early, tick_s, timer_bytes
 from kpsim.profiles.costs import CostProfile
 from kpsim.profiles.format import SCALE as IN_SI
 from kpsim.profiles.terms import work
@@ -63,7 +63,7 @@ def explained(records: Iterable[Record]) -> Rows:
             found[family, "+".join(CLOCKS) if clocks else asked.aspect].append(row)
             if record.quantity == "list_wall_s":  # a listing is nothing but CPU, and was timed better than that was
                 counts = {("cpu", name): count for (_, name), count in row.counts.items()}
-                found[family, "cpu"].append(replace(row, counts=counts, blur=blur_s("cpu")))
+                found[family, "cpu"].append(replace(row, counts=counts))
     for (_, aspect), rows in found.items():
         if aspect == "+".join(CLOCKS):
             rows.extend(_both_clocks(rows))
@@ -81,7 +81,7 @@ def _row(record: Record, asked: Question) -> Row | None:
             return None
         for name, count in done.items():
             total[asked.aspect, name] += count
-    measured, blur = record.measured * asked.scale, blur_s(asked.aspect)
+    measured, blur = record.measured * asked.scale, tick_s(record)
     use = record.setup.get("use")
     alone = (record.quantity not in SUMS or asked.parts[0].part == "sync") and use != DISTURBED
     if asked.aspect in CLOCKS:  # the mean of several readings is right where each counts a tick or none

@@ -23,7 +23,8 @@ from kpsim.experiment.validation.prediction import COMMANDS, KUBE_PROXY, priced
 from kpsim.experiment.validation.setups import TICK_S, question
 from kpsim.experiment.validation.whole import completed, with_events
 from kpsim.profiles.costs import CostProfile
-from kpsim.profiles.format import ProfileText, parse_yaml, read_yaml
+from kpsim.profiles.format import ProfileText, read_yaml
+from kpsim.profiles.shipped import parse_yaml
 
 RECORDS = resources.files("kpsim.calibration")
 Families = dict[str, dict[str, Any]]

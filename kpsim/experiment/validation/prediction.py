@@ -53,7 +53,7 @@ def priced(asked: Question, profile: CostProfile) -> float:
         family = f"{part.family}/{asked.aspect}" if asked.aspect else part.family
         done, known = work(part, asked.counts, asked.aspect), profile.text.families.get(family, {})
         if done is None:
-            raise Unspoken(f"{part.part} under {part.family} is no part of the model")
+            raise Unspoken(f"{part.part or 'a row without a quantity'} under {part.family} is no part of the model")
         missing = [name for name, count in done.items() if count and name not in known]
         if missing:
             raise Unspoken(f"profile {profile.name} has no {', '.join(missing)} for {family}")

@@ -19,7 +19,7 @@ from kpsim.experiment.validation.arithmetic import counted
 from kpsim.experiment.validation.setups import SCALE, Question, Unspoken, sync_question
 from kpsim.experiment.validation.sizes import Size
 from kpsim.profiles.costs import CostProfile, load_profile
-from kpsim.profiles.format import parse_yaml
+from kpsim.profiles.shipped import parse_yaml
 from kpsim.profiles.terms import Counts, Part, work
 
 PACKETS = "linux-6.18-zen3"  # syncs and packets on one machine, for whatever machine a study had

@@ -23,6 +23,7 @@ EVENTS = {  # beside what a sync takes by itself, CPU that only running kube-pro
 }
 AS_CPU = "taken as its CPU time: one process waits for the other"
 AS_WALL = "taken as its wall time: it was not timed apart"
+AS_LEGACY = "taken as with legacy tables: kube-proxy itself knows no back end"
 Families = dict[str, dict[str, Any]]
 
 
@@ -38,6 +39,8 @@ def completed(families: Families) -> None:
             if tcp in wall:
                 told = {**wall[tcp], **_as_udp(wall[udp], wall[tcp])}
                 wall[tcp] = {key: value for key, value in told.items() if key != "both"}
+    mine, other = families["iptables-nft/rss_kb"], families["iptables-legacy/rss_kb"]
+    _lent(mine, other, coefficients("iptables-nft", ("memory",)), AS_LEGACY)
 
 
 def _as_udp(udp: Mapping[str, Any], tcp: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ _RC: Any = {
 _WIDTH, _HEIGHT = 6.2, 4.0  # inches; so narrow that its text is read on a phone, at half its width
 _TITLE_CHARS = 64
 _DOTTED = (0, (1.2, 1.8))
-_SAFE = " :/=;,'-.!?*+&$@~[]{}|^_"  # in an address of data, within an attribute
+_SAFE = " :/=;,'-.!?*+$@~[]{}|^_"  # in an address of data, within an attribute in double quotes
 _PLACES = re.compile(r'(\s(?:d|x|y|points)=")([^"]*)"')
 _LONG = re.compile(r"-?\d+\.\d{3,}")
 _ACROSS, _UP = 0.1, 0.06  # of an axis that a label takes
@@ -105,7 +105,10 @@ class Picture:
 
     @property
     def data_uri(self) -> str:
-        """Return the SVG as the address of an image inside a page: without its comments, and shorter than in base64."""
+        """Return the SVG as the address of an image inside a page: without its comments, and shorter than in base64.
+
+        Nothing in it ends an attribute in double quotes, or is an entity.
+        """
         bare = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", self.svg, flags=re.DOTALL)
         bare = re.sub(r"\s*\n\s*", " ", re.sub(r">\s+<", "><", bare))
         bare = re.sub(r' style="[^"]*"', lambda style: style[0].replace(": ", ":").replace("; ", ";"), bare)

@@ -37,7 +37,8 @@ class SweepPage:
         """Return the heads of :meth:`rows`."""
         measured = [f"{measure.replace('_', ' ')} {statistic}" for measure, statistic in self._columns()]
         failed = ["failed connections"] if self._has_events() else []
-        return [*self.found.axes, "mode", *measured, *(head for _, head in _RATES), *failed, "objectives", "beside it"]
+        judged = ["objectives"] if self.thresholds else []
+        return [*self.found.axes, "mode", *measured, *(head for _, head in _RATES), *failed, *judged, "beside it"]
 
     def rows(self) -> list[list[str]]:
         """Return a row a point and mode: each value with its interval, and the objectives' verdicts."""
@@ -64,7 +65,8 @@ class SweepPage:
             lost = [number(_estimate(row)) for row in rows if row["statistic"] == "failed_connections"]
             cells.append("; ".join(lost) or EMPTY)
         verdicts = [f"{row['measure']} {row['objective']}: {row['verdict']}" for row in rows if row["objective"]]
-        return [*cells, "; ".join(verdicts) or EMPTY, rows[0]["marks"] or EMPTY]
+        judged = ["; ".join(verdicts) or EMPTY] if self.thresholds else []
+        return [*cells, *judged, rows[0]["marks"] or EMPTY]
 
     def markdown(self) -> str:
         """Return the report as Markdown."""

@@ -90,7 +90,7 @@ def _html(block: Block) -> str:
         case Points():
             return "<ul>\n" + "\n".join(f"<li>{escape(each)}</li>" for each in block.each) + "\n</ul>"
         case Picture():
-            source = f'<img alt="{escape(block.alt)}" src="{escape(block.data_uri)}">'
+            source = f'<img alt="{escape(block.alt)}" src="{block.data_uri}">'
             return f"<figure>{source}<figcaption>{escape(block.note)}</figcaption></figure>"
         case str():
             return f"<p>{escape(block)}</p>"

@@ -171,7 +171,9 @@ def choice(result: Result, recommended: str | None, change: str) -> str:
     version = "{}.{}".format(*result.scenario.kubernetes_version)
     why = f"{change[:1].lower()}{change[1:]}"
     if recommended is None:
-        return f"In Kubernetes {version}, stay with {current_mode(result)}: {why.removesuffix('.')}{_not_run(result)}."
+        open_ones = {v.mode for v in result.verdicts if v.passed is None and v.mode == current_mode(result)}
+        stay = f"stay with {current_mode(result)}{', as long as its objectives are undecided' if open_ones else ''}"
+        return f"In Kubernetes {version}, {stay}: {why.removesuffix('.')}{_not_run(result)}."
     entry = MODES.get(recommended)
     if entry is not None and entry.deprecated is not None:
         return f"In Kubernetes {version}, {why}"
