@@ -48,6 +48,10 @@ class EndpointSliceController:
         self._renewed: set[int] = set()  # Services whose slices all have to be written
         self.stale_retries = 0
 
+    def dismiss(self) -> None:
+        """Let the workers go, for good: each holds the controller that holds it."""
+        self._workers.clear()
+
     def add(self, service: int, delay_ns: int = 0) -> None:
         """Queue a Service that changed, now or after ``delay_ns``; a second add of a waiting key does nothing."""
         if service not in self._since:
@@ -231,16 +235,6 @@ class EndpointSliceController:
         piece.unsent = {}
         if service in self._renewed:
             changed += 2 * sum(bits & READY for bits in piece.endpoints.values())
-        notice = Notice(
-            service,
-            usable,
-            endpoints,
-            changed,
-            trigger_ns,
-            effects_ns,
-            creates=False,
-            families=(family,),
-            leaving=leaving,
-            stages=stages,
-        )
+        told = (service, usable, endpoints, changed, trigger_ns, effects_ns)  # by place: it is made for every write
+        notice = Notice(*told, False, (family,), leaving, False, stages)
         self._api.commit(size, self._states[family].proxied(service), notice)

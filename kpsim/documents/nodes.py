@@ -89,7 +89,12 @@ class Builder:
             if not isinstance(key, yaml.ScalarNode):
                 self._add(key, "a key must be plain text, not a mapping or a list")
             elif key.value == "<<" and not key.style:
-                for part in _parts(self.build(value, depth + 1)):
+                built = self.build(value, depth + 1)
+                if not _mergeable(built):
+                    self._add(
+                        value, "<< takes in a mapping, or a list of mappings", "name one by its anchor: <<: *name"
+                    )
+                for part in _parts(built):
                     merged = {**part, **merged}
             elif key.value in lines:
                 first = lines[key.value]
@@ -138,6 +143,11 @@ def _number(value: str) -> object:
     if _ENDLESS.fullmatch(value):
         return float(value.replace(".", ""))
     return value
+
+
+def _mergeable(value: object) -> bool:
+    """Return True if a value is what ``<<`` may stand before; a problem inside it is said there."""
+    return value is None or isinstance(value, dict) or (isinstance(value, list) and all(map(_mergeable, value)))
 
 
 def _parts(value: object) -> Iterator[dict[str, object]]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from kpsim.documents import Source
 from kpsim.dumps import chains, ipvs, nft, verdicts
-from kpsim.dumps.evidence.marks import formats_of
+from kpsim.dumps.evidence.marks import flush, formats_of
+from kpsim.dumps.evidence.masquerading import told_by_ruleset, told_by_tables
 from kpsim.dumps.evidence.releases import Releases, agreed
 from kpsim.dumps.findings import Address, Findings, ServicePortName, canonical
 from kpsim.dumps.hooks import Hook, hooks_in
@@ -38,6 +39,7 @@ class RuleDump:
     scheduler: str = ""
     pod_ranges: tuple[str, ...] = ()  # of each family, as kube-proxy was told
     service_ranges: tuple[str, ...] = ()
+    proxy: Mapping[str, object] = field(default_factory=dict)  # of a KubeProxyConfiguration, beside its mode
     releases: Releases = Releases()  # of Kubernetes', that lay rules out like these
     servers: tuple[int, int] = (0, 0)  # IPVS's virtual and real ones
     elsewhere: str = ""  # where Services' rules are, if there are none here
@@ -73,11 +75,12 @@ def read_dump(text: str, file: str, node: str = "") -> RuleDump:
     node
         the node it was printed on, where endpoints that only Local traffic policies use are; "" for unknown.
     """
+    whole, text = text, flush(text)
     formats = formats_of(text)
     parts = [_READERS[name](text, node) for name in formats]
     findings = merged(part.findings for part in parts)
     warnings = [warning for part in parts for warning in part.warnings]
-    problems = tuple(_impossible(findings.without_impossible(), Source(file, text)))
+    problems = tuple(_impossible(findings.without_impossible(), Source(file, whole)))
     if findings.unnumbered:
         warnings.append(f"{findings.unnumbered:,} service ports are left out: no rule shows their number")
     hooks = tuple(hook for part in parts for hook in part.hooks)
@@ -95,6 +98,7 @@ def read_dump(text: str, file: str, node: str = "") -> RuleDump:
         scheduler=next((part.scheduler for part in parts if part.scheduler), ""),
         pod_ranges=tuple(dict.fromkeys(cidr for part in parts for cidr in part.pod_ranges)),
         service_ranges=tuple(dict.fromkeys(cidr for part in parts for cidr in part.service_ranges)),
+        proxy=next((part.proxy for part in parts if part.proxy), {}),
         releases=agreed(part.releases for part in parts),
         elsewhere="" if findings.ports else _elsewhere(text),
         servers=next((part.servers for part in parts if any(part.servers)), (0, 0)),
@@ -162,6 +166,7 @@ def _of_tables(tables: Tables, node: str) -> RuleDump:
         hooks=hooks_in(tables),
         backend=tables.backend,
         pod_ranges=chains.pod_ranges(tables),
+        proxy=told_by_tables(tables),
         releases=chains.releases_of(tables),
         warnings=(*torn, *_back_end(tables)),
         torn=torn,
@@ -213,6 +218,7 @@ def _of_ruleset(ruleset: nft.Ruleset, node: str) -> RuleDump:
         rules_by_chain={f"{t.family} {t.name} {n}": len(c.rules) for t in ruleset.tables for n, c in t.chains.items()},
         hooks=verdicts.hooks_in(ruleset) if mine else (),
         pod_ranges=verdicts.pod_ranges(ruleset),
+        proxy=told_by_ruleset(ruleset),
         service_ranges=verdicts.service_ranges(ruleset),
         releases=verdicts.releases_of(ruleset),
         warnings=ruleset.warnings,

@@ -113,6 +113,19 @@ class ControlLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class Swing:
+    """A coefficient's interval, everything else at its value, moves a measure's ``statistic`` from low to high [s]."""
+
+    name: str
+    source: str
+    statistic: str
+    value: float
+    low: float
+    high: float
+    variance: float  # share of the measure's variance by prices, as if all were independent: Sobol's index of a sum
+
+
+@dataclass(frozen=True, slots=True)
 class ModeResult:
     """Everything found under one proxy mode."""
 
@@ -134,6 +147,7 @@ class ModeResult:
     events: tuple[EventOutcome, ...] = ()  # in the scenario's order
     stages: tuple[Stage, ...] = ()  # in order
     priced: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)  # by the profile's intervals alone
+    swings: Mapping[str, tuple[Swing, ...]] = field(default_factory=dict)  # by measure, the widest first
     # by kind of sync, what its time goes into (a price's name) and its share at today's size, the dearest first
     sync_parts: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
 

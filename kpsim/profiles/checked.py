@@ -43,6 +43,19 @@ class _Machine(_Strict):
     kernels: Annotated[list[str], Field(min_length=2, max_length=2)]
 
 
+class _Moved(_Strict):
+    families: list[str]
+    names: list[str]
+    times: Triple
+    source: str
+
+    @model_validator(mode="after")
+    def _ordered(self) -> _Moved:
+        if not 0 < self.times[1] <= self.times[0] <= self.times[2]:
+            raise ValueError(f"the interval must hold the value: {self.times}")
+        return self
+
+
 class _Profile(_Strict):
     apiVersion: Literal["kpsim/v1alpha1"]  # noqa: N815 - Kubernetes' spelling
     kind: Literal["CostProfile", "Defaults"]
@@ -51,6 +64,8 @@ class _Profile(_Strict):
     machine: _Machine | None = None
     sources: dict[str, str]
     families: dict[str, dict[str, _Coefficient]]
+    base: str | None = None
+    moved: list[_Moved] = []
     variation: dict[str, dict[str, Any]] = {}
     scatter: dict[str, dict[str, float]] = {}
 

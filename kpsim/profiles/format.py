@@ -6,8 +6,9 @@ was measured too, ``measured_to`` where counts beyond it are extrapolation, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import yaml
 from kpsim.errors import InputError, Place, Problem
 from kpsim.profiles.shipped import SHIPPED, parse_yaml, shipped
 
+TIMES = ("s", "ms", "us", "ns")
 SCALE = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "B": 1.0, "B/s": 1.0, "1/s": 1.0, "1": 1.0, "ratio": 1.0}
 TRIPLES = ("both", "quiet", "typical", "cold")
 
@@ -81,9 +83,25 @@ class Machine:
     kernels: list[str]  # first and last release
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Times of a profile's base that are so many times as long here; names may have wildcards (fnmatch)."""
+
+    families: Sequence[str]
+    names: Sequence[str]
+    times: Triple
+    source: str
+
+    def fits(self, family: str, name: str) -> bool:
+        """Return True if a coefficient of a family is moved by this."""
+        return any(fnmatchcase(family, each) for each in self.families) and any(
+            fnmatchcase(name, each) for each in self.names
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileText:
-    """A profile file as written."""
+    """A profile file as written; with a ``base``, it says only what is otherwise there."""
 
     apiVersion: str  # noqa: N815 - Kubernetes' spelling
     kind: str
@@ -92,6 +110,9 @@ class ProfileText:
     machine: Machine | None = None
     sources: Mapping[str, str]
     families: Mapping[str, Mapping[str, CoefficientText]]
+    base: str | None = None
+    moved: Sequence[Moved] = ()
+    """The first that fits a coefficient of the base moves it."""
     variation: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     scatter: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Half a 95 % interval, of the logarithm, by mode and quantity."""
@@ -104,7 +125,8 @@ class ProfileText:
             for family, coefficients in written["families"].items()
         }
         machine = Machine(**written["machine"]) if written.get("machine") else None
-        return ProfileText(**{**written, "families": families, "machine": machine})
+        moved = tuple(Moved(**each) for each in written.get("moved", ()))
+        return ProfileText(**{**written, "families": families, "machine": machine, "moved": moved})
 
     def document(self) -> dict[str, Any]:
         """Return the profile as plain data, without what it does not say."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from kpsim.collector import resting
 from kpsim.documents import Document, decode, load
 from kpsim.dumps.evidence.marks import FORMATS, formats_of
-from kpsim.dumps.others import LISTED_BY_NAME, LOG, OBJECTS, OtherKind, other_kind
+from kpsim.dumps.others import LOG, OBJECTS, OtherKind, misprinted, other_kind
 from kpsim.errors import InputError, Place, Problem, did_you_mean, nearest
 from kpsim.kube.components.configurations import PROXY_CONFIGURATION
 from kpsim.kube.reader import kept_of
@@ -221,6 +221,10 @@ def _files(path: Path) -> Iterator[File]:
         if path.is_dir():
             yield from _folder(path)
             return
+        if str(path) == "-" and not path.exists():
+            what, mend = "standard input is not read, only files are", "write what it gives into a file"
+            yield OtherFile(path, (Problem(Place(), what=what, mend=mend),))
+            return
         if path.exists() and not path.is_file():  # a pipe may never end, and a device gives anything for ever
             what, mend = "is a pipe or a device, and only files are read", "write what it gives into a file"
             yield OtherFile(path, (Problem(Place(str(path)), what=what, mend=mend),))
@@ -268,8 +272,8 @@ def _file(path: Path, raw: bytes) -> File:
 
 
 def _rules(path: Path, raw: bytes, head: str, label: str) -> File:
-    if LISTED_BY_NAME.pattern.search(head):
-        return _other(path, LISTED_BY_NAME, raw)
+    if kind := misprinted(head):
+        return _other(path, kind, raw)
     from kpsim.dumps.detection import read_dump  # with a reader for each tool
 
     return RulesFile(path, read_dump(decode(raw, str(path)), label, name_of(path)))
@@ -357,7 +361,8 @@ def _why(error: OSError) -> str:
 
 def _near(path: Path) -> str:
     try:
-        there = [entry.name for entry in path.parent.iterdir()] if not path.exists() else []
+        missing = not path.exists() and not path.is_symlink()
+        there = [entry.name for entry in path.parent.iterdir()] if missing else []
     except OSError:
         return ""
     near = nearest(path.name, there)

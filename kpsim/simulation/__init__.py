@@ -13,7 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kpsim.simulation.draws import Replication, prepare
+    from kpsim.simulation.batch import run_control_plane
+    from kpsim.simulation.draws import Replication, Sent, prepare
     from kpsim.simulation.engines import run_mode
     from kpsim.simulation.setting import build_cluster, choose_engine, cpu_costs_of, mode_of, profile_of
     from kpsim.simulation.wiring import ModeRun, ProxierRun
@@ -22,12 +23,14 @@ _HOMES = {
     "ModeRun": "wiring",
     "ProxierRun": "wiring",
     "Replication": "draws",
+    "Sent": "draws",
     "build_cluster": "setting",
     "choose_engine": "setting",
     "cpu_costs_of": "setting",
     "mode_of": "setting",
     "prepare": "draws",
     "profile_of": "setting",
+    "run_control_plane": "batch",
     "run_mode": "engines",
 }
 
@@ -35,12 +38,14 @@ __all__ = [
     "ModeRun",
     "ProxierRun",
     "Replication",
+    "Sent",
     "build_cluster",
     "choose_engine",
     "cpu_costs_of",
     "mode_of",
     "prepare",
     "profile_of",
+    "run_control_plane",
     "run_mode",
 ]
 

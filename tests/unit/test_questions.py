@@ -171,7 +171,7 @@ def test_what_stands_beside_a_number_is_in_every_table(result: Result) -> None:
         assert text.count("ipvs (deprecated from 1.35, beyond NodePorts)") >= 3
         assert "iptables (extrapolated, beyond NodePorts)" in text
     page = report_html(result)
-    rows = re.findall(r'<td class="nowrap"><span class="swatch"[^>]*></span>ipvs(.*?)</td>', page)
+    rows = re.findall(r'<td data-label="[^"]*"><span><span class="swatch"[^>]*></span>ipvs(.*?)</td>', page)
     assert len(rows) > 5
     assert all("deprecated from 1.35, beyond NodePorts" in row for row in rows)
     assert {row["marks"] for row in tidy(result)} == {
@@ -263,3 +263,11 @@ def test_the_hook_of_a_rollout_behind_an_ingress_outlives_its_lists_too() -> Non
     assert option
     hooked = answer(run(path, [two, (option[1], option[2])])).sentence
     assert hooked.startswith("Rollout of default/web-0: no connection fails: rules without a Pod are in force after")
+
+
+def test_what_is_asked_for_comes_before_objectives_and_they_follow() -> None:
+    compared = replace(SCENARIO, churn=CHURN, thresholds=(SLOW,), modes=("iptables", "nftables"), ask="comparison")
+    assert questions_of(compared) == (Question.COMPARISON, Question.THRESHOLDS)
+    said = answer(run_scenario(compared))
+    assert said.sentence.startswith("In Kubernetes 1.34, ")
+    assert any("network_programming_true" in text or "the objective" in text for text in said.more)

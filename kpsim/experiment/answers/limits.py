@@ -21,7 +21,7 @@ from kpsim.controlplane.params import ControllerSettings
 from kpsim.dns.capacity import autoscaled_replicas, memory_bytes, saturation_per_s
 from kpsim.dns.lookups import offered_per_s
 from kpsim.experiment.answers.census import Census, take_census
-from kpsim.experiment.answers.memory import memory_of
+from kpsim.experiment.answers.memory import MB, how_known, memory_of
 from kpsim.kube.allocator import ClusterIPAllocator, NodePortAllocator
 from kpsim.profiles.defaults import Defaults, load_defaults
 from kpsim.proxy.sync.timeline import start_counts
@@ -148,7 +148,8 @@ def _of_nodes(table: _Table) -> Iterator[Limit]:
     yield Limit("conntrack entries of a node", "hard", round(entries), conntrack, "entries",
                 "KubeProxyConfiguration conntrack.maxPerCore and min; entries live for the connection and TIME_WAIT",
                 )  # fmt: skip
-    yield _memory(table, "memory of conntrack entries", entries * defaults.value("limits.conntrack_entry"))
+    entry = defaults.coefficients["limits.conntrack_entry"]
+    yield _memory(table, "memory of conntrack entries", entries * entry.value, how_known([(entry, entries)]))
     modes = [name for name in _modes(scenario) if proxy.settings.masquerade_of(name).all]
     if modes:
         life_s = traffic.life_s + defaults.value("limits.snat_time_wait")
@@ -211,15 +212,15 @@ def _of_modes(table: _Table) -> Iterator[Limit]:
                 + resource.per_own * float(counts.own.sum())
             )
             yield table.from_profile(f"{name}: {resource.name}", "hard", resource.limit, round(used), resource.unit)
-        for what, used_bytes in memory_of(scenario, cluster, name):
-            yield _memory(table, f"{name}: {what}", used_bytes)
+        for what, used_bytes, known in memory_of(scenario, cluster, name):
+            yield _memory(table, f"{name}: {what}", used_bytes, known)
 
 
-def _memory(table: _Table, name: str, used_bytes: float) -> Limit:
-    """Return memory of a node against all that it is taken to have."""
+def _memory(table: _Table, name: str, used_bytes: float, known: str) -> Limit:
+    """Return memory of a node against all that it is taken to have; the source says how well the use is ``known``."""
     most = table.defaults.value("limits.memory_per_core") * table.cluster.cores
-    mb = 1e6
-    return Limit(name, "soft", round(used_bytes / mb), round(most / mb), "MB", table.source("limits.memory_per_core"))
+    source = f"{known}; of a node: {table.source('limits.memory_per_core')}"
+    return Limit(name, "soft", round(used_bytes / MB), round(most / MB), "MB", source)
 
 
 def _of_dns(table: _Table) -> Iterator[Limit]:

@@ -6,6 +6,7 @@ says it, kube-proxy's mode.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -186,7 +187,7 @@ class _Shown:
         written = self.tree.at(("spec", "kubeProxy", "clusterCIDR"))
         if isinstance(written, str):
             signs = replace(signs, proxy={"clusterCIDR": written})
-        found = signs.pod_range(family)
+        found = signs.pod_range(family) or self._range_of_pods(signs, family)
         given = self.tree.at(("spec", "cluster", "serviceClusterIPRange"))
         services = given if isinstance(given, str) else services or RANGES[family][0]
         if found is None or self.tree.given(("spec", "cluster", "podCIDR")):
@@ -202,6 +203,19 @@ class _Shown:
             self.changed = bool(self.said.pop())
         if free != found.value and not self.reading.proxy:
             self._put("kubeProxy", "clusterCIDR", found)
+
+    def _range_of_pods(self, signs: Signs, family: str) -> Setting | None:
+        """The range that endpoints' addresses tell, where they are not in the usual one; the API server's apart."""
+        api_server = ("default", "kubernetes")
+        made = (
+            at for at in (*self.reading.slices, *self.reading.endpoints) if (at.namespace, at.service) != api_server
+        )
+        ips = {endpoint.ip for at in made for endpoint in at.endpoints}
+        ips -= {pod.ip for pod in self.reading.pods if pod.host_network}
+        ips |= {pod.ip for pod in self.reading.pods if pod.ip and not pod.host_network}
+        found = signs.pod_range_by_addresses(sorted(ips), family)
+        usual = RANGES[family][1]
+        return found if found and not ipaddress.ip_network(usual).overlaps(ipaddress.ip_network(found.value)) else None
 
     def _take_families(self) -> None:
         """IPv6 addresses are of a cluster that has IPv6, beside IPv4 if anything of that is there too."""
@@ -242,4 +256,4 @@ class _Shown:
             if mode:
                 self.said.append(f"kubeProxy.mode {mode.value} ({mode.said})")
             if section and where:
-                self.said.append(f"kubeProxy.{', '.join(section)} (flags of {where})")
+                self.said.append(f"kubeProxy.{', '.join(section)} ({where})")
