@@ -44,7 +44,7 @@ def limit(
     from kpsim.report.searches.limit import document
 
     find = partial(find_limit, look, axis, objectives=objectives, within=_between(within))
-    found, place = searched("limit", look, options, "probes", find, _write)
+    found, place = searched("limit", axis, look, options, "probes", find, _write)
     if output == "json":
         click.echo(to_json(document(found)))
     else:

@@ -20,10 +20,9 @@ from kpsim.cli.options import (
     time_in_seconds,
     to_json,
 )
+from kpsim.cli.stopped import end_early, keep
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from kpsim.report.figures.canvas import Picture
     from kpsim.scenario.kinds import Look
 
@@ -35,28 +34,36 @@ objective_option = click.option(
 
 
 def searched(
-    kind: str, look: Look, options: Mapping[str, Any], noun: str, find: Callable[..., Found],
-    keep: Callable[[Found, Path], None],
+    kind: str, over: str, look: Look, options: Mapping[str, Any], noun: str, find: Callable[..., Found],
+    write: Callable[[Found, Path], None],
 ) -> tuple[Found, Path]:  # fmt: skip
-    """Search, and keep what was found in a directory; return both."""
+    """Search over an axis or a knob, keep what was found in a directory, and return both; the end, if interrupted."""
     from kpsim.experiment.directory import default_place, staged
+    from kpsim.experiment.searches.probing import Stopped
 
     name = f"{look.paths[0].stem}-{kind}"
     place = options["out"] or default_place(name)
+    found: Found | None = None
+    probes = 0
     with staged(place) as directory:
-        with executor_of(dict(options)) as executor, progress_bar(name, options["quiet"], noun) as tell:
-            found = find(
-                overrides=overrides(dict(options)), executor=executor, progress=tell,
-                most_bytes=size_in_bytes(options["max_memory"]), most_s=time_in_seconds(options["max_time"]),
-            )  # fmt: skip
-        say(found.scenario.warnings)  # type: ignore[attr-defined]  # both have one
-        keep(found, directory)
+        try:
+            with executor_of(dict(options)) as executor, progress_bar(name, options["quiet"], noun) as tell:
+                found = find(
+                    overrides=overrides(dict(options)), executor=executor, progress=tell,
+                    most_bytes=size_in_bytes(options["max_memory"]), most_s=time_in_seconds(options["max_time"]),
+                )  # fmt: skip
+            say(found.scenario.warnings)  # type: ignore[attr-defined]  # both have one
+            write(found, directory)
+        except Stopped as stopped:
+            found, probes = None, keep(stopped, directory, kind.capitalize(), over)
+    if found is None:
+        end_early(probes, place)
     return found, place
 
 
 def kept(
     directory: Path, kind: str, document: Mapping[str, Any], about: Mapping[str, Any],
-    tables: Mapping[str, pd.DataFrame], picture: Picture | None,
+    tables: Mapping[str, Any], picture: Picture | None,
 ) -> None:  # fmt: skip
     """Write a search's document, tables, figure and manifest."""
     from kpsim.report.tables import write_frame

@@ -43,7 +43,7 @@ def tune(
     from kpsim.report.searches.tune import document
 
     find = partial(find_value, look, knob, values=_parts(values), against=_parts(against), objectives=objectives)
-    found, place = searched("tune", look, options, "values", find, _write)
+    found, place = searched("tune", knob, look, options, "values", find, _write)
     if output == "json":
         click.echo(to_json(document(found)))
     else:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from kpsim.experiment.answers.limits import Limit
 from kpsim.measure.summary import Estimate, Summary
 from kpsim.scenario.model import Scenario, Threshold
 from kpsim.units import F64, I64
@@ -171,23 +172,6 @@ class Comparison:
         if self.prices is None or self.prices.low is None or self.prices.high is None:
             return self.ratio.low, self.ratio.high
         return min(self.ratio.low, self.prices.low), max(self.ratio.high, self.prices.high)
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """A hard or soft limit, the used part of it, and its source."""
-
-    name: str
-    kind: Literal["hard", "soft"]
-    used: float
-    limit: float
-    unit: str
-    source: str
-
-    @property
-    def share(self) -> float:
-        """Used over limit; above 1 the limit is broken."""
-        return self.used / self.limit if self.limit else float("inf")
 
 
 @dataclass(frozen=True, slots=True)

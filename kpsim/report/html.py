@@ -114,7 +114,8 @@ def _confidence(result: Result) -> list[tuple[str, str]]:
         intervals += ". One replication: batches of a single run, so what varies between runs is not in them"
     warmth = f"caches {profile.cache_warmth:.0%} warm".replace("%", " %")
     machine = result.provenance.get("profile_machine", "")
-    measured = f"; measured on {machine}" if machine else ""
+    told_of = result.provenance.get("profile_told_of", "")
+    measured = f"; measured on {machine}" if machine else f"; told by studies of {told_of}" if told_of else ""
     scale = f", a machine that takes {profile.cpu_scale:g} times as long" if profile.cpu_scale != 1 else ""
     guesses = [f"{mode}: {text}" for mode, found in result.modes.items() for text in _guessed(found)]
     return [

@@ -11,8 +11,9 @@ import pytest
 
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.dns.params import DnsParams
+from kpsim.experiment.answers.limits import Limit
 from kpsim.experiment.replications import run, run_scenario
-from kpsim.experiment.result import Limit, Result
+from kpsim.experiment.result import Result
 from kpsim.experiment.sweeps import tidy
 from kpsim.history.events import EVENTS, ApiServerRestart, Drain, Ending, NodeJoin, NodeLoss, Rollout, ServiceDeletion
 from kpsim.proxy.registry import MODES

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from kpsim.errors import InputError, Place, Problem
+from kpsim.experiment.answers.limits import Limit
 from kpsim.experiment.control import BINS, control_load
 from kpsim.experiment.kept.reading import SUMMARY, KeptRun
 from kpsim.experiment.result import (
@@ -23,7 +24,6 @@ from kpsim.experiment.result import (
     ControlLoad,
     EventCourse,
     EventOutcome,
-    Limit,
     LoadPoint,
     ModeResult,
     PositionBin,

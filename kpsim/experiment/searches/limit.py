@@ -17,7 +17,7 @@ from kpsim.experiment.searches.ceilings import Ceiling, Ceilings
 from kpsim.experiment.searches.crossing import Point
 from kpsim.experiment.searches.hunt import Hunted, hunt
 from kpsim.experiment.searches.pricing import crossed_by_prices, spreads
-from kpsim.experiment.searches.probing import Probe, Prober, lighter
+from kpsim.experiment.searches.probing import Probe, Prober, Stopped, lighter
 from kpsim.experiment.searches.quantity import Objective, objective_of
 from kpsim.experiment.workers import executing
 from kpsim.measure.intervals import Drawn
@@ -116,7 +116,7 @@ def limit(
     """Return the largest value of the axis ``name`` that meets ``objectives`` (the scenario's own by default).
 
     ``within`` are the smallest and largest value to look at.  Raises :class:`InputError` where there is no objective,
-    or nothing to look at.
+    or nothing to look at, and :class:`Stopped` when it is interrupted.
     """
     axis = Axis.of(look, name, overrides)
     asked = _objectives(look, axis.base, objectives)
@@ -132,7 +132,10 @@ def limit(
         prober = Prober(
             axis, quantities, run, chosen, most_bytes, most_s, lambda done: tell(done, max(total, done + 1))
         )
-        found = tuple(_searched(prober, asked, mode, start, between, laid_out) for mode in axis.base.modes)
+        try:
+            found = tuple(_searched(prober, asked, mode, start, between, laid_out) for mode in axis.base.modes)
+        except KeyboardInterrupt:
+            raise Stopped([probe for _, probe in sorted(prober.probes.items())]) from None
     ceilings = laid_out.ceilings(axis.base.modes)
     return LimitFound(axis.base, axis, asked, found, ceilings, max(laid_out.known), laid_out.refusal, run)
 

@@ -18,7 +18,7 @@ from kpsim.experiment.guard import check_size, check_time
 from kpsim.experiment.searches.axis import Pairs
 from kpsim.experiment.searches.knobs import EXPOSURE, FAILED, Knob, knob_called, measures_of
 from kpsim.experiment.searches.pricing import spreads
-from kpsim.experiment.searches.probing import Probe, lighter, simulated
+from kpsim.experiment.searches.probing import Probe, Stopped, lighter, simulated
 from kpsim.experiment.searches.quantity import Objective, Quantity, drawn_of, objective_of, quantity_of
 from kpsim.experiment.workers import executing
 from kpsim.measure.summary import Estimate
@@ -94,7 +94,8 @@ def tune(
     """Simulate a ladder of a knob's values, and return the front and the value to take.
 
     ``against`` are the two measures, the knob's own by default; ``objectives`` the scenario's by default.  Raises
-    :class:`InputError` for a knob or a measure that is not there, or if no value can be.
+    :class:`InputError` for a knob or a measure that is not there, or if no value can be, and :class:`Stopped` when it
+    is interrupted.
     """
     knob = knob_called(name)
     base = read(look, overrides)
@@ -171,12 +172,16 @@ def _probed(
         if progress:
             progress(len(done), len(distinct))
 
-    found, sampled = {}, False
-    with executing(jobs, executor) as chosen:
-        for value, mode, seen in simulated(distinct, wanted, tell, chosen):
-            drawn = {quantity: drawn_of(quantity, seen) for quantity in wanted}
-            found[value] = Probe(size_of(value), mode, drawn, tuple(seen))
-            sampled = sampled or any(each.sampled for each in seen)
+    found: dict[str, Probe] = {}
+    sampled = False
+    try:
+        with executing(jobs, executor) as chosen:
+            for value, mode, seen in simulated(distinct, wanted, tell, chosen):
+                drawn = {quantity: drawn_of(quantity, seen) for quantity in wanted}
+                found[value] = Probe(size_of(value), mode, drawn, tuple(seen))
+                sampled = sampled or any(each.sampled for each in seen)
+    except KeyboardInterrupt:
+        raise Stopped(list(found.values())) from None
     return {value: replace(found[first[value]], value=size_of(value)) for value in todo}, sampled
 
 

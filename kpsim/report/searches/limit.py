@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -139,13 +139,17 @@ def _up_to(found: LimitFound, each: Ceiling) -> str:
 
 def frame(found: LimitFound) -> pd.DataFrame:
     """Return a row a probe, mode and quantity: the axis, mode, measure, statistic, value, low, high, unit."""
+    return probes_frame(found.axis.name, [probe for each in found.modes for probe in each.probes])
+
+
+def probes_frame(name: str, probes: Iterable[Probe]) -> pd.DataFrame:
+    """Return a row a probe and quantity: ``name``'s value, mode, measure, statistic, value, low, high, unit."""
     rows = [
-        (probe.value, each.mode, q.measure, q.statistic, *_numbers(probe, q), q.unit)
-        for each in found.modes
-        for probe in each.probes
+        (probe.value, probe.mode, q.measure, q.statistic, *_numbers(probe, q), q.unit)
+        for probe in probes
         for q in probe.drawn
     ]
-    return pd.DataFrame(rows, columns=[found.axis.name, "mode", "measure", "statistic", "value", "low", "high", "unit"])
+    return pd.DataFrame(rows, columns=[name, "mode", "measure", "statistic", "value", "low", "high", "unit"])
 
 
 def _numbers(probe: Probe, quantity: Any) -> tuple[float, float, float]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from kpsim.cluster.columns import Cluster
 from kpsim.dns.lookups import PAIR
-from kpsim.experiment.answers.curves import counts_today
+from kpsim.experiment.answers.memory import counts_today
 from kpsim.experiment.result import Stage
 from kpsim.measure.summary import Estimate
 from kpsim.profiles.costs import Costs
