@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from kpsim.cli import _kpsim
 from kpsim.history.events import Rollout
-from kpsim.profiles.assumptions import assumptions
+from kpsim.profiles.shipped import assumptions
 from kpsim.report.answers.whatif import whatifs
 from kpsim.report.wording.relevant import _ABOUT, apart
 from tests.report_fixture import make_result
