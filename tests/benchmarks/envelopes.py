@@ -90,7 +90,7 @@ ENVELOPES = (
     Envelope(
         "10^8 packets, no figures",
         ("run.duration=120s", "run.warmup=20s", "run.replications=1", "compare.modes=[iptables]", "run.packets=100M"),
-        "10 s, 200 MB", 90, 225e6, "10,000 Services, 1,000 nodes", figures=False,
+        "10 s, 200 MB", 96, 175e6, "10,000 Services, 1,000 nodes", figures=False,
     ),
     Envelope("cl2-load-5000, an hour, two modes", (), "8 CPU s, 300 MB", 110, 340e6, "8,200 Services", LOAD_TEST),
     Envelope("check of 10,000 Services dumped as JSON", (), "1.5 s, 200 MB", 54, 360e6, "10,000 Services", "dump.json"),
