@@ -64,8 +64,8 @@ def inert(text: str) -> str:
     """
     if text.isprintable():
         return text
-    moving = {ord(c): _escaped(c) for c in set(text) if c not in "\n\t" and category(c) in _MOVES}
-    return text.translate(moving) if moving else text
+    escapes = {ord(c): _escaped(c) for c in set(text) if c not in "\n\t" and category(c) in _MOVES}
+    return text.translate(escapes) if escapes else text
 
 
 def inert_json(document: object) -> str:

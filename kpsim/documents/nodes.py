@@ -89,7 +89,12 @@ class Builder:
             if not isinstance(key, yaml.ScalarNode):
                 self._add(key, "a key must be plain text, not a mapping or a list")
             elif key.value == "<<" and not key.style:
-                for part in _parts(self.build(value, depth + 1)):
+                built = self.build(value, depth + 1)
+                if not _mergeable(built):
+                    self._add(
+                        value, "<< takes in a mapping, or a list of mappings", "name one by its anchor: <<: *name"
+                    )
+                for part in _parts(built):
                     merged = {**part, **merged}
             elif key.value in lines:
                 first = lines[key.value]
@@ -110,15 +115,20 @@ class Builder:
             return None
         if node.style:
             return value
-        if value in _NULL:
-            return None
-        if value[0] not in _MAYBE_NUMBER:
-            return True if value in _TRUE else False if value in _FALSE else value
         try:
-            return _number(value)
+            return plain(value)
         except ValueError:
             self._add(node, "the number has too many digits")
             return None
+
+
+def plain(value: str) -> object:
+    """Return the value of a plain scalar.  Raises ``ValueError`` for a number of too many digits."""
+    if value in _NULL:
+        return None
+    if value[0] not in _MAYBE_NUMBER:
+        return True if value in _TRUE else False if value in _FALSE else value
+    return _number(value)
 
 
 def _number(value: str) -> object:
@@ -133,6 +143,11 @@ def _number(value: str) -> object:
     if _ENDLESS.fullmatch(value):
         return float(value.replace(".", ""))
     return value
+
+
+def _mergeable(value: object) -> bool:
+    """Return True if a value is what ``<<`` may stand before; a problem inside it is said there."""
+    return value is None or isinstance(value, dict) or (isinstance(value, list) and all(map(_mergeable, value)))
 
 
 def _parts(value: object) -> Iterator[dict[str, object]]:

@@ -29,6 +29,10 @@ _SAVED = re.compile(
     r"-(?P<verb>[Aa]) (?:-(?P<letter>[tuf])|--(?P<word>\w+)-service) (?P<server>\S+)"
     r"(?: -s (?P<scheduler>\S+))?(?: -r (?P<real>\S+))?(?P<rest>.*)"
 )
+_LONG = {
+    "add-service": "A", "add-server": "a", "tcp-service": "t", "udp-service": "u", "scheduler": "s", "real-server": "r",
+    "masquerading": "m", "gatewaying": "g", "ipip": "i", "weight": "w", "persistent": "p",
+}  # fmt: skip
 _PROTOCOLS = {"t": "TCP", "u": "UDP", "f": "FWM"}
 _FORWARDED = {"m": "Masq", "g": "Route", "i": "Tunnel"}
 
@@ -98,8 +102,12 @@ def read_virtual_servers(text: str) -> VirtualServers:
 def listed(saved: str) -> str:
     """Return the lines of ``ipvsadm -Ln`` for what ``ipvsadm -Sn`` printed: each server, then its real ones."""
     lines: dict[str, list[str]] = {}
-    for found in map(_SAVED.match, map(str.strip, saved.splitlines())):
+    long = re.compile(rf"--({'|'.join(_LONG)})(?=[ =]|$)=?")
+    for line in map(str.strip, saved.splitlines()):
+        short = long.sub(lambda option: f"-{_LONG[option[1]]}", line)
+        found = _SAVED.match(short)
         if found is None:
+            lines.update({f"-> {line}": [f"-> {line}"]} if short.startswith(("-A", "-a")) else {})
             continue
         protocol = _PROTOCOLS.get(found["letter"] or "", (found["word"] or "").upper())
         options = dict(re.findall(r"-([a-zA-Z])(?: (\d+))?(?= |$)", found["rest"]))

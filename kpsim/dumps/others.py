@@ -52,7 +52,7 @@ KINDS = (
         f"print it with -o json: {OBJECTS}",
     ),
     _kind(
-        r"^(?:Error from server|error: |The connection to the server |Unable to connect to the server)"
+        r"^(?:Error from server|error: |No resources found|The connection to the server |Unable to connect to )"
         r"|^(?:ip6?tables(?:-save)?|nft|ipvsadm)\b.*(?:[Pp]ermission denied|not permitted|must be root)",
         "the error that a tool printed, not its answer",
         f"run it again as one who may: {OBJECTS}; as root: {RULES}",
@@ -80,6 +80,29 @@ LISTED_BY_NAME = _kind(
     "what iptables -L prints without -n: ports are written as names",
     "print it with -n, or use iptables-save",
 )
+
+
+SERVERS_BY_NAME = _kind(
+    r"^ *(?:TCP|UDP|SCTP|->) +(?![\d.]+:\d|\[|\S+:Port|[0-9A-F]{8}:)\S+:\w"
+    r"|^ *(?:TCP|UDP|SCTP|->) +(?:[\d.]+|\[\S+\]):[A-Za-z]"
+    r"|^ *-[Aa] -[tu] (?:(?![\d.]+:|\[)\S+:\w|(?:[\d.]+|\[\S+\]):[A-Za-z])",
+    "what ipvsadm prints without -n: addresses and ports are written as names",
+    "print it with -n: ipvsadm -Ln",
+)
+
+
+SERVERS_COUNTED = _kind(
+    r"^Prot +LocalAddress:Port +(?:Conns|CPS) ",
+    "what ipvsadm counts, without schedulers and weights",
+    "print it without --stats and --rate: ipvsadm -Ln",
+)
+
+
+def misprinted(text: str) -> OtherKind | None:
+    """Return the kind of rules that were printed without what is needed of them; ``None`` for all others."""
+    return next(
+        (kind for kind in (LISTED_BY_NAME, SERVERS_BY_NAME, SERVERS_COUNTED) if kind.pattern.search(text)), None
+    )
 
 
 def other_kind(text: str, *, begins: bool = False) -> OtherKind | None:

@@ -27,6 +27,7 @@ _ENDPOINT = re.compile(r"endpoint-.*__\[?([0-9a-fA-F.:]+?)\]?/(\d+)")
 _OTHERS = re.compile(r"ip6? saddr != (?:\{([^}]*)\}|(\S+)) (drop|jump mark-for-masquerade|meta mark set)")
 _PODS = re.compile(r"ip6? saddr ([0-9a-fA-F.:]+/\d+) goto service-")
 _UNALLOCATED = re.compile(r"^ip6? daddr (?:\{([^}]*)\}|([0-9a-fA-F.:]+/\d+)) drop")
+_ONE_RULE = re.compile(r"dnat (?:ip6? )?(?:addr \. port )?to numgen")
 _KNOWN = re.compile(r"ip6? saddr @(\S+) goto")
 
 
@@ -76,6 +77,9 @@ def releases_of(ruleset: Ruleset) -> Releases:
         return Releases()
     if any("hairpin-connections" in table.elements for table in mine):
         return Releases((1, 36), said="a set hairpin-connections")
+    rules = (rule for table in mine for chain in table.chains.values() for rule in chain.rules)
+    if any(_ONE_RULE.search(rule) for rule in rules):
+        return Releases((1, 36), said="one rule a Service, which chooses and translates")
     if any("cluster-ips" in table.elements for table in mine):
         return Releases((1, 30), (1, 35), "a set cluster-ips and no set hairpin-connections")
     if any(chain.hook and chain.priority == BEFORE_1_30 for table in mine for chain in table.chains.values()):

@@ -207,7 +207,7 @@ def _why_nobody(subject: Subject, selector: str) -> Iterator[str]:
     elif selector:
         yield f"No Pod matches the selector; in the cluster: kubectl -n {namespace} get pods -l {selector}"
     else:
-        yield "It has no selector, and no EndpointSlice was read for it."
+        yield "It has no selector, and no EndpointSlice with addresses was read for it."
     yield f"what kube-proxy sees: kubectl -n {namespace} get endpointslices -l kubernetes.io/service-name={bare}"
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from kpsim.profiles.terms import Counts, Part, work
-from kpsim.proxy.contract import SyncCounts, SyncKind, Work
+from kpsim.proxy.contract import Mode, SyncCounts, SyncKind, Work
 from kpsim.units import I64, Bools
 
 EVERY_PART = ("go", "iptables", "save", "list", "restore", "conntrack")
@@ -39,13 +39,18 @@ class Timed(NamedTuple):
 
 @runtime_checkable
 class TimedMode(Protocol):
-    """A mode whose syncs were timed part by part, wall and CPU apart; of the others CPU is taken to be wall time."""
+    """A mode whose syncs were timed part by part, wall and CPU apart; of others the same work has other prices."""
 
     def timed(
         self, kind: SyncKind, counts: SyncCounts, wanted: Collection[str] = EVERY_PART, *, cpu: bool = False
     ) -> Timed:
         """Return the ``wanted`` parts of a sync of ``kind``; ``cpu`` asks for those of its CPU time."""
         ...
+
+
+def cpu_work(mode: Mode, kind: SyncKind, counts: SyncCounts) -> Work:
+    """Return the work that a sync's CPU time is priced by; a mode that was not timed part by part has one for both."""
+    return mode.timed(kind, counts, cpu=True).work if isinstance(mode, TimedMode) else mode.sync_work(kind, counts)
 
 
 def named(counts: SyncCounts, more: Mapping[str, int | I64]) -> Counts:

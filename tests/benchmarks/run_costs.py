@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
-from kpsim.experiment.replications import choose_engine
 from kpsim.profiles.running import costs_file
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.reader import read
+from kpsim.simulation import choose_engine
 from kpsim.simulation.amounts import amounts
 from tests.benchmarks.envelopes import LARGE, MANY_NODES, MINUTE
 

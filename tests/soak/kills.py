@@ -1,11 +1,12 @@
 """A sweep killed at random moments resumes to the same table, byte for byte: ``python -m tests.soak.kills``.
 
-Twenty kills here; the tests make two.
+Twenty kills here, and as many with two Dask workers, of which every other kill takes one along; the tests make two.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import random
 import signal
@@ -14,6 +15,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from tests.dask_cluster import DaskCluster, two_workers
 
 ROOT = Path(__file__).parents[2]
 SWEEP = """\
@@ -34,31 +37,42 @@ STARTED_S = 1.0  # before it, there is hardly anything to kill
 LAST_KILL_S = 12.0  # however slow the machine, some points are done between two kills
 
 
-def killed(folder: Path, kills: int, number: int, points: int = 12) -> tuple[bytes, bytes, int]:
-    """Return the table of a sweep that was killed so often, that of one that was not, and how many points were kept."""
+def killed(
+    folder: Path, kills: int, number: int, points: int = 12, cluster: DaskCluster | None = None
+) -> tuple[bytes, bytes, int]:
+    """Return the table of a sweep that was killed so often, that of one that was not, and how many points were kept.
+
+    With a ``cluster`` its workers do what is killed, and with every other kill one of them is killed too.
+    """
     rng = random.Random(number)  # noqa: S311 - moments, no secrets
     for name in ("killed", "whole"):
         (folder / name).mkdir()
         text = SWEEP.replace("POINTS", ",".join(str(2 + n) for n in range(points)))
         (folder / name / "s.yaml").write_text(text, encoding="utf-8")
-    for _ in range(kills):
-        process = _started(folder / "killed")
+    where = ("--scheduler", cluster.address) if cluster else ()
+    for kill in range(kills):
+        process = _started(folder / "killed", *where)
         wait_s = rng.uniform(STARTED_S, LAST_KILL_S)
         try:
             process.wait(wait_s)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
+        if cluster and kill % 2:
+            cluster.workers.pop(0).kill()
+            cluster.work()
+            cluster.wait(2)
     kept = len(list((folder / "killed/results/sweeps/points").glob("*.json")))
     for name in ("killed", "whole"):
-        process = _started(folder / name)
+        process = _started(folder / name, *(where if name == "killed" else ()))
         if process.wait() != 0:
             raise AssertionError(f"{name}: exit code {process.returncode}")
     return (folder / "killed/out/sweep.csv").read_bytes(), (folder / "whole/out/sweep.csv").read_bytes(), kept
 
 
-def _started(here: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "kpsim.cli", "run", "s.yaml", "-q", "--jobs", "2", "--out", "out"]
+def _started(here: Path, *where: str) -> subprocess.Popen[bytes]:
+    hands = where or ("--jobs", "2")
+    command = [sys.executable, "-m", "kpsim.cli", "run", "s.yaml", "-q", *hands, "--out", "out"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
     return subprocess.Popen(command, cwd=here, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -69,12 +83,22 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     given = parser.parse_args()
+    differ = int(_said("local processes", given.kills, given.seed))
+    if importlib.util.find_spec("distributed"):
+        with tempfile.TemporaryDirectory() as folder, two_workers(Path(folder)) as cluster:
+            differ += _said("two Dask workers", given.kills, given.seed, cluster)
+    else:
+        print("Dask is not installed: pip install 'kpsim[distributed]'")
+    return 1 if differ else 0
+
+
+def _said(where: str, kills: int, number: int, cluster: DaskCluster | None = None) -> bool:
+    """Kill a sweep, say what became of its table, and return True if it is another one."""
     with tempfile.TemporaryDirectory() as folder:
-        after, whole, kept = killed(Path(folder), given.kills, given.seed, points=60)
-    print(
-        f"{given.kills} kills (--seed {given.seed}), {kept} points kept: {'same' if after == whole else 'OTHER'} table"
-    )
-    return 0 if after == whole else 1
+        after, whole, kept = killed(Path(folder), kills, number, 60, cluster)
+    same = "same" if after == whole else "OTHER"
+    print(f"{where}: {kills} kills (--seed {number}), {kept} points kept: {same} table", flush=True)
+    return after != whole
 
 
 if __name__ == "__main__":

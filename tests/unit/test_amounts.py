@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kpsim.experiment.replications import choose_engine
 from kpsim.scenario.reader import read
-from kpsim.simulation import build_cluster, prepare, run_mode
+from kpsim.simulation import build_cluster, choose_engine, prepare, run_mode
 from kpsim.simulation.amounts import amounts
 
 ROOT = Path(__file__).parents[2]

@@ -104,7 +104,7 @@ def test_rules_of_ipv6_alone_are_of_an_ipv6_cluster(tmp_path: Path, text: str) -
     scenario = scenario_of(tmp_path, text)
     assert scenario.cluster.ip_families == ("IPv6",)
     assert [(s.cluster_ip, s.ip_families) for s in scenario.objects.services] == [("fd11:96::b", ("IPv6",))]
-    assert scenario.cluster.pod_cidr == ("fd11:244::/48" if text == SAVED else "fd00:10:244::/56")
+    assert scenario.cluster.pod_cidr == ("fd11:244::/48" if text == SAVED else "fd11:244::/56")
     assert "[fd11:244::7]:81" in rules_of(scenario)
     story = explain_packet(scenario, "pod", "den/owl:80", "tcp", "")
     assert story.verdict.startswith("sent to [fd11:244::7]:81")

@@ -12,7 +12,7 @@ import yaml
 
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.experiment.answers.judge import judge
-from kpsim.experiment.answers.prices import Spread, spread_of
+from kpsim.experiment.answers.prices.parts import Spread, spread_of
 from kpsim.experiment.replications import run_scenario
 from kpsim.experiment.result import ModeResult, Result, ThresholdVerdict
 from kpsim.measure.summary import Estimate

@@ -11,18 +11,22 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from kpsim.dumps.detection import RuleDump
 from kpsim.dumps.evidence.releases import Release, agreed, release_of
 from kpsim.kube.components.commands import Command
 from kpsim.kube.components.configurations import proxy_configuration
 from kpsim.kube.objects import Node
 from kpsim.kube.server.addresses import Network, address_of, network_of
 
+if TYPE_CHECKING:
+    from kpsim.dumps.detection import RuleDump
+
 USUAL_PREFIXES = {
     "IPv4": (16, 14, 12, 11, 10, 9, 8),
     "IPv6": (64, 56, 48, 40, 32, 16, 8),
 }  # of ranges of Pods, the smallest that holds all is taken
+CLUSTER_PREFIXES = {"IPv4": 16, "IPv6": 56}  # the longest of a cluster's; what is longer is one node's
 SMALLEST_BITS = 2  # of a part of a range in which Pods could be
 _PORTS = re.compile(r"\s*(\d{1,5})\s*([-+])\s*(\d{1,5})\s*")
 _PACKED_IN = ("kube-proxy", "log", "kubeadm", "kube-apiserver", "kube-controller-manager")
@@ -70,7 +74,25 @@ class Signs:
         written = [Setting(told, "clusterCIDR of KubeProxyConfiguration")] if isinstance(told, str) else []
         written += self._flags("cluster-cidr")
         written += [Setting(cidr, f"rules of {dump.file}") for dump in self.dumps for cidr in dump.pod_ranges]
-        return next(_of_family(written, family), None) or _cover(self.nodes, family)
+        cidrs = [cidr for node in self.nodes for cidr in node.pod_cidrs]
+        count = sum(f"IPv{6 if ':' in cidr else 4}" == family for cidr in cidrs)
+        said = f"podCIDR of {count} Node{'s' * (count > 1)}"
+        return next(_of_family(written, family), None) or _cover(cidrs, family, said)
+
+    def pod_range_by_addresses(self, addresses: Iterable[str], family: str) -> Setting | None:
+        """Return a range that holds Pods' ``addresses``, for where nothing else says what theirs is; Nodes' apart.
+
+        Of addresses that no range holds together, those count that begin as most do.
+        """
+        of_nodes = {ip for node in self.nodes for ip in node.addresses}
+        ips = {ip for text in addresses if text not in of_nodes and (ip := address_of(text)) is not None}
+        ips = {ip for ip in ips if not (ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified)}
+        wide, narrow = USUAL_PREFIXES[family][-1], CLUSTER_PREFIXES[family]
+        parts = Counter(ipaddress.ip_network((ip, wide), strict=False) for ip in ips if f"IPv{ip.version}" == family)
+        if not parts:
+            return None
+        (most, _), *_ = parts.most_common(1)
+        return _cover([f"{ip}/{narrow}" for ip in ips if ip in most], family, "addresses of endpoints")
 
     def service_range(self, cluster_ips: Iterable[str], family: str) -> Setting | None:
         """Return the range of ClusterIPs of one IP ``family``; signs must agree with the ``cluster_ips`` there are."""
@@ -91,21 +113,22 @@ class Signs:
         return None
 
     def configuration(self) -> tuple[dict[str, object], str]:
-        """Return kube-proxy's configuration as its flags say it, and where they were read; flags beside a file are not.
+        """Return kube-proxy's configuration as flags or rules show it, and where; beside a file flags are not read.
 
         With ``--config`` kube-proxy does not look at its other flags.
         """
         for command in self.commands:
             if command.component == "kube-proxy" and not command.flag("config"):
-                return proxy_configuration(dict(command.flags)), command.said
-        return {}, ""
+                return proxy_configuration(dict(command.flags)), f"flags of {command.said}"
+        dump = next((dump for dump in self.dumps if dump.proxy), None)
+        return (dict(dump.proxy), f"rules of {dump.file}") if dump else ({}, "")
 
     def mode(self, known: Iterable[str]) -> Setting | None:
         """Return kube-proxy's mode, if it is one of those ``known``."""
         told = (self.proxy or {}).get("mode")
         flags, where = self.configuration()
         found = [Setting(told, "KubeProxyConfiguration")] if isinstance(told, str) else []
-        found += [Setting(str(flags["mode"]), where)] if "mode" in flags else []
+        found += [Setting(str(flags["mode"]), where.removeprefix("flags of "))] if "mode" in flags else []
         found += self._seen()
         names = set(known)
         return next((at for at in found if at.value in names), None)
@@ -143,15 +166,15 @@ def _of_family(settings: Iterable[Setting], family: str) -> Iterator[Setting]:
                 yield Setting(str(network), setting.said)
 
 
-def _cover(nodes: Sequence[Node], family: str) -> Setting | None:
-    """The smallest usual range that holds the ranges of all Nodes."""
-    found = [network_of(cidr) for node in nodes for cidr in node.pod_cidrs]  # what is none is refused elsewhere
+def _cover(cidrs: Iterable[str], family: str, said: str) -> Setting | None:
+    """The smallest usual range that holds some ranges or addresses of one ``family``."""
+    found = [network_of(cidr) for cidr in cidrs]  # what is none is refused elsewhere
     parts = [at[1] for at in found if at and f"IPv{at[1].version}" == family]
     for prefix in USUAL_PREFIXES[family] if parts else ():
         if prefix <= min(part.prefixlen for part in parts):
             whole = parts[0].supernet(new_prefix=prefix)
             if all(_inside(part, whole) for part in parts):
-                return Setting(str(whole), f"podCIDR of {len(parts)} Node{'s' * (len(parts) > 1)}")
+                return Setting(str(whole), said)
     return None
 
 

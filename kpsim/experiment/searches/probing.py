@@ -34,11 +34,20 @@ class Probe:
     value: float
     mode: str
     drawn: Mapping[Quantity, Drawn | None]
+    seen: tuple[Seen, ...] = field(default=(), repr=False, compare=False)
 
     def estimate(self, quantity: Quantity) -> Estimate | None:
         """Return a quantity with its 95 % interval."""
         drawn = self.drawn[quantity]
         return None if drawn is None else drawn.estimate()
+
+
+class Stopped(KeyboardInterrupt):
+    """A search was interrupted; these are the probes that were whole by then."""
+
+    def __init__(self, probes: Sequence[Probe]) -> None:
+        super().__init__()
+        self.probes = tuple(probes)
 
 
 @dataclass(slots=True)
@@ -69,7 +78,7 @@ class Prober:
                 most = min(most, size.processes)
         for value, mode, seen in simulated(todo, self.wanted, self._count, self.executor, most):
             drawn = {quantity: drawn_of(quantity, seen) for quantity in self.wanted}
-            self.probes[value, mode] = Probe(value, mode, drawn)
+            self.probes[value, mode] = Probe(value, mode, drawn, tuple(seen))
         return [[self.probes[value, mode] for mode in modes] for value in values]
 
     def _count(self, _value: float) -> None:
@@ -90,7 +99,8 @@ def simulated(
 ) -> Iterator[tuple[Key, str, list[Seen]]]:
     """Yield what was seen of each scenario under each of its modes, replication by replication, in order.
 
-    ``tell`` is called with each scenario whose replications are all there.
+    ``tell`` is called with each scenario whose replications are all there.  Interrupted, it yields those, and raises
+    then.
     """
     found: dict[tuple[Key, int], list[Seen]] = {}
     packed = {key: pickle.dumps(scenario) for key, scenario in todo.items()}
@@ -103,13 +113,21 @@ def simulated(
         if all((key, n) in found for n in range(todo[key].run.replications)):
             tell(key)
 
-    with closing(finished(tasks, observed, executor, most)) as answers:
-        for (key, number), future in answers:
-            take(key, number, future.result())
+    stopped: KeyboardInterrupt | None = None
+    try:
+        with closing(finished(tasks, observed, executor, most)) as answers:
+            for (key, number), future in answers:
+                take(key, number, future.result())
+    except KeyboardInterrupt as interrupt:
+        stopped = interrupt
     for key, scenario in todo.items():
+        if stopped and not all((key, number) in found for number in range(scenario.run.replications)):
+            continue
         every = [found[key, number] for number in range(scenario.run.replications)]
         for m, mode in enumerate(scenario.modes):
             yield key, mode, [seen[m] for seen in every]
+    if stopped:
+        raise stopped
 
 
 def observed(packed: bytes, number: int, wanted: Sequence[Quantity]) -> list[Seen]:

@@ -261,6 +261,10 @@ class Timeline:
         names = Moved.__dataclass_fields__
         return Moved(*(np.where(fresh, getattr(every, name), getattr(moved, name)) for name in names))
 
+    def forget_changes(self) -> None:
+        """Let go of what only syncs look at, once all have been: the sums of changed Services."""
+        self._changed = None
+
     def removals(self) -> Mapping[tuple[int, int], Sequence[int]]:
         """Return the rows that took a Pod from a UDP Service's usable ones, by Service and Pod, in order."""
         if self._removals is None:

@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from kpsim.experiment.validation.verdicts import Validation, Verdict, coverage
-from kpsim.profiles.format import parse_yaml
+from kpsim.profiles.shipped import parse_yaml
 from kpsim.report.figures.canvas import Picture
 from kpsim.report.figures.held import pictures
 from kpsim.report.validation.blocks import Block, Heading, Points, Table, as_html, as_markdown

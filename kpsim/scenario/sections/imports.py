@@ -6,14 +6,15 @@ says it, kube-proxy's mode.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kpsim.cluster.addresses import RANGES
 from kpsim.cluster.params import ClusterParams
 from kpsim.documents import Document, Key, Source
-from kpsim.dumps.detection import RuleDump, gaps, merged
 from kpsim.dumps.evidence.settings import Setting, Signs, clear_of
 from kpsim.kube.components.commands import Command
 from kpsim.kube.reader import Reading
@@ -23,6 +24,9 @@ from kpsim.scenario.model import Scenario
 from kpsim.scenario.sections.cluster import service_range
 from kpsim.scenario.sections.modes import built_modes
 from kpsim.scenario.tree import Tree
+
+if TYPE_CHECKING:
+    from kpsim.dumps.detection import RuleDump
 
 
 def import_into(reading: Reading, paths: Sequence[str], folder: Path, tree: Tree) -> tuple[RuleDump, ...]:
@@ -78,6 +82,8 @@ def take(reading: Reading, look: Look, *, beside: bool = False) -> tuple[RuleDum
 def _refuse_nothing(reading: Reading, dumps: Sequence[RuleDump], tree: Tree) -> None:
     """Rules that show no Service, with nothing beside them that does, were not what was meant."""
     if dumps and not reading.services and not any(dump.findings.ports for dump in dumps):
+        from kpsim.dumps.detection import gaps
+
         files = " and ".join(dump.file for dump in dumps)
         mend = "\n    ".join(gaps(dumps))
         reading.problems.append(tree.problem(("spec", "importFrom"), f"{files}: no rule belongs to a Service", mend))
@@ -87,6 +93,8 @@ def add_rules(reading: Reading, dumps: Sequence[RuleDump]) -> None:
     """Take the Services and endpoints that rules show and no object that was read does."""
     if not dumps:
         return
+    from kpsim.dumps.detection import gaps, merged
+
     reading.problems += [problem for dump in dumps for problem in dump.problems]
     found = merged([dump.findings for dump in dumps], reading.services).objects(reading.pods)
     known = {(service.namespace, service.name) for service in reading.services}
@@ -179,7 +187,7 @@ class _Shown:
         written = self.tree.at(("spec", "kubeProxy", "clusterCIDR"))
         if isinstance(written, str):
             signs = replace(signs, proxy={"clusterCIDR": written})
-        found = signs.pod_range(family)
+        found = signs.pod_range(family) or self._range_of_pods(signs, family)
         given = self.tree.at(("spec", "cluster", "serviceClusterIPRange"))
         services = given if isinstance(given, str) else services or RANGES[family][0]
         if found is None or self.tree.given(("spec", "cluster", "podCIDR")):
@@ -195,6 +203,19 @@ class _Shown:
             self.changed = bool(self.said.pop())
         if free != found.value and not self.reading.proxy:
             self._put("kubeProxy", "clusterCIDR", found)
+
+    def _range_of_pods(self, signs: Signs, family: str) -> Setting | None:
+        """The range that endpoints' addresses tell, where they are not in the usual one; the API server's apart."""
+        api_server = ("default", "kubernetes")
+        made = (
+            at for at in (*self.reading.slices, *self.reading.endpoints) if (at.namespace, at.service) != api_server
+        )
+        ips = {endpoint.ip for at in made for endpoint in at.endpoints}
+        ips -= {pod.ip for pod in self.reading.pods if pod.host_network}
+        ips |= {pod.ip for pod in self.reading.pods if pod.ip and not pod.host_network}
+        found = signs.pod_range_by_addresses(sorted(ips), family)
+        usual = RANGES[family][1]
+        return found if found and not ipaddress.ip_network(usual).overlaps(ipaddress.ip_network(found.value)) else None
 
     def _take_families(self) -> None:
         """IPv6 addresses are of a cluster that has IPv6, beside IPv4 if anything of that is there too."""
@@ -235,4 +256,4 @@ class _Shown:
             if mode:
                 self.said.append(f"kubeProxy.mode {mode.value} ({mode.said})")
             if section and where:
-                self.said.append(f"kubeProxy.{', '.join(section)} (flags of {where})")
+                self.said.append(f"kubeProxy.{', '.join(section)} ({where})")
