@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kpsim.cli.options import file_argument, format_option, run_options, strict_option, styled, to_json
-from kpsim.cli.searching import ended, kept, mode_option, objective_option, searched, told_files
+from kpsim.cli.options import file_argument, format_option, mode_option, run_options, strict_option, styled, to_json
+from kpsim.cli.searching import ended, kept, objective_option, searched, told_files
 from kpsim.cli.tables import print_table, wrapped
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from kpsim.cli.options import (
     executor_of,
     file_argument,
     format_option,
+    mode_option,
     overrides,
     progress_bar,
     run_options,
@@ -40,6 +41,7 @@ Progress = Callable[[int, int], None]  # mode runs done, of how many
 
 @click.command()
 @file_argument
+@mode_option
 @run_options
 @strict_option
 @format_option

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from kpsim.cli import completing
 from kpsim.cli.options import (
     THRESHOLD_FAILED,
     UNDECIDED,
@@ -32,7 +31,6 @@ objective_option = click.option(
     "--objective", "objectives", multiple=True, metavar="TEXT",
     help="Instead of the scenario's thresholds, e.g. 'sync_duration.p99 < 60s'.",
 )  # fmt: skip
-mode_option = click.option("--mode", shell_complete=completing.modes, help="Proxy mode; the scenario's own by default.")
 
 
 def searched(

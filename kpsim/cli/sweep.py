@@ -14,6 +14,7 @@ from kpsim.cli.options import (
     executor_of,
     file_argument,
     format_option,
+    mode_option,
     overrides,
     progress_bar,
     run_options,
@@ -42,6 +43,7 @@ Progress = Callable[[int, int], None]
 @click.command()
 @file_argument
 @click.option("--design", metavar="lhs:N", default="", help="N points of a Latin hypercube between the axes' ends.")
+@mode_option
 @run_options
 @format_option
 def sweep(look: Look, output: str, **options: Any) -> None:
@@ -129,9 +131,10 @@ def _written(look: Look, name: str, fixed: Pairs, found: Swept, directory: Path)
     from kpsim.scenario.schema import API_VERSION
 
     axes = list(found.axes)
-    thresholds = read(look, [*fixed, *found.point]).thresholds
+    scenario = read(look, [*fixed, *found.point])
+    thresholds = scenario.thresholds
     crossed = crossings(found.table, axes, thresholds)
-    said = [*about_sweep(found.table, axes, thresholds), *map(str, crossed)]
+    said = [*about_sweep(found.table, axes, thresholds, scenario.kubernetes_version), *map(str, crossed)]
     SweepPage(name, found, said, thresholds, scale_pictures(found.table, axes, thresholds)).write(directory)
     about = {
         "axes": axes, "answer": said, "verdicts": _verdicts(found.table, axes),

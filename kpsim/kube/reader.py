@@ -92,7 +92,7 @@ class Reading:
         for document in documents:
             self.add(document, (), document.data)
             text = document.source.text
-            slow = f"{document.file} is large YAML: kubectl get -o json reads several times faster"
+            slow = f"{document.file} is large YAML: kubectl get -o json reads faster"
             if len(text) > LARGE_YAML and document.is_yaml and slow not in self.warnings:
                 self.warnings.append(slow)
 

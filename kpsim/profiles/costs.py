@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from kpsim.errors import InputError, Place, Problem
-from kpsim.profiles.derived import on_base
+from kpsim.profiles.files.derived import on_base
 from kpsim.profiles.format import TIMES, Coefficient, ProfileText, read_yaml
 from kpsim.profiles.shipped import SHIPPED, shipped
 from kpsim.units import F64, I64

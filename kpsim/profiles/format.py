@@ -159,6 +159,6 @@ def read_yaml(path: Path) -> ProfileText:
         written = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise InputError([Problem(Place(str(path)), what=f"cannot be read as a profile: {error}")]) from error
-    from kpsim.profiles.checked import checked
+    from kpsim.profiles.files.checked import checked
 
     return ProfileText.of(checked(written, path))

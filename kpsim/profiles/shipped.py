@@ -10,6 +10,7 @@ import marshal
 import os
 import sys
 from contextlib import suppress
+from functools import lru_cache
 from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
@@ -54,3 +55,10 @@ def _keep(data: bytes, kept: Path) -> None:
         new.replace(kept)
     finally:
         new.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=1)
+def assumptions() -> tuple[tuple[str, str], ...]:
+    """Numbered assumptions with the direction in which each errs: ``("A1", "…")``, in order."""
+    found = shipped("assumptions.yaml")
+    return tuple((str(key).strip("[]"), str(value)) for key, value in found.items())

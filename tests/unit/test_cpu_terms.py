@@ -63,7 +63,7 @@ def test_a_profile_without_cpu_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path
     whole = load_profile("linux-6.18-zen3")
     families = {name: each for name, each in whole.text.families.items() if name != "ipvs/cpu"}
     bare = replace(whole, text=replace(whole.text, families=families))
-    monkeypatch.setattr("kpsim.simulation.wiring.load_profile", lambda _: bare)
+    monkeypatch.setattr("kpsim.simulation.setting.load_profile", lambda _: bare)
     (said,) = (said for said in cautions(scenario, {}, ()) if "not priced" in said)
     assert said.startswith("ipvs: CPU of syncs is not priced, because")
 

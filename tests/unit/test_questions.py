@@ -271,3 +271,20 @@ def test_what_is_asked_for_comes_before_objectives_and_they_follow() -> None:
     said = answer(run_scenario(compared))
     assert said.sentence.startswith("In Kubernetes 1.34, ")
     assert any("network_programming_true" in text or "the objective" in text for text in said.more)
+
+
+def test_a_sweep_names_the_mode_to_choose_in_its_release_and_the_one_after_a_deprecated_one() -> None:
+    rows = [
+        {"n": n, "mode": mode, "measure": "first_packet_latency", "statistic": "p99", "value": value, "at_least": False,
+         "low": value * 0.9, "high": value * 1.1, "profile_low": value, "profile_high": value}
+        for n, of in ((1, 1.0), (100, 1.0), (10_000, 4.0))
+        for mode, value in (("iptables", of), ("ipvs", 2.0), ("nftables", 0.5))
+    ]  # fmt: skip
+    said = about_sweep(pd.DataFrame(rows), ["n"], version=(1, 34))
+    deprecated = "ipvs (deprecated from 1.35: nftables is the alternative)"
+    assert said[0].startswith(
+        f"In Kubernetes 1.34, {deprecated} is faster than iptables from n 10,000 on for first packets"
+    )
+    assert said[0].endswith("slower at some sizes for first packets.")
+    assert said[1] == "In Kubernetes 1.34, nftables is faster than iptables from n 1 on for first packets."
+    assert about_sweep(pd.DataFrame(rows), ["n"]) == said[2:]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kpsim.errors import InputError
-from kpsim.profiles.checked import checked
+from kpsim.profiles.files.checked import checked
 from kpsim.profiles.format import ProfileText, read_yaml
 from kpsim.profiles.shipped import SHIPPED, parse_yaml, read, shipped
 

@@ -33,8 +33,8 @@ from kpsim.measure.distribution import MOST_UNKNOWN, Distribution
 from kpsim.measure.intervals import estimate, summarise
 from kpsim.measure.summary import MEASURES, Estimate
 from kpsim.measure.tally import Tally
-from kpsim.profiles.assumptions import assumptions
 from kpsim.profiles.costs import CostProfile, load_profile
+from kpsim.profiles.shipped import assumptions
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.resolved import write_resolved
 from kpsim.simulation import cpu_costs_of, mode_of

@@ -13,7 +13,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from kpsim.errors import InputError
+from kpsim.errors import InputError, Place, Problem
 from kpsim.experiment.guard import check_size, check_time
 from kpsim.experiment.searches.axis import Pairs
 from kpsim.experiment.searches.knobs import EXPOSURE, FAILED, Knob, knob_called, measures_of
@@ -149,7 +149,8 @@ def size_of(value: str) -> float:
         try:
             return parse_duration(value)
         except UnitError as error:
-            raise InputError(f"{value[:60]!r} is neither a number nor a duration: {error.what}") from None
+            what = f"{value[:60]!r} is neither a number nor a duration: {error.what}"
+            raise InputError([Problem(Place(), what=what, mend="write e.g. 50, 500ms or 2s")]) from None
 
 
 def _probed(
@@ -253,13 +254,15 @@ def _choose(
     first, second = measures
     meeting = [rung for rung in rungs if rung.met]
     if meeting:
-        cheapest = min(meeting, key=lambda rung: (value_of(rung, second), value_of(rung, first)))
-        return cheapest, f"it is the least {second.name} of those that meet {' and '.join(o.text for o in objectives)}"
+        cheapest = min(meeting, key=lambda rung: (value_of(rung, second), value_of(rung, first), bool(rung.read_as)))
+        met = " and ".join(objective.text for objective in objectives)
+        which = "with" if met.startswith("no ") else "that meet"
+        return cheapest, f"of the values {which} {met}, it has the least {second.name}"
     left = [rung for rung in rungs if rung.met is None] or list(rungs)
     front = [rung for rung in left if rung.on_front] or left
     asked = " and ".join(objective.text for objective in objectives)
     missed = f"whether it meets {asked} is undecided; " if left[0].met is None else f"no value meets {asked}; "
-    chosen = min(front, key=lambda rung: _distance(rung, front, measures))
+    chosen = min(front, key=lambda rung: (_distance(rung, front, measures), bool(rung.read_as)))
     return chosen, f"{missed if objectives else ''}it is the knee of the front"
 
 

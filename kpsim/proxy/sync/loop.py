@@ -68,8 +68,8 @@ class SyncLoop:
     """One mode's sync loops; ``large_above`` endpoints make a large cluster.
 
     >>> import kpsim
-    >>> from kpsim.simulation import build_cluster, prepare
-    >>> from kpsim.simulation.wiring import mode_of, sync_loop
+    >>> from kpsim.simulation import build_cluster, mode_of, prepare
+    >>> from kpsim.simulation.wiring import sync_loop
     >>> scenario = kpsim.load("scenarios/hello.yaml").model
     >>> mode, costs = mode_of(scenario, "iptables")
     >>> pacing = Pacing.of(mode.runner((1, 34)), (1, 34))
