@@ -13,8 +13,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from kpsim.documents import load
 from kpsim.errors import InputError, Place, Problem
-from kpsim.profiles.format import parse_yaml
 
 KERNEL, SYNCS, SYNCS_CPU, CHURN, END_TO_END, PUBLISHED = (
     "kernel", "kube-proxy syncs", "kube-proxy CPU", "churn", "end to end", "published",
@@ -83,7 +83,7 @@ def read_records(path: Path) -> list[Record]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError([Problem(Place(str(path)), what=f"cannot be read: {error}")]) from error
     if path.suffix in (".yaml", ".yml"):
-        return list(_published(path, parse_yaml(text)))
+        return list(_published(path, load(text, str(path))[0].data))
     kept = [(n, line) for n, line in enumerate(text.splitlines(keepends=True), 1) if not line.startswith("#")]
     rows = csv.DictReader(StringIO("".join(line for _, line in kept)), restval="")
     columns = set(rows.fieldnames or ())
