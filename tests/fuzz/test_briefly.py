@@ -8,7 +8,17 @@ from hypothesis import HealthCheck, given, settings
 from tests.fuzz.inputs import Case, cases
 from tests.fuzz.play import play
 
-EXAMPLES = {"scenarios": 25, "texts": 40, "manifests": 25, "dumps": 25, "logs": 25}
+EXAMPLES = {
+    "scenarios": 25,
+    "texts": 40,
+    "manifests": 25,
+    "dumps": 25,
+    "logs": 25,
+    "sets": 10,
+    "kept": 10,
+    "resumed": 4,
+    "profiles": 8,
+}
 
 
 @pytest.mark.parametrize("kind", sorted(EXAMPLES))
