@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from enum import IntEnum
-from functools import partial
 from heapq import heappop, heappush, heappushpop
 from itertools import count
 from typing import Any, Protocol
@@ -125,30 +124,39 @@ class EventQueue:
     def __init__(self) -> None:
         self.now = 0
         self._order = count()
-        # when, rank and turn in one number, what is done (it returns its next wait, or None), the rank
-        self._heap: list[tuple[int, int, Callable[[], int | None] | None, int]] = []
+        # when, rank and turn in one number, what is done with what (it returns its next wait, or None), the rank
+        self._heap: list[tuple[int, int, Callable[[Any], int | None] | None, object, int]] = []
 
     def start(self, steps: Steps, first: Rank = Rank.START, then: Rank = Rank.WAIT) -> None:
         """Begin or resume a process now in the order of ``first``; its waits end in the order of ``then``."""
         turn = first * self._RANK + next(self._order)
-        heappush(self._heap, (self.now, turn, partial(next, steps, None), then * self._RANK))
+        heappush(self._heap, (self.now, turn, steps.send, None, then * self._RANK))
 
     def call_at(self, time_ns: int, rank: Rank, action: Callable[[Any], None], argument: object) -> None:
         """Call ``action(argument)`` at ``time_ns`` [ns], not before now."""
-        turn = rank * self._RANK + next(self._order)
-        heappush(self._heap, (max(time_ns, self.now), turn, partial(action, argument), 0))
+        turn, now = rank * self._RANK + next(self._order), self.now
+        heappush(self._heap, (max(time_ns, now), turn, action, argument, 0))
+
+    def clear(self) -> None:
+        """Forget everything that is still to happen, and the processes that wait for it."""
+        self._heap.clear()
 
     def run(self, until_ns: int) -> None:
         """Let everything happen that comes before ``until_ns``, or then in the order of a rank before START."""
         heap, order = self._heap, self._order.__next__
-        heappush(heap, (until_ns, order(), None, 0))
+        heappush(heap, (until_ns, order(), None, None, 0))
         entry = heappop(heap)
         while True:
-            self.now, _, resume, rank = entry
-            if resume is None:
+            self.now, _, act, argument, rank = entry
+            if act is None:
                 return
-            wait_ns = resume()
+            try:
+                wait_ns = act(argument)
+            except StopIteration:
+                if argument is not None:
+                    raise
+                wait_ns = None  # a process that is over
             if wait_ns is None:
                 entry = heappop(heap)
             else:  # if it comes next anyway, the heap stays as it is
-                entry = heappushpop(heap, (self.now + wait_ns, rank + order(), resume, rank))
+                entry = heappushpop(heap, (self.now + wait_ns, rank + order(), act, argument, rank))

@@ -64,7 +64,8 @@ def inert(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(c if c in "\n\t" or category(c) not in _MOVES else _escaped(c) for c in text)
+    escapes = {ord(c): _escaped(c) for c in set(text) if c not in "\n\t" and category(c) in _MOVES}
+    return text.translate(escapes) if escapes else text
 
 
 def inert_json(document: object) -> str:

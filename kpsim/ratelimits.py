@@ -16,11 +16,8 @@ class TokenBucket:
 
     def take(self, now_ns: int, tokens: int = 1) -> int:
         """Take tokens one after another; how long to wait for the last [ns]."""
-        full_at = self._full_at_ns
-        full_at = max(full_at, now_ns)
-        self._full_at_ns = full_at = full_at + tokens * self._interval_ns
-        wait = full_at - self._burst_ns - now_ns
-        return max(0, wait)
+        self._full_at_ns = full_at = max(self._full_at_ns, now_ns) + tokens * self._interval_ns
+        return max(full_at - self._burst_ns - now_ns, 0)
 
 
 class RetryLimiter:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 I64 = NDArray[np.int64]
+I32 = NDArray[np.int32]
 F64 = NDArray[np.float64]
 U32 = NDArray[np.uint32]
 Bools = NDArray[np.bool_]

@@ -9,10 +9,10 @@ from itertools import pairwise
 import numpy as np
 
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
+from kpsim.experiment.answers.limits import Limit
 from kpsim.experiment.result import (
     Cdf,
     Comparison,
-    Limit,
     LoadPoint,
     ModeResult,
     PositionBin,

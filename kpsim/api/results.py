@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kpsim.errors import InputError, Place, Problem, did_you_mean
 from kpsim.experiment import result as found_in
+from kpsim.experiment.answers.limits import Limit
 from kpsim.experiment.answers.waits import Wait
 from kpsim.measure.summary import Estimate
 
@@ -183,13 +184,13 @@ class Check:
     """Every limit and its use, and how long creation takes; nothing was simulated."""
 
     name: str
-    limits: tuple[found_in.Limit, ...]  # the fullest first
+    limits: tuple[Limit, ...]  # the fullest first
     waits: tuple[Wait, ...]
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
 
     @property
-    def exceeded(self) -> tuple[found_in.Limit, ...]:
+    def exceeded(self) -> tuple[Limit, ...]:
         """Return the limits of which more than all is used."""
         return tuple(limit for limit in self.limits if limit.share > 1)
 

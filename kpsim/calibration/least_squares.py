@@ -63,22 +63,27 @@ def components(counts: F64) -> list[tuple[I64, I64]]:
     ]
 
 
-def fit(counts: F64, measured: F64, groups: F64, blur: float = 0.0, seed: int = 1) -> Fit:
+def fit(
+    counts: F64, measured: F64, groups: F64, blur: F64 | float = 0.0, seed: int = 1, told: F64 | None = None
+) -> Fit:
     """Fit, resample whole ``groups`` (rows,) of rows for intervals, and leave each group out once.
 
-    An error counts relative to what was measured and ``blur``, which is what a clock does not resolve.
+    An error counts relative to what was measured and ``blur``, which is what a clock does not resolve.  ``told`` are
+    the readings that rows left out are held to, where those differ from what the fit learns from.
     """
     rows, terms = counts.shape
+    blur = np.broadcast_to(np.asarray(blur, np.float64), (rows,))
+    told = measured if told is None else told
     whole = Fit(np.zeros(terms), np.zeros(terms), np.zeros(terms), np.full(rows, np.nan))
     rng = np.random.default_rng(seed)
     for mine, names in components(counts):
-        part = _fit(counts[np.ix_(mine, names)], measured[mine], groups[mine], blur, rng)
+        part = _fit(counts[np.ix_(mine, names)], measured[mine], groups[mine], blur[mine], told[mine], rng)
         whole.value[names], whole.low[names], whole.high[names] = part.value, part.low, part.high
         whole.left_out[mine] = part.left_out
     return whole
 
 
-def _fit(counts: F64, measured: F64, groups: F64, blur: float, rng: np.random.Generator) -> Fit:
+def _fit(counts: F64, measured: F64, groups: F64, blur: F64, told: F64, rng: np.random.Generator) -> Fit:
     """Fit one component: each group's normal equations are summed once, then groups drawn or left out."""
     design, target = counts / (measured + blur)[:, None], measured / (measured + blur)
     weight = np.ones(len(measured))
@@ -102,5 +107,6 @@ def _fit(counts: F64, measured: F64, groups: F64, blur: float, rng: np.random.Ge
     for g, gram, moment in zip(names, grams, moments, strict=True):
         mine = groups == g
         guess = counts[mine] @ not_negative(grams.sum(axis=0) - gram, moments.sum(axis=0) - moment)
-        left_out[mine] = np.log((measured[mine] + blur) / np.where(guess + blur > 0, guess + blur, np.nan))
+        guess = guess + blur[mine]
+        left_out[mine] = np.log((told[mine] + blur[mine]) / np.where(guess > 0, guess, np.nan))
     return Fit(value, np.minimum(low, value), np.maximum(high, value), left_out)

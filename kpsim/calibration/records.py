@@ -47,6 +47,7 @@ _SUMS: Mapping[str, Mapping[str, tuple[str, ...]]] = {  # columns that are made 
     CHURN: {"cpu_s": ("go_cpu_s", "child_cpu_s")},
 }
 _NUMBERS = frozenset({"services", "endpoints", "endpoints_per_service", "changes_per_s", "rules_traversed", "seconds"})
+YAML = (".yaml", ".yml")
 _WORDS: Mapping[str, tuple[str, ...]] = {"endpoints_per_service": ("mix",), "rules_traversed": ("-",)}
 
 
@@ -82,22 +83,32 @@ def read_records(path: Path) -> list[Record]:
         text = path.read_text(encoding="utf-8-sig")  # tables of spreadsheets begin with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise InputError([Problem(Place(str(path)), what=f"cannot be read: {error}")]) from error
-    if path.suffix in (".yaml", ".yml"):
-        return list(_published(path, load(text, str(path))[0].data))
+    if path.suffix in YAML:
+        return [record for document in load(text, str(path)) for record in _published(path, document.data)]
+    try:
+        return _table(path, text)
+    except csv.Error as error:
+        raise InputError([Problem(Place(str(path)), what=f"no table: {error}")]) from error
+
+
+def _table(path: Path, text: str) -> list[Record]:
+    """Return the records of a table; lines that begin with # say something else."""
     kept = [(n, line) for n, line in enumerate(text.splitlines(keepends=True), 1) if not line.startswith("#")]
     rows = csv.DictReader(StringIO("".join(line for _, line in kept)), restval="")
-    columns = set(rows.fieldnames or ())
-    study = next((name for name, signs in _SIGNS.items() if signs <= columns), None)
+    rows.fieldnames = [name.strip() for name in rows.fieldnames or ()]
+    study = next((name for name, signs in _SIGNS.items() if signs <= set(rows.fieldnames)), None)
     if study is None:
         known = "; ".join(f"{name}: {', '.join(sorted(signs))}" for name, signs in _SIGNS.items())
         raise InputError([Problem(Place(str(path)), what=f"no table of records; columns tell one, {known}")])
-    found, problems = [], []
+    found: list[Record] = []
+    problems: list[Problem] = []
     for n, row in enumerate(rows, 2):
-        wrong = _wrong(study, row)
+        texts = {name: text.strip() for name, text in row.items() if name}
+        wrong = _wrong(study, texts)
         place = Place(str(path), kept[rows.line_num - 1][0])
-        problems += [Problem(place, what=f"{column}: {row[column]!r} is no number.") for column in wrong]
+        problems += [Problem(place, what=f"{column}: {texts[column]!r} is no number.") for column in wrong]
         if not wrong:
-            found += _of_row(path, study, n, row)
+            found += _of_row(path, study, n, texts)
     if problems:
         raise InputError(problems)
     return found

@@ -13,7 +13,7 @@ from importlib import resources
 import numpy as np
 
 from kpsim.measure.intervals import student_t95
-from kpsim.profiles.format import parse_yaml
+from kpsim.profiles.shipped import parse_yaml
 
 Errors = Mapping[str, Sequence[tuple[float, str]]]  # quantity -> (error, the size that was left out)
 

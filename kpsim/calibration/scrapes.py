@@ -72,7 +72,7 @@ def read_scrape(text: str, file: str) -> Scrape:
         except (ValueError, IndexError, KeyError):
             refuse(Place(file, number, 1), "is no metric and its value", "give the scrape as it was printed")
         name = sample.name.removeprefix(prefix)
-        values[name, tuple(sorted(sample.labels.items()))] = sample.value
+        values[name, _labels(sample.labels)] = sample.value
         names.add(name)
     if not any(name.startswith("sync_") for name in names):
         what = "has no metric of kube-proxy's syncs"
@@ -82,6 +82,15 @@ def read_scrape(text: str, file: str) -> Scrape:
             "GET /metrics on port 10249 of a node: kube-proxy's own, not the kubelet's or a CNI's",
         )
     return Scrape(file, values, frozenset(names))
+
+
+def _labels(found: Mapping[str, str]) -> Labels:
+    """Return labels in order; a bucket's end as a number, which OpenMetrics writes otherwise ("1.0" for "1")."""
+    try:
+        ends = {"le": repr(float(found["le"]))} if "le" in found else {}
+    except ValueError:
+        ends = {}
+    return tuple(sorted({**found, **ends}.items()))
 
 
 @dataclass(slots=True)
@@ -101,21 +110,32 @@ class _Between:
     def order(self) -> None:
         """Put the earlier scrape first, and look for a start between them."""
         stamps = [max((value for _, value in each.series(_STAMP)), default=0.0) for each in (self.one, self.two)]
+        starts = [each.value("process_start_time_seconds") or 0.0 for each in (self.one, self.two)]
         if stamps[0] > stamps[1] > 0:
-            self.one, self.two = self.two, self.one
-            self.notes.append(f"{self.one.file} is the earlier scrape, by the time of its last sync")
-        starts = [each.value("process_start_time_seconds") for each in (self.one, self.two)]
-        counters = [
-            key
-            for key in self.one.values
-            if key[0].endswith(("_count", "_bucket", "_sum")) or key[0] == "process_cpu_seconds_total"
-        ]
-        fell = any(self.two.values.get(key, 0.0) < self.one.values[key] for key in counters)
-        if fell or (None not in starts and starts[0] != starts[1]):
+            self._turn("by the time of its last sync")
+        elif 0.0 in stamps and starts[0] > starts[1] > 0:
+            self._turn("by the time of its kube-proxy's start")
+        elif 0.0 in stamps and starts[0] == starts[1] > 0 and self._fell():
+            self._turn("by its counts, which never fall in one process")
+        starts = [each.value("process_start_time_seconds") or 0.0 for each in (self.one, self.two)]
+        if self._fell() or (0.0 not in starts and starts[0] != starts[1]):
             self.restarted = True
             self.notes.append(
                 "kube-proxy was started between the scrapes: the second one's counts since then are taken"
             )
+
+    def _turn(self, why: str) -> None:
+        self.one, self.two = self.two, self.one
+        self.notes.append(f"{self.one.file} is the earlier scrape, {why}")
+
+    def _fell(self) -> bool:
+        """Return True if a counter is lower in the second scrape."""
+        counters = (
+            key
+            for key in self.one.values
+            if key[0].endswith(("_count", "_bucket", "_sum")) or key[0] == "process_cpu_seconds_total"
+        )
+        return any(self.two.values.get(key, 0.0) < self.one.values[key] for key in counters)
 
     def syncs(self, name: str) -> Iterator[tuple[Labels, float, float, float]]:
         """Yield labels, number, mean [s] and spread of the syncs of one histogram; series without one are left out."""

@@ -106,6 +106,17 @@ def _kpsim() -> None:
     """
 
 
+_MEANT = {  # options that people try, and what sets the same
+    "--profile": "--set profile.name=NAME",
+    "--version": "--set kubernetes.version=1.36",
+    "--nodes": "--set cluster.nodes=100",
+    "--duration": "--set run.duration=60s",
+    "--threshold": "--set 'thresholds.first_packet_latency=[\"p99 < 1ms\"]'",
+    "--objective": "--set 'thresholds.first_packet_latency=[\"p99 < 1ms\"]'",
+    "--json": "-o json",
+}
+
+
 def main() -> None:
     """Run the command line and exit with its code."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # arrays here are too short for threads to pay
@@ -122,6 +133,9 @@ def _answered() -> int:
         with leaving_at_once():
             code = _kpsim.main(prog_name="kpsim", standalone_mode=False)
     except click.ClickException as error:
+        meant = _MEANT.get(error.option_name) if isinstance(error, click.NoSuchOption) else None
+        if meant and isinstance(error, click.NoSuchOption):
+            error = click.UsageError(f"No such option {error.option_name!r}. Write {meant}", ctx=error.ctx)
         error.show()
         code = error.exit_code
     except MemoryError:

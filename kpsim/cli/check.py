@@ -24,8 +24,8 @@ from kpsim.cli.run import refuse_wrong
 from kpsim.cli.tables import print_table, wrapped
 
 if TYPE_CHECKING:
+    from kpsim.experiment.answers.limits import Limit
     from kpsim.experiment.answers.waits import Wait
-    from kpsim.experiment.result import Limit
     from kpsim.scenario.kinds import Look
 
 
@@ -60,9 +60,8 @@ def _check(look: Look, output: str, options: dict[str, Any]) -> dict[str, object
     from kpsim.experiment.answers.limits import limits_of
     from kpsim.experiment.answers.waits import notes_of, waits_of
     from kpsim.experiment.guard import check_size, memory_bytes
-    from kpsim.experiment.replications import choose_engine
     from kpsim.scenario.reader import read, read_sweep
-    from kpsim.simulation import build_cluster
+    from kpsim.simulation import build_cluster, choose_engine
 
     sets = options["sets"]
     if look.is_sweep:

@@ -39,6 +39,8 @@ def coefficients(look: Look, output: str, sets: tuple[str, ...]) -> None:
         name, moves = best.coefficient.name, _moves(best)
         said = f"Measure next: {name} ({best.mode}). Its interval alone moves {best.measure} by {moves}"
         click.echo(styled("title", wrapped(f"{said}; {best.measured_with} measures it.")))
+    of = f"of Linux {found.kernel}" if found.kernel else "of a machine that does not say its kernel"
+    click.echo(wrapped(f"Costs are those {of} (profile {found.profile})."))
     groups: dict[tuple[str, str], list[Lever]] = {}
     for lever in found.each:
         groups.setdefault((lever.mode, lever.measure), []).append(lever)

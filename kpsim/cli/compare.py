@@ -57,8 +57,11 @@ def compare(look: Look, modes: str | None, versions: str | None, output: str, **
 
         compare_versions(look, versions, modes, pairs, output, options)
         return
+    scenario = read(look, pairs)
     if modes is None:
-        modes = ",".join(usual_modes(read(look, pairs).kubernetes_version))
+        modes = ",".join(usual_modes(scenario.kubernetes_version))
+    if scenario.ask is None:
+        pairs = [*pairs, ("ask", "comparison")]  # the mode to choose comes before the scenario's objectives
     with executor_of(options) as executor:
         code, document = simulate(look, [*pairs, ("compare.modes", modes)], output, options, executor)
     if output == "json":

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from kpsim.cli import completing
-from kpsim.cli.options import (
-    THRESHOLD_FAILED,
-    executor_of,
-    file_argument,
-    format_option,
-    overrides,
-    progress_bar,
-    run_options,
-    say,
-    size_in_bytes,
-    styled,
-    time_in_seconds,
-    to_json,
-)
-from kpsim.cli.stopped import end_early, keep
+from kpsim.cli.options import file_argument, format_option, mode_option, run_options, strict_option, styled, to_json
+from kpsim.cli.searching import ended, kept, objective_option, searched, told_files
 from kpsim.cli.tables import print_table, wrapped
 
 if TYPE_CHECKING:
@@ -38,12 +24,11 @@ Range = tuple[float | None, float | None]
 @click.command()
 @click.argument("axis", metavar="AXIS")
 @file_argument
-@click.option("--objective", "objectives", multiple=True, metavar="TEXT", help="e.g. 'sync_duration.p99 < 60s'.")
+@objective_option
 @click.option("--range", "within", metavar="A..B", help="Where to look; from where the scenario stands by default.")
-@click.option(
-    "--mode", shell_complete=completing.modes, help="Proxy mode; those that the scenario compares by default."
-)
+@mode_option
 @run_options
+@strict_option
 @format_option
 def limit(
     axis: str, look: Look, objectives: tuple[str, ...], within: str | None, output: str, **options: Any
@@ -53,38 +38,19 @@ def limit(
     AXIS is "services", which scales all groups of Services in proportion, or a key as --set takes it, such as
     cluster.nodes or changes.churn.podReplacementsPerSecond. Hard limits on the way are named with the value at which
     they end the cluster, and nothing is simulated beyond what "kpsim check" refuses. The exit code is 99 if the
-    scenario itself stands beyond the limit of its mode.
+    scenario itself stands beyond the limit of its mode, and 98, with --strict, if an interval of the limit holds it.
     """
-    from kpsim.experiment.directory import default_place, staged
     from kpsim.experiment.searches.limit import limit as find_limit
-    from kpsim.experiment.searches.probing import Stopped
     from kpsim.report.searches.limit import document
 
-    name = f"{look.paths[0].stem}-limit"
-    place = options["out"] or default_place(name)
-    with staged(place) as directory:
-        kept = 0
-        try:
-            with executor_of(options) as executor, progress_bar(name, options["quiet"], "probes") as tell:
-                found = find_limit(
-                    look, axis, overrides(options), objectives=objectives, within=_between(within), executor=executor,
-                    progress=tell, most_bytes=size_in_bytes(options["max_memory"]),
-                    most_s=time_in_seconds(options["max_time"]),
-                )  # fmt: skip
-            say(found.scenario.warnings)
-            _write(found, directory)
-        except Stopped as stopped:
-            found, kept = None, keep(stopped, directory, "Limit", axis)
-    if found is None:
-        end_early(kept, place)
+    find = partial(find_limit, look, axis, objectives=objectives, within=_between(within))
+    found, place = searched("limit", axis, look, options, "probes", find, _write)
     if output == "json":
         click.echo(to_json(document(found)))
     else:
         _show(found)
-    for file in ("probes.csv", "limit.json", "limit.svg"):
-        if (place / file).exists():
-            click.echo(f"  {file.partition('.')[2]}: {place / file}", err=output == "json")
-    raise SystemExit(THRESHOLD_FAILED if _beyond(found) else 0)
+    told_files(place, ("probes.csv", "limit.json", "limit.svg"), output)
+    raise ended(found.standing(found.configured), strict=options["strict"])
 
 
 def _between(text: str | None) -> Range:
@@ -114,17 +80,9 @@ def _between(text: str | None) -> Range:
 def _write(found: LimitFound, directory: Path) -> None:
     from kpsim.report.figures.searches.limit import limit_picture
     from kpsim.report.searches.limit import document, frame
-    from kpsim.report.tables import write_frame
-    from kpsim.scenario.kinds import MANIFEST
-    from kpsim.scenario.schema import API_VERSION
 
-    (directory / "limit.json").write_text(to_json(document(found)) + "\n", encoding="utf-8")
-    write_frame(frame(found), directory / "probes.csv")
-    manifest = {"apiVersion": API_VERSION, "kind": "Limit", "axis": found.axis.name, "scenario": found.scenario.name}
-    (directory / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    picture = limit_picture(found)
-    if picture is not None:
-        picture.write(directory)
+    about = {"axis": found.axis.name, "scenario": found.scenario.name}
+    kept(directory, "Limit", document(found), about, {"probes.csv": frame(found)}, limit_picture(found))
 
 
 def _show(found: LimitFound) -> None:
@@ -145,13 +103,3 @@ def _show(found: LimitFound) -> None:
     for note in notes(found):
         click.echo(styled("warning", wrapped(note, "  ! ", hanging=0)))
     click.echo()
-
-
-def _beyond(found: LimitFound) -> bool:
-    """Return True if the scenario stands beyond the limit of the mode that it is configured for."""
-    configured = found.scenario.kube_proxy.mode
-    mode = next((each for each in found.modes if each.mode == configured), found.modes[0])
-    start = found.axis.start
-    if mode.largest is None or start is None:
-        return mode.largest is None
-    return start < mode.largest.value if mode.improves else start > mode.largest.value

@@ -115,6 +115,7 @@ def node_options(whose: str, default: str | None = "node-0") -> Callable[[Comman
 strict_option = click.option(
     "--strict", is_flag=True, help=f"End with {UNDECIDED} where an objective is undecided, instead of 0."
 )
+mode_option = click.option("--mode", shell_complete=completing.modes, help="Proxy mode; the scenario's own by default.")
 run_options = _with(
     set_option,
     click.option("--seed", type=click.IntRange(0), help="Seed of all random streams."),

@@ -71,7 +71,7 @@ def check_update(new: Look, old: Sequence[Path], output: str, options: dict[str,
     from kpsim.scenario.kinds import ObjectsFile, identify
 
     before, after = (
-        [document for file in look.files if isinstance(file, ObjectsFile) for document in file.documents]
+        [document for file in look.files if isinstance(file, ObjectsFile) for document in file.whole()]
         for look in (identify(old), new)
     )
     problems, warnings, looked_at = judge_update(after, before, _api(overrides(options)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,11 +25,11 @@ from kpsim.cli.tables import print_table, wrapped
 
 if TYPE_CHECKING:
     from kpsim.experiment.kept.reading import KeptRun
+    from kpsim.experiment.result import Result
 
 RUN = click.argument("place", metavar="RUN", type=click.Path(path_type=Path))
 MOST_CHANGES = 20
-_FILES = {"html": "report.html", "markdown": "report.md", "json": "summary.json", "csv": "summaries.csv"}
-_FORMATS = (*_FILES, "parquet", "openmetrics", "trace")
+_FORMATS = ("html", "markdown", "json", "csv", "parquet", "openmetrics", "trace")
 
 
 @click.command()
@@ -49,61 +48,63 @@ _FORMATS = (*_FILES, "parquet", "openmetrics", "trace")
 def report(place: Path, kind: str, out: Path | None, replication: int, nodes: int) -> None:
     """Give what RUN found in another format. RUN is a directory that kpsim run has written.
 
-    Text goes to stdout, or to --out. html is the page, of which the path is said; csv is the table of measures, and
-    with --out all tables; parquet writes all tables, needs pyarrow, and without --out writes beside them. trace is one
-    replication's writes and syncs for ui.perfetto.dev or chrome://tracing: it is simulated again, without its packets.
+    A run of before is told anew, as runs are told now; where it lacks something for that, it is said. Text goes to
+    stdout, or to --out. html is the page, written beside the results, of which the path is said; csv is the table of
+    measures, and with --out all tables; parquet writes all tables, needs pyarrow, and without --out writes beside them.
+    trace is one replication's writes and syncs for ui.perfetto.dev or chrome://tracing: it is simulated again, without
+    its packets.
     """
     from kpsim.experiment.kept.reading import open_run
 
     kept = open_run(place)
     if kept.manifest.get("complete") is False:
         say([f"{place} is of a run that was interrupted: its results are of the replications that were whole"])
-    if kind == "parquet" or (kind == "csv" and out is not None):
-        _tables(kept, kind, out or place)
-        return
-    if kind == "html" and out is None:
-        click.echo(_there(kept, _FILES[kind]))
-        return
-    _put(_text(kept, kind, replication, nodes), out)
+    if kind == "trace":
+        from kpsim.report.exports.trace import trace_of
 
-
-def _text(kept: KeptRun, kind: str, replication: int, nodes: int) -> str:
-    if kind in _FILES:
-        return _there(kept, _FILES[kind]).read_text(encoding="utf-8")
-    if kind == "openmetrics":
+        _put(json.dumps(trace_of(kept.scenario(), replication, nodes), ensure_ascii=False) + "\n", out)
+    elif kind == "openmetrics":
         from kpsim.report.exports.metrics import families_of
         from kpsim.report.openmetrics import openmetrics
 
-        return "".join(f"{line}\n" for line in openmetrics(families_of(kept.summary)))
-    from kpsim.report.exports.trace import trace_of
-
-    return json.dumps(trace_of(kept.scenario(), replication, nodes), ensure_ascii=False) + "\n"
-
-
-def _there(kept: KeptRun, name: str) -> Path:
-    """Return a file of the run.  Raises :class:`InputError` where it is not there, with what writes it."""
-    from kpsim.errors import InputError, Place, Problem
-    from kpsim.experiment.kept.reading import RESOLVED
-
-    path = kept.place / name
-    if not path.is_file():
-        file = kept.place / RESOLVED
-        mend = f"kpsim run {file if file.is_file() else 'FILE'} writes one"
-        raise InputError([Problem(Place(str(kept.place)), what=f"holds no {name}", mend=mend)])
-    return path
-
-
-def _tables(kept: KeptRun, kind: str, out: Path) -> None:
-    if kind == "parquet":
-        from kpsim.report.exports.parquet import write_parquet
-
-        written = _writing(out, lambda: write_parquet(kept.place, out))
+        _put("".join(f"{line}\n" for line in openmetrics(families_of(kept.summary))), out)
+    elif kind == "html" and out is None:
+        _put(_anew(kept, kind), place / "report.html", quiet=True)
+        click.echo(place / "report.html")
+    elif kind == "parquet" or (kind == "csv" and out is not None):
+        _tables(_told(kept), kind, out or place)
     else:
-        from kpsim.report.tables import TABLES
+        _put(_anew(kept, kind), out)
 
-        there = [_there(kept, name) for name in TABLES]
-        written = _writing(out, lambda: [Path(shutil.copyfile(table, out / table.name)) for table in there])
-    for path in written:
+
+def _told(kept: KeptRun) -> Result:
+    """Return the run's result; what it lacks is said."""
+    from kpsim.experiment.kept.result import result_of
+
+    result, lacks = result_of(kept)
+    if lacks:
+        again = f"kpsim run {kept.place}/scenario.resolved.yaml has them"
+        say([f"{kept.place} was written by an earlier kpsim and lacks {', '.join(lacks)}; {again}"])
+    return result
+
+
+def _anew(kept: KeptRun, kind: str) -> str:
+    from kpsim.report.directory import page, summary_json
+    from kpsim.report.markdown import report_markdown
+    from kpsim.report.tables import table_text
+
+    result = _told(kept)
+    if kind == "csv":
+        return table_text(result, "summaries.csv")
+    return {"html": page, "markdown": report_markdown, "json": summary_json}[kind](result)
+
+
+def _tables(result: Result, kind: str, out: Path) -> None:
+    from kpsim.report.exports.parquet import write_parquet
+    from kpsim.report.tables import write_tables
+
+    write = write_parquet if kind == "parquet" else write_tables
+    for path in _writing(out, lambda: write(result, out)):
         click.echo(path)
 
 
@@ -117,7 +118,7 @@ def _writing(out: Path, write: Callable[[], list[Path]]) -> list[Path]:
         raise InputError(f"--out {out}: cannot be written: {error.strerror}") from error
 
 
-def _put(text: str, out: Path | None) -> None:
+def _put(text: str, out: Path | None, *, quiet: bool = False) -> None:
     from kpsim.errors import InputError
 
     if out is None:
@@ -127,7 +128,8 @@ def _put(text: str, out: Path | None) -> None:
         out.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written: {error.strerror}") from error
-    click.echo(f"wrote {out}", err=True)
+    if not quiet:
+        click.echo(f"wrote {out}", err=True)
 
 
 @click.command()

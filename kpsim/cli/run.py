@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +18,7 @@ from kpsim.cli.options import (
     executor_of,
     file_argument,
     format_option,
+    mode_option,
     overrides,
     progress_bar,
     run_options,
@@ -31,10 +36,12 @@ if TYPE_CHECKING:
     from kpsim.scenario.kinds import Look
 
 Pairs = Sequence[tuple[str, str]]
+Progress = Callable[[int, int], None]  # mode runs done, of how many
 
 
 @click.command()
 @file_argument
+@mode_option
 @run_options
 @strict_option
 @format_option
@@ -85,8 +92,7 @@ def refuse_wrong(looks: Sequence[Look], pairs: Pairs) -> None:
 
 def simulate(look: Look, pairs: Pairs, output: str, options: dict[str, Any], executor: Executor) -> tuple[int, object]:
     """Run what was given, keep its results and show them; the exit code, and the results as a JSON document."""
-    from kpsim.experiment.directory import default_place, staged, write_manifest
-    from kpsim.experiment.replications import run_scenario
+    from kpsim.experiment.workers import Warm
     from kpsim.scenario.reader import read
 
     if look.is_sweep and not _one_point(look, pairs):
@@ -95,12 +101,21 @@ def simulate(look: Look, pairs: Pairs, output: str, options: dict[str, Any], exe
         return sweep_files(look, [], pairs, output, options, executor)
     most_bytes, most_s = size_in_bytes(options["max_memory"]), time_in_seconds(options["max_time"])
     scenario = read(look, pairs)
+    if isinstance(executor, Warm) and scenario.run.replications > 1:
+        executor.begin()  # the processes' imports, while this one has its own
+    from kpsim.experiment.directory import default_place, staged, write_manifest
+    from kpsim.experiment.replications import run_scenario
+
     say(scenario.warnings)
     place = options["out"] or default_place(scenario.name)
     with staged(place) as directory:
-        with progress_bar(scenario.name, options["quiet"]) as tell:
+        with progress_bar(scenario.name, options["quiet"]) as bar:
+            tell = _importing(len(scenario.modes), bar) if isinstance(executor, Warm) else bar
             result = run_scenario(scenario, executor=executor, progress=tell, most_bytes=most_bytes, most_s=most_s)
+        if isinstance(executor, Warm):
+            executor.rest()  # what draws needs memory too
         say([w for w in result.warnings if w not in scenario.warnings])
+        result = replace(result, provenance={**result.provenance, "command": command_of(look, pairs)})
         from kpsim.report.directory import write_report
         from kpsim.report.tables import summary_document
         from kpsim.report.terminal import summary_text
@@ -115,6 +130,27 @@ def simulate(look: Look, pairs: Pairs, output: str, options: dict[str, Any], exe
         return INTERRUPTED, summary_document(result)
     undecided = UNDECIDED if options.get("strict") else 0
     return {True: 0, False: THRESHOLD_FAILED, None: undecided}[result.passed], summary_document(result)
+
+
+def command_of(look: Look, pairs: Pairs) -> str:
+    """Return the command that repeats a run, with everything that was set."""
+    sets = [part for key, value in pairs for part in ("--set", f"{key}={value}")]
+    return shlex.join(["kpsim", "run", *map(str, look.paths), *sets])
+
+
+def _importing(left: int, tell: Progress | None) -> Progress:
+    """Return ``tell``, which also imports what draws while the last ``left`` mode runs leave a processor free."""
+    thread = threading.Thread(target=import_module, args=("kpsim.report.directory",), daemon=True)
+
+    def told(done: int, total: int) -> None:
+        if tell:
+            tell(done, total)
+        if thread.ident is None and total - done <= left:
+            thread.start()
+        if done == total:
+            thread.join()  # two threads that import may wait for each other
+
+    return told
 
 
 def _one_point(look: Look, pairs: Pairs) -> bool:

@@ -25,10 +25,10 @@ def sources(profile: str, which: str, output: str) -> None:
 
     Measured or read ones come first, then the assumed ones, then what is taken for granted.
     """
-    from kpsim.profiles.assumptions import assumptions
     from kpsim.profiles.costs import aliases, load_profile
     from kpsim.profiles.defaults import load_defaults
     from kpsim.profiles.format import SCALE
+    from kpsim.profiles.shipped import assumptions
 
     chosen, defaults = load_profile(profile), load_defaults()
     numbers = [(f"{family}.{c.name}", c) for family, c in chosen.coefficients(which)]

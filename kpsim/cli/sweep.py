@@ -14,6 +14,7 @@ from kpsim.cli.options import (
     executor_of,
     file_argument,
     format_option,
+    mode_option,
     overrides,
     progress_bar,
     run_options,
@@ -42,6 +43,7 @@ Progress = Callable[[int, int], None]
 @click.command()
 @file_argument
 @click.option("--design", metavar="lhs:N", default="", help="N points of a Latin hypercube between the axes' ends.")
+@mode_option
 @run_options
 @format_option
 def sweep(look: Look, output: str, **options: Any) -> None:
@@ -49,7 +51,8 @@ def sweep(look: Look, output: str, **options: Any) -> None:
 
     A range is A..B:log:N, A..B:lin:N or A,B,C. Points are kept in results/sweeps/points, and those already computed
     are not computed again. A point that fails is named with the command that repeats it, and the others go on; the
-    exit code is then 1, or 4 if a guard stopped it.
+    exit code is then 1, or 4 if a guard stopped it. -o json is an object: axes, answer, verdicts (a point, mode and
+    objective each), crossings, failed (points, with the command that repeats them) and rows, as in sweep.csv.
     """
     given = overrides(options)
     ranges = [(key, value) for key, value in given if ".." in value or "," in value]
@@ -64,9 +67,10 @@ def sweep(look: Look, output: str, **options: Any) -> None:
 def sweep_files(
     look: Look, ranges: Pairs, fixed: Pairs, output: str, options: dict[str, Any], executor: Executor
 ) -> tuple[int, object]:
-    """Run the grid, write its table and figures, show the main columns; the exit code, and the rows."""
+    """Run the grid, write its table and figures, show the main columns; the exit code, and the document."""
     from kpsim.experiment.directory import default_place, staged
     from kpsim.experiment.sweeps import swept
+    from kpsim.scenario.schema import API_VERSION
 
     most_bytes, name = size_in_bytes(options["max_memory"]), look.paths[0].stem
     place = options["out"] or default_place(name, Path("results/sweeps"))
@@ -79,15 +83,15 @@ def sweep_files(
                     progress=_counting(done, tell), cache=KEPT, most_bytes=most_bytes,
                     most_s=time_in_seconds(options["max_time"]),
                 )  # fmt: skip
-            said = _written(look, name, fixed, found, directory)
+            about = _written(look, name, fixed, found, directory)
     except KeyboardInterrupt:
         kept = "; they are kept, the same command goes on from there" if done[0] else ""
         click.echo(f"interrupted: {done[0]} of {done[1]} points were done{kept}", err=True)
-        return INTERRUPTED, []
+        return INTERRUPTED, {"apiVersion": API_VERSION, "kind": "Sweep", "name": name, "complete": False, "rows": []}
     if output != "json":
-        for sentence in said:
+        for sentence in about["answer"]:
             click.echo(wrapped(sentence, hanging=2))
-        if said:
+        if about["answer"]:
             click.echo()
         _show(found.table, list(found.axes))
         click.echo()
@@ -96,7 +100,10 @@ def sweep_files(
     for what, file in (("table", "sweep.csv"), ("report", "report.html")):
         click.echo(f"  {what}: {place / file}", err=output == "json")
     code = max((_code(failure.error) for failure in found.failures), default=0)
-    return code, json.loads(found.table.to_json(orient="records", double_precision=15))
+    return code, {
+        "apiVersion": API_VERSION, "kind": "Sweep", "name": name, **about,
+        "rows": json.loads(found.table.to_json(orient="records", double_precision=15)),
+    }  # fmt: skip
 
 
 def _code(error: Exception) -> int:
@@ -114,8 +121,8 @@ def _counting(done: list[int], tell: Progress | None) -> Progress:
     return count
 
 
-def _written(look: Look, name: str, fixed: Pairs, found: Swept, directory: Path) -> list[str]:
-    """Write table, figures, report and manifest; return the answer."""
+def _written(look: Look, name: str, fixed: Pairs, found: Swept, directory: Path) -> dict[str, Any]:
+    """Write table, figures, report and manifest; return axes, answer, crossings, verdicts, and points that failed."""
     from kpsim.report.answers.sweep import about_sweep, crossings
     from kpsim.report.figures.scale import scale_pictures
     from kpsim.report.searches.sweep import SweepPage
@@ -124,12 +131,13 @@ def _written(look: Look, name: str, fixed: Pairs, found: Swept, directory: Path)
     from kpsim.scenario.schema import API_VERSION
 
     axes = list(found.axes)
-    thresholds = read(look, [*fixed, *found.point]).thresholds
+    scenario = read(look, [*fixed, *found.point])
+    thresholds = scenario.thresholds
     crossed = crossings(found.table, axes, thresholds)
-    said = [*about_sweep(found.table, axes, thresholds), *map(str, crossed)]
+    said = [*about_sweep(found.table, axes, thresholds, scenario.kubernetes_version), *map(str, crossed)]
     SweepPage(name, found, said, thresholds, scale_pictures(found.table, axes, thresholds)).write(directory)
-    manifest = {
-        "apiVersion": API_VERSION, "kind": "Sweep", "axes": axes, "answer": said,
+    about = {
+        "axes": axes, "answer": said, "verdicts": _verdicts(found.table, axes),
         "crossings": [
             {"mode": c.mode, "measure": c.threshold.measure, "objective": c.threshold.text, "at": c.at.value,
              "low": c.at.low, "high": c.at.high}
@@ -137,8 +145,16 @@ def _written(look: Look, name: str, fixed: Pairs, found: Swept, directory: Path)
         ],
         "failed": [{"point": dict(f.point), "why": str(f), "command": f.command} for f in found.failures],
     }  # fmt: skip
+    manifest = {"apiVersion": API_VERSION, "kind": "Sweep", **about}
     (directory / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    return said
+    return about
+
+
+def _verdicts(table: Any, axes: list[str]) -> list[dict[str, Any]]:
+    """Return an objective's standing at every point, mode by mode."""
+    judged = table[table["verdict"] != ""]
+    columns = [*axes, "mode", "measure", "statistic", "objective", "verdict"]
+    return list(json.loads(judged[columns].to_json(orient="records")))
 
 
 def _worst(verdicts: Any) -> str:

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from kpsim.cli import completing
-from kpsim.cli.options import (
-    THRESHOLD_FAILED,
-    executor_of,
-    file_argument,
-    format_option,
-    overrides,
-    progress_bar,
-    run_options,
-    say,
-    size_in_bytes,
-    styled,
-    time_in_seconds,
-    to_json,
-)
-from kpsim.cli.stopped import end_early, keep
+from kpsim.cli.options import file_argument, format_option, mode_option, run_options, strict_option, styled, to_json
+from kpsim.cli.searching import ended, kept, objective_option, searched, told_files
 from kpsim.cli.tables import print_table, wrapped
 
 if TYPE_CHECKING:
@@ -38,9 +24,10 @@ if TYPE_CHECKING:
 @click.option(
     "--against", metavar="A,B", help="Two measures to trade, e.g. network_programming_true.p99,api_bytes_per_s."
 )
-@click.option("--objective", "objectives", multiple=True, metavar="TEXT", help="Instead of the scenario's thresholds.")
-@click.option("--mode", shell_complete=completing.modes, help="Proxy mode; the scenario's by default.")
+@objective_option
+@mode_option
 @run_options
+@strict_option
 @format_option
 def tune(
     look: Look, knob: str, values: str | None, against: str | None, objectives: tuple[str, ...], output: str,
@@ -50,38 +37,19 @@ def tune(
 
     The value to take is the cheapest that meets the thresholds of FILE, or each --objective; without any, the knee of
     the front. preStop is chosen so that no connection fails. The exit code is 99 if there are objectives and no value
-    is shown to meet them.
+    meets them, and 98, with --strict, if that is undecided of some.
     """
-    from kpsim.experiment.directory import default_place, staged
-    from kpsim.experiment.searches.probing import Stopped
     from kpsim.experiment.searches.tune import tune as find_value
     from kpsim.report.searches.tune import document
 
-    name = f"{look.paths[0].stem}-tune"
-    place = options["out"] or default_place(name)
-    with staged(place) as directory:
-        kept = 0
-        try:
-            with executor_of(options) as executor, progress_bar(name, options["quiet"], "values") as tell:
-                found = find_value(
-                    look, knob, overrides(options), values=_parts(values), against=_parts(against),
-                    objectives=objectives, executor=executor, progress=tell,
-                    most_bytes=size_in_bytes(options["max_memory"]), most_s=time_in_seconds(options["max_time"]),
-                )  # fmt: skip
-            say(found.scenario.warnings)
-            _write(found, directory)
-        except Stopped as stopped:
-            found, kept = None, keep(stopped, directory, "Tune", knob)
-    if found is None:
-        end_early(kept, place)
+    find = partial(find_value, look, knob, values=_parts(values), against=_parts(against), objectives=objectives)
+    found, place = searched("tune", knob, look, options, "values", find, _write)
     if output == "json":
         click.echo(to_json(document(found)))
     else:
         _show(found)
-    for file in ("values.csv", "tune.json", "pareto.svg"):
-        if (place / file).exists():
-            click.echo(f"  {file.partition('.')[2]}: {place / file}", err=output == "json")
-    raise SystemExit(THRESHOLD_FAILED if found.objectives and not found.chosen.met else 0)
+    told_files(place, ("values.csv", "tune.json", "pareto.svg"), output)
+    raise ended(found.standing, strict=options["strict"])
 
 
 def _parts(text: str | None) -> list[str]:
@@ -91,17 +59,9 @@ def _parts(text: str | None) -> list[str]:
 def _write(found: Tuned, directory: Path) -> None:
     from kpsim.report.figures.searches.pareto import pareto_picture
     from kpsim.report.searches.tune import document, frame
-    from kpsim.report.tables import write_frame
-    from kpsim.scenario.kinds import MANIFEST
-    from kpsim.scenario.schema import API_VERSION
 
-    (directory / "tune.json").write_text(to_json(document(found)) + "\n", encoding="utf-8")
-    write_frame(frame(found), directory / "values.csv")
-    manifest = {"apiVersion": API_VERSION, "kind": "Tune", "knob": found.knob.name, "scenario": found.scenario.name}
-    (directory / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    picture = pareto_picture(found)
-    if picture is not None:
-        picture.write(directory)
+    about = {"knob": found.knob.name, "scenario": found.scenario.name}
+    kept(directory, "Tune", document(found), about, {"values.csv": frame(found)}, pareto_picture(found))
 
 
 def _show(found: Tuned) -> None:

@@ -41,7 +41,7 @@ def validate(
     """Predict measurements and say how far off each prediction is.
 
     Without files, the records that ship. FILE is a table in the columns of a shipped one, or YAML with published
-    records (id, mode, quantity, unit, setup, value); further files may follow the first.
+    records (id, mode, quantity, unit, setup, value), or a directory of such files; further ones may follow the first.
     """
     from kpsim.experiment.validation.verdicts import validate as held
 

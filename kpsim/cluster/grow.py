@@ -183,6 +183,7 @@ def _add_objects(rows: _Rows, resolved: Sequence[ResolvedService], book: Address
     known: dict[str, int] = {}
     first_pod = int(book.pod_numbers().network_address)
     columns: defaultdict[str, list[int]] = defaultdict(list)  # one array a column, not one a Service
+    pod_ip, pod_state = columns["pod_ip"], columns["pod_state"]
     for item, again in ((part, bool(k)) for one in resolved for k, part in enumerate(_by_endpoints(one))):
         service = item.service
         has_ip = service.proxied and book.mine(service.cluster_ip)
@@ -192,21 +193,22 @@ def _add_objects(rows: _Rows, resolved: Sequence[ResolvedService], book: Address
         ports = len(service.ports) if service.type != "ExternalName" else 0
         pods: dict[int, None] = {}  # ordered, without repeats: the same endpoint in two slices counts once
         for endpoint in item.endpoints:
-            if endpoint.ip and not book.mine(endpoint.ip):
+            ip = endpoint.ip
+            if ip and not book.mine(ip):
                 continue
-            key = endpoint.pod or f"ip {endpoint.ip}"
-            if key not in known:
-                known[key] = rows.pods
+            key = endpoint.pod or f"ip {ip}"
+            pod = known.get(key)
+            if pod is None:
+                pod = known[key] = rows.pods
                 if endpoint.node:
-                    rows.pod_node[rows.pods] = endpoint.node
+                    rows.pod_node[pod] = endpoint.node
                 rows.pods += 1
                 state = READY * endpoint.ready | SERVING * endpoint.serving
-                ip = book.number(endpoint.ip) if endpoint.ip else first_pod + rows.pods
-                columns["pod_ip"].append(ip)
-                columns["pod_state"].append(state | TERMINATING * endpoint.terminating)
-            pods[known[key]] = None
+                pod_ip.append(book.number(ip) if ip else first_pod + rows.pods)
+                pod_state.append(state | TERMINATING * endpoint.terminating)
+            pods[pod] = None
             if endpoint.zone_hints or endpoint.node_hints:
-                rows.hints[rows.services, known[key]] = endpoint.zone_hints, endpoint.node_hints
+                rows.hints[rows.services, pod] = endpoint.zone_hints, endpoint.node_hints
         rows.names.append((rows.services, f"{service.namespace}/{service.name}", False))
         rows.read[rows.services] = service
         for name, value in _service_row(service, book, has_ip=has_ip, ports=ports).items():

@@ -72,7 +72,9 @@ class ApiServer:
         self._answer = defaults.lag("api_server.answer")
         self._watch_lag = defaults.lag("api_server.watch")
         self._rng = rng
-        self._drawn: dict[str, list[int]] = {"write": [], "answer": [], "watch": []}
+        self._writes: list[int] = []  # drawn beforehand, as the two below
+        self._answers: list[int] = []
+        self._watches: list[int] = []
         self._free_ns = 0
         self._down_ns = self._up_ns = 0
         self.level = PriorityLevel.of(params, defaults)
@@ -94,21 +96,20 @@ class ApiServer:
 
     def write_lag_ns(self, size: int) -> int:
         """Return the time from the next write's dispatch until its ``size`` bytes are committed [ns]."""
-        return self._draw("write", self._write_lag) + round(self._write_byte_ns * size)
+        drawn = self._writes or self._draw(self._writes, self._write_lag)
+        return drawn.pop() + round(self._write_byte_ns * size)
 
     def answer_ns(self) -> int:
         """Return the time from the next write's commit to its answer [ns]."""
-        return self._draw("answer", self._answer)
+        return (self._answers or self._draw(self._answers, self._answer)).pop()
 
     def heard_ns(self) -> int:
         """Return the time from a commit to its event in the writer's own informer [ns]."""
-        return self._draw("watch", self._watch_lag)
+        return (self._watches or self._draw(self._watches, self._watch_lag)).pop()
 
-    def _draw(self, name: str, lag: Lag) -> int:
-        drawn = self._drawn[name]
-        if not drawn:
-            drawn += lag.draw(self._rng, 1024).tolist()[::-1]
-        return drawn.pop()
+    def _draw(self, drawn: list[int], lag: Lag) -> list[int]:
+        drawn += lag.draw(self._rng, 1024).tolist()[::-1]
+        return drawn
 
     def admit(self, arrives_ns: int, runs_ns: int) -> int | None:
         """Return the dispatch [ns] of a write that kube-proxies watch; ``None`` if it is told to come again."""
@@ -146,18 +147,19 @@ class ApiServer:
         now = self._clock.now
         if now >= self._horizon_ns:
             return
-        self.log.writes += 1
-        self.log.written_bytes += size
-        self.log.written_ns.append(now)
+        log = self.log
+        log.writes += 1
+        log.written_bytes += size
+        log.written_ns.append(now)
         sent = max(now, self._free_ns)
         copy_ns = max(size * self.byte_ns, self._fanout.event_ns(size)) if watched else self._fanout.filter_ns
         spread = round(self._watchers * copy_ns)
         self._free_ns = sent + spread
         if not watched:
             return
-        self.log.add(notice, sent, spread, size)
+        log.add(notice, sent, spread, size)
         if self.subscribers:
-            delivery = self.log.rows[-1]
+            delivery = log.rows[-1]
             for subscriber in self.subscribers:
                 subscriber(delivery)
 

@@ -17,10 +17,10 @@ from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.api.joins import Join, cold_starts, start_up_s
 from kpsim.controlplane.api.watches import Reconnection, Relist
 from kpsim.controlplane.apiserver import ApiServer, fanout
-from kpsim.controlplane.controller import ControllerSettings, EndpointSliceController
+from kpsim.controlplane.controller import EndpointSliceController
 from kpsim.controlplane.deliveries import Delivery, Fanout, Notice, WatchOutage
 from kpsim.controlplane.endpoints import EndpointsController, EndpointsSettings
-from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
+from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams, ControllerSettings
 from kpsim.controlplane.services import Commit, ServiceStates
 from kpsim.controlplane.statuses import informer_lags
 from kpsim.profiles.defaults import Defaults

@@ -11,65 +11,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
 
 from kpsim.clock import Clock, Rank, Steps
 from kpsim.cluster.changes import NEVER
 from kpsim.controlplane.apiserver import ApiServer
 from kpsim.controlplane.deliveries import Notice
-from kpsim.controlplane.params import ControllerManagerParams
+from kpsim.controlplane.params import ControllerSettings
 from kpsim.controlplane.services import READY, ServiceState, ServiceStates
 from kpsim.controlplane.slices import Slice, pack, reconcile
-from kpsim.profiles.defaults import Defaults
 from kpsim.ratelimits import RetryLimiter, TokenBucket
-from kpsim.units import to_ns
-
-
-@dataclass(frozen=True, slots=True)
-class ControllerSettings:
-    """kube-controller-manager's flags as they hold in a run, times in ns."""
-
-    qps: float
-    burst: int
-    workers: int
-    endpoints_per_slice: int
-    batch_ns: int
-    sync_ns: int
-    sync_pod_ns: float
-    stale_retry_ns: int
-    stale_retry_most_ns: int
-    retry_qps: float
-    retry_burst: int
-    most_retries: int
-    foreign_change_ns: int
-    informer_ns: int
-
-    @staticmethod
-    def of(params: ControllerManagerParams, defaults: Defaults) -> ControllerSettings:
-        """Return the scenario's flags over Kubernetes' defaults."""
-
-        def pick(given: float | None, key: str) -> float:
-            return defaults.value(key) if given is None else given
-
-        endpointslice = "endpointslice."
-        return ControllerSettings(
-            qps=pick(params.qps, "controller_manager.kube_api_qps"),
-            burst=int(pick(params.burst, "controller_manager.kube_api_burst")),
-            workers=int(
-                pick(params.concurrent_service_endpoint_syncs, endpointslice + "concurrent_service_endpoint_syncs")
-            ),
-            endpoints_per_slice=int(pick(params.max_endpoints_per_slice, endpointslice + "max_endpoints_per_slice")),
-            batch_ns=to_ns(pick(params.endpointslice_updates_batch_period_s, endpointslice + "updates_batch_period")),
-            sync_ns=to_ns(defaults.value(endpointslice + "sync")),
-            sync_pod_ns=defaults.value(endpointslice + "sync_pod") * 1e9,
-            stale_retry_ns=to_ns(defaults.value(endpointslice + "stale_retry")),
-            stale_retry_most_ns=to_ns(defaults.value(endpointslice + "stale_retry_most")),
-            retry_qps=defaults.value(endpointslice + "retry_qps"),
-            retry_burst=round(defaults.value(endpointslice + "retry_burst")),
-            most_retries=round(defaults.value(endpointslice + "most_retries")),
-            foreign_change_ns=to_ns(defaults.value(endpointslice + "foreign_change_delay")),
-            informer_ns=to_ns(defaults.value("api_server.watch")),
-        )
 
 
 class EndpointSliceController:
@@ -97,6 +47,10 @@ class EndpointSliceController:
         self._foreign_ns = max(settings.foreign_change_ns, settings.batch_ns)
         self._renewed: set[int] = set()  # Services whose slices all have to be written
         self.stale_retries = 0
+
+    def dismiss(self) -> None:
+        """Let the workers go, for good: each holds the controller that holds it."""
+        self._workers.clear()
 
     def add(self, service: int, delay_ns: int = 0) -> None:
         """Queue a Service that changed, now or after ``delay_ns``; a second add of a waiting key does nothing."""
@@ -281,16 +235,6 @@ class EndpointSliceController:
         piece.unsent = {}
         if service in self._renewed:
             changed += 2 * sum(bits & READY for bits in piece.endpoints.values())
-        notice = Notice(
-            service,
-            usable,
-            endpoints,
-            changed,
-            trigger_ns,
-            effects_ns,
-            creates=False,
-            families=(family,),
-            leaving=leaving,
-            stages=stages,
-        )
+        told = (service, usable, endpoints, changed, trigger_ns, effects_ns)  # by place: it is made for every write
+        notice = Notice(*told, False, (family,), leaving, False, stages)
         self._api.commit(size, self._states[family].proxied(service), notice)

@@ -149,9 +149,10 @@ class DeliveryLog:
             self._leaving.extend(leaving)
         if effects_ns:
             self._effects_ns.extend(effects_ns)
+        bits, place = _FAMILY_BITS[families], len(table) // _WIDTH if index is None else index
         ends = (len(self._usable), len(self._leaving), len(self._effects_ns))
-        told = (service, endpoints, changed, trigger_ns, creates, gone, _FAMILY_BITS[families])
-        table.extend((*told, len(self) if index is None else index, sent_ns, spread_ns, size, *ends, *stages))
+        told = (service, endpoints, changed, trigger_ns, creates, gone, bits, place, sent_ns, spread_ns, size)
+        table.extend(told + ends + stages)
 
     def row(self, at: int) -> Delivery:
         """Return one row, 0 … d - 1."""
@@ -184,15 +185,19 @@ class DeliveryLog:
     def ragged(self, name: str) -> tuple[I64, I64]:
         """Return a list-valued property of all rows: offsets (d + 1,) and values."""
         key = (name, len(self))
-        if key not in self._made:
-            if name == "stages":
-                values = self._columns()[:, len(_COLUMNS) :].ravel()
-                offset = np.arange(len(self) + 1) * len(STAGES)
-            else:
-                values = np.array(self._list(name), np.int64)
-                offset = np.concatenate([[0], self._columns()[:, _COLUMN[name]]])
-            self._made[key] = (np.asarray(freeze(offset)), np.asarray(freeze(values)))
-        return self._made[key]
+        if key in self._made:
+            return self._made[key]
+        if name == "stages":
+            values = self._columns()[:, len(_COLUMNS) :].ravel()
+            offset = np.arange(len(self) + 1) * len(STAGES)
+        else:
+            held = self._list(name)
+            values = np.array(held, np.int32 if held.typecode == "i" else np.int64)  # Pods are many
+            offset = np.concatenate([[0], self._columns()[:, _COLUMN[name]]])
+        made = (np.asarray(freeze(offset)), np.asarray(freeze(values)))
+        if name != "usable":  # by far the longest, and asked for once by each mode
+            self._made[key] = made
+        return made
 
     def _list(self, name: str) -> array[int]:
         values: array[int] = getattr(self, f"_{name}")

@@ -7,6 +7,8 @@ from functools import partial
 from typing import Annotated, Literal
 
 from kpsim.declared import Declared
+from kpsim.profiles.defaults import Defaults
+from kpsim.units import to_ns
 
 ObjectSizesName = Literal["fields", "fields-aws", "fields-short", "fields-hints", "kep-752"]
 
@@ -47,3 +49,50 @@ class ApiServerParams:
     priority_and_fairness: Annotated[bool, Declared("Seats are shared by API Priority and Fairness")] = True
     cores: Annotated[int | None, _Flag("Cores of each server that are free to send events", at_least=1)] = None
     borrow_seats: Annotated[bool, Declared("Seats are borrowed of priority levels that are idle")] = True
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerSettings:
+    """kube-controller-manager's flags as they hold in a run, times in ns."""
+
+    qps: float
+    burst: int
+    workers: int
+    endpoints_per_slice: int
+    batch_ns: int
+    sync_ns: int
+    sync_pod_ns: float
+    stale_retry_ns: int
+    stale_retry_most_ns: int
+    retry_qps: float
+    retry_burst: int
+    most_retries: int
+    foreign_change_ns: int
+    informer_ns: int
+
+    @staticmethod
+    def of(params: ControllerManagerParams, defaults: Defaults) -> ControllerSettings:
+        """Return the scenario's flags over Kubernetes' defaults."""
+
+        def pick(given: float | None, key: str) -> float:
+            return defaults.value(key) if given is None else given
+
+        endpointslice = "endpointslice."
+        return ControllerSettings(
+            qps=pick(params.qps, "controller_manager.kube_api_qps"),
+            burst=int(pick(params.burst, "controller_manager.kube_api_burst")),
+            workers=int(
+                pick(params.concurrent_service_endpoint_syncs, endpointslice + "concurrent_service_endpoint_syncs")
+            ),
+            endpoints_per_slice=int(pick(params.max_endpoints_per_slice, endpointslice + "max_endpoints_per_slice")),
+            batch_ns=to_ns(pick(params.endpointslice_updates_batch_period_s, endpointslice + "updates_batch_period")),
+            sync_ns=to_ns(defaults.value(endpointslice + "sync")),
+            sync_pod_ns=defaults.value(endpointslice + "sync_pod") * 1e9,
+            stale_retry_ns=to_ns(defaults.value(endpointslice + "stale_retry")),
+            stale_retry_most_ns=to_ns(defaults.value(endpointslice + "stale_retry_most")),
+            retry_qps=defaults.value(endpointslice + "retry_qps"),
+            retry_burst=round(defaults.value(endpointslice + "retry_burst")),
+            most_retries=round(defaults.value(endpointslice + "most_retries")),
+            foreign_change_ns=to_ns(defaults.value(endpointslice + "foreign_change_delay")),
+            informer_ns=to_ns(defaults.value("api_server.watch")),
+        )

@@ -72,36 +72,33 @@ class RulesInForce:
         """Cost [ns], Pod (or REFUSED, DROPPED), rules scanned and endpoint rules tried of connections ``which``."""
         prefix, rule_set = self.in_force.known(edition, node)
         port = connections.port[which]
-        timeline = self.timeline
+        timeline, prices = self.timeline, self.prices
         first, choices, policy = timeline.choices(port, prefix, node)
         bare = edition < 0  # there are no rules at all
-        choices = np.where(bare, 0, choices)
+        if bare.any():
+            choices = np.where(bare, 0, choices)
         index = self.mode.select(connections.draw[which], connections.turn[which], choices)
-        served = choices > 0
-        nobody = REFUSED if self.mode.refuses else DROPPED
-        pod = np.where(served, timeline.usable_pod[np.where(served, first + index, -1)], nobody)
-        if self.mode.drops_without_local:
-            pod = np.where(policy, DROPPED, pod)
-        pod = np.where(bare, DROPPED, pod)
-        scanned = np.zeros_like(prefix)
-        if self.prices.scans():
+        pod = timeline.usable_pod[first + index].astype(np.int64)
+        scanned = total = np.zeros_like(prefix)
+        if prices.scans():
             total = timeline.dispatch_at(prefix, node)
-            rotation = np.zeros_like(prefix)
+            place = timeline.rank(port, prefix, node)
             if self.mode.scan_rotates:
-                rotation = (self.draws.rotation(rule_set, node).astype(np.int64) * total) >> 32
-            found = served.copy()
-            rest = np.flatnonzero(~served)
-            if len(rest) and self.prices.finds_refused():
-                found[rest] = timeline.knows(port[rest], prefix[rest])
-            place = (timeline.rank(port, prefix, node) + rotation) % np.maximum(total, 1)
-            scanned = np.where(bare, 0, np.where(found, place, total))
-        tried = np.where(served, self.mode.endpoint_steps(index, choices), 0)
+                place += (self.draws.rotation(rule_set, node).astype(np.int64) * total) >> 32
+            scanned = place % np.maximum(total, 1)
+        tried = self.mode.endpoint_steps(index, choices)
         draw = connections.cost_draw[which, 0]
-        cost = np.where(
-            served,
-            self.prices.first_ns(np.where(served, scanned, 0), tried, draw, port),
-            self.prices.refused_ns(np.where(served, 0, scanned), draw),
-        )
+        rest = np.flatnonzero(choices == 0)  # few, as a rule: nobody serves them
+        tried[rest] = 0
+        cost = prices.first_ns(scanned, tried, draw, port)
+        if len(rest):
+            nobody = REFUSED if self.mode.refuses else DROPPED
+            dropped = bare[rest] | (policy[rest] & self.mode.drops_without_local)
+            pod[rest] = np.where(dropped, DROPPED, nobody)
+            found = timeline.knows(port[rest], prefix[rest]) & prices.finds_refused()
+            passed = np.where(found, scanned[rest], total[rest])
+            scanned[rest] = np.where(bare[rest], 0, passed)
+            cost[rest] = prices.refused_ns(scanned[rest], draw[rest])
         return cost, pod, scanned, tried
 
 
@@ -131,11 +128,11 @@ def run_batch(
     arrival = connections.arrival_ns[:, None] + connections.interval_ns * np.arange(k)
     edition, since, until = rules.edition(node, connections.arrival_ns)
     first_cost, pod, scanned, tried = rules.first_packets(node, edition, connections, np.arange(c))
-    later = rules.prices.later_ns(connections.cost_draw)
-    cost = later * (pod >= 0)[:, None]
+    cost = rules.prices.later_ns(connections.cost_draw)
+    cost[np.flatnonzero(pod < 0)] = 0
     cost[:, 0] = first_cost
 
-    begins = lane * _epoch_ns(lane, arrival, rules.prices.most_ns())
+    begins = lane * _epoch_ns(lane, connections, rules.prices.most_ns())
     queued, place = _line(lane, connections.arrival_ns + begins, connections)
     start = np.empty((c, k), np.int64)
     for _ in range(c + 1):  # each round settles at least one more connection
@@ -148,7 +145,8 @@ def run_batch(
         cost[wrong, 0], pod[wrong], scanned[wrong], tried[wrong] = rules.first_packets(
             node[wrong], edition, connections, wrong
         )
-        cost[wrong, 1:] = later[wrong, 1:] * (pod[wrong] >= 0)[:, None]
+        later = rules.prices.later_ns(connections.cost_draw[wrong, 1:])
+        cost[wrong, 1:] = later * (pod[wrong] >= 0)[:, None]
     else:
         raise AssertionError("prices and switches of rules contradict each other")
     cleared = None if rules.flows is None else rules.flows.cleared(node, connections.port, pod, start[:, 0])
@@ -168,10 +166,11 @@ def _line(lane: I64, first_ns: I64, connections: Connections) -> tuple[I64, I64]
     return times[line], (by_lane * connections.packets + number).ravel()[line]
 
 
-def _epoch_ns(lane: I64, arrival: I64, dearest_ns: int) -> int:
+def _epoch_ns(lane: I64, connections: Connections, dearest_ns: int) -> int:
     """Length of a queue's epoch [ns]: longer than any queue can be busy, if every packet cost ``dearest_ns``."""
-    if not arrival.size:
+    if not len(connections):
         return 1
-    epoch = int(arrival.max()) + dearest_ns * arrival.size + 1
+    last = int(connections.arrival_ns.max()) + connections.interval_ns * (connections.packets - 1)
+    epoch = last + dearest_ns * connections.cost_draw.size + 1
     assert (int(lane.max()) + 1) * epoch < NEVER, "too many queues for one block: serve fewer nodes at once"
     return epoch

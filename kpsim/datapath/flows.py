@@ -20,7 +20,7 @@ from kpsim.proxy.sync import Nodes, Ports
 from kpsim.proxy.sync.loop import RECONCILED_SINCE
 from kpsim.proxy.sync.table import SyncTable
 from kpsim.proxy.sync.timeline import Timeline
-from kpsim.units import I64, Bools, Version
+from kpsim.units import I32, I64, Bools, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class UdpFlows:
                 return sync
         return None
 
-    def _usable(self, service: int, sync: int, node: int) -> I64:
+    def _usable(self, service: int, sync: int, node: int) -> I32:
         """Return the Pods that can serve as a sync knew them."""
         prefix = self.syncs.absorbed[sync, node]
         state = int(self.timeline.state(np.array([service]), np.array([prefix]))[0])

@@ -67,7 +67,8 @@ class PacketPrices:
         Of a connection to a service ``port`` that pays its handshake, the cost of all three packets.
         """
         whole = np.zeros(1, np.bool_) if self.handshakes is None or port is None else self.handshakes[port]
-        price = np.where(whole, self.begun, self.constant[PacketState.FIRST]) + np.zeros_like(scanned)
+        constant = self.constant[PacketState.FIRST]
+        price = np.where(whole, self.begun, constant) if whole.any() else np.full(1, constant)
         for steps, count in ((Steps.DISPATCH, scanned), (Steps.ENDPOINT, tried)):
             table = self.tables.get((PacketState.FIRST, steps))
             if table is not None:
@@ -87,7 +88,7 @@ class PacketPrices:
 
     def later_ns(self, draw: np.ndarray) -> I64:
         """Return the cost of a packet of a known connection [ns]."""
-        return (self.constant[PacketState.LATER] * self.costs.factor("packet_later", draw)) >> 10
+        return self.costs.varied("packet_later", self.constant[PacketState.LATER], draw)
 
     def most_ns(self) -> int:
         """No packet costs more [ns]."""

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from kpsim.documents.source import Source
 from kpsim.errors import Place, Problem
 
 Key = tuple[str | int, ...]
+Early = Callable[[object], object]
+"""Makes of an item of a large list what shall be kept of it, as soon as it is read: the item itself, or less."""
+
+
+def as_it_is(item: object) -> object:
+    """Return an item of a list as it was read."""
+    return item
 
 
 class Places(Protocol):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from sys import intern
 from typing import NoReturn
 
-from kpsim.documents.document import Document, Key
+from kpsim.documents.document import Document, Early, Key, as_it_is
 from kpsim.documents.nodes import MAX_DEPTH
 from kpsim.documents.refusals import HELM, refuse, refuse_template
 from kpsim.documents.source import Source
 from kpsim.errors import InputError, Place, Problem
 
 LARGE_JSON = 1_000_000  # characters; beyond this a failed JSON text is not tried again as YAML
+
+LONGEST_WORD = 20  # characters
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -33,14 +36,16 @@ def _constant(name: str) -> NoReturn:
     raise _NotPlain(f"{name} is not JSON")
 
 
-def load_json(source: Source) -> tuple[Document, ...] | None:
+def load_json(source: Source, early: Early = as_it_is) -> tuple[Document, ...] | None:
     """Return the JSON documents of a text (one or several after each other); ``None`` if it should be tried as YAML."""
     decoder = json.JSONDecoder(object_pairs_hook=_mapping, parse_constant=_constant)
     text, at, documents = source.text, _skip(source.text, 0), []
+    halves = _SURROGATE.search(text)
     try:
         while at < len(text):
-            data, end = decoder.raw_decode(text, at)
-            if _SURROGATE.search(text):
+            large = len(text) >= LARGE_JSON and not halves
+            data, end = (large and _by_item(decoder, text, at, early)) or decoder.raw_decode(text, at)
+            if halves:
                 json.dumps(data, ensure_ascii=False).encode()  # half a character cannot be written anywhere
             documents.append(Document(source, data, _JsonPlaces(source, at)))
             at = _skip(text, end)
@@ -61,6 +66,63 @@ def load_json(source: Source) -> tuple[Document, ...] | None:
         if len(text) < LARGE_JSON:
             return None  # the YAML reader refuses the same things and knows where they stand
         refuse(source.file, f"is not JSON kpsim can take: {error}")
+
+
+def _by_item(decoder: json.JSONDecoder, text: str, at: int, early: Early) -> tuple[object, int] | None:
+    """Return a mapping of which each of the ``items`` was taken as soon as it was read, and its end.
+
+    Return ``None`` for anything else, and for everything wrong, which is best told by the decoder of the whole.
+    """
+    data: dict[str, object] = {}
+    try:
+        at = _expect("{", text, at)
+        while text[at] == '"':
+            key, at = decoder.raw_decode(text, at)
+            at = _expect(":", text, _skip(text, at))
+            if key in data:
+                return None
+            if key == "items" and text[at] == "[":
+                data[key], at = _items(decoder, text, at, early)
+            else:
+                data[key], at = decoder.raw_decode(text, at)
+            at = _skip(text, at)
+            if text[at] == "}":
+                return data, at + 1
+            at = _expect(",", text, at)
+    except (ValueError, IndexError):
+        return None
+    return None
+
+
+def _items(decoder: json.JSONDecoder, text: str, at: int, early: Early) -> tuple[list[object], int]:
+    items: list[object] = []
+    at = _expect("[", text, at)
+    if text[at] == "]":
+        return items, at + 1
+    while True:
+        item, at = decoder.raw_decode(text, at)
+        kept = early(item)
+        items.append(_sharing(kept) if kept is item else kept)
+        at = _skip(text, at)
+        if text[at] == "]":
+            return items, at + 1
+        at = _expect(",", text, at)
+
+
+def _sharing(value: object) -> object:
+    """Return plain data in which a key, or a word, is one text however often it is decoded."""
+    if type(value) is dict:
+        return {intern(key): _sharing(inner) for key, inner in value.items()}
+    if type(value) is list:
+        return [_sharing(inner) for inner in value]
+    return intern(value) if type(value) is str and len(value) < LONGEST_WORD and value.isalpha() else value
+
+
+def _expect(sign: str, text: str, at: int) -> int:
+    """Return the offset of what follows a sign.  Raises ``ValueError`` if another stands there."""
+    if text[at] != sign:
+        raise ValueError(text[at])
+    return _skip(text, at + 1)
 
 
 def _skip(text: str, at: int) -> int:

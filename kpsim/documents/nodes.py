@@ -115,15 +115,20 @@ class Builder:
             return None
         if node.style:
             return value
-        if value in _NULL:
-            return None
-        if value[0] not in _MAYBE_NUMBER:
-            return True if value in _TRUE else False if value in _FALSE else value
         try:
-            return _number(value)
+            return plain(value)
         except ValueError:
             self._add(node, "the number has too many digits")
             return None
+
+
+def plain(value: str) -> object:
+    """Return the value of a plain scalar.  Raises ``ValueError`` for a number of too many digits."""
+    if value in _NULL:
+        return None
+    if value[0] not in _MAYBE_NUMBER:
+        return True if value in _TRUE else False if value in _FALSE else value
+    return _number(value)
 
 
 def _number(value: str) -> object:

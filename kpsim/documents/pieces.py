@@ -8,12 +8,14 @@ again for the place of a part that is wrong.
 from __future__ import annotations
 
 import re
+from itertools import accumulate, pairwise
 from typing import Any, cast
 
 import yaml
 
-from kpsim.documents.document import Key
+from kpsim.documents.document import Early, Key
 from kpsim.documents.nodes import Builder, Nodes
+from kpsim.documents.regular import read_regular
 from kpsim.documents.source import Source
 from kpsim.errors import Place, Problem
 
@@ -37,18 +39,21 @@ class Piecewise:
         self._start, self._end, self._tail = start, end, tail
         self._list = source.text.rindex(":", start, cuts[0]) + 1
         self._cuts = [*cuts, tail]  # offsets of the items' first characters, and of the end of the last
+        self._lines: list[int] = []  # of the cuts
         self._last: tuple[int | None, Nodes] | None = None
 
-    def build(self) -> dict[str, object] | None:
+    def build(self, early: Early) -> dict[str, object] | None:
         """Return the document as plain data; ``None`` if a piece is wrong, which only the whole text can tell well."""
         text = self._source.text
         rest = self._piece(text[self._start : self._list] + " []\n" + text[self._tail : self._end])
         items: list[object] = []
-        for start, end in zip(self._cuts, self._cuts[1:], strict=False):
-            item = self._piece(text[start:end])
+        remembered: dict[str, object] = {}
+        for start, end in pairwise(self._cuts):
+            piece = text[start:end]
+            item = read_regular(piece, remembered) or self._piece(piece)
             if not isinstance(item, list) or len(item) != 1:
                 return None
-            items += item
+            items.append(early(item[0]))
         if not isinstance(rest, dict) or rest.get("items") != []:
             return None
         rest["items"] = items
@@ -95,7 +100,12 @@ class Piecewise:
         number = self._number(key)
         if number is None:
             return Place(self._source.file)
-        return self._source.place_at(self._source.text.index("-", self._cuts[number]) + 2)
+        if not self._lines:  # in steps, because a text has a hundred times as many lines as items
+            text = self._source.text
+            steps = (text.count("\n", start, end) for start, end in pairwise([0, *self._cuts]))
+            self._lines = [1 + lines for lines in accumulate(steps)]
+        column = self._source.text.index("-", self._cuts[number]) - self._cuts[number] + 3
+        return Place(self._source.file, self._lines[number], column)
 
 
 def cut(source: Source) -> list[Piecewise] | None:

@@ -6,7 +6,7 @@ import gzip
 import io
 import zlib
 
-from kpsim.documents.document import Document
+from kpsim.documents.document import Document, Early, as_it_is
 from kpsim.documents.json_text import load_json
 from kpsim.documents.refusals import refuse
 from kpsim.documents.source import Source
@@ -37,8 +37,11 @@ def decode(raw: bytes, file: str) -> str:
     return text
 
 
-def load(text: str, file: str) -> tuple[Document, ...]:
+def load(text: str, file: str, early: Early = as_it_is) -> tuple[Document, ...]:
     """Return every document of a text, in order; empty ones (only comments) are left out.
+
+    ``early`` is applied to each of the ``items`` of a large document as soon as it is read, so that not all need be
+    held at once.
 
     Raises
     ------
@@ -49,10 +52,10 @@ def load(text: str, file: str) -> tuple[Document, ...]:
     if not text.strip():
         raise InputError([Problem(Place(file), what="is empty")])
     if text.lstrip()[0] in "{[":
-        documents = load_json(source)
+        documents = load_json(source, early)
         if documents is not None:
             return documents
-    documents = load_yaml(source)
+    documents = load_yaml(source, early)
     if not documents:
         raise InputError([Problem(Place(file), what="is empty: nothing but comments")])
     return documents

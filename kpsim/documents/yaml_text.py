@@ -6,7 +6,7 @@ import re
 
 import yaml
 
-from kpsim.documents.document import Document
+from kpsim.documents.document import Document, Early, as_it_is
 from kpsim.documents.nodes import MAX_DEPTH, Builder, Nodes
 from kpsim.documents.pieces import LOADER, cut
 from kpsim.documents.refusals import HELM, refuse, refuse_template
@@ -14,13 +14,12 @@ from kpsim.documents.source import Source
 from kpsim.errors import InputError, Place, Problem
 
 _BRACKET = re.compile(r"[\[\]{}]")
-_PREFIX = re.compile(r"^[ \-?:]*", re.MULTILINE)
 
 
-def load_yaml(source: Source) -> tuple[Document, ...]:
+def load_yaml(source: Source, early: Early = as_it_is) -> tuple[Document, ...]:
     """Return the documents of a YAML text that are not empty; a large text is read in pieces where that is safe."""
     _check_depth(source)
-    built = [(piece.build(), piece) for piece in cut(source) or ()]
+    built = [(piece.build(early), piece) for piece in cut(source) or ()]
     if built and all(data is not None for data, _ in built):
         return tuple(Document(source, data, piece) for data, piece in built)
     documents: list[Document] = []
@@ -64,7 +63,7 @@ def _syntax_problem(error: Exception, source: Source) -> Problem:
 
 def _check_depth(source: Source) -> None:
     """Refuse a text nested too deeply before the composer, which recurses in C, meets it."""
-    if _depth_bound(source.text) <= 4 * MAX_DEPTH:
+    if _surely_shallow(source.text):
         return
     depth = 0
     try:
@@ -76,10 +75,11 @@ def _check_depth(source: Source) -> None:
         return  # the composer meets the same error before it is too deep, and reports it
 
 
-def _depth_bound(text: str) -> int:
-    """More levels than the text can have: brackets open at once, plus two for each column of the longest indent."""
+def _surely_shallow(text: str) -> bool:
+    """Return True if more levels than the text can have are few: brackets open at once, and two a column of indent."""
     deepest = depth = 0
     for bracket in _BRACKET.findall(text):
         depth = depth + 1 if bracket in "[{" else max(0, depth - 1)
         deepest = max(deepest, depth)
-    return deepest + 2 * max((match.end() - match.start() for match in _PREFIX.finditer(text)), default=0)
+    columns = max(4 * MAX_DEPTH - deepest, -1) // 2
+    return columns >= 0 and re.search(rf"^[ \-?:]{{{columns + 1}}}", text, re.MULTILINE) is None

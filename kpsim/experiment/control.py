@@ -91,7 +91,7 @@ def stages_of(seen: Sequence[dict[str, Tally]]) -> tuple[Stage, ...]:
     """Return each stage with the median and p99 time of changes to its end, in all replications together."""
     found = []
     for name in seen[0]:
-        pooled = Tally.pooled([tallies[name] for tallies in seen])
+        pooled = Tally.pooled([tallies[name] for tallies in seen if tallies])
         if pooled.n:
             found.append(Stage(name, pooled.quantile(0.5), pooled.quantile(0.99)))
     return tuple(found)

@@ -17,6 +17,7 @@ from kpsim.errors import GuardError
 from kpsim.profiles.running import load_run_costs
 from kpsim.scenario.model import Scenario
 from kpsim.simulation.amounts import amounts, longest_axis
+from kpsim.simulation.setting import choose_engine
 
 MOST_S = 3600.0  # unless --max-time says otherwise
 MEMORY_SHARE = 0.8  # of what there is, unless --max-memory says otherwise
@@ -62,8 +63,6 @@ class Need:
     @staticmethod
     def of(scenario: Scenario) -> Need:
         """Return what ``scenario`` needs."""
-        from kpsim.experiment.replications import choose_engine  # which asks here before it runs anything
-
         costs, found = load_run_costs(), amounts(scenario, choose_engine(scenario)[0])
         return Need(
             {"start": costs.bytes.get("start", 0.0)}

@@ -13,6 +13,7 @@ from kpsim.experiment.balance import balance_of
 from kpsim.experiment.control import stage_ends, writes_over_time
 from kpsim.experiment.events import EventSeen, measure_joins, measure_propagation
 from kpsim.ingress.outcomes import Status
+from kpsim.measure.packets import PacketLatencies
 from kpsim.measure.stretches import Batches
 from kpsim.measure.summary import MEASURES, SLOW_LOOKUP_S
 from kpsim.measure.tally import Tally, forget_values
@@ -120,8 +121,9 @@ def _observe_packets(seen: Observations, replication: Replication, run: ModeRun,
     busy_ns = 0
     looked_up = 0  # connections whose lookups were counted
     kept: list[tuple[I64, I64, I64]] = []
+    latencies = PacketLatencies(measured, *(seen.tallies[f"{each}_packet_latency"] for each in ("first", "later")))
     for connections, outcomes in run.pieces():
-        busy_ns += _observe_piece(seen, replication, connections, outcomes, measured)
+        busy_ns += _observe_piece(seen, replication, connections, outcomes, latencies)
         rows = slice(looked_up, looked_up + len(connections))
         _observe_lookups(seen, replication, connections, outcomes, rows, measured)
         looked_up = rows.stop
@@ -129,6 +131,7 @@ def _observe_packets(seen: Observations, replication: Replication, run: ModeRun,
             which = np.flatnonzero(outcomes.pod >= 0)[:PAIRS_KEPT]
             scanned = outcomes.scanned if run.prices.scans() else _place(replication)[connections.port]
             kept.append((scanned[which], outcomes.cost_ns[which, 0], outcomes.tried[which]))
+    latencies.finish()
     seconds = replication.windows.node_seconds
     seen.rates["cpu_packets_cores"] = busy_ns / 1e9 / seconds if seconds else 0.0
     if replication.lookups_ns is not None:
@@ -139,19 +142,21 @@ def _observe_packets(seen: Observations, replication: Replication, run: ModeRun,
 
 
 def _observe_piece(
-    seen: Observations, replication: Replication, connections: Connections, outcomes: Outcomes, measured: Batches
+    seen: Observations,
+    replication: Replication,
+    connections: Connections,
+    outcomes: Outcomes,
+    latencies: PacketLatencies,
 ) -> int:
     """Count some nodes' packets; the time they took their cores [ns]."""
-    windows, verdict, arrival, finish = replication.windows, outcomes.verdict, outcomes.arrival_ns, outcomes.finish_ns
+    windows, verdict, arrival = replication.windows, outcomes.verdict, outcomes.arrival_ns
     begin = windows.starts_ns[connections.window]
     until = np.minimum(begin + windows.length_ns, replication.horizon_ns)
     recorded = (arrival >= begin[:, None]) & (arrival < until[:, None]) & (verdict != Verdict.UNSENT)
-    in_flight = recorded & (finish > replication.horizon_ns)
-    served = recorded & (verdict != Verdict.REFUSED) & (verdict != Verdict.DROPPED)
-    latency = finish - arrival
-    for name, numbers in (("first_packet_latency", slice(0, 1)), ("later_packet_latency", slice(1, None))):
-        chosen = served[:, numbers]
-        seen.count(name, measured.split(latency[:, numbers][chosen], arrival[:, numbers][chosen]))
+    latency = outcomes.finish_ns
+    in_flight = recorded & (latency > replication.horizon_ns)
+    latency -= arrival
+    latencies.add(latency, recorded & (verdict != Verdict.REFUSED) & (verdict != Verdict.DROPPED), arrival)
     done = recorded & ~in_flight
     stale = done & (verdict == Verdict.STALE)
     here = Counts(

@@ -7,7 +7,7 @@ depend on how many jobs there are, because draws are keyed by replication, and s
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import replace
@@ -15,21 +15,19 @@ from functools import lru_cache
 from pathlib import Path
 
 from kpsim.cluster.columns import Cluster
+from kpsim.collector import give_back
 from kpsim.experiment.answers.assembled import assemble
 from kpsim.experiment.guard import check_size
 from kpsim.experiment.observe import Observations, observe
 from kpsim.experiment.result import Result
-from kpsim.experiment.workers import Here, executing, finished, hands_of
+from kpsim.experiment.workers import Here, carries, executing, finished, hands_of
 from kpsim.measure.intervals import GROUPS
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.reader import read
-from kpsim.simulation import build_cluster, prepare, run_mode
+from kpsim.simulation import Sent, build_cluster, choose_engine, prepare, run_control_plane, run_mode
 
 Progress = Callable[[int, int], None]  # mode runs done, of how many
-# up to so many packets a mode run, and so few nodes and Services, a process a packet is quick
-REFERENCE_PACKETS = 20_000
-REFERENCE_NODES = 10
-REFERENCE_SERVICES = 50
+WHOLE, BEGUN = -1, -2  # parts of a replication: all of it, its control plane; a mode's by its place
 
 
 def run(
@@ -70,49 +68,86 @@ def run_scenario(
     most = check_size(scenario, most_bytes, most_s, jobs=hands).processes
     engine, reason = choose_engine(scenario)
     cluster, warnings = build_cluster(scenario)  # here too, so that a scenario that cannot be built fails at once
-    done: dict[int, list[Observations]] = {}
-    numbers = range(scenario.run.replications)
-    total = len(numbers) * len(scenario.modes)
+    numbers, modes = range(scenario.run.replications), len(scenario.modes)
+    done: dict[int, dict[int, Observations]] = {number: {} for number in numbers}
     tell = progress or (lambda _done, _total: None)
     try:
         with executing(min(most, len(numbers)), executor) as chosen:
-            _spread(
-                scenario, engine, chosen, most, cluster, done, lambda count: tell(count * len(scenario.modes), total)
-            )
+            for number, seen in _spread(scenario, engine, chosen, most, cluster):
+                done[number] |= seen
+                tell(sum(map(len, done.values())), len(numbers) * modes)
+                _pool_stages(_whole(done, modes))
+                give_back()
     except KeyboardInterrupt:
-        if not done:
+        if not _whole(done, modes):
             raise
-    runs = {mode: [done[number][m] for number in sorted(done)] for m, mode in enumerate(scenario.modes)}
+    whole = _whole(done, modes)
+    runs = {mode: [seen[m] for seen in whole] for m, mode in enumerate(scenario.modes)}
     result = assemble(scenario, cluster, runs, engine, reason, warnings)
-    return replace(result, complete=len(done) == len(numbers))
+    return replace(result, complete=len(whole) == len(numbers))
+
+
+def _whole(done: Mapping[int, dict[int, Observations]], modes: int) -> list[dict[int, Observations]]:
+    """Return the replications that ran under all modes, in their order."""
+    return [seen for seen in done.values() if len(seen) == modes]
+
+
+def _pool_stages(whole: Sequence[dict[int, Observations]]) -> None:
+    """Add the tallies of stages, which are only looked at together, to those of the first, and keep no others."""
+    for seen in whole[1:]:
+        for m, each in seen.items():
+            for name, tally in each.stages.items():
+                whole[0][m].stages[name].merge(tally)
+            each.stages = {}
 
 
 def _spread(
-    scenario: Scenario,
-    engine: str,
-    executor: Executor,
-    most: int,
-    cluster: Cluster,
-    done: dict[int, list[Observations]],
-    tell: Callable[[int], None],
-) -> None:
-    """Fill ``done`` through an executor, as replications come in."""
-    numbers = range(scenario.run.replications)
+    scenario: Scenario, engine: str, executor: Executor, most: int, cluster: Cluster
+) -> Iterator[tuple[int, dict[int, Observations]]]:
+    """Yield observations by mode, in the scenario's order, as replications come in, whole or in parts."""
+    numbers, modes = range(scenario.run.replications), range(len(scenario.modes))
     if isinstance(executor, Here):
-        begun = finished({n: (scenario, n, engine, cluster) for n in numbers}, replicate, executor)
-    else:
-        packed = pickle.dumps(scenario)
-        begun = finished({n: (packed, n, engine) for n in numbers}, replicate_packed, executor, most)
-    with closing(begun) as answers:
-        for number, future in answers:
-            done[number] = future.result()
-            tell(len(done))
+        with closing(finished({n: (scenario, n, engine, cluster) for n in numbers}, replicate, executor)) as here:
+            for number, over in here:
+                yield number, dict(enumerate(over.result()))
+        return
+    packed, hands = pickle.dumps(scenario), min(most, hands_of(executor))
+    parts = carries(executor) and engine == "batch" and len(modes) > 1 and len(numbers) > 1
+    apart = numbers[len(numbers) - len(numbers) % hands :] if parts else ()  # or one process would work on the last
+    tasks: dict[tuple[int, int], tuple[object, ...]]
+    tasks = {(n, BEGUN): (packed, n, engine, BEGUN) for n in apart}  # first: others wait for it
+    tasks |= {(n, WHOLE): (packed, n, engine, WHOLE) for n in numbers if n not in apart}
+    with closing(finished(tasks, replicate_part, executor, most)) as answers:
+        for (number, part), future in answers:
+            answer = future.result()
+            if isinstance(answer, Sent):
+                tasks |= {(number, m): (packed, number, engine, m, answer) for m in modes}
+            else:
+                yield number, dict(enumerate(answer, max(part, 0)))
 
 
 def replicate_packed(packed: bytes, number: int, engine: str) -> list[Observations]:
     """Return one replication of a pickled scenario; another of the same in this process finds the cluster built."""
     scenario, cluster = unpacked(packed)
-    return replicate(scenario, number, engine, cluster)
+    seen = replicate(scenario, number, engine, cluster)
+    give_back()
+    return seen
+
+
+def replicate_part(
+    packed: bytes, number: int, engine: str, part: int, sent: Sent | None = None
+) -> list[Observations] | Sent:
+    """Return a part of a replication: WHOLE, what its control plane sent (BEGUN), or with that the mode at a place."""
+    if part == WHOLE:
+        return replicate_packed(packed, number, engine)
+    scenario, cluster = unpacked(packed)
+    if part == BEGUN:
+        replication = prepare(scenario, cluster, number)
+        run_control_plane(replication)
+        return replication.sent
+    seen = replicate(scenario, number, engine, cluster, scenario.modes[part : part + 1], sent)
+    give_back()
+    return seen
 
 
 @lru_cache(maxsize=1)
@@ -122,24 +157,25 @@ def unpacked(packed: bytes) -> tuple[Scenario, Cluster]:
     return scenario, build_cluster(scenario)[0]
 
 
-def replicate(scenario: Scenario, number: int, engine: str, cluster: Cluster | None = None) -> list[Observations]:
-    """Return one replication under all modes, in the scenario's order."""
+def replicate(
+    scenario: Scenario,
+    number: int,
+    engine: str,
+    cluster: Cluster | None = None,
+    modes: Sequence[str] = (),
+    sent: Sent | None = None,
+) -> list[Observations]:
+    """Return one replication under ``modes``, by default all in the scenario's order.
+
+    ``sent`` is what its control plane sent, if that has run already.
+    """
     cluster = cluster or build_cluster(scenario)[0]
     batches = -(-GROUPS // scenario.run.replications)  # stretches of time beside the replications, if they are few
     replication = prepare(scenario, cluster, number)
-    return [  # a mode's run is let go before the next one
-        observe(replication, run_mode(replication, mode, engine), batches) for mode in scenario.modes
-    ]
-
-
-def choose_engine(scenario: Scenario) -> tuple[str, str]:
-    """Return the engine's name ("reference" or "batch") and the reason for it."""
-    if scenario.run.engine != "auto":
-        return scenario.run.engine, "as the scenario asks"
-    traffic, run_params = scenario.traffic, scenario.run
-    rate = traffic.connections_per_s_per_node * traffic.packets_per_connection * scenario.cluster.nodes
-    packets = min(rate * run_params.duration_s, run_params.packets / run_params.replications)
-    services = sum(g.count for g in scenario.groups) + len(scenario.objects.services)
-    if packets <= REFERENCE_PACKETS and scenario.cluster.nodes <= REFERENCE_NODES and services <= REFERENCE_SERVICES:
-        return "reference", "small enough for a process a packet"
-    return "batch", f"{packets:,.0f} packets a run on {scenario.cluster.nodes:,} nodes are too many for a process each"
+    if sent is not None:
+        replication.take(sent)
+    seen = []
+    for mode in modes or scenario.modes:  # a mode's run is let go before the next one
+        seen.append(observe(replication, run_mode(replication, mode, engine), batches))
+        give_back()
+    return seen

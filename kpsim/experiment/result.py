@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from kpsim.experiment.answers.limits import Limit
 from kpsim.measure.summary import Estimate, Summary
 from kpsim.scenario.model import Scenario, Threshold
 from kpsim.units import F64, I64
@@ -112,6 +113,19 @@ class ControlLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class Swing:
+    """A coefficient's interval, everything else at its value, moves a measure's ``statistic`` from low to high [s]."""
+
+    name: str
+    source: str
+    statistic: str
+    value: float
+    low: float
+    high: float
+    variance: float  # share of the measure's variance by prices, as if all were independent: Sobol's index of a sum
+
+
+@dataclass(frozen=True, slots=True)
 class ModeResult:
     """Everything found under one proxy mode."""
 
@@ -133,6 +147,7 @@ class ModeResult:
     events: tuple[EventOutcome, ...] = ()  # in the scenario's order
     stages: tuple[Stage, ...] = ()  # in order
     priced: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)  # by the profile's intervals alone
+    swings: Mapping[str, tuple[Swing, ...]] = field(default_factory=dict)  # by measure, the widest first
     # by kind of sync, what its time goes into (a price's name) and its share at today's size, the dearest first
     sync_parts: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
 
@@ -157,23 +172,6 @@ class Comparison:
         if self.prices is None or self.prices.low is None or self.prices.high is None:
             return self.ratio.low, self.ratio.high
         return min(self.ratio.low, self.prices.low), max(self.ratio.high, self.prices.high)
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """A hard or soft limit, the used part of it, and its source."""
-
-    name: str
-    kind: Literal["hard", "soft"]
-    used: float
-    limit: float
-    unit: str
-    source: str
-
-    @property
-    def share(self) -> float:
-        """Used over limit; above 1 the limit is broken."""
-        return self.used / self.limit if self.limit else float("inf")
 
 
 @dataclass(frozen=True, slots=True)

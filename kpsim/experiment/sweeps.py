@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from kpsim.errors import GuardError, InputError, KpsimError
 from kpsim.experiment.answers.cautions import marks
@@ -32,6 +31,9 @@ from kpsim.scenario.kinds import Look, identify
 from kpsim.scenario.model import Scenario, Sweep
 from kpsim.scenario.reader import read, read_sweep
 from kpsim.scenario.resolved import write_resolved
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = [
     "mode",
@@ -200,6 +202,8 @@ def swept(
     failures = [Failure(points[i], failed[i], _command(look, overrides, points[i])) for i in sorted(failed)]
     if not found:
         raise failures[0].error
+    import pandas as pd  # not in a worker, which gives rows
+
     table = pd.DataFrame([{**_typed(point), **row} for i, point in enumerate(points) for row in found.get(i, ())])
     axes = tuple(name for name, _ in plan.axes)
     return Swept(table[[*axes, *COLUMNS]], axes, points[0], tuple(failures))

@@ -10,6 +10,7 @@ There is one way to work: :func:`executing` gives the executor, once a command, 
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -20,6 +21,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.context import BaseContext
 from typing import ParamSpec, TypeVar
@@ -82,6 +84,17 @@ class Warm(Executor):
             for worker in multiprocessing.active_children():
                 worker.terminate()
 
+    def rest(self) -> None:
+        """End the processes, whose memory is free then; the next task starts others."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown()
+
+    def begin(self) -> None:
+        """Let what processes are forked from import everything while this process is busy with something else."""
+        with _uninterrupted():
+            _context()
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the processes when their tasks are done."""
         if self._pool is not None:
@@ -111,6 +124,11 @@ def hands_of(executor: Executor) -> int:
     return int(getattr(executor, "hands", UNKNOWN_HANDS))
 
 
+def carries(executor: Executor) -> bool:
+    """Return False for an executor whose tasks should not be given megabytes."""
+    return bool(getattr(executor, "carries", True))
+
+
 def finished(
     tasks: Mapping[Key, tuple[object, ...]],
     function: Callable[..., Answer],
@@ -119,18 +137,22 @@ def finished(
 ) -> Generator[tuple[Key, Future[Answer]], None, None]:
     """Call ``function`` with each task's arguments and yield its key and its future when it is over.
 
-    Tasks begin in their order, a few at a time; on local processes, at most ``most``.  Where a local process is
+    Tasks begin in their order, a few at a time; on local processes, at most ``most``.  Those that are added
+    to ``tasks`` when others are over come after all that are there.  Where a local process is
     killed, the tasks that were under way are tried again one by one, so that only the one that kills its process
     fails, by :class:`GuardError`.  Close the generator: what is under way is then dropped.
     """
     if len(tasks) == 1 and isinstance(executor, Warm):
         executor = Here()  # nothing to share
-    waiting, running, suspects = deque(tasks.items()), dict[Future[Answer], Key](), list[Key]()
+    waiting, running, suspects = deque[tuple[Key, tuple[object, ...]]](), dict[Future[Answer], Key](), list[Key]()
+    known = 0
     ahead, over = (1 if isinstance(executor, Here) else AHEAD * hands_of(executor)), False
     if isinstance(executor, Warm) and most is not None and most < executor.hands:
         ahead = most  # what this machine's memory holds
     try:
-        while waiting or running:
+        while waiting or running or len(tasks) > known:
+            waiting.extend(islice(tasks.items(), known, None))
+            known = len(tasks)
             while waiting and len(running) < ahead and not suspects:
                 key, arguments = waiting.popleft()
                 running[_submitted(executor, function, arguments)] = key
@@ -212,6 +234,7 @@ def _begin() -> None:
 
     The parent holds the other end of a pipe that no one else has, so this works where there is no prctl.
     """
+    gc.freeze()  # where the collector looks at what was imported, each process gets pages of its own
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is None:

@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from sys import intern
+from typing import Any
 
-from kpsim.errors import Place
 from kpsim.kube.defaults import (
-    CLIENT_IP_TIMEOUT_S,
     CONTROL_PLANE,
     INGRESS_CLASS,
-    SERVICE_PROXY_NAME,
-    SOURCE_RANGES,
-    TOPOLOGY_HINTS,
-    TOPOLOGY_MODE,
     ZONE,
-    with_defaults,
 )
 from kpsim.kube.fields import Fault, Fields
 from kpsim.kube.objects import (
@@ -30,20 +25,21 @@ from kpsim.kube.objects import (
     IngressPath,
     Node,
     Pod,
-    Service,
-    ServicePort,
     Workload,
 )
+from kpsim.kube.server.shapes import endpoint_fits
 
 WORKLOAD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job")
 
 ZONE_BEFORE_1_17 = "failure-domain.beta.kubernetes.io/zone"
 SERVICE_NAME = "kubernetes.io/service-name"
 
+_NOTHING: Mapping[str, Any] = {}
+
 Ports = tuple[tuple[str, int, str], ...]
 
 
-def _identity(fields: Fields) -> tuple[str, str]:
+def identity(fields: Fields) -> tuple[str, str]:
     """Namespace and name; a name that is missing is a fault."""
     metadata = fields.part("metadata")
     name = metadata.text("name")
@@ -57,93 +53,9 @@ def _identity(fields: Fields) -> tuple[str, str]:
     return metadata.text("namespace") or "default", name
 
 
-def service(fields: Fields, place: Place) -> Service:
-    """Return a ``v1.Service`` with its defaults."""
-    namespace, name = _identity(fields)
-    spec = fields.part("spec")
-    annotations = dict(fields.part("metadata").labels("annotations"))
-    labels = dict(fields.part("metadata").labels("labels"))
-    affinity = spec.part("sessionAffinityConfig").part("clientIP")
-    ingress = tuple(fields.part("status").part("loadBalancer").parts("ingress"))
-    return with_defaults(
-        Service(
-            namespace=namespace,
-            name=name,
-            type=spec.text("type", "ClusterIP"),
-            cluster_ip=_cluster_ip(spec),
-            ports=tuple(_service_port(port) for port in spec.parts("ports")),
-            selector=spec.labels("selector"),
-            external_ips=spec.texts("externalIPs"),
-            external_name=spec.text("externalName"),
-            load_balancer_ips=tuple(
-                entry.text("ip") for entry in ingress if entry.text("ip") and entry.text("ipMode", "VIP") == "VIP"
-            ),
-            load_balancer_proxy_ips=tuple(
-                at.text("ip") for at in ingress if at.text("ipMode") == "Proxy" and at.text("ip")
-            ),
-            load_balancer_source_ranges=_source_ranges(spec, annotations),
-            session_affinity=spec.text("sessionAffinity", "None"),
-            session_affinity_timeout_s=affinity.number("timeoutSeconds", CLIENT_IP_TIMEOUT_S),
-            internal_traffic_policy=spec.text("internalTrafficPolicy", "Cluster"),
-            external_traffic_policy=spec.text("externalTrafficPolicy", "Cluster"),
-            allocate_load_balancer_node_ports=spec.truth("allocateLoadBalancerNodePorts", True),
-            publish_not_ready_addresses=spec.truth("publishNotReadyAddresses", False),
-            health_check_node_port=spec.number("healthCheckNodePort"),
-            ip_families=_ip_families(spec),
-            ip_family_policy=spec.text("ipFamilyPolicy"),
-            cluster_ip6=_cluster_ip6(spec),
-            proxy_name=labels.get(SERVICE_PROXY_NAME, ""),
-            traffic_distribution=spec.text("trafficDistribution"),
-            topology_mode=annotations.get(TOPOLOGY_MODE) or annotations.get(TOPOLOGY_HINTS, ""),
-            place=place,
-        )
-    )
-
-
-def _source_ranges(spec: Fields, annotations: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the ranges that may use the load balancer: the field's, or without a field the old annotation's."""
-    ranges = spec.texts("loadBalancerSourceRanges") or annotations.get(SOURCE_RANGES, "").split(",")
-    return tuple(cidr.strip() for cidr in ranges if cidr.strip())
-
-
-def _cluster_ip(spec: Fields) -> str:
-    """Return the virtual IP as written; of a dual-stack pair, the IPv4 one, which is the one modelled."""
-    first = spec.text("clusterIP")
-    several = spec.texts("clusterIPs")
-    if first == "None" or "None" in several:
-        return "None"
-    return next((ip for ip in (first, *several) if ip and ":" not in ip), first)
-
-
-def _cluster_ip6(spec: Fields) -> str:
-    """Return the IPv6 address beside the IPv4 one, or ""."""
-    return next((ip for ip in spec.texts("clusterIPs") if ":" in ip), "") if ":" not in _cluster_ip(spec) else ""
-
-
-def _ip_families(spec: Fields) -> tuple[str, ...]:
-    """Return the families the API server gave it; where it has not yet, those of its addresses."""
-    written = spec.texts("ipFamilies")
-    addresses = spec.texts("clusterIPs") or (spec.text("clusterIP"),)
-    found = ("IPv6" if ":" in ip else "IPv4" for ip in addresses if ip not in ("", "None"))
-    return tuple(dict.fromkeys(written or found)) or ("IPv4",)
-
-
-def _service_port(port: Fields) -> ServicePort:
-    target = port.raw.get("targetPort")
-    if target is None or isinstance(target, bool) or not isinstance(target, int | str):
-        target = port.number("targetPort")
-    return ServicePort(
-        port=port.number("port"),
-        name=port.text("name"),
-        protocol=port.text("protocol", "TCP"),
-        target_port=target,
-        node_port=port.number("nodePort"),
-    )
-
-
 def pod(fields: Fields) -> Pod:
     """Return a ``v1.Pod``; one without any status (a manifest) counts as running and ready."""
-    namespace, name = _identity(fields)
+    namespace, name = identity(fields)
     metadata, spec, status = fields.part("metadata"), fields.part("spec"), fields.part("status")
     conditions = {condition.text("type"): condition.text("status") for condition in status.parts("conditions")}
     phase = status.text("phase", "Pending" if status.raw else "Running")
@@ -173,7 +85,7 @@ def _container_ports(spec: Fields) -> Ports:
 
 def workload(fields: Fields, kind: str) -> Workload:
     """Return a Deployment, StatefulSet, DaemonSet, …: its replicas and what its Pods look like."""
-    namespace, name = _identity(fields)
+    namespace, name = identity(fields)
     spec = fields.part("spec")
     template = spec.part("template")
     wanted = "parallelism" if kind == "Job" else "replicas"
@@ -206,7 +118,7 @@ def owner(fields: Fields) -> tuple[str, str]:
 
 def endpoint_slice(fields: Fields) -> EndpointSlice:
     """Return a ``discovery.k8s.io`` EndpointSlice (v1 or v1beta1); a condition that is not given counts as usual."""
-    namespace, name = _identity(fields)
+    namespace, name = identity(fields)
     labels = dict(fields.part("metadata").labels("labels"))
     return EndpointSlice(
         namespace=namespace,
@@ -214,13 +126,44 @@ def endpoint_slice(fields: Fields) -> EndpointSlice:
         service=labels.get(SERVICE_NAME, ""),
         address_type=fields.text("addressType", "IPv4"),
         ports=_slice_ports(fields),
-        endpoints=tuple(made for endpoint in fields.parts("endpoints") for made in _endpoints(endpoint, namespace)),
+        endpoints=_endpoints_of(fields, namespace),
     )
 
 
 def _slice_ports(fields: Fields) -> Ports:
     return tuple(
         (port.text("name"), port.number("port"), port.text("protocol", "TCP")) for port in fields.parts("ports")
+    )
+
+
+def _endpoints_of(fields: Fields, namespace: str) -> tuple[Endpoint, ...]:
+    """Return the endpoints of a slice; those of ordinary shape, which are many, without a look at each field."""
+    made: list[Endpoint] = []
+    for index, written in enumerate(fields.items("endpoints")):
+        if endpoint_fits(written) and "addresses" in written:
+            made += (_ordinary(written, ip, namespace) for ip in written["addresses"][:1])
+        else:
+            made += _endpoints(Fields(written, (*fields.key, "endpoints", index), fields.faults), namespace)
+    return tuple(made)
+
+
+def _ordinary(written: Mapping[str, Any], ip: str, namespace: str) -> Endpoint:
+    """Return what :func:`_endpoints` does of an endpoint of which every field has its type."""
+    conditions, target = written.get("conditions", _NOTHING), written.get("targetRef", _NOTHING)
+    hints = written.get("hints")
+    ready = conditions.get("ready", True)
+    name = target.get("name") if target.get("kind") == "Pod" else ""
+    return Endpoint(
+        ip,
+        ready,
+        conditions.get("serving", ready),
+        conditions.get("terminating", False),
+        intern(written.get("nodeName") or ""),
+        intern(written.get("zone") or ""),
+        f"{target.get('namespace') or namespace}/{name}" if name else "",
+        tuple([hint.get("name", "") for hint in hints.get("forZones", ())]) if hints else (),
+        tuple([hint.get("name", "") for hint in hints.get("forNodes", ())]) if hints else (),
+        written.get("hostname") or "",
     )
 
 
@@ -255,7 +198,7 @@ def _target(at: Fields, namespace: str) -> str:
 
 def endpoints_object(fields: Fields) -> list[EndpointSlice]:
     """Return an old ``v1.Endpoints`` as slices, one a subset."""
-    namespace, name = _identity(fields)
+    namespace, name = identity(fields)
     slices = []
     for subset in fields.parts("subsets"):
         found = [
@@ -279,7 +222,7 @@ def endpoints_object(fields: Fields) -> list[EndpointSlice]:
 
 def ingress(fields: Fields) -> Ingress:
     """Return a ``networking.k8s.io/v1`` Ingress; a rule without paths sends its host nowhere."""
-    namespace, name = _identity(fields)
+    namespace, name = identity(fields)
     spec = fields.part("spec")
     annotations = dict(fields.part("metadata").labels("annotations"))
     paths = (

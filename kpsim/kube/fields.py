@@ -89,12 +89,12 @@ class Fields:
 
     def parts(self, name: str) -> Iterator[Fields]:
         """Yield the mappings of a list field."""
-        for index, value in enumerate(self._list(name)):
+        for index, value in enumerate(self.items(name)):
             yield Fields(value, (*self.key, name, index), self.faults)
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Return the strings of a list field."""
-        values = self._list(name)
+        values = self.items(name)
         for index, value in enumerate(values):
             if not isinstance(value, str):
                 what = f"must be text, not {_kind(value)}"
@@ -106,7 +106,8 @@ class Fields:
         part = self.part(name)
         return tuple(sorted((key, part.text(key)) for key in part.raw))
 
-    def _list(self, name: str) -> list[object]:
+    def items(self, name: str) -> list[object]:
+        """Return a list field as it was written."""
         value = self.raw.get(name)
         if value is None:
             return []

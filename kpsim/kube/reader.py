@@ -7,7 +7,7 @@ at are counted and left.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,6 +26,8 @@ from kpsim.kube.objects import EndpointSlice, Ingress, KubeObjects, Node, Pod, S
 from kpsim.kube.server import ApiServer
 from kpsim.kube.server.ingress import ingress_faults_as_read
 from kpsim.kube.server.others import node_faults_as_read, old_endpoint_faults, pod_address_faults, slice_faults_as_read
+from kpsim.kube.server.shapes import faults_of_shape, fits
+from kpsim.kube.service.decode import service_of
 from kpsim.kube.service.notices import service_notices
 from kpsim.kube.validation import all_faults, alone_faults, as_written, held, unknown_faults
 from kpsim.units import Version
@@ -55,6 +57,7 @@ class Reading:
     origins: list[Origin] = field(default_factory=list)
     written: list[Fields] = field(default_factory=list)
     made: list[dict[str, Any]] = field(default_factory=list)
+    odd: list[list[Fault]] = field(default_factory=list)  # what shapes of Services have wrong, nearly always nothing
     names: dict[tuple[str, str], Service] = field(default_factory=dict)
     pods: list[Pod] = field(default_factory=list)
     workloads: dict[tuple[str, str, str], Workload] = field(default_factory=dict)
@@ -76,7 +79,10 @@ class Reading:
         kind = fields.text("kind")
         if kind.endswith("List") and ("items" in fields.raw or kind == "List"):
             for index, item in enumerate(_items(fields)):
-                self.add(document, (*key, "items", index), _with_kind(item, kind.removesuffix("List")))
+                if isinstance(item, EndpointSlice | Pod | Node):
+                    self._keep(item)
+                else:
+                    self.add(document, (*key, "items", index), _with_kind(item, kind.removesuffix("List")))
         else:
             self._take(Origin(document, key), fields, kind)
         self.problems += [Origin(document, key).problem(fault) for fault in fields.faults]
@@ -86,44 +92,46 @@ class Reading:
         for document in documents:
             self.add(document, (), document.data)
             text = document.source.text
-            slow = f"{document.file} is large YAML: kubectl get -o json reads several times faster"
+            slow = f"{document.file} is large YAML: kubectl get -o json reads faster"
             if len(text) > LARGE_YAML and document.is_yaml and slow not in self.warnings:
                 self.warnings.append(slow)
 
     def _take(self, origin: Origin, fields: Fields, kind: str) -> None:
         if kind == "Service" and not fields.text("apiVersion").startswith("serving."):
             self._take_service(origin, fields)
-        elif kind == "Pod":
-            self.pods.append(decoding.pod(fields))
-            fields.faults += () if fields.faults else pod_address_faults(fields.raw)
+        elif kind in KEPT:
+            self._keep(_judged(fields, kind))
             self.commands += commands_in(fields.raw)
         elif kind in decoding.WORKLOAD_KINDS:
             made = decoding.workload(fields, kind)
             self.workloads[kind, made.namespace, made.name] = made
             self.owners[kind, made.namespace, made.name] = decoding.owner(fields)
             self.commands += commands_in(fields.raw)
-        elif kind == "EndpointSlice":
-            self.slices.append(decoding.endpoint_slice(fields))
-            fields.faults += () if fields.faults else slice_faults_as_read(fields.raw)
         elif kind == "Endpoints":
             self.endpoints += decoding.endpoints_object(fields)
             fields.faults += () if fields.faults else old_endpoint_faults(fields.raw)
         elif kind == "Ingress" and fields.text("apiVersion") == INGRESS_API:
             self.ingresses.append(decoding.ingress(fields))
             fields.faults += () if fields.faults else ingress_faults_as_read(fields.raw)
-        elif kind == "Node":
-            self.nodes.append(decoding.node(fields))
-            fields.faults += () if fields.faults else node_faults_as_read(fields.raw)
-            self.commands += commands_in(fields.raw)
         elif kind:
             if not self._take_configuration(origin, fields, kind):
                 self.ignored[kind] += 1
         elif fields.raw:
             self.problems.append(origin.problem(Fault((), "is not a Kubernetes object: it has no kind")))
 
+    def _keep(self, made: EndpointSlice | Pod | Node) -> None:
+        if isinstance(made, EndpointSlice):
+            self.slices.append(made)
+        elif isinstance(made, Pod):
+            self.pods.append(made)
+        else:
+            self.nodes.append(made)
+
     def _take_service(self, origin: Origin, fields: Fields) -> None:
-        made = decoding.service(fields, origin.document.cheap_place(origin.key))
-        fields.faults += unknown_faults(fields.raw)
+        ordinary = fits(fields.raw, "Service")
+        odd = [] if ordinary else list(faults_of_shape(fields.raw, "Service"))
+        made = service_of(fields, origin.document.cheap_place(origin.key), fits=ordinary)
+        fields.faults += unknown_faults(fields.raw, odd)
         identity = (made.namespace, made.name)
         if self.names.get(identity) == made:  # the same object in two files of a directory
             return
@@ -131,7 +139,8 @@ class Reading:
         self.services.append(made)
         self.origins.append(origin)
         self.written.append(fields)
-        self.made.append(held(fields.raw))
+        self.made.append(held(fields.raw, fits=ordinary))
+        self.odd.append(odd)
 
     def _take_configuration(self, origin: Origin, fields: Fields, kind: str) -> bool:
         """Take what says how the cluster is set up, and return whether the object was of such a kind."""
@@ -180,6 +189,11 @@ class Reading:
             if not any(at.key[: len(key)] == key or from_port == key for key in shapeless[index]):
                 yield self.origins[index].problem(at)
 
+    def __bool__(self) -> bool:
+        """Return True if there is an object that Service networking looks at."""
+        found = self.services or self.pods or self.slices or self.endpoints or self.nodes or self.ingresses
+        return bool(found) or any(not self._owned(key) for key in self.workloads)
+
     def objects(self) -> KubeObjects:
         """Everything taken, frozen; slices win over the Endpoints of the same Service, owners over what they own."""
         sliced = {(each.namespace, each.service) for each in self.slices}
@@ -205,8 +219,8 @@ class Reading:
     def _noticed(self) -> Iterator[str]:
         """Yield a warning for each kind of field without effect, with the place of the first."""
         notices: dict[tuple[Key, str], list[tuple[Origin, Fault, Service]]] = {}
-        for origin, service, fields in zip(self.origins, self.services, self.written, strict=True):
-            for notice in service_notices(service, fields):
+        for origin, service, fields, odd in zip(self.origins, self.services, self.written, self.odd, strict=True):
+            for notice in service_notices(service, fields, odd):
                 alike = tuple(part for part in notice.key if isinstance(part, str)), notice.what
                 notices.setdefault(alike, []).append((origin, notice, service))
         for seen in notices.values():
@@ -220,6 +234,36 @@ class Reading:
         if self.ignored:
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.ignored.items()))
             yield f"ignored {sum(self.ignored.values())} objects that Service networking does not look at: {kinds}"
+
+
+def kept_of(item: object) -> object:
+    """Return a slice, Pod or Node with which nothing is wrong as what is kept of it, anything else as it is.
+
+    A dump has many of these, and what they were read as takes ten times the memory.
+    """
+    kind = item.get("kind") if isinstance(item, dict) else None
+    if not isinstance(item, dict) or not isinstance(kind, str) or kind not in KEPT:
+        return item
+    fields = Fields(item, (), [])
+    made = _judged(fields, kind)
+    return item if fields.faults or any(commands_in(item)) else made
+
+
+def _judged(fields: Fields, kind: str) -> EndpointSlice | Pod | Node:
+    """Return one of the ``KEPT`` kinds, with its faults in ``fields``."""
+    decode, judge = KEPT[kind]
+    made = decode(fields)
+    fields.faults += () if fields.faults else judge(fields.raw)
+    return made
+
+
+KEPT: Mapping[
+    str, tuple[Callable[[Fields], EndpointSlice | Pod | Node], Callable[[Mapping[str, Any]], list[Fault]]]
+] = {
+    "EndpointSlice": (decoding.endpoint_slice, slice_faults_as_read),
+    "Pod": (decoding.pod, pod_address_faults),
+    "Node": (decoding.node, node_faults_as_read),
+}
 
 
 def _items(fields: Fields) -> list[object]:

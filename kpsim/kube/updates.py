@@ -13,8 +13,8 @@ from typing import Any
 from kpsim.documents import Document, Key
 from kpsim.errors import Problem
 from kpsim.kube.fields import Fault
-from kpsim.kube.server import Answer, ApiServer, Server
-from kpsim.kube.server.judge import VERSIONS
+from kpsim.kube.server import ApiServer
+from kpsim.kube.server.judge import VERSIONS, Answer, Server
 from kpsim.kube.validation import as_written
 
 Found = tuple[Document, Key, dict[str, Any]]

@@ -14,16 +14,18 @@ from typing import Any
 
 from kpsim.documents import Key
 from kpsim.kube.allocator import ClusterIPAllocator
-from kpsim.kube.defaults import NODE_PORT_TYPES, needs_health_check_port
+from kpsim.kube.defaults import NODE_PORT_TYPES, SOURCE_RANGES, TOPOLOGY_HINTS, TOPOLOGY_MODE, needs_health_check_port
 from kpsim.kube.fields import Fault
 from kpsim.kube.objects import Service
-from kpsim.kube.server.addresses import address_of, family_of, is_v6
+from kpsim.kube.server.addresses import PLAIN, address_of, family_of, is_v6
 from kpsim.kube.server.allocation import ApiServer, settle_ips
 from kpsim.kube.server.families import fill_in_families
 from kpsim.kube.server.refusals import invalid
-from kpsim.kube.server.service import fill_in, ingress_faults, service_faults, strict_addresses
-from kpsim.kube.server.shapes import SHAPES, shape_faults, well_shaped
+from kpsim.kube.server.service import fill_in, ingress_faults, name_faults, service_faults, strict_addresses
+from kpsim.kube.server.shapes import SHAPES, well_shaped
 from kpsim.units import Version
+
+MEANT = (SOURCE_RANGES, TOPOLOGY_HINTS, TOPOLOGY_MODE)  # annotations that the server looks into
 
 
 @dataclass(slots=True)
@@ -35,9 +37,12 @@ class _Taken:
     node_ports: dict[int, int] = field(default_factory=dict)
 
 
-def held(written: Mapping[str, Any]) -> dict[str, Any]:
-    """A Service as the server holds it before it allocates anything; what has the wrong type is left out."""
-    made: dict[str, Any] = well_shaped(written, SHAPES["Service"])
+def held(written: Mapping[str, Any], *, fits: bool) -> dict[str, Any]:
+    """A Service as the server holds it before it allocates anything; what has the wrong type is left out.
+
+    ``fits`` says that nothing has.
+    """
+    made: dict[str, Any] = _own(written) if fits else well_shaped(written, SHAPES["Service"])
     for part in ("metadata", "spec"):
         made.setdefault(part, {})
     fill_in(made)
@@ -45,7 +50,15 @@ def held(written: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def unknown_faults(written: Mapping[str, Any]) -> list[Fault]:
+def _own(written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of a Service as far as defaults are filled into it; the rest stays shared."""
+    spec = dict(written.get("spec") or {})
+    if "ports" in spec:
+        spec["ports"] = [dict(port) for port in spec["ports"]]
+    return {**written, "spec": spec}
+
+
+def unknown_faults(written: Mapping[str, Any], of_shape: Iterable[Fault]) -> list[Fault]:
     """Return faults for a version, or fields, that the server does not know of a Service in a manifest.
 
     A server's own objects may come from a newer one, so nothing of them is refused for that.
@@ -57,7 +70,7 @@ def unknown_faults(written: Mapping[str, Any]) -> list[Fault]:
     if version != "v1" and "/" not in version:
         what = f'no matches for kind "Service" in version "{version}"'
         return [Fault(("apiVersion",), what, "write v1", kind="NotFound")]
-    return [fault for fault in shape_faults(written, SHAPES["Service"]) if fault.on_key]
+    return [fault for fault in of_shape if fault.on_key]
 
 
 def alone_faults(made: Mapping[str, Any], version: Version) -> Iterator[Fault]:
@@ -76,20 +89,39 @@ def all_faults(
     both = any(len(service.ip_families) > 1 and service.proxied and service.cluster_ip for service in services)
     families = ("IPv4", "IPv6") if both else tuple(dict.fromkeys((*api.ip_families, *sorted(seen))))
     strict = strict_addresses(api.version)
+    right: set[str] = set()  # Services without a fault, as their texts without names
     for index, service in enumerate(services):
         identity = (service.namespace, service.name)
         if service.name and taken.names.setdefault(identity, index) != index:
             what = f'services "{service.name}" already exists in namespace {service.namespace}'
             other = _other(services[taken.names[identity]])
             yield index, Fault(("metadata", "name"), what, other, kind="AlreadyExists")
-        spec = dict(made[index]["spec"])
-        stages: list[Iterable[Fault]] = [fill_in_families(spec, None, families, strict=strict)]
+        stages: list[Iterable[Fault]] = []
+        known = (text := _all_but_names(made[index])) in right
+        if not known:
+            stages.append(fill_in_families(dict(made[index]["spec"]), None, families, strict=strict))
         if service.proxied and _in_family(service.cluster_ip, ips.cidr):
             stages.append(_cluster_ip(services, index, ips, taken.ips))
         if service.type in NODE_PORT_TYPES:
             stages.append(_node_ports(services, index, api.node_port_range, taken))
-        stages.append(alone_faults(made[index], api.version))
-        yield from ((index, fault) for fault in first_of_each(stages))
+        stages.append((name_faults if known else alone_faults)(made[index], api.version))
+        found = list(first_of_each(stages))
+        if text and not found:
+            right.add(text)
+        yield from ((index, fault) for fault in found)
+
+
+def _all_but_names(made: Mapping[str, Any]) -> str:
+    """Return what rules look at in a Service, its names, labels and ClusterIP aside; "" where that is not all.
+
+    Two Services of the same text have the same faults in it, which are looked for once.
+    """
+    spec, annotations = made["spec"], made["metadata"].get("annotations") or ()
+    ip = spec.get("clusterIP")
+    if not ip or spec.get("clusterIPs") != [ip] or not PLAIN.fullmatch(ip) or any(at in annotations for at in MEANT):
+        return ""
+    rest = [item for item in spec.items() if item[0] not in ("clusterIP", "clusterIPs", "selector")]
+    return repr((rest, made.get("status")))
 
 
 def _in_family(ip: str, cidr: str) -> bool:

@@ -165,7 +165,8 @@ def _quantiles(groups: Sequence[Tally], times: F64, shares: F64) -> F64:
     each = np.arange(len(times))
     found = []
     for share in shares.tolist():
-        point = np.minimum((below < share - 1e-12).sum(axis=1), len(held) - 1)
+        reached = below >= share - 1e-12  # from one bucket on, because shares below buckets rise
+        point = np.where(reached[:, -1], reached.argmax(axis=1), len(held) - 1)
         before = np.where(point > 0, below[each, point - 1], 0.0)
         inside = np.clip((share - before) / np.maximum(below[each, point] - before, 1e-12), 0.0, 1.0)
         found.append(low[point] * (high[point] / low[point]) ** inside)

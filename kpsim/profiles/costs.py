@@ -16,12 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from kpsim.errors import InputError
-from kpsim.profiles.format import Coefficient, ProfileText, parse_yaml, read_yaml
+from kpsim.errors import InputError, Place, Problem
+from kpsim.profiles.files.derived import on_base
+from kpsim.profiles.format import TIMES, Coefficient, ProfileText, read_yaml
+from kpsim.profiles.shipped import SHIPPED, shipped
 from kpsim.units import F64, I64
 
 FACTOR_ONE = 1024  # a cost factor of one; costs vary as ``(ns * factor) >> 10``
-TIMES = ("s", "ms", "us", "ns")
 TABLE_BITS = 12  # a 32-bit draw picks one of 4,096 factors
 
 
@@ -41,7 +42,8 @@ class Costs:
                 raise InputError(
                     f"the cost profile has no {name} for {self.family}; kpsim sources lists what one needs"
                 )
-            total = total + np.asarray(count, np.float64) * float(getattr(self.coefficients[name], bound))
+            each = np.multiply(count, float(getattr(self.coefficients[name], bound)), dtype=np.float64)
+            total = total + each
         return total
 
     def ns(self, work: Mapping[str, int | I64]) -> I64:
@@ -55,6 +57,13 @@ class Costs:
     def factor(self, kind: str, draw: np.ndarray) -> I64:
         """Cost factors over 1024 for 32-bit draws: packets and syncs do not all take the same time."""
         return np.asarray(self.factors[kind][draw >> (32 - TABLE_BITS)])
+
+    def varied(self, kind: str, ns: int, draw: np.ndarray) -> I64:
+        """Return ``ns`` times the cost factor of each 32-bit draw [ns]."""
+        if draw.size < 1 << TABLE_BITS:
+            return (ns * self.factor(kind, draw)) >> 10
+        every = (ns * self.factors[kind]) >> 10
+        return np.asarray(every[np.right_shift(draw, 32 - TABLE_BITS, dtype=np.intp)])
 
     def extrapolation(self, name: str, count: float) -> float | None:
         """Return how many times ``count`` exceeds the coefficient's measured range; ``None`` within or unknown."""
@@ -121,7 +130,7 @@ def _factors(knots: Mapping[float, float]) -> I64:
 @cache
 def _half_width(family: str) -> float:
     """Return the logarithm by which intervals of a family widen when its profile is scaled, as it was measured."""
-    found = parse_yaml(resources.files(__package__).joinpath("scaling.yaml").read_text(encoding="utf-8"))
+    found = shipped("scaling.yaml")
     return float(found.get(family, found["others"])["half_width"])
 
 
@@ -137,7 +146,7 @@ def profile_names() -> list[str]:
 @cache
 def aliases() -> Mapping[str, str]:
     """Return the names that profiles had before, and those they have now."""
-    found = parse_yaml(resources.files(__package__).joinpath("aliases.yaml").read_text(encoding="utf-8"))
+    found = shipped("aliases.yaml")
     return {old: each["is"] for old, each in found.items()}
 
 
@@ -149,8 +158,14 @@ def load_profile(name: str) -> CostProfile:
     if name.endswith((".yaml", ".yml")):
         path = Path(name)
     elif name in known:
-        path = Path(str(resources.files(__package__))) / f"{name}.yaml"
+        path = SHIPPED / f"{name}.yaml"
     else:
         raise InputError(f"spec.profile.name: no profile {name!r}; there are {', '.join(known)}, or a file")
     text = read_yaml(path)
+    if text.base is not None:
+        if text.base not in known:  # so that no file is its own base
+            raise InputError(
+                [Problem(Place(str(path)), key="base", what=f"no profile {text.base!r}; there are {', '.join(known)}")]
+            )
+        text = on_base(text, load_profile(text.base).text)
     return CostProfile(text.name, text.about, text.sources, text)

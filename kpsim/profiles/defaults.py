@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib import resources
-from pathlib import Path
 
 import numpy as np
 
 from kpsim.profiles.format import Coefficient, ProfileText, read_yaml
+from kpsim.profiles.shipped import SHIPPED
 from kpsim.units import I64
 
 
@@ -48,7 +47,7 @@ class Defaults:
     def instead(self, family: str, other: str) -> Defaults:
         """Return the same with what ``other`` says of ``family``: the same names on another machine."""
         families, there = self.text.families, self.text.families[other]
-        text = self.text.model_copy(update={"families": {**families, family: {**families[family], **there}}})
+        text = replace(self.text, families={**families, family: {**families[family], **there}})
         moved = {f"{family}.{name}": self.coefficients[f"{other}.{name}"] for name in there}
         return Defaults(text, {**self.coefficients, **moved})
 
@@ -61,6 +60,6 @@ class Defaults:
 @lru_cache(maxsize=1)
 def load_defaults() -> Defaults:
     """Kubernetes' defaults as they ship."""
-    text = read_yaml(Path(str(resources.files(__package__))) / "kubernetes-defaults.yaml")
+    text = read_yaml(SHIPPED / "kubernetes-defaults.yaml")
     pairs = {f"{f}.{n}": t.resolve(n, "typical") for f, c in text.families.items() for n, t in c.items()}
     return Defaults(text, pairs)

@@ -6,12 +6,11 @@ A metric names the quantity it shows; what that is on a simulated node is not kn
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib import resources
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from kpsim.profiles.format import parse_yaml
+from kpsim.profiles.shipped import shipped
 from kpsim.units import Version
 
 
@@ -122,5 +121,4 @@ class Catalogue(_Text):
 @lru_cache(maxsize=1)
 def load_catalogue() -> Catalogue:
     """Return the catalogue that ships with kpsim."""
-    text = (resources.files(__package__) / "kube-proxy-metrics.yaml").read_text(encoding="utf-8")
-    return Catalogue.model_validate(parse_yaml(text))
+    return Catalogue.model_validate(shipped("kube-proxy-metrics.yaml"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 
 from kpsim.profiles.format import read_yaml
+from kpsim.profiles.shipped import SHIPPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class RunCosts:
 
 def costs_file() -> Path:
     """Return the file's path."""
-    return Path(str(resources.files(__package__))) / "kpsim-costs.yaml"
+    return SHIPPED / "kpsim-costs.yaml"
 
 
 @lru_cache(maxsize=1)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
-from kpsim.profiles.format import parse_yaml
+from kpsim.profiles.shipped import shipped
 from kpsim.units import Version
 
 Counts = Mapping[str, Any]
@@ -54,7 +53,7 @@ def release(text: str) -> Version:
 
 @cache
 def _entries() -> tuple[_Entry, ...]:
-    found = parse_yaml(resources.files(__package__).joinpath("terms.yaml").read_text(encoding="utf-8"))
+    found = shipped("terms.yaml")
     return tuple(
         _Entry(
             each["part"],

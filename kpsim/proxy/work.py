@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from kpsim.profiles.terms import Counts, Part, work
-from kpsim.proxy.contract import SyncCounts, SyncKind, Work
+from kpsim.proxy.contract import Mode, SyncCounts, SyncKind, Work
 from kpsim.units import I64, Bools
 
 EVERY_PART = ("go", "iptables", "save", "list", "restore", "conntrack")
@@ -39,13 +39,18 @@ class Timed(NamedTuple):
 
 @runtime_checkable
 class TimedMode(Protocol):
-    """A mode whose syncs were timed part by part, wall and CPU apart; of the others CPU is taken to be wall time."""
+    """A mode whose syncs were timed part by part, wall and CPU apart; of others the same work has other prices."""
 
     def timed(
         self, kind: SyncKind, counts: SyncCounts, wanted: Collection[str] = EVERY_PART, *, cpu: bool = False
     ) -> Timed:
         """Return the ``wanted`` parts of a sync of ``kind``; ``cpu`` asks for those of its CPU time."""
         ...
+
+
+def cpu_work(mode: Mode, kind: SyncKind, counts: SyncCounts) -> Work:
+    """Return the work that a sync's CPU time is priced by; a mode that was not timed part by part has one for both."""
+    return mode.timed(kind, counts, cpu=True).work if isinstance(mode, TimedMode) else mode.sync_work(kind, counts)
 
 
 def named(counts: SyncCounts, more: Mapping[str, int | I64]) -> Counts:
@@ -65,24 +70,23 @@ def named(counts: SyncCounts, more: Mapping[str, int | I64]) -> Counts:
 
 def kinds(counts: SyncCounts, full: Bools) -> Iterator[tuple[SyncKind, Bools]]:
     """Yield each kind that any sync is of, and which syncs those are, (lanes,)."""
-    changed, gone, new, first, fresh = (
-        np.broadcast_to(np.asarray(count), full.shape)
-        for count in (counts.changed_services, counts.gone_services, counts.new_services, counts.first, counts.fresh)
-    )
+    changed, gone, new = counts.changed_services, counts.gone_services, counts.new_services
     left = np.ones(len(full), np.bool_)
     for kind, which in (
-        (SyncKind.START, fresh > 0),
-        (SyncKind.RESTART, first > 0),
-        (SyncKind.FULL, full),
-        (SyncKind.NOTHING, changed == 0),
-        (SyncKind.DELETE, changed == gone),
-        (SyncKind.ADD, changed == new),
-        (SyncKind.PARTIAL, left),
+        (SyncKind.START, lambda: counts.fresh > 0),
+        (SyncKind.RESTART, lambda: counts.first > 0),
+        (SyncKind.FULL, lambda: full),
+        (SyncKind.NOTHING, lambda: changed == 0),
+        (SyncKind.DELETE, lambda: changed == gone),
+        (SyncKind.ADD, lambda: changed == new),
+        (SyncKind.PARTIAL, lambda: True),
     ):
-        chosen = which & left
+        chosen = which() & left
         if chosen.any():
             yield kind, chosen
-        left = left & ~which
+            left = left & ~chosen
+            if not left.any():
+                return
 
 
 def parts_of(names: Sequence[str], wanted: Collection[str], *, cpu: bool) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from kpsim.errors import inert_json
 from kpsim.experiment.result import Result
 from kpsim.report.figures import pictures
-from kpsim.report.html import write_html
+from kpsim.report.html import report_html, write_html
 from kpsim.report.markdown import report_markdown
 from kpsim.report.tables import summary_document, write_tables
 
@@ -15,7 +15,7 @@ from kpsim.report.tables import summary_document, write_tables
 def write_report(result: Result, directory: Path) -> list[Path]:
     """Write page, Markdown, summary, tables and figures into ``directory``, drawing each figure once.
 
-    The files are ``report.html``, ``report.md``, ``summary.json``, five ``*.csv`` and ``figures/*.svg``; equal results
+    The files are ``report.html``, ``report.md``, ``summary.json``, seven ``*.csv`` and ``figures/*.svg``; equal results
     give equal bytes.
     """
     figures = directory / "figures"
@@ -28,6 +28,11 @@ def write_report(result: Result, directory: Path) -> list[Path]:
         *write_tables(result, directory),
         *(picture.write(figures) for picture in drawn),
     ]
+
+
+def page(result: Result) -> str:
+    """Return the text of ``report.html``."""
+    return report_html(result, pictures(result))
 
 
 def summary_json(result: Result) -> str:

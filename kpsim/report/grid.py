@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kpsim.experiment.answers.cautions import marks
-from kpsim.experiment.result import Comparison, EventOutcome, Limit, Result, ThresholdVerdict
+from kpsim.experiment.answers.limits import Limit
+from kpsim.experiment.result import Comparison, EventOutcome, Result, ThresholdVerdict
 from kpsim.measure.summary import MEASURES, Summary
 from kpsim.report.answers.objectives import Standing, bound_text, standing
 from kpsim.report.wording.quantity import (

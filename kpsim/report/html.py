@@ -6,7 +6,6 @@ not see them gets their text.  Everything that came from a file is escaped by th
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,20 @@ from kpsim.errors import inert
 from kpsim.experiment.answers.cautions import marks
 from kpsim.experiment.result import ModeResult, Result
 from kpsim.report import grid
+from kpsim.report.answers.whatif import whatifs
 from kpsim.report.answers.why import reasons, why_empty
 from kpsim.report.figures import Picture, pictures
 from kpsim.report.style import mode_style
 from kpsim.report.verdict import answer
 from kpsim.report.wording.glossary import GLOSSARY, NOT_MODELLED
 from kpsim.report.wording.quantity import EMPTY, count, estimate, glued, many
+from kpsim.report.wording.relevant import apart
 
 _PRICES = (
     "Beside objectives and ratios stand those by prices: what the profile's own intervals leave open. An objective is "
     "judged by the wider of the two."
 )
+NEAR, FEWEST_LIMITS = 0.05, 5  # limits used less, but for so many, are a click away
 _REPORTED = (("true", "network_programming_true"), ("as kube-proxy reports it", "network_programming_reported"))
 
 
@@ -47,24 +49,21 @@ def write_html(result: Result, path: Path, drawn: Sequence[Picture] | None = Non
     return path
 
 
-def _data_uri(svg: str) -> str:
-    return "data:image/svg+xml;base64," + b64encode(svg.encode()).decode()
-
-
 def _context(result: Result, drawn: Sequence[Picture]) -> dict[str, Any]:
     quantiles = grid.quantile_names(result)
+    limits = grid.sorted_limits(result)
+    bears, others = apart(result.assumptions, result.scenario)
     return {
         "result": result,
         "scenario": result.scenario,
         "answer": answer(result),
         "sizes": [many(result.nodes, "node"), many(result.services, "Service"), many(result.endpoints, "endpoint")],
         "confidence": _confidence(result),
-        "limits": [
-            (grid.limit_cells(limit), min(limit.share, 1.0), limit.share) for limit in grid.sorted_limits(result)
-        ],
+        "limits": [(grid.limit_cells(limit), min(limit.share, 1.0), limit.share) for limit in limits],
+        "shown_limits": max(sum(limit.share >= NEAR for limit in limits), FEWEST_LIMITS),
         "objectives": [(each, grid.title_of(each.measure)) for each in grid.objectives(result)],
         "programming": _programming(result),
-        "figures": [(each, _data_uri(each.svg)) for each in drawn],
+        "figures": [(each, each.data_uri) for each in drawn],
         "quantiles": quantiles,
         "measures": _by_measure(result, quantiles),
         "counts": {mode: grid.count_cells(result, mode) for mode in result.modes},
@@ -78,6 +77,9 @@ def _context(result: Result, drawn: Sequence[Picture]) -> dict[str, Any]:
         "why_empty": next(
             filter(None, (why_empty(f.summaries.values(), quantiles) for f in result.modes.values())), ""
         ),
+        "whatifs": whatifs(result),
+        "assumptions": bears,
+        "other_assumptions": others,
         "not_modelled": NOT_MODELLED,
         "glossary": GLOSSARY,
     }
@@ -112,7 +114,8 @@ def _confidence(result: Result) -> list[tuple[str, str]]:
         intervals += ". One replication: batches of a single run, so what varies between runs is not in them"
     warmth = f"caches {profile.cache_warmth:.0%} warm".replace("%", " %")
     machine = result.provenance.get("profile_machine", "")
-    measured = f"; measured on {machine}" if machine else ""
+    told_of = result.provenance.get("profile_told_of", "")
+    measured = f"; measured on {machine}" if machine else f"; told by studies of {told_of}" if told_of else ""
     scale = f", a machine that takes {profile.cpu_scale:g} times as long" if profile.cpu_scale != 1 else ""
     guesses = [f"{mode}: {text}" for mode, found in result.modes.items() for text in _guessed(found)]
     return [

@@ -1,4 +1,4 @@
-"""A result as plain data: one JSON document and five CSV tables, the same bytes for the same result.
+"""A result as plain data: one JSON document and seven CSV tables, the same bytes for the same result.
 
 Left out on purpose: times of day, the command line and whatever else differs between two runs that found the same.
 """
@@ -6,6 +6,7 @@ Left out on purpose: times of day, the command line and whatever else differs be
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -61,6 +62,7 @@ def summary_document(result: Result) -> dict[str, Any]:
             "standing": said.standing,
         },
         "complete": result.complete,
+        "runs": result.runs,
         "passed": result.passed,
         "cluster": {
             "services": result.services,
@@ -119,6 +121,7 @@ def _mode_document(result: Result, found: ModeResult) -> dict[str, Any]:
         "extrapolations": list(found.extrapolations),
         "sync_parts": {kind: [[n, _number(share)] for n, share in each] for kind, each in found.sync_parts.items()},
         "stages": [_record(stage) for stage in found.stages],
+        "swings": {name: [_record(each) for each in swings] for name, swings in found.swings.items()},
         **({"events": [_event_record(each) for each in found.events]} if found.events else {}),
     }
 
@@ -185,6 +188,25 @@ def _cdfs(result: Result) -> Iterator[Row]:
                 yield (mode, name, value, share)
 
 
+def _control(result: Result) -> Iterator[Row]:
+    """Yield the control plane's writes and bytes by stretch of time."""
+    names = ("time_s", "writes_per_s", "endpoints_writes_per_s", "bytes_per_s")
+    yield names
+    if result.control is not None:
+        yield from zip(*(getattr(result.control, name).tolist() for name in names), strict=True)
+
+
+def _courses(result: Result) -> Iterator[Row]:
+    """Yield each event's Pods by state over time, and between which times packets met Pods that were gone."""
+    names = ("time_s", "old_ready", "new_ready", "starting", "terminating")
+    yield ("mode", "event", *names, "errors_from_s", "errors_until_s")
+    for mode, found in result.modes.items():
+        for number, outcome in enumerate(found.events):
+            steps = zip(*(getattr(outcome.course, name).tolist() for name in names), strict=True)
+            for step in steps:
+                yield (mode, number, *step, *(outcome.course.errors_s or ("", "")))
+
+
 def _tables(result: Result) -> Mapping[str, Iterable[Row]]:
     position = ("position", "n", "mean_s", "p10_s", "p90_s")
     sync = ("kind", "services", "rules", "seconds", "low_s", "high_s", "extrapolated")
@@ -195,10 +217,14 @@ def _tables(result: Result) -> Mapping[str, Iterable[Row]]:
         "sync_curve.csv": _records(result, "sync_curve", sync),
         "load_curve.csv": _records(result, "load_curve", load),
         "cdf.csv": _cdfs(result),
+        "control.csv": _control(result),
+        "courses.csv": _courses(result),
     }
 
 
-TABLES = ("summaries.csv", "by_position.csv", "sync_curve.csv", "load_curve.csv", "cdf.csv")
+TABLES = (
+    "summaries.csv", "by_position.csv", "sync_curve.csv", "load_curve.csv", "cdf.csv", "control.csv", "courses.csv",
+)  # fmt: skip
 
 
 def _cell(value: object) -> object:
@@ -217,14 +243,16 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
     texts.set_axis([inert_cell(str(name)) for name in frame.columns], axis=1).to_csv(path, index=False)
 
 
+def table_text(result: Result, name: str) -> str:
+    """Return the text of one CSV table."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row] for row in _tables(result)[name])
+    return text.getvalue()
+
+
 def write_tables(result: Result, directory: Path) -> list[Path]:
     """Write the CSV tables into ``directory``, which is made if need be; a table without rows has only its header."""
     directory.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, rows in _tables(result).items():
-        path = directory / name
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerows([_cell(value) for value in row] for row in rows)
-        paths.append(path)
-    return paths
+    for name in TABLES:
+        (directory / name).write_text(table_text(result, name), encoding="utf-8", newline="\n")
+    return [directory / name for name in TABLES]

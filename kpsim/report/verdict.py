@@ -67,7 +67,8 @@ def answer(result: Result) -> Answer:
 def _all_said(result: Result, met: Mapping[str, Standing], recommended: str | None, change: str) -> list[str]:
     asked = questions_of(result.scenario)
     if asked[0] is Question.COMPARISON:
-        each = [choice(result, recommended, change), latencies(result)]
+        others = [text for question in asked[1:] for text in _said(result, question, met)]
+        each = [choice(result, recommended, change), *others, latencies(result)]
     else:
         each = [text for question in asked for text in _said(result, question, met)]
     return [text for text in each if text] or about_nothing(result)
@@ -75,7 +76,7 @@ def _all_said(result: Result, met: Mapping[str, Standing], recommended: str | No
 
 def _said(result: Result, question: Question, met: Mapping[str, Standing]) -> list[str]:
     """Return the sentences that answer one question; nothing where another's say it, or the run saw none of it."""
-    if question.value == result.scenario.ask:
+    if question.value == result.scenario.ask and question is not Question.COMPARISON:
         return about_asked(result, question)
     if question is Question.THRESHOLDS:
         return [about_objectives(result, met)]

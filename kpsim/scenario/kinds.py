@@ -9,16 +9,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kpsim.collector import resting
 from kpsim.documents import Document, decode, load
-from kpsim.dumps.detection import FORMATS, RuleDump, formats_of, read_dump
-from kpsim.dumps.evidence.logs import mode_of_log, version_of_log
+from kpsim.dumps.evidence.marks import FORMATS, formats_of
 from kpsim.dumps.others import LOG, OBJECTS, OtherKind, misprinted, other_kind
 from kpsim.errors import InputError, Place, Problem, did_you_mean, nearest
 from kpsim.kube.components.configurations import PROXY_CONFIGURATION
+from kpsim.kube.reader import kept_of
 from kpsim.scenario.schema import API_VERSION
 from kpsim.scenario.starts.shipped import located, shipped
+
+if TYPE_CHECKING:
+    from kpsim.dumps.detection import RuleDump
 
 LOOKED_AT_BYTES = 1 << 16  # from its beginning: no tool prints more before it says what it prints
 MOST_FILES = 20_000  # in a folder; beyond this the folder was not meant
@@ -45,10 +49,17 @@ class SweepFile(ScenarioFile):
 
 @dataclass(frozen=True, slots=True)
 class ObjectsFile:
-    """Kubernetes objects; in a folder, every document that is not known to be something else."""
+    """Kubernetes objects; in a folder, every document that is not known to be something else.
+
+    Of a large list's items :func:`~kpsim.kube.reader.kept_of` is there.
+    """
 
     path: Path
     documents: tuple[Document, ...]
+
+    def whole(self) -> tuple[Document, ...]:
+        """Return the documents with all that was written in them."""
+        return load(self.documents[0].source.text, str(self.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +248,7 @@ def _file(path: Path, raw: bytes) -> File:
             return _other(path, kind, raw)
         text = decode(raw, str(path))
         del raw  # as large as the text, and no longer needed
-        documents = load(text, str(path))
+        documents = load(text, str(path), kept_of)
     except InputError as error:
         if kind := other_kind(head):
             return _other(path, kind, path.read_bytes())
@@ -263,6 +274,8 @@ def _file(path: Path, raw: bytes) -> File:
 def _rules(path: Path, raw: bytes, head: str, label: str) -> File:
     if kind := misprinted(head):
         return _other(path, kind, raw)
+    from kpsim.dumps.detection import read_dump  # with a reader for each tool
+
     return RulesFile(path, read_dump(decode(raw, str(path)), label, name_of(path)))
 
 
@@ -270,6 +283,8 @@ def _other(path: Path, kind: OtherKind, raw: bytes, *, beside: bool = False) -> 
     problems = (Problem(Place(str(path)), what=f"is {kind.name}", mend=kind.instead),)
     if kind is not LOG:
         return OtherFile(path, problems, kind.name, beside)
+    from kpsim.dumps.evidence.logs import mode_of_log, version_of_log
+
     text = decode(raw, str(path))
     return LogFile(path, problems, kind.name, beside, *mode_of_log(text), version_of_log(text))
 
@@ -308,7 +323,7 @@ def _beside(path: Path, folder: Path) -> File:
             if formats_of(head):
                 return _rules(path, raw + stream.read(), head, str(path.relative_to(folder)))
             if path.name.endswith(SUFFIXES):
-                return ObjectsFile(path, load(decode(raw + stream.read(), str(path)), str(path)))
+                return ObjectsFile(path, load(decode(raw + stream.read(), str(path)), str(path), kept_of))
             if kind := other_kind(head):
                 return _other(path, kind, raw + (stream.read() if kind is LOG else b""), beside=True)
     except OSError as error:

@@ -59,7 +59,7 @@ class Threshold:
     text: str  # as written, e.g. "p99 < 10s"
 
 
-Asked = Literal["cpu", "updates", "balance"]  # a question that no other key implies
+Asked = Literal["cpu", "updates", "balance", "comparison"]  # a question put before those that other keys imply
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kpsim.collector import resting
 from kpsim.documents import Document
-from kpsim.dumps.detection import RuleDump, gaps
 from kpsim.dumps.others import OBJECTS
 from kpsim.errors import InputError, Place, Problem
 from kpsim.kube.reader import Reading
@@ -22,6 +22,9 @@ from kpsim.scenario.sections.modes import built_modes, usual_modes
 from kpsim.scenario.sections.ranges import expand
 from kpsim.scenario.tree import Tree
 from kpsim.units import Version
+
+if TYPE_CHECKING:
+    from kpsim.dumps.detection import RuleDump
 
 VERSION = ("spec", "kubernetes", "version")
 DEFAULT_TRAFFIC = {"connectionsPerSecondPerNode": 100}
@@ -126,7 +129,9 @@ def _around(
 ) -> Scenario:
     nodes_known = bool(reading.nodes or reading.pods)
     add_rules(reading, dumps)
-    if not reading.problems and not reading.objects() and not reading.proxy:
+    if not reading.problems and not reading and not reading.proxy:
+        from kpsim.dumps.detection import gaps
+
         what = "holds no Service, Pod, EndpointSlice, workload or Node"
         said = "\n    ".join(gaps(dumps))
         raise InputError([Problem(Place(str(path)), what=what, mend=said or OBJECTS) for path in paths])

@@ -230,7 +230,8 @@ class Spec:
     ask: Annotated[
         Asked | None,
         Declared(
-            "Answered first: why kube-proxy's CPU is high, why updates are late, how even endpoints are loaded",
+            "Answered first: why kube-proxy's CPU is high, why updates are late, how even endpoints are loaded, "
+            "which mode to choose",
             otherwise="the question follows from the other keys",
         ),
     ] = None

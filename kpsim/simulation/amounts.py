@@ -18,9 +18,7 @@ from kpsim.ingress.params import IngressParams, Steps
 from kpsim.kube.objects import KubeObjects
 from kpsim.profiles.defaults import load_defaults
 from kpsim.scenario.model import Scenario
-from kpsim.simulation.batch import PACKETS_AT_ONCE
-from kpsim.simulation.draws import KEPT_PACKETS
-from kpsim.simulation.wiring import mode_of
+from kpsim.simulation.setting import KEPT_PACKETS, PACKETS_AT_ONCE, mode_of
 from kpsim.traffic.connections import extent
 
 ROWS_OF_A_POD = 7  # of the history, where a Pod is replaced: the old one, the new one, and what their kubelets post

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from kpsim.clock import EventQueue
 from kpsim.cluster.changes import NEVER
+from kpsim.collector import give_back, resting
 from kpsim.datapath.batch import RulesInForce
 from kpsim.datapath.batch import run_batch as serve
 from kpsim.datapath.outcomes import Outcomes
@@ -18,6 +19,7 @@ from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.simulation.draws import Replication
 from kpsim.simulation.ingress import ingress_in_arrays
+from kpsim.simulation.setting import PACKETS_AT_ONCE
 from kpsim.simulation.unfinished import find_unwritten
 from kpsim.simulation.wiring import (
     ModeRun,
@@ -32,17 +34,30 @@ from kpsim.simulation.wiring import (
 from kpsim.traffic.connections import Connections
 from kpsim.units import to_ns
 
-PACKETS_AT_ONCE = 100_000  # nodes are served in blocks of about so many packets, to bound memory
+
+def run_control_plane(replication: Replication) -> None:
+    """Run the control plane of a replication, whose deliveries are the same under every mode, unless it has run."""
+    if replication.log is not None:
+        return
+    clock = EventQueue()
+    control = control_plane(replication, clock)
+    with resting():  # millions of small objects, and no cycle among them
+        clock.run(replication.horizon_ns)
+    replication.log, replication.fanout, replication.joins = control.api.log, control.fanout, control.joins
+    replication.stale_retries = control.controller.stale_retries
+    clock.clear()  # or all Services and Pods stay until the collector comes by
+    control.controller.dismiss()
+    del control
+    give_back()
+    for family in replication.draws:
+        cluster, log = seen_by(replication.cluster, family), replication.log.of(family)
+        replication.unwritten[family] = find_unwritten(cluster, replication.changes, log)
 
 
 def run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing) -> ModeRun:
     """Return one mode of one replication; packets are served when asked for, some nodes at a time."""
-    if replication.log is None:
-        clock = EventQueue()
-        control = control_plane(replication, clock)
-        clock.run(replication.horizon_ns)
-        replication.log, replication.fanout, replication.joins = control.api.log, control.fanout, control.joins
-        replication.stale_retries = control.controller.stale_retries
+    run_control_plane(replication)
+    assert replication.log is not None
     proxiers = _proxiers(replication, mode, costs, pacing)
     first = proxiers[0]
     prices, flows = price_table(replication, mode, costs, first.timeline), udp_flows(replication, costs, first)
@@ -79,11 +94,11 @@ def _proxiers(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
         if pacing.at_once:  # what is delivered about endpoints needs no sync
             creates = log.column("creates") > 0
             asks = Arrivals(log.column("sent_ns")[creates], log.column("spread_ns")[creates], fanout)
-        if family not in replication.unwritten:  # the same under every mode
-            replication.unwritten[family] = find_unwritten(cluster, replication.changes, log)
         loop = sync_loop(replication, mode, costs, pacing, family)
         made.append((log, timeline, arrivals, Lanes(loop, timeline, arrivals, asks), replication.unwritten[family]))
     tables = run_lanes([lanes for *_, lanes, _ in made], share_lock=shares_lock(replication, pacing))
+    for _, timeline, *_ in made:
+        timeline.forget_changes()
     horizon, joins = replication.horizon_ns, replication.joins
     return tuple(
         ProxierRun(log, timeline, arrivals, syncs, InForce(syncs, arrivals, pacing.at_once, horizon, joins), unwritten)

@@ -20,11 +20,21 @@ from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.rng import stream
 from kpsim.scenario.model import Scenario
+from kpsim.simulation.setting import KEPT_PACKETS
 from kpsim.simulation.unfinished import Unwritten
 from kpsim.traffic.connections import ConnectionDraws, Connections, Popularity, Windows, plan_windows
 from kpsim.units import I64, to_ns
 
-KEPT_PACKETS = 2_000_000  # so many are drawn once for all modes; more are drawn anew for each, some nodes at a time
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A control plane that has run leaves this for all modes: what it sent, and how nodes come to have it."""
+
+    log: DeliveryLog
+    fanout: Fanout
+    joins: tuple[Join, ...]
+    stale_retries: int
+    unwritten: dict[int, Unwritten]
 
 
 @dataclass(slots=True)
@@ -50,6 +60,18 @@ class Replication:
     absolute_ns: I64 | None = None  # the same with absolute names, where clients search for theirs
     ingress: Traffic | None = None  # requests through an Ingress controller, where there is one
     kept: Connections | None = None  # all of them, once they were asked for together
+
+    @property
+    def sent(self) -> Sent:
+        """Return what its control plane sent, once that has run."""
+        assert self.log is not None
+        assert self.fanout is not None
+        return Sent(self.log, self.fanout, self.joins, self.stale_retries, self.unwritten)
+
+    def take(self, sent: Sent) -> None:
+        """Take over what the same replication's control plane sent elsewhere."""
+        self.log, self.fanout, self.joins = sent.log, sent.fanout, sent.joins
+        self.stale_retries, self.unwritten = sent.stale_retries, sent.unwritten
 
     @property
     def connections(self) -> Connections:

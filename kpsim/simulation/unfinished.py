@@ -67,26 +67,38 @@ def find_unwritten(cluster: Cluster, changes: Changes, log: DeliveryLog) -> Unwr
 
 
 class _Owners:
-    """The Services that kube-proxies watch and that select a Pod."""
+    """The Services that kube-proxies watch and that select a Pod, of those that change."""
 
     def __init__(self, cluster: Cluster, changes: Changes) -> None:
-        owner = np.repeat(np.arange(len(cluster.services.ports)), np.diff(cluster.endpoint_offset))
-        watched = cluster.services.proxied[owner]
-        order = np.argsort(cluster.endpoint_pod[watched], kind="stable")
-        slot = cluster.endpoint_pod[watched][order]
-        self._services: list[int] = owner[watched][order].tolist()
-        self._low: list[int] = np.searchsorted(slot, changes.pod_slot).tolist()
-        self._high: list[int] = np.searchsorted(slot, changes.pod_slot, side="right").tolist()
+        pods = _pods(changes)
+        slots = changes.pod_slot[pods]
+        changing = np.zeros(int(max(slots.max(initial=0), cluster.endpoint_pod.max(initial=0))) + 1, np.bool_)
+        changing[slots] = True
+        at = np.flatnonzero(changing[cluster.endpoint_pod])
+        owner = np.searchsorted(cluster.endpoint_offset, at, side="right") - 1
+        at, owner = (column[cluster.services.proxied[owner]] for column in (at, owner))
+        order = np.argsort(cluster.endpoint_pod[at], kind="stable")
+        slot = cluster.endpoint_pod[at][order]
+        self._services: list[int] = owner[order].tolist()
+        low, high = (np.searchsorted(slot, slots, side).tolist() for side in ("left", "right"))
+        self._of = {pod: slice(lo, hi) for pod, lo, hi in zip(pods.tolist(), low, high, strict=True)}
 
     def of(self, pod: int) -> list[int]:
-        return self._services[self._low[pod] : self._high[pod]]
+        return self._services[self._of[pod]]
+
+
+def _pods(changes: Changes) -> I64:
+    """Return the Pods that change, in order: few of all, which is why nothing here is made for the others."""
+    return np.unique(changes.subject[~np.isin(changes.kind, OF_SERVICES)])
 
 
 def _readiness(cluster: Cluster, changes: Changes) -> Iterator[tuple[int, int, int, bool, bool]]:
     """Yield each change: (time, kind, subject, True if readiness moved, True if the Pod came or went)."""
-    bits = cluster.pod_state
-    ready = set(np.flatnonzero(bits & PodState.READY).tolist())
-    there, leaving = set(range(len(bits))), set(np.flatnonzero(bits & PodState.TERMINATING).tolist())
+    pods = _pods(changes)
+    pods = pods[pods < len(cluster.pod_state)]
+    bits = cluster.pod_state[pods]
+    ready, leaving = (set(pods[bits & state > 0].tolist()) for state in (PodState.READY, PodState.TERMINATING))
+    there = set(pods.tolist())
     columns = (changes.at_ns.tolist(), changes.kind.tolist(), changes.subject.tolist())
     for at_ns, kind, pod in zip(*columns, strict=True):
         before = pod in ready, pod in there

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from kpsim.clock import Clock
 from kpsim.cluster.columns import Cluster
-from kpsim.cluster.grow import grow
-from kpsim.collector import resting
 from kpsim.controlplane.control import ControlPlane
 from kpsim.controlplane.deliveries import DeliveryLog
 from kpsim.datapath.flows import UdpFlows
 from kpsim.datapath.outcomes import Outcomes
 from kpsim.datapath.prices import PacketPrices
 from kpsim.ingress.outcomes import IngressRun
-from kpsim.kube.objects import EndpointSlice
-from kpsim.kube.resolve import node_zones, resolve
-from kpsim.profiles.costs import CostProfile, Costs, load_profile
+from kpsim.profiles.costs import Costs
 from kpsim.profiles.defaults import load_defaults
-from kpsim.profiles.kernels import kernel_warning
-from kpsim.proxy.byversion import as_programmed
 from kpsim.proxy.contract import Mode
-from kpsim.proxy.registry import create
 from kpsim.proxy.sync.faults import Faults
 from kpsim.proxy.sync.inforce import InForce
 from kpsim.proxy.sync.lanes import Arrivals
@@ -32,8 +25,8 @@ from kpsim.proxy.sync.loop import AFTER_RULES, ConntrackCleanup, SyncLoop
 from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.table import SyncTable
 from kpsim.proxy.sync.timeline import Timeline
-from kpsim.scenario.model import Scenario
 from kpsim.simulation.draws import Replication
+from kpsim.simulation.setting import cpu_costs_of
 from kpsim.simulation.unfinished import Unwritten
 from kpsim.traffic.connections import Connections
 from kpsim.units import Bools, to_ns
@@ -72,62 +65,6 @@ class ModeRun:
         """Return all packets at once; a large run is better read piece by piece."""
         pieces = [outcomes for _, outcomes in self.pieces()]
         return Outcomes(*(np.concatenate([getattr(p, n) for p in pieces]) for n in Outcomes.__dataclass_fields__))
-
-
-@resting()
-def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
-    """Return (the scenario's cluster, warnings)."""
-    params = scenario.cluster
-    resolved, warnings = resolve(
-        scenario.objects,
-        params.service_cluster_ip_range,
-        params.service_node_port_range,
-        params.nodes,
-        families=params.ip_families,
-        version=scenario.kubernetes_version,
-    )
-    version = scenario.kubernetes_version
-    resolved = tuple(replace(one, service=as_programmed(one.service, version)) for one in resolved)
-    created = round(scenario.churn.services_created_per_s * scenario.run.duration_s)
-    cluster = grow(params, scenario.groups, resolved, created, scenario.run.seed)
-    names = {*cluster.node_names, *(node.name for node in scenario.objects.nodes)}
-    cluster = replace(cluster, node_names=sorted(names))
-    slices: dict[str, list[EndpointSlice]] = {}
-    for piece in scenario.objects.slices:
-        slices.setdefault(f"{piece.namespace}/{piece.service}", []).append(piece)
-    addresses = {node.name: node.addresses for node in scenario.objects.nodes if node.addresses}
-    cluster = replace(cluster, node_zone=node_zones(scenario.objects), node_addresses=addresses, slices=slices)
-    if not cluster.services.proxied[: cluster.initial].any():
-        family = cluster.addresses.family
-        none = f"no Service with an {family} ClusterIP was read, so there is nothing to simulate for kube-proxy"
-        warnings = (*warnings, none)
-    return cluster, (*scenario.warnings, *warnings, *cluster.warnings, *_other_kernels(scenario))
-
-
-def _other_kernels(scenario: Scenario) -> Iterator[str]:
-    """Yield a warning where the nodes read run another kernel than the profile was measured on."""
-    profile, modes = load_profile(scenario.profile.name), {scenario.kube_proxy.mode, *scenario.modes}
-    said = kernel_warning(profile.name, profile.text.machine, (n.kernel for n in scenario.objects.nodes), modes)
-    if said:
-        yield said
-
-
-def profile_of(scenario: Scenario) -> CostProfile:
-    """Return the cost profile of a scenario, on a machine as fast as the scenario says."""
-    return load_profile(scenario.profile.name).scaled(scenario.profile.cpu_scale)
-
-
-def mode_of(scenario: Scenario, name: str) -> tuple[Mode, Costs]:
-    """Return a mode by name, configured and priced as the scenario says."""
-    params = replace(scenario.kube_proxy.for_mode(name), kubernetes_version=scenario.kubernetes_version)
-    mode = create(params, scenario.cluster.iptables_backend)
-    profile = profile_of(scenario)
-    return mode, profile.costs(mode.family, scenario.profile.set, scenario.profile.cache_warmth)
-
-
-def cpu_costs_of(scenario: Scenario, mode: Mode) -> Costs | None:
-    """Return what syncs take of a processor, ``None`` where the profile has only wall time: then it is taken as CPU."""
-    return profile_of(scenario).cpu_costs(mode.family, scenario.profile.set)
 
 
 def control_plane(replication: Replication, clock: Clock) -> ControlPlane:

@@ -188,3 +188,12 @@ def test_the_results_of_a_run_are_no_input_but_lead_to_one(kpsim: Shell) -> None
     answer = kpsim("run", "out")
     assert answer.code == 3
     assert "to run it again: kpsim run out/scenario.resolved.yaml" in answer.err
+
+
+def test_an_option_that_people_try_is_answered_with_what_sets_it(capsys: pytest.CaptureFixture[str]) -> None:
+    from kpsim.cli import _answered
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["kpsim", "run", "hello", "--profile", "x"])
+        assert _answered() == 2
+    assert "No such option '--profile'. Write --set profile.name=NAME" in capsys.readouterr().err

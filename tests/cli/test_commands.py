@@ -195,7 +195,8 @@ def test_a_sweep_is_tabled_and_goes_on_where_it_was(kpsim: Shell, monkeypatch: p
     assert (kpsim.here / "out/sweep.csv").read_text(encoding="utf-8").startswith("services.web.count,mode,measure,")
     monkeypatch.setattr("kpsim.experiment.sweeps._run_point", lambda _: pytest.fail("it was run again"))
     again = kpsim("sweep", kpsim.small(), *AXIS, "--jobs", "1", "--replications", "1", "--out", "out", "-o", "json")
-    assert {row["services.web.count"] for row in again.json} == {1, 3}
+    assert {row["services.web.count"] for row in again.json["rows"]} == {1, 3}
+    assert {"answer", "axes", "verdicts", "crossings", "failed"} <= set(again.json)
     kept = sorted((kpsim.here / "results/sweeps/points").iterdir())
     assert len(kept) == 2
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kpsim.report.tables import TABLES
 from tests.cli.shell import SERVICES, Shell
 
 CHURN = ("--set", "changes.churn.podReplacementsPerSecond=1")
@@ -68,15 +69,42 @@ def test_what_a_run_has_written_is_given_again(kpsim: Shell, kept: Path, kind: s
     assert kpsim("report", "a", "--format", kind).out == (kept / file).read_text(encoding="utf-8")
 
 
-def test_the_page_is_named_or_copied_and_tables_go_to_a_directory(kpsim: Shell, kept: Path) -> None:
+def test_the_page_is_told_anew_and_tables_go_to_a_directory(kpsim: Shell, kept: Path) -> None:
+    written = (kept / "report.html").read_text(encoding="utf-8")
+    (kept / "report.html").write_text("an old form", encoding="utf-8")
     assert kpsim("report", "a").out == "a/report.html\n"
+    anew = (kept / "report.html").read_text(encoding="utf-8")
+    assert anew == written
     assert kpsim("report", "a", "--out", "page.html").code == 0
-    assert (kpsim.here / "page.html").read_bytes() == (kept / "report.html").read_bytes()
-    assert len(kpsim("report", "a", "--format", "csv", "--out", "t").out.splitlines()) == 5
-    assert (kpsim.here / "t/cdf.csv").read_bytes() == (kept / "cdf.csv").read_bytes()
+    assert (kpsim.here / "page.html").read_text(encoding="utf-8") == anew
+    assert len(kpsim("report", "a", "--format", "csv", "--out", "t").out.splitlines()) == len(TABLES)
+    assert all((kpsim.here / "t" / name).read_bytes() == (kept / name).read_bytes() for name in TABLES)
     refused = kpsim("report", "a", "--out", "no/such/page.html")
     assert refused.code == 3
     assert "cannot be written" in refused.err
+
+
+def test_a_run_of_before_is_told_with_what_it_lacks(kpsim: Shell, kept: Path) -> None:
+    summary = json.loads((kept / "summary.json").read_text(encoding="utf-8"))
+    for found in summary["modes"].values():
+        found.pop("swings")
+        found["counts"] = {name: each["value"] for name, each in found["counts"].items()}  # sums, once
+    (kept / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    (kept / "control.csv").unlink()
+    answer = kpsim("report", "a", "--out", "page.html")
+    assert answer.code == 0
+    lacks = "lacks the control plane over time (control.csv), coefficients that move the answer"
+    assert lacks in answer.err
+    assert "kpsim run a/scenario.resolved.yaml" in answer.err
+    assert "<h2>What if</h2>" in (kpsim.here / "page.html").read_text(encoding="utf-8")
+    summary["modes"]["iptables"].pop("rules")
+    (kept / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    assert "is not a summary that can be told anew" in kpsim("report", "a", "--out", "page.html").err
+
+
+def test_the_command_that_repeats_a_run_has_its_overrides(kpsim: Shell, kept: Path) -> None:
+    page = (kept / "report.html").read_text(encoding="utf-8")
+    assert "--set changes.churn.podReplacementsPerSecond=1</code>" in page
 
 
 def test_openmetrics_are_read_by_a_parser(kpsim: Shell, kept: Path) -> None:

@@ -16,6 +16,7 @@ from tests.cli.shell import SMALL
 
 COMMAND = (sys.executable, "-m", "kpsim.cli")
 LONG = SMALL.replace("duration: 5s", "duration: 10h").replace("packets: 2k", "packets: 2M")
+MODULES_OF_A_LOOK = 190  # each takes its time, of which classes with fields take half
 HEAVY = {"numpy", "pandas", "matplotlib", "pydantic", "yaml", "simpy", "rich", "jinja2"}
 
 
@@ -27,13 +28,30 @@ def start(*args: str, here: Path) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def test_help_imports_nothing_heavy() -> None:
+def imported(*args: str) -> set[str]:
+    """The modules that a command has imported when it is done."""
     code = (
-        "import sys; sys.argv = ['kpsim', '--help']; from kpsim.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+        f"import sys; sys.argv = {['kpsim', *args]}; from kpsim.cli import main\ntry: main()\nexcept SystemExit: pass\n"
     )
-    code += "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+    code += "print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not HEAVY & set(done.stderr.split())
+    return set(done.stderr.splitlines()[-1].split())
+
+
+def test_help_imports_nothing_heavy() -> None:
+    assert not HEAVY & imported("--help")
+
+
+@pytest.mark.parametrize(
+    "command", [("check", "hello.yaml"), ("explain", "service", "web-0", "-f", "hello.yaml")], ids=lambda c: c[0]
+)
+def test_a_look_imports_what_it_needs(command: tuple[str, ...]) -> None:
+    scenarios = Path(__file__).parents[2] / "scenarios"
+    found = imported(*(str(scenarios / word) if word.endswith(".yaml") else word for word in command))
+    engines = {f"kpsim.simulation.{name}" for name in ("batch", "reference", "wiring")}
+    others = {"multiprocessing", "concurrent.futures", "scipy", "kpsim.dumps.detection", "kpsim.kube.server.judge"}
+    assert not (HEAVY - {"numpy", "yaml"} | engines | others) & found
+    assert sum(name.startswith("kpsim.") for name in found) <= MODULES_OF_A_LOOK
 
 
 def test_a_run_from_the_prompt(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kpsim.cli import run
 from kpsim.experiment import replications
 from tests.cli.shell import SERVICES, Shell
 
@@ -171,3 +172,16 @@ def interrupt_before(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
         return whole(*args, **kwargs)  # type: ignore[arg-type]  # whatever it was given
 
     monkeypatch.setattr(replications, "replicate", replicate)
+
+
+def test_what_draws_is_imported_while_the_last_runs_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    imported: list[str] = []
+    seen: list[tuple[int, int]] = []
+    monkeypatch.setattr(run, "import_module", imported.append)
+    told = run._importing(2, lambda *counts: seen.append(counts))
+    told(2, 6)
+    assert not imported
+    told(4, 6)
+    told(6, 6)
+    assert imported == ["kpsim.report.directory"]
+    assert seen == [(2, 6), (4, 6), (6, 6)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from click.testing import CliRunner
 
 import kpsim
 from kpsim.cli.validate import validate
+from kpsim.profiles.costs import load_profile
+from kpsim.profiles.shipped import parse_yaml
 
 HEAD = "kernel,mode,services,endpoints,position,quantity,unit,p50\n"
 
@@ -23,6 +26,28 @@ def test_one_study_has_a_page_too(study: str, figures: int, tmp_path: Path) -> N
     assert page.count("![") == figures == len(list((tmp_path / "page" / "figures").iterdir()))
     assert "## Where studies contradict each other" in page
     assert all(f"| {words}" in page for words in ("18 ns", "146 ns", "40 µs", "500 µs", "550 to 605", "910 rules"))
+
+
+def test_contradictions_say_what_todays_prices_say() -> None:
+    """Crossovers are ranges, told to two or three digits, from the ends of the other mode's interval."""
+    text = resources.files("kpsim.calibration").joinpath("contradictions.yaml").read_text(encoding="utf-8")
+    rule, restore, ebpf, ipvs = (each["kpsim"] for each in parse_yaml(text))
+    profile, old = load_profile("linux-6.18-zen3"), load_profile("linux-4.x-studies")
+    iptables, before = (each.costs("iptables-legacy", "typical", 1.0).coefficients for each in (profile, old))
+    passed, loaded = iptables["rule_passed"], before["rule_loaded"]
+
+    def rules(mode: str) -> tuple[float, float]:
+        first = profile.costs(mode, "typical", 1.0).coefficients["packet_first"]
+        low, high = ((each - iptables["packet_first"].value) / passed.value for each in (first.low, first.high))
+        return low, high
+
+    assert rule.startswith(f"{passed.value * 1e9:.1f} ns on Linux 6.18, {before['rule_passed'].value * 1e9:.0f} ns")
+    assert f"{loaded.value * 1e6:.0f} µs ({loaded.low * 1e6:.0f} to {loaded.high * 1e6:.0f} µs)" in restore
+    assert restore.startswith(f"{iptables['rule_loaded'].value * 1e6:.0f} µs on")
+    assert rules("ebpf")[0] < 0
+    assert f"from none to {round(rules('ebpf')[1], -2):,.0f} rules" in ebpf
+    low, high = (round(each, -1) for each in rules("ipvs"))
+    assert f"only as a range, {low:,.0f} to {high:,.0f} rules" in ipvs
 
 
 def test_a_page_of_nothing_but_refusals_says_so(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kpsim.profiles.assumptions import assumptions
+from kpsim.profiles.shipped import assumptions
 from kpsim.scenario.kinds import identify
 from kpsim.scenario.reader import read
 from kpsim.scenario.resolved import write_resolved

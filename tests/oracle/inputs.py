@@ -14,6 +14,7 @@ from kpsim.kube import decode
 from kpsim.kube.defaults import with_defaults
 from kpsim.kube.fields import Fields
 from kpsim.kube.objects import KubeObjects
+from kpsim.kube.service.decode import service_of
 from kpsim.proxy.node import NodeConfig
 
 Case = dict[str, Any]
@@ -38,7 +39,7 @@ def cases(mode: str) -> Iterator[Case]:
 
 def objects_of(content: dict[str, Any]) -> KubeObjects:
     """The input of a case: Kubernetes objects as they are written, with the API's defaults."""
-    services = [decode.service(Fields(raw, (), []), Place()) for raw in content.get("services") or []]
+    services = [service_of(Fields(raw, (), []), Place()) for raw in content.get("services") or []]
     slices = [decode.endpoint_slice(Fields(raw, (), [])) for raw in content.get("endpointSlices") or []]
     return KubeObjects(services=tuple(map(with_defaults, services)), slices=tuple(slices))
 

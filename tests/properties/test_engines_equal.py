@@ -58,7 +58,7 @@ SLOWER = 2_000  # a first packet of the slow profile takes about twenty millisec
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The shipped profile with packets two thousand times dearer."""
-    text = load_profile("measured-linux-6.18").text.model_dump(exclude_none=True)
+    text = load_profile("measured-linux-6.18").text.document()
     for family in text["families"].values():
         for name, coefficient in family.items():
             if name in SLOWED:

@@ -27,7 +27,7 @@ NO_FAULTS = FaultParams()
 
 def profile_with(folder: Path, restore_s: float) -> str:
     """The shipped profile with an iptables-restore that takes so long."""
-    text = load_profile("measured-linux-6.18").text.model_dump(exclude_none=True)
+    text = load_profile("measured-linux-6.18").text.document()
     for family in ("iptables-legacy", "ipvs"):
         text["families"][family]["sync_restore"] |= {"unit": "s", "both": [restore_s] * 3}
     path = folder / "restore.yaml"

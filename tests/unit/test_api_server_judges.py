@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from kpsim.errors import InputError
-from kpsim.kube.server import ApiServer, judge
-from kpsim.kube.server.judge import VERSIONS
+from kpsim.kube.server import ApiServer
+from kpsim.kube.server.judge import VERSIONS, judge
 
 CASES = yaml.safe_load((Path(__file__).parent / "judged.yaml").read_text(encoding="utf-8"))
 SERVERS = {"v4": "10.96.0.0/20", "dual": "10.96.0.0/20, fd00:10:96::/112", "tiny": "10.97.0.0/29"}

@@ -7,23 +7,28 @@ import os
 import re
 import subprocess
 import sys
+from collections import defaultdict
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from kpsim.calibration.bench import session
 from kpsim.calibration.bench.plan import Plan
 from kpsim.errors import GuardError
+from kpsim.experiment.bench.commands import moved_costs
 from kpsim.experiment.bench.host import machine
 from kpsim.experiment.bench.profile import PACKETS, SOURCE, Ratio, against, compared, document, records_of, unsteady
 from kpsim.experiment.bench.rules import FULL, QUICK, Sizes, plan
 from kpsim.experiment.bench.run import bench
-from kpsim.experiment.validation.machines import written
+from kpsim.experiment.validation.machines import shipped_records, written
 from kpsim.experiment.validation.prediction import priced
 from kpsim.experiment.validation.setups import question
 from kpsim.profiles.costs import CostProfile, load_profile
+from kpsim.profiles.terms import work
 from kpsim.report.figures.fit.residuals import picture
 from kpsim.scenario.reader import read
 from kpsim.simulation import mode_of
@@ -53,7 +58,7 @@ def measured(factor: float = 1.0, modes: tuple[str, ...] = ("iptables-legacy", "
 def slow(tmp_path_factory: pytest.TempPathFactory) -> CostProfile:
     """A profile of rows that took three times as long as they did."""
     rows, base = measured(3.0), load_profile(BASE)
-    made = document(rows, compared(rows), base, "slow", "about", machine(), "says")
+    made = document(rows, compared(rows, base), base, "slow", "about", machine(), "says")
     path = tmp_path_factory.mktemp("bench") / "slow.yaml"
     path.write_text(written(made), encoding="utf-8")
     return load_profile(str(path))
@@ -104,7 +109,7 @@ def test_what_was_measured_is_what_the_profile_says(slow: CostProfile) -> None:
 def test_what_was_not_measured_moves_with_what_was(slow: CostProfile) -> None:
     base = load_profile(BASE)
     ratio = Ratio.of(
-        [r for (_, packets), each in against(compared(measured(3.0)), base).items() if packets for r in each]
+        [r for (_, packets), each in against(compared(measured(3.0), base), base).items() if packets for r in each]
     )
     assert ratio.median > 2
     for family, name in (("ipvs", "packet_first"), ("iptables-nft", "rule_passed")):
@@ -113,7 +118,7 @@ def test_what_was_not_measured_moves_with_what_was(slow: CostProfile) -> None:
         assert mine.high / mine.value > other.high / other.value
         assert mine.source.startswith(f"{BASE}/")
         assert "not measured here" in slow.sources[mine.source]
-    windows = (p.text.families["kernelspace"]["packet_first"].model_dump(exclude={"source"}) for p in (slow, base))
+    windows = (replace(p.text.families["kernelspace"]["packet_first"], source="") for p in (slow, base))
     assert len({str(each) for each in windows}) == 1, "a Linux host says nothing of Windows"
 
 
@@ -124,17 +129,17 @@ def test_every_source_of_the_profile_is_explained(slow: CostProfile) -> None:
 
 def test_commands_that_follow_no_line_are_not_fitted() -> None:
     rows = measured(modes=("iptables-legacy",))
-    assert not unsteady(compared(rows))
+    assert not unsteady(compared(rows, load_profile(BASE)))
     largest = max(row["services"] for row in rows if row["quantity"] not in PACKETS)
     for row in rows:
         if row["services"] == largest and row["quantity"] == "save.wall":
             row["p50"] *= 3
-    assert unsteady(compared(rows)).keys() == {("iptables-legacy", "save")}
+    assert unsteady(compared(rows, load_profile(BASE))).keys() == {("iptables-legacy", "save")}
 
 
 def test_rows_of_one_size_are_enough_for_a_profile(tmp_path: Path) -> None:
     rows = [row for row in measured(modes=("iptables-legacy",)) if row["services"] == 1000]
-    made = document(rows, compared(rows), load_profile(BASE), "one", "about", machine(), "says")
+    made = document(rows, compared(rows, load_profile(BASE)), load_profile(BASE), "one", "about", machine(), "says")
     (tmp_path / "one.yaml").write_text(written(made), encoding="utf-8")
     found = load_profile(str(tmp_path / "one.yaml"))
     assert found.text.families["iptables-legacy"]["rule_passed"].source == SOURCE
@@ -142,7 +147,7 @@ def test_rows_of_one_size_are_enough_for_a_profile(tmp_path: Path) -> None:
 
 
 def test_a_scenario_takes_the_profile_by_its_file(slow: CostProfile, tmp_path: Path) -> None:
-    (tmp_path / "mine.yaml").write_text(written(slow.text.model_dump(exclude_none=True)), encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(written(slow.text.document()), encoding="utf-8")
     (tmp_path / "it.yaml").write_text(
         "apiVersion: kpsim/v1alpha1\nkind: Scenario\nspec:\n  profile: {name: mine.yaml}\n", encoding="utf-8"
     )
@@ -152,12 +157,28 @@ def test_a_scenario_takes_the_profile_by_its_file(slow: CostProfile, tmp_path: P
     )
 
 
+def test_commands_of_few_sizes_predict_larger_ones() -> None:
+    """Freely fitted, those of the nft back end are 28 % off and nftables' 18 %: squares follow the noise."""
+    timed = [r for r in shipped_records(["commands-zen3.csv"]) if r.quantity.endswith(".wall")]
+    small = [r for r in timed if 100 <= r.number("services") <= 1000]
+    costs = moved_costs(small, load_profile(BASE))
+    off: dict[str, list[float]] = defaultdict(list)
+    for record in timed:
+        if record.setup["services"] == "2000":
+            asked = question(record)
+            done = work(asked.parts[0], asked.counts) or {}
+            told = sum(count * costs[record.mode][name].value for name, count in done.items() if count)
+            off[record.mode].append(abs(told / record.measured - 1))
+    assert len(off) == 3
+    assert max(float(np.median(each)) for each in off.values()) < 0.15
+
+
 def test_the_figure_says_how_far_the_fit_is_off() -> None:
     rows = measured()
-    drawn = picture(compared(rows))
+    drawn = picture(compared(rows, load_profile(BASE)))
     assert re.fullmatch(r"The fit is [\d.]+% off in the median; sizes larger than it has seen, [\d.]+%", drawn.title)
-    assert drawn.svg == picture(compared(rows)).svg
-    assert {each.unseen for each in compared(rows)} == {True, False}
+    assert drawn.svg == picture(compared(rows, load_profile(BASE))).svg
+    assert {each.unseen for each in compared(rows, load_profile(BASE))} == {True, False}
 
 
 @pytest.mark.parametrize(

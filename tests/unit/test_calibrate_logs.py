@@ -173,11 +173,11 @@ def test_failed_syncs_are_left_out_and_the_next_is_full() -> None:
 
 
 def test_the_first_sync_of_each_start_is_first() -> None:
-    start = klog('"Version info" version="v1.30.5"', '"Using iptables Proxier"')
+    start = klog('"Version info" version="v1.31.5"', '"Using iptables Proxier"')
     sync = [line.replace(" fullSync=false", "") for line in CURRENT]
     found = read_log("\n".join([*sync, *start, *sync, *sync, *start, *sync]), "log")
     assert [each.first for each in found.readings] == [False, True, False, True]
-    assert found.version == (1, 30)
+    assert found.version == (1, 31)
 
 
 def test_pods_in_one_log_do_not_mingle() -> None:
@@ -189,6 +189,7 @@ def test_pods_in_one_log_do_not_mingle() -> None:
 
 def test_service_ports_are_counted_where_no_line_says_their_number() -> None:
     ports = klog(
+        '"Using iptables Proxier"',
         '"Adding new service port" portName="default/a:http" servicePort="10.0.0.1:80/TCP"',
         '"Adding new service port" portName="default/b:http" servicePort="10.0.0.2:80/TCP"',
         'Adding new service port "default/c:http" at 10.0.0.3:80/TCP',
@@ -197,6 +198,43 @@ def test_service_ports_are_counted_where_no_line_says_their_number() -> None:
         caller="service.go:390",
     )
     assert read_log("\n".join(ports), "log").readings[0].services == 2
+    assert read_log("\n".join(ports[1:]), "log").readings[0].services is None, "a rotated piece has not the first ones"
+
+
+OLD = klog(*(f"syncProxyRules took {20 + k}.631223ms" for k in range(3)), caller="proxier.go:751")
+
+
+def test_of_several_releases_the_newest_is_taken_whatever_stands_first() -> None:
+    """A node that was upgraded, pieces of its log in the wrong order, and nodes of two releases in one log."""
+    pods = [
+        f"[pod/kube-proxy-{name}/kube-proxy] {line}" for name, lines in (("a", OLD), ("b", CURRENT)) for line in lines
+    ]
+    for lines in ([*OLD, *CURRENT], [*CURRENT, *OLD], pods, pods[::-1]):
+        found = read_log("\n".join(lines), "log")
+        assert [each.took_s for each in found.readings] == [0.0932]
+        assert (found.since, found.until) == ((1, 33), (99, 99))
+        assert "3 syncs left out: their kube-proxy was of another release" in " ".join(found.notes)
+    upgrade = [*klog('"Version info" version="v1.33.9"'), *CURRENT, *klog('"Version info" version="v1.34.2"'), *CURRENT]
+    found = read_log("\n".join(upgrade), "log")
+    assert (found.version, len(found.readings)) == ((1, 34), 1)
+
+
+def test_a_named_release_holds_whatever_its_lines_look_like() -> None:
+    named = [*klog('"Version info" version="v1.30.5+vendor1"'), *CURRENT]
+    found = read_log("\n".join(named), "log")
+    assert (found.version, len(found.readings)) == ((1, 30), 1)
+
+
+def test_a_duration_that_was_cut_off_is_no_minute() -> None:
+    found = read_log("\n".join(OLD)[:-1], "log")
+    assert [round(each.took_s, 6) for each in found.readings] == [0.020631, 0.021631]
+
+
+def test_windows_line_ends_and_a_torn_line_change_nothing() -> None:
+    torn = [*CURRENT, CURRENT[1][:90] + CURRENT[0], *CURRENT]
+    assert len(read_log("\n".join(torn), "log").readings) == 2
+    whole, dos = (read_log(end.join([*CURRENT, *CURRENT]), "log") for end in ("\n", "\r\n"))
+    assert whole == dos
 
 
 QUIET = klog('"hello"', caller="server.go:225")
@@ -211,6 +249,10 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "long line": (b"I0105 x\n" + b"a" * (LONGEST_LINE + 2), ":2:33554433: the line is longer"),
     "metrics": ("\n".join([*CURRENT, "# TYPE kubeproxy_x counter"]).encode(), ":4:1: metrics among the lines of a log"),
     "quiet log": ("\n".join(QUIET).encode(), ":1:1: 1 lines of klog's, and none is of a sync"),
+    "two modes": (
+        "\n".join([*CURRENT, *(line.replace("iptables", "nftables") for line in CURRENT)]).encode(),
+        ":1:1: syncs of modes iptables and nftables in one log",
+    ),
     "durations": (
         "\n".join(klog('"SyncProxyRules complete" elapsed="soon"')).encode(),
         "a duration that cannot be read",

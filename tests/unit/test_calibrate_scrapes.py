@@ -103,6 +103,35 @@ def test_scrapes_in_the_wrong_order_are_turned() -> None:
     assert seen(two, one).readings == seen(one, two).readings
 
 
+def test_scrapes_without_the_last_syncs_time_are_turned_by_start_and_counts() -> None:
+    """One process' counts never fall, and a later process started later."""
+    same = {"process_start_time_seconds": 100.0}
+    one, two = histogram("full_", 1, 0.4) | same, histogram("full_", 3, 0.8) | same
+    assert seen(two, one).readings == seen(one, two).readings
+    assert "started between" not in " ".join(seen(two, one).notes)
+    later = histogram("full_", 2, 0.9) | {"process_start_time_seconds": 900.0}
+    assert seen(later, two).readings == seen(two, later).readings
+    assert [each.times for each in seen(later, two).readings] == [2]
+
+
+def openmetrics(text: str) -> str:
+    """Return a scrape as OpenMetrics writes it: exemplars, bounds as floats, times in seconds, an end."""
+    lines = [
+        f'{line} 1700000000.125 # {{trace_id="a # b"}} 0.067 1700000000.1' if "_bucket{" in line else line
+        for line in text.replace('le="1"', 'le="1.0"').splitlines()
+    ]
+    return "\n".join([*lines, "# EOF", ""])
+
+
+def test_a_scrape_in_openmetrics_is_the_same_beside_one_that_is_not() -> None:
+    one, two = (scrape(histogram("partial_", n, 0.1 * n, le=1.0) | {f'{RULES}{{table="nat"}}': 897}) for n in (6, 26))
+    one, two = (text.replace('le="0.256"', 'le="1"') for text in (one, two))
+    want = between(read_scrape(one, "one"), read_scrape(two, "two"))
+    for first, second in ((one, openmetrics(two)), (openmetrics(one), two), (openmetrics(one), openmetrics(two))):
+        assert between(read_scrape(first, "one"), read_scrape(second, "two")) == want
+    assert not want.notes
+
+
 def test_kube_proxys_own_cpu_time_and_its_release_are_read() -> None:
     build = {'kubernetes_build_info{git_version="v1.31.4",major="1"}': 1.0}
     one = histogram("full_", 1, 0.4) | {"process_cpu_seconds_total": 10.0}

@@ -18,9 +18,9 @@ from kpsim.cluster.grow import grow
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.controlplane.apiserver import ApiServer
 from kpsim.controlplane.control import ControlPlane
-from kpsim.controlplane.controller import ControllerSettings, EndpointSliceController
+from kpsim.controlplane.controller import EndpointSliceController
 from kpsim.controlplane.deliveries import Delivery
-from kpsim.controlplane.params import ControllerManagerParams
+from kpsim.controlplane.params import ControllerManagerParams, ControllerSettings
 from kpsim.controlplane.services import ServiceStates
 from kpsim.controlplane.statuses import informer_lags
 from kpsim.kube.objects import Endpoint, ResolvedService, Service, ServicePort

@@ -7,7 +7,8 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kpsim.dumps.detection import formats_of, read_dump
+from kpsim.dumps.detection import read_dump
+from kpsim.dumps.evidence.marks import formats_of
 from kpsim.dumps.saved import rule_set
 from kpsim.modes.iptables.tracer import trace
 from kpsim.proxy.node import NodeConfig, port_states

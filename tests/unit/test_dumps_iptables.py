@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kpsim.dumps.detection import formats_of, read_dump
+from kpsim.dumps.detection import read_dump
+from kpsim.dumps.evidence.marks import formats_of
 from kpsim.dumps.hooks import Hook
 from kpsim.dumps.saved import read_saved, rule_set
 from kpsim.modes.iptables.tracer import trace

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from kpsim.dumps.detection import formats_of, merged, read_dump
+from kpsim.dumps.detection import merged, read_dump
+from kpsim.dumps.evidence.marks import formats_of
 from kpsim.dumps.hooks import Hook
 from kpsim.dumps.ipvs import read_virtual_servers
 from kpsim.dumps.nft import read_ruleset

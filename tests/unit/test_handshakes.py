@@ -23,7 +23,7 @@ MODES = ("iptables", "nftables", "ipvs", "ebpf", "userspace", "kernelspace")
 @pytest.fixture(scope="module")
 def steady(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The shipped profile, where every packet takes its usual time."""
-    text = load_profile("linux-6.18-zen3").text.model_dump(exclude_none=True)
+    text = load_profile("linux-6.18-zen3").text.document()
     text["variation"]["packet_first"]["typical"] = {0: 1.0, 1: 1.0}
     path: Path = tmp_path_factory.mktemp("profiles") / "steady.yaml"
     path.write_text(yaml.safe_dump(text), encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ import pytest
 
 import kpsim
 from kpsim.experiment.answers.limits import limits_of
+from kpsim.experiment.answers.prices.parts import Spread
 from kpsim.experiment.searches.axis import Axis
+from kpsim.experiment.searches.bisection.crossing import Point
+from kpsim.experiment.searches.bisection.hunt import hunt
 from kpsim.experiment.searches.ceilings import PLAYED_OUT
-from kpsim.experiment.searches.crossing import Point
-from kpsim.experiment.searches.hunt import hunt
-from kpsim.experiment.searches.limit import limit, point_of
+from kpsim.experiment.searches.limit import ModeLimit, limit, point_of
+from kpsim.experiment.searches.pricing import crossed_by_prices
 from kpsim.experiment.searches.probing import Probe
 from kpsim.experiment.searches.quantity import Quantity, objective_of
 from kpsim.experiment.workers import Here
@@ -239,3 +242,27 @@ def test_intervals_hold_a_true_crossing() -> None:
     """The short form of ``make soak``: of four seeds three hold it, which fewer than 90 % would miss more often."""
     truth = true_crossing(12, Here())
     assert sum(holds(found, truth) for found in intervals(range(1, 5), Here())) >= 3
+
+
+def test_dearer_prices_cross_earlier_and_cheaper_ones_later() -> None:
+    """The bound is met where the curve is at the bound over the spread, whatever the curve between its points."""
+    at = [7.0, 8.0, 9.0, 10.0, 11.0]
+    points = [Point(each, CURVES["bent"](each), np.zeros(0)) for each in at]
+    found = crossed_by_prices(points, math.exp(9.0), Spread(0.8, 1.1), 1)
+    assert found is not None
+    assert found.low is not None
+    assert found.high is not None
+    for end, spread in ((found.low, 1.1), (found.high, 0.8)):
+        assert math.exp(CURVES["bent"](math.log(end))) * spread == pytest.approx(1, rel=0.02)
+    flat = [Point(each, 0.0, np.zeros(0)) for each in at]
+    assert crossed_by_prices(flat, math.exp(9.0), Spread(0.8, 1.1), 1) is None
+
+
+def test_a_scenario_inside_the_wider_interval_is_undecided(small: Look) -> None:
+    found = limit(small, "services", objectives=["sync_duration.mean < 1us"], within=(1, 40))
+    mode = ModeLimit("iptables", Estimate(9.0, 8.5, 9.5), "objective", "x", None, (), prices=Estimate(9.0, 7.0, 10.0))
+    assert found.axis.start == 8
+    assert found.standing(mode) == "undecided"
+    assert found.standing(replace(mode, prices=None)) == "met"
+    assert found.standing(replace(mode, largest=Estimate(7.0, 6.5, 7.5), prices=None)) == "failed"
+    assert found.standing(replace(mode, largest=Estimate(7.0, 6.5, 7.5), prices=None, improves=True)) == "met"

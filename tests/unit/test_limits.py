@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from kpsim.experiment.answers.census import take_census
-from kpsim.experiment.answers.limits import limits_of
+from kpsim.experiment.answers.limits import Limit, limits_of
 from kpsim.experiment.answers.waits import Wait, notes_of, waits_of
-from kpsim.experiment.result import Limit
 from kpsim.kube.service.environment import KUBERNETES, variables_of
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.reader import read

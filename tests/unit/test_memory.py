@@ -16,6 +16,13 @@ from kpsim.simulation import build_cluster
 ROWS = ("memory of kube-proxy", "memory of a restore", "memory of rules")
 
 
+def told(mode: str, services: int, each: int) -> dict[str, str]:
+    groups = (ServiceGroup("web", services, EndpointCount(mean=each)),)
+    scenario = Scenario("m", cluster=ClusterParams(nodes=4, cores=2), groups=groups, modes=(mode,))
+    found = limits_of(scenario, build_cluster(scenario)[0])
+    return {limit.name.removeprefix(f"{mode}: "): limit.source for limit in found if "memory of" in limit.name}
+
+
 def rows(mode: str, services: int, each: int, profile: str = "linux-6.18-zen3") -> dict[str, float]:
     groups = (ServiceGroup("web", services, EndpointCount(mean=each)),)
     cluster = ClusterParams(nodes=4, cores=2)
@@ -40,3 +47,12 @@ def test_connections_are_remembered_under_every_mode_and_what_nobody_measured_is
     assert rows("ipvs", 100, 5)["memory of conntrack entries"] > 0
     assert not set(ROWS) & rows("ipvs", 100, 5).keys()
     assert not set(ROWS) & rows("iptables", 100, 5, "uml-6.1").keys()
+
+
+def test_memory_beyond_what_was_measured_is_called_extrapolated_and_what_is_assumed_too() -> None:
+    small, large = told("nftables", 1_000, 5), told("nftables", 20_000, 5)
+    assert not [name for name in ROWS if "extrapolated" in small[name]]
+    assert "service_kept 4x beyond" in large["memory of rules"]
+    assert "extrapolated" in large["memory of kube-proxy"]
+    assert "scaled from another machine" in large["memory of kube-proxy"]
+    assert "assumed" in large["memory of conntrack entries"].split(";")[1]

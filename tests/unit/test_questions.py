@@ -11,8 +11,9 @@ import pytest
 
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.dns.params import DnsParams
+from kpsim.experiment.answers.limits import Limit
 from kpsim.experiment.replications import run, run_scenario
-from kpsim.experiment.result import Limit, Result
+from kpsim.experiment.result import Result
 from kpsim.experiment.sweeps import tidy
 from kpsim.history.events import EVENTS, ApiServerRestart, Drain, Ending, NodeJoin, NodeLoss, Rollout, ServiceDeletion
 from kpsim.proxy.registry import MODES
@@ -170,7 +171,7 @@ def test_what_stands_beside_a_number_is_in_every_table(result: Result) -> None:
         assert text.count("ipvs (deprecated from 1.35, beyond NodePorts)") >= 3
         assert "iptables (extrapolated, beyond NodePorts)" in text
     page = report_html(result)
-    rows = re.findall(r'<td class="nowrap"><span class="swatch"[^>]*></span>ipvs(.*?)</td>', page)
+    rows = re.findall(r'<td data-label="[^"]*"><span><span class="swatch"[^>]*></span>ipvs(.*?)</td>', page)
     assert len(rows) > 5
     assert all("deprecated from 1.35, beyond NodePorts" in row for row in rows)
     assert {row["marks"] for row in tidy(result)} == {
@@ -262,3 +263,28 @@ def test_the_hook_of_a_rollout_behind_an_ingress_outlives_its_lists_too() -> Non
     assert option
     hooked = answer(run(path, [two, (option[1], option[2])])).sentence
     assert hooked.startswith("Rollout of default/web-0: no connection fails: rules without a Pod are in force after")
+
+
+def test_what_is_asked_for_comes_before_objectives_and_they_follow() -> None:
+    compared = replace(SCENARIO, churn=CHURN, thresholds=(SLOW,), modes=("iptables", "nftables"), ask="comparison")
+    assert questions_of(compared) == (Question.COMPARISON, Question.THRESHOLDS)
+    said = answer(run_scenario(compared))
+    assert said.sentence.startswith("In Kubernetes 1.34, ")
+    assert any("network_programming_true" in text or "the objective" in text for text in said.more)
+
+
+def test_a_sweep_names_the_mode_to_choose_in_its_release_and_the_one_after_a_deprecated_one() -> None:
+    rows = [
+        {"n": n, "mode": mode, "measure": "first_packet_latency", "statistic": "p99", "value": value, "at_least": False,
+         "low": value * 0.9, "high": value * 1.1, "profile_low": value, "profile_high": value}
+        for n, of in ((1, 1.0), (100, 1.0), (10_000, 4.0))
+        for mode, value in (("iptables", of), ("ipvs", 2.0), ("nftables", 0.5))
+    ]  # fmt: skip
+    said = about_sweep(pd.DataFrame(rows), ["n"], version=(1, 34))
+    deprecated = "ipvs (deprecated from 1.35: nftables is the alternative)"
+    assert said[0].startswith(
+        f"In Kubernetes 1.34, {deprecated} is faster than iptables from n 10,000 on for first packets"
+    )
+    assert said[0].endswith("slower at some sizes for first packets.")
+    assert said[1] == "In Kubernetes 1.34, nftables is faster than iptables from n 1 on for first packets."
+    assert about_sweep(pd.DataFrame(rows), ["n"]) == said[2:]

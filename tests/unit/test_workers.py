@@ -1,15 +1,20 @@
 """Tasks go through one executor interface, and a lost process costs no more than its own task."""
 
+import multiprocessing
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
+from typing import Any
 
 import pytest
 
 from kpsim.errors import GuardError
+from kpsim.experiment.replications import BEGUN, WHOLE, run_scenario
 from kpsim.experiment.workers import Here, Warm, executing, finished
+from kpsim.report.directory import summary_json
+from kpsim.scenario.reader import read
 
 
 def square(number: int) -> int:
@@ -45,6 +50,64 @@ def test_every_executor_gives_the_same_answers(kind: str) -> None:
         assert [str(failed[n]) for n in (0, 1)] == ["no 0", "no 1"]
     if given:
         given.shutdown()
+
+
+def test_what_an_answer_asks_for_is_done_too() -> None:
+    for given in (None, ThreadPoolExecutor(2)):
+        with executing(1, given) as executor:
+            tasks, found = {n: (n,) for n in (2, 3)}, {}
+            with closing(finished(tasks, square, executor)) as each:
+                for key, future in each:
+                    found[key] = future.result()
+                    if found[key] < 100:
+                        tasks[found[key]] = (found[key],)
+        assert found == {2: 4, 4: 16, 16: 256, 3: 9, 9: 81, 81: 6561}
+        if given:
+            given.shutdown()
+
+
+def test_replications_in_parts_are_those_in_whole() -> None:
+    """Three replications on two threads: the last one's control plane first, then its modes apart."""
+    scenario = read(
+        "scenarios/hello.yaml", [("run.engine", "batch"), ("run.replications", "3"), ("run.duration", "20s")]
+    )
+    assert len(scenario.modes) > 1
+    told: list[tuple[int, int]] = []
+    with Pair(2) as threads:
+        parts = run_scenario(scenario, executor=threads, progress=lambda *seen: told.append(seen))
+    assert [task[3] for task in threads.tasks] == [BEGUN, WHOLE, WHOLE, *range(len(scenario.modes))]
+    assert summary_json(parts) == summary_json(run_scenario(scenario))
+    assert told[-1] == (3 * len(scenario.modes),) * 2
+    with Distant(2) as threads:
+        assert summary_json(run_scenario(scenario, executor=threads)) == summary_json(parts)
+    assert [task[3] for task in threads.tasks] == [WHOLE] * 3
+
+
+class Pair(ThreadPoolExecutor):
+    """Two threads, and what they were given."""
+
+    hands = 2
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(threads)
+        self.tasks: list[Any] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.tasks.append(args)
+        return super().submit(fn, *args, **kwargs)
+
+
+class Distant(Pair):
+    carries = False
+
+
+def test_processes_that_rest_are_gone_and_come_again() -> None:
+    with executing(2) as executor:
+        assert isinstance(executor, Warm)
+        first = set(answers(executor, own_id, 4).values())
+        executor.rest()
+        assert not {worker.pid for worker in multiprocessing.active_children()} & first
+        assert not set(answers(executor, own_id, 4).values()) & first
 
 
 def test_processes_start_once_and_serve_every_round() -> None:

@@ -38,7 +38,7 @@ JOIN: tuple[Event, ...] = (NodeJoin(at_s=5.0, count=1),)
 @pytest.fixture(scope="module")
 def steady(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The shipped profile, where every sync takes its usual time."""
-    text = load_profile("linux-6.18-zen3").text.model_dump(exclude_none=True)
+    text = load_profile("linux-6.18-zen3").text.document()
     text["variation"]["sync"]["typical"] = {0: 1.0, 1: 1.0}
     path: Path = tmp_path_factory.mktemp("profiles") / "steady.yaml"
     path.write_text(yaml.safe_dump(text), encoding="utf-8")

@@ -143,6 +143,10 @@ def test_no_row_is_lost_without_a_reason(tmp_path: Path, form: str) -> None:
         strange += [row | {"operation": "dance"}, row | {"operation": "k50"}]
     if "quantity" in row:
         strange += [row | {"quantity": "dance", "unit": "ns"}, row | {"quantity": "udp_first", "unit": "parsec"}]
+    if "changes_per_s" in row:
+        strange += [row | {"changes_per_s": rate} for rate in ("0", "-1", "1e7", "")]
+    if "endpoints_per_service" in row:
+        strange += [row | {"endpoints_per_service": each, "endpoints": ""} for each in ("mix", "0", "")]
     predicted, reasoned = lines_told(written(tmp_path, strange, list(row)))
     assert predicted | reasoned == {f"mine:{n}" for n in range(2, 2 + len(strange))}
     assert "mine:2" in predicted
@@ -156,6 +160,38 @@ def test_a_number_that_is_none_is_refused_with_its_line(tmp_path: Path) -> None:
     assert f"{file}:4" in str(refused.value)
     assert "services: 'many' is no number" in str(refused.value)
     assert CliRunner().invoke(command, ["--records", str(file)]).exit_code != 0
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ({"services": ""}, "services: the table says no number"),
+        ({"endpoints": ""}, "endpoints: the table says no number"),
+        ({"services": "-3"}, "services: -3 is less than none"),
+        ({"unit": ""}, "unit: '' is none of"),
+    ],
+)
+def test_a_set_up_that_is_not_told_is_never_guessed(tmp_path: Path, told: dict[str, str], reason: str) -> None:
+    (refusal,) = validate([written(tmp_path, [KERNEL | told], list(KERNEL))]).refusals
+    assert refusal.reason.startswith(reason)
+
+
+def test_a_directory_is_read_file_by_file_and_ids_stay_apart(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        written(tmp_path / name, [KERNEL], list(KERNEL))
+    (tmp_path / "one" / "machines.csv").write_text("name,cores\nmine,2\n", encoding="utf-8")
+    (tmp_path / "one" / "README.md").write_text("what this is", encoding="utf-8")
+    found = validate([tmp_path / "one", tmp_path / "two"])
+    assert [verdict.record.id for verdict in found.verdicts] == ["mine:2", "mine:2#2"]
+    assert [(each.record.id, each.reason[:19]) for each in found.refusals] == [("machines", "no table of records")]
+
+
+def test_what_is_no_yaml_is_refused_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("- {id: one\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"mine\.yaml:2:1: no YAML"):
+        read_records(file)
 
 
 def test_a_place_in_the_list_stands_for_the_rules_before_it(tmp_path: Path) -> None:

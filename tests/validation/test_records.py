@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,11 @@ from kpsim.cli.validate import validate as command
 from kpsim.errors import InputError
 from kpsim.experiment.validation.machines import shipped_records
 from kpsim.experiment.validation.prediction import predict
+from kpsim.experiment.validation.published import study_of
 from kpsim.experiment.validation.setups import TICK_S, read_early
 from kpsim.experiment.validation.verdicts import Verdict, coverage, validate
 from kpsim.profiles.costs import load_profile
+from kpsim.report.validation.scores import topic_of
 
 PACKETS = ("udp_first", "tcp_connect")
 FAMILIES = ("iptables-legacy", "iptables-nft", "nftables")
@@ -85,10 +88,42 @@ def test_no_record_is_left_out_or_predicted_otherwise_for_its_measured_value(ver
 
 
 def test_rules_processes_and_bytes_published_are_exact(verdicts: list[Verdict]) -> None:
-    """The KEP takes a kilobyte for a slice of one endpoint, against its own 100 bytes: shown, and left out here."""
-    exact = [v for v in verdicts if v.record.id.startswith(("rules-clusterip", "rules-lb", "k114181", "kep752"))]
-    assert len(exact) > 20
-    assert all(v.ratio == pytest.approx(1) for v in exact if not v.record.id.endswith("slice1"))
+    quantities = ("generated_rules", "iptables_execs_per_sync", "bytes_sent", "object_size", "watch_events")
+    exact = [v for v in verdicts if v.record.study == PUBLISHED and v.record.quantity in quantities]
+    assert len(exact) > 40
+    assert all(v.ratio == pytest.approx(1, rel=1e-12) and v.inside for v in exact)
+
+
+def test_counts_told_in_prose_round_to_them_and_no_further(verdicts: list[Verdict]) -> None:
+    """The last digit that is told is ours too, or the count is wrong: 23 TB or 530K rules would be."""
+    found = {v.record.id: v for v in verdicts if v.prediction.in_prose}
+    assert {"tke-rules", "eps-blog-roll", "kep752-one-slice1", "kep752-roll-slice1"} <= found.keys()
+    for name, other in (("tke-rules", 530_000.0), ("eps-blog-roll", 23.0), ("kep752-roll-slice1", 110.0)):
+        wrong = replace(found[name].record, measured=other)
+        assert Verdict(wrong, found[name].prediction, fitted=False).ratio != pytest.approx(1, rel=1e-3)
+    assert found["eps-blog-roll"].prediction.value == pytest.approx(22.5)
+    assert not any(v.prediction.in_prose for v in verdicts if v.record.id.startswith("rules-"))
+
+
+def test_published_times_and_their_ratios_keep_their_bounds(verdicts: list[Verdict]) -> None:
+    """Of those that no study was fitted on; ratios are of any two of a study's, unless both were fitted on."""
+    moving = [v for v in verdicts if topic_of(v.record).topic == "published times, rates and memory that move"]
+    unseen = [v for v in moving if not v.fitted]
+    off = errors(unseen)
+    assert np.mean(off <= 0.25) >= 0.80
+    assert np.exp(np.median(np.abs(np.log([v.ratio for v in unseen])))) <= 1.5
+    pairs = [
+        abs(one.ratio / other.ratio - 1)
+        for one, other in combinations(moving, 2)
+        if study_of(one.record) is study_of(other.record) and not (one.fitted and other.fitted)
+    ]
+    assert len(pairs) > 100
+    assert np.median(pairs) <= 0.15
+
+
+def test_what_is_no_count_is_listed_with_its_reason() -> None:
+    (refusal,) = validate(study="ipvs-setup").refusals
+    assert "at least" in refusal.reason
 
 
 def test_records_on_the_command_line_are_treated_like_shipped_ones(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from kpsim.kube.server import Answer, ApiServer, judge
+from kpsim.kube.server import ApiServer
+from kpsim.kube.server.judge import Answer, judge
 
 NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 DEFAULTED = (

@@ -73,7 +73,7 @@ def held(profile: str | None, topic: str, mode: str, quantity: str) -> tuple[lis
 def test_a_wrong_model_misses_the_bounds(
     twin: Callable[[Families], None], topic: str, mode: str, quantity: str, tmp_path: Path
 ) -> None:
-    text = load_profile(MACHINE).text.model_dump(exclude_none=True)
+    text = load_profile(MACHINE).text.document()
     twin(text["families"])
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(yaml.safe_dump(text | {"name": "wrong"}), encoding="utf-8")

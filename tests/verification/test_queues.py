@@ -42,7 +42,7 @@ LOADS = [0.3, 0.6, 0.8]
 
 def flat_profile(directory: Path) -> str:
     """A profile in which nothing varies: the shipped one with every cost factor at one."""
-    text: dict[str, Any] = load_profile(SHIPPED).text.model_dump(exclude_none=True)
+    text: dict[str, Any] = load_profile(SHIPPED).text.document()
     text["variation"] = {kind: {name: {0: 1.0, 1: 1.0} for name in item} for kind, item in text["variation"].items()}
     path = directory / "flat.yaml"
     path.write_text(yaml.safe_dump(text), encoding="utf-8")

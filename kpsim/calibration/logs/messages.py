@@ -84,7 +84,8 @@ def releases_of(entry: Entry) -> tuple[Version, Version]:
 def took_s(entry: Entry) -> float | None:
     """Return the duration in a sync's last line [s], or ``None`` where it is damaged.
 
-    Go writes durations as text; a whole number is Go's own count of nanoseconds, a fraction is zap's seconds.
+    Go writes durations as text that ends in seconds ("1m2.5s", "93.2ms"): one that ends in "m" was cut off.  A whole
+    number is Go's own count of nanoseconds, a fraction is zap's seconds.
     """
     formatted = ENDED.match(entry.message)
     written = entry.values.get("elapsed", formatted["took"] if formatted else None)
@@ -94,7 +95,7 @@ def took_s(entry: Entry) -> float | None:
         found_s = written / NS_A_SECOND if 0 < written < MOST_NS else 0.0
     else:
         try:
-            found_s = parse_duration(written)
+            found_s = parse_duration(written) if str(written).endswith("s") else 0.0
         except UnitError:
             return None
     return found_s if isfinite(found_s) and found_s > 0 else None

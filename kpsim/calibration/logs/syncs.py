@@ -24,6 +24,7 @@ PAIRED_WITHIN_S = 1.0  # of the time that a sync's duration leads back to, its f
 _PROXIERS = 2  # of a process: one an IP family
 DAMAGED = "a duration that cannot be read"
 FAILED = "they failed, and say nothing of what a sync costs"
+OTHER_RELEASE = "their kube-proxy was of another release than the newest there"
 MINGLED = "two syncs ran at once, and before 1.31 no line says which family it is of"
 _ASKED = "kube-proxy writes those from -v=2 on (in mode ipvs and on Windows from -v=4)"
 
@@ -41,11 +42,41 @@ class _Open:
 
 
 @dataclass(slots=True)
+class _Epoch:
+    """A stretch of one source's lines that one release may have written, and the syncs in it."""
+
+    version: Version | None = None
+    since: Version = EARLIEST
+    until: Version = LATEST
+    readings: list[SyncReading] = field(default_factory=list)
+
+    def narrowed(self, entry: Entry) -> _Epoch:
+        """Return the stretch with another line in it: a new one where no release wrote both.
+
+        A release that is named holds whatever forms its lines have: distributions take changes over from later ones.
+        """
+        version, (since, until) = messages.version_in(entry), messages.releases_of(entry)
+        if version:
+            told = (self.version, self.version) if self.version else (self.since, self.until)
+            return _Epoch(version, version, version, self.readings if told[0] <= version <= told[1] else [])
+        if self.version:
+            return self
+        found = _Epoch(None, max(since, self.since), min(until, self.until), self.readings)
+        return found if found.since <= found.until else _Epoch(None, since, until)
+
+    def alike(self, other: _Epoch) -> bool:
+        """Return True if one release may have written both."""
+        return max(self.since, other.since) <= min(self.until, other.until)
+
+
+@dataclass(slots=True)
 class _Process:
     """One source's kube-proxy: its syncs under way, and its Services as far as lines add and remove them."""
 
     under_way: list[_Open] = field(default_factory=list)
+    epochs: list[_Epoch] = field(default_factory=lambda: [_Epoch()])
     fresh: bool = False
+    started: bool = False  # its beginning was seen, and with it all Services that were added
     synced: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     ports: set[tuple[str, bool]] = field(default_factory=set)
@@ -58,34 +89,42 @@ class _Log:
     """Everything that was read so far of a log."""
 
     processes: dict[str, _Process] = field(default_factory=dict)
-    readings: list[SyncReading] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     modes: Counter[str] = field(default_factory=Counter)
-    version: Version | None = None
-    since: Version = EARLIEST
-    until: Version = LATEST
-    contradicted: bool = False
+    synced_by: set[str] = field(default_factory=set)  # modes that lines of syncs name
 
     def take(self, entry: Entry) -> None:
         """Take one message in."""
         process = self.processes.setdefault(entry.source, _Process())
         for pattern, act in _ACTS:
             if pattern.match(entry.message):
-                self._date(entry)
+                self._date(process, entry)
                 act(self, process, entry)
                 return
 
-    def _date(self, entry: Entry) -> None:
+    def _date(self, process: _Process, entry: Entry) -> None:
         """Narrow the mode and the releases that wrote this."""
         mode = messages.mode_in(entry)
         self.modes.update([mode] if mode else [])
-        self.version = messages.version_in(entry) or self.version
-        since, until = messages.releases_of(entry)
-        since, until = max(since, self.since), min(until, self.until)
-        if since <= until:
-            self.since, self.until = since, until
+        if mode and not messages.STARTED.match(entry.message):
+            self.synced_by.add(mode)
+        found = process.epochs[-1].narrowed(entry)
+        if found.readings is process.epochs[-1].readings:
+            process.epochs[-1] = found
         else:
-            self.contradicted = True
+            process.epochs.append(found)
+
+    def newest(self) -> _Epoch:
+        """Return the newest release's lines together, and count the syncs of others as left out."""
+        epochs = [each for process in self.processes.values() for each in process.epochs if each.readings]
+        kept = _Epoch()
+        for each in sorted(epochs, key=lambda epoch: epoch.since, reverse=True):
+            if kept.alike(each):
+                since, until = max(kept.since, each.since), min(kept.until, each.until)
+                kept = _Epoch(kept.version or each.version, since, until, kept.readings + each.readings)
+            else:
+                self.left_out[OTHER_RELEASE] += len(each.readings)
+        return kept
 
     def start(self, process: _Process, entry: Entry) -> None:
         """Begin a process anew: its next sync of each family is its first."""
@@ -95,7 +134,7 @@ class _Log:
             process.failed.clear()
             process.ports.clear()
             process.cleaned_at_s.clear()
-        process.fresh = True
+        process.fresh = process.started = True
         with suppress(UnitError):
             process.period_s = parse_duration(entry.values.get("syncPeriod"))
 
@@ -158,7 +197,7 @@ class _Log:
         if cleanup:
             process.cleaned_at_s[family] = entry.at_s
         counts = {"services": _added(process, family), "endpoints": None, "written": None} | sync.counts
-        self.readings.append(
+        process.epochs[-1].readings.append(
             SyncReading(
                 took,
                 full=sync.full,
@@ -214,18 +253,24 @@ def read_log(text: str, file: str) -> Observed:
             what,
             "give what kubectl logs or journalctl prints of kube-proxy, or two scrapes of its /metrics",
         )
-    if not log.readings:
+    newest = log.newest()
+    if not newest.readings:
         reasons = f" ({'; '.join(_said(log))})" if log.left_out else ""
         what = f"{entries:,} lines of klog's, and none is of a sync that can be taken{reasons}"
         refuse(Place(file, 1, 1), what, f"{_ASKED}, each with how long it took")
+    if len(log.synced_by) > 1:
+        what = f"syncs of modes {' and '.join(sorted(log.synced_by))} in one log"
+        refuse(Place(file, 1, 1), what, "give the lines of one mode")
     return Observed(
-        file, "log", log.modes.most_common(1)[0][0] if log.modes else "", log.version, log.since, log.until,
-        tuple(log.readings), tuple(_said(log)),
+        file, "log", log.modes.most_common(1)[0][0] if log.modes else "", newest.version, newest.since, newest.until,
+        tuple(newest.readings), tuple(_said(log)),
     )  # fmt: skip
 
 
 def _added(process: _Process, family: str) -> float | None:
-    """Return the service ports that lines added, of one family, or ``None`` where no line did."""
+    """Return the service ports that lines added, of one family, or ``None`` where the first of them may be missing."""
+    if not process.started:
+        return None
     sixth = sum(1 for _, is_sixth in process.ports if is_sixth)
     fourth = len(process.ports) - sixth
     return float(sixth if family == "IPv6" else fourth or sixth) or None
@@ -234,8 +279,8 @@ def _added(process: _Process, family: str) -> float | None:
 def _said(log: _Log) -> Iterator[str]:
     for reason, count in log.left_out.most_common():
         yield f"{count:,} sync{'s' * (count > 1)} left out: {reason}"
-    if log.contradicted:
-        yield "lines of several releases are in it: the forms of the first are taken for all"
+    if log.left_out[OTHER_RELEASE]:
+        yield "lines of several releases are in it: those of the newest are taken"
     sources = sum(1 for process in log.processes.values() if process.synced)
     if sources > 1:
         yield f"{sources} kube-proxies are in it, taken together as if their machines were alike"

@@ -11,13 +11,16 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from kpsim.dumps.detection import RuleDump
 from kpsim.dumps.evidence.releases import Release, agreed, release_of
 from kpsim.kube.components.commands import Command
 from kpsim.kube.components.configurations import proxy_configuration
 from kpsim.kube.objects import Node
 from kpsim.kube.server.addresses import Network, address_of, network_of
+
+if TYPE_CHECKING:
+    from kpsim.dumps.detection import RuleDump
 
 USUAL_PREFIXES = {
     "IPv4": (16, 14, 12, 11, 10, 9, 8),

@@ -22,7 +22,9 @@ from kpsim.experiment.answers.curves import (
 )
 from kpsim.experiment.answers.judge import compare, judge
 from kpsim.experiment.answers.limits import limits_of
-from kpsim.experiment.answers.prices import priced
+from kpsim.experiment.answers.prices.cpu import cpu_by_prices
+from kpsim.experiment.answers.prices.intervals import priced, swings
+from kpsim.experiment.answers.prices.parts import SYNCS, Priced, Ran
 from kpsim.experiment.control import control_load, stages_of
 from kpsim.experiment.events import outcome_of
 from kpsim.experiment.observe import Observations
@@ -31,11 +33,11 @@ from kpsim.measure.distribution import MOST_UNKNOWN, Distribution
 from kpsim.measure.intervals import estimate, summarise
 from kpsim.measure.summary import MEASURES, Estimate
 from kpsim.measure.tally import Tally
-from kpsim.profiles.assumptions import assumptions
-from kpsim.profiles.costs import load_profile
+from kpsim.profiles.costs import CostProfile, load_profile
+from kpsim.profiles.shipped import assumptions
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.resolved import write_resolved
-from kpsim.simulation import mode_of
+from kpsim.simulation import cpu_costs_of, mode_of
 from kpsim.units import to_ns
 
 CDF_POINTS = 301
@@ -86,14 +88,23 @@ def _provenance(scenario: Scenario) -> dict[str, str]:
         "platform": f"{platform.system()} {platform.machine()}",
         "profile": _profile_used(scenario),
         "profile_about": profile.about,
-        **(
-            {"profile_machine": f"Linux {profile.text.machine.kernel}, {profile.text.machine.cpu}"}
-            if profile.text.machine
-            else {}
-        ),
+        **_machine(profile),
         "seed": str(scenario.run.seed),
         "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
     }
+
+
+def _machine(profile: CostProfile) -> dict[str, str]:
+    """Return the machine that costs were measured on, or what they are told of and whose the rest are."""
+    machine, base = profile.text.machine, profile.text.base
+    if machine is None:
+        return {}
+    named = f"Linux {machine.kernel}, {machine.cpu}"
+    return (
+        {"profile_told_of": f"{named}; what no study tells is moved from {base}"}
+        if base
+        else {"profile_machine": named}
+    )
 
 
 def _profile_used(scenario: Scenario) -> str:
@@ -117,13 +128,16 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
     )
     partial = any(t.n for t in batches["sync_duration_partial"])
     has_partial = partial or mode.runner(scenario.kubernetes_version).full_s is not None
+    rates = {key: estimate([s.rates[key] for s in seen], least=0.0) for key in seen[0].rates}
     known, stages = {m: s for m, s in summaries.items() if s}, stages_of([s.stages for s in seen])
+    syncs = {name: (known[name].n, known[name].mean.value) for name in SYNCS.values() if name in known}
+    parts = Priced(scenario, cluster, mode, costs, Ran(syncs, stages, changed, tried))
     return ModeResult(
         mode=name,
         summaries=known,
         cdfs={m: cdf for m, tallies in batches.items() if (cdf := _cdf(tallies))},
         counts=_counts_of_a_run(seen),
-        rates={key: estimate([s.rates[key] for s in seen], least=0.0) for key in seen[0].rates},
+        rates=rates,
         by_position=bins_by_position(np.concatenate([s.position for s in seen]), cost_ns),
         position_fixed_s=fixed,
         position_slope_s=slope,
@@ -134,7 +148,8 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
         rules=seen[0].rules,
         extrapolations=extrapolations(cluster, mode, costs),
         stages=stages,
-        priced=priced(scenario, cluster, mode, costs, known, stages, changed, tried),
+        priced=priced(parts, known) | cpu_by_prices(cluster, mode, cpu_costs_of(scenario, mode), costs, rates, changed),
+        swings=swings(parts, known),
         events=tuple(
             outcome_of([s.events[i] for s in seen], sampled=seen[0].sampled) for i in range(len(scenario.events))
         ),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from kpsim.experiment.result import Limit, ModeResult
+from kpsim.experiment.answers.limits import Limit
+from kpsim.experiment.result import ModeResult
 from kpsim.measure.distribution import MOST_UNKNOWN
 from kpsim.proxy.registry import MODES
 from kpsim.scenario.model import Scenario
+from kpsim.simulation import cpu_costs_of, mode_of
 
 WORTH_SAYING = 0.005  # of connections or packets lost
 
@@ -20,6 +22,7 @@ def cautions(scenario: Scenario, modes: Mapping[str, ModeResult], limits: Sequen
         *_unfinished(modes),
         *_saturated(limits),
         *_race(scenario),
+        *_without_cpu(scenario),
         *_deprecations(scenario),
     ]
 
@@ -114,6 +117,13 @@ def _race(scenario: Scenario) -> list[str]:
     if not (dns.clients_use_names and dns.race):
         return []
     return [f"[A31] {dns.race:.2g} of all pairs of DNS queries lose an answer, as on kernels before 5.1: dns_latency"]
+
+
+def _without_cpu(scenario: Scenario) -> list[str]:
+    """Return a sentence about the modes whose CPU the profile does not price."""
+    each = [name for name in scenario.modes if cpu_costs_of(scenario, mode_of(scenario, name)[0]) is None]
+    taken = "CPU of syncs is not priced, because the profile has no CPU costs of it: taken to be their wall time"
+    return [f"{', '.join(each)}: {taken}"] if each else []
 
 
 def _deprecations(scenario: Scenario) -> list[str]:

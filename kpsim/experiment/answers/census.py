@@ -92,14 +92,18 @@ def _environment(cluster: Cluster) -> int:
     """Return the bytes that Services add to a container's environment, in the namespace where that is most."""
     found: Counter[str] = Counter()
     runs = pairwise([*cluster.names.starts, len(cluster.services.ports)])
+    proxied, offset, number, ips_of = (
+        column.tolist()  # a number of numpy's at a time is slow
+        for column in (cluster.services.proxied, cluster.port_offset, cluster.port_number, cluster.services.cluster_ip)
+    )
     for (start, end), prefix, numbered in zip(runs, cluster.names.prefixes, cluster.names.numbered, strict=True):
-        if start >= cluster.initial or not cluster.services.proxied[start]:  # the Services of a run are alike
+        if start >= cluster.initial or not proxied[start]:  # the Services of a run are alike
             continue
         namespace, _, name = prefix.partition("/")
-        ports = range(int(cluster.port_offset[start]), int(cluster.port_offset[start + 1]))
-        named = tuple((cluster.port_name[q], int(cluster.port_number[q]), cluster.port_protocol[q]) for q in ports)
+        ports = range(offset[start], offset[start + 1])
+        named = tuple((cluster.port_name[q], number[q], cluster.port_protocol[q]) for q in ports)
         if not numbered:
-            letters = len(cluster.addresses.text(int(cluster.services.cluster_ip[start])))
+            letters = len(cluster.addresses.text(ips_of[start]))
             found[namespace] += environment_bytes(len(name), letters, named)
             continue
         rows = np.arange(start, min(end, cluster.initial))

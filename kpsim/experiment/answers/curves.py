@@ -11,11 +11,11 @@ import numpy as np
 from kpsim.cluster.columns import Cluster
 from kpsim.datapath.batch import lindley
 from kpsim.datapath.prices import by_tcp
+from kpsim.experiment.answers.memory import counts_today
 from kpsim.experiment.result import LoadPoint, PositionBin, SyncPoint
 from kpsim.profiles.costs import FACTOR_ONE, Costs
 from kpsim.profiles.defaults import load_defaults
-from kpsim.proxy.contract import Mode, Moved, PacketState, Stage, Steps, SyncCounts, SyncKind
-from kpsim.proxy.sync.timeline import start_counts
+from kpsim.proxy.contract import Mode, PacketState, Stage, Steps, SyncCounts, SyncKind
 from kpsim.rng import stream
 from kpsim.units import F64, I64
 
@@ -28,29 +28,6 @@ BEYOND = 4.0  # the curve goes this many times past today's cluster
 LOADS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 0.95, 1.0, 1.1, 1.25, 1.5)
 FEWEST_CONNECTIONS, MOST_CONNECTIONS = 2_000, 20_000  # for one point of the load curve
 LIVES = 10  # and at least so many connection lifetimes long, so that most of it is neither start nor end
-
-
-def counts_today(cluster: Cluster, mode: Mode, changed_own: float) -> SyncCounts:
-    """Return the counts that a sync of today's cluster holds."""
-    n = cluster.initial
-    rows = np.arange(n)
-    services = cluster.services.take(rows)
-    counts = start_counts(cluster, mode)
-    ports = services.ports * services.proxied
-    each = round(float(counts.dispatch.sum()) / max(n, 1))
-    endpoints = int((np.diff(cluster.endpoint_offset)[:n] * ports).sum())
-    return SyncCounts(
-        service_ports=int(ports.sum()),
-        endpoints=endpoints,
-        dispatch=int(counts.dispatch.sum()),
-        own=int(counts.own.sum()),
-        changed_services=1,
-        changed_own=round(changed_own),
-        endpoint_changes=1,
-        cleanup=int(endpoints <= load_defaults().value("kube_proxy.large_cluster_endpoints")),
-        changed_dispatch=each,
-        moved=Moved(real_servers=each if counts.held else 0),
-    )
 
 
 def sync_curve(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float, partial: bool) -> tuple[SyncPoint, ...]:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from kpsim.cluster.columns import Cluster
-from kpsim.experiment.answers.curves import counts_today
+from kpsim.experiment.answers.memory import counts_today
 from kpsim.profiles.costs import Costs
 from kpsim.profiles.format import Coefficient
 from kpsim.profiles.terms import coefficients
 from kpsim.proxy.contract import Mode, PacketState, Steps, SyncCounts, SyncKind
 from kpsim.scenario.model import Scenario
-from kpsim.simulation import build_cluster, mode_of
+from kpsim.simulation import build_cluster, mode_of, profile_of
 
 BY_BENCH = ("udp_first", "udp_established", "tcp_connect", "restore", "save", "append", "table list")
 BY_LOG = ("go", "iptables", "list", "cleanup", "conntrack", "sync")
@@ -51,6 +51,8 @@ class Levers:
 
     each: tuple[Lever, ...]
     warnings: tuple[str, ...]
+    profile: str
+    kernel: str  # that its costs are of, "" where it does not say
 
     @property
     def next_measured(self) -> Lever | None:
@@ -68,7 +70,9 @@ def levers(scenario: Scenario) -> Levers:
         for measure, work in _measures(scenario, cluster, mode):
             mine = _moved(name, measure, mode.family, work, costs)
             found += sorted(mine, key=lambda lever: -lever.wide)
-    return Levers(tuple(found), tuple(warnings))
+    profile = profile_of(scenario)
+    machine = profile.text.machine
+    return Levers(tuple(found), tuple(warnings), profile.name, machine.kernel if machine else "")
 
 
 def _measures(scenario: Scenario, cluster: Cluster, mode: Mode) -> Iterator[tuple[str, Mapping[str, float]]]:

@@ -10,18 +10,18 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.api.seats import PriorityLevel, writes_per_s
 from kpsim.controlplane.api.sizes import ObjectSizes
-from kpsim.controlplane.controller import ControllerSettings
+from kpsim.controlplane.params import ControllerSettings
 from kpsim.dns.capacity import autoscaled_replicas, memory_bytes, saturation_per_s
 from kpsim.dns.lookups import offered_per_s
 from kpsim.experiment.answers.census import Census, take_census
-from kpsim.experiment.answers.memory import memory_of
-from kpsim.experiment.result import Limit
+from kpsim.experiment.answers.memory import MB, how_known, memory_of
 from kpsim.kube.allocator import ClusterIPAllocator, NodePortAllocator
 from kpsim.profiles.defaults import Defaults, load_defaults
 from kpsim.proxy.sync.timeline import start_counts
@@ -30,6 +30,23 @@ from kpsim.simulation import mode_of
 
 WRITES_A_REPLACEMENT = 4  # terminating, gone, there, ready: each a write unless taken together
 BAND = "addresses at the beginning of the range, meant to be chosen by hand; given out last (KEP-3070)"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A hard or soft limit, the used part of it, and its source."""
+
+    name: str
+    kind: Literal["hard", "soft"]
+    used: float
+    limit: float
+    unit: str
+    source: str
+
+    @property
+    def share(self) -> float:
+        """Used over limit; above 1 the limit is broken."""
+        return self.used / self.limit if self.limit else float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +148,8 @@ def _of_nodes(table: _Table) -> Iterator[Limit]:
     yield Limit("conntrack entries of a node", "hard", round(entries), conntrack, "entries",
                 "KubeProxyConfiguration conntrack.maxPerCore and min; entries live for the connection and TIME_WAIT",
                 )  # fmt: skip
-    yield _memory(table, "memory of conntrack entries", entries * defaults.value("limits.conntrack_entry"))
+    entry = defaults.coefficients["limits.conntrack_entry"]
+    yield _memory(table, "memory of conntrack entries", entries * entry.value, how_known([(entry, entries)]))
     modes = [name for name in _modes(scenario) if proxy.settings.masquerade_of(name).all]
     if modes:
         life_s = traffic.life_s + defaults.value("limits.snat_time_wait")
@@ -194,15 +212,15 @@ def _of_modes(table: _Table) -> Iterator[Limit]:
                 + resource.per_own * float(counts.own.sum())
             )
             yield table.from_profile(f"{name}: {resource.name}", "hard", resource.limit, round(used), resource.unit)
-        for what, used_bytes in memory_of(scenario, cluster, name):
-            yield _memory(table, f"{name}: {what}", used_bytes)
+        for what, used_bytes, known in memory_of(scenario, cluster, name):
+            yield _memory(table, f"{name}: {what}", used_bytes, known)
 
 
-def _memory(table: _Table, name: str, used_bytes: float) -> Limit:
-    """Return memory of a node against all that it is taken to have."""
+def _memory(table: _Table, name: str, used_bytes: float, known: str) -> Limit:
+    """Return memory of a node against all that it is taken to have; the source says how well the use is ``known``."""
     most = table.defaults.value("limits.memory_per_core") * table.cluster.cores
-    mb = 1e6
-    return Limit(name, "soft", round(used_bytes / mb), round(most / mb), "MB", table.source("limits.memory_per_core"))
+    source = f"{known}; of a node: {table.source('limits.memory_per_core')}"
+    return Limit(name, "soft", round(used_bytes / MB), round(most / MB), "MB", source)
 
 
 def _of_dns(table: _Table) -> Iterator[Limit]:

@@ -9,8 +9,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from kpsim.cluster.columns import Cluster
-from kpsim.experiment.answers.census import take_census
+from kpsim.experiment.answers.census import Census, take_census
 from kpsim.experiment.answers.limits import controller_settings, limits_of, seat_limited_writes_per_s
 from kpsim.kube.service.writes import allocators_of, provisioning_s, shared_writes
 from kpsim.profiles.defaults import load_defaults
@@ -34,13 +36,14 @@ class Wait:
 
 def waits_of(scenario: Scenario, cluster: Cluster) -> tuple[Wait, ...]:
     """Return the waits of a cluster when all its Services are created at once, the longest first."""
-    found = (*_load_balancers(scenario, cluster), *_slices(scenario, cluster), *_allocations(scenario, cluster))
+    census = take_census(scenario, cluster)
+    found = (*_load_balancers(census), *_slices(scenario, census), *_allocations(scenario, census))
     return tuple(sorted((wait for wait in found if wait.high_s >= WORTH_SAYING_S), key=lambda wait: -wait.seconds))
 
 
-def _load_balancers(scenario: Scenario, cluster: Cluster) -> Iterator[Wait]:
+def _load_balancers(census: Census) -> Iterator[Wait]:
     """The cloud's service controller has one worker, so K load balancers of T each take K x T."""
-    count = take_census(scenario, cluster).load_balancers
+    count = census.load_balancers
     if count:
         defaults = load_defaults()
         each = defaults.coefficients["cloud.load_balancer"]
@@ -49,10 +52,10 @@ def _load_balancers(scenario: Scenario, cluster: Cluster) -> Iterator[Wait]:
         yield Wait("load balancers", value, low, high, why, defaults.text.sources[each.source])
 
 
-def _slices(scenario: Scenario, cluster: Cluster) -> Iterator[Wait]:
+def _slices(scenario: Scenario, census: Census) -> Iterator[Wait]:
     """Yield the first EndpointSlices: the slowest of the client's bucket, the workers and the API server's seats."""
     defaults, settings = load_defaults(), controller_settings(scenario)
-    writes = take_census(scenario, cluster).slices(settings.endpoints_per_slice)
+    writes = census.slices(settings.endpoints_per_slice)
     write = defaults.coefficients["api_server.write"]
 
     def drain(write_s: float) -> float:
@@ -67,9 +70,9 @@ def _slices(scenario: Scenario, cluster: Cluster) -> Iterator[Wait]:
         yield Wait("first EndpointSlices", *times, f"{writes:,} writes", EVERYTHING)
 
 
-def _allocations(scenario: Scenario, cluster: Cluster) -> Iterator[Wait]:
+def _allocations(scenario: Scenario, census: Census) -> Iterator[Wait]:
     """Writes to objects that all allocations share, of which there is one at a time."""
-    defaults, census = load_defaults(), take_census(scenario, cluster)
+    defaults = load_defaults()
     version = scenario.kubernetes_version
     writes = shared_writes(census.allocations, census.node_ports, version)
     if writes:
@@ -115,7 +118,7 @@ def _large_cluster(scenario: Scenario, cluster: Cluster) -> str:
     above = load_defaults().value("kube_proxy.large_cluster_endpoints")
     services = cluster.services
     ports = (services.ports * services.proxied)[: cluster.initial]
-    endpoints = int((take_census(scenario, cluster).endpoints * ports).sum())
+    endpoints = int((np.diff(cluster.endpoint_offset)[: cluster.initial] * ports).sum())
     if "iptables" not in (scenario.kube_proxy.mode, *scenario.modes) or endpoints <= above:
         return ""
     counted = f"{endpoints:,} endpoints of service ports are more than {above:,.0f}"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kpsim.calibration.records import KERNEL, Record
+from kpsim.experiment.bench.commands import moved_costs
 from kpsim.experiment.validation.fitting import explained, families, rendered
 from kpsim.experiment.validation.prediction import priced
 from kpsim.experiment.validation.setups import Unspoken, question
@@ -16,7 +17,7 @@ from kpsim.profiles.costs import CostProfile
 from kpsim.profiles.format import SCALE
 from kpsim.profiles.terms import coefficients_of, work
 
-SOURCE = "bench"
+SOURCE, ALONG = "bench", "bench-along"
 STEADY = 0.25  # share; beyond this a fit of commands is worth less than another machine's, moved
 TIMES = ("ns", "us", "ms", "s")
 ELSEWHERE = ("kernelspace",)  # another system's: how fast this host's kernel is says nothing of it
@@ -24,6 +25,8 @@ PACKETS = ("udp_first", "udp_established", "tcp_connect")
 Row = Mapping[str, Any]
 Families = dict[str, dict[str, Any]]
 Scatter = Mapping[str, Mapping[str, float]]
+Along = frozenset[tuple[str, str]]
+MOVED_ALONG = "measured on this host in sums that do not tell it apart; another profile's share of them, moved along"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +59,21 @@ def records_of(rows: Sequence[Row], column: str = "p50") -> list[Record]:
     ]  # fmt: skip
 
 
-def fitted(rows: Sequence[Row], column: str = "p50") -> tuple[Families, Scatter]:
-    """Return coefficients by family, (value, low, high, largest count), and how far rows left out were off."""
-    return families(explained(records_of(rows, column)))
+def fitted(rows: Sequence[Row], base: CostProfile, column: str = "p50") -> tuple[Families, Scatter, Along]:
+    """Return coefficients by family, (value, low, high, largest count), and how far rows left out were off.
+
+    Third are those that commands do not tell apart: they are moved along with the others.
+    """
+    records = records_of(rows, column)
+    found, scatter = families(explained(records))
+    moved = moved_costs(records, base)
+    for family, costs in moved.items():
+        found[family] |= {name: (cost.value, cost.low, cost.high, cost.most) for name, cost in costs.items()}
+    along = {(family, name) for family, costs in moved.items() for name, cost in costs.items() if not cost.told}
+    return found, scatter, frozenset(along)
 
 
-def compared(rows: Sequence[Row]) -> list[Compared]:
+def compared(rows: Sequence[Row], base: CostProfile) -> list[Compared]:
     """Return times beside what the fit of all says, and those of each mode's largest size beside that of the rest."""
     timed = [row for row in rows if row["quantity"].endswith(".wall") or row["quantity"] in PACKETS]
     largest: dict[tuple[str, bool], int] = {}
@@ -71,8 +83,8 @@ def compared(rows: Sequence[Row]) -> list[Compared]:
     is_last = [row["services"] == largest[row["mode"], row["quantity"] in PACKETS] for row in timed]
     last = [row for row, of_largest in zip(timed, is_last, strict=True) if of_largest]
     smaller = [row for row, of_largest in zip(timed, is_last, strict=True) if not of_largest]
-    found = [*_beside(timed, fitted(timed)[0], unseen=False)]
-    return found + ([*_beside(last, fitted(smaller)[0], unseen=True)] if smaller else [])
+    found = [*_beside(timed, fitted(timed, base)[0], unseen=False)]
+    return found + ([*_beside(last, fitted(smaller, base)[0], unseen=True)] if smaller else [])
 
 
 def _beside(rows: Sequence[Row], known: Families, *, unseen: bool) -> Iterator[Compared]:
@@ -152,11 +164,13 @@ def document(
     modes that could be measured and others can still be compared.  ``beside`` are the rows beside the fit, and ``says``
     is the source of what was measured, in a sentence.
     """
-    mine, scatter = fitted(rows)
-    quiet, _ = fitted([row for row in rows if row["quantity"] in PACKETS], "p10")
+    mine, scatter, along = fitted(rows, base)
+    quiet, *_ = fitted([row for row in rows if row["quantity"] in PACKETS], base, "p10")
     own: Families = {}
     rendered(mine, SOURCE, own)
-    taken = base.text.model_dump(exclude_none=True, exclude_defaults=True)
+    for family, cost in along:
+        own[family][cost]["source"] = ALONG
+    taken = base.text.document()
     ratios = against(beside, base)
     by = {
         packets: Ratio.of([ratio for (_, kind), each in ratios.items() if kind is packets for ratio in each])
@@ -176,7 +190,8 @@ def document(
     wide = {**base.text.scatter, **scatter}
     return {
         "apiVersion": "kpsim/v1alpha1", "kind": "CostProfile", "name": name, "about": about, "machine": machine,
-        "sources": {SOURCE: says, **_sources(there, base, by)}, "families": there,
+        "sources": {SOURCE: says, **({ALONG: MOVED_ALONG} if along else {}), **_sources(there, base, by)},
+        "families": there,
         "variation": taken.get("variation", {}),
         "scatter": {mode: {**base.text.scatter.get(mode, {}), **scatter.get(mode, {})} for mode in wide},
     }  # fmt: skip

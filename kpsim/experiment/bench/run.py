@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 from kpsim.calibration.bench.session import measure, refusal
@@ -16,7 +16,10 @@ from kpsim.experiment.bench.profile import SOURCE, Compared, Ratio, Row, against
 from kpsim.experiment.bench.rules import FULL, QUICK, plan
 from kpsim.profiles.costs import CostProfile, load_profile
 
-WHOLE_S, QUICK_S = 44.0, 16.0  # for measuring; rules are made before, and fits after
+WHOLE_S, QUICK_S = 44.0, 16.0  # for measuring, with the rules that are made before
+TOTAL_S = 50.0  # for all; what is left of a minute is for starting and for writing files
+FITS_CPU_S = 3.0  # of a processor of 2025
+MOST_SHARED = 8.0  # times; where more want the cores, a minute is not kept
 PACKETS_SHARE = 0.2
 
 
@@ -54,10 +57,12 @@ def bench(name: str, base: str, says: Callable[[str], None], *, quick: bool = Fa
     if why := refusal():
         raise GuardError(f"kpsim calibrate bench cannot measure here: {why}")
     load = os.getloadavg()[0]
-    other, began_s = load_profile(base), perf_counter()
+    other, began_s, cpu_s = load_profile(base), perf_counter(), process_time()
     says("rules are written")
     wanted = plan(QUICK if quick else FULL, 0.0, 0.0)
-    whole_s = (QUICK_S if quick else WHOLE_S) - (perf_counter() - began_s)
+    took_s = perf_counter() - began_s
+    shared = took_s / max(process_time() - cpu_s, took_s / MOST_SHARED)  # how many times as long everything takes here
+    whole_s = min(QUICK_S if quick else WHOLE_S, TOTAL_S - FITS_CPU_S * shared) - took_s
     found = measure(replace(wanted, whole_s=whole_s, packets_s=whole_s * PACKETS_SHARE), says)
     says("coefficients are fitted")
     about = (
@@ -67,7 +72,7 @@ def bench(name: str, base: str, says: Callable[[str], None], *, quick: bool = Fa
         f"measured on this host, Linux {kernel()}, medians of {len(found.rows):,} rows of packets and commands in "
         "network namespaces; least squares on relative error, intervals by resampling sizes and stretches of time"
     )
-    beside = compared(found.rows)
+    beside = compared(found.rows, other)
     dropped = unsteady(beside)
     kept = [row for row in found.rows if (row["mode"], command(row["quantity"])) not in dropped]
     for mode in dict.fromkeys(mode for mode, _ in dropped):

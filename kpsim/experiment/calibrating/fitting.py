@@ -10,7 +10,7 @@ from math import sqrt
 import numpy as np
 
 from kpsim.calibration.scatter import assumed_scatter
-from kpsim.experiment.calibrating.posterior import NORMAL_95, moved
+from kpsim.experiment.calibrating.posterior import NORMAL_95, known_before, moved
 from kpsim.experiment.calibrating.pricing import FIRST, FULL, Priced, costs_of
 from kpsim.profiles.costs import CostProfile
 from kpsim.units import F64
@@ -57,11 +57,7 @@ def fitted(syncs: Sequence[Priced], profile: CostProfile, family: str, spread: f
     counts = np.array([[_middle([each.work.get(n, 0.0) for each in row]) for n in names] for row in rows])
     measured = np.array([_measured(row) for row in rows])
     scatter = np.array([_scatter(row, spread) for row in rows])
-    prior = np.array([known[n].value for n in names])
-    highest = np.array([known[n].high for n in names])
-    lowest = np.maximum([known[n].low for n in names], prior**2 / highest)  # an end at 0 says nothing of a logarithm
-    own = np.log(highest / lowest) / (2 * NORMAL_95)
-    wide = np.hypot(own, assumed_scatter("other_study") / NORMAL_95)
+    prior, wide = known_before([known[n] for n in names])
     after = moved(prior, wide, assumed_scatter("other_machine") / NORMAL_95, counts, measured, scatter)
     return Fitted(
         tuple(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kpsim.calibration.logs import read_log, read_text
+from kpsim.calibration.logs.entries import entry_of
 from kpsim.calibration.readings import LATEST, Observed
 from kpsim.calibration.scrapes import between, read_scrape
 from kpsim.dumps.evidence.logs import mode_of_log
@@ -17,6 +18,8 @@ from kpsim.proxy.registry import MODES
 from kpsim.units import Version
 
 _METRICS = re.compile(r"\A\s*(?:# (?:HELP|TYPE) |[a-z_:][\w:]*(?:\{[^\n]*\})? +[-+.\dNI])")
+_AMONG = re.compile(r"^(?:# (?:HELP|TYPE) \w|kubeproxy_\w+[ {])", re.MULTILINE)
+_LOOKED_AT = 4096  # characters in which a scrape begins, whatever a client printed before it
 _BACKENDS = {"iptables": "iptables-legacy", "iptables-legacy": "iptables-legacy", "iptables-nft": "iptables-nft"}
 
 
@@ -42,7 +45,7 @@ class Cluster:
 def observe(paths: Sequence[Path], hints: Hints) -> list[Observed]:
     """Return the readings of all files.  Raises :class:`InputError`."""
     texts = [(str(path), read_text(path)) for path in paths]
-    metrics = [bool(_METRICS.match(text)) for _, text in texts]
+    metrics = [_is_scrape(text) for _, text in texts]
     if all(metrics):
         if len(texts) != 2:
             what = "two scrapes of the same kube-proxy are needed, the counts between them are what is fitted"
@@ -53,6 +56,9 @@ def observe(paths: Sequence[Path], hints: Hints) -> list[Observed]:
             )
             raise InputError([Problem(Place(texts[-1][0], 1, 1), what=what, mend=mend)])
         return [between(*(read_scrape(text, file) for file, text in texts))]
+    for (file, text), other in zip(texts, metrics, strict=True):
+        if any(metrics) and not other:
+            read_log(text, file)  # what is neither is said first
     for (file, _), other in zip(texts, metrics, strict=True):
         if other:
             what, mend = "metrics beside a log", "give logs, or two scrapes of metrics"
@@ -61,13 +67,34 @@ def observe(paths: Sequence[Path], hints: Hints) -> list[Observed]:
     for file, text in texts:
         log = read_log(text, file)
         found.append(log if log.mode or hints.mode else replace(log, mode=mode_of_log(text)[0]))
+    if hints.version is None:
+        _of_one_release(found)
     return found
+
+
+def _is_scrape(text: str) -> bool:
+    """Return True if a text is metrics, maybe behind what a client printed of the answer."""
+    if _METRICS.match(text):
+        return True
+    began = _AMONG.search(text[:_LOOKED_AT])
+    return began is not None and not any(entry_of(line) for line in text[: began.start()].splitlines())
+
+
+def _of_one_release(found: Sequence[Observed]) -> None:
+    """Refuse logs that no one release wrote: which of their costs is meant, nothing says."""
+    for each in found[1:]:
+        first = found[0]
+        named = first.version is not None and each.version is not None and first.version != each.version
+        if named or max(first.since, each.since) > min(first.until, each.until):
+            what = f"its kube-proxy is of another release than that of {first.file}"
+            mend = "give logs of one release at a time, or say --version"
+            raise InputError([Problem(Place(each.file, 1, 1), what=what, mend=mend)])
 
 
 def cluster_of(found: Sequence[Observed], hints: Hints) -> Cluster:
     """Return the mode and release of readings.  Raises :class:`InputError` where nothing names the mode."""
     said = []
-    file = found[0].file
+    file = found[0].file.partition(" and ")[0]
     modes = sorted({each.mode for each in found if each.mode})
     family = _BACKENDS.get(hints.mode or (modes[0] if modes else ""), hints.mode or (modes[0] if modes else ""))
     if hints.mode and family not in {*MODES, *_BACKENDS.values()}:

@@ -8,15 +8,19 @@ posterior are found by Gauss and Newton's steps; Gelman et al., Bayesian Data An
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from kpsim.calibration.scatter import assumed_scatter
+from kpsim.profiles.format import Coefficient
 from kpsim.units import F64
 
 STEPS = 50
 SETTLED_TOLERANCE = 1e-9
 NORMAL_95 = 1.959964
+NOTHING = 0.05  # share of its upper end that a price found to be nothing begins as: a logarithm knows no zero
 TOLD = 0.7  # a coefficient is told by the measurements if they narrow its own error to less than this share
 
 
@@ -68,6 +72,15 @@ def moved(prior: F64, wide: F64, machine: float, counts: F64, measured: F64, sca
         np.exp(x), np.exp(x - NORMAL_95 * deviation), np.exp(x + NORMAL_95 * deviation), deviation < TOLD * wide,
         counts @ np.exp(x),
     )  # fmt: skip
+
+
+def known_before(costs: Sequence[Coefficient]) -> tuple[F64, F64]:
+    """Return what is known of ``costs`` on another machine: values, and standard deviations of their logarithms."""
+    highest = np.array([each.high for each in costs])
+    prior = np.maximum([each.value for each in costs], NOTHING * highest)
+    lowest = np.maximum([each.low for each in costs], prior**2 / highest)  # an end at 0 says nothing of a logarithm
+    own = np.log(highest / lowest) / (2 * NORMAL_95)
+    return prior, np.hypot(own, assumed_scatter("other_study") / NORMAL_95)
 
 
 def _slope(counts: F64, x: F64) -> F64:

@@ -13,7 +13,7 @@ CALIBRATED, ALONG = "calibrated", "moved-along"
 
 def document(base: CostProfile, family: str, fitted: Fitted, name: str, data: str) -> dict[str, Any]:
     """Return the profile as a document; ``data`` says what it was fitted to."""
-    found: dict[str, Any] = base.text.model_dump(exclude_none=True, exclude_defaults=True)
+    found: dict[str, Any] = base.text.document()
     found.pop("machine", None)  # of the base; which machine this is the data do not say
     taken = f"taken from profile {base.name}, not measured here"
     found["name"] = name

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from kpsim.cluster.params import EndpointCount, ServiceGroup
-from kpsim.errors import InputError, Place, Problem
+from kpsim.errors import InputError, Place, Problem, did_you_mean
 from kpsim.scenario.kinds import Look
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.reader import read
@@ -151,6 +151,8 @@ def _kind(look: Look, name: str, overrides: Pairs, value: object) -> Kind:
         else:
             return kind
     if value is None and problem is not None:
-        raise problem
+        first = problem.problems[0]  # what it was tried with is nobody's question
+        near = first.mend if "." in name else did_you_mean(name, [SERVICES]) or first.mend
+        raise InputError([Problem(Place(look.name), what=f"spec.{name}: {first.what}", mend=near)])
     what = f"{name} is {value!r:.60}, and a search needs a number or a duration"
     raise InputError([Problem(Place(look.name), what=what)])

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from math import inf
 
 from kpsim.errors import GuardError, InputError
-from kpsim.experiment.answers.limits import limits_of
+from kpsim.experiment.answers.limits import Limit, limits_of
 from kpsim.experiment.guard import check_size
-from kpsim.experiment.result import Limit
 from kpsim.experiment.searches.axis import Axis
 from kpsim.simulation import build_cluster
 

@@ -13,9 +13,10 @@ import numpy as np
 from kpsim.errors import InputError
 from kpsim.experiment.answers.curves import extrapolations
 from kpsim.experiment.searches.axis import Axis, Pairs
+from kpsim.experiment.searches.bisection.crossing import Point
+from kpsim.experiment.searches.bisection.hunt import Hunted, hunt
 from kpsim.experiment.searches.ceilings import Ceiling, Ceilings
-from kpsim.experiment.searches.crossing import Point
-from kpsim.experiment.searches.hunt import Hunted, hunt
+from kpsim.experiment.searches.pricing import crossed_by_prices, spreads
 from kpsim.experiment.searches.probing import Probe, Prober, Stopped, lighter
 from kpsim.experiment.searches.quantity import Objective, objective_of
 from kpsim.experiment.workers import executing
@@ -50,6 +51,16 @@ class ModeLimit:
     probes: tuple[Probe, ...]  # in order of their values
     improves: bool = False  # objectives are met at large values: ``largest`` is then the smallest that meets them
     cautions: tuple[str, ...] = ()  # of the mode, and of costs that lie beyond anything measured there
+    prices: Estimate | None = None  # ``largest`` with its interval by the profile's prices, where it is a crossing
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Return the lowest and the highest that ``largest`` may be by either interval; ``None`` without it."""
+        if self.largest is None:
+            return None
+        each = [e for e in (self.largest, self.prices) if e is not None]
+        low = min(e.value if e.low is None else e.low for e in each)
+        return low, max(e.value if e.high is None else e.high for e in each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,24 @@ class LimitFound:
     highest: float  # the largest value looked at, or that can be
     refusal: str  # of anything larger, if it was refused
     run: RunParams  # of a probe
+
+    @property
+    def configured(self) -> ModeLimit:
+        """Return the answer for the mode that the scenario is configured for, or else the first."""
+        mode = self.scenario.kube_proxy.mode
+        return next((each for each in self.modes if each.mode == mode), self.modes[0])
+
+    def standing(self, each: ModeLimit) -> Literal["met", "failed", "undecided"]:
+        """Return whether the scenario itself meets the objectives with a mode, by the wider of its intervals."""
+        start, ends = self.axis.start, each.ends
+        if ends is None:
+            return "failed"
+        if start is None:
+            return "met"
+        low, high = ends
+        if low < high and low <= start <= high:
+            return "undecided"
+        return "failed" if (start < low if each.improves else start > high) else "met"
 
     @property
     def shortened(self) -> bool:
@@ -193,7 +222,31 @@ def _of_mode(
     ordered = sorted((flip * math.log(lowest), flip * math.log(highest)))
     hunted = hunt(ask, flip * math.log(begin), *ordered)
     probes = tuple(probe for (_, of), probe in sorted(prober.probes.items()) if of == mode)
-    return _told(prober.axis, objectives, mode, hunted, probes, first, highest, improves=improves)
+    told = _told(prober.axis, objectives, mode, hunted, probes, first, highest, improves=improves)
+    return replace(told, prices=_by_prices(prober, objectives, told, hunted, flip))
+
+
+def _by_prices(
+    prober: Prober, objectives: Sequence[Objective], told: ModeLimit, hunted: Hunted, flip: float
+) -> Estimate | None:
+    """Return the largest value with its interval by prices, from those at the probe nearest to it."""
+    if told.ended != "objective" or told.largest is None or hunted.crossing is None:
+        return None
+    at = math.log(told.largest.value)
+    objective = next(each for each in objectives if each.text == told.breaks)
+    probes = [probe for probe in told.probes if (d := probe.drawn[objective.quantity]) is not None and not d.at_least]
+    if not probes:
+        return None
+    nearest = min(probes, key=lambda probe: abs(math.log(probe.value) - at))
+    scenario = prober.scenario(nearest.value, (told.mode,))
+    cluster = build_cluster(scenario)[0]
+    spread = spreads(scenario, cluster, told.mode, nearest.drawn, nearest.seen).get(objective.quantity)
+    if spread is None:
+        return None
+    found = crossed_by_prices(hunted.points, hunted.crossing.value, spread, objective.sign)
+    if found is None:
+        return None
+    return _whole(prober.axis, _turned(found) if flip < 0 else found, math.inf)
 
 
 def _improves(

@@ -34,6 +34,7 @@ class Probe:
     value: float
     mode: str
     drawn: Mapping[Quantity, Drawn | None]
+    seen: tuple[Seen, ...] = field(default=(), repr=False, compare=False)
 
     def estimate(self, quantity: Quantity) -> Estimate | None:
         """Return a quantity with its 95 % interval."""
@@ -77,7 +78,7 @@ class Prober:
                 most = min(most, size.processes)
         for value, mode, seen in simulated(todo, self.wanted, self._count, self.executor, most):
             drawn = {quantity: drawn_of(quantity, seen) for quantity in self.wanted}
-            self.probes[value, mode] = Probe(value, mode, drawn)
+            self.probes[value, mode] = Probe(value, mode, drawn, tuple(seen))
         return [[self.probes[value, mode] for mode in modes] for value in values]
 
     def _count(self, _value: float) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from kpsim.errors import InputError, Place, Problem, did_you_mean
+from kpsim.experiment.answers.prices.parts import SYNCS
 from kpsim.experiment.events import EventSeen
 from kpsim.experiment.observe import Observations
 from kpsim.measure.intervals import DRAWS, Drawn, draw
@@ -98,6 +99,10 @@ class Seen:
     tallies: dict[str, list[Tally]]
     numbers: dict[str, float]
     sampled: bool  # packets, on some nodes and in some stretches of time
+    syncs: dict[str, tuple[int, float]] = field(default_factory=dict)  # by kind: how many, and their time together [s]
+    stages: dict[str, Tally] = field(default_factory=dict)  # of a change's way
+    sync_changed: float = 0.0
+    tried: float = 0.0
 
     @staticmethod
     def of(found: Observations, wanted: Sequence[Quantity]) -> Seen:
@@ -107,7 +112,16 @@ class Seen:
         numbers["failed_connections"] = float(sum(each.connections for each in found.events))
         numbers["exposure"] = max((each.exposed_ns / 1e9 for each in found.events), default=0.0)
         numbers["rollout_duration"] = max(map(_lasts_s, found.events), default=0.0)
-        return Seen(tallies, numbers, found.sampled)
+        syncs = {name: _together(found.tallies[name]) for name in SYNCS.values()}
+        return Seen(
+            tallies, numbers, found.sampled, syncs, found.stages, float(found.sync_changed), float(found.tried_mean)
+        )
+
+
+def _together(tallies: Sequence[Tally]) -> tuple[int, float]:
+    """Return how many observations tallies hold, and their sum in the tallies' unit."""
+    n = sum(each.n for each in tallies)
+    return n, Tally.pooled(tallies).mean() * n if n else 0.0
 
 
 def _lasts_s(event: EventSeen) -> float:

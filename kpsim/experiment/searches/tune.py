@@ -8,14 +8,16 @@ thresholds; without thresholds, or where none is met, the knee: nearest to the b
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
-from kpsim.errors import InputError
+from kpsim.errors import InputError, Place, Problem
 from kpsim.experiment.guard import check_size, check_time
 from kpsim.experiment.searches.axis import Pairs
 from kpsim.experiment.searches.knobs import EXPOSURE, FAILED, Knob, knob_called, measures_of
+from kpsim.experiment.searches.pricing import spreads
 from kpsim.experiment.searches.probing import Probe, Stopped, lighter, simulated
 from kpsim.experiment.searches.quantity import Objective, Quantity, drawn_of, objective_of, quantity_of
 from kpsim.experiment.workers import executing
@@ -23,6 +25,7 @@ from kpsim.measure.summary import Estimate
 from kpsim.scenario.kinds import Look
 from kpsim.scenario.model import RunParams, Scenario
 from kpsim.scenario.reader import read
+from kpsim.simulation import build_cluster
 from kpsim.units import UnitError, parse_duration, parse_number
 
 Progress = Callable[[int, int], None]
@@ -32,7 +35,7 @@ Progress = Callable[[int, int], None]
 class Rung:
     """One value of the knob; ``read_as`` is another that kube-proxy makes of it, "" if none.
 
-    ``met`` is ``None`` where there is no objective or an interval holds its bound.
+    ``met`` is ``None`` where there is no objective, or an interval, by sampling or by prices, holds its bound.
     """
 
     written: str
@@ -41,6 +44,7 @@ class Rung:
     probe: Probe
     met: bool | None
     on_front: bool = False
+    prices: Mapping[Quantity, Estimate] = field(default_factory=dict)  # with the interval by the profile's prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,12 @@ class Tuned:
     refused: tuple[tuple[str, str], ...]  # values that cannot be, and why
     run: RunParams
     sampled: bool  # packets were looked at on some nodes and in some stretches of time only
+
+    @property
+    def standing(self) -> Literal["met", "failed", "undecided"]:
+        """Return whether some value meets the objectives, none does, or that cannot be said."""
+        each = {rung.met for rung in self.rungs}
+        return "met" if not self.objectives or self.chosen.met else "undecided" if None in each else "failed"
 
     @property
     def front(self) -> tuple[Rung, ...]:
@@ -139,7 +149,8 @@ def size_of(value: str) -> float:
         try:
             return parse_duration(value)
         except UnitError as error:
-            raise InputError(f"{value[:60]!r} is neither a number nor a duration: {error.what}") from None
+            what = f"{value[:60]!r} is neither a number nor a duration: {error.what}"
+            raise InputError([Problem(Place(), what=what, mend="write e.g. 50, 500ms or 2s")]) from None
 
 
 def _probed(
@@ -167,7 +178,7 @@ def _probed(
         with executing(jobs, executor) as chosen:
             for value, mode, seen in simulated(distinct, wanted, tell, chosen):
                 drawn = {quantity: drawn_of(quantity, seen) for quantity in wanted}
-                found[value] = Probe(size_of(value), mode, drawn)
+                found[value] = Probe(size_of(value), mode, drawn, tuple(seen))
                 sampled = sampled or any(each.sampled for each in seen)
     except KeyboardInterrupt:
         raise Stopped(list(found.values())) from None
@@ -182,10 +193,17 @@ def _rungs(
     objectives: Sequence[Objective],
     measures: tuple[Quantity, Quantity],
 ) -> list[Rung]:
-    rungs = [
-        Rung(value, knob.read_as(scenario, mode, value), scenario, probes[value], _met(probes[value], objectives))
-        for value, scenario in todo.items()
-    ]
+    cluster = build_cluster(next(iter(todo.values())))[0]  # no knob changes what is laid out
+    rungs = []
+    for value, scenario in todo.items():
+        probe = probes[value]
+        prices = {
+            quantity: spread.of(drawn.value)
+            for quantity, spread in spreads(scenario, cluster, mode, probe.drawn, probe.seen).items()
+            if (drawn := probe.drawn[quantity]) is not None
+        }
+        met = _met(probe, prices, objectives)
+        rungs.append(Rung(value, knob.read_as(scenario, mode, value), scenario, probe, met, prices=prices))
     pairs = [tuple(value_of(rung, measure) for measure in measures) for rung in rungs]
     return [replace(rung, on_front=_on_front(pair, pairs)) for rung, pair in zip(rungs, pairs, strict=True)]
 
@@ -203,19 +221,23 @@ def value_of(rung: Rung, quantity: Quantity) -> float:
     return math.inf if drawn is None or drawn.at_least else drawn.value
 
 
-def _met(probe: Probe, objectives: Sequence[Objective]) -> bool | None:
-    """Return whether every objective is met by its whole interval; ``None`` where that cannot be said."""
+def _met(probe: Probe, prices: Mapping[Quantity, Estimate], objectives: Sequence[Objective]) -> bool | None:
+    """Return whether every objective is met by the wider of its intervals; ``None`` where that cannot be said."""
     if not objectives:
         return None
-    each = [_meets(probe.estimate(objective.quantity), objective) for objective in objectives]
+    each = [
+        _meets(probe.estimate(objective.quantity), prices.get(objective.quantity), objective)
+        for objective in objectives
+    ]
     return False if False in each else None if None in each else True
 
 
-def _meets(found: Estimate | None, objective: Objective) -> bool | None:
+def _meets(found: Estimate | None, prices: Estimate | None, objective: Objective) -> bool | None:
     if found is None:
         return None
-    low = found.value if found.low is None else found.low
-    high = math.inf if found.at_least else found.value if found.high is None else found.high
+    each = [e for e in (found, prices) if e is not None]
+    low = min(e.value if e.low is None else e.low for e in each)
+    high = math.inf if found.at_least else max(e.value if e.high is None else e.high for e in each)
     strict = len(objective.operator) == 1
     ends = {_below(end * objective.sign, objective.bound * objective.sign, strict=strict) for end in (low, high)}
     return ends.pop() if len(ends) == 1 else None
@@ -232,11 +254,16 @@ def _choose(
     first, second = measures
     meeting = [rung for rung in rungs if rung.met]
     if meeting:
-        cheapest = min(meeting, key=lambda rung: (value_of(rung, second), value_of(rung, first)))
-        return cheapest, f"it is the least {second.name} of those that meet {' and '.join(o.text for o in objectives)}"
-    front = [rung for rung in rungs if rung.on_front] or list(rungs)
-    missed = f"no value is shown to meet {' and '.join(o.text for o in objectives)}; " if objectives else ""
-    return min(front, key=lambda rung: _distance(rung, front, measures)), f"{missed}it is the knee of the front"
+        cheapest = min(meeting, key=lambda rung: (value_of(rung, second), value_of(rung, first), bool(rung.read_as)))
+        met = " and ".join(objective.text for objective in objectives)
+        which = "with" if met.startswith("no ") else "that meet"
+        return cheapest, f"of the values {which} {met}, it has the least {second.name}"
+    left = [rung for rung in rungs if rung.met is None] or list(rungs)
+    front = [rung for rung in left if rung.on_front] or left
+    asked = " and ".join(objective.text for objective in objectives)
+    missed = f"whether it meets {asked} is undecided; " if left[0].met is None else f"no value meets {asked}; "
+    chosen = min(front, key=lambda rung: (_distance(rung, front, measures), bool(rung.read_as)))
+    return chosen, f"{missed if objectives else ''}it is the knee of the front"
 
 
 def _distance(rung: Rung, front: Sequence[Rung], measures: Sequence[Quantity]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from kpsim.calibration.records import CHURN, END_TO_END, KERNEL, PUBLISHED, Reco
 from kpsim.calibration.scatter import assumed_scatter, half_widths
 from kpsim.experiment.validation.latency import latency
 from kpsim.experiment.validation.prediction import group, priced, scatter_key
-from kpsim.experiment.validation.setups import Question, Unspoken, blur_s, question, read_early, timer_bytes
+from kpsim.experiment.validation.setups import Question, Unspoken, question, read_early, tick_s, timer_bytes
 from kpsim.profiles.costs import CostProfile
 from kpsim.profiles.format import SCALE as IN_SI
 from kpsim.profiles.terms import work
@@ -23,12 +23,31 @@ from kpsim.units import F64
 DISTURBED = "disturbed"  # rows that something else slowed down: no fit takes them, but the next ones may be so too
 SUMS = frozenset({"wall_s", "children_wall_s", "cpu_s"})  # of parts that are timed one by one too
 _BY_SIZE = ("services", "kernel", "run")
+_SET_UP = ("kernel", "run", "services", "endpoints", "position")
 _CONFIGURATION = ("services", "endpoints", "endpoints_per_service", "version")
-Rows = dict[tuple[str, str], list[tuple[Record, dict[str, float], float, bool]]]
+CLOCKS = ("user", "sys")  # what a process's time is told apart into, by ticks; their sum is counted without
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measurement as a sum, in SI: counts by aspect and coefficient, what was measured, what a record tells of it.
+
+    ``alone``: of one part, so that a fit learns from it; ``blur`` is what its clock does not resolve.
+    """
+
+    record: Record
+    counts: Mapping[tuple[str, str], float]
+    measured: float
+    told: float
+    blur: float
+    alone: bool = True
+
+
+Rows = dict[tuple[str, str], list[Row]]  # by family, and an aspect, or "user+sys" of both clocks
 
 
 def explained(records: Iterable[Record]) -> Rows:
-    """Return what can be fitted by family and aspect: records, counts by coefficient, measured in SI, timed alone."""
+    """Return what can be fitted, rows that share coefficients together."""
     found: Rows = defaultdict(list)
     for record in records:
         use = record.setup.get("use", "fit")
@@ -40,56 +59,82 @@ def explained(records: Iterable[Record]) -> Rows:
             continue
         row = _row(record, asked)
         if row is not None:
-            alone = (record.quantity not in SUMS or asked.parts[0].part == "sync") and use != DISTURBED
-            found[asked.parts[0].family, asked.aspect].append((record, *row, alone))
+            family, clocks = asked.parts[0].family, asked.aspect in CLOCKS
+            found[family, "+".join(CLOCKS) if clocks else asked.aspect].append(row)
             if record.quantity == "list_wall_s":  # a listing is nothing but CPU, and was timed better than that was
-                found[asked.parts[0].family, "cpu"].append((record, *row, True))
+                counts = {("cpu", name): count for (_, name), count in row.counts.items()}
+                found[family, "cpu"].append(replace(row, counts=counts))
+    for (_, aspect), rows in found.items():
+        if aspect == "+".join(CLOCKS):
+            rows.extend(_both_clocks(rows))
     return found
 
 
-def _row(record: Record, asked: Question) -> tuple[dict[str, float], float] | None:
-    """Return counts by coefficient and the measured value, or ``None`` where there is nothing to learn."""
+def _row(record: Record, asked: Question) -> Row | None:
+    """Return a record as a sum, or ``None`` where there is nothing to learn."""
     if asked.exact is not None or not asked.parts:
         return None
-    total: dict[str, float] = defaultdict(float)
+    total: dict[tuple[str, str], float] = defaultdict(float)
     for part in asked.parts:
         done = work(part, asked.counts, asked.aspect)
         if done is None:
             return None
         for name, count in done.items():
-            total[name] += count
-    measured = record.measured * asked.scale
-    least = max(blur_s(asked.aspect), assumed_scatter("timer_apart") * timer_bytes(record))
+            total[asked.aspect, name] += count
+    measured, blur = record.measured * asked.scale, tick_s(record)
+    use = record.setup.get("use")
+    alone = (record.quantity not in SUMS or asked.parts[0].part == "sync") and use != DISTURBED
+    if asked.aspect in CLOCKS:  # the mean of several readings is right where each counts a tick or none
+        return Row(record, dict(total), record.number("mean", measured), measured, blur, alone)
+    least = max(blur, assumed_scatter("timer_apart") * timer_bytes(record))
     if measured <= 0 or measured < least or not any(total.values()):
         return None
-    return dict(total), 1 / measured if asked.inverse else measured
+    measured = 1 / measured if asked.inverse else measured
+    return Row(record, dict(total), measured, measured, blur, alone)
+
+
+def _both_clocks(rows: list[Row]) -> list[Row]:
+    """Return the sums of user and system time of the same commands: ticks share out a time that is counted exactly."""
+    pairs: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        stem = row.record.quantity.partition(".")[0]
+        pairs[(stem, *(row.record.setup.get(key, "") for key in _SET_UP))].append(row)
+    return [
+        Row(
+            one.record,
+            {**one.counts, **other.counts},
+            one.measured + other.measured,
+            np.nan,
+            0.0 if one.record.setup.get("mean") else one.blur,
+            one.alone and other.alone,
+        )
+        for one, other in (pair for pair in pairs.values() if len(pair) == len(CLOCKS))
+        if one.measured + other.measured > 0
+    ]
 
 
 def families(rows: Rows) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, float]]]:
     """Return coefficients by family, and how far left-out rows were off by mode and quantity."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = defaultdict(dict)
     off: dict[str, dict[str, list[tuple[float, str]]]] = defaultdict(lambda: defaultdict(list))
-    for (family, aspect), all_rows in sorted(rows.items()):
-        alone = [row for row in all_rows if row[3]]
-        names = sorted({name for row in alone for name in row[1]})
-        counts = np.array([[row[1].get(name, 0.0) for name in names] for row in alone])
-        measured = np.array([row[2] for row in alone])
-        fitted = fit(counts, measured, _groups([row[0] for row in alone]), blur_s(aspect))
+    for (family, _), all_rows in sorted(rows.items()):
+        alone = [row for row in all_rows if row.alone]
+        names = sorted({name for row in alone for name in row.counts})
+        counts = np.array([[row.counts.get(name, 0.0) for name in names] for row in alone])
+        measured, told, blur = (np.array([getattr(row, key) for row in alone]) for key in ("measured", "told", "blur"))
+        fitted = fit(counts, measured, _groups([row.record for row in alone]), blur, told=told)
         values = dict(zip(names, zip(fitted.value, fitted.low, fitted.high, strict=True), strict=True))
-        most = counts.max(axis=0)
-        found[f"{family}/{aspect}" if aspect else family] = {
-            name: (*values[name], most[i]) for i, name in enumerate(names)
-        }
+        for name, most in zip(names, counts.max(axis=0), strict=True):
+            found[f"{family}/{name[0]}" if name[0] else family][name[1]] = (*values[name], most)
         for row, left_out in zip(alone, fitted.left_out, strict=True):
-            off[row[0].mode][group(row[0])].append((float(left_out), _size(row[0])))
-        for record, total, value, timed_alone in all_rows:
-            if not timed_alone:
-                guess = sum(values[name][0] * count for name, count in total.items() if name in values)
-                blur = blur_s(aspect)
-                seen = 1.0 if record.setup.get("use") == DISTURBED else assumed_scatter("seen_sum")
-                error = seen * float(np.log((value + blur) / (guess + blur))) if guess else np.nan
-                off[record.mode][group(record)].append((error, _size(record)))
-    return found, {mode: half_widths(each) for mode, each in off.items()}
+            off[row.record.mode][group(row.record)].append((float(left_out), _size(row.record)))
+        for row in all_rows:
+            if not row.alone:
+                guess = sum(values[name][0] * count for name, count in row.counts.items() if name in values)
+                seen = 1.0 if row.record.setup.get("use") == DISTURBED else assumed_scatter("seen_sum")
+                error = seen * float(np.log((row.told + row.blur) / (guess + row.blur))) if guess else np.nan
+                off[row.record.mode][group(row.record)].append((error, _size(row.record)))
+    return dict(found), {mode: half_widths(each) for mode, each in off.items()}
 
 
 def _size(record: Record) -> str:
@@ -162,20 +207,16 @@ def event_costs(records: list[Record], profile: CostProfile) -> dict[str, dict[s
 
 
 def _shared(running: list[Record], rest: F64, syncs: F64) -> dict[str, dict[str, Any]]:
-    """Return what a change adds, whatever the mode, and a sync of each mode; the ends are fits without a row."""
-    modes = sorted({r.mode for r in running})
+    """Return what a change and a sync add, whatever the mode; the ends are fits without a row."""
     changes = np.array([r.number("changes_per_s") * r.number("seconds") for r in running])
-    columns = [changes, *(syncs * np.array([r.mode == mode for r in running]) for mode in modes)]
-    measured = np.array([r.measured for r in running])
+    columns, measured = (changes, syncs), np.array([r.measured for r in running])
     design, target = np.column_stack(columns) / measured[:, None], rest / measured
     kept = [np.arange(len(rest)) != out for out in range(-1, len(rest))]
     values = [not_negative(design[rows].T @ design[rows], design[rows].T @ target[rows]) for rows in kept if rows.any()]
     ends = zip(values[0], np.min(values, axis=0), np.max(values, axis=0), (c.max() for c in columns), strict=True)
-    decoded, *accounted = ((float(v), float(low), float(high), float(most)) for v, low, high, most in ends)
-    found = {
-        mode: {"change_decoded": decoded, "sync_accounted": each} for mode, each in zip(modes, accounted, strict=True)
-    }
-    return {"iptables-nft": found["iptables-legacy"], **found} if "iptables-legacy" in found else found
+    decoded, accounted = ((float(v), float(low), float(high), float(most)) for v, low, high, most in ends)
+    told = {"change_decoded": decoded, "sync_accounted": accounted}
+    return {mode: dict(told) for mode in sorted({"iptables-nft", *(r.mode for r in running)})}
 
 
 def scatter_of_latencies(records: list[Record], profile: CostProfile) -> dict[str, dict[str, float]]:

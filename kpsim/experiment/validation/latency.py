@@ -11,10 +11,18 @@ from collections.abc import Callable
 import numpy as np
 
 from kpsim.calibration.records import END_TO_END, Record
-from kpsim.experiment.validation.setups import CHURNED, FAMILIES, Question, Unspoken, sync_question
+from kpsim.experiment.validation.setups import (
+    CHURNED,
+    FAMILIES,
+    Question,
+    Unspoken,
+    endpoints_each,
+    sync_question,
+    told_release,
+)
 from kpsim.experiment.validation.sizes import Size
 from kpsim.profiles.costs import CostProfile
-from kpsim.profiles.terms import Part, release
+from kpsim.profiles.terms import Part
 from kpsim.rng import stream
 from kpsim.units import F64, Version, parse_duration
 
@@ -22,6 +30,8 @@ SPACED_FROM_THE_END = (1, 34)
 Price = Callable[[Question, CostProfile], float]
 PARTS = ("go", "iptables", "save", "list", "restore")
 WINDOW = 0.5  # syncs more than periods: the window begins with one
+PERIODS = 10.0  # played one after another, so that chance is small
+MOST_CHANGES = 1e5  # played at all
 AS_SHIPPED = Size(1000, 5000)  # of the end-to-end runs, on kube-proxy 1.36
 
 
@@ -46,17 +56,20 @@ def latency(record: Record, profile: CostProfile, price: Price) -> float:
     if record.mode not in FAMILIES[:3]:
         raise Unspoken(f"no syncs of {record.mode} are priced by parts")
     whole = record.study == END_TO_END
-    version = (1, 36) if whole else release(record.setup["version"])
+    version = (1, 36) if whole else told_release(record)
     n = record.number("services", AS_SHIPPED.services)
-    each = record.number("endpoints_per_service", AS_SHIPPED.each)
+    each = AS_SHIPPED.each if whole else endpoints_each(record)
     rate = record.number("changes_per_s")
     spacing = parse_duration(record.setup.get("min_sync_period") or "1s")
     seconds = record.number("seconds", 60.0)
-    changes = np.sort(stream(1, "churn").uniform(0.0, seconds * 10, round(rate * seconds * 10)))
+    periods = min(PERIODS, MOST_CHANGES / max(rate * seconds, 1.0))
+    if n < 0 or spacing < 0 or round(rate * seconds * periods) < 1:
+        raise Unspoken("no Services or no changes, so nothing to sync")
+    changes = np.sort(stream(1, "churn").uniform(0.0, seconds * periods, round(rate * seconds * periods)))
     size = Size(n, n * each, min(max(rate * spacing, 1.0), n))
     took = price(sync_question(record.mode, version, size, CHURNED, PARTS, ""), profile)
     began, waits = syncs(changes, spacing, took, version)
-    count = len(began) / 10 + WINDOW
+    count = len(began) / periods + WINDOW
     if whole:
         waits = waits + price(Question((Part("control plane", record.mode),), {"one": 1.0}), profile)
     quantity = record.quantity

@@ -20,14 +20,17 @@ from kpsim.calibration.records import CHURN, END_TO_END, KERNEL, Record, read_re
 from kpsim.experiment.validation.fitting import event_costs as latency_costs
 from kpsim.experiment.validation.fitting import explained, families, rendered, scatter_of_latencies
 from kpsim.experiment.validation.prediction import COMMANDS, KUBE_PROXY, priced
-from kpsim.experiment.validation.setups import question
+from kpsim.experiment.validation.setups import TICK_S, question
 from kpsim.experiment.validation.whole import completed, with_events
 from kpsim.profiles.costs import CostProfile
-from kpsim.profiles.format import ProfileText, parse_yaml, read_yaml
+from kpsim.profiles.format import ProfileText, read_yaml
+from kpsim.profiles.shipped import parse_yaml
 
 RECORDS = resources.files("kpsim.calibration")
 Families = dict[str, dict[str, Any]]
 CLOCKS = (".wall", ".user", ".sys")
+CPU_CLOCKS = (".user", ".sys")
+LEGIBLE_S = 5 * TICK_S  # less is told by a few ticks of the clock
 SCALING = """\
 # Written by `make profiles`: how far off commands of linux-6.18-zen5 are if linux-6.18-zen3 prices them, times one
 # factor for all. half_width: of the logarithm, holds 95 % of the rows; nft's are wide because its commands wait, which
@@ -60,6 +63,23 @@ def _ratio(mine: Families, other: Families) -> tuple[float, float]:
     return float(np.exp(np.median(both))), float(np.quantile(np.abs(both - np.median(both)), 0.9))
 
 
+def cpu_ratio(mine: list[Record], other: list[Record]) -> tuple[float, float]:
+    """Return how many times the CPU one machine takes for the same commands, and half a 95 % interval (logarithm).
+
+    Whole commands tell it better than coefficients, which share a command's time otherwise on each machine.
+    """
+    found = [{_set_up(r): r.measured for r in each if r.quantity.endswith(CPU_CLOCKS)} for each in (mine, other)]
+    both = np.log([
+        found[0][key] / found[1][key] for key in sorted(found[0].keys() & found[1].keys())
+        if min(found[0][key], found[1][key]) >= LEGIBLE_S
+    ])  # fmt: skip
+    return float(np.exp(np.median(both))), float(np.quantile(np.abs(both - np.median(both)), 0.95))
+
+
+def _set_up(record: Record) -> tuple[str, ...]:
+    return record.mode, record.quantity, *(record.setup.get(key, "") for key in ("services", "endpoints"))
+
+
 def _moved(other: Families, mine: Families, ratio: float, wide: float) -> Families:
     """Return what ``mine`` has not, scaled; memory is no faster on another machine."""
     found: Families = {}
@@ -76,7 +96,7 @@ def _moved(other: Families, mine: Families, ratio: float, wide: float) -> Famili
 
 def _based(base: ProfileText, ratio: float, wide: float, source: str) -> Families:
     """Return another profile's families; scaled where ``source`` says so, as they are where it is empty."""
-    found: Families = deepcopy(base.model_dump(exclude_none=True, exclude_defaults=True)["families"])
+    found: Families = deepcopy(base.document()["families"])
     found.setdefault("iptables-nft", {k: v for k, v in deepcopy(found["iptables-legacy"]).items() if "rule" not in k})
     for coefficient in [c for family in found.values() for c in family.values()] if source else []:
         for which in ("both", "quiet", "typical", "cold"):
@@ -98,7 +118,7 @@ def profiles(left_out: Callable[[Record], bool] = lambda _: False) -> dict[str, 
     for each in listed:
         if "base" in each:
             (other,) = (name for name in fitted if name.startswith("linux") and name != each["name"])
-            ratio = _ratio(fitted[each["name"]][0], fitted[other][0])
+            ratio = cpu_ratio(records[each["name"]], records[other])
             with_events(found[each["name"]]["families"], found[other]["families"], ratio, each["scaled"])
     return found
 
@@ -132,7 +152,7 @@ def _document(machine: Mapping[str, Any], records: list[Record], fitted: Mapping
 
 
 def _profile(document: Mapping[str, Any]) -> CostProfile:
-    text = ProfileText.model_validate(document)
+    text = ProfileText.of(document)
     return CostProfile(text.name, text.about, text.sources, text)
 
 

@@ -7,8 +7,9 @@ from math import exp, hypot, log, sqrt
 
 from kpsim.calibration.records import CHURN, END_TO_END, KERNEL, PUBLISHED, Record
 from kpsim.calibration.scatter import assumed_scatter
+from kpsim.experiment.validation.arithmetic import in_prose, last_digit
 from kpsim.experiment.validation.latency import latency
-from kpsim.experiment.validation.published import published
+from kpsim.experiment.validation.published import published, study_of
 from kpsim.experiment.validation.setups import (
     Question,
     Unspoken,
@@ -32,6 +33,7 @@ class Prediction:
     value: float
     low: float
     high: float
+    in_prose: bool = False  # a count whose record is rounded as words are
 
 
 def profile_for(record: Record) -> str:
@@ -51,7 +53,7 @@ def priced(asked: Question, profile: CostProfile) -> float:
         family = f"{part.family}/{asked.aspect}" if asked.aspect else part.family
         done, known = work(part, asked.counts, asked.aspect), profile.text.families.get(family, {})
         if done is None:
-            raise Unspoken(f"{part.part} under {part.family} is no part of the model")
+            raise Unspoken(f"{part.part or 'a row without a quantity'} under {part.family} is no part of the model")
         missing = [name for name, count in done.items() if count and name not in known]
         if missing:
             raise Unspoken(f"profile {profile.name} has no {', '.join(missing)} for {family}")
@@ -113,11 +115,14 @@ def predict(record: Record, profile: str | None = None) -> Prediction:
             raise Unspoken("nothing runs there, and nothing was timed")
         if total <= 0:
             return Prediction(0.0, 0.0, 0.0)
+        if record.study == KERNEL and total < tick_s(record) / 2:
+            raise Unspoken("so little that a clock of ticks reads nothing of it in most runs")
         value = (1 / total if asked.inverse else total) / asked.scale
         further = beyond(asked, chosen)
-    if record.quantity in COUNTS:
-        half = assumed_scatter("count")
-        return Prediction(value, value - half, value + half)
+    prose = record.study == PUBLISHED and in_prose(study_of(record))
+    if record.quantity in COUNTS or prose:
+        half = last_digit(value) / 2 if prose else assumed_scatter("count")
+        return Prediction(value, value - half, value + half, prose)
     wide, tick = exp(hypot(scatter(record, chosen), further)), tick_s(record)
     low, high = (value + tick) / wide - tick, (value + tick) * wide - tick
     return Prediction(value, max(min(low, value - tick) - _uncounted_s(record, chosen), 0.0), max(high, value + tick))

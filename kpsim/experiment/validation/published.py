@@ -15,23 +15,28 @@ from typing import Any
 import numpy as np
 
 from kpsim.calibration.records import Record, read_records
-from kpsim.cluster.columns import ServiceColumns
-from kpsim.experiment.validation.arithmetic import sent
+from kpsim.experiment.validation.arithmetic import counted
 from kpsim.experiment.validation.setups import SCALE, Question, Unspoken, sync_question
-from kpsim.experiment.validation.sizes import Size, mode_of
+from kpsim.experiment.validation.sizes import Size
 from kpsim.profiles.costs import CostProfile, load_profile
-from kpsim.profiles.format import parse_yaml
+from kpsim.profiles.shipped import parse_yaml
 from kpsim.profiles.terms import Counts, Part, work
-from kpsim.proxy.counts import EndpointCounts
 
 PACKETS = "linux-6.18-zen3"  # syncs and packets on one machine, for whatever machine a study had
-UNITS = {**SCALE, "MiB": 2.0**20, "rules": 1.0, "calls": 1.0, "req/s": 1.0, "requests_per_s (axis unlabelled)": 1.0}
+UNITS = {
+    **SCALE,
+    "MiB": 2.0**20,
+    "rules": 1.0,
+    "calls": 1.0,
+    "cores": 1.0,
+    "req/s": 1.0,
+    "requests_per_s (axis unlabelled)": 1.0,
+}
 WHOLE = ("go", "iptables", "save", "list", "restore")
 GRID = 200
 LEAST, MOST, HALVINGS = 1e-4, 1e4, 60  # of a study's factor
+COUNTED = ("bytes", "lines")
 WITH, WITHOUT = "pod2svc", "pod2pod"
-JUMPS_BEFORE_1_27 = 12
-FILTER_RULES = 3  # of KUBE-FORWARD, before 1.27
 
 
 @cache
@@ -48,29 +53,44 @@ def shipped_studies() -> tuple[Record, ...]:
     return tuple(read_records(Path(str(resources.files("kpsim.calibration"))) / "records" / "published.yaml"))
 
 
+def study_of(record: Record) -> dict[str, Any] | None:
+    """Return the study that a record is of, ``None`` where none is known; a study without quantities is of all."""
+    return next(
+        (
+            s
+            for s in studies()
+            if record.id.startswith(s["prefix"]) and record.quantity == s.get("quantity", record.quantity)
+        ),
+        None,
+    )
+
+
 def fitted_on(record: Record) -> bool:
     """Return True if a study's fixed part or factor was fitted on the record."""
-    return any(record.id in study["fit"] for study in studies()) or record.setup.get("variant", "").startswith(WITHOUT)
+    return any(record.id in study.get("fit", ()) for study in studies()) or record.setup.get("variant", "").startswith(
+        WITHOUT
+    )
 
 
 def published(record: Record, named: CostProfile | None) -> float:
     """Return the predicted value of a published record, in its unit."""
-    if record.quantity == "generated_rules":
-        return _generated(record)
-    counted = sent(record)
-    if counted is not None:
-        return counted
-    if record.quantity == "iptables_execs_per_sync":
-        return 2.0 * JUMPS_BEFORE_1_27
-    study = next((s for s in studies() if record.id.startswith(s["prefix"]) and record.quantity == s["quantity"]), None)
-    if study is not None and study["cost"] == "as without":
-        return _without_service(record)
-    if study is None or record.setup.get("variant", "") not in (study.get("variant", ""), *_percentiles(study)):
+    study = study_of(record)
+    if study is not None and "unspoken" in study:
+        raise Unspoken(study["unspoken"])
+    count = counted(record, study)
+    if count is not None:
+        return count
+    if study is None or study["cost"] in COUNTED:
         raise Unspoken(_reason(record))
-    profile = named or load_profile(PACKETS)
+    if study["cost"] == "as without":
+        return _without_service(record)
+    if record.setup.get("variant", "") not in (study.get("variant", ""), *_percentiles(study)):
+        raise Unspoken(_reason(record))
+    profile = named or _profile_of(study)
     fixed, factor = _fitted(study, named) if named else _fitted_as_shipped(studies().index(study))
     value = fixed + _cost(record, study, profile, factor)
     scale = UNITS.get(record.unit, 1.0)
+    value *= float(study.get("per_s", 1.0))
     return 1 / value / scale if study.get("rate") else value / scale
 
 
@@ -105,7 +125,7 @@ def _fitted(study: dict[str, Any], profile: CostProfile) -> tuple[float, float]:
     if not rows:
         return 0.0, 1.0
     measured = [row.measured * UNITS.get(row.unit, 1.0) for row in rows]
-    seconds = [1 / value if study.get("rate") else value for value in measured]
+    seconds = [1 / value if study.get("rate") else value / study.get("per_s", 1.0) for value in measured]
 
     if study.get("shift"):
         return seconds[0] - _cost(rows[0], study, profile, 1.0), 1.0
@@ -121,7 +141,13 @@ def _fitted(study: dict[str, Any], profile: CostProfile) -> tuple[float, float]:
 @cache
 def _fitted_as_shipped(index: int) -> tuple[float, float]:
     """Return the fixed part and the factor of a study under the profile it is told by: many records ask for them."""
-    return _fitted(studies()[index], load_profile(PACKETS))
+    study = studies()[index]
+    return _fitted(study, _profile_of(study))
+
+
+def _profile_of(study: dict[str, Any]) -> CostProfile:
+    """Return the profile that a study names: that of its kernels, where one is known."""
+    return load_profile(study.get("profile", PACKETS))
 
 
 def _root(short: Callable[[float], float]) -> float:
@@ -162,13 +188,13 @@ def _cost(record: Record, study: dict[str, Any], profile: CostProfile, factor: f
 
 def _costs(record: Record, study: dict[str, Any], profile: CostProfile, factor: float) -> tuple[float, float]:
     """Return what is paid once, and what the factor multiplies; a percentile has the factor in it."""
-    family, size, kind = _family(record), _size(record), study["cost"]
+    family, size, kind = study.get("family") or _family(record), _size(record), study["cost"]
     packet = Part("udp_first", family)
     if kind == "percentile":
         return _percentile(record, packet, size.services, profile, factor), 0.0
     if kind == "connection":
         once = _price(Question((packet,), _way(0.0)), profile)
-        return once, _price(Question((packet,), _way(size.services / 2)), profile) - once
+        return once, _price(Question((packet,), _way(size.services / 2 * study.get("rules", 1))), profile) - once
     if kind == "restore":
         before = {"rules": record.number("rules_before"), "dispatch": 0.0, "one": 1.0, "changed_rules": 0.0}
         added = {"rules": record.number("rules_added"), "one": 1.0}
@@ -179,7 +205,7 @@ def _costs(record: Record, study: dict[str, Any], profile: CostProfile, factor: 
     if kind == "memory":
         return 0.0, _price(sync_question(family, (1, 32), size, "full", ("memory",), "rss_kb"), profile)
     parts = ("restore",) if record.quantity == "iptables_restore_time" else WHOLE
-    return 0.0, _price(sync_question(family, (1, 32), size, "start", parts, ""), profile)
+    return 0.0, _price(sync_question(family, (1, 32), size, study.get("kind", "start"), parts, ""), profile)
 
 
 def _way(rank: float) -> Counts:
@@ -194,21 +220,3 @@ def _percentile(record: Record, packet: Part, services: float, profile: CostProf
     grid = (np.arange(GRID) + 0.5) / GRID
     packets = np.outer(once + factor * (deep - once) * grid, np.interp(grid, shares, ratios))
     return float(np.percentile(packets, float(record.setup["variant"][1:])))
-
-
-def _generated(record: Record) -> float:
-    """Return the rules of a table as the mode counts them, by kind of Service."""
-    kind, variant = record.setup.get("service_type", "ClusterIP"), record.setup.get("variant", "")
-    n, each = int(record.number("services")), int(record.number("endpoints_per_service"))
-    balanced, no, one = kind.startswith("LoadBalancer"), np.zeros(1, bool), np.ones(1, np.int64)
-    columns = ServiceColumns(
-        proxied=~no, headless=no, ports=one, external_ips=one * balanced, load_balancer_ips=one * balanced,
-        source_ranges=one * balanced, node_ports=one * kind.startswith("NodePort"), affinity=no,
-        cluster_ip=np.ones(1, np.uint32), internal_local=no, external_local=no, udp=no, dual_stack=no, continued=no,
-    )  # fmt: skip
-    mode = mode_of("iptables-legacy")
-    found = mode.rule_counts(columns, EndpointCounts.elsewhere(one * each))
-    if variant == "filter":  # a reject for each way to a Service without endpoints, and what guards source ranges
-        rejects = (1 + balanced * 3) * (each == 0) + balanced * (each > 0)
-        return float(FILTER_RULES + n * rejects)
-    return float(mode.rules_present(n * int(found.dispatch[0]), n * int(found.own[0])))

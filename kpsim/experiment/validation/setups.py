@@ -105,18 +105,18 @@ def go_uncounted(record: Record) -> Question | None:
     """Return Go's part of a sync as a question: a third of all readings lack most of it; ``None`` of other clocks."""
     if record.study != SYNCS or record.quantity not in _WITH_GO_CPU:
         return None
-    version = release(record.setup["version"])
+    version = told_release(record)
     return sync_question(record.mode, version, size_of(record), record.setup["operation"], ("go",), "cpu")
 
 
 def tick_s(record: Record) -> float:
-    """Return how far a reading of the clock of CPU time may be off, which counts ticks [s]; 0 of other clocks."""
-    return TICK_S if record.quantity.endswith((".user", ".sys", "cpu_s")) else 0.0
+    """Return how far a reading of a clock may be off that counts ticks [s]; 0 of clocks that do not.
 
-
-def blur_s(aspect: str) -> float:
-    """Return what the clock of an aspect does not resolve: CPU time is counted in ticks."""
-    return TICK_S if aspect in ("user", "sys", "cpu") else 0.0
+    A process's user and system time are told apart by ticks, their sum is not.  ``/proc`` tells CPU time in ticks.
+    """
+    if record.study == SYNCS_CPU:
+        return TICK_S if record.quantity.endswith("cpu_s") else 0.0
+    return TICK_S if record.quantity.endswith((".user", ".sys")) else 0.0
 
 
 def question(record: Record) -> Question:
@@ -128,6 +128,25 @@ def question(record: Record) -> Question:
     raise Unspoken(f"no set-up of {record.study} is priced by parts")
 
 
+def told_release(record: Record) -> Version:
+    """Return the release that a record names.  Raises :class:`Unspoken` where it names none."""
+    text = record.setup.get("version", "").removeprefix("v")
+    try:
+        return release(text)
+    except ValueError:
+        raise Unspoken(f"version: {text!r} is no release of Kubernetes; one is 1.34") from None
+
+
+def _untold(record: Record) -> str:
+    """Return what a row of commands or packets lacks to be a question, empty if nothing."""
+    for column in ("services", "endpoints"):
+        if not record.setup.get(column):
+            return f"{column}: the table says no number"
+        if record.number(column) < 0:
+            return f"{column}: {record.setup[column]} is less than none"
+    return "" if record.unit in SCALE else f"unit: {record.unit!r} is none of {', '.join(SCALE)}"
+
+
 def _kernel(record: Record) -> Question:
     family = record.mode
     stem, _, aspect = record.quantity.partition(".")
@@ -135,8 +154,10 @@ def _kernel(record: Record) -> Question:
         raise Unspoken(_UNTOLD[record.quantity])
     if family not in FAMILIES:
         raise Unspoken(_UNTOLD.get(family, _UNTOLD["none"]))
+    if lacks := _untold(record):
+        raise Unspoken(lacks)
     n, e = record.number("services"), record.number("endpoints")
-    scale = SCALE.get(record.unit, 1.0)
+    scale = SCALE[record.unit]
     if record.quantity in _MEMORY:
         part, kind, aspect = _MEMORY[record.quantity]
         sized = counts(family, Size(n, n * e, 1.0))
@@ -190,15 +211,24 @@ def _kind(mode: Mode, version: Version, operation: str) -> SyncKind:
     return {"add": SyncKind.ADD, "del": SyncKind.DELETE, "noop": SyncKind.NOTHING}.get(operation, SyncKind.PARTIAL)
 
 
+MIXED = 95.0  # endpoints of a Service: 5, 30 and 250 in turn
 CHURNED = "churned"  # several Services' endpoints come and go, as they do all the time
 _OF_A_PROCESS = frozenset({"memory", "start-up"})  # told of kube-proxy, no part of its syncs
+
+
+def endpoints_each(record: Record) -> float:
+    """Return the endpoints of a Service.  Raises :class:`Unspoken` where a row tells none."""
+    text = record.setup.get("endpoints_per_service", "")
+    if not text:
+        raise Unspoken("endpoints_per_service: the table says no number")
+    return MIXED if text == "mix" else float(text)
 
 
 def size_of(record: Record) -> Size:
     """Return how much a kube-proxy's row says was there; "mix" has its sum in a column of its own."""
     n = record.number("services")
-    total = record.number("endpoints") or n * record.number("endpoints_per_service", 95.0)  # of 5, 30 and 250 in turn
-    operation, version = record.setup.get("operation", ""), release(record.setup["version"])
+    total = record.number("endpoints") or n * endpoints_each(record)
+    operation, version = record.setup.get("operation", ""), told_release(record)
     added = _ADDED_AFRESH if (record.mode, version) == _AFRESH else _ADDED
     extra = added.get(operation, 0) if record.mode.startswith("iptables") else 0
     changed = float(_CHANGED.get(operation, 0)) or _counted(operation)
@@ -214,7 +244,9 @@ def _sync(record: Record) -> Question:
     setup, family = record.setup, record.mode
     if family.partition("-")[0] not in MODES or family not in FAMILIES[:3]:
         raise Unspoken(f"no syncs of {family} are priced by parts")
-    version, operation = release(setup["version"]), setup["operation"]
+    version, operation = told_release(record), setup["operation"]
+    if not setup["services"] or record.number("services") < 0:
+        raise Unspoken(f"services: {setup['services']!r} is no number of Services")
     if operation not in _OPERATIONS and not _counted(operation):
         raise Unspoken(
             f"no operation {operation!r}; there are {', '.join(sorted(_OPERATIONS))}, and k10 for ten changed Services"

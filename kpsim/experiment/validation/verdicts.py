@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
 
 import numpy as np
 
-from kpsim.calibration.records import PUBLISHED, Record, read_records
+from kpsim.calibration.records import PUBLISHED, YAML, Record, read_records
 from kpsim.errors import InputError
+from kpsim.experiment.validation.arithmetic import rounded_as
 from kpsim.experiment.validation.machines import shipped_records
 from kpsim.experiment.validation.prediction import Prediction, group, predict, profile_for
 from kpsim.experiment.validation.published import fitted_on, shipped_studies
@@ -35,8 +36,11 @@ class Verdict:
 
     @property
     def ratio(self) -> float:
-        """Return predicted over measured."""
-        return self.prediction.value / self.record.measured if self.record.measured else float("inf")
+        """Return predicted over measured; a count that is told in prose is right if ours rounds to it."""
+        told, value = self.record.measured, self.prediction.value
+        if self.prediction.in_prose:
+            value = rounded_as(value, told)
+        return value / told if told else float("inf")
 
     @property
     def inside(self) -> bool:
@@ -125,9 +129,36 @@ def shipped(study: str | None = None) -> list[Record]:
 
 def validate(files: Sequence[Path] = (), study: str | None = None, profile: str | None = None) -> Validation:
     """Hold the model against the records of ``files``, or against those that ship."""
-    known = _fitted()
-    records = [r for file in files for r in read_records(file)] if files else shipped(study)
-    return judged(records, known, profile)
+    if not files:
+        return judged(shipped(study), _fitted(), profile)
+    records, refusals = [], []
+    for file, listed in _files(files):
+        try:
+            records += read_records(file)
+        except InputError as error:
+            if listed:
+                raise
+            said = "; ".join(problem.what for problem in error.problems)
+            refusals.append(Refusal(Record(file.stem, file.name, "", "", "", float("nan"), "", {}), said))
+    found = judged(_told_apart(records), _fitted(), profile)
+    return Validation(found.verdicts, [*found.refusals, *refusals])
+
+
+def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
+    """Yield every file, and whether it was named itself; of a directory those that may be tables, by name."""
+    for path in paths:
+        if path.is_dir():
+            yield from ((each, False) for each in sorted(path.iterdir()) if each.suffix in (".csv", *YAML))
+        else:
+            yield path, True
+
+
+def _told_apart(records: Iterable[Record]) -> Iterator[Record]:
+    """Yield the records, with a number at the end of an id that an earlier one has, as in files of one name."""
+    had: dict[str, int] = defaultdict(int)
+    for record in records:
+        had[record.id] += 1
+        yield record if had[record.id] == 1 else replace(record, id=f"{record.id}#{had[record.id]}")
 
 
 def judged(records: Iterable[Record], known: Known, profile: str | None) -> Validation:

@@ -7,7 +7,6 @@ that was measured; what only running nodes tell comes from the machine where som
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import product
 from math import exp
 from typing import Any
 
@@ -16,6 +15,7 @@ from kpsim.profiles.format import SCALE
 from kpsim.profiles.terms import coefficients
 
 TIMED = ("iptables-legacy", "iptables-nft", "nftables")
+WATCHING = ("ipvs", "userspace")  # the same kube-proxy, whose watches nobody timed in these modes
 SYNC = ("go", "iptables", "save", "list", "restore", "cleanup", "conntrack", "sync")
 EVENTS = {  # beside what a sync takes by itself, CPU that only running kube-proxies show
     "change_decoded": "one EndpointSlice of a watch, decoded and filed, its garbage collected",
@@ -23,6 +23,7 @@ EVENTS = {  # beside what a sync takes by itself, CPU that only running kube-pro
 }
 AS_CPU = "taken as its CPU time: one process waits for the other"
 AS_WALL = "taken as its wall time: it was not timed apart"
+AS_LEGACY = "taken as with legacy tables: kube-proxy itself knows no back end"
 Families = dict[str, dict[str, Any]]
 
 
@@ -38,6 +39,8 @@ def completed(families: Families) -> None:
             if tcp in wall:
                 told = {**wall[tcp], **_as_udp(wall[udp], wall[tcp])}
                 wall[tcp] = {key: value for key, value in told.items() if key != "both"}
+    mine, other = families["iptables-nft/rss_kb"], families["iptables-legacy/rss_kb"]
+    _lent(mine, other, coefficients("iptables-nft", ("memory",)), AS_LEGACY)
 
 
 def _as_udp(udp: Mapping[str, Any], tcp: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,14 +59,16 @@ def _as_udp(udp: Mapping[str, Any], tcp: Mapping[str, Any]) -> dict[str, Any]:
 
 def with_events(families: Families, other: Families, ratio: tuple[float, float], scaled: str) -> None:
     """Put into ``families`` what running kube-proxies alone show; ``other`` is the other machine's, with more of it."""
-    for family, name in product(TIMED, EVENTS):
-        mine = families[f"{family}/cpu"]
-        alike = family if name in mine or family == "nftables" else "iptables-legacy"  # whatever the back end
-        told = families[f"{alike}/cpu"].get(name)
-        if told is None and name in other[f"{alike}/cpu"]:
-            told = _moved(other[f"{alike}/cpu"][name], ratio, scaled)
-        if told is not None:
-            mine[name] = {**told, "note": EVENTS[name]}
+    for name, note in EVENTS.items():
+        mine, theirs = (each["iptables-legacy/cpu"].get(name) for each in (families, other))
+        told = mine or (_moved(theirs, ratio, scaled) if theirs else None)
+        if told is None:
+            continue
+        for family in TIMED:
+            families[f"{family}/cpu"][name] = {**told, "note": note}
+        for family in WATCHING:
+            as_there = {key: value for key, value in told.items() if key != "measured_to"}
+            families[f"{family}/cpu"][name] = {**as_there, "note": note, "source": "events-as-iptables"}
 
 
 def _lent(mine: dict[str, Any], others: Mapping[str, Any], names: frozenset[str], note: str) -> None:

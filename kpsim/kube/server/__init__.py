@@ -7,6 +7,5 @@ Source: pkg/registry/core/service/storage, pkg/apis/core/validation and pkg/apis
 """
 
 from kpsim.kube.server.allocation import ApiServer
-from kpsim.kube.server.judge import Answer, Server, judge
 
-__all__ = ["Answer", "ApiServer", "Server", "judge"]
+__all__ = ["ApiServer"]

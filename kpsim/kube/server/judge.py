@@ -1,6 +1,7 @@
 """One object before an API server: created or changed, refused or taken.
 
-    >>> from kpsim.kube.server import ApiServer, judge
+    >>> from kpsim.kube.server import ApiServer
+    >>> from kpsim.kube.server.judge import judge
     >>> api = ApiServer("10.96.0.0/20", (30000, 32767), version=(1, 36))
     >>> made = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": 0}]}}
     >>> [(cause.field, cause.kind) for cause in judge(made, api).causes]
@@ -43,7 +44,7 @@ from kpsim.kube.server.others import (
     slice_warnings,
 )
 from kpsim.kube.server.service import change_faults, fill_in, service_faults, strict_addresses
-from kpsim.kube.server.shapes import BAD_REQUEST, SHAPES, shape_faults, well_shaped
+from kpsim.kube.server.shapes import BAD_REQUEST, SHAPES, faults_of_shape, well_shaped
 from kpsim.kube.service.notices import service_warnings
 
 Object = dict[str, Any]
@@ -168,7 +169,7 @@ class Server:
         if document.get("apiVersion") != VERSIONS[kind]:
             what = f"the server could not find the requested resource: {document.get('apiVersion')} {kind}"
             return Answer("NotFound", message=what), {}
-        faults = tuple(shape_faults(document, SHAPES[kind]))
+        faults = tuple(faults_of_shape(document, kind))
         if faults:
             return Answer(BAD_REQUEST, faults, faults[0].what), {}
         made: Object = well_shaped(document, SHAPES[kind])

@@ -6,7 +6,6 @@ pkg/apis/core/validation/validation.go (ValidateNode, ValidateEndpointIP); pkg/a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from kpsim.documents import Key, dotted
 from kpsim.kube.fields import Fault
 from kpsim.kube.server.addresses import (
+    PLAIN,
     canonical_faults,
     family_of,
     ip_faults,
@@ -24,6 +24,7 @@ from kpsim.kube.server.addresses import (
     special_faults,
 )
 from kpsim.kube.server.names import (
+    Reasons,
     domain_reasons,
     label_reasons,
     label_value_reasons,
@@ -41,7 +42,7 @@ from kpsim.kube.server.refusals import (
     too_many,
 )
 from kpsim.kube.server.service import PROTOCOLS, strict_addresses
-from kpsim.kube.server.shapes import ENDPOINT, SHAPES, well_shaped
+from kpsim.kube.server.shapes import ENDPOINT, SHAPES, fits, well_shaped
 from kpsim.units import Version
 
 ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
@@ -54,9 +55,7 @@ TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 STRICT: Version = (1, 36)
 LOOSE: Version = (1, 35)
 
-# An IPv4 address that nothing is wrong with: most are, and there may be hundreds of thousands.
-_OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-PLAIN = re.compile(rf"(?!(0|127|169|224)\.){_OCTET}(\.{_OCTET}){{3}}")
+_NAMES_OF_ENDPOINTS: tuple[tuple[str, Reasons], ...] = (("nodeName", subdomain_reasons), ("hostname", label_reasons))
 
 Object = Mapping[str, Any]
 
@@ -88,7 +87,11 @@ def slice_faults_as_read(written: Object) -> list[Fault]:
 
     An address that only some versions take is refused at any: what it stands for depends on who reads it.
     """
-    made: dict[str, Any] = well_shaped({**written, "endpoints": []}, SHAPES["EndpointSlice"])
+    head: dict[str, Any] = {**written, "endpoints": []}
+    if fits(head, "EndpointSlice"):
+        made = {**head, "ports": [dict(port) for port in head.get("ports") or ()]}
+    else:
+        made = well_shaped(head, SHAPES["EndpointSlice"])
     made["metadata"] = made.get("metadata") or {}
     # there may be many, and those with an address have been read
     made["endpoints"] = [at if at and at.get("addresses") else well_shaped(at, ENDPOINT)
@@ -148,7 +151,7 @@ def _slice_ports(ports: Sequence[Object]) -> Iterator[Fault]:
 
 def endpoint_faults(made: Object, *, strict: bool) -> Iterator[Fault]:
     """Everything wrong with the endpoints of an EndpointSlice."""
-    endpoints = made.get("endpoints") or ()
+    endpoints, kind = made.get("endpoints") or (), made.get("addressType") or ""
     if len(endpoints) > MOST_ENDPOINTS:
         yield too_many(("endpoints",), len(endpoints), MOST_ENDPOINTS)
         return
@@ -160,15 +163,16 @@ def endpoint_faults(made: Object, *, strict: bool) -> Iterator[Fault]:
             yield required((*key, "addresses"), "must contain at least 1 address")
         elif len(addresses) > MOST_ADDRESSES:
             yield too_many((*key, "addresses"), len(addresses), MOST_ADDRESSES)
-        kind = made.get("addressType") or ""
         for number, text in enumerate(addresses):
             if kind == "IPv4" and PLAIN.fullmatch(text):
                 continue
             yield from address_faults(text, kind, (*key, "addresses"), number, strict=strict)
-        for name, reasons in (("nodeName", subdomain_reasons), ("hostname", label_reasons)):
-            if at.get(name) is not None:
-                yield from invalid_for_each((*key, name), at[name], reasons(at[name]))
-        yield from _hints(at.get("hints") or {}, (*key, "hints"))
+        for name, reasons in _NAMES_OF_ENDPOINTS:
+            text = at.get(name)
+            if text is not None and (found := reasons(text)):
+                yield from invalid_for_each((*key, name), text, found)
+        if hints := at.get("hints"):
+            yield from _hints(hints, (*key, "hints"))
 
 
 def address_faults(text: str, kind: str, key: Key, index: int, *, strict: bool) -> Iterator[Fault]:
@@ -224,8 +228,8 @@ def fill_in_node(made: dict[str, Any]) -> None:
 
 def node_faults_as_read(written: Object) -> list[Fault]:
     """Return the faults of a Node of a manifest or dump, whose types are right; ranges are read loosely."""
-    made: dict[str, Any] = well_shaped(written, SHAPES["Node"])
-    made["metadata"], made["spec"] = made.get("metadata") or {}, made.get("spec") or {}
+    made: dict[str, Any] = dict(written) if fits(written, "Node") else well_shaped(written, SHAPES["Node"])
+    made["metadata"], made["spec"] = made.get("metadata") or {}, dict(made.get("spec") or {})
     alone = "podCIDRs" not in made["spec"]
     fill_in_node(made)
     faults = [

@@ -92,6 +92,13 @@ def fill_in(made: dict[str, Any]) -> None:
         spec["allocateLoadBalancerNodePorts"] = True
 
 
+def name_faults(made: Mapping[str, Any], version: Version, *, update: bool = False) -> Iterator[Fault]:
+    """Yield the faults of a Service's name, labels and selector."""
+    reasons = label_reasons if relaxed_names(version) else old_label_reasons
+    yield from metadata_faults(made["metadata"], reasons, update=update)
+    yield from labels_faults(made["spec"].get("selector") or {}, ("spec", "selector"))
+
+
 def service_faults(made: Mapping[str, Any], version: Version, old: Mapping[str, Any] | None = None) -> Iterator[Fault]:
     """Everything wrong with a Service; ``old`` is what an update found."""
     metadata, spec = made["metadata"], made["spec"]

@@ -8,9 +8,10 @@ Source: staging/src/k8s.io/api/core/v1/types.go and api/discovery/v1/types.go.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, TypeGuard
 
 from kpsim.documents import Key
 from kpsim.kube.fields import Fault
@@ -99,27 +100,77 @@ _NODE: Mapping[str, Shape] = {
 SHAPES: Mapping[str, Mapping[str, Shape]] = {"Service": _SERVICE, "EndpointSlice": _SLICE, "Node": _NODE}
 
 
-def fits(value: object, shape: Shape) -> bool:
-    """Return True if everything is known, of the right type and not ``null``: nearly all objects are like that."""
+def fits(value: object, kind: str) -> bool:
+    """Return True if an object of a kind has only known fields, of the right types and not ``null``: nearly all do."""
+    return _looks(kind)(value)
+
+
+def endpoint_fits(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Return True if an endpoint of a slice has only known fields, of the right types and not ``null``."""
+    return _ENDPOINT_LOOKS(value)
+
+
+Look = Callable[[object], bool]
+
+
+@cache
+def _looks(kind: str) -> Look:
+    return _look(SHAPES[kind])
+
+
+def _look(shape: Shape) -> Look:
+    """Return a shape as a function that tells whether a value fits: a dump asks it of each of a million values."""
     if isinstance(shape, str):
-        return value is not None and _is(value, shape)
+        return _LOOKS.get(shape) or (lambda value: value is not None and _is(value, shape))
     if isinstance(shape, Of):
-        inner = shape.shape
-        if shape.kind == "[]":
-            return isinstance(value, list) and all(fits(item, inner) for item in value)
-        return isinstance(value, dict) and all(fits(item, inner) for item in value.values())
-    if not isinstance(value, dict):
-        return False
-    for name, item in value.items():
-        wanted = shape.get(name)
-        if wanted is None or not fits(item, wanted):
+        return _texts_look(shape.kind) if shape.shape == TEXT else _list_look(_look(shape.shape))
+    types = {name: _TYPES[inner] for name, inner in shape.items() if isinstance(inner, str) and inner in _TYPES}
+    others: dict[str, Look] = {name: _look(inner) for name, inner in shape.items() if name not in types}
+
+    def fits_mapping(value: object) -> bool:
+        if type(value) is not dict:
             return False
-    return True
+        for name, item in value.items():
+            if types.get(name) is type(item):
+                continue
+            look = others.get(name)
+            if look is None or not look(item):
+                return False
+        return True
+
+    return fits_mapping
 
 
-def shape_faults(value: object, shape: Shape, key: Key = ()) -> Iterator[Fault]:
-    """Everything of the wrong type, and every field the server does not know."""
-    if value is None or shape == ANYTHING or (not key and fits(value, shape)):
+def _list_look(look: Look) -> Look:  # every mapping of values of one shape is of texts
+    return lambda value: type(value) is list and all(map(look, value))
+
+
+def _texts_look(kind: str) -> Look:
+    if kind == "[]":
+        return lambda value: type(value) is list and _TEXTS.issuperset(map(type, value))
+    return lambda value: type(value) is dict and _TEXTS.issuperset(map(type, value.values()))
+
+
+_TEXTS = {str}
+_TYPES: Mapping[str, type] = {TEXT: str, TRUTH: bool}
+_LOOKS: Mapping[str, Look] = {
+    TEXT: lambda value: type(value) is str,
+    TRUTH: lambda value: type(value) is bool,
+    INT32: lambda value: type(value) is int and -(1 << 31) <= value < 1 << 31,
+    NUMBER_OR_TEXT: lambda value: type(value) is str or (type(value) is int and -(1 << 31) <= value < 1 << 31),
+    ANYTHING: lambda value: value is not None,
+}
+_ENDPOINT_LOOKS = _look(ENDPOINT)
+
+
+def faults_of_shape(value: object, kind: str) -> Iterator[Fault]:
+    """Yield everything of an object of a kind that has the wrong type, and every field the server does not know."""
+    if not fits(value, kind):
+        yield from _faults(value, SHAPES[kind], ())
+
+
+def _faults(value: object, shape: Shape, key: Key) -> Iterator[Fault]:
+    if value is None or shape == ANYTHING:
         return
     if isinstance(shape, str):
         if not _is(value, shape):
@@ -127,7 +178,7 @@ def shape_faults(value: object, shape: Shape, key: Key = ()) -> Iterator[Fault]:
     elif isinstance(shape, Of) and shape.kind == "[]":
         if isinstance(value, list):
             for index, item in enumerate(value):
-                yield from shape_faults(item, shape.shape, (*key, index))
+                yield from _faults(item, shape.shape, (*key, index))
         else:
             yield Fault(key, "must be a list", kind=BAD_REQUEST)
     elif not isinstance(value, dict):
@@ -138,7 +189,7 @@ def shape_faults(value: object, shape: Shape, key: Key = ()) -> Iterator[Fault]:
             if wanted is None:
                 yield Fault((*key, str(name)), f'unknown field "{name}"', on_key=True, kind=BAD_REQUEST)
             else:
-                yield from shape_faults(item, wanted, (*key, str(name)))
+                yield from _faults(item, wanted, (*key, str(name)))
 
 
 def well_shaped(value: object, shape: Shape) -> Any:

@@ -6,28 +6,29 @@ staging/src/k8s.io/endpointslice/reconciler.go for which of two wishes about top
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from kpsim.kube.defaults import TOPOLOGY_HINTS, TOPOLOGY_MODE
 from kpsim.kube.fields import Fault, Fields
 from kpsim.kube.objects import Service
 from kpsim.kube.server.addresses import ip_warnings, range_warnings
-from kpsim.kube.server.shapes import SHAPES, shape_faults
 from kpsim.kube.service.hints import AUTOMATIC
 
 SETTLED = ("Auto", "auto", "Disabled", "disabled")
 
 
-def service_notices(service: Service, written: Fields) -> Iterator[Fault]:
-    """Yield a notice for each field of a valid Service that has no effect."""
+def service_notices(service: Service, written: Fields, of_shape: Iterable[Fault]) -> Iterator[Fault]:
+    """Yield a notice for each field of a valid Service that has no effect; ``of_shape`` are faults of its shape."""
     spec = Fields(written.part("spec").raw, ("spec",), [])
     yield from _ignored_by_type(service, spec)
     yield from _ignored_settings(service, spec)
     yield from _topology(service, written)
-    for fault in shape_faults(written.raw, SHAPES["Service"]):
+    for fault in of_shape:
         if fault.on_key:
             yield Fault(fault.key, "is no field that this version of Kubernetes knows", on_key=True)
+    if not service.load_balancer_proxy_ips:
+        return
     for ingress in Fields(written.raw, (), []).part("status").part("loadBalancer").parts("ingress"):
         if ingress.text("ip") and ingress.text("ipMode") == "Proxy":
             yield Fault((*ingress.key, "ipMode"), "kube-proxy leaves an address with ipMode Proxy to the load balancer")

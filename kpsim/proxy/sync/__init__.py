@@ -21,7 +21,7 @@ A *delivery* is a row of the log: a notice (the content of one write, as kube-pr
 
 from __future__ import annotations
 
-from kpsim.units import I64
+from kpsim.units import I32, I64
 
 Nodes = I64
 Services = I64
@@ -31,3 +31,5 @@ Prefixes = I64
 States = I64
 Places = I64
 Editions = I64
+Ragged = tuple[I64, I64 | I32]
+"""Lists of different lengths: offsets (n + 1,) and values."""

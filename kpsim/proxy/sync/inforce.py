@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from kpsim.proxy.sync import Editions, Nodes, Prefixes, Rows
 from kpsim.proxy.sync.lanes import Arrivals
 from kpsim.proxy.sync.table import SyncTable
 from kpsim.units import I64, Bools
+
+ALIKE = 128  # times asked for one node one after another, from which on they are looked up in its own column
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class InForce:
         nodes = syncs.switch.shape[1]
         self._reach: I64 | None = None
         self._made = self._last_good() if syncs.failed.any() else None
+        self._joins = bool(joins)
         self._joined_ns, self.usable_ns = np.full(nodes, -NEVER), np.full(nodes, -NEVER)
         good = np.where(syncs.ran & ~syncs.failed, syncs.switch, NEVER).min(0, initial=NEVER)
         for join in joins:
@@ -62,6 +66,8 @@ class InForce:
         It is -1 on a node that has joined, until its first sync is in force: there are no rules.
         """
         edition, since, until = self._edition(node, time_ns)
+        if not self._joins:
+            return edition, since, until
         usable = self.usable_ns[node]
         cold = time_ns < usable
         since = np.where(cold, -NEVER, np.maximum(since, usable))
@@ -195,6 +201,11 @@ def ended_by(ends: I64, node: Nodes, time_ns: I64) -> I64:
     >>> ended_by(np.array([[1, 4], [3, 9]]), node=np.array([0, 1, 1]), time_ns=np.array([2, 3, 9]))
     array([1, 0, 2])
     """
+    begins = np.flatnonzero(node[1:] != node[:-1]) + 1
+    if len(node) > ALIKE * (len(begins) + 1):
+        some = pairwise([0, *begins.tolist(), len(node)])
+        found = [np.searchsorted(ends[:, node[lo]], time_ns[lo:hi], side="right") for lo, hi in some]
+        return np.concatenate(found)
     low, high = np.zeros(len(node), np.int64), np.full(len(node), len(ends))
     for _ in range(len(ends).bit_length()):  # a binary search for all at once
         middle = (low + high) >> 1

@@ -13,7 +13,7 @@ from kpsim.proxy.sync import Nodes
 from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.proxy.sync.faults import Faults
 from kpsim.proxy.sync.pacing import Pacing, RunnerState
-from kpsim.proxy.work import TimedMode, kinds
+from kpsim.proxy.work import cpu_work, kinds
 from kpsim.units import I64, Bools, Version
 
 RECONCILED_SINCE = (1, 32)
@@ -68,8 +68,8 @@ class SyncLoop:
     """One mode's sync loops; ``large_above`` endpoints make a large cluster.
 
     >>> import kpsim
-    >>> from kpsim.simulation import build_cluster, prepare
-    >>> from kpsim.simulation.wiring import mode_of, sync_loop
+    >>> from kpsim.simulation import build_cluster, mode_of, prepare
+    >>> from kpsim.simulation.wiring import sync_loop
     >>> scenario = kpsim.load("scenarios/hello.yaml").model
     >>> mode, costs = mode_of(scenario, "iptables")
     >>> pacing = Pacing.of(mode.runner((1, 34)), (1, 34))
@@ -109,9 +109,7 @@ class SyncLoop:
 
     def _cpu_ns(self, kind: SyncKind, counts: SyncCounts, wall_ns: I64) -> I64:
         """Return the CPU time of a sync [ns]; its wall time where nothing is known of it."""
-        if self.cpu_costs is None or not isinstance(self.mode, TimedMode):
-            return wall_ns
-        return self.cpu_costs.ns(self.mode.timed(kind, counts, cpu=True).work)
+        return wall_ns if self.cpu_costs is None else self.cpu_costs.ns(cpu_work(self.mode, kind, counts))
 
     def asks_lock(self, start: I64, takes: Takes) -> I64:
         """Return when each sync asks for the xtables lock [ns]: for all that it does under it, at the end."""

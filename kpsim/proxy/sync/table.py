@@ -78,15 +78,15 @@ class WrittenSyncs:
         self._columns = [np.empty((_FIRST_ROWS, nodes), cell.dtype) for cell in self._kept(_EMPTY)]
 
     def put(self, node: Nodes, number: I64, row: SyncRow) -> None:
-        """Write sync ``number`` of each of ``node``, (k,) each."""
+        """Write sync ``number`` of each of ``node``, which rises, (k,) each."""
         if not len(node):
             return
         low, high = int(number.min()), int(number.max())
-        self._grow(high + 1)
         whole = len(node) == self._nodes and low == high
+        self._grow(high + 1, filled=not whole)
         for table, column in zip(self._columns, self._kept(row), strict=True):
-            if whole:
-                table[low, node] = column
+            if whole:  # nodes in their order
+                table[low] = column
             else:
                 table[number, node] = column
 
@@ -104,12 +104,13 @@ class WrittenSyncs:
         *others, since, cpu = row
         return (*others, cpu, since) if self._restarts else (*others, cpu)
 
-    def _grow(self, depth: int) -> None:
+    def _grow(self, depth: int, *, filled: bool) -> None:
         """Make room for ``depth`` rows; memory that nothing is written to is not taken."""
         for i, (table, cell) in enumerate(zip(self._columns, self._kept(_EMPTY), strict=True)):
             if depth > len(table):
                 larger = np.empty((2 * depth, self._nodes), table.dtype)
                 larger[: self._depth] = table[: self._depth]
                 self._columns[i] = larger
-            self._columns[i][self._depth : depth] = cell
+            if filled:
+                self._columns[i][self._depth : depth] = cell
         self._depth = max(self._depth, depth)

@@ -17,12 +17,14 @@ from kpsim.controlplane.deliveries import DeliveryLog
 from kpsim.proxy.contract import Mode, Moved, RuleCounts
 from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.rules import Held
-from kpsim.proxy.sync import Nodes, Ports, Prefixes, Services, States
+from kpsim.proxy.sync import Nodes, Ports, Prefixes, Ragged, Services, States
 from kpsim.proxy.sync.sums.changed import ChangedSums, Lives
-from kpsim.proxy.sync.sums.held import MovedSums, Ragged, only_before
+from kpsim.proxy.sync.sums.held import MovedSums, only_before
 from kpsim.proxy.sync.sums.locality import LocalStates, NodePlaces, NodeRows, NodeSums
 from kpsim.proxy.sync.sums.prefix import PrefixSums
-from kpsim.units import I64, Bools
+from kpsim.units import I32, I64, Bools
+
+NOBODY = np.array([-1], np.int32)  # an end of a list of Pods to look up where nobody serves
 
 
 def usable_at_start(cluster: Cluster) -> Ragged:
@@ -84,7 +86,7 @@ class Timeline:
         self._cluster, self._mode = cluster, mode
         self._sort_by_service(n)
         base_usable, base_leaving = _at_start(cluster)
-        self.usable_offset, pods = _joined(base_usable, log.ragged("usable"))
+        self.usable_offset, pods = _joined(base_usable, log.ragged("usable"), NOBODY)
         leaving = _joined(base_leaving, log.ragged("leaving"))
         self.usable = np.diff(self.usable_offset)  # by state: n Services at time zero, then the rows
         self._owner = np.concatenate([np.arange(n), self.service])  # by state
@@ -92,10 +94,12 @@ class Timeline:
         there = log.column("gone") == 0
         self._known = np.concatenate([known, there])
         policy = ((services.internal_local | services.external_local) & services.proxied)[self._owner] & self._known
+        self.usable_pod, pods = pods, pods[:-1]
         homes = cluster.homes(1 + int(max(pods.max(initial=0), leaving[1].max(initial=0))))
         self.local = LocalStates((self.usable_offset, pods), leaving, policy, homes, cluster.nodes)
         self._local_at = len(pods)
-        self.usable_pod = np.concatenate([pods, self.local.pods, [-1]])  # an end to look up where nobody serves
+        if len(self.local):
+            self.usable_pod = np.concatenate([pods, self.local.pods.astype(np.int32), NOBODY])
         after = mode.rule_counts(services.take(self.service), EndpointCounts.elsewhere(self.usable[n:]))
         base = start_counts(cluster, mode)
         self.own = np.concatenate([base.own, after.own * there])
@@ -135,10 +139,8 @@ class Timeline:
         self._dispatch_here = counts.dispatch - self.dispatch[local.state]
         row = local.state - self._n
         self._rows_here = NodeRows(local.node, row, self.rows)
-        first_row = np.full(self._n, self.rows)
-        np.minimum.at(first_row, self.service, np.arange(self.rows))
         until = np.append(self.next_row, 0)[np.maximum(row, -1)]
-        until = np.where(row < 0, first_row[np.minimum(local.state, self._n - 1)], until)
+        until = np.where(row < 0, self._first_row[np.minimum(local.state, self._n - 1)], until)
         node, start, end = np.tile(local.node, 2), np.maximum(row + 1, 0), until + 1
         prefix = np.concatenate([start, end])
         own, dispatch = (np.concatenate([x, -x]) for x in (self._own_here, self._dispatch_here))
@@ -168,6 +170,9 @@ class Timeline:
         if self.rows:
             self.replaces[by_service[1:][again]] = n + by_service[:-1][again]
             self.next_row[by_service[:-1][again]] = by_service[1:][again]
+        self._first_row, self._last_row = np.full(n, self.rows), np.full(n, self.rows)  # past the end: it has none
+        self._first_row[self.service[by_service[::-1]]] = by_service[::-1]
+        self._last_row[self.service] = np.arange(self.rows)
         self._n = n
 
     def _totals(self, by_state: I64) -> I64:
@@ -189,14 +194,13 @@ class Timeline:
         self._moved = PrefixSums(place, delta[moved][which], len(order))
 
     def state(self, service: Services, prefix: Prefixes) -> States:
-        """Return each Service's state (row of the ``usable`` columns) after ``prefix`` deliveries; broadcast."""
-        key = service * (self.rows + 1) + prefix
-        at = np.searchsorted(self._sorted, key, side="right") - 1
-        if not self.rows:
-            return service + 0 * at
-        row = self._sorted_row[np.maximum(at, 0)]
-        found = (at >= 0) & (self.service[row] == service)
-        return np.where(found, self._n + row, service)
+        """Return each Service's state (row of the ``usable`` columns) after ``prefix`` deliveries, (q,)."""
+        first, last = self._first_row[service], self._last_row[service]
+        state = np.where(prefix > last, self._n + last, service)
+        between = np.flatnonzero((prefix > first) & (prefix <= last))  # the others need no search
+        key = service[between] * (self.rows + 1) + prefix[between]
+        state[between] = self._n + self._sorted_row[np.searchsorted(self._sorted, key, side="right") - 1]
+        return state
 
     def dispatch_at(self, prefix: Prefixes, node: Nodes) -> I64:
         """Dispatch rules on each node after ``prefix`` deliveries; broadcast."""
@@ -257,6 +261,10 @@ class Timeline:
         names = Moved.__dataclass_fields__
         return Moved(*(np.where(fresh, getattr(every, name), getattr(moved, name)) for name in names))
 
+    def forget_changes(self) -> None:
+        """Let go of what only syncs look at, once all have been: the sums of changed Services."""
+        self._changed = None
+
     def removals(self) -> Mapping[tuple[int, int], Sequence[int]]:
         """Return the rows that took a Pod from a UDP Service's usable ones, by Service and Pod, in order."""
         if self._removals is None:
@@ -293,6 +301,7 @@ class Timeline:
         return ChangedServices(services, own, dispatch, gone, new)
 
 
-def _joined(base: Ragged, rows: Ragged) -> Ragged:
-    """States at time zero, then one a row."""
-    return np.concatenate([base[0][:-1], base[0][-1] + rows[0]]), np.concatenate([base[1], rows[1]])
+def _joined(base: Ragged, rows: Ragged, end: I32 = NOBODY[:0]) -> tuple[I64, I32]:
+    """Return states at time zero, then one a row, and ``end`` behind the values of all."""
+    values = np.concatenate([base[1].astype(np.int32), rows[1], end], dtype=np.int32)
+    return np.concatenate([base[0][:-1], base[0][-1] + rows[0]]), values

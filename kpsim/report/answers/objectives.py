@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from kpsim.experiment.answers.cautions import marks
-from kpsim.experiment.result import Limit, Result, ThresholdVerdict
+from kpsim.experiment.answers.limits import Limit
+from kpsim.experiment.result import Result, ThresholdVerdict
 from kpsim.report.wording.change import alternative
 from kpsim.report.wording.quantity import compact, count, estimate, factor, percent, told_both, unit_of
 from kpsim.report.wording.ranking import listed, rank

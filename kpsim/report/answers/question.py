@@ -18,7 +18,7 @@ class Question(StrEnum):
     THRESHOLDS = "thresholds"  # are the objectives met
     EVENT = "event"  # what does an event cost, and what would end that
     DNS = "dns"  # what does a name cost
-    COMPARISON = "comparison"  # which mode
+    COMPARISON = "comparison"  # which mode; implied by several of them, or asked for: then it comes first
     NOTHING = "nothing"  # what does it cost when nothing else is asked
 
 
@@ -39,5 +39,5 @@ def questions_of(scenario: Scenario, axes: Sequence[str] = ()) -> tuple[Question
         (Question.DNS, scenario.dns.clients_use_names),
         (Question.COMPARISON, len(scenario.modes) > 1),
     )
-    first = () if scenario.ask is None else (Question(scenario.ask),)
-    return (*first, *(question for question, so in asked if so)) or (Question.NOTHING,)
+    first = [] if scenario.ask is None else [Question(scenario.ask)]
+    return tuple(dict.fromkeys([*first, *(question for question, so in asked if so)])) or (Question.NOTHING,)

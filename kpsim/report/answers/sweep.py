@@ -15,24 +15,34 @@ from typing import Literal
 import pandas as pd
 
 from kpsim.measure.summary import MEASURES, Estimate
+from kpsim.proxy.registry import MODES
 from kpsim.report.answers.objectives import bound_text
 from kpsim.report.wording.quantity import compact
+from kpsim.report.wording.ranking import listed
 from kpsim.scenario.model import Threshold
+from kpsim.units import Version
 
 Side = Literal["below", "above", "unclear"]
 Ends = tuple[float, float]
 _STATISTICS = ("p99", "p50")
 
 
-def about_sweep(table: pd.DataFrame, axes: Sequence[str], thresholds: Sequence[Threshold] = ()) -> list[str]:
-    """Return a sentence an objective and mode, then one a measure and two modes; nothing but for one numeric axis."""
+def about_sweep(
+    table: pd.DataFrame, axes: Sequence[str], thresholds: Sequence[Threshold] = (), version: Version | None = None
+) -> list[str]:
+    """Return a sentence an objective and mode, a mode to choose, and a measure and two modes.
+
+    With ``version`` the mode to choose is one in that release.  Nothing but for one numeric axis.
+    """
     if len(axes) != 1 or not pd.api.types.is_numeric_dtype(table[axes[0]]):
         return []
     axis, modes = axes[0], list(dict.fromkeys(table["mode"]))
     said = [_objective(table, axis, mode, each) for each in thresholds for mode in modes]
     compared = [measure for measure in MEASURES.values() if measure.compared]
+    names = [measure.name for measure in compared]
+    said += [_choice(table, axis, names, mode, modes[0], version) for mode in modes[1:] if version is not None]
     for mode in modes[1:]:
-        said += [_crossing(table, axis, measure.name, mode, modes[0]) for measure in compared]
+        said += [_crossing(table, axis, name, mode, modes[0]) for name in names]
     return [text for text in said if text]
 
 
@@ -113,13 +123,52 @@ def _objective(table: pd.DataFrame, axis: str, mode: str, threshold: Threshold) 
 
 
 def _crossing(table: pd.DataFrame, axis: str, measure: str, mode: str, against: str) -> str:
+    statistic, sides = _sides(table, axis, measure, mode, against)
+    if not sides:
+        return ""
+    told = _told(axis, sides, "below", "lower", "higher", "not to be told apart")
+    return f"{MEASURES[measure].title} ({statistic}) with {mode} is {told}, against {against}."
+
+
+def _sides(table: pd.DataFrame, axis: str, measure: str, mode: str, against: str) -> tuple[str, dict[float, Side]]:
+    """Return the statistic that every point has, and the side of ``mode`` at each; none where there is none."""
     for statistic in _STATISTICS:
         mine, other = (_points(table, axis, each, measure, statistic) for each in (mode, against))
         if set(mine) == set(other) == set(table[axis].astype(float)):
-            sides = {x: _apart(mine[x], other[x]) for x in sorted(mine)}
-            told = _told(axis, sides, "below", "lower", "higher", "not to be told apart")
-            return f"{MEASURES[measure].title} ({statistic}) with {mode} is {told}, against {against}."
-    return ""
+            return statistic, {x: _apart(mine[x], other[x]) for x in sorted(mine)}
+    return "", {}
+
+
+def _choice(table: pd.DataFrame, axis: str, measures: Sequence[str], mode: str, against: str, version: Version) -> str:
+    """Return from which size on ``mode`` gains on ``against``, and what it costs there; with the mode after it."""
+    gains: dict[float, list[str]] = {}
+    costs = []
+    for measure in measures:
+        sides = _sides(table, axis, measure, mode, against)[1]
+        points = list(sides)
+        if points and sides[points[-1]] == "below":
+            since = next(x for i, x in enumerate(points) if all(sides[y] == "below" for y in points[i:]))
+            gains.setdefault(since, []).append(MEASURES[measure].told)
+        if "above" in sides.values():
+            costs.append(MEASURES[measure].told)
+    release, named = "{}.{}".format(*version), f"{mode}{_ageing(mode, version)}"
+    loses = f"; it is slower at some sizes for {listed(costs)}" if costs else ""
+    if not gains:
+        why = f"at the largest size {named} is not shown to be faster{loses}"
+        return f"In Kubernetes {release}, stay with {against}: {why}."
+    said = listed(f"from {axis} {compact(x)} on for {listed(what)}" for x, what in sorted(gains.items()))
+    return f"In Kubernetes {release}, {named} is faster than {against} {said}{loses}."
+
+
+def _ageing(mode: str, version: Version) -> str:
+    """Return that a mode is deprecated, with the one to take instead; "" of others."""
+    entry = MODES.get(mode)
+    if entry is None or entry.deprecated is None:
+        return ""
+    later = [e for e in MODES.values() if e.usual and e.deprecated is None and e.status(version) == "available"]
+    other = max(later, key=lambda e: e.since or (0, 0)).name if later else "iptables"
+    since = "since" if version >= entry.deprecated else "from"
+    return " (deprecated {} {}.{}: {} is the alternative)".format(since, *entry.deprecated, other)
 
 
 def _side(ends: Ends, bound: float) -> Side:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from kpsim.experiment.result import ModeResult
 from kpsim.measure.intervals import BEYOND
 from kpsim.measure.summary import Summary
-from kpsim.report.wording.quantity import EMPTY, count, percent, quantity, told
+from kpsim.report.wording.quantity import EMPTY, count, percent, quantity, told, told_both
 
 _SHOWN = 3  # stages named, the longest first
 
@@ -53,7 +53,7 @@ def _cpu(found: ModeResult) -> str:
     total = found.rates.get("cpu_proxy_cores")
     if total is None:
         return ""
-    said = f"{told(total)} cores a node"
+    said = f"{told_both(total, found.priced.get('cpu_proxy_cores', {}).get('mean'))} cores a node"
     kinds = [(said, found.rates.get(f"cpu_proxy_{kind}_cores")) for kind, said in _CPU_OF.items()]
     shares = [f"{percent(e.value / total.value)} {said}" for said, e in kinds if e and e.value and total.value]
     dearest = _dearest(found)

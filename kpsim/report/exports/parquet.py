@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
+import io
 from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
 
-from kpsim.errors import InputError, MissingExtra, Place, Problem
-from kpsim.report.tables import TABLES
+from kpsim.errors import MissingExtra
+from kpsim.experiment.result import Result
+from kpsim.report.tables import TABLES, table_text
 
 
-def write_parquet(place: Path, directory: Path) -> list[Path]:
-    """Write each CSV table of the run in ``place`` into ``directory`` as Parquet, and return the files.
+def write_parquet(result: Result, directory: Path) -> list[Path]:
+    """Write each table of a result into ``directory`` as Parquet, and return the files.
 
-    Raises
-    ------
-    MissingExtra
-        without pyarrow.
-    InputError
-        if the run has no tables.
+    Raises :class:`MissingExtra` without pyarrow.
     """
     if find_spec("pyarrow") is None:
         raise MissingExtra("writing Parquet needs pyarrow: pip install 'kpsim[parquet]'")
-    tables = [place / name for name in TABLES if (place / name).is_file()]
-    if not tables:
-        what, mend = "holds no tables", f"kpsim run {place}/scenario.resolved.yaml writes them"
-        raise InputError([Problem(Place(str(place)), what=what, mend=mend)])
     written = []
-    for table in tables:
-        path = directory / f"{table.stem}.parquet"
-        pd.read_csv(table).to_parquet(path, index=False)
+    for name in TABLES:
+        path = directory / f"{Path(name).stem}.parquet"
+        pd.read_csv(io.StringIO(table_text(result, name))).to_parquet(path, index=False)
         written.append(path)
     return written

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from kpsim.errors import InputError, Place, Problem
-from kpsim.experiment.replications import choose_engine
 from kpsim.scenario.model import Scenario
-from kpsim.simulation import ModeRun, Replication, build_cluster, prepare, run_mode
+from kpsim.simulation import ModeRun, Replication, build_cluster, choose_engine, prepare, run_mode
 from kpsim.units import I64
 
 MOST_NODES = 50

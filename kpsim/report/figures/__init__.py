@@ -11,7 +11,8 @@ from kpsim.experiment.result import Result
 from kpsim.measure.summary import MEASURES
 from kpsim.report.figures import dns, event, latency, load, network_programming, position, sync
 from kpsim.report.figures.canvas import Picture, drawing
-from kpsim.report.figures.control import control_plane, stages
+from kpsim.report.figures.control import control_plane, duty, stages
+from kpsim.report.figures.fit import tornado
 
 __all__ = ["Picture", "picture_called", "pictures"]
 
@@ -20,8 +21,10 @@ _FIGURES = (
     position.picture,
     network_programming.picture,
     stages.picture,
+    tornado.picture,
     event.picture,
     sync.picture,
+    duty.picture,
     load.picture,
     control_plane.picture,
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import io
 import math
+import re
 import textwrap
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import matplotlib as mpl
 import numpy as np
@@ -56,11 +58,16 @@ _RC: Any = {
     "ytick.labelsize": 10,
     "lines.linewidth": 1.8,
     "lines.markersize": 6,
-    "path.simplify_threshold": 0.1,
+    "path.simplify_threshold": 0.25,
 }
-_WIDTH, _HEIGHT = 7.2, 4.3  # inches
-_TITLE_CHARS = 75
+_WIDTH, _HEIGHT = 6.2, 4.0  # inches; so narrow that its text is read on a phone, at half its width
+_TITLE_CHARS = 64
 _DOTTED = (0, (1.2, 1.8))
+_SAFE = " :/=;,'-.!?*+$@~[]{}|^_"  # in an address of data, within an attribute in double quotes
+_PLACES = re.compile(r'(\s(?:d|x|y|points)=")([^"]*)"')
+_LONG = re.compile(r"-?\d+\.\d{3,}")
+_ACROSS, _UP = 0.1, 0.06  # of an axis that a label takes
+LEFT = 0.86  # inches beside the panels, for the numbers of an axis
 _LOCK = threading.Lock()
 
 
@@ -96,6 +103,18 @@ class Picture:
     svg: str
     paper: Paper | None = field(default=None, compare=False, repr=False)
 
+    @property
+    def data_uri(self) -> str:
+        """Return the SVG as the address of an image inside a page: without its comments, and shorter than in base64.
+
+        Nothing in it ends an attribute in double quotes, or is an entity.
+        """
+        bare = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", self.svg, flags=re.DOTALL)
+        bare = re.sub(r"\s*\n\s*", " ", re.sub(r">\s+<", "><", bare))
+        bare = re.sub(r' style="[^"]*"', lambda style: style[0].replace(": ", ":").replace("; ", ";"), bare)
+        bare = re.sub(r"=\"([^\"']*)\"", r"='\1'", bare)
+        return f"data:image/svg+xml,{quote(bare, safe=_SAFE)}"
+
     def write(self, directory: Path) -> Path:
         """Write ``<name>.svg`` into ``directory``."""
         path = directory / f"{self.name}.svg"
@@ -106,8 +125,8 @@ class Picture:
 class Sheet:
     """A figure being drawn."""
 
-    def __init__(self, name: str, title: str, panels: int = 1) -> None:
-        self.name = name
+    def __init__(self, name: str, title: str, panels: int = 1, left: float = LEFT) -> None:
+        self.name, self._left = name, left
         self.title = title
         self.figure = Paper(figsize=(_WIDTH, _HEIGHT))
         self.axes: list[Axes] = [self.figure.add_subplot(1, panels, i + 1) for i in range(panels)]
@@ -146,7 +165,11 @@ class Sheet:
         below_title = height - 0.12 - 0.22 * len(lines)
         panels_top = below_title - 0.2 - 0.2 * rows - 0.18 * self._marks
         self.figure.subplots_adjust(
-            left=0.86 / _WIDTH, right=1 - 0.34 / _WIDTH, bottom=0.58 / height, top=panels_top / height, wspace=0.38
+            left=self._left / _WIDTH,
+            right=1 - 0.34 / _WIDTH,
+            bottom=0.58 / height,
+            top=panels_top / height,
+            wspace=0.5,
         )
         self.figure.text(
             0.14 / _WIDTH,
@@ -191,21 +214,30 @@ class Sheet:
         self._arrange()
         buffer = io.StringIO()
         self.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "kpsim", "Title": self.title})
-        self.figure.svg = inert(_with_title(buffer.getvalue(), self.title))
+        self.figure.svg = inert(_with_title(_rounded(buffer.getvalue()), self.title))
         return Picture(self.name, self.title, f"{self.title}. {alt}", note, self.figure.svg, self.figure)
 
 
 def _balanced(title: str) -> list[str]:
     """Break a title into as few lines as it needs, of about the same length."""
     title = glued(title)
-    lines = textwrap.wrap(title, _TITLE_CHARS)
+    lines = textwrap.wrap(title, _TITLE_CHARS, break_on_hyphens=False)
     rows = len(lines)
     for width in range(_TITLE_CHARS - 1, _TITLE_CHARS // 3, -1):
-        narrower = textwrap.wrap(title, width)
+        narrower = textwrap.wrap(title, width, break_on_hyphens=False)
         if len(narrower) > rows:
             break
         lines = narrower
     return lines
+
+
+def _rounded(svg: str) -> str:
+    """Return an SVG with its places to a hundredth of a point, which nobody sees."""
+
+    def shorter(found: re.Match[str]) -> str:
+        return f'{found[1]}{_LONG.sub(lambda n: f"{float(n[0]):.2f}".rstrip("0").rstrip("."), found[2])}"'
+
+    return _PLACES.sub(shorter, svg)
 
 
 def _with_title(svg: str, title: str) -> str:
@@ -225,10 +257,21 @@ def log_ticks(axis: Axis, low: float, high: float, unit: str = "") -> None:
         ticks = _round_values(low, high, tuple(float(step) for step in range(1, 10)))
     if len(ticks) < 3:
         ticks = np.asarray([t for t in MaxNLocator(5).tick_values(low, high) if low <= t <= high])
-    axis.set_major_locator(FixedLocator(ticks.tolist()))
+    across = axis is axes.xaxis
+    room = (_ACROSS * len(axes.figure.axes) if across else _UP) * decades
+    axis.set_major_locator(FixedLocator(_apart(ticks, room)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: compact(value, unit)))
     axis.set_minor_locator(LogLocator(subs=np.arange(2, 10).tolist(), numticks=30) if decades > 0.9 else NullLocator())
     axis.set_minor_formatter(NullFormatter())
+
+
+def _apart(ticks: F64, room: float) -> list[float]:
+    """Return the ticks whose labels do not run into one another: ``room`` decades apart."""
+    kept: list[float] = []
+    for tick in ticks.tolist():
+        if not kept or math.log10(tick / kept[-1]) >= room:
+            kept.append(tick)
+    return kept
 
 
 def _round_values(low: float, high: float, steps: tuple[float, ...]) -> F64:

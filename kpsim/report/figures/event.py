@@ -72,6 +72,8 @@ def picture(result: Result) -> Picture | None:
         return None
     outcomes = _outcomes(result, index)
     first = next(iter(outcomes.values()))
+    if not first.course.time_s.size:
+        return None  # a run of before did not keep it
     sheet = Sheet("event", headline(result))
     axes = sheet.axes[0]
     end = _end(first.course, outcomes, first.at_s)

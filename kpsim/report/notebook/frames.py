@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
+from kpsim.experiment.answers.limits import Limit
 from kpsim.experiment.answers.waits import Wait
-from kpsim.experiment.result import Limit, ModeResult, Result
+from kpsim.experiment.result import ModeResult, Result
 from kpsim.experiment.validation.verdicts import Verdict
 from kpsim.measure.summary import Estimate
 from kpsim.report.validation.scores import scores

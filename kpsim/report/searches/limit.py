@@ -17,7 +17,10 @@ from kpsim.report.wording.ranking import listed
 from kpsim.units import format_duration
 
 WAY_HEAD = ("limit", "kind", "mode", "within it up to", "limit is")
-SAMPLING = "Brackets are 95 % intervals of sampling alone; what a cost may be beside its value is not in them."
+INTERVALS = (
+    "Brackets are 95 % intervals, by sampling how runs differ, by prices what the profile is not sure of; the wider "
+    "decides. CPU and counts of an event have none by prices."
+)
 
 
 def value_text(found: LimitFound, value: float) -> str:
@@ -37,7 +40,7 @@ def sentence(found: LimitFound, each: ModeLimit) -> str:
         if each.ended == "limit":
             return f"{each.mode}: {each.breaks} is beyond its limit at every value looked at."
         return f"{each.mode} does not meet {each.breaks} at any value of {what} that was looked at."
-    at = _with_interval(found, each.largest)
+    at = _with_interval(found, each)
     if each.improves:
         return f"{each.mode} meets {objectives} from {at} of {what} on; below, {each.breaks} breaks first."
     if each.ended == "objective":
@@ -50,11 +53,21 @@ def sentence(found: LimitFound, each: ModeLimit) -> str:
     return f"{each.mode} meets {every} at every value that was looked at, up to {at}."
 
 
-def _with_interval(found: LimitFound, largest: Estimate) -> str:
-    if largest.low is None or largest.high is None:
-        return value_text(found, largest.value)
-    ends = [value_text(found, end).partition(" ")[0] for end in (largest.low, largest.high)]
-    return f"{value_text(found, largest.value)} [{', '.join(ends)}]"
+def _with_interval(found: LimitFound, each: ModeLimit) -> str:
+    """Return the largest value with both intervals: "12,582 Services [12,400, 12,700 by sampling; … by prices]"."""
+    assert each.largest is not None
+    said = []
+    for interval, by in ((each.largest, "by sampling"), (each.prices, "by prices")):
+        if interval is not None and interval.low is not None and interval.high is not None:
+            said.append(f"{', '.join(_bare(found, end) for end in (interval.low, interval.high))} {by}")
+    at = value_text(found, each.largest.value)
+    return f"{at} [{'; '.join(said)}]" if said else at
+
+
+def _bare(found: LimitFound, value: float) -> str:
+    """Return a value without the things counted; a duration keeps its unit."""
+    text = value_text(found, value)
+    return text if found.axis.kind == "duration" else text.partition(" ")[0]
 
 
 def sentences(found: LimitFound) -> tuple[str, ...]:
@@ -62,10 +75,16 @@ def sentences(found: LimitFound) -> tuple[str, ...]:
     run, full = found.run, found.scenario.run
     again = f"{format_duration(run.duration_s)} with {run.replications} replications"
     instead = f" instead of the scenario's {format_duration(full.duration_s)}" if found.shortened else ""
-    stands = f" The scenario stands at {value_text(found, found.axis.start)}." if found.axis.start else ""
+    stands = f" The scenario stands at {value_text(found, found.axis.start)}{_open(found)}." if found.axis.start else ""
     probes = sum(len(each.probes) for each in found.modes)
     said = [sentence(found, each) for each in found.modes]
-    return (*said, f"{probes} probes of {again}{instead}, all with the same random numbers.{stands} {SAMPLING}")
+    return (*said, f"{probes} probes of {again}{instead}, all with the same random numbers.{stands} {INTERVALS}")
+
+
+def _open(found: LimitFound) -> str:
+    """Return that the scenario itself is undecided with some modes, if it is: it stands inside an interval."""
+    modes = [each.mode for each in found.modes if found.standing(each) == "undecided"]
+    return f", inside the interval of {listed(modes)}: whether it meets them there is undecided" if modes else ""
 
 
 def headline(found: LimitFound) -> str:
@@ -170,6 +189,8 @@ def _mode_document(found: LimitFound, each: ModeLimit) -> dict[str, Any]:
     return {
         "mode": each.mode,
         "largest": None if each.largest is None else estimate_document(each.largest),
+        "prices": estimate_document(each.prices),
+        "standing": found.standing(each),
         "smallest_that_meets": each.improves,
         "ended_by": each.ended,
         "breaks": each.breaks,

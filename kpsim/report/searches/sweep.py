@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +37,8 @@ class SweepPage:
         """Return the heads of :meth:`rows`."""
         measured = [f"{measure.replace('_', ' ')} {statistic}" for measure, statistic in self._columns()]
         failed = ["failed connections"] if self._has_events() else []
-        return [*self.found.axes, "mode", *measured, *(head for _, head in _RATES), *failed, "objectives", "beside it"]
+        judged = ["objectives"] if self.thresholds else []
+        return [*self.found.axes, "mode", *measured, *(head for _, head in _RATES), *failed, *judged, "beside it"]
 
     def rows(self) -> list[list[str]]:
         """Return a row a point and mode: each value with its interval, and the objectives' verdicts."""
@@ -65,7 +65,8 @@ class SweepPage:
             lost = [number(_estimate(row)) for row in rows if row["statistic"] == "failed_connections"]
             cells.append("; ".join(lost) or EMPTY)
         verdicts = [f"{row['measure']} {row['objective']}: {row['verdict']}" for row in rows if row["objective"]]
-        return [*cells, "; ".join(verdicts) or EMPTY, rows[0]["marks"] or EMPTY]
+        judged = ["; ".join(verdicts) or EMPTY] if self.thresholds else []
+        return [*cells, *judged, rows[0]["marks"] or EMPTY]
 
     def markdown(self) -> str:
         """Return the report as Markdown."""
@@ -85,7 +86,7 @@ class SweepPage:
         environment = Environment(
             loader=PackageLoader("kpsim.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
-        figures = [(each, _data_uri(each.svg)) for each in self.pictures]
+        figures = [(each, each.data_uri) for each in self.pictures]
         return environment.get_template("sweep.html.j2").render(page=self, figures=figures)
 
     @property
@@ -112,7 +113,3 @@ def _axis_value(value: object) -> str:
     if isinstance(value, int):
         return count(value)
     return compact(value) if isinstance(value, float) else str(value)
-
-
-def _data_uri(svg: str) -> str:
-    return "data:image/svg+xml;base64," + b64encode(svg.encode()).decode()

@@ -12,9 +12,9 @@ from kpsim.experiment.searches.quantity import Quantity
 from kpsim.experiment.searches.tune import Rung, Tuned, size_of
 from kpsim.measure.summary import MEASURES
 from kpsim.proxy.registry import MODES
-from kpsim.report.searches.limit import SAMPLING, estimate_document
+from kpsim.report.searches.limit import INTERVALS, estimate_document
 from kpsim.report.wording.change import configuration
-from kpsim.report.wording.quantity import EMPTY, estimate, quantity
+from kpsim.report.wording.quantity import EMPTY, estimate, quantity, told_both
 from kpsim.report.wording.ranking import listed
 from kpsim.units import format_duration
 
@@ -46,14 +46,22 @@ def cell(rung: Rung, measure: Quantity) -> str:
     return f"{value} {measure.unit}{bracket}{ends}"
 
 
+def both_cell(rung: Rung, measure: Quantity) -> str:
+    """Return a quantity of a rung with both of its intervals."""
+    value, prices = rung.probe.estimate(measure), rung.prices.get(measure)
+    if value is None or prices is None or measure.unit != "s":
+        return cell(rung, measure)
+    return told_both(value, prices, measure.unit)
+
+
 def sentences(found: Tuned) -> tuple[str, ...]:
     """Return what to take and why, what that changes, the knob's floor, and how it was looked for."""
     chosen = f"{found.knob.name} {rung_text(found.chosen)}"
-    gains = listed([f"{measure_text(m)} {cell(found.chosen, m)}" for m in found.measures])
+    gains = listed([f"{measure_text(m)} {both_cell(found.chosen, m)}" for m in found.measures])
     said = [f"Take {chosen} with {found.mode}: {gains}; {found.why}."]
     now = next((rung for rung in found.rungs if size_of(rung.written) == size_of(found.now)), None)
     if now is not None and now.written != found.chosen.written:
-        stands = listed([f"{measure_text(m)} {cell(now, m)}" for m in found.measures])
+        stands = listed([f"{measure_text(m)} {both_cell(now, m)}" for m in found.measures])
         said.append(f"The scenario has {rung_text(now)}: {stands}.")
     elif now is not None:
         said.append("That is what the scenario has.")
@@ -68,7 +76,7 @@ def sentences(found: Tuned) -> tuple[str, ...]:
     probes = (
         f"{len(found.rungs)} values, {format_duration(run.duration_s)}{shorter} with {run.replications} replications"
     )
-    return (*said, f"{probes} each, all with the same random numbers.{some} {SAMPLING}")
+    return (*said, f"{probes} each, all with the same random numbers.{some} {INTERVALS}")
 
 
 def headline(found: Tuned) -> str:
@@ -162,6 +170,7 @@ def document(found: Tuned) -> dict[str, Any]:
                 "value": rung.written,
                 "read_as": rung.read_as or rung.written,
                 **{measure.name: estimate_document(rung.probe.estimate(measure)) for measure in rung.probe.drawn},
+                "prices": {measure.name: estimate_document(each) for measure, each in rung.prices.items()},
                 "on_front": rung.on_front,
                 "met": rung.met,
             }

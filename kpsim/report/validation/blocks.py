@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib import resources
 
 from kpsim.report.figures.canvas import Picture
-
-STYLE = (
-    'body { font: 16px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #1a1a1a; max-width: 60rem; '
-    "margin: 2rem auto; padding: 0 1.2rem; } h1 { font-size: 1.7rem; } h2 { font-size: 1.2rem; margin-top: 2.4rem; "
-    "border-bottom: 1px solid #d5d5d5; } table { border-collapse: collapse; font-size: .88rem; width: 100%; } "
-    "th, td { text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid #e6e6e6; "
-    "vertical-align: top; } th { color: #5a5a5a; } figure { margin: 1.6rem 0; } figure img { width: 100%; "
-    "max-width: 46rem; } figcaption { font-size: .88rem; color: #5a5a5a; }"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +65,9 @@ def as_html(blocks: Sequence[Block]) -> str:
     """Return the page as HTML that needs no other file."""
     title = next((escape(block.text) for block in blocks if isinstance(block, Heading)), "")
     body = "\n".join(_html(block) for block in blocks)
-    head = f'<meta charset="utf-8">\n<title>{title}</title>\n<style>{STYLE}</style>'
+    style = resources.files("kpsim.report").joinpath("templates/style.css").read_text(encoding="utf-8")
+    wide = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    head = f'<meta charset="utf-8">\n{wide}\n<title>{title}</title>\n<style>{style}</style>'
     return f'<!doctype html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n'
 
 
@@ -84,14 +77,20 @@ def _html(block: Block) -> str:
             return f"<h{block.level}>{escape(block.text)}</h{block.level}>"
         case Table():
             head = "".join(f"<th>{escape(cell)}</th>" for cell in block.head)
-            rows = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in block.rows]
+            rows = [
+                "".join(
+                    f'<td data-label="{escape(name)}">{escape(cell)}</td>'
+                    for name, cell in zip(block.head, row, strict=True)
+                )
+                for row in block.rows
+            ]
             body = "\n".join(f"<tr>{row}</tr>" for row in rows)
-            return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+            table = f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>"
+            return f'<div class="scroll"><table class="cards">\n{table}\n</table></div>'
         case Points():
             return "<ul>\n" + "\n".join(f"<li>{escape(each)}</li>" for each in block.each) + "\n</ul>"
         case Picture():
-            image = b64encode(block.svg.encode()).decode()
-            source = f'<img alt="{escape(block.alt)}" src="data:image/svg+xml;base64,{image}">'
+            source = f'<img alt="{escape(block.alt)}" src="{block.data_uri}">'
             return f"<figure>{source}<figcaption>{escape(block.note)}</figcaption></figure>"
         case str():
             return f"<p>{escape(block)}</p>"

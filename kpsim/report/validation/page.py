@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from kpsim.experiment.validation.verdicts import Validation, Verdict, coverage
-from kpsim.profiles.format import parse_yaml
+from kpsim.profiles.shipped import parse_yaml
 from kpsim.report.figures.canvas import Picture
 from kpsim.report.figures.held import pictures
 from kpsim.report.validation.blocks import Block, Heading, Points, Table, as_html, as_markdown
@@ -30,10 +30,11 @@ FULL = (
     "in 95 % intervals", "bound", "verdict",
 )  # fmt: skip
 ABOUT = (
-    "Errors are shares of what was measured: |predicted / measured - 1|. Every record is predicted whatever its value; "
-    "where a clock counted less than a tick of 4 ms, or was read too early, errors are large and intervals wide (∞: it "
-    "read nothing). Records that a fit has seen are explained rather than predicted; DESIGN.md tells how well whole "
-    "sizes and configurations are predicted that were left out of the fits."
+    "Errors are shares of what was measured: |predicted / measured - 1|. Every record is predicted whatever its value, "
+    "but for CPU that the model says to be below half a tick of its clock; where a clock counted less than a tick of "
+    "4 ms, or was read too early, errors are large and intervals wide (∞: it read nothing). Records a fit has seen "
+    "are explained rather than predicted; DESIGN.md tells how well whole sizes and configurations are predicted that "
+    "were left out of the fits."
 )
 
 

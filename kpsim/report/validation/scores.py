@@ -13,7 +13,7 @@ import numpy as np
 
 from kpsim.calibration.records import Record
 from kpsim.experiment.validation.verdicts import Verdict, coverage
-from kpsim.profiles.format import parse_yaml
+from kpsim.profiles.shipped import parse_yaml
 from kpsim.report.wording.quantity import percent
 
 FEW, HELD = 20, 0.85  # records, from which a share inside intervals is judged; the least it may be

@@ -108,43 +108,51 @@ def phrase(gain: Gain) -> str:
     return f"{MEASURES[gain.measure].told} {_told(gain.ratio)} ({gain.statistic})"
 
 
+@dataclass(frozen=True, slots=True)
+class _Advice:
+    """The mode to change to if any, the mode that the sentence favours, the sentence, and one with figures."""
+
+    to: str | None
+    favoured: str
+    said: str
+    figures: str = ""
+
+
 def suggestion(result: Result, current: str, met: Mapping[str, str]) -> tuple[str | None, str]:
-    """Return the mode to change to, if any, and the sentence that says so, with the alternative to a deprecated one.
+    """Return the mode to change to, if any, and the sentences that say so.
 
-    A mode that is deprecated in this version is proposed only where no other run would do.
+    A deprecated mode is named with the alternative in the same sentence, and proposed only where no other run would do.
     """
-    recommended, favoured, said = _suggestion(result, current, met)
-    about = successor(result, favoured)
-    return recommended, f"{said.removesuffix('.')}{about}." if about else said
+    advice = _advice(result, current, met)
+    first = f"{advice.said.removesuffix('.')}{successor(result, advice.favoured)}."
+    return advice.to, f"{first} {advice.figures}" if advice.figures else first
 
 
-def _suggestion(result: Result, current: str, met: Mapping[str, str]) -> tuple[str | None, str, str]:
-    """Return the mode to change to if any, the mode that the sentence favours, and the sentence."""
+def _advice(result: Result, current: str, met: Mapping[str, str]) -> _Advice:
     others = [mode for mode in result.modes if mode != current]
     if not others:
-        return None, current, f"Only {current} was run; `kpsim compare` shows what another mode would change."
+        return _Advice(None, current, f"Only {current} was run; `kpsim compare` shows what another mode would change.")
     if not result.verdicts:
-        best, said = _by_gain(result, current, others)
-        return best, best or current, said
+        return _by_gain(result, current, others)
     meeting = [mode for mode in others if met[mode] == "met"]
     if met[current] == "met":
-        best, said = (
-            _by_gain(result, current, meeting) if meeting else (None, "No other mode run meets every objective.")
-        )
-        return None, best or current, f"Nothing has to change; {said[0].lower()}{said[1:]}"
+        none = _Advice(None, current, "No other mode run meets every objective.")
+        best = _by_gain(result, current, meeting) if meeting else none
+        said = f"Nothing has to change; {best.said[0].lower()}{best.said[1:]}"
+        return _Advice(None, best.favoured, said, best.figures)
     if met[current] == "undecided":
         if not meeting:
-            return None, current, _to_decide(result, current)
-        best = lasting(result, meeting)[0]
-        shown = f"{_to_decide(result, current).removesuffix('.')}; {best} is shown to meet every objective."
-        return None, best, shown
+            return _Advice(None, current, _to_decide(result, current))
+        shown = lasting(result, meeting)[0]
+        said = f"{_to_decide(result, current).removesuffix('.')}; {shown} is shown to meet every objective."
+        return _Advice(None, shown, said)
     if not meeting:
         open_ones = [mode for mode in others if met[mode] == "undecided"]
         maybe = f", and whether {listed(open_ones, 'or')} does cannot be said" if open_ones else ""
-        none = f"None of the modes run is shown to meet every objective{maybe}; size or churn has to give."
-        return None, current, none
-    best = min(lasting(result, meeting), key=lambda mode: (_score(result, mode, current), others.index(mode)))
-    return best, best, f"Changing to {best} meets what {current} fails{_detail(result, best, current)}."
+        none_meets = f"None of the modes run is shown to meet every objective{maybe}; size or churn has to give."
+        return _Advice(None, current, none_meets)
+    to = min(lasting(result, meeting), key=lambda mode: (_score(result, mode, current), others.index(mode)))
+    return _Advice(to, to, f"Changing to {to} meets what {current} fails.", _figures(result, to, current))
 
 
 def _to_decide(result: Result, current: str) -> str:
@@ -163,7 +171,9 @@ def choice(result: Result, recommended: str | None, change: str) -> str:
     version = "{}.{}".format(*result.scenario.kubernetes_version)
     why = f"{change[:1].lower()}{change[1:]}"
     if recommended is None:
-        return f"In Kubernetes {version}, stay with {current_mode(result)}: {why.removesuffix('.')}{_not_run(result)}."
+        open_ones = {v.mode for v in result.verdicts if v.passed is None and v.mode == current_mode(result)}
+        stay = f"stay with {current_mode(result)}{', as long as its objectives are undecided' if open_ones else ''}"
+        return f"In Kubernetes {version}, {stay}: {why.removesuffix('.')}{_not_run(result)}."
     entry = MODES.get(recommended)
     if entry is not None and entry.deprecated is not None:
         return f"In Kubernetes {version}, {why}"
@@ -179,23 +189,23 @@ def _not_run(result: Result) -> str:
     return f"; {other} was not run (--set compare.modes={','.join([*result.modes, other])})"
 
 
-def _by_gain(result: Result, current: str, candidates: list[str]) -> tuple[str | None, str]:
+def _by_gain(result: Result, current: str, candidates: list[str]) -> _Advice:
     hurt = {mode: _worse_at_events(result, mode, current) for mode in candidates}
     better = [mode for mode in candidates if _score(result, mode, current) < 1 and not hurt[mode]]
     if not better:
         worse = [text for mode in candidates for text in _against(result, mode, current, hurt[mode])]
         why = f": {'; '.join(worse)}" if worse else ""
-        return None, f"No other mode run here is clearly better than {current}{why}."
+        return _Advice(None, current, f"No other mode run here is clearly better than {current}{why}.")
     kept = lasting(result, better)
     best = min(kept, key=lambda mode: (_score(result, mode, current), candidates.index(mode)))
     of = "modes run" if len(kept) == len(better) else "modes run that last"
-    return best, f"Of the {of}, {best} gains most over {current}{_detail(result, best, current)}."
+    return _Advice(best, best, f"Of the {of}, {best} gains most over {current}.", _figures(result, best, current))
 
 
 def _against(result: Result, mode: str, current: str, hurt: Sequence[str]) -> list[str]:
     """Return what speaks against ``mode``: clearly slower measures, and events that cost more."""
-    slower = _slower(result, mode, current)
-    said = [f"{mode} takes the time of {current} {listed(slower)}"] if slower else []
+    slower = [gain for gain in _clear(result, mode, current) if gain.ratio.value > 1]
+    said = [f"times of {mode} relative to {current} are {_times(slower)}"] if slower else []
     return [*said, f"with {mode} {listed(hurt)}"] if hurt else said
 
 
@@ -213,10 +223,13 @@ def _worse_at_events(result: Result, mode: str, current: str) -> list[str]:
     return worse
 
 
-def _slower(result: Result, mode: str, current: str) -> list[str]:
-    """Return the measures that take clearly longer with ``mode``: "1.57x [1.56, 1.59] (p99) for first packets"."""
-    clear = [gain for gain in gains(result, mode, current) if gain.clear and gain.ratio.value > 1]
-    return [f"{_told(gain.ratio)} ({gain.statistic}) for {MEASURES[gain.measure].told}" for gain in clear]
+def _clear(result: Result, mode: str, current: str) -> list[Gain]:
+    return [gain for gain in gains(result, mode, current) if gain.clear]
+
+
+def _times(gains: Sequence[Gain]) -> str:
+    """Return ratios with what they are of: "0.3x [95 %: 0.2, 0.4] for first packets (p99)"."""
+    return listed(f"{_told(gain.ratio)} for {MEASURES[gain.measure].told} ({gain.statistic})" for gain in gains)
 
 
 def _score(result: Result, mode: str, current: str) -> float:
@@ -227,14 +240,12 @@ def _score(result: Result, mode: str, current: str) -> float:
     return score
 
 
-def _detail(result: Result, mode: str, current: str) -> str:
-    clear = [gain for gain in gains(result, mode, current) if gain.clear]
-    lower = [phrase(gain) for gain in clear if gain.ratio.value < 1]
-    higher = [phrase(gain) for gain in clear if gain.ratio.value > 1]
-    said = [f"relative to {current}, time for {listed(lower)}"] if lower else []
-    if higher:
-        said.append(f"{'at the price of' if lower else f'relative to {current}, time for'} {listed(higher)}")
-    return f"; {', '.join(said)}" if said else ""
+def _figures(result: Result, mode: str, current: str) -> str:
+    """Return a sentence with what ``mode`` gains and what that costs; "" where nothing is clear."""
+    clear = _clear(result, mode, current)
+    lower, higher = ([gain for gain in clear if (gain.ratio.value < 1) is less] for less in (True, False))
+    sides = [_times(side) for side in (lower, higher) if side]
+    return f"Relative to {current}, times are {', but '.join(sides)}." if sides else ""
 
 
 def configuration(scenario: Scenario, mode: str) -> str | None:

@@ -10,11 +10,11 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kpsim.cluster.addresses import RANGES
 from kpsim.cluster.params import ClusterParams
 from kpsim.documents import Document, Key, Source
-from kpsim.dumps.detection import RuleDump, gaps, merged
 from kpsim.dumps.evidence.settings import Setting, Signs, clear_of
 from kpsim.kube.components.commands import Command
 from kpsim.kube.reader import Reading
@@ -24,6 +24,9 @@ from kpsim.scenario.model import Scenario
 from kpsim.scenario.sections.cluster import service_range
 from kpsim.scenario.sections.modes import built_modes
 from kpsim.scenario.tree import Tree
+
+if TYPE_CHECKING:
+    from kpsim.dumps.detection import RuleDump
 
 
 def import_into(reading: Reading, paths: Sequence[str], folder: Path, tree: Tree) -> tuple[RuleDump, ...]:
@@ -79,6 +82,8 @@ def take(reading: Reading, look: Look, *, beside: bool = False) -> tuple[RuleDum
 def _refuse_nothing(reading: Reading, dumps: Sequence[RuleDump], tree: Tree) -> None:
     """Rules that show no Service, with nothing beside them that does, were not what was meant."""
     if dumps and not reading.services and not any(dump.findings.ports for dump in dumps):
+        from kpsim.dumps.detection import gaps
+
         files = " and ".join(dump.file for dump in dumps)
         mend = "\n    ".join(gaps(dumps))
         reading.problems.append(tree.problem(("spec", "importFrom"), f"{files}: no rule belongs to a Service", mend))
@@ -88,6 +93,8 @@ def add_rules(reading: Reading, dumps: Sequence[RuleDump]) -> None:
     """Take the Services and endpoints that rules show and no object that was read does."""
     if not dumps:
         return
+    from kpsim.dumps.detection import gaps, merged
+
     reading.problems += [problem for dump in dumps for problem in dump.problems]
     found = merged([dump.findings for dump in dumps], reading.services).objects(reading.pods)
     known = {(service.namespace, service.name) for service in reading.services}

@@ -13,6 +13,7 @@ from kpsim.ingress.routing import backends, of_class
 from kpsim.kube import decode
 from kpsim.kube.fields import Fields
 from kpsim.kube.objects import KubeObjects, Service
+from kpsim.kube.service.decode import service_of
 from kpsim.scenario.complaints import Complaints
 from kpsim.scenario.model import RunParams
 
@@ -40,7 +41,7 @@ def with_controller(objects: KubeObjects, params: IngressParams) -> KubeObjects:
     deployment = {"metadata": metadata, "spec": {"replicas": params.replicas, "template": template}}
     return replace(
         objects,
-        services=(*objects.services, decode.service(_fields(service), Place())),
+        services=(*objects.services, service_of(_fields(service), Place())),
         workloads=(*objects.workloads, decode.workload(_fields(deployment), "Deployment")),
     )
 

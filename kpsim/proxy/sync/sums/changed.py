@@ -55,6 +55,8 @@ class ChangedSums:
         sums = [np.zeros(len(length), np.int64) for _ in self._packed]
         if len(needed):
             self._reach(int(length[near].max()))
+            for passed in [number for number in self._blocks if number < needed[0]]:
+                del self._blocks[passed]  # no node goes back
         for number in needed.tolist():
             if len(needed) == 1 and near.all():
                 for total, table in zip(sums, self._block(number), strict=True):

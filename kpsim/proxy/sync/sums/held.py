@@ -6,16 +6,17 @@ a Pod that came and went between two syncs counts twice, where a kube-proxy woul
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from kpsim.proxy.contract import Moved
 from kpsim.proxy.rules import Held
-from kpsim.proxy.sync import Nodes, Prefixes, States
+from kpsim.proxy.sync import Nodes, Prefixes, Ragged, States
 from kpsim.proxy.sync.sums.locality import NodeSums
 from kpsim.units import I64
 
-Ragged = tuple[I64, I64]
-"""Lists of different lengths: offsets (n + 1,) and values."""
+ENTRIES_AT_ONCE = 50_000  # of lists compared together, so that they stay in a processor's cache
 
 
 class MovedSums:
@@ -84,19 +85,21 @@ def _totals(by_state: I64, replaces: States) -> I64:
 
 def only_before(lists: Ragged, before: States, after: States) -> tuple[I64, I64]:
     """Return the Pods that are in each first state's list and not in the second's: the row, and the Pod."""
-    gone = _keys(lists, before)
-    keys = np.setdiff1d(gone, _keys(lists, after), assume_unique=True)
-    most = _most(lists)
+    most, length = int(lists[1].max(initial=0)) + 1, np.diff(lists[0])
+    block = np.cumsum(length[before] + length[after]) // ENTRIES_AT_ONCE
+    bounds = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), len(before)]
+    found = [
+        np.setdiff1d(_keys(lists, before[low:high], most), _keys(lists, after[low:high], most), assume_unique=True)
+        + low * most
+        for low, high in pairwise(bounds)
+    ]
+    keys = np.concatenate(found)
     return keys // most, keys % most
 
 
-def _most(lists: Ragged) -> int:
-    return int(lists[1].max(initial=0)) + 1
-
-
-def _keys(lists: Ragged, states: States) -> I64:
-    """Return the row and the Pod of every entry of the states' lists as one number."""
+def _keys(lists: Ragged, states: States, most: int) -> I64:
+    """Return the row and the Pod, which is below ``most``, of every entry of the states' lists as one number."""
     offset, pods = lists
     length = np.diff(offset)[states]
     at = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length - offset[states], length)
-    return np.asarray(np.repeat(np.arange(len(states)), length) * _most(lists) + pods[at])
+    return np.asarray(np.repeat(np.arange(len(states)), length) * most + pods[at])

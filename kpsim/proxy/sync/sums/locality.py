@@ -27,10 +27,10 @@ from __future__ import annotations
 import numpy as np
 
 from kpsim.proxy.counts import EndpointCounts
-from kpsim.proxy.sync import Nodes, Places, Prefixes, Rows, States
+from kpsim.proxy.sync import Nodes, Places, Prefixes, Ragged, Rows, States
 from kpsim.proxy.sync.sums.changed import spread
 from kpsim.proxy.sync.sums.prefix import PrefixSums
-from kpsim.units import I64, Bools
+from kpsim.units import I32, I64, Bools
 
 
 class LocalStates:
@@ -40,9 +40,7 @@ class LocalStates:
     endpoints are the usable ones it has, or if it has none of those, the leaving ones.
     """
 
-    def __init__(
-        self, usable: tuple[I64, I64], leaving: tuple[I64, I64], policy: Bools, homes: I64, nodes: int
-    ) -> None:
+    def __init__(self, usable: Ragged, leaving: Ragged, policy: Bools, homes: I64, nodes: int) -> None:
         self._nodes = nodes
         if not policy.any():  # the usual case: nothing is unfolded
             nobody = np.zeros(1, np.int64)
@@ -59,7 +57,7 @@ class LocalStates:
         self.state, self.node = self._keys // nodes, self._keys % nodes
         self.extra = np.where(np.isin(self._keys, near_key), 0, self.count)
 
-    def _at_home(self, offset: I64, pods: I64, policy: Bools, homes: I64) -> tuple[I64, I64]:
+    def _at_home(self, offset: I64, pods: I64 | I32, policy: Bools, homes: I64) -> Ragged:
         state = np.repeat(np.arange(len(policy)), np.diff(offset))
         chosen = policy[state]
         return state[chosen] * self._nodes + homes[pods[chosen]], pods[chosen]

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from kpsim.experiment.result import Result, Stage
-from kpsim.report.figures.canvas import Picture, Sheet
+from kpsim.report.figures.canvas import LEFT, Picture, Sheet
 from kpsim.report.style import GREY, INK, mode_style
 from kpsim.report.wording.quantity import nearest_prefix, percent, quantity
 from kpsim.report.wording.ranking import listed
@@ -41,7 +41,7 @@ def picture(result: Result) -> Picture | None:
     modes = {mode: found.stages for mode, found in result.modes.items() if found.stages and found.stages[-1].p50_s > 0}
     if not modes:
         return None
-    sheet = Sheet("stages", headline(result))
+    sheet = Sheet("stages", headline(result), left=LEFT + 0.15)
     axes = sheet.axes[0]
     first = _parts(next(iter(modes.values())))
     longest = max(stages[-1].p50_s for stages in modes.values())

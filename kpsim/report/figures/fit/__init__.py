@@ -1,1 +1,1 @@
-"""Fits are drawn beside what they were fitted to."""
+"""Fits are drawn beside what they were fitted to, and by what they leave open."""

@@ -1,0 +1,154 @@
+"""One written Service to one typed Service; shapes are checked, meaning is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kpsim.errors import Place
+from kpsim.kube.decode import identity
+from kpsim.kube.defaults import (
+    CLIENT_IP_TIMEOUT_S,
+    SERVICE_PROXY_NAME,
+    SOURCE_RANGES,
+    TOPOLOGY_HINTS,
+    TOPOLOGY_MODE,
+    with_defaults,
+)
+from kpsim.kube.fields import Fields
+from kpsim.kube.objects import Service, ServicePort
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+def service_of(fields: Fields, place: Place, *, fits: bool = False) -> Service:
+    """Return a ``v1.Service`` with its defaults; ``fits`` says that each of its fields has its type."""
+    if fits and _metadata(fields.raw).get("name"):
+        return with_defaults(_ordinary(fields.raw, place))
+    namespace, name = identity(fields)
+    metadata, spec = fields.part("metadata"), fields.part("spec")
+    annotations, labels = dict(metadata.labels("annotations")), dict(metadata.labels("labels"))
+    affinity = spec.part("sessionAffinityConfig").part("clientIP")
+    ingress = tuple(fields.part("status").part("loadBalancer").parts("ingress"))
+    first, ips = spec.text("clusterIP"), spec.texts("clusterIPs")
+    cluster_ip, cluster_ip6 = _cluster_ips(first, ips)
+    return with_defaults(
+        Service(
+            namespace=namespace,
+            name=name,
+            type=spec.text("type", "ClusterIP"),
+            cluster_ip=cluster_ip,
+            ports=tuple(_service_port(port) for port in spec.parts("ports")),
+            selector=spec.labels("selector"),
+            external_ips=spec.texts("externalIPs"),
+            external_name=spec.text("externalName"),
+            load_balancer_ips=tuple(
+                entry.text("ip") for entry in ingress if entry.text("ip") and entry.text("ipMode", "VIP") == "VIP"
+            ),
+            load_balancer_proxy_ips=tuple(
+                at.text("ip") for at in ingress if at.text("ipMode") == "Proxy" and at.text("ip")
+            ),
+            load_balancer_source_ranges=_source_ranges(spec.texts("loadBalancerSourceRanges"), annotations),
+            session_affinity=spec.text("sessionAffinity", "None"),
+            session_affinity_timeout_s=affinity.number("timeoutSeconds", CLIENT_IP_TIMEOUT_S),
+            internal_traffic_policy=spec.text("internalTrafficPolicy", "Cluster"),
+            external_traffic_policy=spec.text("externalTrafficPolicy", "Cluster"),
+            allocate_load_balancer_node_ports=spec.truth("allocateLoadBalancerNodePorts", True),
+            publish_not_ready_addresses=spec.truth("publishNotReadyAddresses", False),
+            health_check_node_port=spec.number("healthCheckNodePort"),
+            ip_families=_ip_families(spec.texts("ipFamilies"), ips or (first,)),
+            ip_family_policy=spec.text("ipFamilyPolicy"),
+            cluster_ip6=cluster_ip6,
+            proxy_name=labels.get(SERVICE_PROXY_NAME, ""),
+            traffic_distribution=spec.text("trafficDistribution"),
+            topology_mode=annotations.get(TOPOLOGY_MODE) or annotations.get(TOPOLOGY_HINTS, ""),
+            place=place,
+        )
+    )
+
+
+def _ordinary(written: Mapping[str, Any], place: Place) -> Service:
+    """Return what :func:`service_of` does of one with a name of which every field has its type."""
+    metadata, spec = _metadata(written), written.get("spec", _NOTHING)
+    annotations = metadata.get("annotations", _NOTHING)
+    ingress = written.get("status", _NOTHING).get("loadBalancer", _NOTHING).get("ingress", ())
+    first, ips = spec.get("clusterIP", ""), tuple(spec.get("clusterIPs", ()))
+    cluster_ip, cluster_ip6 = _cluster_ips(first, ips)
+    affinity = spec.get("sessionAffinityConfig", _NOTHING).get("clientIP", _NOTHING)
+    return Service(
+        namespace=metadata.get("namespace") or "default",
+        name=metadata["name"],
+        type=spec.get("type", "ClusterIP"),
+        cluster_ip=cluster_ip,
+        ports=tuple(
+            [
+                ServicePort(
+                    port.get("port", 0),
+                    port.get("name", ""),
+                    port.get("protocol", "TCP"),
+                    port.get("targetPort", 0),
+                    port.get("nodePort", 0),
+                )
+                for port in spec.get("ports", ())
+            ]
+        ),
+        selector=tuple(sorted(spec.get("selector", _NOTHING).items())),
+        external_ips=tuple(spec.get("externalIPs", ())),
+        external_name=spec.get("externalName", ""),
+        load_balancer_ips=tuple([at["ip"] for at in ingress if at.get("ip") and at.get("ipMode", "VIP") == "VIP"]),
+        load_balancer_proxy_ips=tuple([at["ip"] for at in ingress if at.get("ip") and at.get("ipMode") == "Proxy"]),
+        load_balancer_source_ranges=_source_ranges(spec.get("loadBalancerSourceRanges", ()), annotations),
+        session_affinity=spec.get("sessionAffinity", "None"),
+        session_affinity_timeout_s=affinity.get("timeoutSeconds", CLIENT_IP_TIMEOUT_S),
+        internal_traffic_policy=spec.get("internalTrafficPolicy", "Cluster"),
+        external_traffic_policy=spec.get("externalTrafficPolicy", "Cluster"),
+        allocate_load_balancer_node_ports=spec.get("allocateLoadBalancerNodePorts", True),
+        publish_not_ready_addresses=spec.get("publishNotReadyAddresses", False),
+        health_check_node_port=spec.get("healthCheckNodePort", 0),
+        ip_families=_ip_families(tuple(spec.get("ipFamilies", ())), ips or (first,)),
+        ip_family_policy=spec.get("ipFamilyPolicy", ""),
+        cluster_ip6=cluster_ip6,
+        proxy_name=metadata.get("labels", _NOTHING).get(SERVICE_PROXY_NAME, ""),
+        traffic_distribution=spec.get("trafficDistribution", ""),
+        topology_mode=annotations.get(TOPOLOGY_MODE) or annotations.get(TOPOLOGY_HINTS, ""),
+        place=place,
+    )
+
+
+def _metadata(written: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = written.get("metadata", _NOTHING)
+    return found
+
+
+def _source_ranges(written: Sequence[str], annotations: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the ranges that may use the load balancer: the field's, or without a field the old annotation's."""
+    ranges = written or annotations.get(SOURCE_RANGES, "").split(",")
+    return tuple(cidr.strip() for cidr in ranges if cidr.strip())
+
+
+def _cluster_ips(first: str, several: tuple[str, ...]) -> tuple[str, str]:
+    """Return (the virtual IP as written, the IPv6 one beside it or ""); of a pair IPv4's is the one modelled."""
+    if first == "None" or "None" in several:
+        one = "None"
+    else:
+        one = next((ip for ip in (first, *several) if ip and ":" not in ip), first)
+    return one, "" if ":" in one else next((ip for ip in several if ":" in ip), "")
+
+
+def _ip_families(written: tuple[str, ...], addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the families the API server gave it; where it has not yet, those of its addresses."""
+    found = ("IPv6" if ":" in ip else "IPv4" for ip in addresses if ip not in ("", "None"))
+    return tuple(dict.fromkeys(written or found)) or ("IPv4",)
+
+
+def _service_port(port: Fields) -> ServicePort:
+    target = port.raw.get("targetPort")
+    if target is None or isinstance(target, bool) or not isinstance(target, int | str):
+        target = port.number("targetPort")
+    return ServicePort(
+        port=port.number("port"),
+        name=port.text("name"),
+        protocol=port.text("protocol", "TCP"),
+        target_port=target,
+        node_port=port.number("nodePort"),
+    )
