@@ -125,3 +125,24 @@ def test_both_intervals_together_are_wider_than_either() -> None:
     assert verdict.combined is not None
     assert (verdict.combined.low, verdict.combined.high) == pytest.approx((0.5, 1.5))
     assert verdict.ends == (0.6, 1.4)
+
+
+def test_a_swing_is_one_coefficients_share_of_the_spread(result: Result) -> None:
+    """All of a measure's swings, added as squares by source, are its interval by prices."""
+    for found in result.modes.values():
+        swings = found.swings["sync_duration_full" if "sync_duration_full" in found.swings else "sync_duration_partial"]
+        first = swings[0]
+        name = next(name for name, each in found.swings.items() if each == swings)
+        sides: dict[str, float] = {}
+        for swing in swings:
+            sides[swing.source] = sides.get(swing.source, 0.0) + swing.high - swing.value
+        high = found.priced[name][first.statistic].high
+        assert high is not None
+        assert first.value + math.hypot(*sides.values()) == pytest.approx(high, rel=2e-3)
+        assert sum(swing.variance for swing in swings) == pytest.approx(1, abs=0.01)
+        assert [s.high - s.low for s in swings] == sorted((s.high - s.low for s in swings), reverse=True)
+
+
+def test_a_changes_way_moves_with_the_control_planes_prices_too(result: Result) -> None:
+    names = {swing.name for swing in result.modes["iptables"].swings["network_programming_true"]}
+    assert {"pod.status_patch", "api_server.write"} <= names

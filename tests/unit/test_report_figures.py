@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
+from urllib.parse import unquote
 
 import matplotlib as mpl
 import numpy as np
@@ -15,9 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kpsim.experiment.result import Cdf, ModeResult, Result, SyncPoint
+from kpsim.experiment.result import Cdf, ModeResult, Result, Swing, SyncPoint
 from kpsim.measure.summary import MEASURES, Estimate
 from kpsim.report.figures import latency, load, network_programming, pictures, position, sync
+from kpsim.report.figures.canvas import Sheet, drawing, log_ticks
+from kpsim.report.figures.control import duty
+from kpsim.report.figures.fit import tornado
 from kpsim.report.figures.scale import headline as scale_headline
 from kpsim.report.figures.scale import scale_picture
 from kpsim.report.style import mode_style
@@ -257,3 +263,61 @@ def test_modes_look_the_same_everywhere_and_unlike_one_another() -> None:
     assert len({style.color for style in known}) == len({style.marker for style in known}) == len(known)
     assert mode_style("toy") == mode_style("toy")
     assert mode_style("toy").color not in {style.color for style in known}
+
+
+# ── Swings and duty ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def swung(result: Result) -> Result:
+    """With the swings of two coefficients."""
+    swings = {
+        "network_programming_true": (
+            Swing("rule_present", "study", "p99", 4.0, 3.0, 6.0, 0.9),
+            Swing("pod.status_patch", "assumed", "p99", 4.0, 3.9, 4.9, 0.1),
+            Swing("nothing", "study", "p99", 4.0, 4.0, 4.0, 1e-5),
+        )
+    }
+    return replaced(result, swings=swings)
+
+
+def test_the_tornado_is_of_the_measure_asked_for_and_names_its_widest(result: Result) -> None:
+    drawn = tornado.picture(swung(result))
+    assert drawn is not None
+    assert drawn.title == "rule present alone puts network programming latency p99 at 3.00 s to 6.00 s"
+    assert "status patch (assumed): 3.90 s to 4.90 s" in drawn.alt
+    assert "nothing" not in drawn.alt
+    assert tornado.picture(result) is None
+
+
+def test_duty_says_where_syncs_take_all_of_the_time(result: Result) -> None:
+    rates = {"syncs_per_node_per_s": Estimate(0.5), "full_syncs_per_node_per_s": Estimate(0.5)}
+    busy = replaced(result, rates=rates)
+    for mode, found in busy.modes.items():
+        shares = duty.duties(found)
+        full = {p.services: p.seconds for p in found.sync_curve if p.kind == "full"}
+        assert dict(shares) == pytest.approx({n: 0.5 * s for n, s in full.items()}), mode
+        at = duty.filled(shares)
+        assert at is not None
+        assert duty.at(shares, at) == pytest.approx(1, rel=1e-6)
+    assert "all of it from" in duty.headline(busy)
+    idle = replaced(result, rates={name: Estimate(1e-4) for name in rates})
+    assert duty.picture(idle) is None
+    assert duty.picture(result) is None
+
+
+def test_labels_of_an_axis_do_not_run_into_one_another() -> None:
+    with drawing():
+        sheet = Sheet("ticks", "Ticks", panels=2)
+        log_ticks(sheet.axes[0].xaxis, 8e-6, 1.3e-5, "s")
+        ticks = sheet.axes[0].get_xticks()
+        room = 0.2 * math.log10(1.3e-5 / 8e-6)
+        assert len(ticks) >= 2
+        assert all(math.log10(b / a) >= room * 0.999 for a, b in pairwise(ticks))
+
+
+def test_a_data_address_is_shorter_than_base64_and_ends_no_attribute(result: Result) -> None:
+    for picture in pictures(result):
+        uri = picture.data_uri
+        assert len(uri) < 1.2 * len(picture.svg)
+        assert not set('"<>&#()') & set(uri.partition(",")[2])
+        ET.fromstring(unquote(uri.partition(",")[2]))  # noqa: S314 (our own text)
