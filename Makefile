@@ -14,7 +14,7 @@ STAMP := $(VENV)/.set-up
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: fuzz costs help setup profiles run test test-kernel check format bench coverage soak results validation results-check docs clean
+.PHONY: bench-peers envelopes fuzz costs help setup profiles run test test-kernel check format bench coverage soak results validation results-check docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -54,6 +54,14 @@ profiles: $(STAMP) ## fit the profiles of measured machines anew, from the table
 
 bench: $(STAMP) ## the benchmarks in tests/benchmarks, one at a time, and as root calibrate bench
 	@KPSIM_BENCH=1 $(BIN)/python -m pytest -p no:xdist -rP tests/benchmarks tests/kernel/test_bench.py $(ARGS)
+
+bench-peers: $(STAMP) ## kpsim beside SimPy, ns.py and Ciw on one queue; installs them, skips what it cannot
+	@$(BIN)/python -c 'import ciw, ns' 2> /dev/null || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[peers]' || true
+	@KPSIM_BENCH=1 $(BIN)/python -m pytest -p no:xdist -rPs tests/benchmarks/test_peers.py $(ARGS)
+
+envelopes: $(STAMP) ## the table of times and memory in DESIGN.md, measured anew and printed; minutes, on a quiet machine
+	@$(BIN)/python -m tests.benchmarks.envelopes
 
 coverage: $(STAMP) ## how often 95 % intervals hold the truth, over a hundred seeds; minutes
 	@$(BIN)/python tests/coverage/study.py $(ARGS)

@@ -13,10 +13,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from kpsim.documents import load
 from kpsim.errors import InputError, Place, Problem
-from kpsim.profiles.shipped import parse_yaml
 
 KERNEL, SYNCS, SYNCS_CPU, CHURN, END_TO_END, PUBLISHED = (
     "kernel", "kube-proxy syncs", "kube-proxy CPU", "churn", "end to end", "published",
@@ -85,12 +83,10 @@ def read_records(path: Path) -> list[Record]:
         text = path.read_text(encoding="utf-8-sig")  # tables of spreadsheets begin with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise InputError([Problem(Place(str(path)), what=f"cannot be read: {error}")]) from error
+    if path.suffix in YAML:
+        return [record for document in load(text, str(path)) for record in _published(path, document.data)]
     try:
-        return list(_published(path, parse_yaml(text))) if path.suffix in YAML else _table(path, text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = Place(str(path), mark.line + 1, mark.column + 1) if mark else Place(str(path))
-        raise InputError([Problem(place, what=f"no YAML: {getattr(error, 'problem', None) or error}")]) from error
+        return _table(path, text)
     except csv.Error as error:
         raise InputError([Problem(Place(str(path)), what=f"no table: {error}")]) from error
 

@@ -6,6 +6,7 @@ Errors a user can mend become a message and an exit code; a bug keeps its traceb
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -13,7 +14,7 @@ from typing import Any
 
 from kpsim import __version__
 from kpsim.cli.streams import inert_streams
-from kpsim.errors import KpsimError, nearest
+from kpsim.errors import InputError, KpsimError, nearest
 from kpsim.interrupts import SAID, leaving_at_once
 
 with leaving_at_once():  # it takes a moment
@@ -22,6 +23,20 @@ with leaving_at_once():  # it takes a moment
 __all__ = ["main"]
 
 NO_MEMORY, INTERRUPTED = 4, 130  # exit codes
+_BY_DISKS = (
+    "ENOSPC",
+    "EDQUOT",
+    "EROFS",
+    "EIO",
+    "EFBIG",
+    "EACCES",
+    "EPERM",
+    "ENAMETOOLONG",
+    "ELOOP",
+    "ENOTDIR",
+    "EISDIR",
+)
+REFUSED_BY_DISKS = {getattr(errno, name) for name in _BY_DISKS if hasattr(errno, name)}
 
 _COMMANDS = {
     "init": ("kpsim.cli.init:init", "Write a commented scenario to begin with."),
@@ -132,6 +147,12 @@ def _answered() -> int:
     except KpsimError as error:
         click.echo(str(error), err=True)
         code = error.exit_code
+    except OSError as error:
+        if error.errno not in REFUSED_BY_DISKS:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"{where}cannot be read or written: {error.strerror}", err=True)
+        code = InputError.exit_code
     except SystemExit as done:
         code = done.code
     return code if isinstance(code, int) else 0

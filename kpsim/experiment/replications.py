@@ -20,7 +20,7 @@ from kpsim.experiment.answers.assembled import assemble
 from kpsim.experiment.guard import check_size
 from kpsim.experiment.observe import Observations, observe
 from kpsim.experiment.result import Result
-from kpsim.experiment.workers import Here, executing, finished, hands_of
+from kpsim.experiment.workers import Here, carries, executing, finished, hands_of
 from kpsim.measure.intervals import GROUPS
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.reader import read
@@ -112,7 +112,7 @@ def _spread(
                 yield number, dict(enumerate(over.result()))
         return
     packed, hands = pickle.dumps(scenario), min(most, hands_of(executor))
-    parts = engine == "batch" and len(modes) > 1 and len(numbers) > 1
+    parts = carries(executor) and engine == "batch" and len(modes) > 1 and len(numbers) > 1
     apart = numbers[len(numbers) - len(numbers) % hands :] if parts else ()  # or one process would work on the last
     tasks: dict[tuple[int, int], tuple[object, ...]]
     tasks = {(n, BEGUN): (packed, n, engine, BEGUN) for n in apart}  # first: others wait for it

@@ -124,6 +124,11 @@ def hands_of(executor: Executor) -> int:
     return int(getattr(executor, "hands", UNKNOWN_HANDS))
 
 
+def carries(executor: Executor) -> bool:
+    """Return False for an executor whose tasks should not be given megabytes."""
+    return bool(getattr(executor, "carries", True))
+
+
 def finished(
     tasks: Mapping[Key, tuple[object, ...]],
     function: Callable[..., Answer],

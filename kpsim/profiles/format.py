@@ -138,6 +138,8 @@ def _said(part: Any) -> Any:
     """Return plain data: of a class the fields that are not as they are without a word."""
     if isinstance(part, Mapping):
         return {key: _said(value) for key, value in part.items()}
+    if isinstance(part, list | tuple):
+        return [_said(each) for each in part]
     if not is_dataclass(part):
         return part
     told = ((each, getattr(part, each.name)) for each in fields(part))

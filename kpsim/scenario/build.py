@@ -32,6 +32,7 @@ from kpsim.scenario.tree import Tree
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 CLUSTER: Key = ("spec", "cluster")
+LONGEST_LIFE_S = 365 * 86_400.0  # of a connection
 
 
 def build(tree: Tree, document: Document | None, reading: Reading, folder: Path, name: str) -> Scenario:
@@ -176,6 +177,10 @@ def _check(written: ScenarioDocument, complaints: Complaints) -> None:
     if spec.faults.lock_held and not spec.faults.lock_hold_s:
         what, mend = "says how much of the time; hold, for how long each time, is missing", "e.g. {held: 0.1, hold: 1s}"
         complaints.problem(("spec", "faults", "xtablesLock", "held"), what, mend)
+    if spec.traffic.life_s > LONGEST_LIFE_S:
+        lasts = f"{spec.traffic.packets_per_connection:,} packets of a connection take more than a year"
+        mend = "a shorter packetInterval, or fewer packetsPerConnection"
+        complaints.problem(("spec", "traffic", "packetInterval"), lasts, mend)
     if spec.run.warmup_s >= spec.run.duration_s:
         key: Key = ("spec", "run", "warmup" if complaints.tree.given(("spec", "run", "warmup")) else "duration")
         complaints.problem(key, "the warm-up must be shorter than the duration, which includes it")

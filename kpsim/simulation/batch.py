@@ -10,6 +10,7 @@ from kpsim.collector import give_back, resting
 from kpsim.datapath.batch import RulesInForce
 from kpsim.datapath.batch import run_batch as serve
 from kpsim.datapath.outcomes import Outcomes
+from kpsim.errors import GuardError
 from kpsim.profiles.costs import Costs
 from kpsim.proxy.contract import Mode
 from kpsim.proxy.sync.inforce import InForce
@@ -31,6 +32,7 @@ from kpsim.simulation.wiring import (
     udp_flows,
 )
 from kpsim.traffic.connections import Connections
+from kpsim.units import to_ns
 
 
 def run_control_plane(replication: Replication) -> None:
@@ -61,9 +63,13 @@ def run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
     prices, flows = price_table(replication, mode, costs, first.timeline), udp_flows(replication, costs, first)
     rules = RulesInForce(replication.cluster, mode, first.timeline, first.in_force, replication.draws[4], prices, flows)
     most_packets = PACKETS_AT_ONCE + replication.opened.most_packets()
-    longest_ns = replication.horizon_ns + prices.most_ns() * most_packets
+    life_ns = to_ns(replication.opened.params.life_s)
+    longest_ns = replication.horizon_ns + life_ns + prices.most_ns() * most_packets
     queues = replication.cluster.cores * len(replication.windows.starts_ns)
-    nodes_at_once = max(NEVER // (2 * longest_ns * queues), 1)  # as many queues as one axis of time can hold
+    nodes_at_once = NEVER // (2 * longest_ns * queues)  # as many queues as one axis of time can hold
+    if not nodes_at_once:
+        what = "the cores of one node are busy for longer than one clock counts, all together"
+        raise GuardError(f"{what}. Less takes less: traffic.packetInterval, run.duration or cluster.cores")
 
     changes = replication.changes
 

@@ -5,15 +5,21 @@ A child's greatest resident size starts at its parent's, so memory is the propor
 
 from __future__ import annotations
 
+import ctypes
+import os
+import resource
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from kpsim.datapath.batch import lindley
+
+SET_CHILD_SUBREAPER = 36  # of prctl
 
 
 def cpu_s(action: Callable[[], object], times: int = 3) -> float:
@@ -44,10 +50,26 @@ class PeakMemory:
 def run(command: Sequence[str], folder: Path) -> tuple[int, str, float]:
     """Return (exit code, what a command printed, the most memory of all its processes [bytes])."""
     peak = PeakMemory()
+    _adopt()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder)
     peak.watch(process.pid)
     out, _ = process.communicate()
+    with suppress(ChildProcessError):
+        while True:
+            os.wait()  # whatever it left behind, so that its time is counted
     return process.returncode, out, peak.most
+
+
+def family_cpu_s() -> float:
+    """Return the CPU time of all processes that :func:`run` has started, and of theirs [s]."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _adopt() -> None:
+    """Become the parent of processes whose own is gone, as of the one that workers are forked from."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _family(pid: int) -> list[int]:

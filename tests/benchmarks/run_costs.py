@@ -19,6 +19,7 @@ from kpsim.scenario.model import Scenario
 from kpsim.scenario.reader import read
 from kpsim.simulation import choose_engine
 from kpsim.simulation.amounts import amounts
+from tests.benchmarks.envelopes import LARGE, MANY_NODES, MINUTE
 
 ROOT = Path(__file__).parents[2]
 WITHIN = 1.5
@@ -46,15 +47,15 @@ LEAST_S: dict[str, float] = {
     "endpoints": 2e-7,
     "dns_cores": 1e-8,
     "ingress_workers": 1e-7,
-    "nodes": 2e-5,
+    "nodes": 5e-6,
     "kept_packets": 1e-9,
-    "packets": 3e-8,
-    "node_syncs": 5e-7,
+    "packets": 2e-8,
+    "node_syncs": 2e-7,
     "syncs": 1e-4,
     "processed_packets": 1e-5,
     "processed_syncs": 1e-5,
     "processed_deliveries": 1e-6,
-    "deliveries": 1e-5,
+    "deliveries": 2e-6,
     "node_deliveries": 2e-9,
     "listed_endpoints": 1e-8,
     "sampled_nodes": 5e-5,
@@ -79,7 +80,7 @@ LEAST_BYTES: dict[str, float] = {
     "processed_syncs": 100,
     "observations": 3000,
     "deliveries": 50,
-    "listed_endpoints": 16,
+    "listed_endpoints": 12,
 }
 HEAD = """\
 # What kpsim's own runs take, of one core and of memory: the guard estimates a run by it before it starts.
@@ -106,6 +107,8 @@ PROBES: tuple[tuple[str, ...], ...] = (
     ("iptables-cliff.yaml", "run.duration=3000s"),
     ("iptables-cliff.yaml", "run.packets=5M", "traffic.connectionsPerSecondPerNode=5000"),
     ("huge-service.yaml", "run.packets=10M", "run.replications=2"),
+    ("10k-services.yaml", *MINUTE, *MANY_NODES),
+    ("10k-services.yaml", *MINUTE, *LARGE, "cluster.nodes=5000", "run.packets=10M"),
     ("dns-ndots.yaml", "run.replications=1"),
     ("ingress-rollout.yaml", "ingress.requestsPerSecond=4000", "run.replications=2"),
 )

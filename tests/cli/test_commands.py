@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from pathlib import Path
@@ -323,3 +324,16 @@ def test_ipvs_and_kernelspace_sync_twice_a_minute_when_nothing_happens(kpsim: Sh
             counts = [float(line.split()[1]) for line in said.splitlines() if "rules_duration_seconds_count" in line]
             families = 2 if (mode, version) == ("ipvs", "1.30") else 1
             assert 470 * families < counts[-1] < 485 * families
+
+
+@pytest.mark.parametrize("command", ["validate", "reference"])
+def test_a_disk_that_is_full_is_one_line_for_every_command(
+    kpsim: Shell, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def full(*_given: object, **_more: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    answer = kpsim(command, "--out", "pages")
+    assert answer.code == 3
+    assert answer.err == "cannot be read or written: No space left on device\n"

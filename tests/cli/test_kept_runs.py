@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -260,3 +261,21 @@ def test_releases_that_cannot_be_compared_are_said(kpsim: Shell, versions: str, 
     answer = kpsim("compare", kpsim.small(), "--versions", versions, "--set", "kubeProxy.mode=ipvs", *RUN)
     assert answer.code == code
     assert says in answer.err
+
+
+def test_a_kept_scenario_that_is_damaged_is_one_line(kpsim: Shell, kept: Path) -> None:
+    shutil.copytree(kept, kpsim.here / "b")
+    for text in ("a: b: c", "{", "&a [*a]", "[" * 9_000, "!!set {a}", "\x00"):
+        (kept / "scenario.resolved.yaml").write_text(text)
+        for command in (("compare", "a", "b"), ("replay", "a"), ("report", "a", "--format", "trace")):
+            answer = kpsim(*command)
+            assert answer.code == 3, (command, answer.err)
+            assert "a/scenario.resolved.yaml" in answer.err
+
+
+@pytest.mark.parametrize("text", ["a: b: c", "{", "[" * 9_000, "- {id: 1", "!!set {a}"])
+def test_records_that_are_no_yaml_are_refused_by_place(kpsim: Shell, text: str) -> None:
+    kpsim.write("mine.yaml", text)
+    answer = kpsim("validate", "--records", "mine.yaml")
+    assert answer.code == 3
+    assert "mine.yaml" in answer.err

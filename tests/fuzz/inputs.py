@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -103,6 +104,9 @@ PIECES = (
 )  # fmt: skip
 
 
+_PIECE = st.sampled_from((*PIECES, *NASTY, "{}", "[]", "null", "1e999", "-1", ",,,"))
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One file, and the commands it goes through; ``FILE`` stands for its name."""
@@ -110,6 +114,9 @@ class Case:
     name: str
     raw: bytes
     commands: tuple[tuple[str, ...], ...]
+    beside: tuple[tuple[str, bytes], ...] = ()  # further files
+    before: tuple[tuple[str, ...], ...] = ()  # commands that make what is damaged then
+    damage: tuple[tuple[str, int, int, str], ...] = ()  # of a file: where, how much is cut, what is put there
 
 
 @cache
@@ -242,6 +249,22 @@ _OBJECTS = (
     ("run", "FILE", "--set", "run.duration=3s", "--set", "run.warmup=0s", "--set", "run.packets=500", *_BRIEF),
     ("explain", "service", "web", "-f", "FILE"),
 )
+_KEPT = ("summary.json", "summaries.csv", "manifest.json", "scenario.resolved.yaml", "cdf.csv")
+_SMALL = f"""{{"apiVersion": "kpsim/v1alpha1", "kind": "Scenario", "spec": {{"cluster": {{"nodes": 2}},
+ "services": [{{"name": "web", "count": 2, "endpoints": 2}}], "run": {json.dumps(RUN | {"engine": "batch"})}}}}}"""
+_QUIET = ("--jobs", "1", "-q")
+_BEFORE = (("run", "s.json", *_QUIET, "--out", "out"), ("run", "s.json", *_QUIET, "--seed", "2", "--out", "results/b"))
+_AFTER = (
+    ("report", "out"),
+    ("report", "out", "--format", "json"),
+    ("report", "out", "--format", "csv"),
+    ("report", "out", "--format", "openmetrics"),
+    ("report", "out", "--format", "trace", "--nodes", "1"),
+    ("replay", "out", "--jobs", "1"),
+    ("compare", "out", "results/b"),
+    ("check", "out"),
+)
+_GRID = ("sweep", "s.json", "--set", "services.web.count=1,2", *_QUIET, "--out", "out")
 _RULES = (("import", "FILE"), ("check", "FILE"), ("explain", "packet", "--to", "10.96.0.10:80", "-f", "FILE"))
 
 
@@ -251,6 +274,84 @@ def _case(
 ) -> Case:
     chosen = draw(st.sampled_from(more)) if more else None
     return Case(name, draw(raw), (*sure, *((chosen,) if chosen else ())))
+
+
+def _several(cuts: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(cuts, min_size=1, max_size=3).map(tuple)
+
+
+@st.composite
+def _sets(draw: st.DrawFn) -> Case:
+    """A right scenario, and keys that are written over by anything."""
+    keys = draw(st.lists(st.sampled_from(_keys()), min_size=1, max_size=3))
+    words: list[str] = []
+    values = st.sampled_from((*AMOUNTS, *TIMES, *NAMES[:9], *NASTY, ".inf", "-1", "0x10"))
+    for key in keys:
+        words += ["--set", f"{key}={draw(values)}"]
+    words = [word.replace("\x00", "") for word in words]  # of a command line, no word has one
+    words = [word.encode("utf-8", "replace").decode() for word in words]
+    return Case("s.json", _encoded(_SMALL), (("check", "FILE", *words), ("run", "FILE", *words, *_BRIEF)))
+
+
+@cache
+def _keys() -> tuple[str, ...]:
+    """Every key of a scenario as ``--set`` takes it."""
+
+    def below(schema: dict[str, Any], path: str) -> Iterator[str]:
+        found = schema.get("properties", {})
+        if not found and path:
+            yield path
+        for name, inner in found.items():
+            yield from below(inner, f"{path}.{name}" if path else name)
+
+    return (*below(_schema()["properties"]["spec"], ""), "services.web.count", "services.web.endpoints", "services.x.a")
+
+
+@st.composite
+def _kept(draw: st.DrawFn) -> Case:
+    """A run, one of whose files is damaged."""
+    name = draw(st.sampled_from(_KEPT))
+    cuts = st.tuples(st.just(f"out/{name}"), st.integers(0, 4000), st.sampled_from((0, 1, 30, 10**6)), _PIECE)
+    chosen = draw(st.lists(st.sampled_from(_AFTER), min_size=1, max_size=3, unique=True))
+    return Case(
+        "s.json",
+        _encoded(_SMALL),
+        tuple(chosen),
+        before=_BEFORE,
+        damage=tuple(draw(st.lists(cuts, min_size=1, max_size=3))),
+    )
+
+
+@st.composite
+def _resumed(draw: st.DrawFn) -> Case:
+    """A sweep that goes on from points of which one is damaged."""
+    cuts = st.tuples(
+        st.just("results/sweeps/points/*"), st.integers(0, 3000), st.sampled_from((0, 1, 30, 10**6)), _PIECE
+    )
+    return Case(
+        "s.json",
+        _encoded(_SMALL),
+        (_GRID,),
+        before=(_GRID,),
+        damage=tuple(draw(st.lists(cuts, min_size=1, max_size=3))),
+    )
+
+
+@st.composite
+def _profile(draw: st.DrawFn) -> Case:
+    """A profile of one's own, or records to validate, damaged."""
+    text = draw(_damaged(_calibrated()))
+    own = ("--set", "profile.name=p.yaml")
+    commands = (("check", "s.json", *own), ("run", "s.json", *own, *_BRIEF), ("validate", "--records", "p.yaml"))
+    return Case("p.yaml", _encoded(text), commands, beside=(("s.json", _encoded(_SMALL)),))
+
+
+@cache
+def _calibrated() -> tuple[str, ...]:
+    profile = (ROOT / "kpsim/profiles/uml-6.1.yaml").read_text(encoding="utf-8")
+    published = (ROOT / "kpsim/calibration/records/published.yaml").read_text(encoding="utf-8")
+    table = (ROOT / "kpsim/calibration/records/user-mode.csv").read_text(encoding="utf-8")
+    return profile, published[:6000], table[:3000]
 
 
 def cases() -> dict[str, st.SearchStrategy[Case]]:
@@ -270,5 +371,9 @@ def cases() -> dict[str, st.SearchStrategy[Case]]:
         "texts": _case(_damaged(shipped).map(_encoded), "s.yaml", (("check", "FILE"),), ()),
         "manifests": _case(listed, "o.json", _OBJECTS[:2], _OBJECTS[2:]),
         "dumps": _case(rules, "rules.txt", _RULES, ()),
+        "sets": _sets(),
+        "kept": _kept(),
+        "resumed": _resumed(),
+        "profiles": _profile(),
         "logs": _case(text, "kube-proxy.log", (("import", "FILE"),), fits),
     }

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 import os
+import shutil
 import signal
 import sys
 import tempfile
 import time
 import unicodedata
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from unittest.mock import patch
@@ -33,7 +36,15 @@ def play(case: Case) -> list[tuple[str, int]]:
     """Run the commands of a case and return (command, exit code) of each.  Raises AssertionError where one is wrong."""
     ends = []
     with tempfile.TemporaryDirectory() as folder, _inside(Path(folder)):
-        Path(case.name).write_bytes(case.raw)
+        files = ((case.name, case.raw), *case.beside)
+        if case.before:
+            shutil.copytree(_made(files, case.before), folder, dirs_exist_ok=True)
+        for name, raw in files:
+            Path(name).write_bytes(raw)
+        for pattern, at, cut, piece in case.damage:
+            for file in sorted(Path().glob(pattern)):
+                raw = file.read_bytes()
+                file.write_bytes(raw[:at] + piece.encode("utf-8", "surrogatepass") + raw[at + cut :])
         for command in case.commands:
             words = [case.name if word == "FILE" else word for word in command]
             code, out, err = _run(words)
@@ -42,10 +53,24 @@ def play(case: Case) -> list[tuple[str, int]]:
             sent = {c for c in out + err if unicodedata.category(c) in ("Cc", "Cf", "Cs")} - ALLOWED
             assert not sent, f"{' '.join(words)}: sends {sorted(map(ascii, sent))}"
             assert len(err) < 2_000_000, f"{' '.join(words)}: {len(err):,} characters of messages"
-            left = {path.name for path in Path().iterdir()} - {case.name, "out", "results"}
+            left = {path.name for path in Path().iterdir()} - {name for name, _ in files} - {"out", "results"}
             assert not left, f"{' '.join(words)}: left {left}"
             ends.append((" ".join(command), code))
     return ends
+
+
+@cache
+def _made(files: tuple[tuple[str, bytes], ...], commands: tuple[tuple[str, ...], ...]) -> str:
+    """Return a folder in which some commands were run; it is made once."""
+    folder = tempfile.mkdtemp(prefix="kpsim-fuzz-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with _inside(Path(folder)):
+        for name, raw in files:
+            Path(name).write_bytes(raw)
+        for command in commands:
+            code, _, err = _run(list(command))
+            assert code in ANSWERS, f"{' '.join(command)}: exit code {code}\n{err}"
+    return folder
 
 
 def _run(words: list[str]) -> tuple[int, str, str]:

@@ -33,8 +33,8 @@ spec:
 sweep:
   services.web.count: POINTS
 """
-STARTED_S = 1.0  # before it, there is hardly anything to kill
-LAST_KILL_S = 12.0  # however slow the machine, some points are done between two kills
+STARTED_S = 60.0  # a point must be done by then, however slow the machine; before it, there is nothing to keep
+LAST_KILL_S = 3.0  # after that point
 
 
 def killed(
@@ -51,10 +51,12 @@ def killed(
         (folder / name / "s.yaml").write_text(text, encoding="utf-8")
     where = ("--scheduler", cluster.address) if cluster else ()
     for kill in range(kills):
-        process = _started(folder / "killed", *where)
-        wait_s = rng.uniform(STARTED_S, LAST_KILL_S)
+        before, process = _kept(folder), _started(folder / "killed", *where)
+        until = time.monotonic() + STARTED_S
+        while _kept(folder) == before and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
         try:
-            process.wait(wait_s)
+            process.wait(rng.uniform(0.0, LAST_KILL_S))
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -62,12 +64,16 @@ def killed(
             cluster.workers.pop(0).kill()
             cluster.work()
             cluster.wait(2)
-    kept = len(list((folder / "killed/results/sweeps/points").glob("*.json")))
+    kept = _kept(folder)
     for name in ("killed", "whole"):
         process = _started(folder / name, *(where if name == "killed" else ()))
         if process.wait() != 0:
             raise AssertionError(f"{name}: exit code {process.returncode}")
     return (folder / "killed/out/sweep.csv").read_bytes(), (folder / "whole/out/sweep.csv").read_bytes(), kept
+
+
+def _kept(folder: Path) -> int:
+    return len(list((folder / "killed/results/sweeps/points").glob("*.json")))
 
 
 def _started(here: Path, *where: str) -> subprocess.Popen[bytes]:

@@ -10,6 +10,7 @@ import pytest
 from kpsim.errors import GuardError, InputError
 from kpsim.experiment import guard
 from kpsim.experiment.guard import check_layout, check_size, memory_there_is
+from kpsim.experiment.replications import run_scenario
 from kpsim.experiment.sweeps import sweep
 from kpsim.profiles.running import load_run_costs
 from kpsim.scenario.reader import read
@@ -156,3 +157,28 @@ def test_what_is_counted_has_a_price_and_a_mend() -> None:
             counted |= set(amounts(read(path), engine))
     assert counted <= set(costs.seconds) | set(costs.bytes)
     assert counted == set(guard.TURNED_BY)
+
+
+@pytest.mark.parametrize(
+    ("sets", "says"),
+    [
+        ([("traffic.packetInterval", "1000000000s")], "take more than a year"),
+        ([("traffic.packetInterval", "100h"), ("traffic.packetsPerConnection", "100")], "take more than a year"),
+    ],
+)
+def test_a_connection_that_never_ends_is_refused(tmp_path: Path, sets: list[tuple[str, str]], says: str) -> None:
+    (tmp_path / "base.yaml").write_text(BASE, encoding="utf-8")
+    with pytest.raises(InputError, match=says):
+        read(tmp_path / "base.yaml", sets)
+
+
+def test_queues_longer_than_the_clock_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(BASE, encoding="utf-8")
+    long = [
+        ("traffic.packetInterval", "900h"),
+        ("cluster.cores", "8192"),
+        ("run.engine", "batch"),
+        ("run.packets", "1k"),
+    ]
+    with pytest.raises(GuardError, match=r"Less takes less: traffic.packetInterval, run.duration or cluster.cores"):
+        run_scenario(read(tmp_path / "base.yaml", long))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from kpsim.cli.explain import explain
+from kpsim.cli import _kpsim
 from kpsim.experiment.answers.levers import levers
 from kpsim.scenario.reader import read
 from kpsim.simulation import mode_of
@@ -47,11 +47,11 @@ def test_what_to_measure_next_is_the_widest_that_a_command_measures() -> None:
 
 
 def test_the_command_says_what_to_measure_next_and_with_what() -> None:
-    told = CliRunner().invoke(explain, ["coefficients", "-f", str(FILE)])
+    told = CliRunner().invoke(_kpsim, ["explain", "coefficients", "-f", str(FILE)])
     assert told.exit_code == 0, told.output
     best = levers(read(FILE)).next_measured
     assert best is not None
     assert f"Measure next: {best.coefficient.name} ({best.mode})." in told.output
     assert f"{best.measured_with} measures it." in " ".join(told.output.split())
-    document = json.loads(CliRunner().invoke(explain, ["coefficients", "-f", str(FILE), "-o", "json"]).output)
+    document = json.loads(CliRunner().invoke(_kpsim, ["explain", "coefficients", "-f", str(FILE), "-o", "json"]).output)
     assert len(document["coefficients"]) == len(levers(read(FILE)).each)

@@ -14,10 +14,11 @@ import kpsim
 from kpsim.experiment.answers.limits import limits_of
 from kpsim.experiment.answers.prices.parts import Spread
 from kpsim.experiment.searches.axis import Axis
+from kpsim.experiment.searches.bisection.crossing import Point
+from kpsim.experiment.searches.bisection.hunt import hunt
 from kpsim.experiment.searches.ceilings import PLAYED_OUT
-from kpsim.experiment.searches.crossing import Point, crossed_by_prices
-from kpsim.experiment.searches.hunt import hunt
 from kpsim.experiment.searches.limit import ModeLimit, limit, point_of
+from kpsim.experiment.searches.pricing import crossed_by_prices
 from kpsim.experiment.searches.probing import Probe
 from kpsim.experiment.searches.quantity import Quantity, objective_of
 from kpsim.experiment.workers import Here

@@ -78,6 +78,9 @@ def test_replications_in_parts_are_those_in_whole() -> None:
     assert [task[3] for task in threads.tasks] == [BEGUN, WHOLE, WHOLE, *range(len(scenario.modes))]
     assert summary_json(parts) == summary_json(run_scenario(scenario))
     assert told[-1] == (3 * len(scenario.modes),) * 2
+    with Distant(2) as threads:
+        assert summary_json(run_scenario(scenario, executor=threads)) == summary_json(parts)
+    assert [task[3] for task in threads.tasks] == [WHOLE] * 3
 
 
 class Pair(ThreadPoolExecutor):
@@ -92,6 +95,10 @@ class Pair(ThreadPoolExecutor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         self.tasks.append(args)
         return super().submit(fn, *args, **kwargs)
+
+
+class Distant(Pair):
+    carries = False
 
 
 def test_processes_that_rest_are_gone_and_come_again() -> None:

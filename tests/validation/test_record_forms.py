@@ -190,7 +190,7 @@ def test_a_directory_is_read_file_by_file_and_ids_stay_apart(tmp_path: Path) -> 
 def test_what_is_no_yaml_is_refused_with_its_place(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("- {id: one\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"mine\.yaml:2:1: no YAML"):
+    with pytest.raises(InputError, match=r"mine\.yaml:2:1: is not YAML"):
         read_records(file)
 
 

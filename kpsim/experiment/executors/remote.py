@@ -20,6 +20,8 @@ START = "start it with 'dask scheduler', and workers with 'dask worker ADDRESS -
 class Remote(Executor):
     """A scheduler's executor, which says how many tasks its workers take at once."""
 
+    carries = False  # a task goes through the scheduler's graph
+
     def __init__(self, inner: Any, hands: int) -> None:
         self.inner, self.hands = inner, hands
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from kpsim.documents import load
 from kpsim.errors import InputError, Place, Problem
 from kpsim.scenario.kinds import MANIFEST
 from kpsim.scenario.model import Scenario
@@ -58,10 +57,12 @@ class KeptRun:
         return replace(scenario, warnings=tuple(map(str, said))) if isinstance(said, list) else scenario
 
     def settings(self) -> dict[str, Any]:
-        """Return the document of the scenario; empty where the directory does not hold it."""
+        """Return the document of the scenario; empty where the directory does not hold it.
+
+        Raises :class:`InputError` where it is not YAML.
+        """
         path = self.place / RESOLVED
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        found = yaml.load(_text(path), Loader=loader) if path.is_file() else {}  # noqa: S506 - a safe loader
+        found = load(_text(path), str(path))[0].data if path.is_file() else {}
         return found if isinstance(found, dict) else {}
 
 
@@ -83,7 +84,7 @@ def open_run(place: Path) -> KeptRun:
 def _json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(_text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _refused(path, f"is not JSON: {error}", "run the scenario again") from None
     if not isinstance(found, dict):
         raise _refused(path, "does not hold a mapping", "run the scenario again")

@@ -13,10 +13,11 @@ import numpy as np
 from kpsim.errors import InputError
 from kpsim.experiment.answers.curves import extrapolations
 from kpsim.experiment.searches.axis import Axis, Pairs
+from kpsim.experiment.searches.bisection.crossing import Point
+from kpsim.experiment.searches.bisection.hunt import Hunted, hunt
 from kpsim.experiment.searches.ceilings import Ceiling, Ceilings
-from kpsim.experiment.searches.crossing import Point, crossed_by_prices
-from kpsim.experiment.searches.hunt import Hunted, hunt
-from kpsim.experiment.searches.probing import Probe, Prober, Stopped, lighter, spreads
+from kpsim.experiment.searches.pricing import crossed_by_prices, spreads
+from kpsim.experiment.searches.probing import Probe, Prober, Stopped, lighter
 from kpsim.experiment.searches.quantity import Objective, objective_of
 from kpsim.experiment.workers import executing
 from kpsim.measure.intervals import Drawn

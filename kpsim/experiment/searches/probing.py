@@ -12,18 +12,14 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from kpsim.cluster.columns import Cluster
-from kpsim.experiment.answers.prices.parts import Priced, Ran, Spread, spread_over
-from kpsim.experiment.control import stages_of
 from kpsim.experiment.guard import check_size
 from kpsim.experiment.replications import replicate_packed
 from kpsim.experiment.searches.axis import Axis, Pairs
 from kpsim.experiment.searches.quantity import Quantity, Seen, drawn_of
 from kpsim.experiment.workers import finished, hands_of
 from kpsim.measure.intervals import Drawn
-from kpsim.measure.summary import MEASURES, Estimate
+from kpsim.measure.summary import Estimate
 from kpsim.scenario.model import RunParams, Scenario
-from kpsim.simulation import mode_of
 
 MEASURED_S = 120.0  # simulated in a probe beside the warm-up, if nothing asks for more
 PACKETS, FEW_PACKETS = 300_000, 1_000
@@ -148,27 +144,3 @@ def lighter(base: Scenario, overrides: Pairs, wanted: Sequence[Quantity]) -> Run
         most = PACKETS if any(quantity.of_packets for quantity in wanted) else FEW_PACKETS
         run = replace(run, packets=min(run.packets, most))
     return run
-
-
-def ran_of(seen: Sequence[Seen]) -> Ran:
-    """Return the means of what ran in all replications of a probe."""
-    syncs = {}
-    for name in dict.fromkeys(name for each in seen for name in each.syncs):
-        n = sum(each.syncs[name][0] for each in seen)
-        syncs[name] = (n, sum(each.syncs[name][1] for each in seen) / max(n, 1))
-    changed, tried = (sum(getattr(each, name) for each in seen) / len(seen) for name in ("sync_changed", "tried"))
-    return Ran(syncs, stages_of([each.stages for each in seen]), changed, tried)
-
-
-def spreads(
-    scenario: Scenario, cluster: Cluster, mode: str, drawn: Mapping[Quantity, Drawn | None], seen: Sequence[Seen]
-) -> dict[Quantity, Spread]:
-    """Return how far each quantity of a probe moves by prices; those without prices, such as CPU, are left out."""
-    parts = Priced(scenario, cluster, *mode_of(scenario, mode), ran_of(seen))
-    found = {}
-    for quantity, each in drawn.items():
-        if quantity.measure in MEASURES and each is not None and each.value > 0 and not each.at_least:
-            of = parts.parts(quantity.measure, quantity.statistic, each.value)
-            if of:
-                found[quantity] = spread_over(of)
-    return found

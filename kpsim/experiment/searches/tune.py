@@ -17,7 +17,8 @@ from kpsim.errors import InputError, Place, Problem
 from kpsim.experiment.guard import check_size, check_time
 from kpsim.experiment.searches.axis import Pairs
 from kpsim.experiment.searches.knobs import EXPOSURE, FAILED, Knob, knob_called, measures_of
-from kpsim.experiment.searches.probing import Probe, Stopped, lighter, simulated, spreads
+from kpsim.experiment.searches.pricing import spreads
+from kpsim.experiment.searches.probing import Probe, Stopped, lighter, simulated
 from kpsim.experiment.searches.quantity import Objective, Quantity, drawn_of, objective_of, quantity_of
 from kpsim.experiment.workers import executing
 from kpsim.measure.summary import Estimate

@@ -115,6 +115,8 @@ def predict(record: Record, profile: str | None = None) -> Prediction:
             raise Unspoken("nothing runs there, and nothing was timed")
         if total <= 0:
             return Prediction(0.0, 0.0, 0.0)
+        if record.study == KERNEL and total < tick_s(record) / 2:
+            raise Unspoken("so little that a clock of ticks reads nothing of it in most runs")
         value = (1 / total if asked.inverse else total) / asked.scale
         further = beyond(asked, chosen)
     prose = record.study == PUBLISHED and in_prose(study_of(record))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from kpsim.experiment.searches.crossing import Point, crossing
+from kpsim.experiment.searches.bisection.crossing import Point, crossing
 from kpsim.measure.summary import Estimate
 
 STEP = math.log(4)  # between values until there is a bracket

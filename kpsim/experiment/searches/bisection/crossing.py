@@ -18,18 +18,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 
-from kpsim.experiment.answers.prices.parts import Spread
 from kpsim.measure.intervals import Drawn
 from kpsim.measure.summary import Estimate
 from kpsim.units import F64
 
 FLATTEST = 0.25  # a draw's slope, of the curve's own: flatter ones would cross anywhere
 TOLERANCE = 1e-9  # of logarithms that are meant to be equal
-LEAST_RISE = 1e-3  # of a margin over the logarithm of a value: flatter curves cross nowhere in reach
 FARTHEST = 7.0  # a crossing, in logarithms of the value: a factor of a thousand
 NEEDED = 2  # points that a line takes
 
@@ -97,43 +94,3 @@ def crossing(points: Sequence[Point], near: float, reach: float) -> tuple[float,
     with np.errstate(over="ignore"):
         drawn = Drawn(math.exp(found), np.exp(draws), nearest.means)
     return found, drawn.estimate()
-
-
-def crossed_by_prices(points: Sequence[Point], found: float, spread: Spread, sign: int) -> Estimate | None:
-    """Return a crossing, a value, with its interval by prices; ``None`` where the curve is flat.
-
-    It is where the curve of the probes meets the bound over the spread of prices at the crossing, so that nothing is
-    simulated for it: dearer prices cross earlier, cheaper ones later.
-    ``points`` are of the search, margins over logarithms of values; ``sign`` is -1 where more is better.
-
-    >>> line = [Point(at, at - 9.0, np.zeros(0)) for at in (8.0, 9.0, 10.0)]
-    >>> crossed = crossed_by_prices(line, math.exp(9.0), Spread(0.8, 1.25), 1)
-    >>> round(crossed.low / crossed.value, 3), round(crossed.high / crossed.value, 3)
-    (0.8, 1.25)
-    """
-    known = sorted((point for point in points if point.known), key=lambda point: point.at)
-    moves = [sign * math.log(max(end, 1e-3)) for end in (spread.low, spread.high)]
-    ends = [_meets(known, math.log(found), -move) for move in moves]
-    if None in ends:
-        return None
-    low, high = sorted(math.exp(end) for end in ends if end is not None)
-    return Estimate(found, min(low, found), max(high, found))
-
-
-def _meets(points: Sequence[Point], near: float, level: float) -> float | None:
-    """Return the logarithm nearest to ``near`` at which the curve is at ``level``; beyond its points, by its slope."""
-    crossed = [
-        a.at + (b.at - a.at) * (level - a.margin) / (b.margin - a.margin)
-        for a, b in pairwise(points)
-        if min(a.margin, b.margin) <= level <= max(a.margin, b.margin) and b.margin != a.margin
-    ]
-    if crossed:
-        return min(crossed, key=lambda at: abs(at - near))
-    if len(points) < 2:
-        return None
-    first, last = points[0], points[-1]
-    slope = (last.margin - first.margin) / (last.at - first.at) if last.at > first.at else 0.0
-    if abs(slope) < LEAST_RISE:
-        return None
-    end = first if abs(first.margin - level) < abs(last.margin - level) else last
-    return min(max(end.at + (level - end.margin) / slope, near - FARTHEST), near + FARTHEST)
