@@ -115,6 +115,7 @@ def _mode_document(result: Result, found: ModeResult) -> dict[str, Any]:
         "summaries": {n: _summary_document(each) | _priced(found, n) for n, each in found.summaries.items()},
         "counts": {name: _estimate(each) for name, each in found.counts.items()},
         "rates": {name: _estimate(rate) for name, rate in found.rates.items()},
+        "rates_profile": {n: _estimate(found.priced[n].get("mean")) for n in found.rates if n in found.priced},
         "by_position": [_record(each) for each in found.by_position],
         "sync_curve": [_record(each) for each in found.sync_curve],
         "load_curve": [_record(each) for each in found.load_curve],

@@ -99,6 +99,7 @@ def _changes(modes: Mapping[str, ModeResult]) -> bool:
 def _mode(name: str, found: Row, tables: Mapping[str, list[dict[str, str]]]) -> ModeResult:
     summaries = {measure: _summary(measure, each) for measure, each in found["summaries"].items()}
     priced = {measure: _estimates(each.get("profile", {})) for measure, each in found["summaries"].items()}
+    rates = {rate: {"mean": each} for rate, each in _estimates(found.get("rates_profile", {})).items()}
     courses = [row for row in tables["courses"] if row["mode"] == name]
     return ModeResult(
         mode=name,
@@ -116,7 +117,7 @@ def _mode(name: str, found: Row, tables: Mapping[str, list[dict[str, str]]]) -> 
         extrapolations=tuple(found.get("extrapolations", ())),
         events=tuple(_event(row, i, courses) for i, row in enumerate(found.get("events", ()))),
         stages=_each(Stage, found, "stages"),
-        priced={measure: each for measure, each in priced.items() if each},
+        priced={measure: each for measure, each in priced.items() if each} | rates,
         swings={measure: tuple(_made(Swing, row) for row in rows) for measure, rows in found.get("swings", {}).items()},
         sync_parts={
             kind: tuple((part, share) for part, share in parts) for kind, parts in found.get("sync_parts", {}).items()
