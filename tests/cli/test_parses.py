@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
 from kpsim import documents
+from kpsim.dumps import detection
 from kpsim.dumps.detection import RuleDump, read_dump
 from kpsim.scenario import kinds
 from tests.cli.shell import SMALL, Shell
@@ -46,16 +48,16 @@ def parses(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each file was parsed since."""
     seen: Counter[str] = Counter()
 
-    def loaded(text: str, file: str) -> object:
+    def loaded(text: str, file: str, early: Callable[[object], object]) -> object:
         seen[file] += 1
-        return documents.load(text, file)
+        return documents.load(text, file, early)
 
     def dumped(text: str, file: str, node: str = "") -> RuleDump:
         seen[file] += 1
         return read_dump(text, file, node)
 
     monkeypatch.setattr(kinds, "load", loaded)
-    monkeypatch.setattr(kinds, "read_dump", dumped)
+    monkeypatch.setattr(detection, "read_dump", dumped)
     return seen
 
 
