@@ -15,6 +15,7 @@ from kpsim.profiles.terms import Counts, Part, work
 from kpsim.proxy.contract import Mode, SyncCounts, SyncKind, Work
 from kpsim.units import I64, Bools
 
+REWRITTEN = "rewritten"  # what a partial sync writes, beside what else it writes
 EVERY_PART = ("go", "iptables", "save", "list", "restore", "conntrack")
 
 
@@ -89,6 +90,11 @@ def kinds(counts: SyncCounts, full: Bools) -> Iterator[tuple[SyncKind, Bools]]:
                 return
 
 
-def parts_of(names: Sequence[str], wanted: Collection[str], *, cpu: bool) -> list[str]:
-    """Return the names of parts that are ``wanted``; Go's CPU time has terms of its own."""
-    return ["go cpu" if cpu and name == "go" else name for name in names if name in wanted]
+def parts_of(kind: SyncKind, names: Sequence[str], wanted: Collection[str], *, cpu: bool) -> list[str]:
+    """Return the names of parts that are ``wanted``; Go's CPU time has terms of its own.
+
+    Where a sync that writes a part of the rules is asked for what writes them, ``REWRITTEN`` goes with it.
+    """
+    asked = ["go cpu" if cpu and name == "go" else name for name in names if name in wanted]
+    writes = kind in (SyncKind.PARTIAL, SyncKind.ADD) and not {"restore", "sync"}.isdisjoint(asked)
+    return [*asked, REWRITTEN] if writes else asked

@@ -140,12 +140,13 @@ class Iptables:
         found = {
             "rules": rules,
             "chains": (counts.own + 2 * counts.dispatch) // 3,
+            "changed_chains": (counts.changed_own + 2 * counts.changed_services) // 3,
             "runs": whole * (2 + start) * jumps,
             "reads": whole * there * 2 * ENSURED_JUMPS_NAT * rules,
             "saves": looks,
             "saved": there * looks * rules,
         }
-        names = parts_of(("conntrack", "go", "iptables", "restore", "save"), wanted, cpu=cpu)
+        names = parts_of(kind, ("conntrack", "go", "iptables", "restore", "save"), wanted, cpu=cpu)
         return Timed(tuple(Part(name, self.family, kind, version) for name in names), named(counts, found), "cpu" * cpu)
 
     def stages(self, state: PacketState) -> Sequence[Stage]:

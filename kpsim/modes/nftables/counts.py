@@ -81,6 +81,7 @@ class Counts:
         return {
             "rules": self.constant_rules + counts.own + mapped,
             "objects": 2 * counts.own + counts.dispatch + mapped,
+            "changed_objects": 2 * counts.changed_own,
             "listed": counts.own // 2 + counts.service_ports,
             "lists": 1 + containers * kind.whole if layout.keeps else LIST_PROCESSES,
             "lost": went if swept else 0 * went,

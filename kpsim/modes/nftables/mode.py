@@ -107,7 +107,7 @@ class Nftables:
         names: tuple[str, ...] = ("cleanup", "conntrack", "go", "list", "restore")
         if self._counts.layout.one_rule and len({"go", "list", "restore"} & set(wanted)) > 1:
             names, wanted = ("conntrack", "sync"), {"sync", *wanted}
-        chosen = parts_of(names, {"cleanup", *wanted} if "restore" in wanted else wanted, cpu=cpu)
+        chosen = parts_of(kind, names, {"cleanup", *wanted} if "restore" in wanted else wanted, cpu=cpu)
         parts = tuple(Part(name, self.family, kind, version) for name in chosen)
         return Timed(parts, named(counts, self._counts.of_sync(kind, counts)), "cpu" * cpu)
 
