@@ -28,9 +28,12 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 def report_markdown(result: Result) -> str:
     """Return the report: answer, objectives, measures, paired differences, fullest limits, caveats."""
     said = answer(result)
-    lines = [f"# {one_line(result.scenario.name)}", "", " ".join(one_line(sentence) for sentence in said.sentences), ""]
+    lines = [f"# {one_line(result.scenario.name)}", ""]
+    lines += [line for sentence in said.sentences for line in (one_line(sentence), "")]
     if said.configuration:
-        lines += ["```yaml", said.configuration.rstrip(), "```", ""]
+        which = "that does it" if said.recommended else "as simulated"
+        lines += ["<details>", f"<summary>The KubeProxyConfiguration {which}, to paste</summary>", ""]
+        lines += ["```yaml", said.configuration.rstrip(), "```", "", "</details>", ""]
     lines += _objectives(result) + _measures(result) + _reasons(result)
     events = [
         (one_line(event), one_line(grid.marked(result, mode)), *rest) for event, mode, rest in grid.event_cells(result)
