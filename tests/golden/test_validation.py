@@ -35,7 +35,7 @@ def test_the_page_is_the_one_kept(found: Validation, tmp_path: Path) -> None:
         assert re.findall("<title>(.*)</title>", old) == re.findall("<title>(.*)</title>", new)
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert html.count("<figure>") == len(kept) == 3
-    assert "<table>" in html
+    assert '<table class="cards">' in html
 
 
 def test_readme_says_how_far_to_believe_it_in_the_pages_words(found: Validation) -> None:
