@@ -60,6 +60,7 @@ _RC: Any = {
     "lines.markersize": 6,
     "path.simplify_threshold": 0.25,
 }
+_BETWEEN = 0.5  # of a panel's width, between two
 _WIDTH, _HEIGHT = 6.2, 4.0  # inches; so narrow that its text is read on a phone, at half its width
 _TITLE_CHARS = 64
 _DOTTED = (0, (1.2, 1.8))
@@ -125,10 +126,10 @@ class Picture:
 class Sheet:
     """A figure being drawn."""
 
-    def __init__(self, name: str, title: str, panels: int = 1, left: float = LEFT) -> None:
-        self.name, self._left = name, left
+    def __init__(self, name: str, title: str, panels: int = 1, left: float = LEFT, height: float = _HEIGHT) -> None:
+        self.name, self._left, self._height = name, left, height
         self.title = title
-        self.figure = Paper(figsize=(_WIDTH, _HEIGHT))
+        self.figure = Paper(figsize=(_WIDTH, height))
         self.axes: list[Axes] = [self.figure.add_subplot(1, panels, i + 1) for i in range(panels)]
         self._keys: list[tuple[Artist, str]] = []
         self._marks = 0
@@ -160,7 +161,7 @@ class Sheet:
     def _arrange(self) -> None:
         lines = _balanced(self.title)
         columns, rows = self._key_shape()
-        height = _HEIGHT + 0.2 * max(0, rows + len(lines) + self._marks - 3)
+        height = self._height + 0.2 * max(0, rows + len(lines) + self._marks - 3)
         self.figure.set_size_inches(_WIDTH, height)
         below_title = height - 0.12 - 0.22 * len(lines)
         panels_top = below_title - 0.2 - 0.2 * rows - 0.18 * self._marks
@@ -169,7 +170,7 @@ class Sheet:
             right=1 - 0.34 / _WIDTH,
             bottom=0.58 / height,
             top=panels_top / height,
-            wspace=0.5,
+            wspace=_BETWEEN,
         )
         self.figure.text(
             0.14 / _WIDTH,
@@ -258,7 +259,8 @@ def log_ticks(axis: Axis, low: float, high: float, unit: str = "") -> None:
     if len(ticks) < 3:
         ticks = np.asarray([t for t in MaxNLocator(5).tick_values(low, high) if low <= t <= high])
     across = axis is axes.xaxis
-    room = (_ACROSS * len(axes.figure.axes) if across else _UP) * decades
+    panels = len(axes.figure.axes)
+    room = (_ACROSS * (panels + _BETWEEN * (panels - 1)) if across else _UP) * decades
     axis.set_major_locator(FixedLocator(_apart(ticks, room)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: compact(value, unit)))
     axis.set_minor_locator(LogLocator(subs=np.arange(2, 10).tolist(), numticks=30) if decades > 0.9 else NullLocator())

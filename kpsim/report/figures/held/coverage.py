@@ -14,6 +14,7 @@ from kpsim.report.validation.scores import FEW, by_topic
 from kpsim.report.wording.quantity import count, percent
 
 HELD = (0.90, 0.98)  # what 95 % intervals are to hold
+AROUND, A_ROW = 1.6, 0.16  # inches: what is around the panel, and a row of it
 LEFT, RIGHT = 0.32, 1.02  # of the panel whose left half is names
 
 
@@ -23,8 +24,10 @@ def picture(verdicts: Sequence[Verdict]) -> Picture | None:
         return None
     unseen = [verdict for verdict in verdicts if not verdict.fitted]
     rest = f", {percent(coverage(unseen))} of those that no fit has seen" if unseen else ""
-    sheet = Sheet("coverage", f"95 % intervals hold {percent(coverage(verdicts))} of the measurements{rest}")
-    axes, found = sheet.axes[0], by_topic(verdicts)
+    found = by_topic(verdicts)
+    title = f"95 % intervals hold {percent(coverage(verdicts))} of the measurements{rest}"
+    sheet = Sheet("coverage", title, height=AROUND + A_ROW * len(found))
+    axes = sheet.axes[0]
     sheet.key(axes.axvspan(*HELD, color="#e8e8e4", zorder=0), f"{percent(HELD[0])} to {percent(HELD[1])}")
     named: set[bool] = set()
     for row, (topic, mine) in enumerate(found):

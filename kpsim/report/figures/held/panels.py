@@ -47,7 +47,7 @@ def rows(drawn: Panels) -> str:
 
 def title(axes: Axes, panel: str) -> None:
     """Write above a panel of what it is, and its bound."""
-    axes.set_title(f"{PANELS[panel]} (dotted: {percent(bound(panel))})", size=9.5, loc="left", color=GREY)
+    axes.set_title(f"{panel} (dotted: {percent(bound(panel))})", size=9.5, loc="left", color=GREY)
 
 
 def marks(sheet: Sheet, axes: Axes, mine: Sequence[Verdict], place: Place) -> None:
