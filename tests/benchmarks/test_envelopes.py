@@ -18,7 +18,7 @@ from tests.benchmarks.envelopes import ENVELOPES, FLAGSHIP, LOAD_TEST, Envelope,
 pytestmark = pytest.mark.benchmark
 ESTIMATED = 1.5  # the guard's estimates hold within this factor
 BEYOND = ("100,000 nodes", "cl2-load-5000")  # of a name
-WHY = "syncs are counted as if each took no time: many nodes are estimated up to twice too large, an hour a third too small"
+WHY = "syncs are counted as if each took no time: many nodes come out up to twice too large, an hour a third too small"
 
 
 @pytest.mark.parametrize("envelope", ENVELOPES, ids=lambda envelope: envelope.name)
