@@ -130,7 +130,8 @@ def test_its_profile_holds_for_a_larger_size(tmp_path: Path) -> None:
         pytest.skip("others want these cores: how long a command takes by the wall says nothing now")
     commands = [row for row in fresh.rows if row["quantity"].endswith(".wall")]
     off = errors(commands, tmp_path / "it.yaml")
-    if max(off.values()) >= WITHIN:  # a free fit on two quiet cores: legacy 6 %, nft back end 21 %, nftables 18 %
+    assert max(off.values()) < 2 * WITHIN  # the same profile misses two fresh measurements by 8 and by 20 %
+    if max(off.values()) >= WITHIN:
         missed = ", ".join(f"{mode} {share:.0%}" for mode, share in off.items())
         pytest.xfail(f"commands of a larger size are missed by more than {WITHIN:.0%} in the median: {missed}")
 

@@ -16,13 +16,13 @@ import numpy as np
 from kpsim.calibration.records import Record
 from kpsim.cluster.columns import ServiceColumns
 from kpsim.experiment.validation.sizes import mode_of
+from kpsim.modes.iptables.mode import ENSURED_JUMPS_BEFORE_1_27
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.counts import EndpointCounts
 
 ENDPOINTS, SLICE = 20000, 100  # of the KEP's example
 UNITS = {"B": 1.0, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "events": 1.0}
 QUANTITIES = frozenset({"bytes_sent", "object_size", "watch_events"})
-JUMPS_BEFORE_1_27 = 12
 FILTER_RULES = 3  # of KUBE-FORWARD, before 1.27
 AT_LEAST_DIGITS = 2
 
@@ -34,7 +34,7 @@ def counted(record: Record, study: Mapping[str, Any] | None) -> float | None:
     if record.quantity == "generated_rules":
         return _generated(record)
     if record.quantity == "iptables_execs_per_sync":
-        return 2.0 * JUMPS_BEFORE_1_27
+        return 2.0 * ENSURED_JUMPS_BEFORE_1_27
     known = record.quantity in QUANTITIES and record.unit in UNITS
     return _sent(record, study) if known and study is not None and study.get("cost") == "bytes" else None
 
