@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -26,13 +27,15 @@ from tests.kernel.needs import need
 pytestmark = pytest.mark.kernel
 
 BENCH = (sys.executable, "-m", "kpsim.cli", "calibrate", "bench")
-FRESH = {  # larger than any that a quick one measures
-    "iptables-legacy": Sizes((4000,), ((1000, 1),)),
-    "iptables-nft": Sizes((1500,), ((1000, 1),)),
-    "nftables": Sizes((1000,), ((1000, 1),)),
+FRESH = {  # larger than any that a bench measures
+    "iptables-legacy": Sizes((8000,), ((2000, 2),)),
+    "iptables-nft": Sizes((2500,), ((2500, 1),)),
+    "nftables": Sizes((2000,), ((2500, 1),)),
 }
-FRESH_S, PACKETS_S, GONE_S, LONGEST_S = 24.0, 6.0, 10.0, 60.0
+FRESH_S, PACKETS_S = 45.0, 6.0
+GONE_S, LONGEST_S = 10.0, 60.0
 WITHIN = 0.15
+STEADY = 0.1  # a host that changes its speed by more tells nothing of a profile
 TEMPORARY = Path(tempfile.gettempdir())
 HOST = (
     ("ip", "netns"),
@@ -80,7 +83,7 @@ def alive(processes: set[int]) -> set[int]:
     return {each for each in processes if Path("/proc", str(each)).exists()}
 
 
-@pytest.mark.parametrize("moment", ["Services for packets", "packets for", "iptables-legacy: commands for"])
+@pytest.mark.parametrize("moment", ["Services for packets", "packets for", "commands for"])
 def test_nothing_is_left_of_one_that_is_killed(moment: str, tmp_path: Path) -> None:
     needed()
     before, temporary = host(), set(TEMPORARY.iterdir())
@@ -108,7 +111,7 @@ def test_nothing_is_left_of_one_that_is_killed(moment: str, tmp_path: Path) -> N
 def test_its_profile_holds_for_a_larger_size(tmp_path: Path) -> None:
     needed()
     before, began_s = host(), time.monotonic()
-    command = (*BENCH, "--quick", "--out", "it.yaml", "-o", "json")
+    command = (*BENCH, "--out", "it.yaml", "-o", "json")
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - began_s < LONGEST_S
@@ -119,6 +122,10 @@ def test_its_profile_holds_for_a_larger_size(tmp_path: Path) -> None:
 
     fresh = measure(plan(FRESH, FRESH_S, PACKETS_S), lambda _: None)
     packets = [row for row in fresh.rows if row["quantity"] in PACKETS]
+    with (tmp_path / "it.csv").open(encoding="utf-8") as file:
+        slower = established_ns(packets) / established_ns(list(csv.DictReader(file)))
+    if abs(slower - 1) > STEADY:
+        pytest.skip(f"this host takes {slower:.2f} times as long for the same packets as a minute before")
     assert max(errors(packets, tmp_path / "it.yaml").values()) < WITHIN
     flat = load_profile(str(tmp_path / "it.yaml")).text.document()
     flat["families"]["iptables-legacy"]["rule_passed"] |= {"typical": [0.0, 0.0, 0.0], "unit": "ns"}
@@ -130,10 +137,15 @@ def test_its_profile_holds_for_a_larger_size(tmp_path: Path) -> None:
         pytest.skip("others want these cores: how long a command takes by the wall says nothing now")
     commands = [row for row in fresh.rows if row["quantity"].endswith(".wall")]
     off = errors(commands, tmp_path / "it.yaml")
-    assert max(off.values()) < 2 * WITHIN  # the same profile misses two fresh measurements by 8 and by 20 %
+    assert max(off.values()) < 2 * WITHIN  # the same commands took 30 % longer, a minute later on this host
     if max(off.values()) >= WITHIN:
         missed = ", ".join(f"{mode} {share:.0%}" for mode, share in off.items())
         pytest.xfail(f"commands of a larger size are missed by more than {WITHIN:.0%} in the median: {missed}")
+
+
+def established_ns(rows: list[dict[str, Any]]) -> float:
+    """How long packets took that pass no rule of a Service, whatever the size: they tell how fast the host is now."""
+    return float(np.median([float(row["p50"]) for row in rows if row["quantity"] == "udp_established"]))
 
 
 def errors(rows: list[dict[str, Any]], profile: Path) -> dict[str, float]:

@@ -30,9 +30,9 @@ from kpsim.calibration.bench.namespaces import (
 from kpsim.calibration.bench.packets import Walkers, added_by_python_ns, rounds
 from kpsim.calibration.bench.plan import Plan, Updates, Walk
 from kpsim.calibration.bench.town import build
-from kpsim.calibration.bench.updates import measure
+from kpsim.calibration.bench.updates import Visited, measure
 
-FEWEST_RUNS = 3  # stretches of time, each with its own percentiles: an interval is made of how far they differ
+PACKET_RUNS = 4  # stretches of time, each with its own percentiles: an interval is made of how far they differ
 FEWEST = 4  # samples, below which there is no 10th percentile
 _PRIVATE = 1 << 18 | 1 << 14  # MS_PRIVATE, MS_REC
 _ASPECTS = {"wall": ("s", "wall_s"), "user": ("s", "user_s"), "sys": ("s", "sys_s"), "rss_kb": ("KiB", "rss_kib")}
@@ -69,20 +69,27 @@ def _own_mounts() -> None:
 
 
 def _all(plan: Plan, began_s: float) -> None:
-    """Send packets before, between and after the commands of the modes, so that a slow moment is one of several."""
+    """Send packets before, between and after the commands, so that a slow moment of the host is one of several."""
     smallest = {each.mode: each for each in reversed(plan.updates)}
     gone = {mode for mode, each in smallest.items() if _missing(each)}
     walkers = [made for walk in plan.walks if walk.mode not in gone and (made := _walkers(walk))]
     modes = [mode for mode in dict.fromkeys(each.mode for each in plan.updates) if mode not in gone]
-    runs = max(len(modes) + 1, FEWEST_RUNS)
+    sizes = [[each for each in plan.updates if each.mode == mode] for mode in modes]
+    runs = PACKET_RUNS if sizes else 1
+    visits_s = max(plan.whole_s - plan.packets_s - (perf_counter() - began_s), 0.0)
+    visits, found = measure(sizes, visits_s), list[Visited]()
     for run in range(runs):
         if walkers:
             _packets(walkers, plan.packets_s / runs, run)
-        if run < len(modes):
-            left_s = plan.whole_s - (perf_counter() - began_s) - plan.packets_s * (runs - run - 1) / runs
-            _updates([each for each in plan.updates if each.mode == modes[run]], left_s / (len(modes) - run))
+        if run < runs - 1:
+            _tell(says=f"{', '.join(modes)}: commands for {visits_s / (runs - 1):.0f} s")
+            until_s = perf_counter() + visits_s / (runs - 1)
+            for found in visits:  # noqa: B007 - what has been visited is told in the end
+                if perf_counter() > until_s:
+                    break
     for each in walkers:
         each.close()
+    _tell_updates(sizes, found)
 
 
 def _walkers(walk: Walk) -> Walkers | None:
@@ -143,21 +150,22 @@ def _packets(walkers: list[Walkers], seconds: float, run: int) -> None:
             _tell(row=row | at | {"run": run})
 
 
-def _updates(sizes: Sequence[Updates], seconds: float) -> None:
-    mode = sizes[0].mode
-    _tell(says=f"{mode}: commands for {max(seconds, 0):.0f} s")
-    found = measure(sizes, seconds)
-    for size, samples in found:
-        for quantity, taken in samples.items():
+def _tell_updates(modes: Sequence[Sequence[Updates]], found: Sequence[Visited]) -> None:
+    for each in found:
+        size = each.size
+        for quantity, taken in each.samples.items():
             for aspect, (unit, name) in _ASPECTS.items():
-                values = [float(getattr(each, name)) for each in taken]
-                row = _row(mode, size.services, f"{quantity}.{aspect}", unit, values)
+                values = [float(getattr(sample, name)) for sample in taken]
+                row = _row(size.mode, size.services, f"{quantity}.{aspect}", unit, values)
                 _tell(row=row | {"endpoints": size.endpoints, "position": "-", "rules_traversed": size.rules})
-    left = [f"{each.services:,} x {each.endpoints}" for each in sizes[len(found) :]]
-    if left:
-        _tell(
-            missing=f"{mode} with {', '.join(left)} endpoints", why="they would take more than their share of the time"
-        )
+    seen = [each.size for each in found]
+    for sizes in modes:
+        left = [f"{each.services:,} x {each.endpoints}" for each in sizes if each not in seen]
+        if left:
+            _tell(
+                missing=f"{sizes[0].mode} with {', '.join(left)} endpoints",
+                why="they would take more than their share of the time",
+            )
 
 
 def _row(mode: str, services: int, quantity: str, unit: str, values: list[float]) -> dict[str, object]:

@@ -18,7 +18,7 @@ from kpsim.profiles.format import SCALE
 from kpsim.profiles.terms import coefficients_of, work
 
 SOURCE, ALONG = "bench", "bench-along"
-STEADY = 0.25  # share; beyond this a fit of commands is worth less than another machine's, moved
+STEADY = 0.25  # share; a largest size that is further off what smaller ones say is told
 TIMES = ("ns", "us", "ms", "s")
 ELSEWHERE = ("kernelspace",)  # another system's: how fast this host's kernel is says nothing of it
 PACKETS = ("udp_first", "udp_established", "tcp_connect")
@@ -137,16 +137,17 @@ def command(quantity: str) -> str:
     return "partial" if stem.startswith("partial_") else stem
 
 
-def unsteady(found: Sequence[Compared]) -> dict[tuple[str, str], float]:
-    """Return modes and commands not to be fitted, with how far the largest size is off what smaller ones say.
-
-    Too few sizes, or a busy machine: terms that grow by the square are then fitted to noise, and no size beyond holds.
-    """
+def unsteady(found: Sequence[Compared]) -> dict[str, dict[str, float]]:
+    """Return by mode the commands whose largest size is far off what smaller ones say, and how far."""
     off: dict[tuple[str, str], list[float]] = {}
     for each in found:
         if each.unseen and not each.is_packet:
             off.setdefault((each.record.mode, command(each.record.quantity)), []).append(abs(each.ratio - 1))
-    return {which: middle for which, errors in off.items() if (middle := float(np.median(errors))) > STEADY}
+    far: dict[str, dict[str, float]] = {}
+    for (mode, name), errors in off.items():
+        if (middle := float(np.median(errors))) > STEADY:
+            far.setdefault(mode, {})[name] = middle
+    return far
 
 
 def document(
