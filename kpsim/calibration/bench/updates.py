@@ -49,8 +49,8 @@ class Visited:
     def turn(self) -> float:
         """Return how much has been spent on it; least first makes rounds as 1 / sqrt(time), Neyman's allocation.
 
-        All rows weigh the same in a fit and scatter much alike: a dear one is worth fewer samples, and not so much fewer
-        as it is dear (Cochran, Sampling Techniques, 3rd ed., section 5.5).
+        All rows weigh the same in a fit and scatter much alike: a dear one is worth fewer samples, and not so much
+        fewer as it is dear (Cochran, Sampling Techniques, 3rd ed., section 5.5).
         """
         return self.rounds * math.sqrt(self.took_s)
 

@@ -85,4 +85,6 @@ def _warnings(modules: Sequence[str], load: float, beside: Sequence[Compared]) -
         yield f"{load:.1f} processes wanted {cores} cores when it began: what others do here is in these numbers"
     for mode, off in unsteady(beside).items():
         timed = ", ".join(f"{name} {share:.0%}" for name, share in off.items())
-        yield f"{mode}: the largest size is far off what smaller ones say ({timed}): a busy host, or too few runs of each"
+        yield (
+            f"{mode}: the largest size is far off what smaller ones say ({timed}): a busy host, or too few runs of each"
+        )
