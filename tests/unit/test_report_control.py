@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from kpsim.controlplane.deliveries import DeliveryLog, Notice
-from kpsim.experiment.control import BINS, control_load, writes_over_time
+from kpsim.experiment.observing.control import BINS, control_load, writes_over_time
 from kpsim.experiment.replications import run
 from kpsim.experiment.result import ControlLoad, Result, Stage
 from kpsim.report.figures import pictures

@@ -16,8 +16,8 @@ import numpy as np
 
 from kpsim.errors import InputError, Place, Problem
 from kpsim.experiment.answers.limits import Limit
-from kpsim.experiment.control import BINS, control_load
 from kpsim.experiment.kept.reading import SUMMARY, KeptRun
+from kpsim.experiment.observing.control import BINS, control_load
 from kpsim.experiment.result import (
     Cdf,
     Comparison,
