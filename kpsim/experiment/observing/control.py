@@ -11,7 +11,7 @@ from kpsim.cluster.changes import NEVER
 from kpsim.controlplane.api.seats import PriorityLevel, writes_per_s
 from kpsim.controlplane.deliveries import STAGES, DeliveryLog
 from kpsim.experiment.observing.observations import Observations
-from kpsim.experiment.result import ControlLoad, Stage
+from kpsim.experiment.result import ChangeStage, ControlLoad
 from kpsim.measure.stretches import Batches
 from kpsim.measure.tally import Tally
 from kpsim.profiles.defaults import load_defaults
@@ -104,11 +104,11 @@ def _sync_starts(run: ModeRun, node: int, rows: I64, arrived: I64) -> I64:
     return np.asarray(trace.start[ran, node][first])
 
 
-def stages_of(seen: Sequence[dict[str, Tally]]) -> tuple[Stage, ...]:
+def stages_of(seen: Sequence[dict[str, Tally]]) -> tuple[ChangeStage, ...]:
     """Return each stage with the median and p99 time of changes to its end, in all replications together."""
     found = []
     for name in seen[0]:
         pooled = Tally.pooled([tallies[name] for tallies in seen if tallies])
         if pooled.n:
-            found.append(Stage(name, pooled.quantile(0.5), pooled.quantile(0.99)))
+            found.append(ChangeStage(name, pooled.quantile(0.5), pooled.quantile(0.99)))
     return tuple(found)

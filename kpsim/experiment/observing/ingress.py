@@ -31,7 +31,7 @@ def observe_ingress(seen: Observations, replication: Replication, run: ModeRun, 
         },
     }
     seconds = (measured.until_ns - measured.from_ns) / 1e9
-    work_s = int(recorded.sum()) * traffic.controller.steps.request_ns / 1e9
+    work_s = int(recorded.sum()) * traffic.controller.timings.request_ns / 1e9
     seen.rates["cpu_ingress_cores"] = work_s / seconds if seconds else 0.0
     if traffic.controller.to_pods:
         _observe_lists(seen, replication, run, measured)
