@@ -7,11 +7,8 @@ the work.  Whole commands are in ``test_envelopes``.
 
 from __future__ import annotations
 
-import resource
-import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -116,16 +113,3 @@ def test_sync_lanes() -> None:
     )
     assert syncs > 100_000
     assert np.all(np.diff(found.proxiers[0].syncs.absorbed, axis=0) >= 0)
-
-
-def test_quick_commands() -> None:
-    """What must feel instant."""
-    for arguments, target in ((["--help"], 0.15), (["check", str(ROOT / "scenarios" / "10k-services.yaml")], 1.0)):
-        command = [*KPSIM, *arguments]
-        seconds = clock(
-            f"kpsim {arguments[0]} (target {target} s)",
-            partial(subprocess.run, command, capture_output=True, check=True),
-        )
-        bare = clock("  python alone", lambda: subprocess.run([sys.executable, "-c", ""], check=True))
-        print(f"  {seconds / bare:.1f} times starting Python")
-    print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB")

@@ -116,7 +116,7 @@ def test_ingress_nginx_own_steps() -> None:
         ((OBJECTS, '  thresholds: {ingress_latency: ["p99 < 1s"]}\n'), "only where there is an Ingress controller"),
     ],
 )
-def test_faults(tmp_path: Path, parts: tuple[str, ...], says: str) -> None:
+def test_a_controller_that_cannot_be_is_refused(tmp_path: Path, parts: tuple[str, ...], says: str) -> None:
     with pytest.raises(InputError) as caught:
         read(written(tmp_path, *parts))
     assert says in str(caught.value)

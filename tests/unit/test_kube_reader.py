@@ -40,7 +40,7 @@ def test_defaults_of_the_api_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["List", "ServiceList"])
-def test_lists(tmp_path: Path, kind: str) -> None:
+def test_lists_of_any_kind_and_of_one_hold_their_items(tmp_path: Path, kind: str) -> None:
     bare = {key: value for key, value in SERVICE.items() if kind == "List" or key not in ("kind", "apiVersion")}
     assert len(read(tmp_path, {"apiVersion": "v1", "kind": kind, "items": [bare]}).services) == 1
 
@@ -145,7 +145,7 @@ def test_old_endpoints_count_where_there_are_no_slices(tmp_path: Path) -> None:
     assert isinstance(made.slices[0], EndpointSlice)
 
 
-def test_nodes(tmp_path: Path) -> None:
+def test_a_node_has_its_zone_and_whole_cores(tmp_path: Path) -> None:
     labels = {"topology.kubernetes.io/zone": "a"}
     made = read(
         tmp_path,
@@ -187,7 +187,7 @@ def test_problems_of_several_files_in_one_pass(tmp_path: Path) -> None:
     assert "2.json:1:2: the JSON ends too early" in text
 
 
-def test_wrong_shapes(tmp_path: Path) -> None:
+def test_each_value_of_a_wrong_shape_is_named_by_its_place(tmp_path: Path) -> None:
     text = refused(
         tmp_path, "kind: Service\nmetadata: [1]\nspec:\n  ports: 80\n  selector: {a: 1}\n  type: 3\n", suffix="yaml"
     )
