@@ -152,7 +152,7 @@ class Cluster:
         return int(self.endpoint_offset[self.initial]) - again
 
     def rows_of(self, name: str) -> range:
-        """The rows of the Service ``namespace/name`` at time zero; none if there is none."""
+        """Return the rows of the Service ``namespace/name`` at time zero; none if there is none."""
         row = self.names.index(name)
         if row is None or row >= self.initial:
             return range(0)
@@ -184,7 +184,7 @@ class Cluster:
         return self.node_names[node] if node < len(self.node_names) else f"node-{node}"
 
     def label(self, port: int) -> str:
-        """``namespace/name:port`` of a service port, as kube-proxy prints it."""
+        """Return ``namespace/name:port`` of a service port, as kube-proxy prints it."""
         name = self.port_name[port]
         return self.names[int(self.port_service[port])] + (f":{name}" if name else "")
 

@@ -141,9 +141,7 @@ def replicate_part(
         return replicate_packed(packed, number, engine)
     scenario, cluster = unpacked(packed)
     if part == BEGUN:
-        replication = prepare(scenario, cluster, number)
-        run_control_plane(replication)
-        return replication.sent
+        return run_control_plane(prepare(scenario, cluster, number))
     seen = replicate(scenario, number, engine, cluster, scenario.modes[part : part + 1], sent)
     give_back()
     return seen

@@ -31,7 +31,7 @@ class Fault:
 
     @property
     def field(self) -> str:
-        """The field as the API server calls it."""
+        """Return the field as the API server calls it."""
         return self.path or dotted(self.key)
 
 

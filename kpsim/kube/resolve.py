@@ -292,7 +292,7 @@ class _Finder:
 
 
 def _of_one_pod(made: Workload, ordinal: int) -> set[tuple[str, str]]:
-    """The labels that a controller gives one Pod of a workload, and no other."""
+    """Return the labels that a controller gives one Pod of a workload, and no other."""
     if made.kind == "StatefulSet":
         return {(POD_NAME, f"{made.name}-{ordinal}"), (POD_INDEX, str(ordinal))}
     return {(COMPLETION_INDEX, str(ordinal))} if made.indexed else set()
@@ -319,7 +319,7 @@ def _endpoint(pod: Pod, service: Service, zone: str) -> Endpoint:
 
 
 def _number(at: EndpointSlice, port: ServicePort) -> int:
-    """The number a slice has for a service port, by its name and protocol; 0 if it has none."""
+    """Return the number a slice has for a service port, by its name and protocol; 0 if it has none."""
     return next((number for name, number, spoken in at.ports if (name, spoken) == (port.name, port.protocol)), 0)
 
 

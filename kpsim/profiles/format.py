@@ -55,7 +55,7 @@ class Coefficient:
 
     @property
     def assumed(self) -> bool:
-        """True if the number was never measured."""
+        """Return True if the number was never measured."""
         return self.source.startswith("assumed")
 
 
@@ -212,4 +212,4 @@ def read_yaml(path: Path) -> ProfileText:
         raise InputError([Problem(Place(str(path)), what=f"cannot be read as a profile: {error}")]) from error
     from kpsim.profiles.files.checked import checked
 
-    return checked(written, path)
+    return checked(ProfileText, written, path)

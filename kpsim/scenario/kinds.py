@@ -110,7 +110,7 @@ class Look:
 
     @property
     def scenario(self) -> ScenarioFile | None:
-        """The scenario or sweep, where one was given and nothing else."""
+        """Return the scenario or sweep, where one was given and nothing else."""
         only = self.files[0] if len(self.files) == 1 else None
         return only if isinstance(only, ScenarioFile) else None
 
@@ -147,7 +147,7 @@ class Look:
         return (*asked, *([Look(tuple(p for p in self.paths if p not in named), rest)] if rest else []))
 
     def left_out(self) -> Iterator[str]:
-        """A warning about files of folders that nothing is taken from."""
+        """Yield a warning about files of folders that nothing is taken from."""
         beside = [file for file in self.files if isinstance(file, OtherFile) and file.beside]
         beside = [file for file in beside if not (isinstance(file, LogFile) and file.mode)]
         if beside:
@@ -207,7 +207,7 @@ def holds_results(place: Path) -> bool:
 
 
 def name_of(path: Path) -> str:
-    """A name for a scenario or a node after the file it came from."""
+    """Return a name for a scenario or a node after the file it came from."""
     name = path.resolve().name if path.name in ("", ".", "..") else path.name
     for suffix in (".gz", ".json", ".yaml", ".yml", ".txt"):
         name = name.removesuffix(suffix)
@@ -216,7 +216,7 @@ def name_of(path: Path) -> str:
 
 
 def _files(path: Path) -> Iterator[File]:
-    """The file, or those of the folder."""
+    """Yield the file, or those of the folder."""
     try:
         if path.is_dir():
             yield from _folder(path)
@@ -334,7 +334,7 @@ def _beside(path: Path, folder: Path) -> File:
 
 
 def _head(raw: bytes) -> str:
-    """The beginning of a file as text, unfolded; nothing of it may be wrong enough to stop here."""
+    """Return the beginning of a file as text, unfolded; nothing of it may be wrong enough to stop here."""
     head = raw[:LOOKED_AT_BYTES]
     if head[:2] == b"\x1f\x8b":
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class Sent:
     fanout: Fanout
     joins: tuple[Join, ...]
     stale_retries: int
-    unwritten: dict[int, Unwritten]
+    unwritten: dict[int, Unwritten]  # by IP family: changes that no delivery carries
 
 
 @dataclass(slots=True)
@@ -51,27 +51,16 @@ class Replication:
     draws: dict[int, SyncDraws]  # by IP family
     order: I64  # base order of service ports in a scanned list
     horizon_ns: int
-    log: DeliveryLog | None = None
-    fanout: Fanout | None = None
-    joins: tuple[Join, ...] = ()  # known when the control plane has run, as the log
-    stale_retries: int = 0
-    unwritten: dict[int, Unwritten] = field(default_factory=dict)  # by IP family: changes that no delivery carries
+    joins: tuple[Join, ...] = ()  # known when its control plane is made
+    sent: Sent | None = None  # known when its control plane has run
     lookups_ns: I64 | None = None  # how long each connection's client looks its Service's name up, where it does
     absolute_ns: I64 | None = None  # the same with absolute names, where clients search for theirs
     ingress: IngressTraffic | None = None  # requests through an Ingress controller, where there is one
     kept: Connections | None = None  # all of them, once they were asked for together
 
-    @property
-    def sent(self) -> Sent:
-        """Return what its control plane sent, once that has run."""
-        assert self.log is not None
-        assert self.fanout is not None
-        return Sent(self.log, self.fanout, self.joins, self.stale_retries, self.unwritten)
-
     def take(self, sent: Sent) -> None:
-        """Take over what the same replication's control plane sent elsewhere."""
-        self.log, self.fanout, self.joins = sent.log, sent.fanout, sent.joins
-        self.stale_retries, self.unwritten = sent.stale_retries, sent.unwritten
+        """Take over what its control plane sent, here or elsewhere."""
+        self.sent, self.joins = sent, sent.joins
 
     @property
     def connections(self) -> Connections:

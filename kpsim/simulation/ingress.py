@@ -8,6 +8,7 @@ import numpy as np
 import simpy
 
 from kpsim.controlplane.control import ControlPlane
+from kpsim.controlplane.deliveries import DeliveryLog
 from kpsim.datapath.batch import RulesInForce
 from kpsim.datapath.packets import price_of
 from kpsim.datapath.prices import PacketPrices
@@ -22,13 +23,12 @@ from kpsim.traffic.connections import Connections
 from kpsim.units import I64
 
 
-def ingress_in_arrays(replication: Replication, rules: RulesInForce) -> IngressRun | None:
-    """Return the requests of one mode of one replication, all at once; ``None`` without a controller."""
+def ingress_in_arrays(replication: Replication, sent: DeliveryLog, rules: RulesInForce) -> IngressRun | None:
+    """Return the requests of one mode of one replication, given what was ``sent``; ``None`` without a controller."""
     traffic, cluster = replication.ingress, replication.cluster
     if traffic is None:
         return None
-    assert replication.log is not None
-    log = replication.log.of(4)
+    log = sent.of(4)
     tried = [_connections(traffic.requests, number) for number in range(traffic.controller.timings.tries)]
 
     def forward(node: I64, _port: I64, number: int, which: I64, time_ns: I64) -> tuple[I64, I64]:

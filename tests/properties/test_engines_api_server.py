@@ -60,8 +60,8 @@ def test_engines_agree_on_restarts(replicas: int, mode: str) -> None:
     restarts = (ApiServerRestart(5.0, replicas - 1), ApiServerRestart(9.0))
     replication, batch, reference = both(replace(usual_scenario, events=restarts), mode)
     assert not differences(batch, reference)
-    assert replication.fanout is not None
-    assert len(replication.fanout.outages) == 2
+    assert replication.sent is not None
+    assert len(replication.sent.fanout.outages) == 2
     _, usual, _ = both(usual_scenario, mode)
     wanted = {"trace.start"} if not batch.proxiers[0].in_force.at_once else {"outcomes.pod"}
     assert wanted & set(differences(batch, usual))

@@ -20,7 +20,7 @@ PROFILES += [SHIPPED / "kubernetes-defaults.yaml", SHIPPED / "kpsim-costs.yaml"]
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
 def test_profiles_that_ship_are_right_and_read_as_the_check_reads_them(path: Path, tmp_path: Path) -> None:
     written = parse_yaml(path.read_text(encoding="utf-8"))
-    assert checked(written, path) == read_yaml(path)
+    assert checked(ProfileText, written, path) == read_yaml(path)
     copy = tmp_path / "mine.yaml"
     copy.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
     assert read_yaml(copy) == read_yaml(path)

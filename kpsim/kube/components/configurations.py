@@ -76,7 +76,7 @@ def proxy_configuration(flags: Mapping[str, str]) -> dict[str, object]:
 
 
 def _typed(text: str, kind: str) -> object:
-    """A flag's value; ``None`` where it is none of its kind, which kube-proxy would not have started with."""
+    """Return a flag's value; ``None`` where it is none of its kind, which kube-proxy would not have started with."""
     if kind == _TRUTH:
         return {"true": True, "1": True, "false": False, "0": False}.get(text.lower())
     if kind == _NUMBER:

@@ -100,7 +100,7 @@ def name_faults(made: Mapping[str, Any], version: Version) -> Iterator[Fault]:
 
 
 def service_faults(made: Mapping[str, Any], version: Version, old: Mapping[str, Any] | None = None) -> Iterator[Fault]:
-    """Everything wrong with a Service; ``old`` is what an update found."""
+    """Yield everything that is wrong with a Service; ``old`` is what an update found."""
     metadata, spec = made["metadata"], made["spec"]
     before: Mapping[str, Any] = old["spec"] if old else {}
     strict = strict_addresses(version)

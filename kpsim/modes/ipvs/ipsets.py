@@ -109,7 +109,7 @@ def _load_balancer(info: PortInfo, ip: str, allowed: bool) -> Iterator[tuple[str
 
 
 def _node_port(info: PortInfo, node_addresses: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """A bit for TCP and UDP; for SCTP, which the bitmap cannot tell apart, an entry an address."""
+    """Yield a bit for TCP and UDP; for SCTP, which the bitmap cannot tell apart, an entry an address."""
     if not info.node_port:
         return
     sctp = info.protocol == "SCTP"

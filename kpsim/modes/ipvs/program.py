@@ -32,7 +32,7 @@ class RealServer:
 
     @property
     def address(self) -> str:
-        """``ip:port``, IPv6 in brackets."""
+        """Return ``ip:port``, IPv6 in brackets."""
         return ip_port(self.ip, self.port)
 
 

@@ -1,23 +1,23 @@
-"""The check of a profile file by the fields and types of its classes: each problem with its key."""
+"""The check of a file's plain data by the fields and types of the class that holds it: each problem with its key."""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from kpsim.errors import InputError, Place, Problem
-from kpsim.profiles.format import ProfileText
 
 _UNKNOWN = "there is no such key in a profile"
+Held = TypeVar("Held")
 
 
-def checked(written: Any, path: Path) -> ProfileText:
-    """Return a profile of plain data.  Raises :class:`InputError` with every key that is wrong."""
+def checked(kind: type[Held], written: Any, path: Path) -> Held:
+    """Return what a file says as a ``kind``.  Raises :class:`InputError` with every key that is wrong."""
     try:
-        return _adapter().validate_python(written)
+        held: Held = _adapter(kind).validate_python(written)  # type: ignore[arg-type]  # a class is hashable
     except ValidationError as error:
         raise InputError(
             Problem(
@@ -27,8 +27,9 @@ def checked(written: Any, path: Path) -> ProfileText:
             )
             for each in error.errors()
         ) from error
+    return held
 
 
 @cache
-def _adapter() -> TypeAdapter[ProfileText]:
-    return TypeAdapter(ProfileText)
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

@@ -51,7 +51,7 @@ class Reader:
         return owner(**self._values(owner, given, key, silent=silent))
 
     def _values(self, owner: type, given: dict[str, object], key: Key, *, silent: bool) -> dict[str, Any]:
-        """The fields of ``owner``: as given, else as they stand in."""
+        """Return the fields of ``owner``: as given, else as they stand in."""
         below_groups = {group: self._group(group.key, given, key, owner) for group in grouped(owner)}
         values: dict[str, Any] = {}
         for entry in entries(owner):
@@ -136,7 +136,7 @@ class Reader:
         return f'quote it: "{written}"'
 
     def _belongs(self, word: object, key: Key, beside: Sequence[str]) -> str:
-        """The key that was meant: the nearest beside it, or where else this one belongs."""
+        """Return the key that was meant: the nearest beside it, or where else this one belongs."""
         here = dotted(tuple(part for part in key if isinstance(part, str)))
         near = did_you_mean(str(word), beside)
         if self._homes is None:
@@ -209,7 +209,7 @@ def _word(words: tuple[Any, ...], value: object, key: Key) -> object:
 
 
 def _stand_in(entry: Entry, key: Key) -> Any:
-    """A value for what is missing or wrong: the default, else one that nothing more will be said about."""
+    """Return a value for what is missing or wrong: the default, else one that nothing more will be said about."""
     if entry.default is not MISSING:
         return entry.default
     if get_origin(entry.kind) is Literal:

@@ -111,7 +111,7 @@ def node_count(objects: KubeObjects) -> int:
 
 
 def _cores_of(objects: KubeObjects) -> int:
-    """The usual number of cores of the Node objects, else the default."""
+    """Return the usual number of cores of the Node objects, else the default."""
     cores = [node.cores for node in objects.nodes if node.cores]
     return int(statistics.median_low(cores)) if cores else DEFAULT.cores
 
@@ -122,7 +122,7 @@ def _zone_count(objects: KubeObjects) -> int:
 
 
 def service_range(services: Iterable[Service], needed: int, family: str = "IPv4") -> str:
-    """The range the ClusterIPs were given from, as far as one can tell from them.
+    """Return the range the ClusterIPs were given from, as far as one can tell from them.
 
     The usual one if they lie in it; else the smallest of the usual sizes that holds all of them and is large
     enough for the Services; "" if there is none, because they come from different clusters.
@@ -141,7 +141,7 @@ def service_range(services: Iterable[Service], needed: int, family: str = "IPv4"
 
 
 def node_port_range(services: Iterable[Service]) -> tuple[int, int]:
-    """The NodePort range, widened to hold every NodePort there is."""
+    """Return the NodePort range, widened to hold every NodePort there is."""
     ports = [port.node_port for service in services for port in service.ports if port.node_port]
     first, last = DEFAULT.service_node_port_range
     return min([first, *ports]), max([last, *ports])
@@ -191,6 +191,6 @@ def _node_ports_of(group: ServiceGroup) -> int:
 
 
 def _where(tree: Tree, name: str) -> Key:
-    """The range if it was written, else the Services that do not fit."""
+    """Return the range if it was written, else the Services that do not fit."""
     key: Key = ("spec", "cluster", name)
     return key if tree.given(key) else ("spec", "services")

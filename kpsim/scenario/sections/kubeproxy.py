@@ -145,7 +145,7 @@ def _settings(part: KubeProxySection, sections: dict[str, ModeSection]) -> NodeS
 
 
 def _winkernel(part: WinkernelSection) -> WinkernelSettings:
-    """A Windows node's settings; health checks are forwarded to the endpoint that is named, so one must be."""
+    """Return a Windows node's settings; health checks are forwarded to the endpoint that is named, so one must be."""
     return WinkernelSettings(
         enable_dsr=bool(part.enable_dsr),
         source_vip=part.source_vip or "",
@@ -214,7 +214,7 @@ def _is_interface(name: str) -> bool:
 
 
 def _sections(part: KubeProxySection, reader: Reader, complaints: Complaints) -> dict[str, ModeSection]:
-    """The section of each mode there is, also of one registered after this file was written."""
+    """Return the section of each mode there is, also of one registered after this file was written."""
     from kpsim.proxy.registry import MODES
 
     named = {name: getattr(part, name) for name in ("iptables", "ipvs", "nftables")}
@@ -270,6 +270,6 @@ def _fields(settings: IpvsSettings) -> dict[str, Any]:
 
 
 def _written_windows(settings: WinkernelSettings) -> WinkernelSection:
-    """A Windows node's settings; which endpoint health checks come from is not kept, only that there is one."""
+    """Return a Windows node's settings; which endpoint health checks come from is not kept, only that there is one."""
     forwards = settings.forward_health_check_vip
     return WinkernelSection(settings.source_vip, settings.enable_dsr, "cbr0" if forwards else None, forwards)
