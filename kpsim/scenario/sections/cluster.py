@@ -147,10 +147,10 @@ def node_port_range(services: Iterable[Service]) -> tuple[int, int]:
     return min([first, *ports]), max([last, *ports])
 
 
-def _clear_of(service_cidr: str, candidates: Sequence[str] = POD_RANGES) -> str:
-    """A Pod range that does not overlap the Service range: the default if it can be."""
+def _clear_of(service_cidr: str) -> str:
+    """Return a Pod range that does not overlap the Service range: the default if it can be."""
     services = ipaddress.ip_network(service_cidr)
-    candidates = [each for each in candidates if ipaddress.ip_network(each).version == services.version]
+    candidates = [each for each in POD_RANGES if ipaddress.ip_network(each).version == services.version]
     free = (each for each in candidates if not ipaddress.ip_network(each).overlaps(services))
     return next(free, candidates[0])
 
