@@ -34,8 +34,8 @@ def formats_of(text: str) -> tuple[str, ...]:
 def flush(text: str) -> str:
     r"""Return a text without what all its lines begin with: blanks of a report, or what grep, logs and prompts put.
 
-    >>> flush("n1: *nat\\nn1: :KUBE-MARK-MASQ - [0:0]\\nn1: COMMIT\\n")
-    '*nat\\n:KUBE-MARK-MASQ - [0:0]\\nCOMMIT\\n'
+    >>> flush("n1: *nat\nn1: :KUBE-MARK-MASQ - [0:0]\nn1: COMMIT\n")
+    '*nat\n:KUBE-MARK-MASQ - [0:0]\nCOMMIT\n'
     """
     if _INDENTED.match(text):
         text = dedent(text)
