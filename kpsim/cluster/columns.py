@@ -131,6 +131,7 @@ class Cluster:
     slices: Mapping[str, Sequence[EndpointSlice]] = field(default_factory=dict)  # as read, by "namespace/name"
     node_names: Sequence[str] = ()  # of the nodes that objects name; the others are called node-0, node-1, … by row
     pod_home: I64 | None = None  # the node of every Pod of a run in which events decide that
+    terminating_serve: bool = True  # where no Pod is ready, those that terminate take traffic: kube-proxies since 1.26
 
     @property
     def pods(self) -> int:

@@ -50,8 +50,8 @@ class Commit(NamedTuple):
 class ServiceState:
     """One Service's Pods as the informer sees them, and as they are committed.
 
-    Its usable Pods are the ready ones, or else those still serving while they terminate; traffic policies and hints are
-    not looked at.  Source: pkg/proxy/topology.go (CategorizeEndpoints).
+    Its usable Pods are the ready ones, or else, since 1.26, those still serving while they terminate; traffic policies
+    and hints are not looked at.  Source: pkg/proxy/topology.go (CategorizeEndpoints).
     """
 
     service: int
@@ -64,6 +64,7 @@ class ServiceState:
     known: bool  # it is there, for its controllers
     local: bool
     published: int = 0  # READY if it publishes addresses that are not
+    falls_back: bool = True  # kube-proxies take Pods that terminate where none is ready
     deleted: bool = False
     fallback: tuple[int, ...] = ()  # usable Pods while none is ready
     slices: list[Slice] | None = None  # None before there are any, or before they are looked at
@@ -180,7 +181,7 @@ class ServiceState:
                     self.ready.insert(at, pod)
                 else:
                     del self.keys[at], self.ready[at]
-            if after & LEAVING == LEAVING:
+            if after & LEAVING == LEAVING and self.falls_back:
                 self.leaving.add(pod)
             elif before & LEAVING == LEAVING:
                 self.leaving.discard(pod)
@@ -301,6 +302,7 @@ class ServiceStates:
         self._published = {row for row, service in cluster.read.items() if service.publish_not_ready_addresses}
         self._hinted = {row for row, _ in cluster.hints}
         self._initial = cluster.initial
+        self._falls_back = cluster.terminating_serve
         self._owners = _owners(cluster, changes)
         self._selecting: dict[int, tuple[ServiceState, ...]] = {}  # by slot
 
@@ -349,11 +351,12 @@ class ServiceStates:
             wanted, known = self.at_start(service), self.had_slices(service)
             committed = dict(wanted) if known else {}
             ready = [pod for pod, bits in committed.items() if bits & READY]  # columns are in kube-proxy's order
-            leaving = {pod for pod, bits in committed.items() if bits & LEAVING == LEAVING}
+            leaving = {pod for pod, bits in committed.items() if bits & LEAVING == LEAVING and self._falls_back}
             keys, local = [self._rank[pod] for pod in ready], self._local[service]
             held = (committed, array("i", ready), keys, leaving)
             published = READY if service in self._published else 0
             state = ServiceState(service, self._rank, wanted, *held, known, local, published)
+            state.falls_back = self._falls_back
             state.fallback = () if ready else state.in_order(leaving)
             self._services[service] = state
         return state

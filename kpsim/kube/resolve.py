@@ -192,6 +192,7 @@ class _Finder:
         self._matched_nothing: list[str] = []
         self._not_selecting: list[str] = []
         self._unnamed: list[str] = []
+        self._unlike: list[str] = []  # Services with an address that is in two states
         self._unmatched: list[str] = []
         self._named = {(at.namespace, at.service) for at in objects.slices if at.address_type == "FQDN"}
         self._unhinted: dict[str, list[str]] = defaultdict(list)
@@ -225,10 +226,16 @@ class _Finder:
         kind = "IPv4" if "IPv4" in service.ip_families else "IPv6"
         modelled = [each for each in slices if each.address_type == kind] or slices
         endpoints: dict[str, Endpoint] = {}
+        unlike = False
         for endpoint in (endpoint for each in modelled for endpoint in each.endpoints):
-            again = endpoint.ip in endpoints
-            if not again or (self._last_wins and not endpoint.terminating):
+            first = endpoints.setdefault(endpoint.ip, endpoint)
+            if self._last_wins and not endpoint.terminating:
                 endpoints[endpoint.ip] = endpoint
+                unlike = unlike or (not first.terminating and _states(first) != _states(endpoint))
+            else:
+                unlike = unlike or (not self._last_wins and _states(first) != _states(endpoint))
+        if unlike:
+            self._unlike.append(f"{service.namespace}/{service.name}")
         row = {ip: index for index, ip in enumerate(endpoints)}
         targets, of_ports = [], []
         for port in service.ports:
@@ -287,8 +294,15 @@ class _Finder:
         if self._unnamed:
             what = "a named target port that no container of its Pods has"
             yield _about(self._unnamed, what, "that port has no endpoints")
+        if self._unlike:
+            what = "an address is in two EndpointSlices, in different states"
+            yield _about(self._unlike, what, "kube-proxy takes one of them at random, where here the order decides")
         for why_not, names in self._unhinted.items():
             yield _about(names, f"topology hints: {why_not}", "kube-proxy uses endpoints anywhere")
+
+
+def _states(endpoint: Endpoint) -> tuple[bool, bool, bool]:
+    return endpoint.ready, endpoint.serving, endpoint.terminating
 
 
 def _of_one_pod(made: Workload, ordinal: int) -> set[tuple[str, str]]:

@@ -43,17 +43,20 @@ def as_programmed(service: Service, version: Version) -> Service:
     return service
 
 
+def always_fails(settings: NodeSettings, mode: str, version: Version) -> bool:
+    """Return True if no sync of a mode can succeed: nft looks a prefix of interfaces up as one interface's name."""
+    prefix = settings.detect_local_mode == "InterfaceNamePrefix"
+    return prefix and mode == "nftables" and version < INTERFACE_BY_NAME_SINCE
+
+
 def quirks(settings: NodeSettings, modes: Collection[str], version: Version) -> Iterator[str]:
     """Yield a warning for each setting of which this release makes what nobody would expect."""
     at = "{}.{}".format(*version)
-    if (
-        "nftables" in modes
-        and version < INTERFACE_BY_NAME_SINCE
-        and settings.detect_local_mode == "InterfaceNamePrefix"
-    ):
+    if any(always_fails(settings, mode, version) for mode in modes):
         yield (
             f"nftables in Kubernetes {at} with detectLocalMode InterfaceNamePrefix fails in every sync (nft: Interface "
-            "does not exist): no rule is ever in force; take ClusterCIDR, or 1.31 and later"
+            "does not exist): no rule is ever in force, and a run's packets go on by rules that were there before it; "
+            "take ClusterCIDR, or 1.31 and later"
         )
     if "iptables" in modes and version < LOCALHOST_OPTION_SINCE and not settings.localhost_node_ports:
         yield f"iptables.localhostNodePorts came with Kubernetes 1.26; in {at} it does nothing"

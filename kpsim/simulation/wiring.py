@@ -26,7 +26,7 @@ from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.table import SyncTable
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.simulation.draws import Replication
-from kpsim.simulation.setting import cpu_costs_of
+from kpsim.simulation.setting import cpu_costs_of, faults_of
 from kpsim.simulation.unfinished import Unwritten
 from kpsim.traffic.connections import Connections
 from kpsim.units import Bools, to_ns
@@ -112,7 +112,7 @@ def sync_loop(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
         pacing=pacing,
         draws=replication.draws[family],
         faults=Faults.draw(
-            scenario.faults, pacing, defaults, key, replication.cluster.nodes, horizon, replication.joins
+            faults_of(scenario, mode), pacing, defaults, key, replication.cluster.nodes, horizon, replication.joins
         ),
         conntrack=ConntrackCleanup(round(entries), scenario.kubernetes_version),
         large_above=int(defaults.value("kube_proxy.large_cluster_endpoints")),

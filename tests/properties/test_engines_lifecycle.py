@@ -11,7 +11,7 @@ import pytest
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.datapath.outcomes import Verdict
 from kpsim.experiment.replications import run
-from kpsim.history.events import ApiServerRestart, NodeJoin, NodeLoss, Scale, ServiceChange, ServiceDeletion
+from kpsim.history.events import ApiServerRestart, Ending, NodeJoin, NodeLoss, Scale, ServiceChange, ServiceDeletion
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.params import FaultParams
 from kpsim.proxy.registry import MODES
@@ -150,3 +150,18 @@ def test_a_result_says_how_long_a_node_had_no_rules_and_a_service_was_known(tmp_
     assert deletion.propagation_s is not None
     assert 0 < deletion.propagation_s < 3.0
     assert found.counts["refused"].value > 0
+
+
+@pytest.mark.parametrize(("minor", "serve"), [(25, False), (26, True)])
+def test_pods_that_terminate_serve_where_none_is_ready_since_1_26(minor: int, serve: bool) -> None:
+    """Before, the gate ProxyTerminatingEndpoints is off: whoever asks for a Service that ends is refused at once."""
+    ended = Scale(5.0, "default/web-0", 0, ending=Ending(30.0, 60.0))
+    old = replace(scenario(ended, churned=0.0), kubernetes_version=(1, minor))
+    replication, batch, reference = both(old, "iptables")
+    assert not differences(batch, reference)
+    late = (replication.cluster.port_service[replication.connections.port] == 0) & (
+        batch.outcomes.start_ns[:, 0] > 10 * S
+    )
+    assert late.sum() > 50
+    wanted = Verdict.DELIVERED if serve else Verdict.REFUSED
+    assert (batch.outcomes.verdict[late, 0] == wanted).all()

@@ -47,6 +47,7 @@ def _at_start(cluster: Cluster) -> tuple[Ragged, Ragged]:
     exists = owner < cluster.initial
     ready = (bits & PodState.READY > 0) & exists
     fallback = (bits & PodState.SERVING > 0) & (bits & PodState.TERMINATING > 0) & exists & ~ready
+    fallback &= cluster.terminating_serve
     has_ready = (np.bincount(owner[ready], minlength=n) > 0)[owner]
 
     def ragged(take: Bools) -> Ragged:
