@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,9 @@ def test_requests_are_counted_by_their_end(result: Result) -> None:
     assert found.summaries["ingress_latency"].n == pytest.approx(counts["ingress_answered"])
     lag, rules = (found.summaries[name].mean.value for name in ("ingress_programming", "network_programming_true"))
     assert lag > rules
-    assert any("through the Ingress no Pod answered" in warning for warning in result.warnings)
+    (said,) = (warning for warning in result.warnings if "through the Ingress no Pod answered" in warning)
+    assert re.fullmatch(
+        r"iptables: in a run of [\d,]+ requests .* answered [\d,]+ \([\d.]+ with 502, [\d,]+ with 503\)", said
+    )
     assert any(limit.name == "Ingress requests" and limit.used == 100.0 for limit in result.limits)
     assert "ingress" in [picture.name for picture in pictures(result)]
