@@ -164,3 +164,32 @@ def test_an_option_takes_a_place_as_messages_say_it_and_no_empty_value(tmp_path:
     assert read(look, overrides=[("spec.services[0].count", "7")]).groups[0].count == 7
     with pytest.raises(InputError, match=r"--set cluster.nodes=: there is no value"):
         read(look, overrides=[("cluster.nodes", "")])
+
+
+CILIUM = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cilium-config", "namespace": "kube-system"}}
+KIND = {"apiVersion": "kind.x-k8s.io/v1alpha4", "kind": "Cluster"}
+JSON_LOG = """{"ts":1732870000123.4,"caller":"server_linux.go:100","msg":"Using ipvs Proxier","v":0}
+{"ts":1732870000124.4,"caller":"proxier.go:100","msg":"Syncing ipvs rules","v":2}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "mode", "said"),
+    [
+        ("cm.json", json.dumps({**CILIUM, "data": {"kube-proxy-replacement": "true"}}), "ebpf", "cilium-config"),
+        (
+            "cm.json",
+            json.dumps({**CILIUM, "data": {"kube-proxy-replacement": "false"}}),
+            "iptables",
+            "ignored 1 object ",
+        ),
+        ("kind.json", json.dumps({**KIND, "networking": {"kubeProxyMode": "nftables"}}), "nftables", "Cluster of "),
+        ("kube-proxy.log", JSON_LOG, "ipvs", "Using ipvs"),
+    ],
+)
+def test_whoever_says_the_mode_is_heard(tmp_path: Path, name: str, text: str, mode: str, said: str) -> None:
+    (tmp_path / "services.json").write_text(LISTED, encoding="utf-8")
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    scenario = read(identify([tmp_path / "services.json", tmp_path / name]))
+    assert scenario.kube_proxy.mode == mode
+    assert any(said in warning for warning in scenario.warnings)

@@ -58,7 +58,8 @@ def test_nothing_is_recommended_where_a_measure_has_no_value() -> None:
     assert to_paste(found) == ("", "")
     assert found.chosen.written == found.now == "1s"
     told = tune(identify_data(SPEC), "minSyncPeriod", values=("1s", "20s"), against=AGAINST)
-    assert told.untold == () and to_paste(told)[1]
+    assert told.untold == ()
+    assert to_paste(told)[1]
 
 
 def test_kube_proxys_floor_is_of_the_mode() -> None:
