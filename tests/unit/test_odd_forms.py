@@ -193,3 +193,11 @@ def test_whoever_says_the_mode_is_heard(tmp_path: Path, name: str, text: str, mo
     scenario = read(identify([tmp_path / "services.json", tmp_path / name]))
     assert scenario.kube_proxy.mode == mode
     assert any(said in warning for warning in scenario.warnings)
+
+
+def test_an_ipv4_address_that_ipv6_carries_is_ipv4s(tmp_path: Path) -> None:
+    carried = service(clusterIP="::ffff:10.96.0.8", clusterIPs=["::ffff:10.96.0.8"], externalIPs=["::ffff:192.0.2.1"])
+    scenario = shown(tmp_path, json.dumps([carried, OBJECTS[1]]))
+    assert found(scenario) == [("shop/web", "10.96.0.8", ["10.244.0.5", "10.244.0.6"])]
+    assert scenario.cluster.ip_families == ("IPv4",)
+    assert scenario.objects.services[0].external_ips == ("192.0.2.1",)

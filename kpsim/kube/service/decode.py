@@ -17,6 +17,7 @@ from kpsim.kube.defaults import (
 )
 from kpsim.kube.fields import Fields
 from kpsim.kube.objects import Service, ServicePort
+from kpsim.kube.server.addresses import address_of
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -30,7 +31,7 @@ def service_of(fields: Fields, place: Place, *, fits: bool = False) -> Service:
     annotations, labels = dict(metadata.labels("annotations")), dict(metadata.labels("labels"))
     affinity = spec.part("sessionAffinityConfig").part("clientIP")
     ingress = tuple(fields.part("status").part("loadBalancer").parts("ingress"))
-    first, ips = spec.text("clusterIP"), spec.texts("clusterIPs")
+    first, ips = _plain(spec.text("clusterIP")), _all_plain(spec.texts("clusterIPs"))
     cluster_ip, cluster_ip6 = _cluster_ips(first, ips)
     return with_defaults(
         Service(
@@ -40,7 +41,7 @@ def service_of(fields: Fields, place: Place, *, fits: bool = False) -> Service:
             cluster_ip=cluster_ip,
             ports=tuple(_service_port(port) for port in spec.parts("ports")),
             selector=spec.labels("selector"),
-            external_ips=spec.texts("externalIPs"),
+            external_ips=_all_plain(spec.texts("externalIPs")),
             external_name=spec.text("externalName"),
             load_balancer_ips=tuple(
                 entry.text("ip") for entry in ingress if entry.text("ip") and entry.text("ipMode", "VIP") == "VIP"
@@ -72,7 +73,7 @@ def _ordinary(written: Mapping[str, Any], place: Place) -> Service:
     metadata, spec = _metadata(written), written.get("spec", _NOTHING)
     annotations = metadata.get("annotations", _NOTHING)
     ingress = written.get("status", _NOTHING).get("loadBalancer", _NOTHING).get("ingress", ())
-    first, ips = spec.get("clusterIP", ""), tuple(spec.get("clusterIPs", ()))
+    first, ips = _plain(spec.get("clusterIP", "")), _all_plain(spec.get("clusterIPs", ()))
     cluster_ip, cluster_ip6 = _cluster_ips(first, ips)
     affinity = spec.get("sessionAffinityConfig", _NOTHING).get("clientIP", _NOTHING)
     return Service(
@@ -93,7 +94,7 @@ def _ordinary(written: Mapping[str, Any], place: Place) -> Service:
             ]
         ),
         selector=tuple(sorted(spec.get("selector", _NOTHING).items())),
-        external_ips=tuple(spec.get("externalIPs", ())),
+        external_ips=_all_plain(spec.get("externalIPs", ())),
         external_name=spec.get("externalName", ""),
         load_balancer_ips=tuple([at["ip"] for at in ingress if at.get("ip") and at.get("ipMode", "VIP") == "VIP"]),
         load_balancer_proxy_ips=tuple([at["ip"] for at in ingress if at.get("ip") and at.get("ipMode") == "Proxy"]),
@@ -124,6 +125,18 @@ def _source_ranges(written: Sequence[str], annotations: Mapping[str, str]) -> tu
     """Return the ranges that may use the load balancer: the field's, or without a field the old annotation's."""
     ranges = written or annotations.get(SOURCE_RANGES, "").split(",")
     return tuple(cidr.strip() for cidr in ranges if cidr.strip())
+
+
+def _plain(ip: str) -> str:
+    """Return an address as written, but one of IPv4 that IPv6 carries (``::ffff:10.96.0.5``) as Go reads it."""
+    if ":" not in ip:
+        return ip
+    found = address_of(ip)
+    return str(found) if found is not None and found.version == 4 else ip
+
+
+def _all_plain(ips: Sequence[str]) -> tuple[str, ...]:
+    return tuple([_plain(ip) for ip in ips])
 
 
 def _cluster_ips(first: str, several: tuple[str, ...]) -> tuple[str, str]:
