@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kpsim.cli import main
 from kpsim.errors import InputError
 from kpsim.scenario.kinds import identify
 from kpsim.scenario.model import Scenario
@@ -201,3 +204,19 @@ def test_an_ipv4_address_that_ipv6_carries_is_ipv4s(tmp_path: Path) -> None:
     assert found(scenario) == [("shop/web", "10.96.0.8", ["10.244.0.5", "10.244.0.6"])]
     assert scenario.cluster.ip_families == ("IPv4",)
     assert scenario.objects.services[0].external_ips == ("192.0.2.1",)
+
+
+def test_a_run_of_a_file_whose_name_is_no_text_can_be_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path(os.fsdecode(b"\xff\xfe.yaml"))
+    try:
+        path.write_text(
+            SCENARIO + "  run: {duration: 2s, warmup: 1s, replications: 1, packets: 1k}\n", encoding="utf-8"
+        )
+    except OSError:
+        pytest.skip("this file system takes text for names only")
+    for command in (["run", str(path), "--out", "out", "--quiet"], ["replay", "out"], ["import", str(path)]):
+        monkeypatch.setattr(sys, "argv", ["kpsim", *command])
+        with pytest.raises(SystemExit) as done:
+            main()
+        assert (command[0], done.value.code) == (command[0], 0)
