@@ -17,9 +17,12 @@ from kpsim.kube import decode as decoding
 from kpsim.kube.components.commands import Command, commands_in
 from kpsim.kube.components.configurations import (
     CLUSTER_CONFIGURATION,
+    KIND_API,
+    KIND_CLUSTER,
     PROXY_CONFIGURATION,
     commands_of,
     documents_in,
+    replaced,
 )
 from kpsim.kube.fields import Fault, Fields
 from kpsim.kube.objects import EndpointSlice, Ingress, KubeObjects, Node, Pod, Service, Workload
@@ -156,7 +159,7 @@ class Reading:
         """Take what says how the cluster is set up, and return whether the object was of such a kind."""
         if kind == PROXY_CONFIGURATION:
             self.proxy, self.proxy_origin = dict(fields.raw), origin
-        elif kind == CLUSTER_CONFIGURATION:
+        elif kind == CLUSTER_CONFIGURATION or (kind == KIND_CLUSTER and fields.text("apiVersion").startswith(KIND_API)):
             self.commands += commands_of(fields.raw, f"{kind} of {origin.document.file}")
         elif kind == "ServiceCIDR":
             cidrs = ",".join(fields.part("spec").texts("cidrs"))
@@ -180,7 +183,9 @@ class Reading:
                 self.proxy, self.proxy_origin = dict(made), Origin(document)
             else:
                 self.commands += commands_of(made, f"ConfigMap {name}")
-        return bool(found)
+        instead = list(replaced(data, f"ConfigMap {name}")) if isinstance(data, dict) else []
+        self.commands += instead
+        return bool(found or instead)
 
     def check(self, api: ApiServer) -> list[Problem]:
         """Problems of all Services, each by itself and together, as this API server has them."""
