@@ -28,6 +28,7 @@ from kpsim.kube.server.ingress import ingress_faults_as_read
 from kpsim.kube.server.others import node_faults_as_read, old_endpoint_faults, pod_address_faults, slice_faults_as_read
 from kpsim.kube.server.shapes import faults_of_shape, fits
 from kpsim.kube.service.decode import service_of
+from kpsim.kube.service.mirroring import mirrored, spared
 from kpsim.kube.service.notices import service_notices
 from kpsim.kube.validation import all_faults, alone_faults, as_written, held, unknown_faults
 from kpsim.units import Version
@@ -64,6 +65,7 @@ class Reading:
     owners: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
     slices: list[EndpointSlice] = field(default_factory=list)
     endpoints: list[EndpointSlice] = field(default_factory=list)
+    left_alone: set[tuple[str, str]] = field(default_factory=set)  # Endpoints that are not mirrored
     nodes: list[Node] = field(default_factory=list)
     ingresses: list[Ingress] = field(default_factory=list)
     proxy: dict[str, object] | None = None
@@ -109,6 +111,8 @@ class Reading:
             self.commands += commands_in(fields.raw)
         elif kind == "Endpoints":
             self.endpoints += decoding.endpoints_object(fields)
+            if spared(fields):
+                self.left_alone.add(decoding.identity(fields))
             fields.faults += () if fields.faults else old_endpoint_faults(fields.raw)
         elif kind == "Ingress" and fields.text("apiVersion") == INGRESS_API:
             self.ingresses.append(decoding.ingress(fields))
@@ -198,17 +202,21 @@ class Reading:
         """Everything taken, frozen; slices win over the Endpoints of the same Service, owners over what they own."""
         sliced = {(each.namespace, each.service) for each in self.slices}
         old = [each for each in self.endpoints if (each.namespace, each.service) not in sliced]
+        old, said = mirrored(old, self.services, self.left_alone)
         kept = [made for key, made in self.workloads.items() if not self._owned(key)]
         return KubeObjects(
             services=tuple(self.services),
             pods=tuple({(pod.namespace, pod.name): pod for pod in self.pods}.values()),
             workloads=tuple(kept),
             slices=tuple(
-                {(each.namespace, each.name, each.ports, each.service): each for each in [*self.slices, *old]}.values()
+                {
+                    (each.namespace, each.name, each.ports, each.service, each.address_type): each
+                    for each in [*self.slices, *old]
+                }.values()
             ),
             nodes=tuple({node.name: node for node in self.nodes}.values()),
             proxy_configuration=tuple((self.proxy or {}).items()),
-            warnings=(*self.warnings, *self._noticed(), *self._ignored()),
+            warnings=(*self.warnings, *said, *self._noticed(), *self._ignored()),
             ingresses=tuple({(each.namespace, each.name): each for each in self.ingresses}.values()),
         )
 
