@@ -15,6 +15,7 @@ from kpsim.explain.packet import NodeRules
 from kpsim.modes.nftables.rules import NftRules
 from kpsim.proxy.rules import FILTER, Packet, Trace, chain_name
 from kpsim.scenario.reader import read
+from kpsim.scrape import scrape
 
 NODES = [
     {
@@ -316,6 +317,15 @@ def test_who_leaves_may_still_serve_since_1_26(version: str, serves: bool, tmp_p
     leaving = {"ready": False, "serving": True, "terminating": True}
     found = rules(tmp_path, version, "iptables", PLAIN[0], piece("web", HERE, conditions=leaving))
     assert endpoints(found) == (["10.128.0.5:8080"] if serves else [])
+
+
+def test_a_run_takes_pods_that_no_rule_leads_to(tmp_path: Path) -> None:
+    """Up to 1.25 those that terminate beside none that is ready, the last Pods of the cluster."""
+    leaving = {"ready": False, "serving": True, "terminating": True}
+    objects = (*PLAIN, service("end", "10.96.0.11"), piece("end", HERE, ("10.128.0.6", "one", "a"), conditions=leaving))
+    path = tmp_path / "scenario.yaml"
+    rules(tmp_path, "1.25", "iptables", *objects)
+    assert scrape(read(path), "one", 0.0).families
 
 
 def test_slices_with_ports_of_their_own_are_obeyed(tmp_path: Path) -> None:
