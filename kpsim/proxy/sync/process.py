@@ -149,6 +149,9 @@ class KubeProxy:
         before = frozenset(self._usable)
         checked = self._check_out()
         conntrack = self._sync_loop.conntrack
+        first = bool(self._faults.restart(self._state, self._here)[0] <= start[0])
+        runs = self._conntrack_at_first() if first else checked.runs
+        reads = conntrack.reconciles and (checked.udp_writes or (first and runs))
         changed = {s for s in checked.services if s in self._usable or s in before}  # not what came and went
         self._edition += 1
         programmed = self._program()
@@ -167,12 +170,12 @@ class KubeProxy:
             changed_own=sum(rules.own.get(s, 0) for s in changed),
             endpoint_changes=checked.endpoints,
             cleanup=int(cleans[0]),
-            conntrack_listed=conntrack.entries if conntrack.reconciles and checked.udp_writes else 0,
-            conntrack_runs=0 if conntrack.reconciles else checked.runs,
+            conntrack_listed=conntrack.entries if reads else 0,
+            conntrack_runs=0 if conntrack.reconciles else runs,
             changed_dispatch=self._rules_of(changed).dispatch,
             fresh=int(fresh),
             moved=self._everything() if fresh else checked.moved,
-            first=int(self._faults.restart(self._state, self._here)[0] <= start[0]),
+            first=int(first),
             gone_services=sum(s not in self._usable for s in changed),
             new_services=sum(s in self._usable and s not in before for s in changed),
         )
@@ -222,6 +225,12 @@ class KubeProxy:
         beside = self._beside is not None
         moved = Moved(servers, entries, addresses, real_servers, here, held) if beside else Moved()
         return _CheckedOut(services, endpoints, udp_writes, runs, moved)
+
+    def _conntrack_at_first(self) -> int:
+        """Return the processes of a first sync up to 1.31: each UDP Service that anybody serves is new to it."""
+        services = self._cluster.services
+        each = 1 + services.external_ips + services.load_balancer_ips + services.node_ports
+        return sum(int(each[s]) for s, usable in self._usable.items() if len(usable) and services.udp[s])
 
     def _everything(self) -> Moved:
         """Return all that is there beside rules, as what comes to a node that has nothing."""

@@ -22,7 +22,7 @@ from kpsim.proxy.sync.sums.changed import ChangedSums, Lives
 from kpsim.proxy.sync.sums.held import MovedSums, only_before
 from kpsim.proxy.sync.sums.locality import LocalStates, NodePlaces, NodeRows, NodeSums
 from kpsim.proxy.sync.sums.prefix import PrefixSums
-from kpsim.proxy.sync.sums.runs import ConntrackRuns
+from kpsim.proxy.sync.sums.runs import ConntrackRuns, runs_at_first
 from kpsim.units import I32, I64, Bools
 
 NOBODY = np.array([-1], np.int32)  # an end of a list of Pods to look up where nobody serves
@@ -132,6 +132,7 @@ class Timeline:
         self._lives: Lives | None = None
         self._removals: dict[tuple[int, int], list[int]] | None = None
         self._runs: ConntrackRuns | None = None
+        self._first_runs: I64 | None = None
 
     def _things_beside(self, held: Held[I64], pods: I32, homes: I64) -> MovedSums:
         ports, usable = self._cluster.services.ports, (self.usable_offset, pods)
@@ -300,6 +301,13 @@ class Timeline:
                 self.rows + 1,
             )
         return self._runs.between(before, after)
+
+    def conntrack_at_first(self, after: Prefixes) -> I64:
+        """Return the processes of a first sync, to which every UDP Service with endpoints is new."""
+        if self._first_runs is None:
+            services = self._cluster.services
+            self._first_runs = self._totals((runs_at_first(services) * services.udp)[self._owner] * (self.usable > 0))
+        return np.asarray(self._first_runs[after])
 
     def changed_between(self, before: Prefixes, after: Prefixes, node: Nodes) -> ChangedServices:
         """Return the Services changed by rows ``before`` … ``after`` - 1, and the rules they then have."""
