@@ -58,7 +58,8 @@ def service_of(fields: Fields, place: Place, *, fits: bool = False) -> Service:
             cluster_ip6=cluster_ip6,
             proxy_name=labels.get(SERVICE_PROXY_NAME, ""),
             traffic_distribution=spec.text("trafficDistribution"),
-            topology_mode=annotations.get(TOPOLOGY_MODE) or annotations.get(TOPOLOGY_HINTS, ""),
+            topology_mode=annotations.get(TOPOLOGY_HINTS, annotations.get(TOPOLOGY_MODE, "")),
+            topology_by_old_name=TOPOLOGY_HINTS in annotations,
             place=place,
         )
     )

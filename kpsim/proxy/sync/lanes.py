@@ -186,7 +186,11 @@ def _counts(
     first: Bools,
     fresh: Bools,
 ) -> SyncCounts:
-    listed, runs = conntrack.counts(timeline.changed_udp_total[after] - timeline.changed_udp_total[before])
+    at_first = timeline.conntrack_at_first(after) * first
+    written = (timeline.udp_writes_total[after] > timeline.udp_writes_total[before]) | (at_first > 0)
+    listed, runs = written * conntrack.entries, 0 * after
+    if not conntrack.reconciles:
+        listed, runs = 0 * listed, np.where(first, at_first, timeline.conntrack_runs(before, after))
     changed = timeline.changed_between(before, after, node)
     return SyncCounts(
         service_ports=timeline.ports_total[after],

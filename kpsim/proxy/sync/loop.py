@@ -49,18 +49,18 @@ class Ended(NamedTuple):
 class ConntrackCleanup:
     """A sync cleans up UDP flows whose endpoint is gone; TCP and SCTP notice by themselves.
 
-    From 1.32 on it reads the node's whole conntrack table, once, if any UDP endpoint changed; before, it ran
-    ``conntrack -D`` once for each of them.  Source: pkg/proxy/conntrack/cleanup.go.
+    From 1.32 on it reads the node's whole conntrack table, once, if a slice of any UDP Service was written, whatever
+    for; before, it ran ``conntrack -D`` for each endpoint that is gone.  Source: pkg/proxy/conntrack/cleanup.go,
+    pkg/proxy/endpointschangetracker.go (ConntrackCleanupRequired).
     """
 
     entries: int  # in the node's table
     version: Version
 
-    def counts(self, udp_changes: int | I64) -> tuple[int | I64, int | I64]:
-        """Return (entries read, processes run) for so many usable endpoints of UDP Services that came or went."""
-        if self.version >= RECONCILED_SINCE:
-            return (udp_changes > 0) * self.entries, 0 * udp_changes
-        return 0 * udp_changes, udp_changes
+    @property
+    def reconciles(self) -> bool:
+        """Return True if the whole table is read."""
+        return self.version >= RECONCILED_SINCE
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Sums over the first deliveries of the log of things beside rules: ipset entries, addresses, real servers.
 
-Only modes that have such things ask.  Every delivery counts by itself, so that totals are differences of prefix sums:
-a Pod that came and went between two syncs counts twice, where a kube-proxy would see nothing of it.
+Only modes that have such things ask.  A sync compares what there is with what there should be, so what came and went
+between two syncs, or went and came back, counts nothing.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import numpy as np
 
 from kpsim.proxy.contract import Moved
 from kpsim.proxy.rules import Held
-from kpsim.proxy.sync import Nodes, Prefixes, Ragged, States
+from kpsim.proxy.sync import Nodes, Prefixes, Ragged, Services, States
 from kpsim.proxy.sync.sums.locality import NodeSums
+from kpsim.proxy.sync.sums.returned import Returned
 from kpsim.units import I64
 
 ENTRIES_AT_ONCE = 50_000  # of lists compared together, so that they stay in a processor's cache
@@ -22,14 +23,15 @@ ENTRIES_AT_ONCE = 50_000  # of lists compared together, so that they stay in a p
 class MovedSums:
     """Prefix sums of :class:`Moved`.
 
-    ``held`` (states,) is what each state of a Service has, ``replaces`` (rows,) the state before each row, ``usable``
-    the ragged Pods of each state, ``changed`` and ``ports`` (rows,) of each row's Service, ``ports_at_start`` of each
-    Service, ``homes`` every Pod's node.
+    ``held`` (states,) is what each state of a Service has, ``service`` and ``replaces`` (rows,) each row's Service and
+    the state before it, ``usable`` the ragged Pods of each state, ``changed`` and ``ports`` (rows,) of each row's
+    Service, ``ports_at_start`` of each Service, ``homes`` every Pod's node.
     """
 
     def __init__(
         self,
         held: Held[I64],
+        service: Services,
         replaces: States,
         usable: Ragged,
         changed: I64,
@@ -38,7 +40,7 @@ class MovedSums:
         homes: I64,
     ) -> None:
         n, rows = len(held.entries) - len(replaces), np.arange(len(replaces))
-        steps = (np.abs(column[n:] - column[replaces]) for column in held)
+        steps = [np.abs(column[n:] - column[replaces]) for column in held]
         self._moved = Held(*(_sums(step) for step in steps))
         self._real_servers = _sums(changed * held.servers[n:])
         self._held = Held(*(_totals(column, replaces) for column in held))
@@ -46,6 +48,11 @@ class MovedSums:
         (came, new), (went, old) = only_before(usable, n + rows, replaces), only_before(usable, replaces, n + rows)
         row, pod = np.concatenate([came, went]), np.concatenate([new, old])
         self._here = NodeSums(homes[pod], row + 1, ports[row], len(rows) + 1)
+        moved = np.flatnonzero(np.any(steps, axis=0))
+        self._objects = Returned(service[moved], moved, [step[moved] for step in steps])
+        most = int(usable[1].max(initial=0)) + 1
+        self._pods = Returned(service[row] * most + pod, row, (held.servers[n + row], ports[row]))
+        self._home = homes[pod][self._pods.order]
         first = usable[1][: usable[0][n]]
         self._held_here = NodeSums(
             homes[np.concatenate([first, new, old])],
@@ -56,13 +63,19 @@ class MovedSums:
 
     def between(self, before: Prefixes, after: Prefixes, node: Nodes) -> Moved:
         """Return what moved with rows ``before`` … ``after`` - 1 as each node sees it; (lanes,) each."""
-        came = Held(*(column[after] - column[before] for column in self._moved))
+        again = self._objects.between(before, after)
+        came = Held(*(column[after] - column[before] - back for column, back in zip(self._moved, again, strict=True)))
+        real_servers = self._real_servers[after] - self._real_servers[before]
+        here = self._here.at(after, node) - self._here.at(before, node)
+        lane, first, last = self._pods.groups(before, after)
+        np.subtract.at(real_servers, lane, self._pods.cancelled(0, first, last))
+        np.subtract.at(here, lane, self._pods.cancelled(1, first, last) * (self._home[first] == node[lane]))
         return Moved(
             servers=came.servers,
             entries=came.entries,
             addresses=came.addresses,
-            real_servers=self._real_servers[after] - self._real_servers[before],
-            endpoints_here=self._here.at(after, node) - self._here.at(before, node),
+            real_servers=real_servers,
+            endpoints_here=here,
             addresses_held=self._held.addresses[after],
         )
 
