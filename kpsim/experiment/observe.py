@@ -9,7 +9,7 @@ import numpy as np
 
 from kpsim.cluster.changes import NEVER
 from kpsim.datapath.outcomes import Outcomes, Verdict
-from kpsim.experiment.balance import balance_of
+from kpsim.experiment.balance import Reached, balance_of, reached_of
 from kpsim.experiment.control import stage_ends, writes_over_time
 from kpsim.experiment.events import EventSeen, measure_joins, measure_propagation
 from kpsim.ingress.outcomes import Status
@@ -75,6 +75,7 @@ class Observations:
     stages: dict[str, Tally] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)  # counts that only some scenarios have
     sampled: bool = False  # packets, on some nodes and in some stretches of time
+    reached: Reached | None = None  # by endpoint, where it is asked how even that is
 
     def count(self, measure: str, parts: Iterable[tuple[int, I64]]) -> None:
         """Count values of a measure, each part of them in a batch."""
@@ -105,8 +106,8 @@ def observe(replication: Replication, run: ModeRun, batches: int) -> Observation
         "api_bytes_per_s": watched / seconds,
         "deliveries_per_node_per_s": len(log.rows) / seconds,
     }
-    if scenario.ask == "balance":
-        seen.rates |= balance_of(replication, run)
+    if scenario.ask == "balance" and (reached := reached_of(replication, run)):
+        seen.reached, seen.rates = reached, seen.rates | balance_of(reached)
     seen.counts.deliveries, seen.counts.stale_retries = len(log.rows), run.stale_retries
     seen.control = writes_over_time(log, replication.cluster.nodes, replication.horizon_ns)
     seen.stages = stage_ends(run, measured.from_ns)
