@@ -17,7 +17,7 @@ import pandas as pd
 
 from kpsim.errors import inert_cell
 from kpsim.experiment.answers.cautions import marks
-from kpsim.experiment.result import EventOutcome, ModeResult, Result, ThresholdVerdict
+from kpsim.experiment.result import EventOutcome, Load, ModeResult, Result, ThresholdVerdict
 from kpsim.measure.summary import Estimate, Summary
 from kpsim.report.answers.objectives import standing
 from kpsim.report.verdict import answer
@@ -123,8 +123,13 @@ def _mode_document(result: Result, found: ModeResult) -> dict[str, Any]:
         "sync_parts": {kind: [[n, _number(share)] for n, share in each] for kind, each in found.sync_parts.items()},
         "stages": [_record(stage) for stage in found.stages],
         "swings": {name: [_record(each) for each in swings] for name, swings in found.swings.items()},
+        **({"loads": [_load_record(each) for each in found.loads]} if found.loads else {}),
         **({"events": [_event_record(each) for each in found.events]} if found.events else {}),
     }
+
+
+def _load_record(load: Load) -> dict[str, Any]:
+    return {**_record(load), "ratio": _estimate(load.ratio)}
 
 
 def _event_record(outcome: EventOutcome) -> dict[str, Any]:

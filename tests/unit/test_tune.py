@@ -10,6 +10,7 @@ from kpsim.experiment.searches.knobs import KNOBS, PROGRAMMING, PROXY_CPU
 from kpsim.experiment.searches.quantity import quantity_of
 from kpsim.experiment.searches.tune import Rung, tune, value_of
 from kpsim.measure.intervals import DRAWS
+from kpsim.measure.summary import Estimate
 from kpsim.report.figures.searches.pareto import pareto_picture
 from kpsim.report.searches.tune import sentences, to_paste
 from kpsim.scenario.kinds import identify_data
@@ -109,3 +110,38 @@ def test_the_front_end_has_both_searches() -> None:
     assert "<table>" in most._repr_html_()
     assert np.isfinite(most.frame()["value"]).all()
     assert (PROGRAMMING.unit, PROXY_CPU.unit, DRAWS) == ("s", "cores", 400)
+
+
+def ends(found: Estimate | None) -> tuple[float, float]:
+    assert found is not None
+    assert found.low is not None
+    assert found.high is not None
+    return found.low, found.high
+
+
+def test_cpu_is_judged_by_its_prices_too_and_what_is_left_of_it_buys_latency() -> None:
+    free = tune(identify_data(SPEC), "minSyncPeriod", values=("1s", "2s", "4s"), against=AGAINST)
+    by_prices = [rung.prices[PROXY_CPU] for rung in free.rungs]
+    seen = [rung.probe.estimate(PROXY_CPU) for rung in free.rungs]
+    for prices, sampled in zip(by_prices, seen, strict=True):
+        assert sampled is not None
+        assert prices.value == pytest.approx(sampled.value)
+        low, high = ends(prices)
+        assert low < prices.value < high
+    assert " cores [95 %: " in sentences(free)[0]
+    assert "by prices" in sentences(free)[0].rpartition(" cores [")[2]
+    between = (
+        by_prices[0].value + ends(by_prices[0])[1]
+    ) / 2  # only the dearest prices of the first value are above it
+    tight = tune(
+        identify_data(SPEC),
+        "minSyncPeriod",
+        values=("1s", "2s", "4s"),
+        against=AGAINST,
+        objectives=[f"cpu_proxy_cores < {between:.9f}"],
+    )
+    met = [rung.met for rung in tight.rungs]
+    assert met[0] is None
+    assert met[-1] is True
+    assert tight.chosen is next(rung for rung in tight.rungs if rung.met)  # the shortest, so the best latency
+    assert "it has the least network_programming_true.p50" in sentences(tight)[0]

@@ -2,7 +2,8 @@
 
 Every value is simulated with the same random numbers.  Of two values the front keeps both unless one is at least as
 good in both measures.  The value to take is the cheapest (the least of the second measure) that meets the scenario's
-thresholds; without thresholds, or where none is met, the knee: nearest to the best of both, as shares of their spans.
+thresholds, or the best (the least of the first) where these are about the second alone; without thresholds, or where
+none is met, the knee: nearest to the best of both, as shares of their spans.
 """
 
 from __future__ import annotations
@@ -261,6 +262,8 @@ def _choose(
     first, second = measures
     meeting = [rung for rung in rungs if rung.met]
     if meeting:
+        if all(objective.quantity == second for objective in objectives):  # what is kept is not saved further
+            first, second = second, first
         cheapest = min(meeting, key=lambda rung: (value_of(rung, second), value_of(rung, first), bool(rung.read_as)))
         met = " and ".join(objective.text for objective in objectives)
         which = "with" if met.startswith("no ") else "that meet"

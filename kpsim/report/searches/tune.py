@@ -49,9 +49,12 @@ def cell(rung: Rung, measure: Quantity) -> str:
 def both_cell(rung: Rung, measure: Quantity) -> str:
     """Return a quantity of a rung with both of its intervals."""
     value, prices = rung.probe.estimate(measure), rung.prices.get(measure)
-    if value is None or prices is None or measure.unit != "s":
+    if value is None or prices is None:
         return cell(rung, measure)
-    return told_both(value, prices, measure.unit)
+    if measure.unit == "s":
+        return told_both(value, prices, measure.unit)
+    at, bracket, ends = told_both(value, prices).partition(" [")
+    return f"{at} {measure.unit}{bracket}{ends}"
 
 
 def sentences(found: Tuned) -> tuple[str, ...]:
