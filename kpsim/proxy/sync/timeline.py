@@ -295,9 +295,10 @@ class Timeline:
         assert self._lives is not None
         new = self._lives.begun(before, after)
         lane, row = self._lives.rows_of_others(before, after)
-        last = (self.next_row[row] >= after[lane]) & self._known[self._n + row]
-        lane, row = lane[last], row[last]
-        np.add.at(new, lane, ~self._known[self.state(self.service[row], before[lane])])
+        if len(row):
+            last = (self.next_row[row] >= after[lane]) & self._known[self._n + row]
+            lane, row = lane[last], row[last]
+            np.add.at(new, lane, ~self._known[self.state(self.service[row], before[lane])])
         return ChangedServices(services, own, dispatch, gone, new)
 
 
