@@ -14,6 +14,7 @@ from typing import Any
 
 from kpsim import __version__
 from kpsim.cli.streams import inert_streams
+from kpsim.collector import look_seldom
 from kpsim.errors import InputError, KpsimError, nearest
 from kpsim.interrupts import SAID, leaving_at_once
 
@@ -121,6 +122,7 @@ def main() -> None:
     """Run the command line and exit with its code."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # arrays here are too short for threads to pay
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    look_seldom()
     with inert_streams():
         code = _answered()
     sys.exit(code)
