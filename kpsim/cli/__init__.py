@@ -15,6 +15,7 @@ from typing import Any
 
 from kpsim import __version__
 from kpsim.cli.streams import inert_streams
+from kpsim.collector import look_seldom
 from kpsim.errors import InputError, KpsimError, nearest
 from kpsim.interrupts import SAID, leaving_at_once
 
@@ -122,6 +123,7 @@ def main() -> None:
     """Run the command line and exit with its code."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # arrays here are too short for threads to pay
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    look_seldom()
     with inert_streams() as out:
         code = _answered()
     sys.exit(code or (InputError.exit_code if out.lost else 0))

@@ -181,7 +181,7 @@ class ControlPlane:
                 time_ns = max(time_ns, self._cut_until_ns)  # the watch may have broken meanwhile
             if time_ns >= horizon_ns:
                 break
-            if endpoints:
+            if endpoints and endpoints.next_ns < time_ns:
                 endpoints.advance(time_ns)
             if kind in of_services:
                 self._write_service(ChangeKind(kind), subject, at_ns)

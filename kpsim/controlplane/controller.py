@@ -236,7 +236,9 @@ class EndpointSliceController:
         asked = clock.now
         runs = api.write_lag_ns(size)
         while True:
-            yield self._bucket.take(clock.now) if throttled else 0
+            wait_ns = self._bucket.take(clock.now) if throttled else 0
+            if wait_ns:
+                yield wait_ns
             granted = clock.now
             start = api.admit(granted, runs)
             if start is None:  # 429: come again

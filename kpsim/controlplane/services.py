@@ -153,7 +153,9 @@ class ServiceState:
         both = had_ready and self.ready
         changed = len(moved) if both else len(set(moved if had_ready else old) ^ set(usable))
         if self.unwritten:
-            self.look.update(pod for pod in news if pod in self.unwritten)
+            for pod in news:
+                if pod in self.unwritten:
+                    self.look.add(pod)
         effects = self._take_effects() if self.look else ()
         return Commit(usable, self._beside() if self.local else (), len(self.committed), changed, effects)
 

@@ -328,11 +328,12 @@ class Timeline:
         assert self._lives is not None
         new, passed = self._lives.begun(before, after)
         lane, row = self._lives.rows_of_others(before, after)
-        last = self.next_row[row] >= after[lane]
-        lane, row = lane[last], row[last]
-        was, there = self._known[self.state(self.service[row], before[lane])], self._known[self._n + row]
-        np.add.at(new, lane, there & ~was)
-        np.add.at(passed, lane, ~there & ~was)  # the trackers let go of a Service that came and went
+        if len(row):
+            last = self.next_row[row] >= after[lane]
+            lane, row = lane[last], row[last]
+            was, there = self._known[self.state(self.service[row], before[lane])], self._known[self._n + row]
+            np.add.at(new, lane, there & ~was)
+            np.add.at(passed, lane, ~there & ~was)  # the trackers let go of a Service that came and went
         return ChangedServices(services - passed, own, dispatch, gone - passed, new)
 
 

@@ -59,12 +59,13 @@ class ChangedSums:
                 del self._blocks[passed]  # no node goes back
         for number in needed.tolist():
             if len(needed) == 1 and near.all():
-                for total, table in zip(sums, self._block(number), strict=True):
-                    total[:] = table[after - number * BLOCK, length]
+                at = (after - number * BLOCK) * (self._length + 1) + length
+                sums = [table.take(at) for table in self._block(number)]
                 break
             here = np.flatnonzero(near & (block == number))
+            at = (after[here] - number * BLOCK) * (self._length + 1) + length[here]
             for total, table in zip(sums, self._block(number), strict=True):
-                total[here] = table[after[here] - number * BLOCK, length[here]]
+                total[here] = table.take(at)
         if not near.all():
             far = np.flatnonzero(~near)
             for total, found in zip(sums, self._counted(before[far], after[far]), strict=True):
@@ -138,6 +139,8 @@ class Lives:
 
     def rows_of_others(self, before: Prefixes, after: Prefixes) -> tuple[I64, I64]:
         """Return (lane, row) of all rows ``before`` … ``after`` - 1 of Services that have several lives."""
+        if not len(self._others):
+            return self._others, self._others
         low, high = np.searchsorted(self._others, before), np.searchsorted(self._others, after)
         lane, at = spread(low, high - low)
         return lane, self._others[at]

@@ -45,7 +45,7 @@ class MovedSums:
         self._real_servers = _sums(changed * held.servers[n:])
         self._held = Held(*(_totals(column, replaces) for column in held))
         self._real_servers_held = _totals(np.diff(usable[0])[: len(held.servers)] * held.servers, replaces)
-        (came, new), (went, old) = only_before(usable, n + rows, replaces), only_before(usable, replaces, n + rows)
+        (came, new), (went, old) = only_in_one(usable, n + rows, replaces)
         row, pod = np.concatenate([came, went]), np.concatenate([new, old])
         self._here = NodeSums(homes[pod], row + 1, ports[row], len(rows) + 1)
         moved = np.flatnonzero(np.any(steps, axis=0))
@@ -98,16 +98,33 @@ def _totals(by_state: I64, replaces: States) -> I64:
 
 def only_before(lists: Ragged, before: States, after: States) -> tuple[I64, I64]:
     """Return the Pods that are in each first state's list and not in the second's: the row, and the Pod."""
+    return only_in_one(lists, before, after)[0]
+
+
+def only_in_one(lists: Ragged, first: States, second: States) -> tuple[tuple[I64, I64], tuple[I64, I64]]:
+    """Return the Pods that are only in each first state's list, and those only in the second's: the row, and the Pod.
+
+    >>> lists = np.array([0, 2, 4]), np.array([5, 6, 6, 7])
+    >>> only_in_one(lists, np.array([0]), np.array([1]))
+    ((array([0]), array([5])), (array([0]), array([7])))
+    """
     most, length = int(lists[1].max(initial=0)) + 1, np.diff(lists[0])
-    block = np.cumsum(length[before] + length[after]) // ENTRIES_AT_ONCE
-    bounds = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), len(before)]
-    found = [
-        np.setdiff1d(_keys(lists, before[low:high], most), _keys(lists, after[low:high], most), assume_unique=True)
-        + low * most
-        for low, high in pairwise(bounds)
-    ]
-    keys = np.concatenate(found)
-    return keys // most, keys % most
+    block = np.cumsum(length[first] + length[second]) // ENTRIES_AT_ONCE
+    bounds = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), len(first)]
+    found: tuple[list[I64], list[I64]] = [], []
+    for low, high in pairwise(bounds):
+        one, other = (_keys(lists, states[low:high], most) for states in (first, second))
+        keys = np.concatenate([2 * one, 2 * other + 1])  # the last bit says whose it is
+        keys.sort(kind="stable")  # ten times as quick: each list is in order for the most part
+        entry = keys >> 1
+        alone = np.ones(len(keys), np.bool_)
+        alone[1:] &= entry[1:] != entry[:-1]
+        alone[:-1] &= entry[1:] != entry[:-1]
+        keys, entry = keys[alone], entry[alone] + low * most
+        for side, kept in enumerate(found):
+            kept.append(entry[keys & 1 == side])
+    mine, others = (np.concatenate(kept) for kept in found)
+    return (mine // most, mine % most), (others // most, others % most)
 
 
 def _keys(lists: Ragged, states: States, most: int) -> I64:
