@@ -74,16 +74,17 @@ def named(counts: SyncCounts, more: Mapping[str, int | I64]) -> Counts:
     }
 
 
-def steps_of_searches(n: I64 | float, near: int) -> I64 | float:
+def steps_of_searches(n: int | I64, near: int) -> int | I64:
     """Return the steps of ``n`` searches of a list that grows to ``n``, times two; those of a long list count double.
 
     The list is walked from its head, so as soon as it is longer than what the processor finds at once (``near``), each
     step has to wait.
 
-    >>> float(steps_of_searches(10, 10)), float(steps_of_searches(20, 10))
-    (100.0, 700.0)
+    >>> int(steps_of_searches(10, 10)), int(steps_of_searches(20, 10))
+    (100, 700)
     """
-    return n * n + np.maximum(n * n - near * near, 0)
+    far: I64 = np.maximum(n * n - near * near, 0)
+    return n * n + far
 
 
 def kinds(counts: SyncCounts, full: Bools) -> Iterator[tuple[SyncKind, Bools]]:
