@@ -49,9 +49,14 @@ class TimedMode(Protocol):
         ...
 
 
-def cpu_work(mode: Mode, kind: SyncKind, counts: SyncCounts) -> Work:
-    """Return the work that a sync's CPU time is priced by; a mode that was not timed part by part has one for both."""
-    return mode.timed(kind, counts, cpu=True).work if isinstance(mode, TimedMode) else mode.sync_work(kind, counts)
+def cpu_work(mode: Mode, kind: SyncKind, counts: SyncCounts, work: Work | None = None) -> Work:
+    """Return the work that a sync's CPU time is priced by; a mode that was not timed part by part has one for both.
+
+    ``work`` is that one, where it has been counted already.
+    """
+    if isinstance(mode, TimedMode):
+        return mode.timed(kind, counts, cpu=True).work
+    return work or mode.sync_work(kind, counts)
 
 
 def named(counts: SyncCounts, more: Mapping[str, int | I64]) -> Counts:
