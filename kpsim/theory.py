@@ -29,6 +29,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
+from kpsim.units import F64
+
 # ── Queues ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -165,6 +169,22 @@ def token_bucket_drain(writes: int, qps: float, burst: int, write_latency_s: flo
     if qps <= 0 or workers < 1:
         raise ValueError(f"need qps > 0 and workers >= 1, got qps={qps}, workers={workers}")
     return max(0.0, (writes - burst) / qps, writes * write_latency_s / workers)
+
+
+def poisson_quantiles(mean: float, shares: F64) -> F64:
+    """Return the smallest counts that a Poisson variable of this mean keeps to with at least each of ``shares``.
+
+    Counts of independent arrivals that each choose one of many places at random are nearly so.
+
+    >>> poisson_quantiles(4.0, np.array([0.05, 0.5, 0.95])).tolist()
+    [1.0, 4.0, 8.0]
+    """
+    reach = 12 * math.sqrt(mean) + 20
+    counts = np.arange(max(math.floor(mean - reach), 0), math.ceil(mean + reach) + 1)
+    first = counts[0] * math.log(mean) - mean - math.lgamma(counts[0] + 1)
+    weights = np.exp(first + np.concatenate([[0.0], np.cumsum(math.log(mean) - np.log(counts[1:]))]))
+    at = np.searchsorted(np.cumsum(weights) / weights.sum(), shares)
+    return counts[np.minimum(at, len(counts) - 1)].astype(np.float64)
 
 
 def _check_share(q: float) -> None:

@@ -162,7 +162,8 @@ class Sweep:
         >>> hello.sweep(cluster__nodes=[1, 2]).plot("sync_duration").axes[0].get_xlabel()
         'nodes (log scale)'
         """
-        from kpsim.report.figures.scale import axis_name, scale_picture
+        from kpsim.report.figures.scale import scale_picture
+        from kpsim.report.wording.axis import axis_name
 
         chosen = axis or next(iter(self.axes))
         one_of({each: each for each in self.axes}, chosen, "axis")

@@ -177,7 +177,8 @@ class Cluster:
         home = np.arange(pods) % self.nodes
         number = {name: node % self.nodes for node, name in enumerate(self.node_names)}
         for pod, name in self.pod_node.items():
-            home[pod] = number[name]
+            if pod < pods:
+                home[pod] = number[name]
         return home
 
     def node_name(self, node: int) -> str:

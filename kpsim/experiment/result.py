@@ -126,6 +126,19 @@ class Swing:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """The load at a rank from the busiest, 1, over the mean: of an endpoint of one Service, or of a node that has any.
+
+    ``expected`` is what chance alone makes of an endpoint's, and the number of its endpoints of a node's.
+    """
+
+    of: str  # "endpoint" or "node"
+    rank: int
+    ratio: Estimate
+    expected: float
+
+
+@dataclass(frozen=True, slots=True)
 class ModeResult:
     """Everything found under one proxy mode."""
 
@@ -150,6 +163,7 @@ class ModeResult:
     swings: Mapping[str, tuple[Swing, ...]] = field(default_factory=dict)  # by measure, the widest first
     # by kind of sync, what its time goes into (a price's name) and its share at today's size, the dearest first
     sync_parts: Mapping[str, tuple[tuple[str, float], ...]] = field(default_factory=dict)
+    loads: tuple[Load, ...] = ()  # where the scenario asks how even they are
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,12 @@ from kpsim.kube import decode as decoding
 from kpsim.kube.components.commands import Command, commands_in
 from kpsim.kube.components.configurations import (
     CLUSTER_CONFIGURATION,
+    KIND_API,
+    KIND_CLUSTER,
     PROXY_CONFIGURATION,
     commands_of,
     documents_in,
+    replaced,
 )
 from kpsim.kube.fields import Fault, Fields
 from kpsim.kube.objects import EndpointSlice, Ingress, KubeObjects, Node, Pod, Service, Workload
@@ -28,6 +31,7 @@ from kpsim.kube.server.ingress import ingress_faults_as_read
 from kpsim.kube.server.others import node_faults_as_read, old_endpoint_faults, pod_address_faults, slice_faults_as_read
 from kpsim.kube.server.shapes import faults_of_shape, fits
 from kpsim.kube.service.decode import service_of
+from kpsim.kube.service.mirroring import mirrored, spared
 from kpsim.kube.service.notices import service_notices
 from kpsim.kube.validation import all_faults, alone_faults, as_written, held, unknown_faults
 from kpsim.units import Version
@@ -66,6 +70,7 @@ class Reading:
     owners: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
     slices: list[EndpointSlice] = field(default_factory=list)
     endpoints: list[EndpointSlice] = field(default_factory=list)
+    left_alone: set[tuple[str, str]] = field(default_factory=set)  # Endpoints that are not mirrored
     nodes: list[Node] = field(default_factory=list)
     ingresses: list[Ingress] = field(default_factory=list)
     proxy: dict[str, object] | None = None
@@ -119,6 +124,8 @@ class Reading:
             self.commands += commands_in(fields.raw)
         elif kind == "Endpoints":
             self.endpoints += decoding.endpoints_object(fields)
+            if spared(fields):
+                self.left_alone.add(decoding.identity(fields))
             fields.faults += () if fields.faults else old_endpoint_faults(fields.raw)
         elif kind == "Ingress" and fields.text("apiVersion") == INGRESS_API:
             self.ingresses.append(decoding.ingress(fields))
@@ -156,7 +163,7 @@ class Reading:
         """Take what says how the cluster is set up, and return whether the object was of such a kind."""
         if kind == PROXY_CONFIGURATION:
             self.proxy, self.proxy_origin = dict(fields.raw), origin
-        elif kind == CLUSTER_CONFIGURATION:
+        elif kind == CLUSTER_CONFIGURATION or (kind == KIND_CLUSTER and fields.text("apiVersion").startswith(KIND_API)):
             self.commands += commands_of(fields.raw, f"{kind} of {origin.document.file}")
         elif kind == "ServiceCIDR":
             cidrs = ",".join(fields.part("spec").texts("cidrs"))
@@ -180,7 +187,9 @@ class Reading:
                 self.proxy, self.proxy_origin = dict(made), Origin(document)
             else:
                 self.commands += commands_of(made, f"ConfigMap {name}")
-        return bool(found)
+        instead = list(replaced(data, f"ConfigMap {name}")) if isinstance(data, dict) else []
+        self.commands += instead
+        return bool(found or instead)
 
     def check(self, api: ApiServer) -> list[Problem]:
         """Problems of all Services, each by itself and together, as this API server has them."""
@@ -213,15 +222,19 @@ class Reading:
         ingresses = _latest("Ingress", self.ingresses, changed)
         sliced = {(each.namespace, each.service) for each in slices}
         old = [each for each in self.endpoints if (each.namespace, each.service) not in sliced]
+        old, said = mirrored(old, self.services, self.left_alone)
         kept = [made for key, made in self.workloads.items() if not self._owned(key)]
         return KubeObjects(
             services=tuple(self.services),
             pods=pods,
             workloads=tuple(kept),
-            slices=(*slices, *{(each.namespace, each.name, each.ports): each for each in old}.values()),
+            slices=(
+                *slices,
+                *{(at.namespace, at.name, at.ports, at.service, at.address_type): at for at in old}.values(),
+            ),
             nodes=nodes,
             proxy_configuration=tuple((self.proxy or {}).items()),
-            warnings=(*self.warnings, *_twice(changed), *self._noticed(), *self._ignored()),
+            warnings=(*self.warnings, *_twice(changed), *said, *self._noticed(), *self._ignored()),
             ingresses=ingresses,
         )
 

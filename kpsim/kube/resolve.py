@@ -167,7 +167,7 @@ class _Finder:
 
     def __init__(self, objects: KubeObjects, nodes: int, version: Version) -> None:
         self._objects = objects
-        self._last_wins = version >= LAST_ADDRESS_WINS_SINCE
+        self._version, self._last_wins = version, version >= LAST_ADDRESS_WINS_SINCE
         self._nodes = nodes
         self._zones = node_zones(objects)
         self._slices: dict[tuple[str, str], list[EndpointSlice]] = defaultdict(list)
@@ -217,7 +217,7 @@ class _Finder:
         targets = tuple(_target(port, containers) for port in service.ports)
         if endpoints and not all(targets):
             self._unnamed.append(name)
-        endpoints, why_not = hinted(service, endpoints, self._objects.nodes)
+        endpoints, why_not = hinted(service, endpoints, self._objects.nodes, self._version)
         if why_not and endpoints:
             self._unhinted[why_not].append(name)
         return ResolvedService(service, endpoints, targets)

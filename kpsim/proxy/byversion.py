@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from kpsim.kube.objects import Service
+from kpsim.kube.service.hints import heeded
 from kpsim.proxy.params import NodeSettings
 from kpsim.units import Version
 
@@ -30,6 +31,7 @@ DISABLED = ("", "Disabled", "disabled")
 
 def as_programmed(service: Service, version: Version) -> Service:
     """Return the Service as kube-proxy of ``version`` takes it."""
+    service = heeded(service, version)
     if version < IP_MODE_SINCE and service.load_balancer_proxy_ips:
         every = (*service.load_balancer_ips, *service.load_balancer_proxy_ips)
         service = replace(service, load_balancer_ips=every, load_balancer_proxy_ips=())

@@ -22,7 +22,7 @@ from kpsim.report.figures import Picture, pictures
 from kpsim.report.style import mode_style
 from kpsim.report.verdict import answer
 from kpsim.report.wording.glossary import GLOSSARY, NOT_MODELLED
-from kpsim.report.wording.quantity import EMPTY, count, estimate, glued, many
+from kpsim.report.wording.quantity import EMPTY, estimate, glued, many
 from kpsim.report.wording.relevant import apart
 
 _PRICES = (
@@ -128,5 +128,5 @@ def _confidence(result: Result) -> list[tuple[str, str]]:
 
 def _guessed(found: ModeResult) -> list[str]:
     beyond = [p.services for p in found.sync_curve if p.extrapolated]
-    drawn = [f"sync curve from {count(min(beyond))} Services on"] if beyond else []
+    drawn = [f"sync curve from {many(min(beyond), 'Service')} on"] if beyond else []
     return [*found.extrapolations, *drawn]

@@ -11,16 +11,17 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from kpsim.errors import inert_cell
 from kpsim.experiment.answers.cautions import marks
-from kpsim.experiment.result import EventOutcome, ModeResult, Result, ThresholdVerdict
+from kpsim.experiment.result import EventOutcome, Load, ModeResult, Result, ThresholdVerdict
 from kpsim.measure.summary import Estimate, Summary
 from kpsim.report.answers.objectives import standing
 from kpsim.report.verdict import answer
+
+if TYPE_CHECKING:  # a run has no frames, and need not wait a fifth of a second for them
+    import pandas as pd
 
 _DIGITS = 9
 _NOT_RESULTS = frozenset({"command"})  # provenance that says how it was asked, not what was found
@@ -123,8 +124,13 @@ def _mode_document(result: Result, found: ModeResult) -> dict[str, Any]:
         "sync_parts": {kind: [[n, _number(share)] for n, share in each] for kind, each in found.sync_parts.items()},
         "stages": [_record(stage) for stage in found.stages],
         "swings": {name: [_record(each) for each in swings] for name, swings in found.swings.items()},
+        **({"loads": [_load_record(each) for each in found.loads]} if found.loads else {}),
         **({"events": [_event_record(each) for each in found.events]} if found.events else {}),
     }
+
+
+def _load_record(load: Load) -> dict[str, Any]:
+    return {**_record(load), "ratio": _estimate(load.ratio)}
 
 
 def _event_record(outcome: EventOutcome) -> dict[str, Any]:

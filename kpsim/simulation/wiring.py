@@ -85,6 +85,9 @@ def control_plane(replication: Replication, clock: Clock) -> ControlPlane:
         server = event.restarted_api_server()
         if server is not None:
             control.restart(to_ns(event.at_s), server)
+        away_s = event.without_controllers_s(load_defaults())
+        if away_s is not None:
+            control.restart_controllers(to_ns(event.at_s), away_s)
     return control
 
 

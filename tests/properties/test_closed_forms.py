@@ -212,7 +212,7 @@ def test_totals_are_what_counting_the_rule_set_gives(mode: str, data: st.DataObj
         assert timeline.endpoints_total[prefix] == sum(int(ports[s]) * n for s, n in held.items())
         rows, udp = case.log.rows[:prefix], case.cluster.services.udp
         assert timeline.changed_total[prefix] == sum(row.changed for row in rows)
-        assert timeline.changed_udp_total[prefix] == sum(row.changed for row in rows if udp[row.service])
+        assert timeline.udp_writes_total[prefix] == sum(bool(udp[row.service]) and not row.creates for row in rows)
 
 
 @pytest.mark.parametrize("mode", list(MODES))

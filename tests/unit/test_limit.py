@@ -24,6 +24,8 @@ from kpsim.experiment.searches.quantity import Quantity, objective_of
 from kpsim.experiment.workers import Here
 from kpsim.measure.intervals import DRAWS, Drawn
 from kpsim.measure.summary import Estimate
+from kpsim.report.figures.searches.limit import limit_picture
+from kpsim.report.searches.limit import sentences
 from kpsim.rng import stream
 from kpsim.scenario.kinds import Look, identify_data
 from kpsim.simulation import build_cluster
@@ -266,3 +268,32 @@ def test_a_scenario_inside_the_wider_interval_is_undecided(small: Look) -> None:
     assert found.standing(replace(mode, prices=None)) == "met"
     assert found.standing(replace(mode, largest=Estimate(7.0, 6.5, 7.5), prices=None)) == "failed"
     assert found.standing(replace(mode, largest=Estimate(7.0, 6.5, 7.5), prices=None, improves=True)) == "met"
+
+
+def ends(found: Estimate | None) -> tuple[float, float]:
+    assert found is not None
+    assert found.low is not None
+    assert found.high is not None
+    return found.low, found.high
+
+
+def test_a_limit_of_cpu_has_an_interval_by_prices_as_reports_give_it() -> None:
+    spec = {
+        "cluster": {"nodes": 2},
+        "services": [{"name": "web", "count": 20, "endpoints": 3}],
+        "changes": {"churn": {"podReplacementsPerSecond": 2}},
+        "run": {"duration": "25s", "warmup": "5s", "replications": 2, "engine": "batch", "packets": 1000},
+    }
+    found = limit(identify_data(spec), "services", objectives=["cpu_proxy_cores < 0.15"], within=(5, 5000))
+    (each,) = found.modes
+    assert each.ended == "objective"
+    dear, cheap = ends(each.prices)
+    low, high = ends(each.largest)
+    assert dear < low <= high < cheap
+    assert "by prices" in sentences(found)[0]
+    run = kpsim.load(spec).run().found.modes["iptables"]
+    assert ends(run.priced["cpu_proxy_cores"]["mean"])[0] < run.rates["cpu_proxy_cores"].value
+    drawn = limit_picture(found)
+    assert drawn is not None
+    assert drawn.paper is not None
+    assert "[cores]" in drawn.paper.axes[0].get_ylabel()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kpsim.cli import main
 from kpsim.errors import InputError
 from kpsim.scenario.kinds import identify
 from kpsim.scenario.model import Scenario
@@ -164,3 +167,56 @@ def test_an_option_takes_a_place_as_messages_say_it_and_no_empty_value(tmp_path:
     assert read(look, overrides=[("spec.services[0].count", "7")]).groups[0].count == 7
     with pytest.raises(InputError, match=r"--set cluster.nodes=: there is no value"):
         read(look, overrides=[("cluster.nodes", "")])
+
+
+CILIUM = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cilium-config", "namespace": "kube-system"}}
+KIND = {"apiVersion": "kind.x-k8s.io/v1alpha4", "kind": "Cluster"}
+JSON_LOG = """{"ts":1732870000123.4,"caller":"server_linux.go:100","msg":"Using ipvs Proxier","v":0}
+{"ts":1732870000124.4,"caller":"proxier.go:100","msg":"Syncing ipvs rules","v":2}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "mode", "said"),
+    [
+        ("cm.json", json.dumps({**CILIUM, "data": {"kube-proxy-replacement": "true"}}), "ebpf", "cilium-config"),
+        (
+            "cm.json",
+            json.dumps({**CILIUM, "data": {"kube-proxy-replacement": "false"}}),
+            "iptables",
+            "ignored 1 object ",
+        ),
+        ("kind.json", json.dumps({**KIND, "networking": {"kubeProxyMode": "nftables"}}), "nftables", "Cluster of "),
+        ("kube-proxy.log", JSON_LOG, "ipvs", "Using ipvs"),
+    ],
+)
+def test_whoever_says_the_mode_is_heard(tmp_path: Path, name: str, text: str, mode: str, said: str) -> None:
+    (tmp_path / "services.json").write_text(LISTED, encoding="utf-8")
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    scenario = read(identify([tmp_path / "services.json", tmp_path / name]))
+    assert scenario.kube_proxy.mode == mode
+    assert any(said in warning for warning in scenario.warnings)
+
+
+def test_an_ipv4_address_that_ipv6_carries_is_ipv4s(tmp_path: Path) -> None:
+    carried = service(clusterIP="::ffff:10.96.0.8", clusterIPs=["::ffff:10.96.0.8"], externalIPs=["::ffff:192.0.2.1"])
+    scenario = shown(tmp_path, json.dumps([carried, OBJECTS[1]]))
+    assert found(scenario) == [("shop/web", "10.96.0.8", ["10.244.0.5", "10.244.0.6"])]
+    assert scenario.cluster.ip_families == ("IPv4",)
+    assert scenario.objects.services[0].external_ips == ("192.0.2.1",)
+
+
+def test_a_run_of_a_file_whose_name_is_no_text_can_be_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path(os.fsdecode(b"\xff\xfe.yaml"))
+    try:
+        path.write_text(
+            SCENARIO + "  run: {duration: 2s, warmup: 1s, replications: 1, packets: 1k}\n", encoding="utf-8"
+        )
+    except OSError:
+        pytest.skip("this file system takes text for names only")
+    for command in (["run", str(path), "--out", "out", "--quiet"], ["replay", "out"], ["import", str(path)]):
+        monkeypatch.setattr(sys, "argv", ["kpsim", *command])
+        with pytest.raises(SystemExit) as done:
+            main()
+        assert (command[0], done.value.code) == (command[0], 0)

@@ -204,14 +204,14 @@ def test_a_sweep_opens_with_its_crossings() -> None:
     said = about_sweep(pd.DataFrame(swept(axis, points)), [axis], [bound])
     assert said == [
         "first_packet_latency p99 < 1.5 s with iptables is met at every point.",
-        "first_packet_latency p99 < 1.5 s with ipvs is failed up to services.svc.count 1, met from 10 on.",
+        "first_packet_latency p99 < 1.5 s with ipvs is failed up to 1 Service, met from 10 on.",
         (
-            "First-packet latency (p99) with ipvs is higher up to services.svc.count 1, not to be told apart at 10, "
+            "First-packet latency (p99) with ipvs is higher up to 1 Service, not to be told apart at 10, "
             "lower from 1,000 on, against iptables."
         ),
     ]
     wide = about_sweep(pd.DataFrame(swept(axis, points, prices=4.0)), [axis], [bound])
-    assert wide[1].endswith("is undecided up to services.svc.count 1,000, met from 5,000 on.")
+    assert wide[1].endswith("is undecided up to 1,000 Services, met from 5,000 on.")
     assert about_sweep(pd.DataFrame(swept("proxy.mode", points)).astype({"proxy.mode": str}), ["proxy.mode"]) == []
 
 

@@ -20,12 +20,13 @@ from hypothesis import strategies as st
 
 from kpsim.experiment.result import Cdf, ModeResult, Result, Swing, SyncPoint
 from kpsim.measure.summary import MEASURES, Estimate
-from kpsim.report.figures import latency, load, network_programming, pictures, position, sync
+from kpsim.report.figures import latency, network_programming, pictures, position, sync
 from kpsim.report.figures.canvas import Sheet, drawing, log_ticks
 from kpsim.report.figures.control import duty
 from kpsim.report.figures.fit import tornado
 from kpsim.report.figures.scale import headline as scale_headline
 from kpsim.report.figures.scale import scale_picture
+from kpsim.report.figures.traffic import load
 from kpsim.report.style import mode_style
 from kpsim.scenario.model import Threshold
 from tests.report_fixture import make_mode, make_result
@@ -154,7 +155,7 @@ def test_position_title_says_what_the_bins_say(slope: float, fixed: float) -> No
     said = position.headline(dataclasses.replace(make_result(["toy"]), modes={"toy": found}))
     ratio = bins[-1].mean_s / bins[0].mean_s
     if abs(ratio - 1) <= position.FLAT:
-        assert said == "toy: a first packet costs the same whatever its Service's position"
+        assert said == f"toy: a first packet costs the same at the top and {bins[-1].position:,.0f} rules below"
     else:
         number = float(said.removeprefix("toy: the last Services cost ").removesuffix("x the first").replace(",", ""))
         assert number == pytest.approx(ratio, rel=0.06)
@@ -177,7 +178,7 @@ def with_curve(points: tuple[SyncPoint, ...], thresholds: Sequence[Threshold] = 
 def test_sync_title_is_true_to_the_curve(steps: list[float], first: float) -> None:
     seconds = (first * np.cumprod(steps)).tolist()
     points = curve(seconds)
-    said = sync.headline(with_curve(points))
+    said = sync.headline(with_curve(points)).replace("at about", "at")
     if seconds[0] >= 1:
         assert said == "toy full sync takes over 1 s at every size drawn"
     elif seconds[-1] < 1:
@@ -197,6 +198,22 @@ def test_sync_title_says_when_the_crossing_is_extrapolated_and_uses_the_objectiv
     said = sync.headline(with_curve(points, [half]))
     assert "passes 200 ms" in said
     assert "extrapolated" not in said
+
+
+def test_sync_title_keeps_to_a_time_only_as_far_as_the_dearest_prices_do() -> None:
+    points = tuple(dataclasses.replace(point, high_s=4 * point.seconds) for point in curve([0.1, 0.2, 0.4]))
+    assert sync.headline(with_curve(points)) == "toy full sync stays under 1 s up to 625 Services"
+    dear = tuple(dataclasses.replace(point, high_s=2.0) for point in points)
+    assert sync.headline(with_curve(dear)) == "toy full sync may pass 1 s at every size drawn, by its prices"
+    guess = tuple(dataclasses.replace(point, seconds=2.0, extrapolated=True) for point in points)
+    assert sync.headline(with_curve(guess)) == "toy full sync takes over 1 s at every size drawn (extrapolated)"
+
+
+def test_sync_note_says_where_prices_leave_the_crossing() -> None:
+    points = tuple(dataclasses.replace(p, low_s=p.seconds / 2, high_s=2 * p.seconds) for p in curve([0.1, 0.4, 1.6]))
+    drawn = pictures(with_curve(points))
+    (note,) = [picture.note for picture in drawn if picture.name == "sync"]
+    assert "By prices 1 s is passed at: toy 500 to beyond the largest." in note
 
 
 def test_programming_title_quotes_the_metric_of_the_slowest_mode(result: Result) -> None:
@@ -283,7 +300,10 @@ def swung(result: Result) -> Result:
 def test_the_tornado_is_of_the_measure_asked_for_and_names_its_widest(result: Result) -> None:
     drawn = tornado.picture(swung(result))
     assert drawn is not None
-    assert drawn.title == "rule present alone puts network programming latency p99 at 3.00 s to 6.00 s"
+    assert (
+        drawn.title
+        == "The interval of one price, rule present, puts network programming latency p99 at 3.00 s to 6.00 s"
+    )
     assert "status patch (assumed): 3.90 s to 4.90 s" in drawn.alt
     assert "nothing" not in drawn.alt
     assert tornado.picture(result) is None

@@ -204,7 +204,7 @@ def test_a_scenario_around_real_objects(tmp_path: Path) -> None:
 
 def test_what_was_imported_stands_alone(tmp_path: Path) -> None:
     text = scenario_document(identify([dump(tmp_path)]))
-    assert text.startswith("# Made from prod.json: 2 Services, 1 EndpointSlices,\n# 1 Pods, 1 workloads, 0 Nodes.\n")
+    assert text.startswith("# Made from prod.json: 2 Services, 1 EndpointSlice,\n# 1 Pod, 1 workload, 0 Nodes.\n")
     (tmp_path / "alone.yaml").write_text(text, encoding="utf-8")
     assert essence(read(tmp_path / "alone.yaml")) == essence(read(dump(tmp_path)))
 

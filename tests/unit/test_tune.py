@@ -10,6 +10,7 @@ from kpsim.experiment.searches.knobs import KNOBS, PROGRAMMING, PROXY_CPU
 from kpsim.experiment.searches.quantity import quantity_of
 from kpsim.experiment.searches.tune import Rung, tune, value_of
 from kpsim.measure.intervals import DRAWS
+from kpsim.measure.summary import Estimate
 from kpsim.report.figures.searches.pareto import pareto_picture
 from kpsim.report.searches.tune import sentences, to_paste
 from kpsim.scenario.kinds import identify_data
@@ -45,6 +46,21 @@ def test_the_cheapest_that_meets_is_taken_and_the_knee_else() -> None:
     assert "meet network_programming_true.p50 < 3s" in sentences(found)[0]
     knee = tune(identify_data(SPEC), "minSyncPeriod", values=("1s", "2s", "20s"), against=AGAINST)
     assert knee.why == "it is the knee of the front"
+
+
+def test_nothing_is_recommended_where_a_measure_has_no_value() -> None:
+    against = ("network_programming_true.p99", "cpu_proxy_cores")
+    found = tune(identify_data({**SPEC, "changes": {}}), "minSyncPeriod", values=("1s", "20s"), against=against)
+    assert [quantity.name for quantity in found.untold] == ["network_programming_true.p99"]
+    said = sentences(found)
+    assert said[0].startswith("No minSyncPeriod can be recommended with iptables: network programming latency p99")
+    assert "--against network_programming_true.mean,cpu_proxy_cores" in said[0]
+    assert not any(word in text for text in said for word in ("Take", "knee"))
+    assert to_paste(found) == ("", "")
+    assert found.chosen.written == found.now == "1s"
+    told = tune(identify_data(SPEC), "minSyncPeriod", values=("1s", "20s"), against=AGAINST)
+    assert told.untold == ()
+    assert to_paste(told)[1]
 
 
 def test_kube_proxys_floor_is_of_the_mode() -> None:
@@ -94,3 +110,38 @@ def test_the_front_end_has_both_searches() -> None:
     assert "<table>" in most._repr_html_()
     assert np.isfinite(most.frame()["value"]).all()
     assert (PROGRAMMING.unit, PROXY_CPU.unit, DRAWS) == ("s", "cores", 400)
+
+
+def ends(found: Estimate | None) -> tuple[float, float]:
+    assert found is not None
+    assert found.low is not None
+    assert found.high is not None
+    return found.low, found.high
+
+
+def test_cpu_is_judged_by_its_prices_too_and_what_is_left_of_it_buys_latency() -> None:
+    free = tune(identify_data(SPEC), "minSyncPeriod", values=("1s", "2s", "4s"), against=AGAINST)
+    by_prices = [rung.prices[PROXY_CPU] for rung in free.rungs]
+    seen = [rung.probe.estimate(PROXY_CPU) for rung in free.rungs]
+    for prices, sampled in zip(by_prices, seen, strict=True):
+        assert sampled is not None
+        assert prices.value == pytest.approx(sampled.value)
+        low, high = ends(prices)
+        assert low < prices.value < high
+    assert " cores [95 %: " in sentences(free)[0]
+    assert "by prices" in sentences(free)[0].rpartition(" cores [")[2]
+    between = (
+        by_prices[0].value + ends(by_prices[0])[1]
+    ) / 2  # only the dearest prices of the first value are above it
+    tight = tune(
+        identify_data(SPEC),
+        "minSyncPeriod",
+        values=("1s", "2s", "4s"),
+        against=AGAINST,
+        objectives=[f"cpu_proxy_cores < {between:.9f}"],
+    )
+    met = [rung.met for rung in tight.rungs]
+    assert met[0] is None
+    assert met[-1] is True
+    assert tight.chosen is next(rung for rung in tight.rungs if rung.met)  # the shortest, so the best latency
+    assert "it has the least network_programming_true.p50" in sentences(tight)[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 _BEFORE = re.compile(
-    r"\A(?:\s*(?:Warning: [^\n]*|[^\n{}]*[$#%>] +(?:sudo +)?(?:kubectl|oc|helm|cat|jq|yq|curl|k) [^\n]*"
+    r"\A(?:\s*(?:Warning: [^\n]*|[^\n{}]{0,200}[$#%>] +(?:sudo +)?(?:kubectl|oc|helm|cat|jq|yq|curl|k) [^\n]*"
     r"|[IWE]\d{4} \d\d:\d\d:\d\d\.\d+ [^\n]*)\n)+(?=\s*(?:[{\[]|---|apiVersion:|kind:|items:))"
 )
 _LOGS = re.compile(

@@ -25,6 +25,7 @@ from kpsim.experiment.answers.limits import limits_of
 from kpsim.experiment.answers.prices.cpu import cpu_by_prices
 from kpsim.experiment.answers.prices.intervals import priced, swings
 from kpsim.experiment.answers.prices.parts import SYNCS, Priced, Ran
+from kpsim.experiment.observing.balance import loads_of
 from kpsim.experiment.observing.control import control_load, stages_of
 from kpsim.experiment.observing.events import outcome_of
 from kpsim.experiment.observing.observations import Observations
@@ -150,6 +151,7 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
         stages=stages,
         priced=priced(parts, known) | cpu_by_prices(cluster, mode, cpu_costs_of(scenario, mode), costs, rates, changed),
         swings=swings(parts, known),
+        loads=loads_of([s.reached for s in seen if s.reached]),
         events=tuple(
             outcome_of([s.events[i] for s in seen], sampled=seen[0].sampled) for i in range(len(scenario.events))
         ),

@@ -25,6 +25,7 @@ BINS = 40
 SIZES = 17  # up to today's cluster
 SIZES_BEYOND = 5
 BEYOND = 4.0  # the curve goes this many times past today's cluster
+GUESSED = "beyond the largest measured point"
 LOADS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 0.95, 1.0, 1.1, 1.25, 1.5)
 FEWEST_CONNECTIONS, MOST_CONNECTIONS = 2_000, 20_000  # for one point of the load curve
 LIVES = 10  # and at least so many connection lifetimes long, so that most of it is neither start nor end
@@ -93,7 +94,7 @@ def extrapolations(cluster: Cluster, mode: Mode, costs: Costs) -> tuple[str, ...
         times = costs.extrapolation(name, wanted)
         if times:
             most = costs.coefficients[name].measured_to or 0.0
-            found.append(f"{name}: {times:.1f}x beyond the largest measured point ({most:,.0f})")
+            found.append(f"{name}: {times:.1f}x {GUESSED} ({most:,.0f})")
     return tuple(found)
 
 

@@ -41,6 +41,19 @@ class Counts:
         return Counts(*map(sum, zip(*map(astuple, every), strict=True)))
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Connections that each endpoint of a Service received in one replication, (e,), and the node it is on, (e,)."""
+
+    each: I64
+    node: I64
+
+    def by_node(self) -> tuple[I64, I64]:
+        """Return the connections, and the endpoints, of each node that has any."""
+        _, place, endpoints = np.unique(self.node, return_inverse=True, return_counts=True)
+        return np.bincount(place, weights=self.each).astype(np.int64), endpoints
+
+
 @dataclass(slots=True)
 class Observations:
     """One mode in one replication: a tally a measure and batch, counts, rates, and pairs for figures."""
@@ -59,6 +72,7 @@ class Observations:
     stages: dict[str, Tally] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)  # counts that only some scenarios have
     sampled: bool = False  # packets, on some nodes and in some stretches of time
+    reached: Reached | None = None  # by endpoint, where it is asked how even that is
 
     def count(self, measure: str, parts: Iterable[tuple[int, I64]]) -> None:
         """Count values of a measure, each part of them in a batch."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kpsim.experiment.observing.balance import balance_of
+from kpsim.experiment.observing.balance import observe_balance
 from kpsim.experiment.observing.control import observe_control_plane
 from kpsim.experiment.observing.events import EventSeen, measure_joins, measure_propagation
 from kpsim.experiment.observing.ingress import observe_ingress
@@ -18,20 +18,13 @@ from kpsim.measure.tally import forget_values
 from kpsim.simulation import ModeRun, Replication
 from kpsim.units import to_ns
 
-
-def _observe_balance(seen: Observations, replication: Replication, run: ModeRun, _: Batches) -> None:
-    """Record how evenly connections are spread, where the scenario asks for it."""
-    if replication.scenario.ask == "balance":
-        seen.rates |= balance_of(replication, run)
-
-
 OBSERVERS: tuple[Callable[[Observations, Replication, ModeRun, Batches], None], ...] = (
     observe_packets,
     observe_syncs,
     observe_programming,
     observe_ingress,
     observe_control_plane,
-    _observe_balance,
+    observe_balance,
 )
 
 

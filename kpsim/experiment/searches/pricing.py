@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from kpsim.cluster.columns import Cluster
+from kpsim.experiment.answers.prices.cpu import PARTS, cpu_moves
 from kpsim.experiment.answers.prices.parts import Priced, Ran, Spread, spread_over
 from kpsim.experiment.observing.control import stages_of
 from kpsim.experiment.searches.bisection.crossing import Point
@@ -18,7 +19,7 @@ from kpsim.experiment.searches.quantity import Quantity, Seen
 from kpsim.measure.intervals import Drawn
 from kpsim.measure.summary import MEASURES, Estimate
 from kpsim.scenario.model import Scenario
-from kpsim.simulation import mode_of
+from kpsim.simulation import cpu_costs_of, mode_of
 
 LEAST_RISE = 1e-3  # of a margin over the logarithm of a value: flatter curves cross nowhere in reach
 FARTHEST = math.log(1000)
@@ -37,15 +38,28 @@ def ran_of(seen: Sequence[Seen]) -> Ran:
 def spreads(
     scenario: Scenario, cluster: Cluster, mode: str, drawn: Mapping[Quantity, Drawn | None], seen: Sequence[Seen]
 ) -> dict[Quantity, Spread]:
-    """Return how far each quantity of a probe moves by prices; those without prices, such as CPU, are left out."""
-    parts = Priced(scenario, cluster, *mode_of(scenario, mode), ran_of(seen))
-    found = {}
+    """Return how far each quantity of a probe moves by prices; those without prices, such as counts, are left out."""
+    ran, found = ran_of(seen), {}
+    parts = Priced(scenario, cluster, *mode_of(scenario, mode), ran)
     for quantity, each in drawn.items():
-        if quantity.measure in MEASURES and each is not None and each.value > 0 and not each.at_least:
+        if each is None or each.value <= 0 or each.at_least:
+            continue
+        if quantity.measure == "cpu_proxy_cores" and cluster.initial:
+            found[quantity] = _of_cpu(scenario, cluster, mode, each.value, seen, ran.sync_changed)
+        elif quantity.measure in MEASURES:
             of = parts.parts(quantity.measure, quantity.statistic, each.value)
             if of:
                 found[quantity] = spread_over(of)
     return found
+
+
+def _of_cpu(
+    scenario: Scenario, cluster: Cluster, mode: str, value: float, seen: Sequence[Seen], changed: float
+) -> Spread:
+    cores = {name: sum(each.numbers.get(name, 0.0) for each in seen) / len(seen) for name in PARTS}
+    mode_itself, costs = mode_of(scenario, mode)
+    below, above = cpu_moves(cluster, mode_itself, cpu_costs_of(scenario, mode_itself), costs, cores, changed)
+    return Spread(max(1 - below / value, 0.0), 1 + above / value)
 
 
 def crossed_by_prices(points: Sequence[Point], found: float, spread: Spread, sign: int) -> Estimate | None:

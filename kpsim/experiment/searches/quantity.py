@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from kpsim.errors import InputError, Place, Problem, did_you_mean
+from kpsim.experiment.answers.prices.cpu import PARTS
 from kpsim.experiment.answers.prices.parts import SYNCS
 from kpsim.experiment.observing.events import EventSeen
 from kpsim.experiment.observing.observations import Observations
@@ -108,7 +109,7 @@ class Seen:
     def of(found: Observations, wanted: Sequence[Quantity]) -> Seen:
         """Keep what is wanted, which is little enough to travel between processes."""
         tallies = {q.measure: found.tallies[q.measure] for q in wanted if q.measure in MEASURES}
-        numbers = {name: value for name, value in found.rates.items() if name in RATES}
+        numbers = {name: value for name, value in found.rates.items() if name in RATES or name in PARTS}
         numbers["failed_connections"] = float(sum(each.connections for each in found.events))
         numbers["exposure"] = max((each.exposed_ns / 1e9 for each in found.events), default=0.0)
         numbers["rollout_duration"] = max(map(_lasts_s, found.events), default=0.0)

@@ -16,6 +16,7 @@ from kpsim.kube.defaults import (
 )
 from kpsim.kube.fields import Fields, FittingFields
 from kpsim.kube.objects import Service, ServicePort
+from kpsim.kube.server.addresses import address_of
 
 
 def service_of(fields: Fields, place: Place, *, fits: bool = False) -> Service:
@@ -26,7 +27,7 @@ def service_of(fields: Fields, place: Place, *, fits: bool = False) -> Service:
     annotations, labels = dict(metadata.labels("annotations")), dict(metadata.labels("labels"))
     affinity = spec.part("sessionAffinityConfig").part("clientIP")
     ingress = tuple(fields.part("status").part("loadBalancer").parts("ingress"))
-    first, ips = spec.text("clusterIP"), spec.texts("clusterIPs")
+    first, ips = _plain(spec.text("clusterIP")), _all_plain(spec.texts("clusterIPs"))
     cluster_ip, cluster_ip6 = _cluster_ips(first, ips)
     return with_defaults(
         Service(
@@ -36,7 +37,7 @@ def service_of(fields: Fields, place: Place, *, fits: bool = False) -> Service:
             cluster_ip=cluster_ip,
             ports=tuple(_service_port(port) for port in spec.parts("ports")),
             selector=spec.labels("selector"),
-            external_ips=spec.texts("externalIPs"),
+            external_ips=_all_plain(spec.texts("externalIPs")),
             external_name=spec.text("externalName"),
             load_balancer_ips=tuple(
                 entry.text("ip") for entry in ingress if entry.text("ip") and entry.text("ipMode", "VIP") == "VIP"
@@ -57,7 +58,8 @@ def service_of(fields: Fields, place: Place, *, fits: bool = False) -> Service:
             cluster_ip6=cluster_ip6,
             proxy_name=labels.get(SERVICE_PROXY_NAME, ""),
             traffic_distribution=spec.text("trafficDistribution"),
-            topology_mode=annotations.get(TOPOLOGY_MODE) or annotations.get(TOPOLOGY_HINTS, ""),
+            topology_mode=annotations.get(TOPOLOGY_HINTS, annotations.get(TOPOLOGY_MODE, "")),
+            topology_by_old_name=TOPOLOGY_HINTS in annotations,
             place=place,
         )
     )
@@ -67,6 +69,18 @@ def _source_ranges(written: Sequence[str], annotations: Mapping[str, str]) -> tu
     """Return the ranges that may use the load balancer: the field's, or without a field the old annotation's."""
     ranges = written or annotations.get(SOURCE_RANGES, "").split(",")
     return tuple(cidr.strip() for cidr in ranges if cidr.strip())
+
+
+def _plain(ip: str) -> str:
+    """Return an address as written, but one of IPv4 that IPv6 carries (``::ffff:10.96.0.5``) as Go reads it."""
+    if ":" not in ip:
+        return ip
+    found = address_of(ip)
+    return str(found) if found is not None and found.version == 4 else ip
+
+
+def _all_plain(ips: Sequence[str]) -> tuple[str, ...]:
+    return tuple([_plain(ip) for ip in ips])
 
 
 def _cluster_ips(first: str, several: tuple[str, ...]) -> tuple[str, str]:

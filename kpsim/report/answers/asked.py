@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from kpsim.experiment.result import ModeResult, Result
+from kpsim.report.answers.objectives import with_successor
 from kpsim.report.answers.question import Question
 from kpsim.report.answers.why import parts, reasons
 from kpsim.report.wording.change import current_mode
-from kpsim.report.wording.quantity import count, percent, plain, quantity, told, told_both
+from kpsim.report.wording.quantity import count, factor, percent, plain, quantity, told, told_both
 
 _SHORTER = {  # what makes a stage of a change's way shorter, where it is the longest
     "wait for a sync": "kube-proxy syncs at most once in minSyncPeriod: kpsim tune FILE --knob minSyncPeriod",
@@ -19,6 +20,12 @@ _SHORTER = {  # what makes a stage of a change's way shorter, where it is the lo
 _ONCE = (
     "kube-proxy chooses once for a connection: all requests on one that stays open (gRPC, HTTP/2) go to one endpoint, "
     "which the model does not count."
+)
+_LOCAL = ("local_ratio", "nodes")
+_UNEVEN = 1.05
+_LOCALLY = (
+    "With externalTrafficPolicy: Local and a load balancer that gives each of the {} nodes with endpoints as much, the "
+    "busiest would get {} the mean, by the endpoints' places alone."
 )
 
 
@@ -64,14 +71,17 @@ def _balance(result: Result) -> list[str]:
         return ["How even the load is cannot be said: no connection reached an endpoint in the run."]
     rates = each[0][1]
     endpoints, mean = (rates[f"balance_{name}"].value for name in ("endpoints", "mean_connections"))
-    said = ", ".join(
-        f"{told(of['balance_busiest_ratio'])} times the mean with {mode} (the idlest "
-        f"{told(of['balance_idlest_ratio'])})"
+    said = "; ".join(
+        f"{told(of['balance_busiest_ratio'])} times the mean with {with_successor(result, mode)}, the idlest "
+        f"{told(of['balance_idlest_ratio'])}"
         for mode, of in each
     )
     chance = percent(mean**-0.5)
+    local, nodes = (rates[f"balance_{name}"].value if f"balance_{name}" in rates else 0 for name in _LOCAL)
+    apart = [_LOCALLY.format(count(nodes), factor(local))] if local >= _UNEVEN else []
     return [
         f"Load of the Service with most endpoints: the busiest of its {count(endpoints)} endpoints gets {said}.",
         f"An endpoint gets {count(mean)} connections in a run: chance alone spreads them by {chance} (one deviation).",
+        *apart,
         _ONCE,
     ]

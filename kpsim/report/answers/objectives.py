@@ -59,7 +59,7 @@ def about_objectives(result: Result, met: Mapping[str, Standing]) -> str:
     if good:
         objectives = len({(v.threshold.measure, v.threshold.text) for v in result.verdicts})
         every = {1: "the objective", 2: "both objectives"}.get(objectives, f"all {objectives} objectives")
-        who = listed(_with_successor(result, mode) for mode in good)
+        who = listed(with_successor(result, mode) for mode in good)
         said.append(f"{who} {'meets' if len(good) == 1 else 'meet'} {every}{_caveat(result, good)}")
     if not said:
         return "Nothing was run that objectives could be judged by."
@@ -67,7 +67,7 @@ def about_objectives(result: Result, met: Mapping[str, Standing]) -> str:
     return f"{'I' if first.startswith('it is') else first[0]}{first[1:]}."
 
 
-def _with_successor(result: Result, mode: str) -> str:
+def with_successor(result: Result, mode: str) -> str:
     """Return a mode; one without a future with what stands beside its numbers, and with the mode after it."""
     ageing = [mark for mark in marks(result.scenario, result.modes[mode], ()) if mark.startswith("deprecated")]
     return f"{mode} ({ageing[0]}, {alternative(result, mode)} is the alternative)" if ageing else mode

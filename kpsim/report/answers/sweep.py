@@ -17,6 +17,7 @@ import pandas as pd
 from kpsim.measure.summary import MEASURES, Estimate
 from kpsim.proxy.registry import MODES
 from kpsim.report.answers.objectives import bound_text
+from kpsim.report.wording.axis import place
 from kpsim.report.wording.quantity import compact
 from kpsim.report.wording.ranking import listed
 from kpsim.scenario.model import Threshold
@@ -60,7 +61,7 @@ class Crossed:
         ends = (
             "" if self.at.low is None or self.at.high is None else f" [{compact(self.at.low)}, {compact(self.at.high)}]"
         )
-        return f"{what} is crossed at about {self.axis} {compact(self.at.value)}{ends}, between the points simulated."
+        return f"{what} is crossed at about {place(self.axis, self.at.value)}{ends}, between the points simulated."
 
 
 def crossings(table: pd.DataFrame, axes: Sequence[str], thresholds: Sequence[Threshold]) -> list[Crossed]:
@@ -156,7 +157,7 @@ def _choice(table: pd.DataFrame, axis: str, measures: Sequence[str], mode: str, 
     if not gains:
         why = f"at the largest size {named} is not shown to be faster{loses}"
         return f"In Kubernetes {release}, stay with {against}: {why}."
-    said = listed(f"from {axis} {compact(x)} on for {listed(what)}" for x, what in sorted(gains.items()))
+    said = listed(f"from {place(axis, x)} on for {listed(what)}" for x, what in sorted(gains.items()))
     return f"In Kubernetes {release}, {named} is faster than {against} {said}{loses}."
 
 
@@ -191,7 +192,7 @@ def _told(axis: str, sides: dict[float, Side], wanted: Side, yes: str, no: str, 
             runs.append((word, [x]))
     if len(runs) == 1:
         return "nowhere to be told apart" if runs[0][0].startswith("not ") else f"{runs[0][0]} at every point"
-    said = [f"{runs[0][0]} up to {axis} {compact(runs[0][1][-1])}"]
+    said = [f"{runs[0][0]} up to {place(axis, runs[0][1][-1])}"]
     said += [f"{word} {_stretch(xs)}" for word, xs in runs[1:-1]]
     return ", ".join([*said, f"{runs[-1][0]} from {compact(runs[-1][1][0])} on"])
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 from kpsim.errors import InputError, Place, Problem, did_you_mean
 from kpsim.experiment.result import Result
 from kpsim.measure.summary import MEASURES
-from kpsim.report.figures import dns, event, latency, load, network_programming, position, sync
+from kpsim.report.figures import dns, event, latency, network_programming, position, sync
 from kpsim.report.figures.canvas import Picture, drawing
 from kpsim.report.figures.control import control_plane, duty, stages
 from kpsim.report.figures.fit import tornado
+from kpsim.report.figures.traffic import imbalance, load
 
 __all__ = ["Picture", "picture_called", "pictures"]
 
 _FIGURES = (
+    imbalance.picture,
     dns.picture,
     position.picture,
     network_programming.picture,

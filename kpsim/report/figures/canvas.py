@@ -69,6 +69,7 @@ _PLACES = re.compile(r'(\s(?:d|x|y|points)=")([^"]*)"')
 _LONG = re.compile(r"-?\d+\.\d{3,}")
 _ACROSS, _UP = 0.1, 0.06  # of an axis that a label takes
 LEFT = 0.86  # inches beside the panels, for the numbers of an axis
+_BESIDE, _DIGIT = 0.37, 0.083  # inches for an axis' name and ticks, and for each character of its numbers
 _LOCK = threading.Lock()
 
 
@@ -166,7 +167,7 @@ class Sheet:
         below_title = height - 0.12 - 0.22 * len(lines)
         panels_top = below_title - 0.2 - 0.2 * rows - 0.18 * self._marks
         self.figure.subplots_adjust(
-            left=self._left / _WIDTH,
+            left=self._beside() / _WIDTH,
             right=1 - 0.34 / _WIDTH,
             bottom=0.58 / height,
             top=panels_top / height,
@@ -198,6 +199,15 @@ class Sheet:
                 handlelength=2.4,
                 numpoints=1,
             )
+
+    def _beside(self) -> float:
+        """Return the inches beside the panels: more than usual where an axis has long numbers, "10,000 s"."""
+        if self._left != LEFT:
+            return self._left
+        axis = self.axes[0].yaxis
+        low, high = sorted(axis.get_view_interval())
+        texts = axis.get_major_formatter().format_ticks([at for at in axis.get_majorticklocs() if low <= at <= high])
+        return max([LEFT, *(_BESIDE + _DIGIT * len(text) for text in texts)])
 
     def _key_shape(self) -> tuple[int, int]:
         if not self._keys:

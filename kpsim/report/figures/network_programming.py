@@ -5,6 +5,7 @@ from __future__ import annotations
 from matplotlib.lines import Line2D
 
 from kpsim.experiment.result import Result
+from kpsim.measure.summary import Summary
 from kpsim.report.figures.canvas import Picture, Sheet
 from kpsim.report.figures.distribution import (
     draw_cdf,
@@ -15,7 +16,7 @@ from kpsim.report.figures.distribution import (
     usable,
 )
 from kpsim.report.style import Dashes, mode_style
-from kpsim.report.wording.quantity import EMPTY, estimate, quantity
+from kpsim.report.wording.quantity import estimate, quantity
 from kpsim.report.wording.ranking import Ranking, listed, rank
 
 TRUE = "network_programming_true"
@@ -71,8 +72,7 @@ def picture(result: Result) -> Picture | None:
         width, face = (1.8, style.color) if true else (1.5, "white")
         draw_cdf(axes, cdf, style.color, dashes, width)
         draw_quantiles(axes, summary, style, hollow=not true)
-        p99 = summary.quantiles.get("p99") if summary is not None else None
-        text = f"{mode}, {'true' if true else 'reported'}: p99 {estimate(p99, 's') if p99 else EMPTY}"
+        text = f"{mode}, {'true' if true else 'reported'}: {_highest(summary)}"
         key = Line2D([], [], color=style.color, linestyle=dashes, linewidth=width, marker=style.marker)
         key.set_markerfacecolor(face)
         sheet.key(key, text)
@@ -82,3 +82,10 @@ def picture(result: Result) -> Picture | None:
         "keeps the oldest change of a batch and leaves deletions out, so it may read high or low."
     )
     return sheet.picture("; ".join(said), note)
+
+
+def _highest(summary: Summary | None) -> str:
+    """Return the highest percentile that the sample tells: "p99 1.13 s [1.13, 1.14]"."""
+    known = summary.quantiles if summary is not None else {}
+    name = next((name for name in ("p99", "p90", "p50") if name in known), "")
+    return f"{name} {estimate(known[name], 's')}" if name else "too few to tell"

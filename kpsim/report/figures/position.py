@@ -33,7 +33,8 @@ def headline(result: Result) -> str:
     flat = [m for m, r in ratios.items() if r is not None and abs(r - 1) <= FLAT]
     said = [f"{mode}: the last Services cost {factor(ratio)} the first" for mode, ratio in moving]
     if flat and not said:
-        return f"{listed(flat)}: a first packet costs the same whatever its Service's position"
+        farthest = max(b.position for mode in flat for b in _bins(result.modes[mode]))
+        return f"{listed(flat)}: a first packet costs the same at the top and {count(farthest)} rules below"
     if flat:
         said.append(f"{listed(flat)} {'is' if len(flat) == 1 else 'are'} flat")
     return "; ".join(said) or f"First-packet cost by position with {listed(result.modes)}"
@@ -62,7 +63,7 @@ def picture(result: Result) -> Picture | None:
         sheet.key(points, f"{mode}: {each}")
         said.append(f"{mode}: from {quantity(bins[0].mean_s, 's')} to {quantity(bins[-1].mean_s, 's')}, {each}")
     sheet.key(theory, "model: fixed + slope × position")
-    axes.set_xlim(0, far)
+    axes.set_xlim(-0.02 * far, far)
     axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 2.5, 5, 10], integer=True))
     axes.set_ylim(0, 1.08 * axes.dataLim.y1)
     axes.xaxis.set_major_formatter(lambda value, _: count(value))

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import pandas as pd
 
 from kpsim.measure.summary import MEASURES
 from kpsim.report.figures.canvas import Picture, Sheet, drawing, log_ticks
-from kpsim.report.style import mode_style
+from kpsim.report.style import GREY, mode_style
+from kpsim.report.wording.axis import axis_name
 from kpsim.report.wording.quantity import compact, count, factor, quantity, unit_of
 from kpsim.report.wording.ranking import listed
 from kpsim.scenario.model import Threshold
 
 _STATISTICS = ("p50", "p99")
 _FLAT = 0.1
-_COUNTED = re.compile(r"services\..+\.count|cluster\.nodes|services\..+\.endpoints")
-_NOUNS = {"count": "Services", "nodes": "nodes", "endpoints": "endpoints a Service"}
 
 
 def _rows(frame: pd.DataFrame, axis: str, measure: str, statistics: Sequence[str]) -> pd.DataFrame:
@@ -108,6 +106,7 @@ def _draw(
         sheet.key(line, f"{mode}, {statistic}")
         ends = [f"{quantity(y[i], unit)} at {count(x[i])}" for i in (0, -1)]
         said.append(f"{mode}, {statistic}: {ends[0]} to {ends[1]}")
+    _ring_guesses(sheet, rows)
     if bound and objective is not None:
         sheet.mark_y(axes, bound, f"objective: {objective.statistic} {objective.operator} {compact(bound, unit)}")
     if today:
@@ -117,9 +116,17 @@ def _draw(
     return sheet.picture("; ".join(said), "Points: simulated, with bars over their 95 % intervals.")
 
 
-def axis_name(axis: str) -> str:
-    """Return the noun of what an axis counts: "Services"; the axis itself where it counts nothing."""
-    return _NOUNS[axis.rpartition(".")[2]] if _COUNTED.fullmatch(axis) else axis
+def _ring_guesses(sheet: Sheet, rows: pd.DataFrame) -> None:
+    """Draw a ring around each point that rests on costs beyond anything measured."""
+    if "marks" not in rows:
+        return
+    guessed = rows[rows["marks"].fillna("").str.contains("extrapolated")]
+    if len(guessed):
+        x, y = (guessed[column].to_numpy(float) for column in ("size", "value"))
+        (rings,) = sheet.axes[0].plot(
+            x, y, "o", color=GREY, markerfacecolor="none", markersize=11, markeredgewidth=0.9, linestyle="none"
+        )
+        sheet.key(rings, "extrapolated")
 
 
 def scale_pictures(frame: pd.DataFrame, axes: Sequence[str], thresholds: Sequence[Threshold] = ()) -> list[Picture]:

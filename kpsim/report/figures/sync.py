@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby, pairwise
 from typing import Literal
 
@@ -51,36 +52,55 @@ def seconds_at(points: list[SyncPoint], services: float) -> float | None:
 
 
 def headline(result: Result) -> str:
-    """Return a title: the size at which each mode's full sync passes the time allowed."""
+    """Return a title: the size at which each mode's full sync passes the time allowed, or up to which it keeps to it.
+
+    A mode keeps to it as far as it does at its dearest prices.
+    """
     bound = allowed_s(result)
     passes: list[tuple[str, float, bool]] = []
-    above: list[tuple[str, int]] = []
-    below: list[tuple[str, int]] = []
+    above: dict[str, list[SyncPoint]] = {}
+    below: dict[str, list[SyncPoint]] = {}
     for mode, found in result.modes.items():
         points = curve(found, "full")
         crossed = crossing(points, bound)
         if crossed is not None:
             passes.append((mode, *crossed))
         elif points:
-            (above if points[0].seconds >= bound else below).append((mode, points[-1].services))
+            (above if points[0].seconds >= bound else below)[mode] = points
     limit = compact(bound, "s")
     said = [_passing(passes, limit)] if passes else []
     if above:
-        said.append(f"{listed(mode for mode, _ in above)} full sync takes over {limit} at every size drawn")
+        guess = any(points[0].extrapolated for points in above.values())
+        said.append(f"{listed(above)} full sync takes over {limit} at every size drawn{_if_guess(guess)}")
     if below:
-        reach = count(min(services for _, services in below))
-        said.append(f"{listed(mode for mode, _ in below)} full sync stays under {limit} up to {reach} Services")
+        said.append(f"{listed(below)} full sync {_keeping([kept(points, bound) for points in below.values()], limit)}")
     return "; ".join(said) or f"Sync time by size with {listed(result.modes)}"
+
+
+def kept(points: list[SyncPoint], seconds: float) -> tuple[float, bool]:
+    """Return up to how many Services the dearest prices stay below ``seconds``, 0 for none; and if extrapolated."""
+    dearest = [replace(point, seconds=max(point.high_s, point.seconds)) for point in points]
+    if dearest[0].seconds >= seconds:
+        return 0.0, points[0].extrapolated
+    return crossing(dearest, seconds) or (float(points[-1].services), points[-1].extrapolated)
+
+
+def _keeping(reaches: list[tuple[float, bool]], limit: str) -> str:
+    reach, guess = min(reaches)
+    if not reach:
+        return f"may pass {limit} at every size drawn, by its prices"
+    services = many(round(float(f"{reach:.3g}")), "Service")
+    return f"stays under {limit} up to {services}{_if_guess(guess)}"
 
 
 def _passing(passes: list[tuple[str, float, bool]], limit: str) -> str:
     if len(passes) == 1:
         mode, at, guess = passes[0]
-        return f"{mode} full sync passes {limit} at {_two_digits(at)} Services{_if_guess(guess)}"
+        return f"{mode} full sync passes {limit} at about {_two_digits(at)} Services{_if_guess(guess)}"
     ordered = sorted(passes, key=lambda each: each[1])
     named = ordered if len(ordered) <= _MOST_NAMED else [ordered[0], ordered[-1]]
     where = listed(f"{_two_digits(size)} with {mode}{_if_guess(guess)}" for mode, size, guess in named)
-    return f"A full sync passes {limit} at {where.replace(' with', ' Services with', 1)}"
+    return f"A full sync passes {limit} at about {where.replace(' with', ' Services with', 1)}"
 
 
 def _if_guess(guess: bool) -> str:
@@ -113,8 +133,24 @@ def picture(result: Result) -> Picture | None:
     _scales(sheet, [p for points in curves.values() for p in points], result)
     rules = ", ".join(f"{mode} {count(found.rules)}" for mode, found in result.modes.items())
     said = "; ".join(_said(mode, kind, points) for (mode, kind), points in curves.items())
-    note = f"Shaded: the cost profile's 95 % intervals. Rules (or virtual servers) on a node today: {rules}."
+    note = (
+        "Shaded: the cost profile's 95 % intervals; a mode stays under a time as far as its shade does."
+        f"{_crossed_by_prices(result)} Rules (or virtual servers) on a node today: {rules}."
+    )
     return sheet.picture(said, note)
+
+
+def _crossed_by_prices(result: Result) -> str:
+    """Return between which sizes prices leave each crossing that the title names; "" where there is none."""
+    bound, said = allowed_s(result), []
+    for mode, found in result.modes.items():
+        points = curve(found, "full")
+        if crossing(points, bound) is None:
+            continue
+        ends = [crossing([replace(p, seconds=getattr(p, end)) for p in points], bound) for end in ("high_s", "low_s")]
+        least, most = (_two_digits(end[0]) if end else "" for end in ends)
+        said.append(f"{mode} {least or 'the smallest'} to {most or 'beyond the largest'}")
+    return f" By prices {compact(bound, 's')} is passed at: {', '.join(said)}." if said else ""
 
 
 def _said(mode: str, kind: str, points: list[SyncPoint]) -> str:

@@ -8,10 +8,12 @@ from typing import Any
 
 import pandas as pd
 
+from kpsim.experiment.answers.curves import GUESSED
 from kpsim.experiment.searches.ceilings import Ceiling
 from kpsim.experiment.searches.limit import LimitFound, ModeLimit
 from kpsim.experiment.searches.probing import Probe
 from kpsim.measure.summary import Estimate
+from kpsim.proxy.registry import MODES
 from kpsim.report.wording.quantity import EMPTY, compact, count, estimate, quantity
 from kpsim.report.wording.ranking import listed
 from kpsim.units import format_duration
@@ -19,7 +21,7 @@ from kpsim.units import format_duration
 WAY_HEAD = ("limit", "kind", "mode", "within it up to", "limit is")
 INTERVALS = (
     "Brackets are 95 % intervals, by sampling how runs differ, by prices what the profile is not sure of; the wider "
-    "decides. CPU and counts of an event have none by prices."
+    "decides. Packets' CPU, the control plane's rates and counts of an event have none by prices."
 )
 
 
@@ -35,22 +37,22 @@ def value_text(found: LimitFound, value: float) -> str:
 def sentence(found: LimitFound, each: ModeLimit) -> str:
     """Return one mode's answer."""
     what, objectives = found.axis.noun, listed(objective.text for objective in found.objectives)
-    every = "the objective" if len(found.objectives) == 1 else "every objective"
+    every, mode = "the objective" if len(found.objectives) == 1 else "every objective", _called(found, each.mode)
     if each.largest is None:
         if each.ended == "limit":
-            return f"{each.mode}: {each.breaks} is beyond its limit at every value looked at."
-        return f"{each.mode} does not meet {each.breaks} at any value of {what} that was looked at."
+            return f"{mode}: {each.breaks} is beyond its limit at every value looked at."
+        return f"{mode} does not meet {each.breaks} at any value of {what} that was looked at."
     at = _with_interval(found, each)
     if each.improves:
-        return f"{each.mode} meets {objectives} from {at} of {what} on; below, {each.breaks} breaks first."
+        return f"{mode} meets {objectives} from {at} of {what} on; below, {each.breaks} breaks first."
     if each.ended == "objective":
-        return f"{each.mode} meets {objectives} up to {at}; beyond, {each.breaks} breaks first."
+        return f"{mode} meets {objectives} up to {at}; beyond, {each.breaks} breaks first."
     if each.ended == "limit" and each.ceiling is not None:
         most = f"{compact(each.ceiling.limit.limit)} {each.ceiling.limit.unit}"
-        return f"{each.mode} meets {every} up to {at}, where a hard limit ends it: {each.ceiling.limit.name}, {most}."
+        return f"{mode} meets {every} up to {at}, where a hard limit ends it: {each.ceiling.limit.name}, {most}."
     if each.ended == "limit":
-        return f"{each.mode} meets {every} up to {at}; more cannot be: {each.breaks}."
-    return f"{each.mode} meets {every} at every value that was looked at, up to {at}."
+        return f"{mode} meets {every} up to {at}; more cannot be: {each.breaks}."
+    return f"{mode} meets {every} at every value that was looked at, up to {at}."
 
 
 def _with_interval(found: LimitFound, each: ModeLimit) -> str:
@@ -61,7 +63,17 @@ def _with_interval(found: LimitFound, each: ModeLimit) -> str:
         if interval is not None and interval.low is not None and interval.high is not None:
             said.append(f"{', '.join(_bare(found, end) for end in (interval.low, interval.high))} {by}")
     at = value_text(found, each.largest.value)
-    return f"{at} [{'; '.join(said)}]" if said else at
+    brackets = f" [{'; '.join(said)}]" if said else ""
+    return f"{at}{brackets}{', extrapolated' if any(GUESSED in caution for caution in each.cautions) else ''}"
+
+
+def _called(found: LimitFound, mode: str) -> str:
+    """Return a mode with a mark where it is deprecated: "ipvs (deprecated from 1.35)"."""
+    deprecated = MODES[mode].deprecated if mode in MODES else None
+    if deprecated is None:
+        return mode
+    since = "since" if found.scenario.kubernetes_version >= deprecated else "from"
+    return "{} (deprecated {} {}.{})".format(mode, since, *deprecated)
 
 
 def _bare(found: LimitFound, value: float) -> str:

@@ -18,6 +18,7 @@ from kpsim.units import F64
 _DOTTED = (0, (1.2, 1.8))
 _BUSY = 0.5  # of a limit: from here on the limit is named first
 _ENOUGH = 5  # writes in a stretch of time, so that its rate says something
+_NOTHING = 1e-9  # what a stretch without writes is drawn at: far below any scale
 _NAME_HEIGHT = 0.08  # of a limit's name, as a share of the panel
 _BLUE, _LIGHT = "#004C7D", "#8FB3CC"
 
@@ -105,7 +106,7 @@ def _rounded(value: float) -> float:
 def _steps(sheet: Sheet, axes: Axes, load: ControlLoad, values: F64, color: str, text: str) -> None:
     half = load.time_s[0]
     edges = np.concatenate([load.time_s - half, [load.time_s[-1] + half]])
-    shown = np.repeat(np.where(values > 0, values, np.nan), 2)
+    shown = np.repeat(np.where(values > 0, values, _NOTHING), 2)
     above = 2 if color == _LIGHT else 3
     (line,) = axes.plot(np.repeat(edges, 2)[1:-1], shown, color=color, linewidth=1.4, zorder=above)
     sheet.key(line, text)
@@ -152,9 +153,8 @@ def _crossed(drawn: list[F64], side: int, low: float, high: float) -> bool:
     """Return True if a curve runs through heights from ``low`` to ``high`` in one half, level or upright."""
     for values in drawn:
         steps = _half(values, side)
-        shown = np.where(steps > 0, steps, np.nan)  # nothing is drawn of nothing
-        level = (shown >= low) & (shown <= high)
-        upright = (np.fmin(shown[1:], shown[:-1]) < high) & (np.fmax(shown[1:], shown[:-1]) > low)
-        if level.any() or (upright & ~np.isnan(shown[1:] + shown[:-1])).any():
+        level = (steps >= low) & (steps <= high)
+        upright = (np.minimum(steps[1:], steps[:-1]) < high) & (np.maximum(steps[1:], steps[:-1]) > low)
+        if level.any() or upright.any():
             return True
     return False

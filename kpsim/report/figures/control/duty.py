@@ -10,7 +10,7 @@ from kpsim.experiment.result import ModeResult, Result
 from kpsim.report.figures.canvas import Picture, Sheet, log_ticks
 from kpsim.report.figures.sync import curve, seconds_at
 from kpsim.report.style import INK, mode_style
-from kpsim.report.wording.quantity import count, many, percent
+from kpsim.report.wording.quantity import many, percent
 from kpsim.report.wording.ranking import listed
 
 LEAST = 0.05  # of the time: less is not worth a figure
@@ -48,12 +48,29 @@ def headline(result: Result) -> str:
     """Return a title: the share today, and where syncs take all of the time."""
     drawn = {mode: shares for mode, found in result.modes.items() if (shares := duties(found))}
     today = listed(f"{percent(at(shares, result.services))} with {mode}" for mode, shares in drawn.items())
-    ends = {mode: size for mode, shares in drawn.items() if (size := filled(shares)) is not None}
-    said = f"kube-proxy syncs {today} of the time"
+    ends = {
+        mode: size
+        for mode, shares in drawn.items()
+        if (size := filled(shares)) is not None and at(shares, result.services) < 1  # a full one's rate tells no more
+    }
+    said = f"Syncs take {_of_the_time(today)}"
     if not ends:
         return said
-    where = listed(f"{count(float(f'{size:.2g}'))} Services on with {mode}" for mode, size in ends.items())
+    where = listed(
+        f"{many(round(float(f'{size:.2g}')), 'Service')} on with {mode}{_if_guess(result.modes[mode], size)}"
+        for mode, size in ends.items()
+    )
     return f"{said}; all of it from {where}"
+
+
+def _of_the_time(today: str) -> str:
+    """Return shares by mode with what they are of, said once: "7 % of kube-proxy's time with iptables and 2 % …"."""
+    return today.replace(" with ", " of kube-proxy's time with ", 1)
+
+
+def _if_guess(found: ModeResult, size: float) -> str:
+    beyond = [point.services for point in found.sync_curve if point.extrapolated]
+    return " (extrapolated)" if beyond and size > min(beyond) else ""
 
 
 def picture(result: Result) -> Picture | None:

@@ -16,6 +16,9 @@ from kpsim.report.wording.ranking import listed
 OWN_STAGES = 2  # waiting for a sync and the sync: what comes before is the control plane's
 _NOTHING = 1e-4  # of the whole
 _LEAST = 1e-3  # of the whole: stages below it are drawn as a tick
+_ROW, _ROUND = 0.27, 1.9  # inches: a stage, and all that is around the panel
+_OF_A_MODE = 0.62  # of a row: so that the texts beside bars are apart
+_SHORT = 12  # characters that fit beside the panel
 
 
 def _parts(stages: tuple[ChangeStage, ...]) -> list[tuple[str, float, float]]:
@@ -41,12 +44,13 @@ def picture(result: Result) -> Picture | None:
     modes = {mode: found.stages for mode, found in result.modes.items() if found.stages and found.stages[-1].p50_s > 0}
     if not modes:
         return None
-    sheet = Sheet("stages", headline(result), left=LEFT + 0.15)
-    axes = sheet.axes[0]
     first = _parts(next(iter(modes.values())))
+    room = max(1.0, _OF_A_MODE * len(modes))  # for a stage that has a bar a mode
+    rows = len(first) - OWN_STAGES + OWN_STAGES * room
+    sheet = Sheet("stages", headline(result), left=LEFT + 0.15, height=_ROUND + _ROW * rows)
+    axes = sheet.axes[0]
     longest = max(stages[-1].p50_s for stages in modes.values())
     scale, unit = nearest_prefix(longest, "s")
-    room = max(1.0, 0.5 * len(modes))  # for a stage that has a bar a mode
     places = [float(row) for row in range(len(first) - OWN_STAGES)]
     places += [len(places) - 0.5 + room * (row + 0.5) for row in range(OWN_STAGES)]
     for place, part in zip(places[:-OWN_STAGES], first, strict=False):
@@ -91,4 +95,4 @@ def _took(seconds: float, longest: float) -> str:
 
 def _folded(name: str) -> str:
     """Return a name in two lines if it does not fit beside the panel in one."""
-    return name if len(name) < 10 else "\n".join(textwrap.wrap(name, len(name) // 2 + 2))
+    return name if len(name) <= _SHORT else "\n".join(textwrap.wrap(name, len(name) // 2 + 2))

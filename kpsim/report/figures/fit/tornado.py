@@ -40,7 +40,8 @@ def headline(result: Result) -> str:
     measure = measure_of(result)
     first, *_ = result.modes[current_mode(result)].swings[measure]
     moved = f"{quantity(first.low, 's')} to {quantity(first.high, 's')}"
-    return f"{_name(first)} alone puts {MEASURES[measure].noun.removesuffix(', true')} {first.statistic} at {moved}"
+    noun = MEASURES[measure].noun.removesuffix(", true")
+    return f"The interval of one price, {_name(first)}, puts {noun} {first.statistic} at {moved}"
 
 
 def picture(result: Result) -> Picture | None:
@@ -70,7 +71,7 @@ def picture(result: Result) -> Picture | None:
     axes.set_xlim(max(low - 0.06 * (high - low), 0.0), high + 0.14 * (high - low))
     axes.grid(visible=False, axis="y")
     axes.xaxis.set_major_locator(MaxNLocator(6))
-    axes.set_xlabel(f"{MEASURES[measure].title.removesuffix(', true').lower()} {swings[0].statistic} [{unit}]")
+    axes.set_xlabel(f"{MEASURES[measure].noun.removesuffix(', true')} {swings[0].statistic} [{unit}]")
     note = (
         "Bars: one coefficient at a time from end to end of its 95 % interval, the others at their values. Beside: "
         "its share of the variance that prices leave (Sobol's index, as costs add up). kpsim explain coefficients "

@@ -25,8 +25,8 @@ def pareto_picture(found: Tuned) -> Picture | None:
     with drawing():
         sheet = Sheet("pareto", headline(found))
         axes, style = sheet.axes[0], mode_style(found.mode)
-        _scale(axes, "x", [value_of(r, first) for r in shown], first)
-        _scale(axes, "y", [value_of(r, second) for r in shown], second)
+        _scale(axes, "x", _reach(shown, first), first)
+        _scale(axes, "y", _reach(shown, second), second)
         front = [r for r in found.front if r in shown]
         xy = [(value_of(r, first), value_of(r, second)) for r in front]
         (line,) = axes.plot(*zip(*xy, strict=True), color=style.color, linewidth=1.4, linestyle=style.dashes)
@@ -47,9 +47,17 @@ def pareto_picture(found: Tuned) -> Picture | None:
         for objective in found.objectives:
             if objective.quantity == first and objective.bound > 0:
                 sheet.mark_x(axes, objective.bound, f"objective: {objective.text}")
-        axes.set_xlabel(measure_text(first))
+            if objective.quantity == second and axes.get_ylim()[0] < objective.bound < axes.get_ylim()[1]:
+                sheet.mark_y(axes, objective.bound, f"objective: {objective.text}")
+        axes.set_xlabel(measure_text(first) + (f" [{first.unit}]" if first.unit not in ("s", "B/s") else ""))
         axes.set_ylabel(measure_text(second) + (f" [{second.unit}]" if second.unit not in ("s", "B/s") else ""))
         return sheet.picture(sentences(found)[0], "Bars: 95 % intervals. Lower left is better.")
+
+
+def _reach(shown: list[Rung], measure: Quantity) -> list[float]:
+    """Return values and their intervals' upper ends."""
+    ends = [rung.probe.estimate(measure) for rung in shown]
+    return [value_of(rung, measure) for rung in shown] + [end.high for end in ends if end and end.high is not None]
 
 
 def _scale(axes: Axes, which: str, values: list[float], measure: Quantity) -> None:

@@ -25,7 +25,9 @@ def headline(result: Result) -> str:
     if not ordered:
         return f"Offered against delivered connections with {listed(result.modes)}"
     if len(ordered) > 1 and ordered[0][1] < _ALIKE * ordered[-1][1]:
-        return f"One core carries about {_rounded(ordered[0][1])} new connections/s in every mode"
+        least, most = _rounded(ordered[-1][1]), _rounded(ordered[0][1])
+        each = most if least == most else f"{least} to {most}"
+        return f"One core carries {each} new connections/s in every mode"
     said = f"One core carries {_rounded(ordered[0][1])} new connections/s with {ordered[0][0]}"
     others = ordered[1:] if len(ordered) <= _MOST_NAMED else ordered[-1:]
     rest = listed(f"{_rounded(capacity)} with {mode}" for mode, capacity in others)
