@@ -60,7 +60,7 @@ bench-peers: $(STAMP) ## kpsim beside SimPy, ns.py and Ciw on one queue; install
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[peers]' || true
 	@KPSIM_BENCH=1 $(BIN)/python -m pytest -p no:xdist -rPs tests/benchmarks/test_peers.py $(ARGS)
 
-envelopes: $(STAMP) ## the table of times and memory in DESIGN.md, measured anew and printed; minutes, on a quiet machine
+envelopes: $(STAMP) ## the table of times and memory in MEASURED.md, measured anew and printed; minutes, on a quiet machine
 	@$(BIN)/python -m tests.benchmarks.envelopes
 
 coverage: $(STAMP) ## how often 95 % intervals hold the truth, over a hundred seeds; minutes
@@ -110,7 +110,7 @@ docs: $(STAMP) ## the documentation as a site in build/docs/site, which opens wi
 	@find $(DOCS)/pages/results -name '*.md' -delete
 	@sed 's|(notebooks/howto/|(howto/|; s|(notebooks/\(0[^)]*\).ipynb)|(tutorial/\1.md)|; s|(DESIGN.md)|(design.md)|' \
 	  README.md > $(DOCS)/pages/index.md
-	@cp DESIGN.md $(DOCS)/pages/design.md
+	@cp DESIGN.md $(DOCS)/pages/design.md && cp MEASURED.md $(DOCS)/pages/measured.md
 	@printf '%s\n' 'table, pre, img { max-width: 100%; }' 'table { display: block; overflow-x: auto; }' \
 	  'code { overflow-wrap: anywhere; }' 'pre code { white-space: pre-wrap; }' > $(DOCS)/pages/wide.css
 	@$(BIN)/python -m nbconvert --log-level ERROR --to markdown --output-dir $(DOCS)/pages/tutorial notebooks/0*.ipynb

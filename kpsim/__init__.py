@@ -23,6 +23,10 @@ The map of the house, in the order in which things happen::
     report        figures, pages, tables
     api           Python's front: load, validate, a scenario with its verbs, results
     profiles      every number, with its source
+    documents     YAML and JSON as plain data, each value with its line and column
+
+Beside the rooms stand what they share (``clock``, ``rng``, ``units``, ``queues``, ``ratelimits``, ``errors``, …) and
+``theory``, which nothing here uses: the simulator is held against it.
 
 From Python::
 

@@ -41,7 +41,7 @@ class Result:
 
     @property
     def answer(self) -> tuple[str, ...]:
-        """The answer to the scenario's question, its other ones, the headroom and the change, in sentences."""
+        """Return the answer to the scenario's question, its other ones, the headroom and the change, in sentences."""
         from kpsim.report.verdict import answer
 
         return answer(self.found).sentences

@@ -81,7 +81,7 @@ class Scenario:
 
     @property
     def name(self) -> str:
-        """The scenario's name."""
+        """Return the scenario's name."""
         return self.model.name
 
     def with_(self, values: Mapping[str, object] | None = None, /, **settings: object) -> Scenario:

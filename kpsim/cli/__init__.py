@@ -10,10 +10,12 @@ import errno
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from kpsim import __version__
 from kpsim.cli.streams import inert_streams
+from kpsim.collector import look_seldom
 from kpsim.errors import InputError, KpsimError, nearest
 from kpsim.interrupts import SAID, leaving_at_once
 
@@ -121,9 +123,19 @@ def main() -> None:
     """Run the command line and exit with its code."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # arrays here are too short for threads to pay
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    with inert_streams():
+    look_seldom()
+    with inert_streams() as out:
         code = _answered()
-    sys.exit(code)
+    sys.exit(code or (InputError.exit_code if out.lost else 0))
+
+
+def _is_nowhere() -> bool:
+    """Return True if the working directory was removed."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _answered() -> int:
@@ -148,10 +160,13 @@ def _answered() -> int:
         click.echo(str(error), err=True)
         code = error.exit_code
     except OSError as error:
-        if error.errno not in REFUSED_BY_DISKS:
+        if error.errno not in REFUSED_BY_DISKS and not _is_nowhere():
             raise
         where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"{where}cannot be read or written: {error.strerror}", err=True)
+        why = (
+            "the directory that kpsim was started in is gone; change into another" if _is_nowhere() else error.strerror
+        )
+        click.echo(f"{where}cannot be read or written: {why}", err=True)
         code = InputError.exit_code
     except SystemExit as done:
         code = done.code

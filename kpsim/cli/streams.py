@@ -18,9 +18,11 @@ OURS = re.compile(r"(\x1b\[(?:0|1|2|3[123])m|\r\x1b\[K)")  # colours of click.st
 class Inert:
     """A stream that writes control characters as escapes; to a terminal, the few sequences that kpsim itself sends.
 
-    Where the reader had enough (``| head``) or the disk is full, the rest goes nowhere, and the program ends with the
-    code it would have had.  It has no ``buffer``, because what goes there goes past it.
+    Where the reader had enough (``| head``) the rest goes nowhere, and the program ends with the code it would have
+    had; where the disk is full, something is ``lost``.  It has no ``buffer``, because what goes there goes past it.
     """
+
+    lost = False
 
     def __init__(self, stream: TextIO, complain: Callable[[str], object]) -> None:
         self._stream, self._terminal, self._complain, self._gone = stream, stream.isatty(), complain, False
@@ -47,6 +49,7 @@ class Inert:
             with suppress(OSError, ValueError):  # what waits in the stream must not be tried again at exit
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
             if not isinstance(error, BrokenPipeError):
+                self.lost = True
                 self._complain(f"standard output cannot be written: {getattr(error, 'strerror', None) or error}\n")
 
     def __getattr__(self, name: str) -> Any:
@@ -57,13 +60,13 @@ class Inert:
 
 
 @contextmanager
-def inert_streams() -> Iterator[None]:
-    """Inside, both streams are inert, and characters that their encoding lacks are written as escapes."""
+def inert_streams() -> Iterator[Inert]:
+    """Inside, both streams are inert, and characters that their encoding lacks are written as escapes; give stdout."""
     before = sys.stdout, sys.stderr
     sys.stderr = _inert(sys.stderr, lambda _text: None)
-    sys.stdout = _inert(sys.stdout, sys.stderr.write)
+    sys.stdout = out = _inert(sys.stdout, sys.stderr.write)
     try:
-        yield
+        yield out
         sys.stdout.flush()
         sys.stderr.flush()
     finally:

@@ -131,6 +131,7 @@ class Cluster:
     slices: Mapping[str, Sequence[EndpointSlice]] = field(default_factory=dict)  # as read, by "namespace/name"
     node_names: Sequence[str] = ()  # of the nodes that objects name; the others are called node-0, node-1, … by row
     pod_home: I64 | None = None  # the node of every Pod of a run in which events decide that
+    terminating_serve: bool = True  # where no Pod is ready, those that terminate take traffic: kube-proxies since 1.26
 
     @property
     def pods(self) -> int:
@@ -152,7 +153,7 @@ class Cluster:
         return int(self.endpoint_offset[self.initial]) - again
 
     def rows_of(self, name: str) -> range:
-        """The rows of the Service ``namespace/name`` at time zero; none if there is none."""
+        """Return the rows of the Service ``namespace/name`` at time zero; none if there is none."""
         row = self.names.index(name)
         if row is None or row >= self.initial:
             return range(0)
@@ -176,7 +177,8 @@ class Cluster:
         home = np.arange(pods) % self.nodes
         number = {name: node % self.nodes for node, name in enumerate(self.node_names)}
         for pod, name in self.pod_node.items():
-            home[pod] = number[name]
+            if pod < pods:
+                home[pod] = number[name]
         return home
 
     def node_name(self, node: int) -> str:
@@ -184,7 +186,7 @@ class Cluster:
         return self.node_names[node] if node < len(self.node_names) else f"node-{node}"
 
     def label(self, port: int) -> str:
-        """``namespace/name:port`` of a service port, as kube-proxy prints it."""
+        """Return ``namespace/name:port`` of a service port, as kube-proxy prints it."""
         name = self.port_name[port]
         return self.names[int(self.port_service[port])] + (f":{name}" if name else "")
 

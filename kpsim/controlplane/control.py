@@ -1,7 +1,8 @@
 """The control plane of one run: changes go in, deliveries to every node come out.
 
-An API server may be restarted: what kube-proxies and the controllers see from then on waits for their watches.  Left
-out: what kube-controller-manager's other controllers write, and that its own informers list more than a kube-proxy's.
+An API server may be restarted: what kube-proxies and the controllers see from then on waits for their watches; and
+kube-controller-manager: the next one looks at every Service anew.  Left out: what its other controllers write, that its
+own informers list more than a kube-proxy's, and that Service objects are written while nobody leads.
 """
 
 from __future__ import annotations
@@ -87,6 +88,7 @@ class ControlPlane:
             cluster.nodes, defaults, stream(seed, "watch-lags", replication), api.replicas
         )
         self._cut_until_ns = 0  # kube-controller-manager's own watches
+        self._leaders = 0
         self.joins = self._join(changes) if changes.joins else ()
         if lags is None:
             lags = informer_lags(cluster, changes, defaults, stream(seed, "status-lags", replication))
@@ -127,6 +129,31 @@ class ControlPlane:
             other = np.arange(len(lost)) % (self.api.replicas - 1)
             self._server[lost] = (server + 1 + other) % self.api.replicas
 
+    def restart_controllers(self, at_ns: int, away_s: float) -> None:
+        """End kube-controller-manager at ``at_ns``; another process leads after about ``away_s``."""
+        self._clock.call_at(at_ns, Rank.CHANGE, self._lose_controllers, to_ns(away_s))
+
+    def _lose_controllers(self, away_ns: int) -> None:
+        """Let the controllers go; the next ones lead, and list, once they have seen the lease run out."""
+        seed, replication = self._key
+        self._leaders += 1
+        rng = stream(seed, "leaders", replication, self._leaders)
+        renewed, looked = rng.random(2)
+        retry_ns = to_ns(self._defaults.value("controller_manager.lease_retry"))
+        leads_ns = self._clock.now + max(away_ns + round(retry_ns * (looked - renewed)), 0)
+        listed_ns = int(self._reconnection().served_ns([leads_ns], rng)[0])
+        self._cut_until_ns = max(self._cut_until_ns, listed_ns)
+        self.controller.stop()
+        self._clock.call_at(listed_ns, Rank.CHANGE, self._lead, self._leaders)
+
+    def _lead(self, leader: int) -> None:
+        """Look at every Service anew, as a process does that has just listed them, unless it is gone again."""
+        if leader != self._leaders:
+            return
+        for states in self._states.values():
+            states.begin_anew()
+        self.controller.begin(self._states[4].known())
+
     def _reconnection(self) -> Reconnection:
         """Return what clients that list have to wait for; churn leaves their lists about as long as at time zero."""
         endpoints, most = self._listed_endpoints(), self._settings.endpoints_per_slice
@@ -154,7 +181,7 @@ class ControlPlane:
                 time_ns = max(time_ns, self._cut_until_ns)  # the watch may have broken meanwhile
             if time_ns >= horizon_ns:
                 break
-            if endpoints:
+            if endpoints and endpoints.next_ns < time_ns:
                 endpoints.advance(time_ns)
             if kind in of_services:
                 self._write_service(ChangeKind(kind), subject, at_ns)

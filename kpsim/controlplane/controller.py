@@ -10,7 +10,7 @@ controller's own last write fails; a key waits twice as long after each failure,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 
 from kpsim.clock import Clock, Rank, Steps
 from kpsim.cluster.changes import NEVER
@@ -47,6 +47,21 @@ class EndpointSliceController:
         self._foreign_ns = max(settings.foreign_change_ns, settings.batch_ns)
         self._renewed: set[int] = set()  # Services whose slices all have to be written
         self.stale_retries = 0
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Forget what waits, and take no more; the few syncs that are under way end."""
+        self._stopped = True
+        for waiting in (self._queued, self._dirty, self._delayed, self._since, self._seen_ns):
+            waiting.clear()
+
+    def begin(self, services: Iterable[int]) -> None:
+        """Begin as a new process, which queues every Service there is."""
+        self._stopped = False
+        self._bucket = TokenBucket(self._settings.qps, self._settings.burst)
+        for service in services:
+            self._retries.forget(service)
+            self.add(service)
 
     def dismiss(self) -> None:
         """Let the workers go, for good: each holds the controller that holds it."""
@@ -54,6 +69,8 @@ class EndpointSliceController:
 
     def add(self, service: int, delay_ns: int = 0) -> None:
         """Queue a Service that changed, now or after ``delay_ns``; a second add of a waiting key does nothing."""
+        if self._stopped:
+            return
         if service not in self._since:
             self._since[service] = self._clock.now
         if delay_ns:
@@ -70,6 +87,8 @@ class EndpointSliceController:
                 self._clock.start(self._workers[self._idle.popleft()], Rank.WAIT)
 
     def _add_later(self, service: int, delay_ns: int) -> None:
+        if self._stopped:
+            return
         deadline = self._clock.now + delay_ns
         if deadline < self._delayed.get(service, NEVER):
             self._delayed[service] = deadline
@@ -217,7 +236,9 @@ class EndpointSliceController:
         asked = clock.now
         runs = api.write_lag_ns(size)
         while True:
-            yield self._bucket.take(clock.now) if throttled else 0
+            wait_ns = self._bucket.take(clock.now) if throttled else 0
+            if wait_ns:
+                yield wait_ns
             granted = clock.now
             start = api.admit(granted, runs)
             if start is None:  # 429: come again

@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from struct import Struct
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -106,6 +107,7 @@ _COLUMNS = (  # of the table, whose rows stand one after another in one array
     *_LISTS,  # where the row's values end in the list of that name
 )
 _WIDTH = len(_COLUMNS) + len(STAGES)
+_ROW = Struct(f"{_WIDTH}q")  # a table takes packed bytes three times as quickly as so many numbers
 _COLUMN = {name: i for i, name in enumerate(_COLUMNS)}
 _FAMILIES = ((), (4,), (6,), (4, 6))
 _FAMILY_BITS = {families: bits for bits, families in enumerate(_FAMILIES)}
@@ -150,9 +152,9 @@ class DeliveryLog:
         if effects_ns:
             self._effects_ns.extend(effects_ns)
         bits, place = _FAMILY_BITS[families], len(table) // _WIDTH if index is None else index
-        ends = (len(self._usable), len(self._leaving), len(self._effects_ns))
         told = (service, endpoints, changed, trigger_ns, creates, gone, bits, place, sent_ns, spread_ns, size)
-        table.extend(told + ends + stages)
+        ends = (len(self._usable), len(self._leaving), len(self._effects_ns))
+        table.frombytes(_ROW.pack(*told, *ends, *stages))
 
     def row(self, at: int) -> Delivery:
         """Return one row, 0 … d - 1."""

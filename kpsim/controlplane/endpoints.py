@@ -18,6 +18,7 @@ from itertools import islice
 
 import numpy as np
 
+from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import PodState
 from kpsim.controlplane.api.sizes import ObjectSizes
 from kpsim.controlplane.deliveries import DeliveryLog
@@ -94,6 +95,7 @@ class EndpointsController:
         self._busy_until: dict[int, int] = {}
         self._objects: dict[int, _Object] = {}  # as they are written, of Services that have one
         self._added = 0
+        self.next_ns = NEVER  # when the next sync starts, if nothing is added
         self._rng = rng
         self._lags: list[int] = []
         self._log = log
@@ -107,19 +109,23 @@ class EndpointsController:
             self._objects[service] = self._made(self._states.of(service).committed)
         self._queued.add(service)
         self._added += 1
-        heapq.heappush(self._queue, (max(at_ns, self._busy_until.get(service, 0)), self._added, service))
+        ready_ns = max(at_ns, self._busy_until.get(service, 0))
+        heapq.heappush(self._queue, (ready_ns, self._added, service))
+        if ready_ns < self.next_ns:
+            self.next_ns = max(ready_ns, self._idle_from[0])
 
     def advance(self, until_ns: int) -> None:
         """Do all syncs that start before ``until_ns``, with the Pods as they are now."""
         queue, idle_from = self._queue, self._idle_from
         while queue:
-            start = max(queue[0][0], idle_from[0])
+            self.next_ns = start = max(queue[0][0], idle_from[0])
             if start >= until_ns:
                 return
             service = heapq.heappop(queue)[2]
             self._queued.discard(service)
             self._busy_until[service] = done = self._sync(service, start)
             heapq.heapreplace(idle_from, done)
+        self.next_ns = NEVER
 
     def _sync(self, service: int, start_ns: int) -> int:
         """Write the object if it changed; when the worker is free again."""

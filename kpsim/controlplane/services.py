@@ -50,8 +50,8 @@ class Commit(NamedTuple):
 class ServiceState:
     """One Service's Pods as the informer sees them, and as they are committed.
 
-    Its usable Pods are the ready ones, or else those still serving while they terminate; traffic policies and hints are
-    not looked at.  Source: pkg/proxy/topology.go (CategorizeEndpoints).
+    Its usable Pods are the ready ones, or else, since 1.26, those still serving while they terminate; traffic policies
+    and hints are not looked at.  Source: pkg/proxy/topology.go (CategorizeEndpoints).
     """
 
     service: int
@@ -64,6 +64,8 @@ class ServiceState:
     known: bool  # it is there, for its controllers
     local: bool
     published: int = 0  # READY if it publishes addresses that are not
+    created_s: int = -1  # when it came into being; -1: before the run, and before any kube-proxy would count it
+    falls_back: bool = True  # kube-proxies take Pods that terminate where none is ready
     deleted: bool = False
     fallback: tuple[int, ...] = ()  # usable Pods while none is ready
     slices: list[Slice] | None = None  # None before there are any, or before they are looked at
@@ -99,7 +101,7 @@ class ServiceState:
         first_s = moved[_ITSELF] if _ITSELF in moved else min(moved.values())
         self.taken.update(moved)
         moved.clear()
-        return first_s * SECOND_NS
+        return first_s * SECOND_NS if first_s >= 0 else -1
 
     def move(self, pod: int, at_ns: int) -> None:
         """A Pod's Ready condition has another transition time, which counts if that is a later second than before."""
@@ -151,7 +153,9 @@ class ServiceState:
         both = had_ready and self.ready
         changed = len(moved) if both else len(set(moved if had_ready else old) ^ set(usable))
         if self.unwritten:
-            self.look.update(pod for pod in news if pod in self.unwritten)
+            for pod in news:
+                if pod in self.unwritten:
+                    self.look.add(pod)
         effects = self._take_effects() if self.look else ()
         return Commit(usable, self._beside() if self.local else (), len(self.committed), changed, effects)
 
@@ -180,7 +184,7 @@ class ServiceState:
                     self.ready.insert(at, pod)
                 else:
                     del self.keys[at], self.ready[at]
-            if after & LEAVING == LEAVING:
+            if after & LEAVING == LEAVING and self.falls_back:
                 self.leaving.add(pod)
             elif before & LEAVING == LEAVING:
                 self.leaving.discard(pod)
@@ -301,6 +305,8 @@ class ServiceStates:
         self._published = {row for row, service in cluster.read.items() if service.publish_not_ready_addresses}
         self._hinted = {row for row, _ in cluster.hints}
         self._initial = cluster.initial
+        self._falls_back = cluster.terminating_serve
+        self._anew = False
         self._owners = _owners(cluster, changes)
         self._selecting: dict[int, tuple[ServiceState, ...]] = {}  # by slot
 
@@ -327,7 +333,20 @@ class ServiceStates:
         state.known = not state.deleted
         state.unwritten.clear()
         state.look.clear()
-        state.moved = {_ITSELF: at_ns // SECOND_NS}  # a first sync counts nothing else
+        state.created_s = at_ns // SECOND_NS
+        state.moved = {_ITSELF: state.created_s}  # a first sync counts nothing else
+
+    def begin_anew(self) -> None:
+        """Let a new process begin, whose first sync of each Service counts its creation."""
+        self._anew = True
+        for state in self._services.values():
+            state.moved = {_ITSELF: state.created_s}
+
+    def known(self) -> list[int]:
+        """Return the Services that are there."""
+        others = [state.service for state in self._services.values() if state.service >= self._initial]
+        rows = [*range(self._initial), *sorted(others)]
+        return [row for row in rows if row not in self._services or self._services[row].known]
 
     def delete(self, service: int) -> None:
         """Let a Service go: nothing that happens to its Pods is news of it any more."""
@@ -349,12 +368,14 @@ class ServiceStates:
             wanted, known = self.at_start(service), self.had_slices(service)
             committed = dict(wanted) if known else {}
             ready = [pod for pod, bits in committed.items() if bits & READY]  # columns are in kube-proxy's order
-            leaving = {pod for pod, bits in committed.items() if bits & LEAVING == LEAVING}
+            leaving = {pod for pod, bits in committed.items() if bits & LEAVING == LEAVING and self._falls_back}
             keys, local = [self._rank[pod] for pod in ready], self._local[service]
             held = (committed, array("i", ready), keys, leaving)
             published = READY if service in self._published else 0
             state = ServiceState(service, self._rank, wanted, *held, known, local, published)
+            state.falls_back = self._falls_back
             state.fallback = () if ready else state.in_order(leaving)
+            state.moved = {_ITSELF: state.created_s} if self._anew else {}
             self._services[service] = state
         return state
 

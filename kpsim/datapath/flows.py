@@ -63,8 +63,9 @@ class UdpFlows:
         if first >= ran:
             return None
         if self.version < RECONCILED_SINCE:
-            return None if failed[first] else first
-        udp = self.timeline.changed_udp_total
+            back = pod in self._usable(service, first, node)
+            return None if failed[first] or back else first
+        udp = self.timeline.udp_writes_total
         for sync in range(first, ran):
             changed = udp[absorbed[sync]] > udp[absorbed[sync - 1] if sync else 0]
             usable = self._usable(service, sync, node) if changed and not failed[sync] else None

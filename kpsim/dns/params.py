@@ -72,7 +72,7 @@ class DnsParams:
 
     @property
     def outside(self) -> bool:
-        """True if the names lie outside the cluster's domain."""
+        """Return True if the names lie outside the cluster's domain."""
         return self.names in ("external", "externalAbsolute")
 
     def with_last_dot(self) -> DnsParams:

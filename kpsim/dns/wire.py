@@ -29,7 +29,7 @@ def answer_bytes(answer: Answer, *, edns: bool = False) -> int:
 
 
 def truncated(answer: Answer, *, edns: bool = False) -> bool:
-    """True if the answer does not fit into one UDP packet."""
+    """Return True if the answer does not fit into one UDP packet."""
     return answer_bytes(answer, edns=edns) > (EDNS_BYTES if edns else PLAIN_BYTES)
 
 

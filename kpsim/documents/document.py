@@ -55,7 +55,7 @@ class Document:
 
     @property
     def is_yaml(self) -> bool:
-        """True if the document was read as YAML, which takes its time."""
+        """Return True if the document was read as YAML, which takes its time."""
         return self._places is not None and self._places.is_yaml
 
     def place(self, key: Key = (), *, on_key: bool = False) -> Place:

@@ -110,7 +110,7 @@ def read_dump(text: str, file: str, node: str = "") -> RuleDump:
 
 
 def _impossible(addresses: Iterable[str], source: Source) -> Iterator[Problem]:
-    """A problem for each of some addresses that no rule can have, where the text first has it."""
+    """Yield a problem for each of some addresses that no rule can have, where the text first has it."""
     for ip in addresses:
         at = source.text.find(ip)
         place = source.place_at(at) if at >= 0 else Place(source.file)

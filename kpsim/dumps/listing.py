@@ -75,7 +75,7 @@ def read_listing(text: str) -> Tables:
 
 
 def _section(sections: list[dict[str, list[Rule]]], chain: str) -> dict[str, list[Rule]]:
-    """The table that a chain belongs to: built-in chains come first, and no table has a chain twice."""
+    """Return the table that a chain belongs to: built-in chains come first, and no table has a chain twice."""
     here = sections[-1] if sections else None
     if here is None or chain in here or (chain in BUILT_IN and any(name not in BUILT_IN for name in here)):
         here = {}

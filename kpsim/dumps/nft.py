@@ -153,7 +153,7 @@ def _named(parts: list[str]) -> tuple[str, ...]:
 
 
 def _in_words(found: re.Match[str]) -> str:
-    """A number as ``nft`` words it without ``-nn``; as it stands where it is none of those."""
+    """Return a number as ``nft`` words it without ``-nn``; as it stands where it is none of those."""
     number = str(int(found["number"], 0))
     return found["before"] + _WORDED[found["before"].split()[0]].get(number, found["number"])
 

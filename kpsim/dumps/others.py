@@ -24,16 +24,18 @@ def _kind(pattern: str, name: str, instead: str) -> OtherKind:
 
 _JOURNAL = r"[A-Z][a-z]{2} +\d+ [\d:]{8} \S{1,200} \S{1,200}: "
 _KLOG = rf"^(?:\S+ std(?:out|err) [FP] |\[pod/\S+\] |{_JOURNAL})?[IWEF]\d{{4}} \d\d:\d\d:\d\d\.\d+ +\d+ "
+_KLOG_JSON = r'^(?:[^{\n]{1,200} )?\{"ts":'
 _OBJECTS = f"give the objects: {OBJECTS}"
 LOG = _kind(
-    rf"{_KLOG}(?:proxier\w*\.go|.*(?:[Pp]roxier|SyncProxyRules|Using \w+ [Pp]rox|[Ss]yncing \w+ rules))",
+    rf"(?:{_KLOG}|{_KLOG_JSON})"
+    r"(?:proxier\w*\.go|.*(?:[Pp]roxier|SyncProxyRules|Using \w+ [Pp]rox|[Ss]yncing \w+ rules))",
     "a log of kube-proxy",
     f"give the rules that it wrote: {RULES}; or the objects: {OBJECTS}; a log beside them says the mode; "
     "kpsim calibrate says of it what syncs cost",
 )
 KINDS = (
     LOG,
-    _kind(rf"{_KLOG}\S+\.go:\d+\] |^\{{\"ts\":", "a log of a Kubernetes component", _OBJECTS),
+    _kind(rf"{_KLOG}\S+\.go:\d+\] |{_KLOG_JSON}", "a log of a Kubernetes component", _OBJECTS),
     _kind(
         r"^(?:# (?:HELP|TYPE) )?kubeproxy_\w+[ {]",
         "what kube-proxy's /metrics shows",

@@ -169,5 +169,6 @@ def write_manifest(result: Result, directory: Path) -> None:
         "warnings": list(result.scenario.warnings),  # of reading: the resolved scenario gives no cause for them
     }
     text = json.dumps(manifest, indent=2, ensure_ascii=False)
-    (directory / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    # a file's name need not be text; as JSON's escape its bytes come back as they were
+    (directory / MANIFEST).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     (directory / "scenario.resolved.yaml").write_text(write_resolved(result.scenario), encoding="utf-8")

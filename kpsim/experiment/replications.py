@@ -13,12 +13,14 @@ from contextlib import closing
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from kpsim.cluster.columns import Cluster
 from kpsim.collector import give_back
 from kpsim.experiment.answers.assembled import assemble
 from kpsim.experiment.guard import check_size
-from kpsim.experiment.observe import Observations, observe
+from kpsim.experiment.observing.observations import Observations
+from kpsim.experiment.observing.observe import observe
 from kpsim.experiment.result import Result
 from kpsim.experiment.workers import Here, carries, executing, finished, hands_of
 from kpsim.measure.intervals import GROUPS
@@ -30,25 +32,17 @@ Progress = Callable[[int, int], None]  # mode runs done, of how many
 WHOLE, BEGUN = -1, -2  # parts of a replication: all of it, its control plane; a mode's by its place
 
 
-def run(
-    path: str | Path,
-    overrides: Sequence[tuple[str, str]] = (),
-    *,
-    jobs: int = 1,
-    progress: Progress | None = None,
-    most_bytes: float | None = None,
-    most_s: float | None = None,
-) -> Result:
-    """Read a scenario (or a dump of Kubernetes objects) and run it.
+def run(path: str | Path, overrides: Sequence[tuple[str, str]] = (), **how: Any) -> Result:
+    """Read a scenario (or a dump of Kubernetes objects) and run it; :func:`run_scenario` takes ``how``.
 
     Raises
     ------
     InputError
         with everything that is wrong in the file.
     GuardError
-        if it would take more memory than ``most_bytes``, or longer than ``most_s``.
+        as :func:`run_scenario` does.
     """
-    return run_scenario(read(path, overrides), jobs=jobs, progress=progress, most_bytes=most_bytes, most_s=most_s)
+    return run_scenario(read(path, overrides), **how)
 
 
 def run_scenario(
@@ -63,6 +57,11 @@ def run_scenario(
     """Run every replication under every mode and sum up; ``executor`` is used instead of ``jobs`` local processes.
 
     Interrupted after at least one replication, it sums up what there is and says ``complete=False``.
+
+    Raises
+    ------
+    GuardError
+        if it would take more memory than ``most_bytes``, or longer than ``most_s``.
     """
     hands = hands_of(executor) if executor else jobs
     most = check_size(scenario, most_bytes, most_s, jobs=hands).processes
@@ -142,9 +141,7 @@ def replicate_part(
         return replicate_packed(packed, number, engine)
     scenario, cluster = unpacked(packed)
     if part == BEGUN:
-        replication = prepare(scenario, cluster, number)
-        run_control_plane(replication)
-        return replication.sent
+        return run_control_plane(prepare(scenario, cluster, number))
     seen = replicate(scenario, number, engine, cluster, scenario.modes[part : part + 1], sent)
     give_back()
     return seen

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kpsim.errors import GuardError, InputError, KpsimError
 from kpsim.experiment.answers.cautions import marks
@@ -128,26 +128,10 @@ def sweep(
     given: str | Path | Look,
     sets: Sequence[tuple[str, str]] = (),
     overrides: Sequence[tuple[str, str]] = (),
-    *,
-    jobs: int = 1,
-    progress: Callable[[int, int], None] | None = None,
-    cache: Path | None = None,
-    most_bytes: float | None = None,
-    most_s: float | None = None,
-    executor: Executor | None = None,
+    **how: Any,
 ) -> pd.DataFrame:
-    """Return the table of :func:`swept`; raise what the first point that failed raised, when the others are done."""
-    found = swept(
-        given,
-        sets,
-        overrides,
-        jobs=jobs,
-        progress=progress,
-        cache=cache,
-        most_bytes=most_bytes,
-        most_s=most_s,
-        executor=executor,
-    )
+    """Return the table of :func:`swept`, which takes ``how``; raise what the first point that failed raised."""
+    found = swept(given, sets, overrides, **how)
     if found.failures:
         raise found.failures[0].error
     return found.table

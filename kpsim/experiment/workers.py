@@ -198,11 +198,15 @@ def _alone(
 
 
 def _abandon(executor: Executor, running: Mapping[Future[Answer], object]) -> None:
-    """Drop what is under way."""
-    for future in running:
-        future.cancel()
+    """Drop what is under way; of local processes, by ending them.
+
+    A pool that breaks marks every future it has, and fails with a traceback at one that was cancelled behind its back.
+    """
     if isinstance(executor, Warm):
         executor.renew()
+        return
+    for future in running:
+        future.cancel()
 
 
 def _context() -> BaseContext:

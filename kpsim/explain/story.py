@@ -61,7 +61,7 @@ def named(text: str) -> tuple[str, str] | None:
 
 
 def socket(text: str) -> tuple[str, int]:
-    """``ip:port`` of ``--to``.  Raises :class:`InputError` if it is neither that nor a Service's name."""
+    """Return ``ip:port`` of ``--to``.  Raises :class:`InputError` if it is neither that nor a Service's name."""
     ip, _, port = text.rpartition(":")
     if not port.isdecimal() or int(port) > MOST_PORT:
         what = f"{text!r} is neither ip:port nor namespace/name"

@@ -132,7 +132,7 @@ def find_service(scenario: Scenario, cluster: Cluster, name: str, node: str = ""
 
 
 def _pods(cluster: Cluster, rows: range) -> tuple[int, ...]:
-    """The Pods that can serve a Service or a part of it at time zero."""
+    """Return the Pods that can serve a Service or a part of it at time zero."""
     offset, pods = usable_at_start(cluster)
     return tuple(dict.fromkeys(pods[offset[rows.start] : offset[rows.stop]].tolist()))
 

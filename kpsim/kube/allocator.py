@@ -94,7 +94,7 @@ class _Range:
         return numbers
 
     def take_next(self) -> int:
-        """The next free number, dynamic band first.  Raises ``InputError`` when there is none."""
+        """Return the next free number, dynamic band first.  Raises ``InputError`` when there is none."""
         if not self.free:
             raise InputError(
                 f"the {self._called} is too small: it has {self.usable:,} and {self.usable + 1:,} are asked for"
@@ -145,7 +145,7 @@ class ClusterIPAllocator(_Allocator):
 
     @property
     def first_address(self) -> str:
-        """The first address it can give out, which the API server's own Service has."""
+        """Return the first address it can give out, which the API server's own Service has."""
         return str(self._address(self._range.first))
 
     def holds(self, ip: str) -> bool:

@@ -51,7 +51,8 @@ class Service:
     proxy_name: str = ""  # label service.kubernetes.io/service-proxy-name: whoever that is serves it, not kube-proxy
     ip_family_policy: str = ""
     traffic_distribution: str = ""
-    topology_mode: str = ""  # the annotation service.kubernetes.io/topology-mode
+    topology_mode: str = ""  # the annotation service.kubernetes.io/topology-mode, or the one below
+    topology_by_old_name: bool = False  # service.kubernetes.io/topology-aware-hints, which goes before the other
     place: Place = field(default=Place(), compare=False)
 
     @property

@@ -167,7 +167,7 @@ class _Finder:
 
     def __init__(self, objects: KubeObjects, nodes: int, version: Version) -> None:
         self._objects = objects
-        self._last_wins = version >= LAST_ADDRESS_WINS_SINCE
+        self._version, self._last_wins = version, version >= LAST_ADDRESS_WINS_SINCE
         self._nodes = nodes
         self._zones = node_zones(objects)
         self._slices: dict[tuple[str, str], list[EndpointSlice]] = defaultdict(list)
@@ -192,6 +192,7 @@ class _Finder:
         self._matched_nothing: list[str] = []
         self._not_selecting: list[str] = []
         self._unnamed: list[str] = []
+        self._unlike: list[str] = []  # Services with an address that is in two states
         self._unmatched: list[str] = []
         self._named = {(at.namespace, at.service) for at in objects.slices if at.address_type == "FQDN"}
         self._unhinted: dict[str, list[str]] = defaultdict(list)
@@ -216,7 +217,7 @@ class _Finder:
         targets = tuple(_target(port, containers) for port in service.ports)
         if endpoints and not all(targets):
             self._unnamed.append(name)
-        endpoints, why_not = hinted(service, endpoints, self._objects.nodes)
+        endpoints, why_not = hinted(service, endpoints, self._objects.nodes, self._version)
         if why_not and endpoints:
             self._unhinted[why_not].append(name)
         return ResolvedService(service, endpoints, targets)
@@ -225,10 +226,16 @@ class _Finder:
         kind = "IPv4" if "IPv4" in service.ip_families else "IPv6"
         modelled = [each for each in slices if each.address_type == kind] or slices
         endpoints: dict[str, Endpoint] = {}
+        unlike = False
         for endpoint in (endpoint for each in modelled for endpoint in each.endpoints):
-            again = endpoint.ip in endpoints
-            if not again or (self._last_wins and not endpoint.terminating):
+            first = endpoints.setdefault(endpoint.ip, endpoint)
+            if self._last_wins and not endpoint.terminating:
                 endpoints[endpoint.ip] = endpoint
+                unlike = unlike or (not first.terminating and _states(first) != _states(endpoint))
+            else:
+                unlike = unlike or (not self._last_wins and _states(first) != _states(endpoint))
+        if unlike:
+            self._unlike.append(f"{service.namespace}/{service.name}")
         row = {ip: index for index, ip in enumerate(endpoints)}
         targets, of_ports = [], []
         for port in service.ports:
@@ -287,12 +294,19 @@ class _Finder:
         if self._unnamed:
             what = "a named target port that no container of its Pods has"
             yield _about(self._unnamed, what, "that port has no endpoints")
+        if self._unlike:
+            what = "an address is in two EndpointSlices, in different states"
+            yield _about(self._unlike, what, "kube-proxy takes one of them at random, where here the order decides")
         for why_not, names in self._unhinted.items():
             yield _about(names, f"topology hints: {why_not}", "kube-proxy uses endpoints anywhere")
 
 
+def _states(endpoint: Endpoint) -> tuple[bool, bool, bool]:
+    return endpoint.ready, endpoint.serving, endpoint.terminating
+
+
 def _of_one_pod(made: Workload, ordinal: int) -> set[tuple[str, str]]:
-    """The labels that a controller gives one Pod of a workload, and no other."""
+    """Return the labels that a controller gives one Pod of a workload, and no other."""
     if made.kind == "StatefulSet":
         return {(POD_NAME, f"{made.name}-{ordinal}"), (POD_INDEX, str(ordinal))}
     return {(COMPLETION_INDEX, str(ordinal))} if made.indexed else set()
@@ -319,7 +333,7 @@ def _endpoint(pod: Pod, service: Service, zone: str) -> Endpoint:
 
 
 def _number(at: EndpointSlice, port: ServicePort) -> int:
-    """The number a slice has for a service port, by its name and protocol; 0 if it has none."""
+    """Return the number a slice has for a service port, by its name and protocol; 0 if it has none."""
     return next((number for name, number, spoken in at.ports if (name, spoken) == (port.name, port.protocol)), 0)
 
 

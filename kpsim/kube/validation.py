@@ -38,7 +38,7 @@ class _Taken:
 
 
 def held(written: Mapping[str, Any], *, fits: bool) -> dict[str, Any]:
-    """A Service as the server holds it before it allocates anything; what has the wrong type is left out.
+    """Return a Service as the server holds it before it allocates anything; what has the wrong type is left out.
 
     ``fits`` says that nothing has.
     """
@@ -74,7 +74,7 @@ def unknown_faults(written: Mapping[str, Any], of_shape: Iterable[Fault]) -> lis
 
 
 def alone_faults(made: Mapping[str, Any], version: Version) -> Iterator[Fault]:
-    """Everything wrong with one Service by itself, as this version has it."""
+    """Yield everything that is wrong with one Service by itself, as this version has it."""
     yield from service_faults(made, version)
     yield from ingress_faults(made, strict=strict_addresses(version))
 
@@ -130,7 +130,7 @@ def _in_family(ip: str, cidr: str) -> bool:
 
 
 def first_of_each(stages: Iterable[Iterable[Fault]]) -> Iterator[Fault]:
-    """The faults of stages that follow each other, without those of fields that an earlier one refused."""
+    """Yield the faults of stages that follow each other, without those of fields that an earlier one refused."""
     refused: set[Key] = set()
     for stage in stages:
         found = [fault for fault in stage if fault.key not in refused]
@@ -140,7 +140,7 @@ def first_of_each(stages: Iterable[Iterable[Fault]]) -> Iterator[Fault]:
 
 
 def as_written(fault: Fault, written: Mapping[str, Any]) -> Fault:
-    """A fault at the field that was written: ``clusterIP``, where ``clusterIPs`` follows from it."""
+    """Return a fault at the field that was written: ``clusterIP``, where ``clusterIPs`` follows from it."""
     spec = written.get("spec")
     if fault.key[:2] == ("spec", "clusterIPs") and isinstance(spec, dict) and "clusterIPs" not in spec:
         return replace(fault, key=("spec", "clusterIP"), path=fault.field)

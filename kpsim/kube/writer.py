@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from kpsim.kube.defaults import CLIENT_IP_TIMEOUT_S, CONTROL_PLANE, SERVICE_PROXY_NAME, TOPOLOGY_MODE, ZONE
+from kpsim.kube.defaults import (
+    CLIENT_IP_TIMEOUT_S,
+    CONTROL_PLANE,
+    SERVICE_PROXY_NAME,
+    TOPOLOGY_HINTS,
+    TOPOLOGY_MODE,
+    ZONE,
+)
 from kpsim.kube.objects import (
     Endpoint,
     EndpointSlice,
@@ -77,7 +84,8 @@ def _service(service: Service) -> Document:
     status = {"loadBalancer": {"ingress": ingress}} if ingress else None
     made = _object("v1", "Service", service.namespace, service.name, spec=spec, status=status)
     if service.topology_mode:
-        made["metadata"] = {**_metadata(made), "annotations": {TOPOLOGY_MODE: service.topology_mode}}
+        name = TOPOLOGY_HINTS if service.topology_by_old_name else TOPOLOGY_MODE
+        made["metadata"] = {**_metadata(made), "annotations": {name: service.topology_mode}}
     if service.proxy_name:
         made["metadata"] = {**_metadata(made), "labels": {SERVICE_PROXY_NAME: service.proxy_name}}
     return made

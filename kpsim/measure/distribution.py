@@ -36,7 +36,7 @@ class Distribution:
 
     @staticmethod
     def of(tally: Tally) -> Distribution:
-        """The distribution of what a tally holds."""
+        """Return the distribution of what a tally holds."""
         low, high, events = tally.points()
         mass, n = events, tally.n
         if tally.open:
@@ -63,11 +63,11 @@ class Distribution:
         return np.asarray(np.where(known, value, np.nan) / tally.per_unit)
 
     def unknown(self, value: F64) -> F64:
-        """The share of everything that was unfinished at an age below each counted ``value``."""
+        """Return the share of everything that was unfinished at an age below each counted ``value``."""
         return _under(self.tally.open, value) / self.n if self.tally.open else np.zeros(len(value))
 
     def mean(self) -> float:
-        """The mean in the tally's unit; what nothing tells of weighs as the rest."""
+        """Return the mean in the tally's unit; what nothing tells of weighs as the rest."""
         if self.tally.open is None:
             return self.tally.mean()
         return self.tally.in_unit(float((self.mass * np.sqrt(self.low * self.high)).sum() / self.below[-1]))

@@ -37,7 +37,7 @@ class Measure:
 
     @property
     def noun(self) -> str:
-        """The title as it stands within a sentence: "first-packet latency"."""
+        """Return the title as it stands within a sentence: "first-packet latency"."""
         return self.title if self.title[:2].isupper() else self.title[:1].lower() + self.title[1:]
 
 

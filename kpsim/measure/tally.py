@@ -52,7 +52,7 @@ class Tally:
 
     @property
     def per_unit(self) -> float:
-        """The number of counted things that make one unit."""
+        """Return the number of counted things that make one unit."""
         return COUNTED.get(self.unit, 1.0)
 
     @staticmethod

@@ -21,7 +21,7 @@ class Lag:
     sigma: float = 0.0
 
     def draw(self, rng: np.random.Generator, n: int) -> I64:
-        """``n`` delays [ns], (n,)."""
+        """Return ``n`` delays [ns], (n,)."""
         if not self.sigma:
             return np.full(n, round(self.median_s * 1e9), np.int64)
         return np.rint(self.median_s * 1e9 * np.exp(self.sigma * rng.standard_normal(n))).astype(np.int64)

@@ -33,7 +33,7 @@ class Span(_Text):
     until: Release | None = None
 
     def has(self, version: Version) -> bool:
-        """True if ``version`` is one of them."""
+        """Return True if ``version`` is one of them."""
         return (self.since is None or version >= self.since) and (self.until is None or version < self.until)
 
 
@@ -90,7 +90,7 @@ class Metric(Span):
         return tuple(b for part in self.buckets for b in (part.bounds if isinstance(part, _Steps) else part))
 
     def counts(self, mode: str, version: Version) -> bool:
-        """True if ``mode`` counts in the metric in ``version``."""
+        """Return True if ``mode`` counts in the metric in ``version``."""
         return self.has(version) and mode in self.modes and self.modes[mode].has(version)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from kpsim.kube.objects import Service
+from kpsim.kube.service.hints import heeded
 from kpsim.proxy.params import NodeSettings
 from kpsim.units import Version
 
@@ -30,6 +31,7 @@ DISABLED = ("", "Disabled", "disabled")
 
 def as_programmed(service: Service, version: Version) -> Service:
     """Return the Service as kube-proxy of ``version`` takes it."""
+    service = heeded(service, version)
     if version < IP_MODE_SINCE and service.load_balancer_proxy_ips:
         every = (*service.load_balancer_ips, *service.load_balancer_proxy_ips)
         service = replace(service, load_balancer_ips=every, load_balancer_proxy_ips=())
@@ -43,17 +45,20 @@ def as_programmed(service: Service, version: Version) -> Service:
     return service
 
 
+def always_fails(settings: NodeSettings, mode: str, version: Version) -> bool:
+    """Return True if no sync of a mode can succeed: nft looks a prefix of interfaces up as one interface's name."""
+    prefix = settings.detect_local_mode == "InterfaceNamePrefix"
+    return prefix and mode == "nftables" and version < INTERFACE_BY_NAME_SINCE
+
+
 def quirks(settings: NodeSettings, modes: Collection[str], version: Version) -> Iterator[str]:
     """Yield a warning for each setting of which this release makes what nobody would expect."""
     at = "{}.{}".format(*version)
-    if (
-        "nftables" in modes
-        and version < INTERFACE_BY_NAME_SINCE
-        and settings.detect_local_mode == "InterfaceNamePrefix"
-    ):
+    if any(always_fails(settings, mode, version) for mode in modes):
         yield (
             f"nftables in Kubernetes {at} with detectLocalMode InterfaceNamePrefix fails in every sync (nft: Interface "
-            "does not exist): no rule is ever in force; take ClusterCIDR, or 1.31 and later"
+            "does not exist): no rule is ever in force, and a run's packets go on by rules that were there before it; "
+            "take ClusterCIDR, or 1.31 and later"
         )
     if "iptables" in modes and version < LOCALHOST_OPTION_SINCE and not settings.localhost_node_ports:
         yield f"iptables.localhostNodePorts came with Kubernetes 1.26; in {at} it does nothing"

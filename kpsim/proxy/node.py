@@ -128,7 +128,7 @@ def some_pod(cidr: str | None) -> str:
 
 
 def ip_port(ip: str, port: int) -> str:
-    """``ip:port``, IPv6 in brackets."""
+    """Return ``ip:port``, IPv6 in brackets."""
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
@@ -148,7 +148,7 @@ class EndpointInfo:
 
     @property
     def address(self) -> str:
-        """``ip:port``, IPv6 in brackets."""
+        """Return ``ip:port``, IPv6 in brackets."""
         return ip_port(self.ip, self.port)
 
 
@@ -175,12 +175,12 @@ class PortInfo:
 
     @property
     def service(self) -> str:
-        """``namespace/name``."""
+        """Return ``namespace/name``."""
         return f"{self.namespace}/{self.name}"
 
     @property
     def label(self) -> str:
-        """``namespace/name:port``, as kube-proxy prints it and hashes it."""
+        """Return ``namespace/name:port``, as kube-proxy prints it and hashes it."""
         return f"{self.service}:{self.port_name}" if self.port_name else self.service
 
     @property

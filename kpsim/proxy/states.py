@@ -165,7 +165,7 @@ class NodeView:
         )
 
     def address(self, port: int, pod: int) -> str:
-        """``ip:port`` of an endpoint of a service port."""
+        """Return ``ip:port`` of an endpoint of a service port."""
         return ip_port(self.cluster.addresses.text(int(self.pod_ip[pod])), int(self.cluster.port_target[port]))
 
 

@@ -49,9 +49,14 @@ class TimedMode(Protocol):
         ...
 
 
-def cpu_work(mode: Mode, kind: SyncKind, counts: SyncCounts) -> Work:
-    """Return the work that a sync's CPU time is priced by; a mode that was not timed part by part has one for both."""
-    return mode.timed(kind, counts, cpu=True).work if isinstance(mode, TimedMode) else mode.sync_work(kind, counts)
+def cpu_work(mode: Mode, kind: SyncKind, counts: SyncCounts, work: Work | None = None) -> Work:
+    """Return the work that a sync's CPU time is priced by; a mode that was not timed part by part has one for both.
+
+    ``work`` is that one, where it has been counted already.
+    """
+    if isinstance(mode, TimedMode):
+        return mode.timed(kind, counts, cpu=True).work
+    return work or mode.sync_work(kind, counts)
 
 
 def named(counts: SyncCounts, more: Mapping[str, int | I64]) -> Counts:
@@ -67,6 +72,19 @@ def named(counts: SyncCounts, more: Mapping[str, int | I64]) -> Counts:
         "conntrack_runs": counts.conntrack_runs,
         **more,
     }
+
+
+def steps_of_searches(n: int | I64, near: int) -> int | I64:
+    """Return the steps of ``n`` searches of a list that grows to ``n``, times two; those of a long list count double.
+
+    The list is walked from its head, so as soon as it is longer than what the processor finds at once (``near``), each
+    step has to wait.
+
+    >>> int(steps_of_searches(10, 10)), int(steps_of_searches(20, 10))
+    (100, 700)
+    """
+    far: I64 = np.maximum(n * n - near * near, 0)
+    return n * n + far
 
 
 def kinds(counts: SyncCounts, full: Bools) -> Iterator[tuple[SyncKind, Bools]]:

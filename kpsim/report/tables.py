@@ -11,9 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from kpsim.errors import inert_cell
 from kpsim.experiment.answers.cautions import marks
@@ -21,6 +19,9 @@ from kpsim.experiment.result import EventOutcome, Load, ModeResult, Result, Thre
 from kpsim.measure.summary import Estimate, Summary
 from kpsim.report.answers.objectives import standing
 from kpsim.report.verdict import answer
+
+if TYPE_CHECKING:  # a run has no frames, and need not wait a fifth of a second for them
+    import pandas as pd
 
 _DIGITS = 9
 _NOT_RESULTS = frozenset({"command"})  # provenance that says how it was asked, not what was found

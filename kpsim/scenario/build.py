@@ -36,7 +36,7 @@ LONGEST_LIFE_S = 365 * 86_400.0  # of a connection
 
 
 def build(tree: Tree, document: Document | None, reading: Reading, folder: Path, name: str) -> Scenario:
-    """The scenario a tree describes.
+    """Return the scenario a tree describes.
 
     Parameters
     ----------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
+
 from kpsim.errors import InputError, Place, Problem
 from kpsim.scenario.kinds import Look
 from kpsim.scenario.reader import read
@@ -46,8 +48,8 @@ def scenario_document(look: Look, *, anonymise: bool = False) -> str:
     names = ", ".join(path.name for path in look.paths)
     origin = "a cluster; its names, namespaces, addresses and labels are replaced" if anonymise else _plain(names)
     heading = [
-        f"Made from {origin}: {len(objects.services):,} Services, {len(objects.slices):,} EndpointSlices,",
-        f"{len(objects.pods):,} Pods, {len(objects.workloads):,} workloads, {len(objects.nodes):,} Nodes.",
+        f"Made from {origin}: {_number(objects.services, 'Service')}, {_number(objects.slices, 'EndpointSlice')},",
+        f"{_number(objects.pods, 'Pod')}, {_number(objects.workloads, 'workload')}, {_number(objects.nodes, 'Node')}.",
     ]
     if not anonymise:
         heading += [_plain(note) for dump in look.dumps for note in dump.notes()]
@@ -64,3 +66,7 @@ def scenario_document(look: Look, *, anonymise: bool = False) -> str:
 
 def _plain(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _number(objects: Sized, noun: str) -> str:
+    return f"{len(objects):,} {noun}{'s' * (len(objects) != 1)}"

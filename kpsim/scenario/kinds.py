@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from kpsim.collector import resting
 from kpsim.documents import Document, decode, load
+from kpsim.dumps.evidence.chatter import without_chatter
 from kpsim.dumps.evidence.marks import FORMATS, formats_of
 from kpsim.dumps.others import LOG, OBJECTS, OtherKind, misprinted, other_kind
 from kpsim.errors import InputError, Place, Problem, did_you_mean, nearest
@@ -110,7 +111,7 @@ class Look:
 
     @property
     def scenario(self) -> ScenarioFile | None:
-        """The scenario or sweep, where one was given and nothing else."""
+        """Return the scenario or sweep, where one was given and nothing else."""
         only = self.files[0] if len(self.files) == 1 else None
         return only if isinstance(only, ScenarioFile) else None
 
@@ -147,7 +148,7 @@ class Look:
         return (*asked, *([Look(tuple(p for p in self.paths if p not in named), rest)] if rest else []))
 
     def left_out(self) -> Iterator[str]:
-        """A warning about files of folders that nothing is taken from."""
+        """Yield a warning about files of folders that nothing is taken from."""
         beside = [file for file in self.files if isinstance(file, OtherFile) and file.beside]
         beside = [file for file in beside if not (isinstance(file, LogFile) and file.mode)]
         if beside:
@@ -207,7 +208,7 @@ def holds_results(place: Path) -> bool:
 
 
 def name_of(path: Path) -> str:
-    """A name for a scenario or a node after the file it came from."""
+    """Return a name for a scenario or a node after the file it came from."""
     name = path.resolve().name if path.name in ("", ".", "..") else path.name
     for suffix in (".gz", ".json", ".yaml", ".yml", ".txt"):
         name = name.removesuffix(suffix)
@@ -216,7 +217,7 @@ def name_of(path: Path) -> str:
 
 
 def _files(path: Path) -> Iterator[File]:
-    """The file, or those of the folder."""
+    """Yield the file, or those of the folder."""
     try:
         if path.is_dir():
             yield from _folder(path)
@@ -244,9 +245,10 @@ def _file(path: Path, raw: bytes) -> File:
     try:
         if formats_of(head):
             return _rules(path, raw, head, path.name)
+        head = without_chatter(head)
         if kind := other_kind(head, begins=True):
             return _other(path, kind, raw)
-        text = decode(raw, str(path))
+        text = without_chatter(decode(raw, str(path)))
         del raw  # as large as the text, and no longer needed
         documents = load(text, str(path), kept_of)
     except InputError as error:
@@ -255,9 +257,8 @@ def _file(path: Path, raw: bytes) -> File:
         if path.name.endswith(SUFFIXES):
             return OtherFile(path, error.problems)
         return OtherFile(path, tuple(replace(problem, mend=problem.mend or EXPECTED) for problem in error.problems[:1]))
-    kinds = [
-        document.data["kind"] for document in documents if isinstance(document.data, dict) and "kind" in document.data
-    ]
+    data = [item for each in documents for item in (each.data if isinstance(each.data, list) else [each.data])]
+    kinds = [item["kind"] for item in data if isinstance(item, dict) and "kind" in item]
     if any(_is_scenario(document.data) for document in documents):
         return (SweepFile if "Sweep" in kinds else ScenarioFile)(path, documents)
     if kinds:
@@ -323,7 +324,8 @@ def _beside(path: Path, folder: Path) -> File:
             if formats_of(head):
                 return _rules(path, raw + stream.read(), head, str(path.relative_to(folder)))
             if path.name.endswith(SUFFIXES):
-                return ObjectsFile(path, load(decode(raw + stream.read(), str(path)), str(path), kept_of))
+                text = without_chatter(decode(raw + stream.read(), str(path)))
+                return ObjectsFile(path, load(text, str(path), kept_of))
             if kind := other_kind(head):
                 return _other(path, kind, raw + (stream.read() if kind is LOG else b""), beside=True)
     except OSError as error:
@@ -334,7 +336,7 @@ def _beside(path: Path, folder: Path) -> File:
 
 
 def _head(raw: bytes) -> str:
-    """The beginning of a file as text, unfolded; nothing of it may be wrong enough to stop here."""
+    """Return the beginning of a file as text, unfolded; nothing of it may be wrong enough to stop here."""
     head = raw[:LOOKED_AT_BYTES]
     if head[:2] == b"\x1f\x8b":
         try:

@@ -152,7 +152,7 @@ def _around(
 
 
 def _version_among(overrides: Sequence[tuple[str, str]]) -> Version:
-    """The Kubernetes version an override asks for; what is wrong with it is said when the scenario is built."""
+    """Return the Kubernetes version an override asks for; what is wrong with it is said when the scenario is built."""
     written = dict(overrides).get("kubernetes.version", "")
     found = re.match(r"v?(\d{1,3})\.(\d{1,3})", written.strip("\"'"))
     return (int(found[1]), int(found[2])) if found else Scenario("").kubernetes_version

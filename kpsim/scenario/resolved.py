@@ -21,7 +21,7 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def to_document(scenario: Scenario) -> dict[str, Any]:
-    """The scenario as the mapping its file would hold, fully explicit; real objects under ``spec.objects``."""
+    """Return the scenario as the mapping its file would hold, fully explicit; real objects under ``spec.objects``."""
     texts: dict[str, tuple[str, ...]] = {}
     for threshold in scenario.thresholds:
         texts[threshold.measure] = (*texts.get(threshold.measure, ()), threshold.text)
@@ -52,12 +52,12 @@ def to_document(scenario: Scenario) -> dict[str, Any]:
 
 
 def write_resolved(scenario: Scenario) -> str:
-    """The YAML text of :func:`to_document`; reads back to an equal scenario."""
+    """Return the YAML text of :func:`to_document`; reads back to an equal scenario."""
     return as_text(to_document(scenario))
 
 
 def as_text(document: dict[str, Any]) -> str:
-    """A scenario document as YAML; each object is a line of JSON, which is YAML too and much faster to write."""
+    """Return a scenario document as YAML; each object is a line of JSON, which is YAML too and much faster to write."""
     spec = dict(document["spec"])
     objects: Iterable[object] = spec.pop("objects", ())
     head = yaml.dump(

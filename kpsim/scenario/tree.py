@@ -7,6 +7,7 @@ command line is held to the same rules, and a complaint about it names the optio
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ TEXTS = (("spec", "kubernetes", "version"), ("metadata", "name"), ("metadata", "
 MODE = ("spec", "kubeProxy", "mode")
 MODES_COMPARED = ("spec", "compare", "modes")
 EVERY_LIST = (MODES_COMPARED, ("spec", "importFrom"))
+_INDEX = re.compile(r"\[(\d{1,8})\]")  # services[0], as messages say it, is services.0
 
 
 class Tree:
@@ -70,7 +72,7 @@ class Tree:
         return value
 
     def problem(self, key: Key, what: str, mend: str = "", *, on_key: bool = False) -> Problem:
-        """A problem with what stands under ``key``, placed in the option, file and line it came from."""
+        """Return a problem with what stands under ``key``, placed in the option, file and line it came from."""
         for length in range(len(key), 0, -1):
             if key[:length] in self._overrides:
                 return Problem(Place(self._overrides[key[:length]]), dotted(key), what, mend)
@@ -82,7 +84,7 @@ class Tree:
         return Problem(Place(self.file), dotted(key), what, mend)
 
     def written(self, key: Key) -> str | None:
-        """The scalar under ``key`` as it was typed in the file."""
+        """Return the scalar under ``key`` as it was typed in the file."""
         return self._document.written(key) if self._document is not None else None
 
     def override(self, settings: Sequence[tuple[str, str]]) -> None:
@@ -98,8 +100,8 @@ class Tree:
             self._set(MODES_COMPARED, [self.at(MODE)], self._overrides[MODE])
 
     def _key(self, path: str, option: str) -> Key:
-        """The key a dotted path means: relative to ``spec``, list items by their name."""
-        parts = path.strip().split(".")
+        """Return the key a dotted path means: relative to ``spec``, list items by their name."""
+        parts = _INDEX.sub(r".\1", path.strip()).split(".")
         if not all(parts):
             raise _refused(option, f"{path!r} is not a dotted path", "write e.g. services.small.count=100")
         parts[0] = ALIASES.get(parts[0], parts[0])
@@ -113,7 +115,7 @@ class Tree:
         return key
 
     def _item(self, key: Key, items: list[object], part: str, option: str, *, last: bool) -> Key:
-        """The item of a list that a part of a path names, or a field of the only one (``services.count``)."""
+        """Return the item of a list that a part of a path names, or a field of the only one (``services.count``)."""
         names = [_name(item) for item in items]
         if part in names:
             return (*key, names.index(part))
@@ -154,9 +156,11 @@ def _name(item: object) -> str:
 
 
 def _value(key: Key, text: str, option: str) -> object:
-    """The value an option's text means: as in YAML, but a text where the key wants text."""
-    if key in TEXTS or not text.strip():
-        return text or None
+    """Return the value an option's text means: as in YAML, but a text where the key wants text."""
+    if not text.strip():
+        raise _refused(option, "there is no value", "to take the default, write null")
+    if key in TEXTS:
+        return text
     if key in EVERY_LIST and not text.lstrip().startswith("["):
         return [part.strip() for part in text.split(",")]
     try:

@@ -17,6 +17,7 @@ from kpsim.cluster.columns import Cluster
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.contract import Mode, Moved, SyncCounts, SyncKind
 from kpsim.proxy.sync.faults import Faults
+from kpsim.proxy.sync.loop import RECONCILED_SINCE
 from kpsim.proxy.sync.pacing import Pacing, RunnerState
 from kpsim.proxy.sync.timeline import start_counts
 from kpsim.simulation import ModeRun, ProxierRun, Replication
@@ -117,12 +118,15 @@ class Proxier:
 
     @cached_property
     def first_reconciliation_ns(self) -> int | None:
-        """Return how long that sync read conntrack's table; ``None`` where no Service has a UDP port."""
+        """Return how long that sync read conntrack's table, or deleted from it; ``None`` without a UDP port."""
         services = self.cluster.services
         udp = (services.udp & services.proxied)[: self.cluster.initial].any()
         if self.restarted or not udp or "conntrack_listed" not in self.of.costs.coefficients:
             return None
         traffic = self.replication.scenario.traffic
+        if self.replication.scenario.kubernetes_version < RECONCILED_SINCE:
+            runs = int(self.run.timeline.conntrack_at_first(np.array([0]))[0])
+            return int(self.of.costs.ns({"conntrack_run": runs}))
         entries = traffic.conntrack_entries(load_defaults().value("limits.conntrack_time_wait"))
         return int(self.of.costs.ns({"conntrack_listed": round(entries)}))
 

@@ -38,7 +38,7 @@ def _observed(values_ns: I64) -> Readings:
 
 
 def _counted(count: int) -> Readings:
-    """A counter: there from the first thing it counts."""
+    """Return a counter: there from the first thing it counts."""
     return [Reading(count)] if count else []
 
 

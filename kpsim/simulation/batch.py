@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from kpsim.clock import EventQueue
 from kpsim.cluster.changes import NEVER
 from kpsim.collector import give_back, resting
-from kpsim.datapath.batch import RulesInForce
-from kpsim.datapath.batch import run_batch as serve
+from kpsim.datapath.batch import RulesInForce, serve_packets
 from kpsim.datapath.outcomes import Outcomes
 from kpsim.errors import GuardError
 from kpsim.profiles.costs import Costs
@@ -17,7 +16,7 @@ from kpsim.proxy.sync.inforce import InForce
 from kpsim.proxy.sync.lanes import Arrivals, Lanes, run_lanes
 from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.timeline import Timeline
-from kpsim.simulation.draws import Replication
+from kpsim.simulation.draws import Replication, Sent
 from kpsim.simulation.ingress import ingress_in_arrays
 from kpsim.simulation.setting import PACKETS_AT_ONCE
 from kpsim.simulation.unfinished import find_unwritten
@@ -35,30 +34,35 @@ from kpsim.traffic.connections import Connections
 from kpsim.units import to_ns
 
 
-def run_control_plane(replication: Replication) -> None:
-    """Run the control plane of a replication, whose deliveries are the same under every mode, unless it has run."""
-    if replication.log is not None:
-        return
+def run_control_plane(replication: Replication) -> Sent:
+    """Return what the control plane of a replication sent, the same under every mode; it runs when first asked for."""
+    if replication.sent is None:
+        replication.take(_sent(replication))
+    assert replication.sent is not None
+    return replication.sent
+
+
+def _sent(replication: Replication) -> Sent:
+    """Run the control plane, and let go of it but for what it sent."""
     clock = EventQueue()
     control = control_plane(replication, clock)
     with resting():  # millions of small objects, and no cycle among them
         clock.run(replication.horizon_ns)
-    replication.log, replication.fanout, replication.joins = control.api.log, control.fanout, control.joins
-    replication.stale_retries = control.controller.stale_retries
+    sent = Sent(control.api.log, control.fanout, control.joins, control.controller.stale_retries, {})
     clock.clear()  # or all Services and Pods stay until the collector comes by
     control.controller.dismiss()
     del control
     give_back()
     for family in replication.draws:
-        cluster, log = seen_by(replication.cluster, family), replication.log.of(family)
-        replication.unwritten[family] = find_unwritten(cluster, replication.changes, log)
+        cluster, log = seen_by(replication.cluster, family), sent.log.of(family)
+        sent.unwritten[family] = find_unwritten(cluster, replication.changes, log)
+    return sent
 
 
 def run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing) -> ModeRun:
     """Return one mode of one replication; packets are served when asked for, some nodes at a time."""
-    run_control_plane(replication)
-    assert replication.log is not None
-    proxiers = _proxiers(replication, mode, costs, pacing)
+    sent = run_control_plane(replication)
+    proxiers = _proxiers(replication, sent, mode, costs, pacing)
     first = proxiers[0]
     prices, flows = price_table(replication, mode, costs, first.timeline), udp_flows(replication, costs, first)
     rules = RulesInForce(replication.cluster, mode, first.timeline, first.in_force, replication.draws[4], prices, flows)
@@ -75,19 +79,17 @@ def run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
 
     def pieces() -> Iterator[tuple[Connections, Outcomes]]:
         for block in replication.connection_blocks(PACKETS_AT_ONCE, nodes_at_once):
-            yield block, serve(rules, block, replication.windows, changes.pod_gone_ns, changes.outages)
+            yield block, serve_packets(rules, block, replication.windows, changes.pod_gone_ns, changes.outages)
 
-    ingress = ingress_in_arrays(replication, rules)
-    return ModeRun(mode, costs, replication.log, replication.stale_retries, proxiers, prices, pieces, ingress)
+    ingress = ingress_in_arrays(replication, sent.log, rules)
+    return ModeRun(mode, costs, sent.log, sent.stale_retries, proxiers, prices, pieces, ingress)
 
 
-def _proxiers(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing) -> tuple[ProxierRun, ...]:
+def _proxiers(replication: Replication, sent: Sent, mode: Mode, costs: Costs, pacing: Pacing) -> tuple[ProxierRun, ...]:
     """Return the sync loops of every IP family, all nodes at once."""
-    assert replication.log is not None
-    assert replication.fanout is not None
-    fanout, made = replication.fanout, []
+    fanout, made = sent.fanout, []
     for family in replication.draws:
-        log, cluster = replication.log.of(family), seen_by(replication.cluster, family)
+        log, cluster = sent.log.of(family), seen_by(replication.cluster, family)
         timeline = Timeline(cluster, log, mode, replication.order)
         arrivals = Arrivals(log.column("sent_ns"), log.column("spread_ns"), fanout)
         asks = arrivals
@@ -95,11 +97,11 @@ def _proxiers(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
             creates = log.column("creates") > 0
             asks = Arrivals(log.column("sent_ns")[creates], log.column("spread_ns")[creates], fanout)
         loop = sync_loop(replication, mode, costs, pacing, family)
-        made.append((log, timeline, arrivals, Lanes(loop, timeline, arrivals, asks), replication.unwritten[family]))
+        made.append((log, timeline, arrivals, Lanes(loop, timeline, arrivals, asks), sent.unwritten[family]))
     tables = run_lanes([lanes for *_, lanes, _ in made], share_lock=shares_lock(replication, pacing))
     for _, timeline, *_ in made:
         timeline.forget_changes()
-    horizon, joins = replication.horizon_ns, replication.joins
+    horizon, joins = replication.horizon_ns, sent.joins
     return tuple(
         ProxierRun(log, timeline, arrivals, syncs, InForce(syncs, arrivals, pacing.at_once, horizon, joins), unwritten)
         for (log, timeline, arrivals, _, unwritten), syncs in zip(made, tables, strict=True)

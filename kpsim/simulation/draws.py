@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from kpsim.dns.lookups import Callers
 from kpsim.dns.resolver import lookup_latencies
 from kpsim.history.play import HistorySettings, draw_history
 from kpsim.history.traces import EventTrace
-from kpsim.ingress.requests import Traffic, draw_traffic
+from kpsim.ingress.requests import IngressTraffic, draw_ingress
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.rng import stream
@@ -34,7 +34,7 @@ class Sent:
     fanout: Fanout
     joins: tuple[Join, ...]
     stale_retries: int
-    unwritten: dict[int, Unwritten]
+    unwritten: dict[int, Unwritten]  # by IP family: changes that no delivery carries
 
 
 @dataclass(slots=True)
@@ -51,27 +51,16 @@ class Replication:
     draws: dict[int, SyncDraws]  # by IP family
     order: I64  # base order of service ports in a scanned list
     horizon_ns: int
-    log: DeliveryLog | None = None
-    fanout: Fanout | None = None
-    joins: tuple[Join, ...] = ()  # known when the control plane has run, as the log
-    stale_retries: int = 0
-    unwritten: dict[int, Unwritten] = field(default_factory=dict)  # by IP family: changes that no delivery carries
+    joins: tuple[Join, ...] = ()  # known when its control plane is made
+    sent: Sent | None = None  # known when its control plane has run
     lookups_ns: I64 | None = None  # how long each connection's client looks its Service's name up, where it does
     absolute_ns: I64 | None = None  # the same with absolute names, where clients search for theirs
-    ingress: Traffic | None = None  # requests through an Ingress controller, where there is one
+    ingress: IngressTraffic | None = None  # requests through an Ingress controller, where there is one
     kept: Connections | None = None  # all of them, once they were asked for together
 
-    @property
-    def sent(self) -> Sent:
-        """Return what its control plane sent, once that has run."""
-        assert self.log is not None
-        assert self.fanout is not None
-        return Sent(self.log, self.fanout, self.joins, self.stale_retries, self.unwritten)
-
     def take(self, sent: Sent) -> None:
-        """Take over what the same replication's control plane sent elsewhere."""
-        self.log, self.fanout, self.joins = sent.log, sent.fanout, sent.joins
-        self.stale_retries, self.unwritten = sent.stale_retries, sent.unwritten
+        """Take over what its control plane sent, here or elsewhere."""
+        self.sent, self.joins = sent, sent.joins
 
     @property
     def connections(self) -> Connections:
@@ -106,7 +95,7 @@ def prepare(scenario: Scenario, cluster: Cluster, number: int) -> Replication:
     ingress = None
     if scenario.ingress is not None:
         objects = scenario.objects.ingresses
-        ingress = draw_traffic(scenario.ingress, objects, cluster, run.duration_s, (seed, number))
+        ingress = draw_ingress(scenario.ingress, objects, cluster, run.duration_s, (seed, number))
     replication = Replication(
         scenario=scenario,
         number=number,

@@ -15,8 +15,9 @@ from kpsim.kube.objects import EndpointSlice
 from kpsim.kube.resolve import node_zones, resolve
 from kpsim.profiles.costs import CostProfile, Costs, load_profile
 from kpsim.profiles.kernels import kernel_warning
-from kpsim.proxy.byversion import as_programmed
+from kpsim.proxy.byversion import TERMINATING_SERVE_SINCE, always_fails, as_programmed
 from kpsim.proxy.contract import Mode
+from kpsim.proxy.params import FaultParams
 from kpsim.proxy.registry import create
 from kpsim.scenario.model import Scenario
 
@@ -51,6 +52,7 @@ def build_cluster(scenario: Scenario) -> tuple[Cluster, tuple[str, ...]]:
         slices.setdefault(f"{piece.namespace}/{piece.service}", []).append(piece)
     addresses = {node.name: node.addresses for node in scenario.objects.nodes if node.addresses}
     cluster = replace(cluster, node_zone=node_zones(scenario.objects), node_addresses=addresses, slices=slices)
+    cluster = replace(cluster, terminating_serve=version >= TERMINATING_SERVE_SINCE)
     if not cluster.services.proxied[: cluster.initial].any():
         family = cluster.addresses.family
         none = f"no Service with an {family} ClusterIP was read, so there is nothing to simulate for kube-proxy"
@@ -77,6 +79,13 @@ def mode_of(scenario: Scenario, name: str) -> tuple[Mode, Costs]:
     mode = create(params, scenario.cluster.iptables_backend)
     profile = profile_of(scenario)
     return mode, profile.costs(mode.family, scenario.profile.set, scenario.profile.cache_warmth)
+
+
+def faults_of(scenario: Scenario, mode: Mode) -> FaultParams:
+    """Return what goes wrong in a mode: what the scenario says, and what this release of the mode never does right."""
+    if always_fails(scenario.kube_proxy.settings, mode.name, scenario.kubernetes_version):
+        return replace(scenario.faults, failed_syncs=1.0)
+    return scenario.faults
 
 
 def cpu_costs_of(scenario: Scenario, mode: Mode) -> Costs | None:

@@ -16,7 +16,7 @@ import numpy as np
 from kpsim.cluster.changes import OF_SERVICES, ChangeKind, Changes
 from kpsim.cluster.columns import Cluster, PodState
 from kpsim.controlplane.deliveries import STAGES, DeliveryLog
-from kpsim.units import I64
+from kpsim.units import I64, Bools
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def find_unwritten(cluster: Cluster, changes: Changes, log: DeliveryLog) -> Unwr
     owners = _Owners(cluster, changes)
     waiting: dict[tuple[int, int], int] = {}
     overtaken: list[int] = []
-    for at_ns, kind, subject, ready, there in _readiness(cluster, changes):
+    for at_ns, kind, subject, ready, there in _readiness(cluster, changes, comings=bool(published)):
         if kind in OF_SERVICES:
             exists = kind == ChangeKind.SERVICE_CREATED or subject in known
             if proxied[subject] and exists and not told[subject, at_ns]:
@@ -92,24 +92,42 @@ def _pods(changes: Changes) -> I64:
     return np.unique(changes.subject[~np.isin(changes.kind, OF_SERVICES)])
 
 
-def _readiness(cluster: Cluster, changes: Changes) -> Iterator[tuple[int, int, int, bool, bool]]:
-    """Yield each change: (time, kind, subject, True if readiness moved, True if the Pod came or went)."""
-    pods = _pods(changes)
-    pods = pods[pods < len(cluster.pod_state)]
-    bits = cluster.pod_state[pods]
-    ready, leaving = (set(pods[bits & state > 0].tolist()) for state in (PodState.READY, PodState.TERMINATING))
-    there = set(pods.tolist())
-    columns = (changes.at_ns.tolist(), changes.kind.tolist(), changes.subject.tolist())
-    for at_ns, kind, pod in zip(*columns, strict=True):
-        before = pod in ready, pod in there
-        if kind == ChangeKind.POD_READY and pod not in leaving:
-            ready.add(pod)
-        elif kind in (ChangeKind.POD_UNREADY, ChangeKind.POD_TERMINATING):
-            ready.discard(pod)
-        if kind == ChangeKind.POD_TERMINATING:
-            leaving.add(pod)
-        elif kind == ChangeKind.POD_APPEARED:
-            there.add(pod)
-        elif kind == ChangeKind.POD_GONE:
-            there.discard(pod)
-        yield at_ns, kind, pod, before[0] != (pod in ready), before[1] != (pod in there)
+def _readiness(cluster: Cluster, changes: Changes, *, comings: bool) -> Iterator[tuple[int, int, int, bool, bool]]:
+    """Yield each change of a Service, and of a Pod whose readiness moved, or if ``comings`` that came or went.
+
+    As (time, kind, subject, True if readiness moved, True if the Pod came or went).
+    """
+    of_services = np.isin(changes.kind, OF_SERVICES)
+    rows = np.flatnonzero(~of_services)
+    rows = rows[np.argsort(changes.subject[rows], kind="stable")]
+    kind, pod = changes.kind[rows], changes.subject[rows]
+    old = pod < len(cluster.pod_state)
+    bits = np.zeros(len(pod), np.int64)
+    bits[old] = cluster.pod_state[pod[old]]
+    first = np.diff(pod, prepend=-1) != 0
+    ends = kind == ChangeKind.POD_TERMINATING
+    leaves = _after(first, ends, ends, bits & PodState.TERMINATING > 0)
+    begins = (kind == ChangeKind.POD_READY) & ~leaves
+    stops = ends | (kind == ChangeKind.POD_UNREADY)
+    moved, came = np.zeros((2, len(changes)), np.bool_)
+    moved[rows] = _moves(first, begins, stops, bits & PodState.READY > 0)
+    if comings:
+        came[rows] = _moves(first, kind == ChangeKind.POD_APPEARED, kind == ChangeKind.POD_GONE, old)
+    told = np.flatnonzero(of_services | moved | came)
+    columns = (changes.at_ns, changes.kind, changes.subject, moved, came)
+    return zip(*(column[told].tolist() for column in columns), strict=True)
+
+
+def _after(first: Bools, sets: Bools, to: Bools, start: Bools) -> Bools:
+    """Return a flag of each Pod after each of its changes, which stand together from a ``first`` on, (c,).
+
+    It is what ``start`` says until a change ``sets`` it ``to`` something.
+    """
+    at = np.maximum.accumulate(np.where(sets | first, np.arange(len(first)), 0))
+    return np.asarray(np.where(sets, to, start)[at])
+
+
+def _moves(first: Bools, begins: Bools, stops: Bools, start: Bools) -> Bools:
+    """Return True for each change that moves a flag, (c,): it is true from ``begins`` on, false from ``stops`` on."""
+    after = _after(first, begins | stops, begins, start)
+    return np.asarray(after != np.where(first, start, np.roll(after, 1)))

@@ -26,7 +26,7 @@ from kpsim.proxy.sync.pacing import Pacing
 from kpsim.proxy.sync.table import SyncTable
 from kpsim.proxy.sync.timeline import Timeline
 from kpsim.simulation.draws import Replication
-from kpsim.simulation.setting import cpu_costs_of
+from kpsim.simulation.setting import cpu_costs_of, faults_of
 from kpsim.simulation.unfinished import Unwritten
 from kpsim.traffic.connections import Connections
 from kpsim.units import Bools, to_ns
@@ -85,6 +85,9 @@ def control_plane(replication: Replication, clock: Clock) -> ControlPlane:
         server = event.restarted_api_server()
         if server is not None:
             control.restart(to_ns(event.at_s), server)
+        away_s = event.without_controllers_s(load_defaults())
+        if away_s is not None:
+            control.restart_controllers(to_ns(event.at_s), away_s)
     return control
 
 
@@ -112,7 +115,7 @@ def sync_loop(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
         pacing=pacing,
         draws=replication.draws[family],
         faults=Faults.draw(
-            scenario.faults, pacing, defaults, key, replication.cluster.nodes, horizon, replication.joins
+            faults_of(scenario, mode), pacing, defaults, key, replication.cluster.nodes, horizon, replication.joins
         ),
         conntrack=ConntrackCleanup(round(entries), scenario.kubernetes_version),
         large_above=int(defaults.value("kube_proxy.large_cluster_endpoints")),

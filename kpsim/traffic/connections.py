@@ -124,7 +124,7 @@ class Popularity:
         return Popularity(rng.permutation(ports), share, guide)
 
     def draw(self, rng: np.random.Generator, n: int) -> I64:
-        """``n`` service ports, (n,)."""
+        """Return ``n`` service ports, (n,)."""
         drawn, most = rng.random(n), len(self.ports) - 1
         at = np.minimum(self.guide[(drawn * GUIDE).astype(np.int64)], most)
         behind = np.flatnonzero(self.share[at] <= drawn)  # few: the guide begins at or just before the right place

@@ -1,6 +1,6 @@
-"""The envelopes of DESIGN.md, a row each: a command of a size that users ask for, its CPU seconds and its memory.
+"""The envelopes of MEASURED.md, a row each: a command of a size that users ask for, its CPU seconds and its memory.
 
-``python -m tests.benchmarks.envelopes`` (``make envelopes``) measures all and prints the table as DESIGN.md has it.
+``python -m tests.benchmarks.envelopes`` (``make envelopes``) measures all and prints the table as MEASURED.md has it.
 CPU seconds and memory are of all processes together; how much else the machine had to do stands beside them.
 """
 
@@ -44,7 +44,7 @@ class Envelope:
     """A row: what runs, its targets, and what it may take before ``make bench`` fails.
 
     ``most_units`` bounds its CPU time in units of :func:`unit_s`, ``most_bytes`` the memory of all its processes:
-    what was measured for DESIGN.md, and half, or a seventh, as much again.
+    what was measured for MEASURED.md, and half, or a seventh, as much again.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The commands that users type, as large as they ask for: no more time and memory than DESIGN's table has.
+"""The commands that users type, as large as they ask for: no more time and memory than MEASURED.md's table has.
 
 CPU time is compared with a unit of work measured beside it, so that neither a slower machine nor a busy one fails; a
 third of the rate lost does.  Memory is bounded as it is.

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from kpsim.experiment.guard import memory_bytes
-from kpsim.experiment.observe import Observations, observe
+from kpsim.experiment.observing.observations import Observations
+from kpsim.experiment.observing.observe import observe
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.reader import read
 from kpsim.simulation import ModeRun, Replication, build_cluster, prepare, run_mode
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 FLAGSHIP = ROOT / "scenarios" / "10k-services.yaml"
 pytestmark = pytest.mark.benchmark
 
-# How many times as long as its limit each takes, on the machine of DESIGN's table, and half as much again.
+# How many times as long as its limit each takes, on the machine of MEASURED.md's table, and half as much again.
 PACKET_LIMITS = {"random": 1.3, "merge": 1, "lindley": 1, "gather_and_add": 6, "search": 0.3}
 PACKET_RATIO = 1.5 * 1.9
 SYNC_LIMITS = {"search": 2, "gather_and_add": 25}

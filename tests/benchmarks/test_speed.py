@@ -7,18 +7,15 @@ the work.  Whole commands are in ``test_envelopes``.
 
 from __future__ import annotations
 
-import resource
-import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kpsim.cluster.changes import NEVER
-from kpsim.datapath.batch import run_batch
+from kpsim.datapath.batch import serve_packets
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.reader import read
 from kpsim.simulation import build_cluster, prepare, run_mode
@@ -64,7 +61,9 @@ def test_batch_engine_is_a_hundred_times_the_reference_engine() -> None:
         lambda: run_mode(prepare(scenario, cluster, 0), "iptables", "reference"),
         1,
     )
-    batch_s = clock("batch engine, packets only", lambda: run_batch(rules, first.connections, first.windows, gone), 5)
+    batch_s = clock(
+        "batch engine, packets only", lambda: serve_packets(rules, first.connections, first.windows, gone), 5
+    )
     whole_s = clock(
         "batch engine, control plane and syncs too",
         lambda: run_mode(prepare(scenario, cluster, 0), "iptables", "batch"),
@@ -89,7 +88,7 @@ def test_packets_scale_with_their_number() -> None:
         blocks = list(replication.connections.blocks(250_000))
         seconds = clock(
             f"{n:,} packets",
-            lambda: [run_batch(rules, b, replication.windows, gone) for b in blocks],  # noqa: B023 - called at once
+            lambda: [serve_packets(rules, b, replication.windows, gone) for b in blocks],  # noqa: B023 - called at once
         )
         rates[n] = n / seconds
         print(f"  {rates[n] / 1e6:.1f} M packets/s")
@@ -114,16 +113,3 @@ def test_sync_lanes() -> None:
     )
     assert syncs > 100_000
     assert np.all(np.diff(found.proxiers[0].syncs.absorbed, axis=0) >= 0)
-
-
-def test_quick_commands() -> None:
-    """What must feel instant."""
-    for arguments, target in ((["--help"], 0.15), (["check", str(ROOT / "scenarios" / "10k-services.yaml")], 1.0)):
-        command = [*KPSIM, *arguments]
-        seconds = clock(
-            f"kpsim {arguments[0]} (target {target} s)",
-            partial(subprocess.run, command, capture_output=True, check=True),
-        )
-        bare = clock("  python alone", lambda: subprocess.run([sys.executable, "-c", ""], check=True))
-        print(f"  {seconds / bare:.1f} times starting Python")
-    print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB")

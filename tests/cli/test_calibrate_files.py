@@ -246,7 +246,9 @@ def test_public_samples_are_read_or_refused_in_a_line(kpsim: Shell) -> None:
 @pytest.mark.skipif("KPSIM_CASES" not in os.environ, reason="KPSIM_CASES names no folder of public logs and metrics")
 def test_public_scrapes_are_compared_with_one_before_the_first_sync(kpsim: Shell) -> None:
     before = kpsim.write("before.txt", "kubeproxy_sync_proxy_rules_service_changes_pending 0\n")
-    for path in sorted(Path(os.environ["KPSIM_CASES"]).resolve().rglob("metrics.txt")):
+    files = sorted(Path(os.environ["KPSIM_CASES"]).resolve().rglob("metrics.txt"))
+    assert files, "a folder without metrics"
+    for path in files:
         version, mode = path.parent.name.split("-")[:2]
         size = ("--mode", mode, "--version", version, "--services", "4", "--endpoints", "9")
         answer = kpsim("calibrate", before, str(path), *size)

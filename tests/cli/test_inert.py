@@ -95,7 +95,7 @@ def test_pages_and_figures_hold_no_controls() -> None:
     assert ET.fromstring(picture.svg).tag.endswith("svg")  # noqa: S314 - our own text
 
 
-def test_full_and_closed_streams_leave_the_exit_code(tmp_path: Path) -> None:
+def test_closed_streams_leave_the_exit_code_and_a_full_disk_is_no_success(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL, encoding="utf-8")
 
     def shell(command: str) -> tuple[int, str]:
@@ -109,9 +109,14 @@ def test_full_and_closed_streams_leave_the_exit_code(tmp_path: Path) -> None:
     assert shell("check no.yaml >&-")[0] == 3
     assert shell("check small.yaml >&- 2>&-")[0] == 0
     assert shell("check small.yaml | true")[0] == 0
+    code, said = shell(
+        f"version > /dev/null; mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m kpsim.cli run hello"
+    )
+    assert code == 3
+    assert "is gone; change into another" in said
     if Path("/dev/full").exists():
         assert shell("check small.yaml > /dev/full") == (
-            0,
+            3,
             "standard output cannot be written: No space left on device\n",
         )
 

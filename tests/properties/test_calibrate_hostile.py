@@ -65,13 +65,13 @@ TEXTS = st.lists(st.one_of(WORDS, st.text(max_size=5)), max_size=30).map("".join
 
 
 @given(TEXTS)
-def test_logs(text: str) -> None:
+def test_any_log_gives_durations_or_is_refused(text: str) -> None:
     with suppress(InputError):
         assert all(reading.took_s > 0 for reading in read_log(text, "a").readings)
 
 
 @given(TEXTS, TEXTS)
-def test_scrapes(one: str, two: str) -> None:
+def test_any_two_scrapes_give_durations_or_are_refused(one: str, two: str) -> None:
     known = "kubeproxy_sync_proxy_rules_service_changes_pending 0\n"
     with suppress(InputError):
         found = between(read_scrape(known + one, "a"), read_scrape(known + two, "b"))
@@ -79,7 +79,7 @@ def test_scrapes(one: str, two: str) -> None:
 
 
 @given(st.binary(max_size=60))
-def test_bytes(raw: bytes) -> None:
+def test_any_bytes_are_text_or_are_refused(raw: bytes) -> None:
     for head in (b"", b"\x1f\x8b\x08\x00", b"\xff\xfe"):
         with suppress(InputError):
             assert text_of(head + raw, "a").strip()

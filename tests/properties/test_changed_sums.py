@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kpsim.proxy.sync.sums import changed
 from kpsim.proxy.sync.sums.changed import ChangedSums, Lives
+from kpsim.proxy.sync.sums.returned import Returned
 from kpsim.units import I64, Bools
 
 
@@ -83,7 +84,7 @@ def test_lives_of_services_that_come_and_go(data: st.DataObject, services: int, 
     before, after = (x.ravel() for x in np.meshgrid(np.arange(rows + 1), np.arange(rows + 1)))
     before, after = before[before <= after], after[before <= after]
     several = {int(s) for s in service[lives.rows_of_others(np.array([0]), np.array([rows]))[1]]}
-    new = lives.begun(before, after)
+    new, passed = lives.begun(before, after)
     lane, row = lives.rows_of_others(before, after)
     for each, (lo, hi) in enumerate(zip(before.tolist(), after.tolist(), strict=True)):
         others = {int(service[r]) for r in row[lane == each]}
@@ -91,3 +92,23 @@ def test_lives_of_services_that_come_and_go(data: st.DataObject, services: int, 
         begun = {s for s in range(services) if known[hi][s] and not known[lo][s]}
         assert others == {int(s) for s in service[lo:hi]} & several
         assert new[each] == len(begun - several)
+        ended = {s for s in range(services) if not known[hi][s] and not known[lo][s] and s in service[lo:hi]}
+        came = {s for s in ended if any(known[at][s] for at in range(lo, hi))}
+        assert passed[each] == len(came - several)
+
+
+@given(data=st.data(), things=st.integers(1, 4), rows=st.integers(1, 60))
+def test_of_events_that_undo_each_other_the_last_odd_one_counts(data: st.DataObject, things: int, rows: int) -> None:
+    thing = np.array(data.draw(st.lists(st.integers(0, things), min_size=rows, max_size=rows)), np.int64)
+    row = np.flatnonzero(thing < things)  # in the others nothing happens
+    key, weight = thing[row], np.arange(1, len(row) + 1) ** 2
+    mixed = np.random.default_rng(rows).permutation(len(row))
+    returned = Returned(key[mixed], row[mixed], (weight[mixed],))
+    before, after = (x.ravel() for x in np.meshgrid(np.arange(rows + 1), np.arange(rows + 1)))
+    before, after = before[before <= after], after[before <= after]
+    (cancelled,) = returned.between(before, after)
+    for each, (lo, hi) in enumerate(zip(before.tolist(), after.tolist(), strict=True)):
+        inside = (row >= lo) & (row < hi)
+        of_each = [weight[inside & (key == k)] for k in range(things)]
+        kept = sum(int(some[-1]) for some in of_each if len(some) % 2)
+        assert weight[inside].sum() - cancelled[each] == kept

@@ -15,6 +15,7 @@ from kpsim.controlplane.control import ControlPlane
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
 from kpsim.history.events import (
     ApiServerRestart,
+    ControllerManagerRestart,
     Crash,
     Event,
     IntOrPercent,
@@ -133,6 +134,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     makers: list[Event] = [
         NodeLoss(4.0, draw(st.integers(1, 2)), for_s=draw(st.sampled_from([None, 60.0]))),
         ApiServerRestart(draw(st.sampled_from([3.0, 6.0, 20.0]))),
+        ControllerManagerRestart(draw(st.sampled_from([4.0, 6.0])), draw(st.sampled_from([None, 2.0]))),
         Rollout(5.0, "default/web-0", max_surge=share),
         Scale(8.0, "default/both-1", replicas=draw(st.integers(0, 12))),
         Crash(9.0, "default/both-0", pods=2),

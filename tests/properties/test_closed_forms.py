@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import Cluster, Names, PodState, ServiceColumns, string_order
 from kpsim.controlplane.deliveries import DeliveryLog, Fanout, Notice, WatchOutage
-from kpsim.datapath.batch import lindley
 from kpsim.profiles.costs import load_profile
 from kpsim.proxy.contract import Mode, PacketState, Programmed, Steps, SyncCounts, SyncKind
 from kpsim.proxy.counts import EndpointCounts
@@ -30,6 +29,7 @@ from kpsim.proxy.states import NodeView
 from kpsim.proxy.sync.lanes import Arrivals
 from kpsim.proxy.sync.sums.prefix import PrefixSums
 from kpsim.proxy.sync.timeline import Timeline, usable_at_start
+from kpsim.queues import lindley
 from kpsim.traffic.connections import Connections, _turns
 from kpsim.units import I64, U32
 
@@ -212,7 +212,7 @@ def test_totals_are_what_counting_the_rule_set_gives(mode: str, data: st.DataObj
         assert timeline.endpoints_total[prefix] == sum(int(ports[s]) * n for s, n in held.items())
         rows, udp = case.log.rows[:prefix], case.cluster.services.udp
         assert timeline.changed_total[prefix] == sum(row.changed for row in rows)
-        assert timeline.changed_udp_total[prefix] == sum(row.changed for row in rows if udp[row.service])
+        assert timeline.udp_writes_total[prefix] == sum(bool(udp[row.service]) and not row.creates for row in rows)
 
 
 @pytest.mark.parametrize("mode", list(MODES))

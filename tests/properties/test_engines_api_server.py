@@ -9,7 +9,7 @@ import pytest
 
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.controlplane.params import ApiServerParams, ControllerManagerParams
-from kpsim.history.events import ApiServerRestart
+from kpsim.history.events import ApiServerRestart, ControllerManagerRestart
 from kpsim.scenario.model import RunParams, Scenario
 from kpsim.simulation import ModeRun
 from kpsim.traffic.params import TrafficParams
@@ -60,8 +60,31 @@ def test_engines_agree_on_restarts(replicas: int, mode: str) -> None:
     restarts = (ApiServerRestart(5.0, replicas - 1), ApiServerRestart(9.0))
     replication, batch, reference = both(replace(usual_scenario, events=restarts), mode)
     assert not differences(batch, reference)
-    assert replication.fanout is not None
-    assert len(replication.fanout.outages) == 2
+    assert replication.sent is not None
+    assert len(replication.sent.fanout.outages) == 2
     _, usual, _ = both(usual_scenario, mode)
     wanted = {"trace.start"} if not batch.proxiers[0].in_force.at_once else {"outcomes.pod"}
     assert wanted & set(differences(batch, usual))
+
+
+@pytest.mark.parametrize("given", [None, 4.0])
+def test_engines_agree_on_a_restart_of_the_controllers(given: float | None) -> None:
+    """Nobody writes slices until the lease has run out; the first write of a Service then tells of its creation."""
+    usual = scenario(ApiServerParams())
+    usual = replace(usual, churn=replace(usual.churn, services_created_per_s=0.0))
+    restarted = replace(usual, events=(ControllerManagerRestart(5.0, given),))
+    _, batch, reference = both(restarted, "iptables")
+    assert not differences(batch, reference)
+    log, away_s = batch.proxiers[0].log, given or 15.0
+    written_s = np.array(log.written_ns) / 1e9
+    silent = (written_s > 5.5) & (written_s < 5.0 + away_s - 2.5)
+    assert not silent.any()
+    after = log.column("sent_ns") / 1e9 > 5.0 + away_s - 2.5
+    assert after.sum() > 20
+    assert ((written_s > 5.0 + away_s - 2.5) & (written_s < 9.0 + away_s)).sum() > 5
+    services, first = np.unique(log.column("service")[after], return_index=True)
+    assert len(services) > 3
+    assert (log.column("trigger_ns")[after][first] == -1).all()
+    assert (log.column("trigger_ns")[after] >= 0).any()
+    _, calm, _ = both(usual, "iptables")
+    assert set(calm.proxiers[0].log.column("service").tolist()) == set(log.column("service").tolist())

@@ -11,9 +11,18 @@ import pytest
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.datapath.outcomes import Verdict
 from kpsim.experiment.replications import run
-from kpsim.history.events import ApiServerRestart, NodeJoin, NodeLoss, Scale, ServiceChange, ServiceDeletion
+from kpsim.history.events import (
+    ApiServerRestart,
+    Ending,
+    NodeJoin,
+    NodeLoss,
+    ReadinessFailure,
+    Scale,
+    ServiceChange,
+    ServiceDeletion,
+)
 from kpsim.profiles.defaults import load_defaults
-from kpsim.proxy.params import FaultParams
+from kpsim.proxy.params import FaultParams, ProxyParams
 from kpsim.proxy.registry import MODES
 from kpsim.scenario.model import RunParams, Scenario
 from kpsim.traffic.params import TrafficParams
@@ -150,3 +159,42 @@ def test_a_result_says_how_long_a_node_had_no_rules_and_a_service_was_known(tmp_
     assert deletion.propagation_s is not None
     assert 0 < deletion.propagation_s < 3.0
     assert found.counts["refused"].value > 0
+
+
+@pytest.mark.parametrize(("minor", "serve"), [(25, False), (26, True)])
+def test_pods_that_terminate_serve_where_none_is_ready_since_1_26(minor: int, serve: bool) -> None:
+    """Before, the gate ProxyTerminatingEndpoints is off: whoever asks for a Service that ends is refused at once."""
+    ended = Scale(5.0, "default/web-0", 0, ending=Ending(30.0, 60.0))
+    old = replace(scenario(ended, churned=0.0), kubernetes_version=(1, minor))
+    replication, batch, reference = both(old, "iptables")
+    assert not differences(batch, reference)
+    late = (replication.cluster.port_service[replication.connections.port] == 0) & (
+        batch.outcomes.start_ns[:, 0] > 10 * S
+    )
+    assert late.sum() > 50
+    wanted = Verdict.DELIVERED if serve else Verdict.REFUSED
+    assert (batch.outcomes.verdict[late, 0] == wanted).all()
+
+
+@pytest.mark.parametrize(("mode", "minor"), [("ipvs", 36), ("ipvs", 30), ("iptables", 30), ("iptables", 36)])
+def test_what_is_as_it_was_at_the_last_sync_counts_nothing_beside_rules(mode: str, minor: int) -> None:
+    """A probe that fails for a moment: its slice's writes count as changes of the Service, as in endpointslicecache.go.
+
+    But IPVS compares real servers with what it has, and ``conntrack -D`` up to 1.31 runs for endpoints that are gone.
+    """
+    rare, run = ProxyParams(min_sync_period_s=30.0), RunParams(75.0, 0.0, seed=3, replications=1)
+    flapping = replace(scenario(ReadinessFailure(2.0, "default/name-0", for_s=32.0)), kube_proxy=rare, run=run)
+    flapping = replace(flapping, churn=ChurnParams(), kubernetes_version=(1, minor))
+    replication, batch, reference = both(flapping, mode)
+    assert not differences(batch, reference)
+    timeline = batch.proxiers[0].timeline
+    rows = np.flatnonzero(timeline.service == replication.cluster.rows_of("default/name-0")[0])
+    before, after, node = np.array([rows[0]]), np.array([rows[1] + 1]), np.array([0])
+    middle = np.array([rows[0] + 1])
+    steps = [timeline.moved_between(*span, node, node > 0) for span in ((before, middle), (middle, after))]
+    whole = timeline.moved_between(before, after, node, node > 0)
+    assert timeline.changed_between(before, after, node).services == 1
+    assert [int(np.sum(step.real_servers)) for step in steps] == ([2, 2] if mode == "ipvs" else [0, 0])  # of two ports
+    assert (whole.real_servers, whole.endpoints_here) == (0, 0)
+    assert [int(np.sum(timeline.conntrack_runs(*span))) for span in ((before, middle), (middle, after))] == [2, 0]
+    assert timeline.conntrack_runs(before, after) == 0

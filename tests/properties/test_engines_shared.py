@@ -151,3 +151,21 @@ def test_the_clean_up_comes_when_the_rules_are_in_force() -> None:
         assert np.array_equal(syncs.switch[~ran], np.full((~ran).sum(), NEVER))
         _, tcp, _ = both(flows(version, "TCP"), "iptables")
         assert np.array_equal(tcp.proxiers[0].syncs.switch, tcp.proxiers[0].syncs.end)
+
+
+@pytest.mark.parametrize(("version", "grows"), [((1, 31), True), ((1, 36), False)])
+def test_the_first_sync_of_a_process_clears_what_udp_services_left(version: Version, grows: bool) -> None:
+    """Every UDP Service is new to it: ``conntrack -D`` for each up to 1.31, then one look at the whole table."""
+    times = []
+    for services in (2, 12):
+        group = ServiceGroup("name", services, EndpointCount(mean=2.0), protocol="UDP")
+        still = replace(
+            flows(version), groups=(group,), churn=ChurnParams(), faults=FaultParams(restarts_per_hour=60.0)
+        )
+        _, batch, reference = both(replace(still, run=RunParams(120.0, 0.0, seed=3, replications=1)), "iptables")
+        assert not differences(batch, reference)
+        syncs = batch.proxiers[0].syncs
+        first = syncs.ran & (syncs.process_since > 0)
+        times.append(np.median((syncs.end - syncs.switch)[first]))
+    assert times[0] > 0
+    assert (times[1] > 3 * times[0]) == grows

@@ -98,19 +98,19 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 @quiet
 @given(raw=mutated())
-def test_mutated_files(tmp_path: Path, raw: bytes) -> None:
+def test_a_damaged_file_is_read_or_refused(tmp_path: Path, raw: bytes) -> None:
     reads_or_refuses(tmp_path, raw)
 
 
 @quiet
 @given(raw=st.binary(max_size=200))
-def test_arbitrary_bytes(tmp_path: Path, raw: bytes) -> None:
+def test_any_bytes_are_read_or_refused(tmp_path: Path, raw: bytes) -> None:
     reads_or_refuses(tmp_path, raw)
 
 
 @quiet
 @given(raw=st.binary(max_size=60))
-def test_damaged_gzip(tmp_path: Path, raw: bytes) -> None:
+def test_damaged_gzip_is_read_or_refused(tmp_path: Path, raw: bytes) -> None:
     reads_or_refuses(tmp_path, gzip.compress(SEEDS[0])[:-20] + raw)
 
 
@@ -174,7 +174,7 @@ values: st.SearchStrategy[Any] = st.recursive(
 
 @quiet
 @given(value=values)
-def test_any_json(tmp_path: Path, value: object) -> None:
+def test_any_json_is_read_or_refused(tmp_path: Path, value: object) -> None:
     reads_or_refuses(tmp_path, json.dumps(value).encode(), "it.json")
 
 
@@ -200,7 +200,7 @@ def test_any_json(tmp_path: Path, value: object) -> None:
         max_size=4,
     ),
 )
-def test_any_object(tmp_path: Path, kind: str, parts: dict[str, object]) -> None:
+def test_any_object_is_read_or_refused(tmp_path: Path, kind: str, parts: dict[str, object]) -> None:
     reads_or_refuses(tmp_path, json.dumps({"apiVersion": "v1", "kind": kind, **parts}).encode(), "it.json")
 
 
@@ -226,7 +226,7 @@ def test_any_object(tmp_path: Path, kind: str, parts: dict[str, object]) -> None
         values,
     )
 )
-def test_any_scenario(tmp_path: Path, spec: dict[str, object]) -> None:
+def test_any_scenario_is_read_or_refused(tmp_path: Path, spec: dict[str, object]) -> None:
     document = {"apiVersion": "kpsim/v1alpha1", "kind": "Scenario", "spec": spec}
     reads_or_refuses(tmp_path, json.dumps(document).encode(), "it.json")
 
@@ -238,7 +238,7 @@ def test_any_scenario(tmp_path: Path, spec: dict[str, object]) -> None:
     ).map(".".join),
     value=st.one_of(st.text(max_size=8), st.sampled_from(["1..9:log:3", "a,b", "[", "{a: b}", "010", "-1", "10k"])),
 )
-def test_any_override(path: str, value: str) -> None:
+def test_a_wrong_override_is_refused_by_name(path: str, value: str) -> None:
     for name in ("10k-services.yaml", "iptables-cliff.yaml"):
         file = ROOT / "scenarios" / name
         for result in (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +61,3 @@ def test_another_of_the_same_name_is_there_already() -> None:
 def test_other_kinds_are_not_judged() -> None:
     with pytest.raises(InputError, match="judges Services, EndpointSlices and Nodes, not Pod"):
         judge({"apiVersion": "v1", "kind": "Pod"}, ApiServer("10.96.0.0/20", (30000, 32767)))
-
-
-def test_the_example_is_right() -> None:
-    import sys
-
-    assert doctest.testmod(sys.modules["kpsim.kube.server.judge"]).failed == 0

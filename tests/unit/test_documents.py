@@ -124,7 +124,7 @@ def test_all_syntax_problems_of_a_kind_in_one_pass() -> None:
     [("a: {b: 1:30}", "a.b", "base 60"), ("a: [010]", "a[0]", "octal"), ("a: on", "a", "true"), ("a: No", "a", "false"),
      ("a: &x [1]\nb: *x", "b", "alias"), ("a: &x 1\nb: [off]", "b[0]", "false")],
 )  # fmt: skip
-def test_traps(text: str, key: str, what: str) -> None:
+def test_what_yaml_takes_for_something_else_is_told(text: str, key: str, what: str) -> None:
     (trap,) = one(text).traps()
     assert trap.key == key
     assert what in trap.what
@@ -135,7 +135,7 @@ def test_traps(text: str, key: str, what: str) -> None:
     "text", ["a: '1:30'", 'a: "010"', "a: 'on'", "a: 0", "a: true", "a: 10.96.0.0/12", "a: 1m30s", "a: note",
              "o: {apiVersion: v1, kind: Service, mode: 0644, on: yes}", '{"a": 1}']
 )  # fmt: skip
-def test_no_traps(text: str) -> None:
+def test_what_cannot_be_mistaken_is_no_trap(text: str) -> None:
     assert one(text).traps() == []
 
 
@@ -145,6 +145,6 @@ def test_excerpts_are_safe_to_print_and_short() -> None:
     assert one("a: " + "x" * 500).problem(("a",), "long").text == ""
 
 
-def test_dotted() -> None:
+def test_a_key_is_written_with_dots_and_brackets() -> None:
     assert dotted(("spec", "services", 0, "count")) == "spec.services[0].count"
     assert dotted(()) == ""

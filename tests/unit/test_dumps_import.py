@@ -87,7 +87,7 @@ def test_encodings_and_compression_are_undone(here: Path, name: str) -> None:
 def test_what_is_written_reads_back_and_says_what_the_rules_said(here: Path) -> None:
     text = scenario_document(identify([here / "nat.txt", here / "filter.txt"]))
     (here / "out.yaml").write_text(text)
-    assert text.startswith("# Made from nat.txt, filter.txt: 2 Services, 1 EndpointSlices,\n")
+    assert text.startswith("# Made from nat.txt, filter.txt: 2 Services, 1 EndpointSlice,\n")
     assert "\n# nat: 6 rules: 2 in PREROUTING, 2 in KUBE-SEP-*, 1 in KUBE-SERVICES, 1 in KUBE-SVC-*\n" in text
     assert "nat PREROUTING 0 before and 1 after" in text
     assert str(here) not in text

@@ -236,9 +236,9 @@ def test_a_dump_that_is_cut_off_is_read_as_far_as_it_goes() -> None:
         "ns", "svc-a", "svc", "IPv4", (("http", 8080, "TCP"),), (Endpoint("10.0.0.1"), Endpoint("10.0.0.2"))
     )
     text = written(KubeObjects(services=(service,), slices=(piece,)))[1]
+    whole = read_saved(text)
     for end in range(len("*filter\n"), len(text) - len("COMMIT\n"), 7):
         dump = read_dump(text[:end], "d")
-        whole = read_saved(text)
         for table, chains in read_saved(text[:end]).chains.items():
             for name, rules in chains.items():
                 assert list(rules) == list(whole.chains[table][name][: len(rules)])

@@ -342,7 +342,9 @@ def test_the_probe_of_a_new_pod_ticks_from_its_container_s_start() -> None:
     rolled = Rollout(5.0, ROLLED, IntOrPercent(100, percent=True), IntOrPercent(0))
     _, changes = play(scenario_of(rolled, ReadinessFailure(30.0, ROLLED, for_s=60.0, pods=10)))
     became = {pod: at for at, _, pod in told(changes, KIND.POD_READY) if at < 30}
-    for at, _, pod in told(changes, KIND.POD_UNREADY):
+    noticed = told(changes, KIND.POD_UNREADY)
+    assert len(noticed) == 10
+    for at, _, pod in noticed:
         assert 0 <= (at - became[pod]) % 10 < 1.0  # up to the timeout after one of its ticks
 
 

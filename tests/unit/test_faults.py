@@ -10,7 +10,7 @@ import pytest
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.profiles.defaults import load_defaults
-from kpsim.proxy.params import FaultParams, ProxyParams
+from kpsim.proxy.params import FaultParams, NodeSettings, ProxyParams
 from kpsim.scenario.model import RunParams, Scenario
 from kpsim.simulation import ModeRun, build_cluster, prepare, run_mode
 from kpsim.traffic.params import TrafficParams
@@ -136,3 +136,18 @@ def test_a_sync_waits_for_the_lock_and_gives_up_after_five_seconds() -> None:
     assert np.median(length) > 5 * np.median(usual)
     never = run(CHURNING, held, "nftables").proxiers[0].syncs
     assert not never.failed.any()  # nft has no such lock
+
+
+@pytest.mark.parametrize(
+    ("mode", "minor", "fails"), [("nftables", 30, True), ("nftables", 31, False), ("iptables", 30, False)]
+)
+def test_nftables_with_a_prefix_of_interfaces_fails_in_every_sync_up_to_1_30(
+    mode: str, minor: int, fails: bool
+) -> None:
+    settings = NodeSettings(detect_local_mode="InterfaceNamePrefix", interface_name_prefix="veth")
+    scenario = replace(CHURNING, kube_proxy=ProxyParams(settings=settings), kubernetes_version=(1, minor))
+    trace = run(scenario, FaultParams(), mode).proxiers[0].syncs
+    assert trace.ran.sum() > 40
+    assert (trace.failed == (trace.ran & fails)).all()
+    if fails:  # the runner tries again
+        assert ((trace.start[1:] - trace.end[:-1])[trace.ran[1:]] <= PERIOD).all()

@@ -96,7 +96,7 @@ def test_rules_of_one_host_in_two_ingresses_are_one_set() -> None:
     assert taken(ingresses, "x.io", "/b/c") == "b"
 
 
-def test_default_backends() -> None:
+def test_the_default_backend_of_a_host_comes_before_that_of_all() -> None:
     own = one(path("/a", host="x.io", service="a"), default=to("own"))
     everyone = one(default=to("everyone"), name="two")
     assert taken([everyone, own], "x.io", "/b") == "own"

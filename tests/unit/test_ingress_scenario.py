@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from kpsim.errors import InputError
 from kpsim.experiment.replications import run
 from kpsim.experiment.result import Result
-from kpsim.ingress.params import IngressParams, Steps
+from kpsim.ingress.params import ControllerTimings, IngressParams
 from kpsim.report.figures import pictures
 from kpsim.scenario.reader import read
 from kpsim.scenario.resolved import to_document, write_resolved
@@ -101,8 +102,8 @@ def test_without_a_controller_there_are_no_requests(tmp_path: Path) -> None:
 
 
 def test_ingress_nginx_own_steps() -> None:
-    steps = Steps.of(IngressParams())
-    assert (steps.interval_ns, steps.tick_ns, steps.tries) == (3_333_333_333, 1_000_000_000, 3)
+    timings = ControllerTimings.of(IngressParams())
+    assert (timings.interval_ns, timings.tick_ns, timings.tries) == (3_333_333_333, 1_000_000_000, 3)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_ingress_nginx_own_steps() -> None:
         ((OBJECTS, '  thresholds: {ingress_latency: ["p99 < 1s"]}\n'), "only where there is an Ingress controller"),
     ],
 )
-def test_faults(tmp_path: Path, parts: tuple[str, ...], says: str) -> None:
+def test_a_controller_that_cannot_be_is_refused(tmp_path: Path, parts: tuple[str, ...], says: str) -> None:
     with pytest.raises(InputError) as caught:
         read(written(tmp_path, *parts))
     assert says in str(caught.value)
@@ -140,6 +141,9 @@ def test_requests_are_counted_by_their_end(result: Result) -> None:
     assert found.summaries["ingress_latency"].n == pytest.approx(counts["ingress_answered"])
     lag, rules = (found.summaries[name].mean.value for name in ("ingress_programming", "network_programming_true"))
     assert lag > rules
-    assert any("through the Ingress no Pod answered" in warning for warning in result.warnings)
+    (said,) = (warning for warning in result.warnings if "through the Ingress no Pod answered" in warning)
+    assert re.fullmatch(
+        r"iptables: in a run of [\d,]+ requests .* answered [\d,]+ \([\d.]+ with 502, [\d,]+ with 503\)", said
+    )
     assert any(limit.name == "Ingress requests" and limit.used == 100.0 for limit in result.limits)
     assert "ingress" in [picture.name for picture in pictures(result)]

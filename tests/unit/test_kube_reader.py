@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_defaults_of_the_api_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["List", "ServiceList"])
-def test_lists(tmp_path: Path, kind: str) -> None:
+def test_lists_of_any_kind_and_of_one_hold_their_items(tmp_path: Path, kind: str) -> None:
     bare = {key: value for key, value in SERVICE.items() if kind == "List" or key not in ("kind", "apiVersion")}
     assert len(read(tmp_path, {"apiVersion": "v1", "kind": kind, "items": [bare]}).services) == 1
 
@@ -145,7 +146,30 @@ def test_old_endpoints_count_where_there_are_no_slices(tmp_path: Path) -> None:
     assert isinstance(made.slices[0], EndpointSlice)
 
 
-def test_nodes(tmp_path: Path) -> None:
+def test_endpoints_of_a_service_without_a_selector_are_mirrored(tmp_path: Path) -> None:
+    """A thousand of a subset's addresses, the ready ones first, by family; or none, where they ask for that."""
+    many = [{"ip": f"10.1.{i // 250}.{i % 250}"} for i in range(1002)]
+    one = {"addresses": [*many[3:], {"ip": "fd00::7"}], "notReadyAddresses": many[:3], "ports": [{"port": 80}]}
+    two = {"addresses": many[3:5], "ports": [{"port": 81}]}
+    own = {"kind": "Endpoints", "metadata": {"name": "web"}, "subsets": [one, two]}
+    spec: dict[str, Any] = {"ports": [{"port": 80}]}
+    free = {"kind": "Service", "metadata": {"name": "web"}, "spec": spec}
+    made = read(tmp_path, free, own)
+    found = [(at.address_type, at.ports[0][1], len(at.endpoints)) for at in made.slices]
+    assert found == [("IPv4", 80, 999), ("IPv6", 80, 1), ("IPv4", 81, 2)]
+    assert all(endpoint.ready for at in made.slices for endpoint in at.endpoints)
+    assert any("3 of 1,003 addresses of its Endpoints are not mirrored" in said for said in made.warnings)
+    label = {"labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}}
+    for metadata in (label, {"annotations": {"control-plane.alpha.kubernetes.io/leader": "{}"}}):
+        spared: dict[str, Any] = own | {"metadata": {"name": "web"} | metadata}
+        made = read(tmp_path, free, spared)
+        assert not made.slices
+        assert any("ask not to be mirrored" in said for said in made.warnings)
+        selecting = {**free, "spec": {**spec, "selector": {"a": "b"}}}
+        assert len(read(tmp_path, selecting, spared).slices) == 2  # the Endpoints controller's, which say so themselves
+
+
+def test_a_node_has_its_zone_and_whole_cores(tmp_path: Path) -> None:
     labels = {"topology.kubernetes.io/zone": "a"}
     made = read(
         tmp_path,
@@ -187,7 +211,7 @@ def test_problems_of_several_files_in_one_pass(tmp_path: Path) -> None:
     assert "2.json:1:2: the JSON ends too early" in text
 
 
-def test_wrong_shapes(tmp_path: Path) -> None:
+def test_each_value_of_a_wrong_shape_is_named_by_its_place(tmp_path: Path) -> None:
     text = refused(
         tmp_path, "kind: Service\nmetadata: [1]\nspec:\n  ports: 80\n  selector: {a: 1}\n  type: 3\n", suffix="yaml"
     )

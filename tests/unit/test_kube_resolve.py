@@ -171,6 +171,9 @@ def test_of_an_address_in_two_slices_the_first_counts_and_since_1_36_the_last_th
     old, new, going = (piece(str(i), ports, Endpoint("10.0.0.1", ready=i == 1, terminating=i == 2)) for i in range(3))
     ready = [sliced(old, new, going, version=at)[0][0].endpoints[0].ready for at in ((1, 35), (1, 36))]
     assert ready == [False, True]
+    said = ["at random" in "".join(sliced(*pieces, version=at)[1]) for at, pieces in (
+        ((1, 35), (old, new)), ((1, 35), (new, new)), ((1, 36), (old, new)), ((1, 36), (going, new)))]  # fmt: skip
+    assert said == [True, False, True, False]
 
 
 def test_a_service_of_unlike_ports_is_laid_out_in_parts(tmp_path: Path) -> None:

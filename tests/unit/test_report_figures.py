@@ -88,7 +88,7 @@ def test_figures_have_a_title_and_a_text_for_those_who_do_not_see_them(result: R
         assert len(picture.alt) > len(picture.title) + 20
 
 
-def test_few_points(result: Result) -> None:
+def test_a_figure_is_smaller_than_a_quarter_of_a_megabyte(result: Result) -> None:
     assert all(len(picture.svg) < 250_000 for picture in pictures(result))
 
 

@@ -40,7 +40,7 @@ BOUND = Threshold("first_packet_latency", "p99", "<", 1e-4, "p99 < 100us")
         (None, "s", EMPTY),
     ],
 )
-def test_quantity(value: float | None, unit: str, text: str) -> None:
+def test_a_quantity_has_a_prefix_and_few_digits(value: float | None, unit: str, text: str) -> None:
     assert quantity(value, unit) == text
 
 
@@ -59,7 +59,7 @@ def test_an_interval_fits_in_its_column(value: float, below: float, above: float
     assert float(low) <= float(text.split()[0].replace(",", "")) <= float(high)
 
 
-def test_other_numbers() -> None:
+def test_thresholds_shares_factors_and_rates_have_few_digits() -> None:
     assert [compact(v, "s") for v in (1e-3, 5e-5, 10.0)] == ["1 ms", "50 µs", "10 s"]
     assert compact(1_048_574) == "1,048,574"
     assert [percent(v) for v in (0.0, 0.0004, 0.0095, 0.62, 0.998, 0.99999, 1.0, 1.05)] == [
@@ -76,7 +76,7 @@ def test_ratios_have_three_digits() -> None:
     assert ratio(Estimate(math.nan)) == EMPTY
 
 
-def test_lists() -> None:
+def test_words_are_listed_with_and_before_the_last() -> None:
     assert [listed(words) for words in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
 
 

@@ -15,6 +15,7 @@ from kpsim.explain.packet import NodeRules
 from kpsim.modes.nftables.rules import NftRules
 from kpsim.proxy.rules import FILTER, Packet, Trace, chain_name
 from kpsim.scenario.reader import read
+from kpsim.scrape import scrape
 
 NODES = [
     {
@@ -252,20 +253,63 @@ def endpoints(found: NodeRules) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("version", "annotation", "near"),
+    ("version", "mode", "hints", "near"),
     [
-        ("1.26", "Auto", True),
-        ("1.26", "", False),
-        ("1.30", "any", True),
-        ("1.30", "Disabled", False),
-        ("1.31", "", True),
+        ("1.26", None, "Auto", True),
+        ("1.26", "Auto", None, False),
+        ("1.26", None, "any", False),
+        ("1.27", "Auto", None, True),
+        ("1.30", "any", None, True),
+        ("1.30", "Disabled", None, False),
+        ("1.31", None, None, True),
     ],
 )
-def test_hints_need_their_annotation_up_to_1_30(version: str, annotation: str, near: bool, tmp_path: Path) -> None:
-    told = {"service.kubernetes.io/topology-mode": annotation} if annotation else {}
+def test_hints_need_their_annotation_up_to_1_30(
+    version: str, mode: str | None, hints: str | None, near: bool, tmp_path: Path
+) -> None:
+    """It is called topology-mode since 1.27."""
+    named = {"service.kubernetes.io/topology-mode": mode, "service.kubernetes.io/topology-aware-hints": hints}
+    told = {name: value for name, value in named.items() if value is not None}
     made = service("web", "10.96.0.10", annotations=told)
     found = rules(tmp_path, version, "iptables", made, piece("web", HERE, THERE, hinted=True))
     assert endpoints(found) == ["10.128.0.5:8080"] + ["10.128.1.5:8080"] * (not near)
+
+
+OUTSIDE = service("web", "10.96.0.10", externalIPs=["198.51.100.7"], externalTrafficPolicy="Local", type="LoadBalancer",
+                  ingress=[{"ip": "203.0.113.7"}], healthCheckNodePort=31000,
+                  loadBalancerSourceRanges=["10.9.0.0/16"])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("version", "chains", "jumps", "sets", "lets_pass", "localhost"),
+    [
+        ("1.25", 9, 7, 16, 0, False),
+        ("1.26", 10, 8, 17, 3, True),
+        ("1.28", 10, 8, 17, 4, True),
+        ("1.29", 11, 9, 17, 4, True),
+        ("1.30", 11, 9, 17, 5, True),
+        ("1.36", 11, 9, 17, 5, True),
+    ],
+)
+def test_ipvs_has_the_chains_and_sets_of_its_release(
+    version: str, chains: int, jumps: int, sets: int, lets_pass: int, localhost: bool, tmp_path: Path
+) -> None:
+    found = rules(tmp_path, version, "ipvs", OUTSIDE, piece("web", HERE))
+    text = list(found.text())
+    assert [sum(line.startswith(begin) for line in text) for begin in (":", "-I ", "create ")] == [chains, jumps, sets]
+    refused = [line for line in text if line.startswith("-A KUBE-IPVS-FILTER")]
+    assert len(refused) == lets_pass + bool(lets_pass)
+    assert ("-A KUBE-SERVICES -s 127.0.0.0/8 -j RETURN" in text) is localhost
+    barred = "-A KUBE-IPVS-OUT-FILTER -s 203.0.113.7/32 -m ipvs --vaddr 203.0.113.7 --vproto tcp --vport 80 -j DROP"
+    assert any(line.startswith(barred[:60]) for line in text) is (version >= "1.29")
+
+
+def test_ipvs_leaves_addresses_of_other_interfaces_alone_since_1_28_and_hashes_ports_since_1_27(tmp_path: Path) -> None:
+    shared = service("web", "10.96.0.10", externalIPs=["192.0.2.1"])  # the node's own
+    for version, bound, flag in (("1.26", True, False), ("1.27", True, True), ("1.28", False, True)):
+        text = list(rules(tmp_path, version, "ipvs", shared, config={"ipvs": {"scheduler": "mh"}}).text())
+        assert ("addr add 192.0.2.1/32 dev kube-ipvs0" in text) is bound
+        assert ("-A -t 10.96.0.10:80 -s mh" + " -b mh-port" * flag) in text
 
 
 @pytest.mark.parametrize(("version", "serves"), [("1.25", False), ("1.26", True)])
@@ -273,6 +317,15 @@ def test_who_leaves_may_still_serve_since_1_26(version: str, serves: bool, tmp_p
     leaving = {"ready": False, "serving": True, "terminating": True}
     found = rules(tmp_path, version, "iptables", PLAIN[0], piece("web", HERE, conditions=leaving))
     assert endpoints(found) == (["10.128.0.5:8080"] if serves else [])
+
+
+def test_a_run_takes_pods_that_no_rule_leads_to(tmp_path: Path) -> None:
+    """Up to 1.25 those that terminate beside none that is ready, the last Pods of the cluster."""
+    leaving = {"ready": False, "serving": True, "terminating": True}
+    objects = (*PLAIN, service("end", "10.96.0.11"), piece("end", HERE, ("10.128.0.6", "one", "a"), conditions=leaving))
+    path = tmp_path / "scenario.yaml"
+    rules(tmp_path, "1.25", "iptables", *objects)
+    assert scrape(read(path), "one", 0.0).families
 
 
 def test_slices_with_ports_of_their_own_are_obeyed(tmp_path: Path) -> None:

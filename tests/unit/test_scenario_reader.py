@@ -98,7 +98,7 @@ def test_the_first_scenario_is_what_it_says() -> None:
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_shipped_scenarios(path: Path, tmp_path: Path) -> None:
+def test_a_shipped_scenario_says_what_to_expect_and_fits_the_schema(path: Path, tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.startswith("# ")
     assert "Shape expected" in text
@@ -162,7 +162,7 @@ def test_policies_that_do_not_fit(tmp_path: Path, spec: dict[str, object], said:
     assert said in complaint(write(tmp_path, spec))
 
 
-def test_groups(tmp_path: Path) -> None:
+def test_groups_are_read_with_their_distribution(tmp_path: Path) -> None:
     drawn = {"distribution": "lognormal", "mean": 30, "sigma": 0.8, "max": 250}
     spec = {
         "services": [{"name": "a", "count": "10k", "endpoints": drawn}, {"name": "b", "clusterIP": "None", "ports": 3}]
@@ -204,7 +204,7 @@ def test_a_scenario_around_real_objects(tmp_path: Path) -> None:
 
 def test_what_was_imported_stands_alone(tmp_path: Path) -> None:
     text = scenario_document(identify([dump(tmp_path)]))
-    assert text.startswith("# Made from prod.json: 2 Services, 1 EndpointSlices,\n# 1 Pods, 1 workloads, 0 Nodes.\n")
+    assert text.startswith("# Made from prod.json: 2 Services, 1 EndpointSlice,\n# 1 Pod, 1 workload, 0 Nodes.\n")
     (tmp_path / "alone.yaml").write_text(text, encoding="utf-8")
     assert essence(read(tmp_path / "alone.yaml")) == essence(read(dump(tmp_path)))
 
@@ -311,7 +311,7 @@ def test_the_only_group_needs_no_name(tmp_path: Path) -> None:
     assert read(write(tmp_path, {"services": [{"name": "web"}]}), [("services.count", "3")]).groups[0].count == 3
 
 
-def test_a_sweep() -> None:
+def test_a_sweep_has_the_axes_of_its_file_or_those_given() -> None:
     sweep = read_sweep(ROOT / "scenarios" / "iptables-cliff.yaml")
     ((path, values),) = sweep.axes
     assert path == "services.svc.count"

@@ -18,6 +18,7 @@ from kpsim.proxy.node import categorize
 from kpsim.proxy.states import exact_states, node_config
 from kpsim.scenario.reader import read
 from kpsim.simulation import build_cluster
+from kpsim.units import Version
 
 AUTO = Service("default", "web", topology_mode="Auto")
 
@@ -199,3 +200,21 @@ def test_pods_of_workloads_are_dealt_to_nodes_and_have_hints_by_their_zones() ->
     assert not warnings
     (bare,), _ = resolve(replace(objects, nodes=()), "10.96.0.0/16", (30000, 32767), 4)
     assert [at.node for at in bare.endpoints] == ["", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("version", "wish", "followed"),
+    [
+        ((1, 30), "PreferClose", False),
+        ((1, 31), "PreferClose", True),
+        ((1, 33), "PreferSameZone", False),
+        ((1, 34), "PreferSameZone", True),
+        ((1, 33), "PreferSameNode", False),
+        ((1, 34), "PreferSameNode", True),
+    ],
+)
+def test_a_wish_is_followed_by_the_releases_whose_gate_is_on(version: Version, wish: str, followed: bool) -> None:
+    service = Service("default", "web", traffic_distribution=wish)
+    found, why_not = hinted(service, endpoints(a=1, b=1), (), version)
+    assert [bool(endpoint.zone_hints) for endpoint in found] == [followed] * 2
+    assert ("does not know this wish" in why_not) is not followed

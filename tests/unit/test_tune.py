@@ -48,6 +48,21 @@ def test_the_cheapest_that_meets_is_taken_and_the_knee_else() -> None:
     assert knee.why == "it is the knee of the front"
 
 
+def test_nothing_is_recommended_where_a_measure_has_no_value() -> None:
+    against = ("network_programming_true.p99", "cpu_proxy_cores")
+    found = tune(identify_data({**SPEC, "changes": {}}), "minSyncPeriod", values=("1s", "20s"), against=against)
+    assert [quantity.name for quantity in found.untold] == ["network_programming_true.p99"]
+    said = sentences(found)
+    assert said[0].startswith("No minSyncPeriod can be recommended with iptables: network programming latency p99")
+    assert "--against network_programming_true.mean,cpu_proxy_cores" in said[0]
+    assert not any(word in text for text in said for word in ("Take", "knee"))
+    assert to_paste(found) == ("", "")
+    assert found.chosen.written == found.now == "1s"
+    told = tune(identify_data(SPEC), "minSyncPeriod", values=("1s", "20s"), against=AGAINST)
+    assert told.untold == ()
+    assert to_paste(told)[1]
+
+
 def test_kube_proxys_floor_is_of_the_mode() -> None:
     assert [(rung.written, rung.read_as) for rung in ladder("0s", "1s")] == [("0s", "1s"), ("1s", "")]
     ipvs = ladder("0s", "1s", kubeProxy={"mode": "ipvs"})

@@ -34,7 +34,7 @@ from kpsim.units import (
         (".5s", 0.5),
     ],
 )
-def test_durations(text: object, seconds: float) -> None:
+def test_durations_are_read_in_seconds(text: object, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
@@ -97,7 +97,7 @@ def test_durations_are_written_as_people_do(seconds: float, text: str) -> None:
         ("1T", 10**12),
     ],
 )
-def test_counts(text: object, count: int) -> None:
+def test_counts_are_read_with_their_suffix(text: object, count: int) -> None:
     assert parse_count(text) == count
 
 
@@ -107,7 +107,7 @@ def test_what_is_not_a_count(text: object) -> None:
         parse_count(text)
 
 
-def test_numbers() -> None:
+def test_numbers_are_read_and_endless_ones_refused() -> None:
     assert parse_number("0.5") == 0.5
     assert parse_number("10k") == 10_000
     for endless in (float("inf"), float("nan"), "inf", 10**400, True):
@@ -115,6 +115,6 @@ def test_numbers() -> None:
             parse_number(endless)
 
 
-def test_nanoseconds() -> None:
+def test_seconds_become_whole_nanoseconds() -> None:
     assert to_ns(1.5e-9) == 2
     assert to_ns(12.25) == 12_250_000_000

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from kpsim.errors import GuardError
+from kpsim.experiment import workers
 from kpsim.experiment.replications import BEGUN, WHOLE, run_scenario
 from kpsim.experiment.workers import Here, Warm, executing, finished
 from kpsim.report.directory import summary_json
@@ -132,6 +134,24 @@ def test_what_is_under_way_is_dropped_when_nobody_waits() -> None:
             assert next(each)[0] == 0
         began = time.monotonic()
     assert time.monotonic() - began < 30
+
+
+def test_processes_that_end_as_tasks_are_dropped_leave_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[object] = []
+    usual = Warm.renew
+
+    def late(executor: Warm) -> None:
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        time.sleep(0.3)  # the pool has seen it
+        usual(executor)
+
+    monkeypatch.setattr(threading, "excepthook", said.append)
+    monkeypatch.setattr(workers, "AHEAD", 4)  # so that some have not begun
+    monkeypatch.setattr(Warm, "renew", late)
+    with closing(finished({n: (0.0 if n == 0 else 60.0,) for n in range(8)}, time.sleep, Warm(2))) as each:
+        next(each)
+    assert said == []
 
 
 def test_ctrl_c_in_this_process_is_nobodys_answer() -> None:

@@ -43,7 +43,7 @@ class Releases:
 
 
 def release_of(version: str) -> Release | None:
-    """The minor release of ``v1.36.2+k3s1``."""
+    """Return the minor release of ``v1.36.2+k3s1``."""
     found = _VERSION.fullmatch(version.strip())
     return (int(found[1]), int(found[2])) if found else None
 

@@ -141,7 +141,7 @@ class Signs:
                 yield f"KubeProxyConfiguration says mode {told[:40]}, {at.said} says {at.value}: the former is taken"
 
     def _seen(self) -> list[Setting]:
-        """The mode as logs and rules show it."""
+        """Return the mode as logs and rules show it."""
         logs = [Setting(at.flag("proxy-mode"), at.said) for at in self.commands if at.component == "log"]
         return [*logs, *(Setting(dump.mode, f"rules of {dump.file}") for dump in self.dumps if dump.mode)]
 
@@ -167,7 +167,7 @@ def _of_family(settings: Iterable[Setting], family: str) -> Iterator[Setting]:
 
 
 def _cover(cidrs: Iterable[str], family: str, said: str) -> Setting | None:
-    """The smallest usual range that holds some ranges or addresses of one ``family``."""
+    """Return the smallest usual range that holds some ranges or addresses of one ``family``."""
     found = [network_of(cidr) for cidr in cidrs]  # what is none is refused elsewhere
     parts = [at[1] for at in found if at and f"IPv{at[1].version}" == family]
     for prefix in USUAL_PREFIXES[family] if parts else ():
@@ -183,7 +183,7 @@ def _inside(part: Network, whole: Network) -> bool:
 
 
 def _without(wide: Network, taken: Network) -> Iterator[Network]:
-    """The parts of a range beside one that lies in it, largest first."""
+    """Yield the parts of a range beside one that lies in it, largest first."""
     while wide != taken:
         halves: list[Network] = [*wide.subnets()]
         wide, beside = halves if _inside(taken, halves[0]) else halves[::-1]

@@ -67,10 +67,15 @@ def _unanswered(modes: Mapping[str, ModeResult]) -> list[str]:
         lost = asked - of_a_run.get("ingress_answered", 0.0)
         if lost:
             by_status = [(s, of_a_run[f"ingress_{s}"]) for s in (502, 503, 504)]
-            how = ", ".join(f"{count:,.3g} with {status}" for status, count in by_status if count)
+            how = ", ".join(f"{_counted(count)} with {status}" for status, count in by_status if count)
             requests = f"{asked:,.0f} requests through the Ingress"
-            found.append(f"{name}: in a run of {requests} no Pod answered {lost:,.3g} ({how})")
+            found.append(f"{name}: in a run of {requests} no Pod answered {_counted(lost)} ({how})")
     return found
+
+
+def _counted(mean: float) -> str:
+    """Return a mean count: three digits, or all that stand before the point."""
+    return f"{mean:.3g}" if mean < 1000 else f"{mean:,.0f}"
 
 
 def _unfinished(modes: Mapping[str, ModeResult]) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from kpsim.experiment import sweeps
-from kpsim.experiment.searches import probing
+from kpsim.collector import look_seldom
 from kpsim.proxy.registry import MODES
 
-WORK = (sweeps, probing, *(import_module(entry.target.partition(":")[0]) for entry in MODES.values()))
+look_seldom()  # before the imports that make most objects
+_TASKS = ("kpsim.experiment.sweeps", "kpsim.experiment.searches.probing")
+WORK = tuple(map(import_module, (*_TASKS, *(entry.target.partition(":")[0] for entry in MODES.values()))))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from kpsim.errors import InputError, Place, Problem
 from kpsim.experiment.kept.differences import Change, changes
 from kpsim.experiment.kept.reading import KeptRun
-from kpsim.experiment.replications import Progress, run_scenario
+from kpsim.experiment.replications import run_scenario
 from kpsim.experiment.result import Result
 
 VERSIONS = ("kpsim", "python", "numpy", "simpy", "pandas", "platform")
@@ -24,22 +25,18 @@ class Replayed:
     edited: bool  # the scenario is not the one that was run
 
 
-def run_again(
-    kept: KeptRun,
-    *,
-    jobs: int = 1,
-    progress: Progress | None = None,
-    most_bytes: float | None = None,
-    most_s: float | None = None,
-) -> Result:
-    """Return the result of running a kept scenario again.  Raises :class:`InputError` for a run that was not whole."""
+def run_again(kept: KeptRun, **how: Any) -> Result:
+    """Return the result of running a kept scenario again; :func:`run_scenario` takes ``how``.
+
+    Raises :class:`InputError` for a run that was not whole.
+    """
     if kept.manifest.get("complete") is False:
         what, mend = (
             "is of a run that was interrupted, so nothing can equal it",
             "run the scenario again: kpsim run FILE",
         )
         raise InputError([Problem(Place(str(kept.place)), what=what, mend=mend)])
-    return run_scenario(kept.scenario(), jobs=jobs, progress=progress, most_bytes=most_bytes, most_s=most_s)
+    return run_scenario(kept.scenario(), **how)
 
 
 def compared(kept: KeptRun, result: Result, summary_text: str, summary: object) -> Replayed:

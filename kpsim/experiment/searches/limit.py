@@ -323,7 +323,9 @@ def point_of(probe: Probe, objectives: Sequence[Objective], flip: float = 1.0) -
     if not margins:
         said = " and ".join(objective.quantity.name for objective in objectives)
         raise InputError(
-            f"{said}: too few observations at {probe.value:,.6g}; a longer run.duration or more replications help"
+            f"{said}: too few observations at {probe.value:,.6g} to tell it\n"
+            "    simulate longer (--set run.duration=10m), with more changes (--set "
+            "changes.churn.podReplacementsPerSecond=1), or ask for a percentile nearer the middle, such as p50"
         )
     index, (margin, _) = max(margins.items(), key=lambda item: item[1][0])
     if not math.isfinite(margin):

@@ -50,7 +50,7 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """A knob's ladder, in rising order; ``chosen`` is the rung to take."""
+    """A knob's ladder, in rising order; ``chosen`` is the rung to take, or the scenario's own if none can be told."""
 
     knob: Knob
     scenario: Scenario
@@ -70,6 +70,12 @@ class Tuned:
         """Return whether some value meets the objectives, none does, or that cannot be said."""
         each = {rung.met for rung in self.rungs}
         return "met" if not self.objectives or self.chosen.met else "undecided" if None in each else "failed"
+
+    @property
+    def untold(self) -> tuple[Quantity, ...]:
+        """Return the measures that no rung has a value of, so that there is no front and nothing to take."""
+        each = tuple(m for m in self.measures if not any(math.isfinite(value_of(rung, m)) for rung in self.rungs))
+        return () if self.chosen.met else each
 
     @property
     def front(self) -> tuple[Rung, ...]:
@@ -111,7 +117,8 @@ def tune(
     check_time(seconds / jobs, most_s, {}, f"a ladder of {len(todo)} values")
     probes, sampled = _probed(todo, wanted, jobs, progress, executor)
     rungs = _rungs(knob, mode, todo, probes, asked, measures)
-    chosen, why = _choose(rungs, measures, asked)
+    own = next((rung for rung in rungs if now and size_of(rung.written) == size_of(now)), rungs[0])
+    chosen, why = _choose(rungs, measures, asked, own)
     return Tuned(knob, base, mode, measures, asked, tuple(rungs), chosen, why, now, tuple(refused), run, sampled)
 
 
@@ -249,9 +256,9 @@ def _below(value: float, bound: float, *, strict: bool) -> bool:
 
 
 def _choose(
-    rungs: Sequence[Rung], measures: tuple[Quantity, Quantity], objectives: Sequence[Objective]
+    rungs: Sequence[Rung], measures: tuple[Quantity, Quantity], objectives: Sequence[Objective], own: Rung
 ) -> tuple[Rung, str]:
-    """Return the rung to take, and the reason."""
+    """Return the rung to take, and the reason; the scenario's ``own`` where no rung has both measures."""
     first, second = measures
     meeting = [rung for rung in rungs if rung.met]
     if meeting:
@@ -261,6 +268,8 @@ def _choose(
         met = " and ".join(objective.text for objective in objectives)
         which = "with" if met.startswith("no ") else "that meet"
         return cheapest, f"of the values {which} {met}, it has the least {second.name}"
+    if not any(rung.on_front for rung in rungs):
+        return own, "no value has both measures, so there is no front"
     left = [rung for rung in rungs if rung.met is None] or list(rungs)
     front = [rung for rung in left if rung.on_front] or left
     asked = " and ".join(objective.text for objective in objectives)

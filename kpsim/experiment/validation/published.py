@@ -196,7 +196,13 @@ def _costs(record: Record, study: dict[str, Any], profile: CostProfile, factor: 
         once = _price(Question((packet,), _way(0.0)), profile)
         return once, _price(Question((packet,), _way(size.services / 2 * study.get("rules", 1))), profile) - once
     if kind == "restore":
-        before = {"rules": record.number("rules_before"), "dispatch": 0.0, "one": 1.0, "changed_rules": 0.0}
+        before = {
+            "rules": record.number("rules_before"),
+            "dispatch": 0.0,
+            "dispatch_steps": 0.0,
+            "one": 1.0,
+            "changed_rules": 0.0,
+        }
         added = {"rules": record.number("rules_added"), "one": 1.0}
         there = _price(Question((Part("restore", family),), before), profile) if before["rules"] else 0.0
         return 0.0, there + _price(Question((Part("restore", family, "start"),), added), profile)

@@ -7,7 +7,7 @@ DaemonSets and Jobs, PodDisruptionBudgets, autoscalers, node-pressure eviction.
 
 from __future__ import annotations
 
-from kpsim.history.events.apiserver import ApiServerRestart
+from kpsim.history.events.apiserver import ApiServerRestart, ControllerManagerRestart
 from kpsim.history.events.crash import Crash
 from kpsim.history.events.drain import Drain
 from kpsim.history.events.event import Event, Setting
@@ -22,6 +22,7 @@ from kpsim.history.terms import Ending, IntOrPercent
 __all__ = [
     "EVENTS",
     "ApiServerRestart",
+    "ControllerManagerRestart",
     "Crash",
     "Drain",
     "Ending",
@@ -52,4 +53,5 @@ EVENTS: tuple[type[Event], ...] = (
     ServiceChange,
     ServiceDeletion,
     ApiServerRestart,
+    ControllerManagerRestart,
 )

@@ -1,13 +1,19 @@
-"""Restarts of API servers: every watch one of them serves breaks.  Pods do not notice; the control plane does."""
+"""Restarts of the control plane: of an API server, whose watches all break, or of kube-controller-manager.
+
+Pods do not notice; changes of them come late to kube-proxies.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from kpsim.declared import Declared
 from kpsim.history.events.event import Event, Objection, Setting
+
+if TYPE_CHECKING:
+    from kpsim.profiles.defaults import Defaults
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +37,24 @@ class ApiServerRestart(Event):
     def restarted_api_server(self) -> int:
         """Return the server."""
         return self.server
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerManagerRestart(Event):
+    """The kube-controller-manager that leads is gone; another process leads once its lease has run out."""
+
+    leader_after_s: Annotated[
+        float | None, Declared("Until another process leads", more_than=0, otherwise="when the lease has run out")
+    ] = None
+
+    asks: ClassVar[Literal["server"]] = "server"
+
+    def described(self) -> str:
+        """Return what happens."""
+        return "restart of kube-controller-manager"
+
+    def without_controllers_s(self, defaults: Defaults) -> float | None:
+        """Return how long nobody leads."""
+        if self.leader_after_s is not None:
+            return self.leader_after_s
+        return defaults.value("controller_manager.lease")

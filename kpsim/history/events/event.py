@@ -23,6 +23,7 @@ from kpsim.kube.objects import KubeObjects
 
 if TYPE_CHECKING:
     from kpsim.history.scene import Scene  # reading a scenario must not load SimPy
+    from kpsim.profiles.defaults import Defaults
 
 DEFAULT_NAMESPACE = "default/"
 SERVICE = Form(
@@ -112,6 +113,10 @@ class Event:
 
     def restarted_api_server(self) -> int | None:
         """Return the API server that restarts, ``None`` if none does."""
+        return None
+
+    def without_controllers_s(self, defaults: Defaults) -> float | None:  # noqa: ARG002 - for those who need it
+        """Return how long no kube-controller-manager leads, ``None`` if one goes on."""
         return None
 
 

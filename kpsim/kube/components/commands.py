@@ -74,7 +74,7 @@ def flags_of(words: Sequence[str]) -> Iterator[Flag]:
 
 
 def _tag(container: Mapping[str, object]) -> str:
-    """The tag of an image: the component's release, if whoever built it says so."""
+    """Return the tag of an image: the component's release, if whoever built it says so."""
     name = str(container.get("image") or "").partition("@")[0].rpartition("/")[2]
     return name.partition(":")[2]
 

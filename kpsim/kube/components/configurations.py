@@ -13,6 +13,8 @@ from kpsim.kube.components.commands import Command, of_distribution
 
 PROXY_CONFIGURATION = "KubeProxyConfiguration"
 CLUSTER_CONFIGURATION = "ClusterConfiguration"
+KIND_CLUSTER = "Cluster"  # of kind, Kubernetes in Docker
+KIND_API = "kind.x-k8s.io/"
 _PACKED = (PROXY_CONFIGURATION, CLUSTER_CONFIGURATION, "kube-proxy-arg", "cluster-cidr")
 
 _TEXT, _TRUTH, _NUMBER, _LIST = "text", "truth", "number", "list"
@@ -76,7 +78,7 @@ def proxy_configuration(flags: Mapping[str, str]) -> dict[str, object]:
 
 
 def _typed(text: str, kind: str) -> object:
-    """A flag's value; ``None`` where it is none of its kind, which kube-proxy would not have started with."""
+    """Return a flag's value; ``None`` where it is none of its kind, which kube-proxy would not have started with."""
     if kind == _TRUTH:
         return {"true": True, "1": True, "false": False, "0": False}.get(text.lower())
     if kind == _NUMBER:
@@ -85,8 +87,14 @@ def _typed(text: str, kind: str) -> object:
 
 
 def commands_of(configuration: Mapping[str, object], said: str) -> Iterator[Command]:
-    """Yield the command lines that k3s's or RKE2's configuration, or kubeadm's of a cluster, stands for."""
-    if configuration.get("kind") == CLUSTER_CONFIGURATION:
+    """Yield the command lines that k3s's or RKE2's configuration, or kind's or kubeadm's of a cluster, stands for."""
+    if configuration.get("kind") == KIND_CLUSTER:
+        network = _mapping(configuration.get("networking"))
+        named = (("podSubnet", "cluster-cidr"), ("serviceSubnet", "service-cluster-ip-range"))
+        yield Command("kubeadm", tuple((flag, str(network[key])) for key, flag in named if network.get(key)), "", said)
+        if network.get("kubeProxyMode"):
+            yield Command("kube-proxy", (("proxy-mode", str(network["kubeProxyMode"])),), "", said)
+    elif configuration.get("kind") == CLUSTER_CONFIGURATION:
         network = _mapping(configuration.get("networking"))
         api = _mapping(configuration.get("apiServer")).get("extraArgs")
         listed = api if isinstance(api, list) else []  # since v1beta4 a list of names and values
@@ -102,6 +110,12 @@ def commands_of(configuration: Mapping[str, object], said: str) -> Iterator[Comm
         for name, value in configuration.items():
             words += [f"--{name}={one}" for one in (value if isinstance(value, list) else [value])]
         yield from of_distribution("k3s", words, said)
+
+
+def replaced(data: Mapping[str, object], said: str) -> Iterator[Command]:
+    """Yield the mode that a ConfigMap of Cilium's tells: with kube-proxy's replacement no kube-proxy writes rules."""
+    if str(data.get("kube-proxy-replacement")).lower() in ("true", "strict"):
+        yield Command("kube-proxy", (("proxy-mode", "ebpf"),), "", f"kube-proxy-replacement of {said}")
 
 
 def _mapping(value: object) -> Mapping[str, object]:

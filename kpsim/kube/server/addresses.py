@@ -37,7 +37,7 @@ _LINK_LOCAL = (ipaddress.ip_network("169.254.0.0/16"), ipaddress.ip_network("fe8
 
 @lru_cache(REMEMBERED)
 def address_of(text: str) -> Address | None:
-    """The address a text stands for, read loosely; ``None`` if it is none."""
+    """Return the address a text stands for, read loosely; ``None`` if it is none."""
     if PLAIN.fullmatch(text):
         return ipaddress.IPv4Address(ipv4_number(text))
     if not _CHARACTERS.fullmatch(text):
@@ -55,12 +55,12 @@ def is_v6(text: str) -> bool:
 
 
 def family_of(text: str) -> str:
-    """The family of an address; what is none counts as IPv4, as it does to the server."""
+    """Return the family of an address; what is none counts as IPv4, as it does to the server."""
     return "IPv6" if is_v6(text) else "IPv4"
 
 
 def network_of(text: str) -> tuple[Address, Network] | None:
-    """The address and the range of a text in CIDR notation, read loosely; ``None`` if it is none."""
+    """Return the address and the range of a text in CIDR notation, read loosely; ``None`` if it is none."""
     before, slash, bits = text.rpartition("/")
     address = address_of(before) if slash and re.fullmatch(r"[0-9]+", bits) else None
     if address is None or int(bits) > (128 if ":" in before else 32):

@@ -35,7 +35,7 @@ class ApiServer:
 
     @property
     def ranges(self) -> tuple[str, ...]:
-        """The ranges of ClusterIPs, that of the default family first."""
+        """Return the ranges of ClusterIPs, that of the default family first."""
         return tuple(text.strip() for text in self.service_cluster_ip_range.split(","))
 
 
@@ -61,7 +61,7 @@ class Pools:
 
     @property
     def families(self) -> tuple[str, ...]:
-        """The families of this cluster's Services, the default one first."""
+        """Return the families of this cluster's Services, the default one first."""
         return tuple(self.ips)
 
     def take_ips(self, spec: Spec, wanted: Sequence[tuple[int, str, str]]) -> None:
@@ -97,7 +97,7 @@ class Pools:
         raise Refused([invalid(key, number, why)])
 
     def next_port(self) -> int:
-        """A NodePort that nobody has."""
+        """Return a NodePort that nobody has."""
         if not self.ports.free:
             raise Refused(reason="InternalError", message="failed to allocate a nodePort: range is full")
         return self.ports.allocate()

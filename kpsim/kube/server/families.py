@@ -35,12 +35,12 @@ def is_headless(spec: Mapping[str, Any]) -> bool:
 
 
 def ips_of(spec: Mapping[str, Any]) -> list[str]:
-    """A Service's ``clusterIPs``; none is an empty list."""
+    """Return a Service's ``clusterIPs``; none is an empty list."""
     return list(spec.get("clusterIPs") or ())
 
 
 def families_of(spec: Mapping[str, Any]) -> list[str]:
-    """A Service's ``ipFamilies``; none is an empty list."""
+    """Return a Service's ``ipFamilies``; none is an empty list."""
     return list(spec.get("ipFamilies") or ())
 
 

@@ -74,7 +74,7 @@ class Answer:
 
     @property
     def status(self) -> int:
-        """The HTTP status."""
+        """Return the HTTP status."""
         return STATUS[self.reason]
 
 
@@ -85,7 +85,7 @@ def judge(
     update_from: Mapping[str, Any] | None = None,
     namespaces: Collection[str] | None = None,
 ) -> Answer:
-    """The API server's answer to an object.
+    """Return the API server's answer to an object.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ class Server:
         self.create({**OWN_SERVICE, "spec": {"clusterIP": first, "ports": [{"port": 443}]}})
 
     def create(self, document: Mapping[str, Any]) -> Answer:
-        """The answer to a new object."""
+        """Return the answer to a new object."""
         refused, made = self._decoded(document)
         if refused is not None:
             return refused
@@ -143,7 +143,7 @@ class Server:
         return self._taken(made, update=False)
 
     def update(self, document: Mapping[str, Any]) -> Answer:
-        """The answer to a change of an object that is there; of one that is not, to its creation."""
+        """Return the answer to a change of an object that is there; of one that is not, to its creation."""
         refused, made = self._decoded(document)
         if refused is not None:
             return refused

@@ -32,7 +32,7 @@ Reasons = Callable[[str], tuple[str, ...]]
 
 @lru_cache(REMEMBERED)
 def label_reasons(text: str) -> tuple[str, ...]:
-    """Why a text is no DNS-1123 label."""
+    """Return the reasons why a text is no DNS-1123 label."""
     reasons = _too_long(text, LONGEST_LABEL)
     if not _LABEL.fullmatch(text):
         if _SUBDOMAIN.fullmatch(text):
@@ -44,7 +44,7 @@ def label_reasons(text: str) -> tuple[str, ...]:
 
 @lru_cache(REMEMBERED)
 def old_label_reasons(text: str) -> tuple[str, ...]:
-    """Why a text is no DNS-1035 label, which starts with a letter."""
+    """Return the reasons why a text is no DNS-1035 label, which starts with a letter."""
     reasons = _too_long(text, LONGEST_LABEL)
     if not _OLD_LABEL.fullmatch(text):
         why = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic"
@@ -54,7 +54,7 @@ def old_label_reasons(text: str) -> tuple[str, ...]:
 
 @lru_cache(REMEMBERED)
 def subdomain_reasons(text: str) -> tuple[str, ...]:
-    """Why a text is no DNS-1123 subdomain."""
+    """Return the reasons why a text is no DNS-1123 subdomain."""
     reasons = _too_long(text, LONGEST_SUBDOMAIN)
     if not _SUBDOMAIN.fullmatch(text):
         why = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.'"
@@ -95,7 +95,7 @@ def qualified_reasons(text: str) -> tuple[str, ...]:
 
 @lru_cache(REMEMBERED)
 def label_value_reasons(text: str) -> tuple[str, ...]:
-    """Why a text is no value of a label."""
+    """Return the reasons why a text is no value of a label."""
     reasons = _too_long(text, LONGEST_LABEL)
     if text and not _QUALIFIED.fullmatch(text):
         why = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.'"
@@ -105,7 +105,7 @@ def label_value_reasons(text: str) -> tuple[str, ...]:
 
 @lru_cache(REMEMBERED)
 def port_name_reasons(text: str) -> tuple[str, ...]:
-    """Why a text is no name of a container's port."""
+    """Return the reasons why a text is no name of a container's port."""
     reasons = _too_long(text, LONGEST_PORT_NAME)
     if not re.fullmatch(r"[-a-z0-9]+", text):
         reasons.append("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")

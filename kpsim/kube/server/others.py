@@ -68,7 +68,7 @@ def fill_in_slice(made: dict[str, Any]) -> None:
 
 
 def slice_faults(made: Object, version: Version, old: Object | None = None) -> Iterator[Fault]:
-    """Everything wrong with an EndpointSlice; ``old`` is what an update found."""
+    """Yield everything that is wrong with an EndpointSlice; ``old`` is what an update found."""
     yield from metadata_faults(made["metadata"], subdomain_reasons, update=old is not None)
     kind = made.get("addressType") or ""
     if kind:
@@ -150,7 +150,7 @@ def _slice_ports(ports: Sequence[Object]) -> Iterator[Fault]:
 
 
 def endpoint_faults(made: Object, *, strict: bool) -> Iterator[Fault]:
-    """Everything wrong with the endpoints of an EndpointSlice."""
+    """Yield everything that is wrong with the endpoints of an EndpointSlice."""
     endpoints, kind = made.get("endpoints") or (), made.get("addressType") or ""
     if len(endpoints) > MOST_ENDPOINTS:
         yield too_many(("endpoints",), len(endpoints), MOST_ENDPOINTS)

@@ -24,7 +24,7 @@ IN_RANGE = f"must be between 1 and {LAST_PORT}, inclusive"
 
 
 def shown(value: object) -> str:
-    """A value as Kubernetes prints it, text in quotes and not too long; a list as the JSON it is."""
+    """Return a value as Kubernetes prints it, text in quotes and not too long; a list as the JSON it is."""
     if isinstance(value, str):
         return '"' + (value if len(value) <= 60 else value[:57] + "...") + '"'
     if value is None:

@@ -193,7 +193,7 @@ def _faults(value: object, shape: Shape, key: Key) -> Iterator[Fault]:
 
 
 def well_shaped(value: object, shape: Shape) -> Any:
-    """A copy without what the server does not know, ``null`` and what is of the wrong type.
+    """Return a copy without what the server does not know, ``null`` and what is of the wrong type.
 
     Items keep their place: ``null`` among them is the empty text, or an object with nothing in it.
     """

@@ -17,6 +17,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from kpsim.kube.objects import Endpoint, Node, Service
+from kpsim.units import Version
+
+MODE_SINCE: Version = (1, 27)  # the annotation topology-mode; before, topology-aware-hints
+DISTRIBUTION_SINCE: Version = (1, 31)  # the gate ServiceTrafficDistribution is off before
+SAME_SINCE: Version = (1, 34)  # PreferSameZone and PreferSameNode: PreferSameTrafficDistribution is off before
 
 AUTOMATIC = ("Auto", "auto")
 SAME_ZONE = ("PreferClose", "PreferSameZone")
@@ -26,7 +31,19 @@ OVERLOAD = 0.2  # overloadThreshold in topologycache.go: a structure fact, not a
 Endpoints = tuple[Endpoint, ...]
 
 
-def hinted(service: Service, endpoints: Sequence[Endpoint], nodes: Sequence[Node]) -> tuple[Endpoints, str]:
+def heeded(service: Service, version: Version) -> Service:
+    """Return the Service without wishes about topology that a ``version`` does not know or has switched off."""
+    if version < MODE_SINCE and service.topology_mode and not service.topology_by_old_name:
+        service = replace(service, topology_mode="")
+    wish = service.traffic_distribution
+    if wish and version < (DISTRIBUTION_SINCE if wish == "PreferClose" else SAME_SINCE):
+        service = replace(service, traffic_distribution="")
+    return service
+
+
+def hinted(
+    service: Service, endpoints: Sequence[Endpoint], nodes: Sequence[Node], version: Version = SAME_SINCE
+) -> tuple[Endpoints, str]:
     """The endpoints with the hints the controller would write, and why there are none although they were asked for.
 
     Parameters
@@ -35,13 +52,18 @@ def hinted(service: Service, endpoints: Sequence[Endpoint], nodes: Sequence[Node
         of the Service, with the zone and node each is on; hints they have already are replaced.
     nodes
         of the cluster, whose CPUs decide the zones' shares under ``topology-mode: Auto``.
+    version
+        of Kubernetes, which may not know the wish.
     """
+    asked, service = service, heeded(service, version)
     bare = tuple(
         replace(endpoint, zone_hints=(), node_hints=()) if endpoint.zone_hints or endpoint.node_hints else endpoint
         for endpoint in endpoints
     )
     if service.topology_mode in AUTOMATIC:
         return _balanced(bare, zone_shares(nodes))
+    if asked != service and not service.topology_mode:
+        return bare, "Kubernetes {}.{} does not know this wish, or has it switched off".format(*version)
     wanted = service.traffic_distribution
     if wanted in SAME_ZONE or wanted == SAME_NODE:
         return tuple(_own_place(endpoint, node_too=wanted == SAME_NODE) for endpoint in bare), _placeless(bare, wanted)

@@ -64,7 +64,7 @@ class Backend:
 
     @property
     def address(self) -> str:
-        """``ip:port``, IPv6 in brackets."""
+        """Return ``ip:port``, IPv6 in brackets."""
         return ip_port(self.ip, self.port)
 
 

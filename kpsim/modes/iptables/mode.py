@@ -45,7 +45,7 @@ from kpsim.proxy.counts import EndpointCounts, port_kinds
 from kpsim.proxy.node import NodeConfig, PortState, counted_node
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.rules import Packet, RuleSet, Trace, Walk
-from kpsim.proxy.work import EVERY_PART, Timed, named, parts_of
+from kpsim.proxy.work import EVERY_PART, Timed, named, parts_of, steps_of_searches
 from kpsim.units import I64, Version
 
 PARTIAL_SYNC_SINCE: Version = (1, 27)  # KEP-3453: alpha and off in 1.26, on in 1.27, always in 1.28
@@ -54,6 +54,7 @@ SPARES_LARGE_SINCE: Version = (1, 34)  # and in patch releases of 1.34 to 1.36 (
 CONSTANT_RULES = 5  # KUBE-POSTROUTING 3, KUBE-MARK-MASQ 1, the last rule of KUBE-SERVICES 1
 EXTERNAL_CHAIN_RULES = 2  # KUBE-EXT: mark, jump; under Local one more for Pods, and one where there is a local endpoint
 ENDPOINT_CHAIN_RULES = 2  # KUBE-SEP: hairpin mark, DNAT
+CHAINS_NEAR, RULES_NEAR = 10_000, 5_000  # of iptables-nft, in lists that its processor's caches hold [A39]
 ENSURED_JUMPS = 14  # each an "ensure chain" and an "ensure rule" process in a full sync
 ENSURED_JUMPS_BEFORE_1_27 = 12  # without kubelet's KUBE-FIREWALL
 ENSURED_JUMPS_NAT = 3  # of those, the ones in the nat table, whose rules each process reads back
@@ -137,10 +138,13 @@ class Iptables:
         jumps = ENSURED_JUMPS if version >= PARTIAL_SYNC_SINCE else ENSURED_JUMPS_BEFORE_1_27
         looks = 1 if kind in (SyncKind.START, SyncKind.RESTART) else counts.cleanup
         there = 0 if start else 1
+        chains = (counts.own + 2 * counts.dispatch) // 3
+        changed_chains = (counts.changed_own + 2 * counts.changed_services) // 3
         found = {
             "rules": rules,
-            "chains": (counts.own + 2 * counts.dispatch) // 3,
-            "changed_chains": (counts.changed_own + 2 * counts.changed_services) // 3,
+            "chain_steps": steps_of_searches(chains, CHAINS_NEAR),
+            "changed_chain_steps": steps_of_searches(changed_chains, CHAINS_NEAR),
+            "dispatch_steps": steps_of_searches(counts.dispatch, RULES_NEAR),
             "runs": whole * (2 + start) * jumps,
             "reads": whole * there * 2 * ENSURED_JUMPS_NAT * rules,
             "saves": looks,

@@ -1,8 +1,11 @@
 """The few iptables chains IPVS needs: who is masqueraded, who is let in, and what a virtual address does not answer.
 
 Rules ask ipsets, so their number does not grow with Services, but for KUBE-IPVS-OUT-FILTER: one rule for each load
-balancer address and port that the node itself may not reach.  Source: pkg/proxy/ipvs/proxier.go (iptablesChains,
-iptablesJumpChain, ipsetWithIptablesChain, writeIptablesRules, acceptIPVSTraffic).
+balancer address and port that the node itself may not reach, since 1.29.  KUBE-IPVS-FILTER, which refuses what no
+virtual server answers, came with 1.26, and with it the way out for what comes from localhost; since 1.28 it lets health
+checks pass, since 1.30 external addresses under a Local policy.  Before 1.25 chains are written like those of 1.25.
+Source: pkg/proxy/ipvs/proxier.go at these versions (iptablesChains, iptablesJumpChain, ipsetWithIptablesChain,
+writeIptablesRules, acceptIPVSTraffic).
 """
 
 from __future__ import annotations
@@ -13,6 +16,12 @@ from dataclasses import dataclass
 from kpsim.modes.ipvs.ipsets import SETS, kernel_name
 from kpsim.proxy.node import NodeConfig
 from kpsim.proxy.rules import FILTER, PortKey, Rule
+from kpsim.units import Version
+
+ACCESS_FILTER_SINCE: Version = (1, 26)
+HEALTH_CHECKS_PASS_SINCE: Version = (1, 28)
+OUT_FILTER_SINCE: Version = (1, 29)
+LOCAL_POLICIES_PASS_SINCE: Version = (1, 30)
 
 CHAINS = (
     "KUBE-SERVICES", "KUBE-POSTROUTING", "KUBE-NODE-PORT", "KUBE-LOAD-BALANCER", "KUBE-MARK-MASQ",
@@ -48,6 +57,19 @@ JUMPS = (
 )
 
 
+_SINCE = {"KUBE-IPVS-FILTER": ACCESS_FILTER_SINCE, "KUBE-IPVS-OUT-FILTER": OUT_FILTER_SINCE}
+
+
+def chains_of(version: Version) -> tuple[str, ...]:
+    """Return the chains that a ``version`` has, in the order in which it makes sure of them."""
+    return tuple(name for name in CHAINS if version >= _SINCE.get(name.removesuffix(FILTER), version))
+
+
+def jumps_of(version: Version) -> tuple[Jump, ...]:
+    """Return the jumps that lead to them."""
+    return tuple(jump for jump in JUMPS if version >= _SINCE.get(jump.target, version))
+
+
 @dataclass(frozen=True, slots=True)
 class _Asking:
     """Rules that ask sets, only those that hold something where it says so."""
@@ -71,12 +93,12 @@ class _Asking:
 def chains_for(
     sets: Mapping[str, Collection[str]], barred: Sequence[PortKey], config: NodeConfig
 ) -> dict[str, list[Rule]]:
-    """Return all eleven chains, given what the sets hold.
+    """Return all chains, eleven since 1.29, given what the sets hold.
 
     ``barred`` are load balancers whose source ranges leave the node out.
     """
     asking = _Asking(sets, config.ip_family)
-    chains: dict[str, list[Rule]] = {name: [] for name in CHAINS}
+    chains: dict[str, list[Rule]] = {name: [] for name in chains_of(config.kubernetes_version)}
     chains["KUBE-SERVICES"] += _services(asking, config)
     chains["KUBE-POSTROUTING"] += _postrouting(asking, config)
     chains["KUBE-LOAD-BALANCER"] += asking.when_filled("KUBE-LOAD-BALANCER-LOCAL", BOTH, "RETURN")
@@ -84,13 +106,15 @@ def chains_for(
     chains["KUBE-NODE-PORT"] += _node_port(asking)
     chains["KUBE-MARK-MASQ"].append(Rule("MARK", options=f"--or-mark {config.mark}"))
     for name, rules in _filter(asking, barred, config).items():
-        chains[name + FILTER] += rules
+        if name + FILTER in chains:
+            chains[name + FILTER] += rules
     return chains
 
 
 def _services(asking: _Asking, config: NodeConfig) -> Iterator[Rule]:
     """Mark what must be masqueraded, then accept what is for a virtual server, lest other rules stop it."""
-    yield Rule("RETURN", source=LOOPBACK[config.ip_family])
+    if config.kubernetes_version >= ACCESS_FILTER_SINCE:
+        yield Rule("RETURN", source=LOOPBACK[config.ip_family])
     yield from asking.when_filled("KUBE-LOAD-BALANCER", BOTH, "KUBE-LOAD-BALANCER")
     sides, source, interface = BOTH, "", ""
     if not config.masquerade_all:
@@ -130,7 +154,10 @@ def _filter(asking: _Asking, barred: Sequence[PortKey], config: NodeConfig) -> d
     """Return the filter table: forward marked packets, keep to the source ranges, refuse ports without endpoints."""
     mark = f"-m mark --mark {config.mark}/{config.mark}"
     health = "KUBE-HEALTH-CHECK-NODE-PORT"
-    known = ("KUBE-LOAD-BALANCER", "KUBE-CLUSTER-IP", "KUBE-EXTERNAL-IP", "KUBE-EXTERNAL-IP-LOCAL")
+    known = ["KUBE-LOAD-BALANCER", "KUBE-CLUSTER-IP", "KUBE-EXTERNAL-IP"]
+    if config.kubernetes_version >= LOCAL_POLICIES_PASS_SINCE:
+        known.append("KUBE-EXTERNAL-IP-LOCAL")
+    checks = [health] if config.kubernetes_version >= HEALTH_CHECKS_PASS_SINCE else []
     new = "-m conntrack --ctstate NEW "
     return {
         "KUBE-FORWARD": [
@@ -146,7 +173,7 @@ def _filter(asking: _Asking, barred: Sequence[PortKey], config: NodeConfig) -> d
         ],
         "KUBE-IPVS-FILTER": [
             *(Rule("RETURN", match=asking.match(name, BOTH)) for name in known),
-            Rule("RETURN", match=asking.match(health, "dst")),
+            *(Rule("RETURN", match=asking.match(name, "dst")) for name in checks),
             Rule("REJECT", match=new + asking.match("KUBE-IPVS-IPS", "dst")),
         ],
         "KUBE-IPVS-OUT-FILTER": [

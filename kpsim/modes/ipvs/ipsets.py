@@ -1,4 +1,4 @@
-"""The seventeen ipsets that let a constant number of iptables rules speak of any number of Services.
+"""The ipsets, 17 since 1.26, let a constant number of iptables rules speak of any number of Services.
 
 Names, types and the form of an entry from pkg/proxy/ipvs/ipset.go and pkg/proxy/ipvs/ipset/ipset.go.  Every sync makes
 sure that all of them exist, filled or not.  A hash holds :data:`MAX_ELEMENTS` entries and the kernel refuses the next;
@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kpsim.proxy.node import PortInfo, PortState
+from kpsim.units import Version
 
 MAX_ELEMENTS = 65_536
 LONGEST_NAME = 31
+VIRTUAL_ADDRESSES = "KUBE-IPVS-IPS"
+VIRTUAL_ADDRESSES_SINCE: Version = (1, 26)
 
 ADDRESS, SOCKET, SOCKET_ADDRESS, SOCKET_NET, PORT = (
     "hash:ip", "hash:ip,port", "hash:ip,port,ip", "hash:ip,port,net", "bitmap:port",
@@ -58,9 +61,14 @@ SETS = {
         SetKind("KUBE-NODE-PORT-LOCAL-SCTP-HASH", SOCKET,
                 f"Kubernetes nodeport SCTP port {LOCAL} with type 'hash ip:port'"),
         SetKind("KUBE-HEALTH-CHECK-NODE-PORT", PORT, "Kubernetes health check node port"),
-        SetKind("KUBE-IPVS-IPS", ADDRESS, "Virtual addresses on this node"),
+        SetKind(VIRTUAL_ADDRESSES, ADDRESS, "Virtual addresses on this node"),
     )
 }  # fmt: skip
+
+
+def sets_of(version: Version) -> dict[str, SetKind]:
+    """Return the sets that a ``version`` makes sure of, by name."""
+    return {n: kind for n, kind in SETS.items() if n != VIRTUAL_ADDRESSES or version >= VIRTUAL_ADDRESSES_SINCE}
 
 
 def kernel_name(name: str, family: str) -> str:
@@ -109,7 +117,7 @@ def _load_balancer(info: PortInfo, ip: str, allowed: bool) -> Iterator[tuple[str
 
 
 def _node_port(info: PortInfo, node_addresses: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """A bit for TCP and UDP; for SCTP, which the bitmap cannot tell apart, an entry an address."""
+    """Yield a bit for TCP and UDP; for SCTP, which the bitmap cannot tell apart, an entry an address."""
     if not info.node_port:
         return
     sctp = info.protocol == "SCTP"

@@ -28,8 +28,8 @@ import numpy as np
 
 from kpsim.cluster.columns import ServiceColumns
 from kpsim.modes.ipvs.about import ABOUT
-from kpsim.modes.ipvs.chains import CHAINS, JUMPS
-from kpsim.modes.ipvs.ipsets import SETS
+from kpsim.modes.ipvs.chains import chains_of, jumps_of
+from kpsim.modes.ipvs.ipsets import sets_of
 from kpsim.modes.ipvs.program import IpvsRules, VirtualService, node_port_addresses, program
 from kpsim.modes.ipvs.text import script_lines
 from kpsim.modes.ipvs.tracer import trace
@@ -53,11 +53,9 @@ from kpsim.proxy.rules import REFUSED, Held, Packet, Trace, Walk, few
 from kpsim.units import I64, Version
 
 PROCESSES: Mapping[Version, int] = {  # of a sync with nothing changed, but for its iptables-restore
-    (1, 29): len(CHAINS) + len(JUMPS) + 2 * len(SETS),  # 11 chains and 9 jumps ensured, 17 sets created, then listed
-    (1, 26): 10 + 8 + 2 * 17,
-    (1, 25): 9 + 7 + 2 * 16,
-    (1, 0): 8 + 5 + 1 + 2 * 16,
-}
+    version: len(chains_of(version)) + len(jumps_of(version)) + 2 * len(sets_of(version))  # ensured; created and listed
+    for version in ((1, 29), (1, 26), (1, 25))
+} | {(1, 0): 8 + 5 + 1 + 2 * 16}
 NETLINK_CALLS_A_SERVER = 3  # get, get again, list its real servers
 SOURCE_HASH = 0x61C88647  # the kernel's multiplicative hash of 32 bits, include/linux/hash.h
 SOURCE_HASH_BITS = 8  # buckets of net/netfilter/ipvs/ip_vs_sh.c, dealt out to the real servers in turn

@@ -1,10 +1,11 @@
 """One node's IPVS state as kube-proxy makes it: virtual servers, sets, chains, and the addresses it takes.
 
 A service port is a virtual server at each of its addresses, whether anybody serves it or not: the ClusterIP, external
-and load-balancer addresses, and its NodePort at every address of the node.  All but the node's own are bound to
-kube-ipvs0, so that the packet is taken for the node's and comes to IPVS.  A Local list that is empty gives way to the
-Cluster list: nothing is dropped for want of a local endpoint, but a client outside, not masqueraded, is then answered
-by a Pod it never called.  Two Services that claim one address and port overwrite each other; the last visited stays.
+and load-balancer addresses, and its NodePort at every address of the node.  All (since 1.28: but the node's own) are
+bound to kube-ipvs0, so that the packet is taken for the node's and comes to IPVS.  A Local list that is empty gives way
+to the Cluster list: nothing is dropped for want of a local endpoint, but a client outside, not masqueraded, is then
+answered by a Pod it never called.  Two Services that claim one address and port overwrite each other; the last visited
+stays.
 Source: pkg/proxy/ipvs/proxier.go (syncProxyRules, syncEndpoint).
 """
 
@@ -15,10 +16,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kpsim.modes.ipvs.chains import chains_for
-from kpsim.modes.ipvs.ipsets import OF_ENDPOINTS_AND_NODES, SETS, entries_of
+from kpsim.modes.ipvs.ipsets import OF_ENDPOINTS_AND_NODES, VIRTUAL_ADDRESSES, entries_of, sets_of
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, PortState, categorize, in_ranges, ip_port
 from kpsim.proxy.params import PRIMARY
 from kpsim.proxy.rules import Held, PortKey, RuleSet
+from kpsim.units import Version
+
+HASHES_PORTS_SINCE: Version = (1, 27)
+OTHERS_SPARED_SINCE: Version = (1, 28)  # addresses that another interface has are not bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class RealServer:
 
     @property
     def address(self) -> str:
-        """``ip:port``, IPv6 in brackets."""
+        """Return ``ip:port``, IPv6 in brackets."""
         return ip_port(self.ip, self.port)
 
 
@@ -47,6 +52,7 @@ class VirtualService:
     persistence_s: int = 0
     real_servers: tuple[RealServer, ...] = ()
     row: int = -1  # of its Service in the columns
+    hashes_port: bool = True
 
     @property
     def key(self) -> PortKey:
@@ -55,8 +61,8 @@ class VirtualService:
 
     @property
     def flags(self) -> str:
-        """Scheduler flags as ipvsadm names them: Maglev hashing counts the port in, else one client has one server."""
-        return "mh-port" if self.scheduler == "mh" else ""
+        """Scheduler flags as ipvsadm names them: Maglev hashing counts the port in since 1.27."""
+        return "mh-port" if self.scheduler == "mh" and self.hashes_port else ""
 
     def render(self) -> list[str]:
         """As ``ipvsadm -Ln`` would print it and its real servers, all of weight 1."""
@@ -125,7 +131,9 @@ def _virtual_service(
     state: PortState, config: NodeConfig, ip: str, port: int, real_servers: tuple[RealServer, ...]
 ) -> VirtualService:
     scheduler = config.ipvs_scheduler or "rr"
-    return VirtualService(ip, port, state.info.protocol, scheduler, state.info.affinity_s, real_servers, state.row)
+    flags = config.kubernetes_version >= HASHES_PORTS_SINCE
+    info = state.info
+    return VirtualService(ip, port, info.protocol, scheduler, info.affinity_s, real_servers, state.row, flags)
 
 
 def _real_servers(endpoints: Sequence[EndpointInfo]) -> tuple[RealServer, ...]:
@@ -136,7 +144,8 @@ def program(states: Iterable[PortState], config: NodeConfig) -> IpvsRules:
     """Return all that kube-proxy wants on this node for ``states``."""
     addresses, own = node_port_addresses(config), frozenset(node_addresses(config))
     claims: list[VirtualService] = []
-    sets: dict[str, set[str]] = {name: set() for name in SETS}
+    sets: dict[str, set[str]] = {name: set() for name in sets_of(config.kubernetes_version)}
+    spared = own if config.kubernetes_version >= OTHERS_SPARED_SINCE else ()
     bound: dict[str, None] = {}
     entries: dict[int, int] = {}
     addresses_of: dict[int, set[str]] = {}
@@ -150,10 +159,11 @@ def program(states: Iterable[PortState], config: NodeConfig) -> IpvsRules:
             entries[state.row] = entries.get(state.row, 0) + (name not in OF_ENDPOINTS_AND_NODES)
         doors = (info.cluster_ip, *info.external_ips, *info.load_balancer_vips)
         addresses_of.setdefault(state.row, set()).update(doors)  # counted even where one is the node's own
-        bound |= {ip: None for ip in doors if ip == info.cluster_ip or ip not in own}
+        bound |= {ip: None for ip in doors if ip == info.cluster_ip or ip not in spared}
         if info.source_ranges and not allowed:
             barred += [PortKey(ip, info.protocol, info.port) for ip in info.load_balancer_vips]
-    sets["KUBE-IPVS-IPS"] = set(bound)
+    if VIRTUAL_ADDRESSES in sets:
+        sets[VIRTUAL_ADDRESSES] = set(bound)
     frozen = {name: frozenset(entries) for name, entries in sets.items()}
     served: dict[int, int] = {}
     servers: dict[int, int] = {}

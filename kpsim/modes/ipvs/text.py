@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kpsim.modes.ipvs.chains import JUMPS
+from kpsim.modes.ipvs.chains import jumps_of
 from kpsim.modes.ipvs.ipsets import MAX_ELEMENTS, SETS, kernel_name
 from kpsim.modes.ipvs.program import IpvsRules, VirtualService
 from kpsim.proxy.rules import FILTER
@@ -85,7 +85,7 @@ def ipset_lines(rules: IpvsRules) -> Iterator[str]:
     """For ``ipset restore -exist``: all sets, then the entries of each in order of their text."""
     family = rules.config.ip_family
     protocol = "inet" if family == "IPv4" else "inet6"
-    for kind in SETS.values():
+    for kind in (SETS[name] for name in rules.sets):
         size = "range 0-65535"
         if kind.type.startswith("hash"):
             size = f"family {protocol} hashsize {HASH_SIZE} maxelem {MAX_ELEMENTS}"
@@ -103,7 +103,7 @@ def iptables_lines(rules: IpvsRules, *, jumps: bool = False) -> Iterator[str]:
         names = [name for name in rules.chains if name.endswith(FILTER) == (table == "filter")]
         yield f"*{table}"
         yield from (f":{name.removesuffix(FILTER)} - [0:0]" for name in names)
-        for jump in JUMPS if jumps else ():
+        for jump in jumps_of(rules.config.kubernetes_version) if jumps else ():
             if jump.table == table:
                 yield f'-I {jump.chain} -m comment --comment "{jump.comment}" -j {jump.target}'
         for name in names:

@@ -104,7 +104,7 @@ class LoadBalancer:
 
     @property
     def front(self) -> str:
-        """``ip:port/protocol``; ``*`` is any address of the node."""
+        """Return ``ip:port/protocol``; ``*`` is any address of the node."""
         return f"{ip_port(self.vip or '*', self.external_port)}/{self.protocol}"
 
     @property

@@ -69,8 +69,10 @@ class Counts:
 
         Half the rules of a ClusterIP port is its number of chains (and affinity sets); twice its rules and its
         elements together are all the kernel objects it is made of, 6 + 4 e with the anonymous map of the choice and
-        the elements of that.  Since 1.36 an endpoint is one element of such a map.  A transaction of its own deletes
-        chains where endpoints went (``lost``), but the one for Services that are all gone or new is counted already.
+        the elements of that.  Since 1.36 an endpoint is one element of such a map.  What lists rules leaves one cache
+        after another, so that a rule costs more the more there are (``rules_doubled``).  A transaction of its own
+        deletes chains where endpoints went (``lost``), but the one for Services that are all gone or new is counted
+        already.
         """
         layout = self.layout
         mapped = counts.endpoints if layout.one_rule else 0
@@ -78,8 +80,10 @@ class Counts:
         kept = counts.changed_services - counts.new_services
         went = np.minimum(counts.endpoint_changes, 1) * np.minimum(kept, 1)
         swept = kind in (SyncKind.FULL, SyncKind.PARTIAL) and not layout.one_rule
+        rules = self.constant_rules + counts.own + mapped
         return {
-            "rules": self.constant_rules + counts.own + mapped,
+            "rules": rules,
+            "rules_doubled": np.rint(rules * np.log2(rules)).astype(np.int64),
             "objects": 2 * counts.own + counts.dispatch + mapped,
             "changed_objects": 2 * counts.changed_own,
             "listed": counts.own // 2 + counts.service_ports,

@@ -113,7 +113,7 @@ class Userspace:
         return dispatch + own
 
     def sync_work(self, kind: SyncKind, counts: SyncCounts) -> Work:
-        """A process for each chain, each jump and each rule; every one reads its whole table back.
+        """Return a process for each chain, each jump and each rule; every one reads its whole table back.
 
         Of a NodePort's three rules one is in the filter table.  How many there are is what ``own`` has more than
         ``dispatch``: exact without external addresses, each of which hides a third of one.

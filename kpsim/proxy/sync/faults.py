@@ -71,6 +71,11 @@ class Faults:
             joins,
         )
 
+    @property
+    def nothing(self) -> bool:
+        """Return True if no process ever starts and no table is flushed while the run lasts."""
+        return not self.params.any and not self.joins
+
     def joining(self) -> Nodes:
         """Return the nodes that join, (j,)."""
         return np.array([join.node for join in self.joins], np.int64)
@@ -85,6 +90,8 @@ class Faults:
 
     def begin(self, state: RunnerState, start: I64, node: Nodes) -> tuple[I64, Bools]:
         """Return (start [ns], full) of the next sync, after a restart before it; a flush or a restart makes it full."""
+        if self.nothing:
+            return start, np.zeros(len(start), np.bool_)
         restart = self.restart(state, node)
         again = restart <= start
         start = np.where(again, self.begins[state.restarts_seen, node], start)
@@ -112,7 +119,7 @@ class Faults:
 
     def ran(self, state: RunnerState, ran: Bools, start: I64, node: Nodes) -> None:
         """Note what lies before the syncs that started."""
-        if not self.params.any and not self.joins:
+        if self.nothing:
             return
         restart = self.restart(state, node)
         again = ran & (restart <= start)

@@ -71,7 +71,6 @@ class _Next(NamedTuple):
     cleans: Bools
     large: Bools  # in large-cluster mode
     takes: Takes
-    asks_lock: I64
 
 
 class Lanes:
@@ -101,7 +100,11 @@ class Lanes:
         first = loop.faults.restart(state, node) <= start, self._joins & (self._number == 0)
         counts = _counts(timeline, self._absorbed, prefix, node, cleans, loop.conntrack, *first)
         takes = loop.takes(counts, full, self._number, node)
-        return _Next(start, runs, prefix, full, cleans, large, takes, loop.asks_lock(start, takes))
+        return _Next(start, runs, prefix, full, cleans, large, takes)
+
+    def asks_lock(self, following: _Next) -> I64:
+        """Return when each node's next sync asks for the xtables lock [ns]."""
+        return self._loop.asks_lock(following.start, following.takes)
 
     def run(self, following: _Next, ran: Bools, free_at: I64) -> I64:
         """Let the nodes that ``ran`` have their next sync; return when the xtables lock is free on each node [ns]."""
@@ -158,7 +161,7 @@ def _run_sharing(first: Lanes, second: Lanes, free_at: I64) -> None:
         one, other = first.next(), second.next()
         if not (one.runs | other.runs).any():
             return
-        ours = one.runs & (~other.runs | (one.asks_lock <= other.asks_lock))
+        ours = one.runs & (~other.runs | (first.asks_lock(one) <= second.asks_lock(other)))
         free_at = first.run(one, ours, free_at)
         free_at = second.run(other, other.runs & ~ours, free_at)
 
@@ -186,7 +189,11 @@ def _counts(
     first: Bools,
     fresh: Bools,
 ) -> SyncCounts:
-    listed, runs = conntrack.counts(timeline.changed_udp_total[after] - timeline.changed_udp_total[before])
+    at_first = timeline.conntrack_at_first(after) * first
+    written = (timeline.udp_writes_total[after] > timeline.udp_writes_total[before]) | (at_first > 0)
+    listed, runs = written * conntrack.entries, 0 * after
+    if not conntrack.reconciles:
+        listed, runs = 0 * listed, np.where(first, at_first, timeline.conntrack_runs(before, after))
     changed = timeline.changed_between(before, after, node)
     return SyncCounts(
         service_ports=timeline.ports_total[after],

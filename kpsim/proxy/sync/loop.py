@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kpsim.profiles.costs import Costs
-from kpsim.proxy.contract import Mode, SyncCounts, SyncKind
+from kpsim.proxy.contract import Mode, SyncCounts, SyncKind, Work
 from kpsim.proxy.sync import Nodes
 from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.proxy.sync.faults import Faults
@@ -49,18 +49,18 @@ class Ended(NamedTuple):
 class ConntrackCleanup:
     """A sync cleans up UDP flows whose endpoint is gone; TCP and SCTP notice by themselves.
 
-    From 1.32 on it reads the node's whole conntrack table, once, if any UDP endpoint changed; before, it ran
-    ``conntrack -D`` once for each of them.  Source: pkg/proxy/conntrack/cleanup.go.
+    From 1.32 on it reads the node's whole conntrack table, once, if a slice of any UDP Service was written, whatever
+    for; before, it ran ``conntrack -D`` for each endpoint that is gone.  Source: pkg/proxy/conntrack/cleanup.go,
+    pkg/proxy/endpointschangetracker.go (ConntrackCleanupRequired).
     """
 
     entries: int  # in the node's table
     version: Version
 
-    def counts(self, udp_changes: int | I64) -> tuple[int | I64, int | I64]:
-        """Return (entries read, processes run) for so many usable endpoints of UDP Services that came or went."""
-        if self.version >= RECONCILED_SINCE:
-            return (udp_changes > 0) * self.entries, 0 * udp_changes
-        return 0 * udp_changes, udp_changes
+    @property
+    def reconciles(self) -> bool:
+        """Return True if the whole table is read."""
+        return self.version >= RECONCILED_SINCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +101,17 @@ class SyncLoop:
             locked = {name: work[name] for name in UNDER_LOCK if name in work}
             after = {name: work[name] for name in AFTER_RULES if name in work}
             spent = [self.costs.ns(some) for some in (work, locked, after)]
-            spent.append(self._cpu_ns(kind, counts, spent[0]))
-            parts = [np.where(chosen, some, part) for some, part in zip(spent, parts, strict=True)]
+            spent.append(self._cpu_ns(kind, counts, work, spent[0]))
+            alike = chosen.all()
+            parts = spent if alike else [np.where(chosen, some, part) for some, part in zip(spent, parts, strict=True)]
         factor = self.costs.factor("sync", self.draws.factor(number, node))
         whole, locked_ns, after_ns, cpu_ns = ((part * factor) >> 10 for part in parts)
-        return Takes(np.maximum(whole, 1), locked_ns, np.minimum(after_ns, np.maximum(whole, 1) - 1), cpu_ns)
+        whole = np.maximum(whole, 1)
+        return Takes(whole, locked_ns, np.minimum(after_ns, whole - 1), cpu_ns)
 
-    def _cpu_ns(self, kind: SyncKind, counts: SyncCounts, wall_ns: I64) -> I64:
-        """Return the CPU time of a sync [ns]; its wall time where nothing is known of it."""
-        return wall_ns if self.cpu_costs is None else self.cpu_costs.ns(cpu_work(self.mode, kind, counts))
+    def _cpu_ns(self, kind: SyncKind, counts: SyncCounts, work: Work, wall_ns: I64) -> I64:
+        """Return the CPU time of a sync [ns] that does ``work``; its wall time where nothing is known of it."""
+        return wall_ns if self.cpu_costs is None else self.cpu_costs.ns(cpu_work(self.mode, kind, counts, work))
 
     def asks_lock(self, start: I64, takes: Takes) -> I64:
         """Return when each sync asks for the xtables lock [ns]: for all that it does under it, at the end."""

@@ -143,6 +143,8 @@ class Pacing:
         state.need_full = np.where(ran, failed, state.need_full)
         state.last_full = np.where(ran & full, start, state.last_full)
         state.last_cleanup = np.where(ran & cleaned, start, state.last_cleanup)
+        if not self.bursts:
+            return
         filled = np.minimum(BURST * self.min_ns, state.credit + start - state.credit_at)
         state.credit = np.where(ran, np.maximum(filled - self.min_ns, 0), state.credit)
         state.credit_at = np.where(ran, start, state.credit_at)

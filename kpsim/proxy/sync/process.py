@@ -31,7 +31,7 @@ NOTHING: Held[int] = Held(0, 0, 0)
 
 
 class Sync(NamedTuple):
-    """One sync of one node, as :class:`~kpsim.proxy.sync.lanes.SyncTable` holds it."""
+    """One sync of one node, as :class:`~kpsim.proxy.sync.table.SyncTable` holds it."""
 
     start: int
     switch: int
@@ -41,6 +41,16 @@ class Sync(NamedTuple):
     failed: bool
     process_since: int
     cpu: int
+
+
+class _CheckedOut(NamedTuple):
+    """A sync takes up changed Services, endpoints that came or went, writes of UDP's slices, and what that leaves."""
+
+    services: set[int]
+    endpoints: int
+    udp_writes: int
+    runs: int  # of conntrack, up to 1.31
+    moved: Moved
 
 
 @dataclass(slots=True)
@@ -137,8 +147,12 @@ class KubeProxy:
     def _sync(self) -> Generator[simpy.Event, Any, None]:
         start = np.array([int(self._env.now)])
         before = frozenset(self._usable)
-        changed, endpoint_changes, udp_changes, moved = self._check_out()
-        listed, runs = self._sync_loop.conntrack.counts(udp_changes)
+        checked = self._check_out()
+        conntrack = self._sync_loop.conntrack
+        first = bool(self._faults.restart(self._state, self._here)[0] <= start[0])
+        runs = self._conntrack_at_first() if first else checked.runs
+        reads = conntrack.reconciles and (checked.udp_writes or (first and runs))
+        changed = {s for s in checked.services if s in self._usable or s in before}  # not what came and went
         self._edition += 1
         programmed = self._program()
         rules = programmed.rules
@@ -154,14 +168,14 @@ class KubeProxy:
             own=sum(rules.own.values()),
             changed_services=len(changed),
             changed_own=sum(rules.own.get(s, 0) for s in changed),
-            endpoint_changes=endpoint_changes,
+            endpoint_changes=checked.endpoints,
             cleanup=int(cleans[0]),
-            conntrack_listed=listed,
-            conntrack_runs=runs,
+            conntrack_listed=conntrack.entries if reads else 0,
+            conntrack_runs=0 if conntrack.reconciles else runs,
             changed_dispatch=self._rules_of(changed).dispatch,
             fresh=int(fresh),
-            moved=self._everything() if fresh else moved,
-            first=int(self._faults.restart(self._state, self._here)[0] <= start[0]),
+            moved=self._everything() if fresh else checked.moved,
+            first=int(first),
             gone_services=sum(s not in self._usable for s in changed),
             new_services=sum(s in self._usable and s not in before for s in changed),
         )
@@ -190,27 +204,33 @@ class KubeProxy:
         """Return the endpoints of service ports, ready or not."""
         return sum(n * int(self._cluster.services.ports[s]) for s, n in self._held.items())
 
-    def _check_out(self) -> tuple[set[int], int, int, Moved]:
-        """Absorb what was delivered.
-
-        Returns the Services it changed, how many usable endpoints came or went, how many of those are UDP's, and what
-        came or went beside rules.
-        """
-        changed: set[int] = set()
-        endpoints = udp = 0
-        moved = np.zeros(5, np.int64)
+    def _check_out(self) -> _CheckedOut:
+        """Absorb what was delivered, and return what it changed."""
+        services: set[int] = set()
+        endpoints = udp_writes = 0
+        total, turned = np.zeros(6, np.int64), dict[tuple[str | int, int], list[I64]]()
         for _, delivery in self._inbox:
-            s, before = delivery.service, set(self._usable.get(delivery.service, ()))
+            s = delivery.service
+            before = set(self._usable.get(s, ())), s in self._usable
             self._hold(delivery)
-            changed.add(s)
+            services.add(s)
             endpoints += delivery.changed
-            udp += delivery.changed * bool(self._cluster.services.udp[s])
-            moved += self._moved(delivery, before)
+            udp_writes += bool(self._cluster.services.udp[s]) and not delivery.creates
+            total += self._turn(delivery, *before, turned)
         self._absorbed += len(self._inbox)
         self._inbox.clear()
+        total += sum((events[-1] for events in turned.values() if len(events) % 2), np.zeros(6, np.int64))
         held = sum(each.addresses for each in (self._beside or {}).values())
-        servers, entries, addresses, real_servers, here = moved.tolist()
-        return changed, endpoints, udp, Moved(servers, entries, addresses, real_servers, here, held)
+        servers, entries, addresses, real_servers, here, runs = total.tolist()
+        beside = self._beside is not None
+        moved = Moved(servers, entries, addresses, real_servers, here, held) if beside else Moved()
+        return _CheckedOut(services, endpoints, udp_writes, runs, moved)
+
+    def _conntrack_at_first(self) -> int:
+        """Return the processes of a first sync up to 1.31: each UDP Service that anybody serves is new to it."""
+        services = self._cluster.services
+        each = 1 + services.external_ips + services.load_balancer_ips + services.node_ports
+        return sum(int(each[s]) for s, usable in self._usable.items() if len(usable) and services.udp[s])
 
     def _everything(self) -> Moved:
         """Return all that is there beside rules, as what comes to a node that has nothing."""
@@ -224,17 +244,39 @@ class KubeProxy:
         servers, entries, addresses, real_servers, mine = totals.tolist()
         return Moved(servers, entries, addresses, real_servers, mine, addresses)
 
-    def _moved(self, delivery: Delivery, before: set[int]) -> I64:
-        """Return what one delivery makes come and go beside rules, as in :class:`Moved`; its Service had ``before``."""
-        s = delivery.service
-        if self._beside is None:
-            return np.zeros(5, np.int64)
-        had, has = self._beside.get(s, NOTHING), (self._rules_of([s]).held or {}).get(s, NOTHING)
-        self._beside[s] = has
-        ports, here = int(self._cluster.services.ports[s]), self._view.here
+    def _turn(
+        self, delivery: Delivery, before: set[int], was: bool, turned: dict[tuple[str | int, int], list[I64]]
+    ) -> I64:
+        """Note what one delivery turns over, things beside rules and UDP flows; its Service had ``before``.
+
+        Weights are the first five of :class:`Moved` and ``conntrack`` processes; returns those that nothing undoes.
+        """
+        s, services, here = delivery.service, self._cluster.services, self._view.here
         assert here is not None
-        mine = sum(bool(here[pod]) for pod in before ^ set(delivery.usable))
-        return np.array([*np.abs(np.subtract(has, had)), delivery.changed * has.servers, ports * mine])
+        had = has = NOTHING
+        if self._beside is not None:
+            had, has = self._beside.get(s, NOTHING), (self._rules_of([s]).held or {}).get(s, NOTHING)
+            self._beside[s] = has
+        ports, udp, after, there = (
+            int(services.ports[s]),
+            bool(services.udp[s]),
+            set(delivery.usable),
+            s in self._usable,
+        )
+        addresses = 1 + int(services.external_ips[s]) + int(services.load_balancer_ips[s])
+        each = (ports * addresses + int(services.node_ports[s])) * udp * there
+        if had != has:
+            turned.setdefault(("objects", s), []).append(np.array([*np.abs(np.subtract(has, had)), 0, 0, 0]))
+        for pod in before ^ after:
+            event = np.array([0, 0, 0, has.servers, ports * bool(here[pod]), each * (pod in before)])
+            turned.setdefault((s, pod), []).append(event)
+        if udp and bool(before) != bool(after):
+            first = (addresses + int(services.node_ports[s])) * bool(after)
+            turned.setdefault(("served", s), []).append(np.array([0, 0, 0, 0, 0, first]))
+        if udp and was != there:
+            turned.setdefault(("known", s), []).append(np.array([0, 0, 0, 0, 0, int(was)]))
+        others = delivery.changed - len(before ^ after)  # endpoints that have another port
+        return np.array([0, 0, 0, others * has.servers, 0, each * (max(others, 0) // 2)])
 
     def _hold(self, delivery: Delivery) -> None:
         if delivery.gone:

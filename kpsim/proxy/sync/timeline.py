@@ -22,6 +22,7 @@ from kpsim.proxy.sync.sums.changed import ChangedSums, Lives
 from kpsim.proxy.sync.sums.held import MovedSums, only_before
 from kpsim.proxy.sync.sums.locality import LocalStates, NodePlaces, NodeRows, NodeSums
 from kpsim.proxy.sync.sums.prefix import PrefixSums
+from kpsim.proxy.sync.sums.runs import ConntrackRuns, runs_at_first
 from kpsim.units import I32, I64, Bools
 
 NOBODY = np.array([-1], np.int32)  # an end of a list of Pods to look up where nobody serves
@@ -47,6 +48,7 @@ def _at_start(cluster: Cluster) -> tuple[Ragged, Ragged]:
     exists = owner < cluster.initial
     ready = (bits & PodState.READY > 0) & exists
     fallback = (bits & PodState.SERVING > 0) & (bits & PodState.TERMINATING > 0) & exists & ~ready
+    fallback &= cluster.terminating_serve
     has_ready = (np.bincount(owner[ready], minlength=n) > 0)[owner]
 
     def ragged(take: Bools) -> Ragged:
@@ -112,23 +114,30 @@ class Timeline:
         self.ports_total = self._totals(ports * self._known)
         changed = log.column("changed")
         self.changed_total = np.concatenate([[0], np.cumsum(changed)])
-        self.changed_udp_total = np.concatenate([[0], np.cumsum(changed * services.udp[self.service])])
+        self._row_changed = changed
+        udp_slices = (log.column("creates") == 0) & services.udp[self.service]
+        self.udp_writes_total = np.concatenate([[0], np.cumsum(udp_slices)])
         self._rank_tables(order, n)
         self._correct_locally()
+        self._ask_nothing()
+        self._beside: MovedSums | None = None
+        if base.held is not None and after.held is not None:
+            pairs = zip(base.held, after.held, strict=True)
+            both = Held(*(np.concatenate([at_start, rows * there]) for at_start, rows in pairs))
+            self._beside = self._things_beside(both, pods, homes)
+
+    def _ask_nothing(self) -> None:
+        """Make nothing yet of what only some modes, releases and moments ask for."""
         self._changed: ChangedSums | None = None
         self._lives: Lives | None = None
         self._removals: dict[tuple[int, int], list[int]] | None = None
-        self._beside = None
-        if base.held is not None and after.held is not None:
-            both = Held(
-                *(
-                    np.concatenate([at_start, rows * there])
-                    for at_start, rows in zip(base.held, after.held, strict=True)
-                )
-            )
-            usable = self.usable_offset, pods
-            of_rows = services.ports[self.service]
-            self._beside = MovedSums(both, self.replaces, usable, changed, of_rows, services.ports * known, homes)
+        self._runs: ConntrackRuns | None = None
+        self._first_runs: I64 | None = None
+
+    def _things_beside(self, held: Held[I64], pods: I32, homes: I64) -> MovedSums:
+        ports, usable = self._cluster.services.ports, (self.usable_offset, pods)
+        at_start, of_rows = ports * self._known[: self._n], ports[self.service]
+        return MovedSums(held, self.service, self.replaces, usable, self._row_changed, of_rows, at_start, homes)
 
     def _correct_locally(self) -> None:
         """Compute the counts by which nodes with endpoints of their own differ from ``own`` and ``dispatch``."""
@@ -207,7 +216,7 @@ class Timeline:
         return self.dispatch_total[prefix] + self._dispatch_by_node.at(prefix, node)
 
     def most_dispatch(self) -> int:
-        """No node ever has more dispatch rules."""
+        """Return the most dispatch rules that any node ever has."""
         return int(self.dispatch_total.max(initial=0)) + self._dispatch_by_node.most()
 
     def own_at(self, prefix: Prefixes, node: Nodes) -> I64:
@@ -276,6 +285,30 @@ class Timeline:
                 self._removals.setdefault((int(self.service[row]), int(pod)), []).append(row)
         return self._removals
 
+    def conntrack_runs(self, before: Prefixes, after: Prefixes) -> I64:
+        """Return the ``conntrack`` processes of syncs up to 1.31, after rows ``before`` … ``after`` - 1."""
+        if self._runs is None:
+            rows = np.flatnonzero(self._cluster.services.udp[self.service])
+            states = self.replaces[rows], self._n + rows
+            self._runs = ConntrackRuns(
+                self._cluster.services,
+                (self.usable_offset, self.usable_pod),
+                rows,
+                self.service[rows],
+                states,
+                (self._known[states[0]], self._known[states[1]]),
+                self._row_changed[rows],
+                self.rows + 1,
+            )
+        return self._runs.between(before, after)
+
+    def conntrack_at_first(self, after: Prefixes) -> I64:
+        """Return the processes of a first sync, to which every UDP Service with endpoints is new."""
+        if self._first_runs is None:
+            services = self._cluster.services
+            self._first_runs = self._totals((runs_at_first(services) * services.udp)[self._owner] * (self.usable > 0))
+        return np.asarray(self._first_runs[after])
+
     def changed_between(self, before: Prefixes, after: Prefixes, node: Nodes) -> ChangedServices:
         """Return the Services changed by rows ``before`` … ``after`` - 1, and the rules they then have."""
         if self._changed is None:
@@ -293,12 +326,15 @@ class Timeline:
             np.add.at(own, lane, self._own_here[at])
             np.add.at(dispatch, lane, self._dispatch_here[at])
         assert self._lives is not None
-        new = self._lives.begun(before, after)
+        new, passed = self._lives.begun(before, after)
         lane, row = self._lives.rows_of_others(before, after)
-        last = (self.next_row[row] >= after[lane]) & self._known[self._n + row]
-        lane, row = lane[last], row[last]
-        np.add.at(new, lane, ~self._known[self.state(self.service[row], before[lane])])
-        return ChangedServices(services, own, dispatch, gone, new)
+        if len(row):
+            last = self.next_row[row] >= after[lane]
+            lane, row = lane[last], row[last]
+            was, there = self._known[self.state(self.service[row], before[lane])], self._known[self._n + row]
+            np.add.at(new, lane, there & ~was)
+            np.add.at(passed, lane, ~there & ~was)  # the trackers let go of a Service that came and went
+        return ChangedServices(services - passed, own, dispatch, gone - passed, new)
 
 
 def _joined(base: Ragged, rows: Ragged, end: I32 = NOBODY[:0]) -> tuple[I64, I32]:

@@ -61,12 +61,12 @@ def sentences(found: Tuned) -> tuple[str, ...]:
     """Return what to take and why, what that changes, the knob's floor, and how it was looked for."""
     chosen = f"{found.knob.name} {rung_text(found.chosen)}"
     gains = listed([f"{measure_text(m)} {both_cell(found.chosen, m)}" for m in found.measures])
-    said = [f"Take {chosen} with {found.mode}: {gains}; {found.why}."]
+    said = [_untold(found) if found.untold else f"Take {chosen} with {found.mode}: {gains}; {found.why}."]
     now = next((rung for rung in found.rungs if size_of(rung.written) == size_of(found.now)), None)
     if now is not None and now.written != found.chosen.written:
         stands = listed([f"{measure_text(m)} {both_cell(now, m)}" for m in found.measures])
         said.append(f"The scenario has {rung_text(now)}: {stands}.")
-    elif now is not None:
+    elif now is not None and not found.untold:
         said.append("That is what the scenario has.")
     said.append(f"Floor: {found.knob.floor}")
     note = MODES[found.mode].note if MODES[found.mode].deprecated else ""
@@ -80,6 +80,17 @@ def sentences(found: Tuned) -> tuple[str, ...]:
         f"{len(found.rungs)} values, {format_duration(run.duration_s)}{shorter} with {run.replications} replications"
     )
     return (*said, f"{probes} each, all with the same random numbers.{some} {INTERVALS}")
+
+
+def _untold(found: Tuned) -> str:
+    """Return why no value can be recommended, and how to learn more."""
+    measures = listed([measure_text(measure) for measure in found.untold])
+    means = ",".join(f"{m.measure}.mean" if m in found.untold and m.statistic else m.name for m in found.measures)
+    return (
+        f"No {found.knob.name} can be recommended with {found.mode}: {measures} cannot be told of any value, because "
+        "too little happens in the time that is looked at. To learn more, simulate longer (--set run.duration=10m), "
+        f"with churn (--set changes.churn.podReplacementsPerSecond=1), or trade means (--against {means})."
+    )
 
 
 def headline(found: Tuned) -> str:
@@ -111,7 +122,7 @@ def rows(found: Tuned) -> list[list[str]]:
     """Return a row a value, the chosen one marked."""
     return [
         [
-            f"{'> ' if rung is found.chosen else '  '}{rung_text(rung)}",
+            f"{'> ' if rung is found.chosen and not found.untold else '  '}{rung_text(rung)}",
             *(cell(rung, measure) for measure in found.measures),
             "yes" if rung.on_front else "no",
             MARKS[rung.met] if found.objectives else EMPTY,
@@ -123,6 +134,8 @@ def rows(found: Tuned) -> list[list[str]]:
 def to_paste(found: Tuned) -> tuple[str, str]:
     """Return where the chosen value goes, and the text to put there."""
     value = found.chosen.written
+    if found.untold:
+        return "", ""
     if found.knob.name in ("minSyncPeriod", "syncPeriod"):
         return "KubeProxyConfiguration", configuration(found.chosen.scenario, found.mode) or ""
     if found.knob.name == "preStop":
@@ -167,7 +180,12 @@ def document(found: Tuned) -> dict[str, Any]:
         "mode": found.mode,
         "measures": [measure.name for measure in found.measures],
         "objectives": [objective.text for objective in found.objectives],
-        "recommended": {"value": found.chosen.written, "why": found.why, "where": where, "configuration": text},
+        "recommended": {
+            "value": None if found.untold else found.chosen.written,
+            "why": found.why,
+            "where": where,
+            "configuration": text,
+        },
         "values": [
             {
                 "value": rung.written,

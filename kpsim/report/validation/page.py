@@ -33,7 +33,7 @@ ABOUT = (
     "Errors are shares of what was measured: |predicted / measured - 1|. Every record is predicted whatever its value, "
     "but for CPU that the model says to be below half a tick of its clock; where a clock counted less than a tick of "
     "4 ms, or was read too early, errors are large and intervals wide (∞: it read nothing). Records a fit has seen "
-    "are explained rather than predicted; DESIGN.md tells how well whole sizes and configurations are predicted that "
+    "are explained rather than predicted; MEASURED.md tells how well whole sizes and configurations are predicted that "
     "were left out of the fits."
 )
 

@@ -10,7 +10,8 @@ _ABOUT = {  # an assumption's number, and the parts of which a scenario must use
     "A8": ("events", "churn"), "A9": ("iptables",), "A10": ("iptables",), "A11": ("ipvs",), "A12": ("ipvs",),
     "A17": ("nftables",), "A18": ("faults",), "A20": ("two families",), "A21": ("userspace",),
     "A22": ("kernelspace",), "A23": ("ebpf",), "A24": ("readinessFailure",), "A25": ("drain", "nodeLoss", "zoneLoss"),
-    "A26": ("nodeLoss", "zoneLoss"), "A27": ("apiServerRestart",), "A30": ("names",), "A31": ("names",),
+    "A26": ("nodeLoss", "zoneLoss"), "A27": ("apiServerRestart", "controllerManagerRestart"),
+    "A30": ("names",), "A31": ("names",),
     "A32": ("names",), "A33": ("names",), "A34": ("nodeJoin",), "A35": ("serviceDeletion", "serviceChange"),
     "A36": ("ingress",), "A37": ("ingress",), "A38": ("ingress",),
 }  # fmt: skip

@@ -55,6 +55,9 @@ def cluster_params(
         services = found or services
     if imported and not given("serviceNodePortRange"):
         node_ports = node_port_range(objects.services)
+        if node_ports != written.service_node_port_range:
+            said = "cluster.serviceNodePortRange taken as {}-{}, to hold the NodePorts that were read"
+            complaints.warning(said.format(*node_ports))
     service_network = _network(services, "serviceClusterIPRange", family, complaints)
     pod_network = _network(pods, "podCIDR", family, complaints)
     if service_network is None or pod_network is None:
@@ -81,9 +84,16 @@ def _as_written(name: str, usual: str, complaints: Complaints) -> str:
 
 
 def _network(text: str, name: str, family: str, complaints: Complaints) -> Network | None:
-    mend = f"write e.g. {RANGES[family][0]}"
+    mend = f"write e.g. {RANGES[family][0] if name == 'serviceClusterIPRange' else RANGES[family][1]}"
     try:
         network = ipaddress.ip_network(text)
+        if not text.endswith(f"/{network.prefixlen}"):
+            length = text.partition("/")[2]
+            what = (
+                f"{text!r} has a mask for a length" if length else f"{text!r} is one address, and no length says more"
+            )
+            complaints.problem((*CLUSTER, name), what, f"did you mean {network}?" if length else mend)
+            return None
     except ValueError as error:
         if "host bits" in str(error):
             what = f"{text!r} has host bits set"
@@ -111,7 +121,7 @@ def node_count(objects: KubeObjects) -> int:
 
 
 def _cores_of(objects: KubeObjects) -> int:
-    """The usual number of cores of the Node objects, else the default."""
+    """Return the usual number of cores of the Node objects, else the default."""
     cores = [node.cores for node in objects.nodes if node.cores]
     return int(statistics.median_low(cores)) if cores else DEFAULT.cores
 
@@ -122,7 +132,7 @@ def _zone_count(objects: KubeObjects) -> int:
 
 
 def service_range(services: Iterable[Service], needed: int, family: str = "IPv4") -> str:
-    """The range the ClusterIPs were given from, as far as one can tell from them.
+    """Return the range the ClusterIPs were given from, as far as one can tell from them.
 
     The usual one if they lie in it; else the smallest of the usual sizes that holds all of them and is large
     enough for the Services; "" if there is none, because they come from different clusters.
@@ -141,16 +151,16 @@ def service_range(services: Iterable[Service], needed: int, family: str = "IPv4"
 
 
 def node_port_range(services: Iterable[Service]) -> tuple[int, int]:
-    """The NodePort range, widened to hold every NodePort there is."""
+    """Return the NodePort range, widened to hold every NodePort there is."""
     ports = [port.node_port for service in services for port in service.ports if port.node_port]
     first, last = DEFAULT.service_node_port_range
     return min([first, *ports]), max([last, *ports])
 
 
-def _clear_of(service_cidr: str, candidates: Sequence[str] = POD_RANGES) -> str:
-    """A Pod range that does not overlap the Service range: the default if it can be."""
+def _clear_of(service_cidr: str) -> str:
+    """Return a Pod range that does not overlap the Service range: the default if it can be."""
     services = ipaddress.ip_network(service_cidr)
-    candidates = [each for each in candidates if ipaddress.ip_network(each).version == services.version]
+    candidates = [each for each in POD_RANGES if ipaddress.ip_network(each).version == services.version]
     free = (each for each in candidates if not ipaddress.ip_network(each).overlaps(services))
     return next(free, candidates[0])
 
@@ -191,6 +201,6 @@ def _node_ports_of(group: ServiceGroup) -> int:
 
 
 def _where(tree: Tree, name: str) -> Key:
-    """The range if it was written, else the Services that do not fit."""
+    """Return the range if it was written, else the Services that do not fit."""
     key: Key = ("spec", "cluster", name)
     return key if tree.given(key) else ("spec", "services")

@@ -226,7 +226,7 @@ class _Shown:
             self.said.append(f"cluster.ipFamilies [{', '.join(families)}] (addresses of Services and endpoints)")
 
     def _family(self) -> str:
-        """The first IP family that the scenario's cluster has, as far as it can be read."""
+        """Return the first IP family that the scenario's cluster has, as far as it can be read."""
         families = self.tree.at(("spec", "cluster", "ipFamilies"))
         return "IPv6" if families == ["IPv6"] else "IPv4"
 

@@ -11,14 +11,14 @@ from kpsim.units import Version
 
 
 def built_modes() -> tuple[str, ...]:
-    """The names of the modes there are, in the registry's order."""
+    """Return the names of the modes there are, in the registry's order."""
     from kpsim.proxy.registry import MODES
 
     return tuple(MODES)
 
 
 def usual_modes(version: Version) -> tuple[str, ...]:
-    """The modes a Linux cluster of a Kubernetes ``version`` chooses among, in the registry's order."""
+    """Return the modes a Linux cluster of a Kubernetes ``version`` chooses among, in the registry's order."""
     from kpsim.proxy.registry import MODES
 
     there = ("available", "deprecated")

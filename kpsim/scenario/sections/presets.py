@@ -40,7 +40,7 @@ Groups = Iterator[ServiceGroup]
 
 
 def preset_groups(part: Preset, nodes: int, key: Key, complaints: Complaints) -> list[ServiceGroup]:
-    """The groups a preset stands for, in a cluster of ``nodes`` unless the preset says for how many."""
+    """Return the groups a preset stands for, in a cluster of ``nodes`` unless the preset says for how many."""
     preset = PRESETS[part.preset]
     for name in ("nodes", "endpoints", "iterations"):
         if getattr(part, name) is not None and name not in preset.sized_by:

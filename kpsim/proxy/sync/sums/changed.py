@@ -59,12 +59,13 @@ class ChangedSums:
                 del self._blocks[passed]  # no node goes back
         for number in needed.tolist():
             if len(needed) == 1 and near.all():
-                for total, table in zip(sums, self._block(number), strict=True):
-                    total[:] = table[after - number * BLOCK, length]
+                at = (after - number * BLOCK) * (self._length + 1) + length
+                sums = [table.take(at) for table in self._block(number)]
                 break
             here = np.flatnonzero(near & (block == number))
+            at = (after[here] - number * BLOCK) * (self._length + 1) + length[here]
             for total, table in zip(sums, self._block(number), strict=True):
-                total[here] = table[after[here] - number * BLOCK, length[here]]
+                total[here] = table.take(at)
         if not near.all():
             far = np.flatnonzero(~near)
             for total, found in zip(sums, self._counted(before[far], after[far]), strict=True):
@@ -126,14 +127,20 @@ class Lives:
         ends[service[was & ~there]] = np.flatnonzero(was & ~there)
         once = begins & ~again[service]
         self._begun = ChangedSums(np.where(once, ends[service], 0), (), ()) if once.any() else None
+        self._begins_total = np.concatenate([[0], np.cumsum(once)])
         self._others = np.flatnonzero(again[service])
 
-    def begun(self, before: Prefixes, after: Prefixes) -> I64:
-        """Return how many Services of one life began it in rows ``before`` … ``after`` - 1 and are still there."""
-        return np.zeros(len(before), np.int64) if self._begun is None else self._begun.between(before, after)[0]
+    def begun(self, before: Prefixes, after: Prefixes) -> tuple[I64, I64]:
+        """Return (those still there, those gone again) of Services of one life that began in a stretch, (lanes,)."""
+        if self._begun is None:
+            return np.zeros(len(before), np.int64), np.zeros(len(before), np.int64)
+        there = self._begun.between(before, after)[0]
+        return there, self._begins_total[after] - self._begins_total[before] - there
 
     def rows_of_others(self, before: Prefixes, after: Prefixes) -> tuple[I64, I64]:
         """Return (lane, row) of all rows ``before`` … ``after`` - 1 of Services that have several lives."""
+        if not len(self._others):
+            return self._others, self._others
         low, high = np.searchsorted(self._others, before), np.searchsorted(self._others, after)
         lane, at = spread(low, high - low)
         return lane, self._others[at]

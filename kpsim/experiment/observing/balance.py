@@ -7,12 +7,13 @@ that is replaced meanwhile receives less, so that churn shows as imbalance.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from kpsim.experiment.observing.observations import Observations, Reached
 from kpsim.experiment.result import Load
 from kpsim.measure.intervals import estimate
+from kpsim.measure.stretches import Batches
 from kpsim.simulation import ModeRun, Replication
 from kpsim.theory import poisson_quantiles
 from kpsim.units import F64, I64
@@ -20,17 +21,10 @@ from kpsim.units import F64, I64
 RANKS = 60  # of endpoints, or nodes, that are told; of more, as many at even distances
 
 
-@dataclass(frozen=True, slots=True)
-class Reached:
-    """Connections that each endpoint of a Service received in one replication, (e,), and the node it is on, (e,)."""
-
-    each: I64
-    node: I64
-
-    def by_node(self) -> tuple[I64, I64]:
-        """Return the connections, and the endpoints, of each node that has any."""
-        _, place, endpoints = np.unique(self.node, return_inverse=True, return_counts=True)
-        return np.bincount(place, weights=self.each).astype(np.int64), endpoints
+def observe_balance(seen: Observations, replication: Replication, run: ModeRun, _: Batches) -> None:
+    """Record how evenly connections are spread, where the scenario asks for it."""
+    if replication.scenario.ask == "balance" and (reached := reached_of(replication, run)):
+        seen.reached, seen.rates = reached, seen.rates | balance_of(reached)
 
 
 def reached_of(replication: Replication, run: ModeRun) -> Reached | None:
