@@ -264,3 +264,25 @@ def test_a_value_of_none_takes_the_default_from_python() -> None:
     hello = kpsim.load("hello")
     assert hello.with_(cluster__nodes=None).model.cluster.nodes == kpsim.load({"services": []}).model.cluster.nodes
     assert hello.with_(metadata__description=None, kubernetes__version=None).model.description == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("Services", r"or Node, but 1 Services\n +did you mean Service\?"),
+        ("endpointslice", r"but 1 endpointslice\n +did you mean EndpointSlice\?"),
+        ("Secret", r"but 1 Secret\n +kubectl get svc"),
+        ("Status", r"but 1 Status\n +kubectl get svc"),
+    ],
+)
+def test_objects_of_no_use_are_named(tmp_path: Path, kind: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        shown(tmp_path, json.dumps({**service(), "kind": kind}))
+
+
+def test_a_folder_with_a_scenario_says_to_name_the_file(tmp_path: Path) -> None:
+    (tmp_path / "odd.yaml").write_text(SCENARIO, encoding="utf-8")
+    with pytest.raises(
+        InputError, match=r"but 1 Scenario\n +in a folder, a scenario is not run: give its file by name"
+    ):
+        read(tmp_path)
