@@ -15,7 +15,7 @@ NEVER = 1 << 62  # a time [ns] after every other
 
 
 class ChangeKind(IntEnum):
-    """The kinds of change of a Pod or a Service."""
+    """The kinds of change of a Pod or a Service; their values are their order where several happen at one instant."""
 
     POD_TERMINATING = 0
     POD_APPEARED = 1  # has an address, is not ready
@@ -24,11 +24,11 @@ class ChangeKind(IntEnum):
     SERVICE_CREATED = 4
     POD_UNREADY = 5  # its Ready condition is false again
     POD_CREATED = 6  # the object is there, without an address
+    POD_EXITED = 7  # its kubelet posts that all its containers have ended: a terminal phase, Ready false
     POD_POSTED = 8  # its kubelet posts a first status: not ready, no address yet
     SERVICE_DELETED = 9
     SERVICE_CHANGED = 10  # its ports or policies
     TARGET_CHANGED = 11  # and its targetPort, so that its EndpointSlices are written anew
-    POD_EXITED = 7  # its kubelet posts that all its containers have ended: a terminal phase, Ready false
 
 
 OF_SERVICES = (

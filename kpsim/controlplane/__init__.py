@@ -3,6 +3,6 @@
 A Pod's change reaches the EndpointSlice controller's informer, dirties Services, costs slice writes through a work
 queue, a token bucket and the API server's seats, and each committed write goes out to every node's watch.
 Event-driven, because order matters here; the fan-out is arithmetic, because there are thousands of nodes.  What Pods
-and nodes do is drawn in :mod:`kpsim.cluster`.  Left out: etcd's group commits, controllers that do not write Services'
+and nodes do is played in :mod:`kpsim.history`.  Left out: etcd's group commits, controllers that do not write Services'
 endpoints, EndpointSlice mirroring, and node changes that only move topology hints.
 """

@@ -21,7 +21,7 @@ again:
 ...     first_packets=lambda node, edition, of, which: (np.where(edition, 4, 10), *3 * [0 * node]),
 ... )
 >>> drawn = Connections(zeros, zeros, np.array([0, 3, 6]), *4 * [zeros], np.zeros((3, 1), np.uint32), 1, 0)
->>> packets = run_batch(rules, drawn, Windows(zeros[:1], zeros[:1], 100, 0, True), gone_ns=np.array([NEVER]))
+>>> packets = serve_packets(rules, drawn, Windows(zeros[:1], zeros[:1], 100, 0, True), gone_ns=np.array([NEVER]))
 >>> for row in zip(packets.arrival_ns.flat, packets.start_ns.flat, packets.cost_ns.flat):
 ...     print(*row)
 0 0 10
@@ -46,6 +46,7 @@ from kpsim.proxy.sync import Editions, Nodes
 from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.proxy.sync.inforce import InForce
 from kpsim.proxy.sync.timeline import Timeline
+from kpsim.queues import lindley
 from kpsim.traffic.connections import Connections, Windows
 from kpsim.units import I64
 
@@ -102,20 +103,10 @@ class RulesInForce:
         return cost, pod, scanned, tried
 
 
-def lindley(arrival: I64, cost: I64) -> I64:
-    """Start of service in one queue with one server [ns], (n,): arrivals in order, exact in integers."""
-    before = np.cumsum(cost)
-    before -= cost
-    start = arrival - before
-    np.maximum.accumulate(start, out=start)
-    start += before
-    return start
-
-
-def run_batch(
+def serve_packets(
     rules: RulesInForce, connections: Connections, windows: Windows, gone_ns: I64, outages: Spells = NOWHERE
 ) -> Outcomes:
-    """Serve every packet of ``connections``.
+    """Return the outcomes of every packet of ``connections``.
 
     Queues are put one after another on one long axis of time, each in an epoch of its own, so that one recursion
     serves them all.  Packets at the same instant in one queue go by their number within the connection, then by

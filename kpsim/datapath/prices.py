@@ -91,7 +91,7 @@ class PacketPrices:
         return self.costs.varied("packet_later", self.constant[PacketState.LATER], draw)
 
     def most_ns(self) -> int:
-        """No packet costs more [ns]."""
+        """Return a price that no packet exceeds [ns]."""
         every = [*self.tables.values(), *self.begun_tables.values()]
         steps = sum(int(table.max(initial=0)) for table in every)
         factor = max(int(table.max()) for table in self.costs.factors.values())

@@ -1,7 +1,7 @@
 """The latencies of all lookups at once, as arrays.
 
 A try begins when the one before it is answered, so when it arrives depends on every queue before.  Lookups of one try
-are one pass of arrays (:mod:`kpsim.dns.queue`); others are served in order of time, by Kiefer and Wolfowitz' recursion
+are one pass of arrays (:mod:`kpsim.queues`); others are served in order of time, by Kiefer and Wolfowitz' recursion
 on when each core is free.  Time is integer nanoseconds, and SimPy processes (a test's) find the same.
 Source: Kiefer and Wolfowitz, "On the theory of queues with many servers", 1955.
 """
@@ -15,9 +15,9 @@ import numpy as np
 
 from kpsim.dns.lookups import Callers, Lookups, draw_lookups
 from kpsim.dns.params import DnsParams
-from kpsim.dns.queue import last_starts
 from kpsim.measure.summary import Estimate
 from kpsim.profiles.defaults import load_defaults
+from kpsim.queues import last_starts
 from kpsim.rng import stream
 from kpsim.units import I64
 

@@ -34,10 +34,9 @@ class ResolvConf:
         node_domains: tuple[str, ...] = (),
         ndots: int = NDOTS,
         library: Library = "glibc",
-        domain: str = CLUSTER_DOMAIN,
     ) -> ResolvConf:
         """Return the file the kubelet writes for a Pod in ``namespace``, each domain listed once."""
-        own = (f"{namespace}.svc.{domain}", f"svc.{domain}", domain)
+        own = (f"{namespace}.svc.{CLUSTER_DOMAIN}", f"svc.{CLUSTER_DOMAIN}", CLUSTER_DOMAIN)
         return ResolvConf(tuple(dict.fromkeys((*own, *node_domains))), ndots, library)
 
     def tries(self, name: str) -> tuple[str, ...]:

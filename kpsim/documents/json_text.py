@@ -56,8 +56,10 @@ def load_json(source: Source, early: Early = as_it_is) -> tuple[Document, ...] |
         if len(text) < LARGE_JSON and HELM.search(text):
             refuse_template(source)
         place = source.place_at(error.pos)
-        what = "the JSON ends too early" if error.pos >= len(text.rstrip()) else f"is not JSON: {error.msg.lower()}"
-        raise InputError([Problem(place, what=what, text=source.excerpt(place))]) from None
+        ends = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
+        what = "the JSON ends too early" if ends else f"is not JSON: {error.msg.lower()}"
+        mend = "it was cut off: print it again, and wait until it is whole" if ends else ""
+        raise InputError([Problem(place, what=what, mend=mend, text=source.excerpt(place))]) from None
     except RecursionError:
         refuse(source.file, f"is nested more than {MAX_DEPTH} levels deep")
     except UnicodeEncodeError:

@@ -93,7 +93,7 @@ def read_saved(text: str) -> Tables:
 
 def _lines(text: str) -> list[str]:
     """Return the lines of the original; a last one that was cut off is left out."""
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [" ".join(line.split()) if "  " in line or "\t" in line else line.strip() for line in text.splitlines()]
     if any(line.count("-A ") > 1 for line in lines):
         text = text.replace("\\n", "\n")
         starts = [found.start() for found in _OPENING.finditer(text) if found["line"]]

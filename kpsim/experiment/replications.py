@@ -18,7 +18,8 @@ from kpsim.cluster.columns import Cluster
 from kpsim.collector import give_back
 from kpsim.experiment.answers.assembled import assemble
 from kpsim.experiment.guard import check_size
-from kpsim.experiment.observe import Observations, observe
+from kpsim.experiment.observing.observations import Observations
+from kpsim.experiment.observing.observe import observe
 from kpsim.experiment.result import Result
 from kpsim.experiment.workers import Here, carries, executing, finished, hands_of
 from kpsim.measure.intervals import GROUPS

@@ -91,7 +91,7 @@ class EventOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class ChangeStage:
     """A stage of a change on its way to the rules, and how long after the change half and 99 % had it behind them."""
 
     name: str
@@ -145,7 +145,7 @@ class ModeResult:
     rules: int  # rules (or virtual servers) programmed on a node at the start
     extrapolations: tuple[str, ...]  # "rules_present: 4.0x beyond the largest measured point (140,000)"
     events: tuple[EventOutcome, ...] = ()  # in the scenario's order
-    stages: tuple[Stage, ...] = ()  # in order
+    stages: tuple[ChangeStage, ...] = ()  # in order
     priced: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)  # by the profile's intervals alone
     swings: Mapping[str, tuple[Swing, ...]] = field(default_factory=dict)  # by measure, the widest first
     # by kind of sync, what its time goes into (a price's name) and its share at today's size, the dearest first

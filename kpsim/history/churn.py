@@ -75,7 +75,15 @@ def draw_changes(
     deleted = gone + np.maximum(churn.leaves.draw(rng, n), 1)
     at = np.concatenate([start, appeared[appears], ready[lives], deleted, born, gone, start + 1])
     end = ChangeKind.POD_EXITED if churn.exits else ChangeKind.POD_UNREADY
-    kinds = [*range(5), end, ChangeKind.POD_POSTED]
+    kinds = [
+        ChangeKind.POD_TERMINATING,
+        ChangeKind.POD_APPEARED,
+        ChangeKind.POD_READY,
+        ChangeKind.POD_GONE,
+        ChangeKind.SERVICE_CREATED,
+        end,
+        ChangeKind.POD_POSTED,
+    ]
     kind = np.repeat(kinds, [n, int(appears.sum()), int(lives.sum()), n, len(born), n, n])
     services = cluster.initial + np.arange(len(born))
     subject = np.concatenate([old_pod, new_pod[appears], new_pod[lives], old_pod, services, old_pod, new_pod])

@@ -144,7 +144,7 @@ def _touched(cluster: Cluster, events: Sequence[Event], chosen: Sequence[Sequenc
 
 
 class _Play:
-    """The stage: Pods, nodes and workloads, and the events in order."""
+    """Pods, nodes and workloads of one run, and the events that act on them in order."""
 
     def __init__(
         self,

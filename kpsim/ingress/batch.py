@@ -7,29 +7,29 @@ from collections.abc import Callable
 import numpy as np
 
 from kpsim.cluster.columns import Cluster
-from kpsim.dns.queue import serve
 from kpsim.ingress.outcomes import Fate, IngressOutcomes, IngressRun, Pods, Status, Syncs
-from kpsim.ingress.requests import Controller, Requests, Traffic
+from kpsim.ingress.requests import Controller, IngressTraffic, Requests
 from kpsim.ingress.routing import NOWHERE
 from kpsim.ingress.watch import Lists
 from kpsim.proxy.rules import DROPPED
+from kpsim.queues import starts
 from kpsim.units import I64
 
 # (node, service port, try, which requests, time) of connections to ClusterIPs: what each costs [ns], and its Pod
 Forward = Callable[[I64, I64, int, I64, I64], tuple[I64, I64]]
 
 
-def run_batch(
-    traffic: Traffic, cluster: Cluster, syncs: tuple[Syncs, ...], lists: Lists, forward: Forward, pods: Pods
+def serve_requests(
+    traffic: IngressTraffic, cluster: Cluster, syncs: tuple[Syncs, ...], lists: Lists, forward: Forward, pods: Pods
 ) -> IngressRun:
-    """Serve every request."""
+    """Return the outcome of every request, and the syncs of the lists that they were sent by."""
     requests, controller = traffic.requests, traffic.controller
-    steps = controller.steps
-    start = serve(requests.arrival_ns, requests.replica, controller.cores, steps.request_ns)
-    now = start + steps.request_ns
+    timings = controller.timings
+    start = starts(requests.arrival_ns, requests.replica, controller.cores, timings.request_ns)
+    now = start + timings.request_ns
     status = np.where(requests.port == NOWHERE, int(Status.UNAVAILABLE), 0)
     tries, pod = np.zeros(len(now), np.int64), np.full(len(now), -1)
-    for number in range(steps.tries):
+    for number in range(timings.tries):
         which = np.flatnonzero((status == 0) | (status == Status.BAD_GATEWAY) | (status == Status.TIMED_OUT))
         port = requests.port[which]
         if controller.to_pods:
@@ -55,8 +55,8 @@ OF_FATE = np.array([int(Status.ANSWERED), int(Status.BAD_GATEWAY), int(Status.TI
 def waited(fate: I64, pod: I64, trip_ns: I64, controller: Controller) -> I64:
     """Return how long each try takes [ns], (n,): both round trips of an answer, one of a refusal, or the time-out."""
     refused = np.where(pod < 0, 0, trip_ns // 2)  # kube-proxy's rules refuse on the node itself
-    refused = np.where(pod == DROPPED, controller.steps.timeout_ns, refused)
-    silent = np.where(fate == Fate.SILENT, controller.steps.timeout_ns, refused)
+    refused = np.where(pod == DROPPED, controller.timings.timeout_ns, refused)
+    silent = np.where(fate == Fate.SILENT, controller.timings.timeout_ns, refused)
     return np.asarray(np.where(fate == Fate.ANSWERED, trip_ns, silent))
 
 

@@ -1,4 +1,4 @@
-"""The parameters of an Ingress controller in a scenario, and what each of its steps takes."""
+"""The parameters of an Ingress controller in a scenario, and the times that it takes."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class IngressParams:
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
-    """A controller's steps take so long [ns], and it tries so often."""
+class ControllerTimings:
+    """A controller takes these times [ns], and tries so often."""
 
     request_ns: int  # of a core [A36]
     interval_ns: int  # between two syncs, at least
@@ -54,10 +54,10 @@ class Steps:
     tries: int
 
     @staticmethod
-    def of(params: IngressParams) -> Steps:
-        """Return the steps of a controller with these parameters, the others ingress-nginx' own."""
+    def of(params: IngressParams) -> ControllerTimings:
+        """Return the timings of a controller with these parameters, the others ingress-nginx' own."""
         defaults = load_defaults()
-        return Steps(
+        return ControllerTimings(
             request_ns=to_ns(defaults.value("ingress.request")),
             interval_ns=to_ns(1 / (params.syncs_per_s or defaults.value("ingress.syncs"))),
             sync_ns=to_ns(defaults.value("ingress.sync")),

@@ -18,7 +18,7 @@ from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.deliveries import Delivery
 from kpsim.ingress.batch import OF_FATE, waited
 from kpsim.ingress.outcomes import IngressOutcomes, IngressRun, Pods, Status, Syncs
-from kpsim.ingress.requests import Controller, Traffic
+from kpsim.ingress.requests import Controller, IngressTraffic
 from kpsim.ingress.routing import NOWHERE
 from kpsim.ingress.watch import place, tick_after
 from kpsim.proxy.sync.timeline import usable_at_start
@@ -26,7 +26,7 @@ from kpsim.proxy.sync.timeline import usable_at_start
 # (node, service port, try, request) of a connection to a ClusterIP now: what it costs [ns], and its Pod
 ForwardOne = Callable[[int, int, int, int], tuple[int, int]]
 Held = dict[int, Sequence[int]]  # endpoint lists by Service
-Steps = Generator[simpy.Event, Any, None]
+Waits = Generator[simpy.Event, Any, None]
 
 
 class ControllerPod:
@@ -35,7 +35,7 @@ class ControllerPod:
     def __init__(
         self, env: simpy.Environment, controller: Controller, number: int, start: Held, horizon_ns: int
     ) -> None:
-        self._env, self._steps, self._horizon_ns = env, controller.steps, horizon_ns
+        self._env, self._timings, self._horizon_ns = env, controller.timings, horizon_ns
         self._phase_ns = controller.phase_ns[number]
         self._heard: list[tuple[int, Delivery]] = []
         self._held: Held = dict(start)
@@ -52,7 +52,7 @@ class ControllerPod:
         if not self._wake.triggered:
             self._wake.succeed()
 
-    def _loop(self) -> Steps:
+    def _loop(self) -> Waits:
         following, begun, token = 0, -NEVER, -NEVER
         while True:
             while following < len(self._heard) and self._heard[following][0] < begun:
@@ -69,9 +69,9 @@ class ControllerPod:
             yield at(self._env, start, Rank.SYNC)
             self._look()
             lists = dict(self._held)
-            yield at(self._env, start + self._steps.sync_ns, Rank.SYNC)
+            yield at(self._env, start + self._timings.sync_ns, Rank.SYNC)
             self._post(lists)
-            token = start + self._steps.interval_ns
+            token = start + self._timings.interval_ns
 
     def _look(self) -> None:
         for _, delivery in self._heard[self._looked_at :]:
@@ -80,7 +80,7 @@ class ControllerPod:
         self.absorbed.append(self._looked_at)
 
     def _post(self, lists: Held) -> None:
-        taken = tick_after(np.int64(self._env.now), self._phase_ns, self._steps.tick_ns).tolist()  # type: ignore[arg-type]  # a scalar broadcasts
+        taken = tick_after(np.int64(self._env.now), self._phase_ns, self._timings.tick_ns).tolist()  # type: ignore[arg-type]  # a scalar broadcasts
         self.taken_ns.append(taken)
         for worker, time_ns in enumerate(taken):
             call_at(self._env, time_ns, Rank.SWITCH, self._take, (worker, lists))
@@ -101,7 +101,7 @@ class IngressProcesses:
     def __init__(
         self,
         env: simpy.Environment,
-        traffic: Traffic,
+        traffic: IngressTraffic,
         cluster: Cluster,
         forward: ForwardOne,
         pods: Pods,
@@ -129,22 +129,22 @@ class IngressProcesses:
             if 4 in delivery.families:
                 call_at(self._env, time_ns, Rank.DELIVERY, pod.receive, delivery)
 
-    def _request(self, i: int) -> Steps:
+    def _request(self, i: int) -> Waits:
         requests, controller = self._traffic.requests, self._traffic.controller
         yield self._env.timeout(int(requests.arrival_ns[i]))
         with self._cores[int(requests.replica[i])].request() as turn:
             yield turn
             self._start[i] = self._env.now
-            yield self._env.timeout(controller.steps.request_ns)
+            yield self._env.timeout(controller.timings.request_ns)
         if requests.port[i] == NOWHERE:
             self._status[i] = Status.UNAVAILABLE
-        for number in range(controller.steps.tries):
+        for number in range(controller.timings.tries):
             if self._status[i] in (Status.ANSWERED, Status.UNAVAILABLE):
                 break
             yield from self._try(i, number)
         self._finish[i] = self._env.now
 
-    def _try(self, i: int, number: int) -> Steps:
+    def _try(self, i: int, number: int) -> Waits:
         requests, controller = self._traffic.requests, self._traffic.controller
         port, replica = int(requests.port[i]), int(requests.replica[i])
         if controller.to_pods:

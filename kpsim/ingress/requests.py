@@ -12,7 +12,7 @@ import numpy as np
 
 from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.deliveries import Fanout
-from kpsim.ingress.params import IngressParams, Steps
+from kpsim.ingress.params import ControllerTimings, IngressParams
 from kpsim.ingress.routing import backends, of_class, service_port
 from kpsim.kube.objects import Ingress
 from kpsim.profiles.defaults import load_defaults
@@ -41,7 +41,7 @@ class Requests:
 class Controller:
     """The controller's Pods (r,): the node of each, its place in the watch, and its workers' timers (r, workers)."""
 
-    steps: Steps
+    timings: ControllerTimings
     to_pods: bool
     cores: int
     node: I64
@@ -55,24 +55,24 @@ class Controller:
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class IngressTraffic:
     """One replication's requests, and the controller that serves them."""
 
     requests: Requests
     controller: Controller
 
 
-def draw_traffic(
+def draw_ingress(
     params: IngressParams, ingresses: Sequence[Ingress], cluster: Cluster, duration_s: float, key: tuple[int, int]
-) -> Traffic:
+) -> IngressTraffic:
     """Draw all requests of one replication, ``key`` its (seed, number), and the controller's Pods."""
     seed, number = key
-    steps = Steps.of(params)
+    timings = ControllerTimings.of(params)
     found = backends(of_class(ingresses, params.class_name))
     ports = np.array([service_port(cluster, each.service, each.backend) for each in found], np.int64)
     rng = stream(seed, "ingress", number)
     n = int(rng.poisson(params.requests_per_s * duration_s)) if len(ports) else 0
-    tries = (steps.tries, n)
+    tries = (timings.tries, n)
     requests = Requests(
         arrival_ns=np.sort(rng.integers(0, to_ns(duration_s), n)),
         port=ports[rng.integers(0, len(ports), n)] if n else np.zeros(0, np.int64),
@@ -81,12 +81,14 @@ def draw_traffic(
         draw=rng.integers(0, 1 << 32, tries, dtype=np.uint32).astype(np.int64),
         turn=rng.integers(0, 1 << 31, tries),
         cost_draw=rng.integers(0, 1 << 32, tries, dtype=np.uint32),
-        trip_ns=2 * load_defaults().lag("ingress.round_trip").draw(rng, steps.tries * n).reshape(tries),
+        trip_ns=2 * load_defaults().lag("ingress.round_trip").draw(rng, timings.tries * n).reshape(tries),
     )
-    return Traffic(requests, _controller(params, steps, cluster, stream(seed, "ingress-pods", number)))
+    return IngressTraffic(requests, _controller(params, timings, cluster, stream(seed, "ingress-pods", number)))
 
 
-def _controller(params: IngressParams, steps: Steps, cluster: Cluster, rng: np.random.Generator) -> Controller:
+def _controller(
+    params: IngressParams, timings: ControllerTimings, cluster: Cluster, rng: np.random.Generator
+) -> Controller:
     """Return the controller's Pods, on the nodes of its Service's endpoints."""
     every = np.arange(params.replicas)
     rows = cluster.rows_of(params.service)
@@ -94,6 +96,6 @@ def _controller(params: IngressParams, steps: Steps, cluster: Cluster, rng: np.r
     node = cluster.homes(cluster.pods)[pods[every % len(pods)]] if len(pods) else every % cluster.nodes
     lag_ns = load_defaults().lag("api_server.watch").draw(rng, params.replicas)
     rank = rng.integers(0, cluster.nodes, params.replicas)
-    phase_ns = rng.integers(0, steps.tick_ns, (params.replicas, params.cores))
+    phase_ns = rng.integers(0, timings.tick_ns, (params.replicas, params.cores))
     watch = Fanout(rank, lag_ns, cluster.nodes)
-    return Controller(steps, params.to == "Pods", params.cores, node, watch, phase_ns)
+    return Controller(timings, params.to == "Pods", params.cores, node, watch, phase_ns)

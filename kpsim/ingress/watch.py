@@ -16,7 +16,7 @@ from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import Cluster
 from kpsim.controlplane.deliveries import DeliveryLog
 from kpsim.ingress.outcomes import Syncs
-from kpsim.ingress.params import Steps
+from kpsim.ingress.params import ControllerTimings
 from kpsim.ingress.requests import Controller
 from kpsim.proxy.sync.timeline import usable_at_start
 from kpsim.units import I64
@@ -27,14 +27,14 @@ def tick_after(time_ns: I64, phase_ns: I64, tick_ns: int) -> I64:
     return np.asarray(time_ns + (phase_ns - time_ns) % tick_ns)
 
 
-def syncs_of(arrival_ns: I64, phase_ns: I64, steps: Steps, horizon_ns: int) -> Syncs:
+def syncs_of(arrival_ns: I64, phase_ns: I64, timings: ControllerTimings, horizon_ns: int) -> Syncs:
     """Return the syncs of a Pod that hears of a change at each of ``arrival_ns`` (d,), in order.
 
     Changes at 0, 10 and 20 ns: the first is looked at once, the others by one sync 30 ns after it, and once more
     because they came while that waited.  ``phase_ns`` are its workers' timers.
 
-    >>> steps = Steps(request_ns=0, interval_ns=30, sync_ns=1, tick_ns=10, timeout_ns=0, tries=1)
-    >>> found = syncs_of(np.array([0, 10, 20]), np.array([5]), steps, 100)
+    >>> timings = ControllerTimings(request_ns=0, interval_ns=30, sync_ns=1, tick_ns=10, timeout_ns=0, tries=1)
+    >>> found = syncs_of(np.array([0, 10, 20]), np.array([5]), timings, 100)
     >>> found.absorbed.tolist(), found.taken_ns.ravel().tolist()
     ([1, 3, 3], [5, 35, 65])
     """
@@ -50,10 +50,10 @@ def syncs_of(arrival_ns: I64, phase_ns: I64, steps: Steps, horizon_ns: int) -> S
         if start >= horizon_ns:
             break
         absorbed.append(int(np.searchsorted(arrival_ns, start, side="right")))
-        free, token = start + steps.sync_ns, start + steps.interval_ns
+        free, token = start + timings.sync_ns, start + timings.interval_ns
         ends.append(free)
     end = np.array(ends, np.int64)[:, None]
-    return Syncs(np.array(absorbed, np.int64), tick_after(end, phase_ns[None, :], steps.tick_ns))
+    return Syncs(np.array(absorbed, np.int64), tick_after(end, phase_ns[None, :], timings.tick_ns))
 
 
 def all_syncs(controller: Controller, log: DeliveryLog, horizon_ns: int) -> tuple[Syncs, ...]:
@@ -62,7 +62,7 @@ def all_syncs(controller: Controller, log: DeliveryLog, horizon_ns: int) -> tupl
     found = []
     for r in range(controller.replicas):
         arrival_ns = controller.watch.arrival_ns(sent, spread, np.full(len(sent), r))
-        found.append(syncs_of(arrival_ns, controller.phase_ns[r], controller.steps, horizon_ns))
+        found.append(syncs_of(arrival_ns, controller.phase_ns[r], controller.timings, horizon_ns))
     return tuple(found)
 
 

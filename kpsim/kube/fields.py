@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from kpsim.documents import Key, dotted
 
@@ -118,6 +119,47 @@ class Fields:
 
     def _wrong(self, name: str, what: str, mend: str = "") -> None:
         self.faults.append(Fault((*self.key, name), what, mend, kind="BadRequest"))
+
+
+class FittingFields(Fields):
+    """The same of an object whose every field has its type (``shapes.fits`` says so): nothing is checked."""
+
+    __slots__ = ()
+    raw: Mapping[str, Any]
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self.raw = raw
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return a string field."""
+        return self.raw.get(name, default)  # type: ignore[no-any-return]  # it fits, as all below
+
+    def number(self, name: str, default: int = 0) -> int:
+        """Return a whole-number field."""
+        return self.raw.get(name, default)  # type: ignore[no-any-return]
+
+    def truth(self, name: str, default: bool) -> bool:
+        """Return a boolean field."""
+        return self.raw.get(name, default)  # type: ignore[no-any-return]
+
+    def part(self, name: str) -> FittingFields:
+        """Return a mapping field; an empty one if it is not there."""
+        return FittingFields(self.raw.get(name, _NOTHING))
+
+    def parts(self, name: str) -> Iterator[Fields]:
+        """Yield the mappings of a list field."""
+        return map(FittingFields, self.raw.get(name, ()))
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Return the strings of a list field."""
+        return tuple(self.raw.get(name, ()))
+
+    def labels(self, name: str) -> tuple[tuple[str, str], ...]:
+        """Return a mapping of text to text, in order of its keys."""
+        return tuple(sorted(self.raw.get(name, _NOTHING).items()))
+
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 def _kind(value: object) -> str:

@@ -7,9 +7,9 @@ at are counted and left.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from kpsim.documents import Document, Key, dotted
 from kpsim.errors import InputError, Problem
@@ -32,6 +32,8 @@ from kpsim.kube.service.mirroring import mirrored, spared
 from kpsim.kube.service.notices import service_notices
 from kpsim.kube.validation import all_faults, alone_faults, as_written, held, unknown_faults
 from kpsim.units import Version
+
+N = TypeVar("N", EndpointSlice, Pod, Node, Ingress)
 
 INGRESS_API = "networking.k8s.io/v1"  # no server since 1.22 has another
 LARGE_YAML = 5_000_000  # characters from which the slow reading of YAML is worth a word
@@ -71,6 +73,7 @@ class Reading:
     proxy: dict[str, object] | None = None
     proxy_origin: Origin | None = None
     commands: list[Command] = field(default_factory=list)  # of Kubernetes' own components
+    changed: list[str] = field(default_factory=list)  # workloads that were read in several states
     ignored: Counter[str] = field(default_factory=Counter)
     warnings: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -92,7 +95,11 @@ class Reading:
     def add_all(self, documents: Iterable[Document]) -> None:
         """Take every object of several documents; say so once a file where YAML is the slow way."""
         for document in documents:
-            self.add(document, (), document.data)
+            several = document.data if isinstance(document.data, list) else None  # as jq .items prints them
+            for index, item in enumerate(several or ()):
+                self.add(document, (index,), item)
+            if several is None:
+                self.add(document, (), document.data)
             text = document.source.text
             slow = f"{document.file} is large YAML: kubectl get -o json reads faster"
             if len(text) > LARGE_YAML and document.is_yaml and slow not in self.warnings:
@@ -106,8 +113,11 @@ class Reading:
             self.commands += commands_in(fields.raw)
         elif kind in decoding.WORKLOAD_KINDS:
             made = decoding.workload(fields, kind)
-            self.workloads[kind, made.namespace, made.name] = made
-            self.owners[kind, made.namespace, made.name] = decoding.owner(fields)
+            key = kind, made.namespace, made.name
+            if self.workloads.get(key, made) != made:
+                self.changed.append(f"{kind} {made.namespace}/{made.name}")
+            self.workloads[key] = made
+            self.owners[key] = decoding.owner(fields)
             self.commands += commands_in(fields.raw)
         elif kind == "Endpoints":
             self.endpoints += decoding.endpoints_object(fields)
@@ -200,24 +210,27 @@ class Reading:
 
     def objects(self) -> KubeObjects:
         """Everything taken, frozen; slices win over the Endpoints of the same Service, owners over what they own."""
-        sliced = {(each.namespace, each.service) for each in self.slices}
+        changed = list(self.changed)
+        slices = _latest("EndpointSlice", self.slices, changed)
+        pods = _latest("Pod", self.pods, changed)
+        nodes = _latest("Node", self.nodes, changed)
+        ingresses = _latest("Ingress", self.ingresses, changed)
+        sliced = {(each.namespace, each.service) for each in slices}
         old = [each for each in self.endpoints if (each.namespace, each.service) not in sliced]
         old, said = mirrored(old, self.services, self.left_alone)
         kept = [made for key, made in self.workloads.items() if not self._owned(key)]
         return KubeObjects(
             services=tuple(self.services),
-            pods=tuple({(pod.namespace, pod.name): pod for pod in self.pods}.values()),
+            pods=pods,
             workloads=tuple(kept),
-            slices=tuple(
-                {
-                    (each.namespace, each.name, each.ports, each.service, each.address_type): each
-                    for each in [*self.slices, *old]
-                }.values()
+            slices=(
+                *slices,
+                *{(each.namespace, each.name, each.ports, each.address_type): each for each in old}.values(),
             ),
-            nodes=tuple({node.name: node for node in self.nodes}.values()),
+            nodes=nodes,
             proxy_configuration=tuple((self.proxy or {}).items()),
-            warnings=(*self.warnings, *said, *self._noticed(), *self._ignored()),
-            ingresses=tuple({(each.namespace, each.name): each for each in self.ingresses}.values()),
+            warnings=(*self.warnings, *said, *_twice(changed), *self._noticed(), *self._ignored()),
+            ingresses=ingresses,
         )
 
     def _owned(self, key: tuple[str, str, str]) -> bool:
@@ -241,7 +254,27 @@ class Reading:
     def _ignored(self) -> Iterator[str]:
         if self.ignored:
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.ignored.items()))
-            yield f"ignored {sum(self.ignored.values())} objects that Service networking does not look at: {kinds}"
+            total = sum(self.ignored.values())
+            yield f"ignored {total:,} object{'s' * (total != 1)} that Service networking does not look at: {kinds}"
+
+
+def _latest(kind: str, objects: Sequence[N], changed: list[str]) -> tuple[N, ...]:
+    """Return each object once, as it was read last; those that were read in several states join ``changed``."""
+    kept: dict[object, N] = {}
+    for made in objects:
+        namespace = getattr(made, "namespace", "")
+        key = (namespace, made.name) if made.name else made
+        if kept.setdefault(key, made) != made:
+            changed.append(f"{kind} {namespace}/{made.name}" if namespace else f"{kind} {made.name}")
+            kept[key] = made
+    return tuple(kept.values())
+
+
+def _twice(changed: Sequence[str]) -> Iterator[str]:
+    """Yield a warning about objects that were read in several states, as from dumps of two moments or two clusters."""
+    if changed:
+        more = f" (so were {len(changed) - 1:,} more)" if len(changed) > 1 else ""
+        yield f"{changed[0]} was read twice, and not the same{more}: the later counts; are these dumps of one cluster?"
 
 
 def kept_of(item: object) -> object:

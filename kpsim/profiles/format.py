@@ -2,6 +2,7 @@
 
 A coefficient is ``{unit, both|quiet|typical: [value, low, high], source}``, with ``cold: […]`` where a swept cache
 was measured too, ``measured_to`` where counts beyond it are extrapolation, and ``note``.  Values leave here in SI.
+The classes are the format: a file that is not kpsim's own is checked by their fields and types.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -18,11 +19,24 @@ from kpsim.errors import InputError, Place, Problem
 from kpsim.profiles.shipped import SHIPPED, parse_yaml, shipped
 
 TIMES = ("s", "ms", "us", "ns")
-SCALE = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "B": 1.0, "B/s": 1.0, "1/s": 1.0, "1": 1.0, "ratio": 1.0}
+Unit = Literal["ns", "us", "ms", "s", "B", "B/s", "1/s", "1", "ratio"]
+SCALE = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "B": 1.0,
+    "B/s": 1.0,
+    "1/s": 1.0,
+    "1": 1.0,
+    "ratio": 1.0,
+}
 TRIPLES = ("both", "quiet", "typical", "cold")
 
-Triple = list[float]
+Triple = tuple[float, float, float]
 """A value and its interval of 95 %."""
+
+CLOSED = {"extra": "forbid"}  # to whatever checks: keys that are no fields are wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +63,9 @@ class Coefficient:
 class CoefficientText:
     """A coefficient as written."""
 
-    unit: str
+    __pydantic_config__ = CLOSED
+
+    unit: Unit
     both: Triple | None = None
     quiet: Triple | None = None
     typical: Triple | None = None
@@ -59,15 +75,22 @@ class CoefficientText:
     note: str = ""
     measured_to: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.both is None and self.typical is None:
+            raise ValueError("needs `both` or `typical`: [value, low, high]")
+        for triple in (self.both, self.quiet, self.typical, self.cold):
+            _check_order(triple)
+
     @staticmethod
     def of(written: Mapping[str, Any]) -> CoefficientText:
         """Return a coefficient of a file that is right."""
-        numbers = {key: [*map(float, written[key])] for key in TRIPLES if written.get(key) is not None}
+        numbers = {key: tuple(map(float, written[key])) for key in TRIPLES if written.get(key) is not None}
         return CoefficientText(**{**written, **numbers})
 
     def resolve(self, name: str, which: str) -> Coefficient:
         """Return the number in SI for the set ``which`` (quiet or typical)."""
-        triple: list[float] = getattr(self, which) or self.both or self.typical or []
+        triple: Triple | None = getattr(self, which) or self.both or self.typical
+        assert triple is not None
         scale = SCALE[self.unit]
         value, low, high = (scale * x for x in triple)
         cold = (scale * self.cold[0], scale * self.cold[1], scale * self.cold[2]) if self.cold else None
@@ -78,19 +101,38 @@ class CoefficientText:
 class Machine:
     """The machine that a profile was measured on, and the kernels that its costs are taken to hold for."""
 
+    __pydantic_config__ = CLOSED
+
     kernel: str
     cpu: str
-    kernels: list[str]  # first and last release
+    kernels: tuple[str, str]  # first and last release
+
+    @staticmethod
+    def of(written: Mapping[str, Any]) -> Machine:
+        """Return a machine of a file that is right."""
+        return Machine(**{**written, "kernels": tuple(written["kernels"])})
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
     """Times of a profile's base that are so many times as long here; names may have wildcards (fnmatch)."""
 
+    __pydantic_config__ = CLOSED
+
     families: Sequence[str]
     names: Sequence[str]
     times: Triple
     source: str
+
+    def __post_init__(self) -> None:
+        _check_order(self.times)
+        if self.times[1] <= 0:
+            raise ValueError(f"must be above zero: {self.times}")
+
+    @staticmethod
+    def of(written: Mapping[str, Any]) -> Moved:
+        """Return what a file that is right says to be moved."""
+        return Moved(**{**written, "times": tuple(map(float, written["times"]))})
 
     def fits(self, family: str, name: str) -> bool:
         """Return True if a coefficient of a family is moved by this."""
@@ -103,15 +145,17 @@ class Moved:
 class ProfileText:
     """A profile file as written; with a ``base``, it says only what is otherwise there."""
 
-    apiVersion: str  # noqa: N815 - Kubernetes' spelling
-    kind: str
+    __pydantic_config__ = CLOSED
+
+    apiVersion: Literal["kpsim/v1alpha1"]  # noqa: N815 - Kubernetes' spelling
+    kind: Literal["CostProfile", "Defaults"]
     name: str
     about: str
     machine: Machine | None = None
     sources: Mapping[str, str]
     families: Mapping[str, Mapping[str, CoefficientText]]
     base: str | None = None
-    moved: Sequence[Moved] = ()
+    moved: tuple[Moved, ...] = ()
     """The first that fits a coefficient of the base moves it."""
     variation: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     scatter: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -124,14 +168,19 @@ class ProfileText:
             family: {name: CoefficientText.of(coefficient) for name, coefficient in coefficients.items()}
             for family, coefficients in written["families"].items()
         }
-        machine = Machine(**written["machine"]) if written.get("machine") else None
-        moved = tuple(Moved(**each) for each in written.get("moved", ()))
+        machine = Machine.of(written["machine"]) if written.get("machine") else None
+        moved = tuple(Moved.of(each) for each in written.get("moved", ()))
         return ProfileText(**{**written, "families": families, "machine": machine, "moved": moved})
 
     def document(self) -> dict[str, Any]:
         """Return the profile as plain data, without what it does not say."""
         said: dict[str, Any] = _said(self)
         return said
+
+
+def _check_order(triple: Triple | None) -> None:
+    if triple and not triple[1] <= triple[0] <= triple[2]:
+        raise ValueError(f"the interval must hold the value: {triple}")
 
 
 def _said(part: Any) -> Any:
@@ -163,4 +212,4 @@ def read_yaml(path: Path) -> ProfileText:
         raise InputError([Problem(Place(str(path)), what=f"cannot be read as a profile: {error}")]) from error
     from kpsim.profiles.files.checked import checked
 
-    return ProfileText.of(checked(written, path))
+    return checked(written, path)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Generic, NamedTuple, TypeVar
 
+from kpsim.proxy.node import network
 from kpsim.units import I64
 
 FILTER = " (filter)"
@@ -105,18 +106,13 @@ class Rule:
         return " ".join(parts)
 
 
-@lru_cache(maxsize=4096)
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    return ipaddress.ip_network(text, strict=False)
-
-
 def covers(address: str, ip: str) -> bool:
     """Return whether ``ip`` is what a rule's address (or range, or ``!`` all others) asks for."""
     if not address:
         return True
     negated, bare = address.startswith("!"), address.removeprefix("!")
     try:
-        inside = bare == ip or ("/" in bare and ipaddress.ip_address(ip) in _network(bare))
+        inside = bare == ip or ("/" in bare and ipaddress.ip_address(ip) in network(bare))
     except ValueError:  # an address that is known by count only
         inside = False
     return inside != negated

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from kpsim.collector import resting
 from kpsim.documents import Document, decode, load
+from kpsim.dumps.evidence.chatter import without_chatter
 from kpsim.dumps.evidence.marks import FORMATS, formats_of
 from kpsim.dumps.others import LOG, OBJECTS, OtherKind, misprinted, other_kind
 from kpsim.errors import InputError, Place, Problem, did_you_mean, nearest
@@ -244,9 +245,10 @@ def _file(path: Path, raw: bytes) -> File:
     try:
         if formats_of(head):
             return _rules(path, raw, head, path.name)
+        head = without_chatter(head)
         if kind := other_kind(head, begins=True):
             return _other(path, kind, raw)
-        text = decode(raw, str(path))
+        text = without_chatter(decode(raw, str(path)))
         del raw  # as large as the text, and no longer needed
         documents = load(text, str(path), kept_of)
     except InputError as error:
@@ -255,9 +257,8 @@ def _file(path: Path, raw: bytes) -> File:
         if path.name.endswith(SUFFIXES):
             return OtherFile(path, error.problems)
         return OtherFile(path, tuple(replace(problem, mend=problem.mend or EXPECTED) for problem in error.problems[:1]))
-    kinds = [
-        document.data["kind"] for document in documents if isinstance(document.data, dict) and "kind" in document.data
-    ]
+    data = [item for each in documents for item in (each.data if isinstance(each.data, list) else [each.data])]
+    kinds = [item["kind"] for item in data if isinstance(item, dict) and "kind" in item]
     if any(_is_scenario(document.data) for document in documents):
         return (SweepFile if "Sweep" in kinds else ScenarioFile)(path, documents)
     if kinds:
@@ -323,7 +324,8 @@ def _beside(path: Path, folder: Path) -> File:
             if formats_of(head):
                 return _rules(path, raw + stream.read(), head, str(path.relative_to(folder)))
             if path.name.endswith(SUFFIXES):
-                return ObjectsFile(path, load(decode(raw + stream.read(), str(path)), str(path), kept_of))
+                text = without_chatter(decode(raw + stream.read(), str(path)))
+                return ObjectsFile(path, load(text, str(path), kept_of))
             if kind := other_kind(head):
                 return _other(path, kind, raw + (stream.read() if kind is LOG else b""), beside=True)
     except OSError as error:

@@ -7,6 +7,7 @@ command line is held to the same rules, and a complaint about it names the optio
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ TEXTS = (("spec", "kubernetes", "version"), ("metadata", "name"), ("metadata", "
 MODE = ("spec", "kubeProxy", "mode")
 MODES_COMPARED = ("spec", "compare", "modes")
 EVERY_LIST = (MODES_COMPARED, ("spec", "importFrom"))
+_INDEX = re.compile(r"\[(\d{1,8})\]")  # services[0], as messages say it, is services.0
 
 
 class Tree:
@@ -99,7 +101,7 @@ class Tree:
 
     def _key(self, path: str, option: str) -> Key:
         """The key a dotted path means: relative to ``spec``, list items by their name."""
-        parts = path.strip().split(".")
+        parts = _INDEX.sub(r".\1", path.strip()).split(".")
         if not all(parts):
             raise _refused(option, f"{path!r} is not a dotted path", "write e.g. services.small.count=100")
         parts[0] = ALIASES.get(parts[0], parts[0])
@@ -155,8 +157,10 @@ def _name(item: object) -> str:
 
 def _value(key: Key, text: str, option: str) -> object:
     """The value an option's text means: as in YAML, but a text where the key wants text."""
-    if key in TEXTS or not text.strip():
-        return text or None
+    if not text.strip():
+        raise _refused(option, "there is no value", "to take the default, write null")
+    if key in TEXTS:
+        return text
     if key in EVERY_LIST and not text.lstrip().startswith("["):
         return [part.strip() for part in text.split(",")]
     try:

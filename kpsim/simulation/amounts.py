@@ -14,7 +14,7 @@ from kpsim.cluster.params import EndpointCount
 from kpsim.dns.capacity import autoscaled_replicas, saturation_per_s
 from kpsim.dns.lookups import HOPELESS, OTHERS, PAIR
 from kpsim.history.events import Event
-from kpsim.ingress.params import IngressParams, Steps
+from kpsim.ingress.params import ControllerTimings, IngressParams
 from kpsim.kube.objects import KubeObjects
 from kpsim.profiles.defaults import load_defaults
 from kpsim.scenario.model import Scenario
@@ -186,7 +186,7 @@ def _of_names(
 
 
 def _of_requests(ingress: IngressParams, duration_s: float, modes: int) -> Iterator[tuple[str, float, float]]:
-    requests = ingress.requests_per_s * duration_s * Steps.of(ingress).tries
+    requests = ingress.requests_per_s * duration_s * ControllerTimings.of(ingress).tries
     yield "requests", modes * requests, requests
     workers = float(ingress.replicas) * ingress.cores
     yield "ingress_workers", modes * workers, workers

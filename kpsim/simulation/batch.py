@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from kpsim.clock import EventQueue
 from kpsim.cluster.changes import NEVER
 from kpsim.collector import give_back, resting
-from kpsim.datapath.batch import RulesInForce
-from kpsim.datapath.batch import run_batch as serve
+from kpsim.datapath.batch import RulesInForce, serve_packets
 from kpsim.datapath.outcomes import Outcomes
 from kpsim.errors import GuardError
 from kpsim.profiles.costs import Costs
@@ -75,7 +74,7 @@ def run_batch(replication: Replication, mode: Mode, costs: Costs, pacing: Pacing
 
     def pieces() -> Iterator[tuple[Connections, Outcomes]]:
         for block in replication.connection_blocks(PACKETS_AT_ONCE, nodes_at_once):
-            yield block, serve(rules, block, replication.windows, changes.pod_gone_ns, changes.outages)
+            yield block, serve_packets(rules, block, replication.windows, changes.pod_gone_ns, changes.outages)
 
     ingress = ingress_in_arrays(replication, rules)
     return ModeRun(mode, costs, replication.log, replication.stale_retries, proxiers, prices, pieces, ingress)

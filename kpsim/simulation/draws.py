@@ -15,7 +15,7 @@ from kpsim.dns.lookups import Callers
 from kpsim.dns.resolver import lookup_latencies
 from kpsim.history.play import HistorySettings, draw_history
 from kpsim.history.traces import EventTrace
-from kpsim.ingress.requests import Traffic, draw_traffic
+from kpsim.ingress.requests import IngressTraffic, draw_ingress
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.sync.draws import SyncDraws
 from kpsim.rng import stream
@@ -58,7 +58,7 @@ class Replication:
     unwritten: dict[int, Unwritten] = field(default_factory=dict)  # by IP family: changes that no delivery carries
     lookups_ns: I64 | None = None  # how long each connection's client looks its Service's name up, where it does
     absolute_ns: I64 | None = None  # the same with absolute names, where clients search for theirs
-    ingress: Traffic | None = None  # requests through an Ingress controller, where there is one
+    ingress: IngressTraffic | None = None  # requests through an Ingress controller, where there is one
     kept: Connections | None = None  # all of them, once they were asked for together
 
     @property
@@ -106,7 +106,7 @@ def prepare(scenario: Scenario, cluster: Cluster, number: int) -> Replication:
     ingress = None
     if scenario.ingress is not None:
         objects = scenario.objects.ingresses
-        ingress = draw_traffic(scenario.ingress, objects, cluster, run.duration_s, (seed, number))
+        ingress = draw_ingress(scenario.ingress, objects, cluster, run.duration_s, (seed, number))
     replication = Replication(
         scenario=scenario,
         number=number,

@@ -11,7 +11,7 @@ from kpsim.controlplane.control import ControlPlane
 from kpsim.datapath.batch import RulesInForce
 from kpsim.datapath.packets import price_of
 from kpsim.datapath.prices import PacketPrices
-from kpsim.ingress.batch import run_batch
+from kpsim.ingress.batch import serve_requests
 from kpsim.ingress.outcomes import IngressRun, Pods
 from kpsim.ingress.process import IngressProcesses
 from kpsim.ingress.requests import Requests
@@ -29,7 +29,7 @@ def ingress_in_arrays(replication: Replication, rules: RulesInForce) -> IngressR
         return None
     assert replication.log is not None
     log = replication.log.of(4)
-    tried = [_connections(traffic.requests, number) for number in range(traffic.controller.steps.tries)]
+    tried = [_connections(traffic.requests, number) for number in range(traffic.controller.timings.tries)]
 
     def forward(node: I64, _port: I64, number: int, which: I64, time_ns: I64) -> tuple[I64, I64]:
         edition, _, _ = rules.edition(node, time_ns)
@@ -37,7 +37,7 @@ def ingress_in_arrays(replication: Replication, rules: RulesInForce) -> IngressR
 
     pods = Pods.of(cluster, replication.changes)
     syncs = all_syncs(traffic.controller, log, replication.horizon_ns)
-    return run_batch(traffic, cluster, syncs, Lists(cluster, log), forward, pods)
+    return serve_requests(traffic, cluster, syncs, Lists(cluster, log), forward, pods)
 
 
 def _connections(requests: Requests, number: int) -> Connections:

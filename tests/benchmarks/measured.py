@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kpsim.datapath.batch import lindley
+from kpsim.queues import lindley
 
 SET_CHILD_SUBREAPER = 36  # of prctl
 

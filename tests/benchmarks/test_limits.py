@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from kpsim.experiment.guard import memory_bytes
-from kpsim.experiment.observe import Observations, observe
+from kpsim.experiment.observing.observations import Observations
+from kpsim.experiment.observing.observe import observe
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.reader import read
 from kpsim.simulation import ModeRun, Replication, build_cluster, prepare, run_mode

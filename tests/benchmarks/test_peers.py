@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import simpy
 
-from kpsim.experiment.observe import observe
+from kpsim.experiment.observing.observe import observe
 from kpsim.simulation import run_mode
 from tests.benchmarks.measured import cpu_s
 from tests.benchmarks.test_limits import controlled, large

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from kpsim.cluster.changes import NEVER
-from kpsim.datapath.batch import run_batch
+from kpsim.datapath.batch import serve_packets
 from kpsim.scenario.model import Scenario
 from kpsim.scenario.reader import read
 from kpsim.simulation import build_cluster, prepare, run_mode
@@ -64,7 +64,9 @@ def test_batch_engine_is_a_hundred_times_the_reference_engine() -> None:
         lambda: run_mode(prepare(scenario, cluster, 0), "iptables", "reference"),
         1,
     )
-    batch_s = clock("batch engine, packets only", lambda: run_batch(rules, first.connections, first.windows, gone), 5)
+    batch_s = clock(
+        "batch engine, packets only", lambda: serve_packets(rules, first.connections, first.windows, gone), 5
+    )
     whole_s = clock(
         "batch engine, control plane and syncs too",
         lambda: run_mode(prepare(scenario, cluster, 0), "iptables", "batch"),
@@ -89,7 +91,7 @@ def test_packets_scale_with_their_number() -> None:
         blocks = list(replication.connections.blocks(250_000))
         seconds = clock(
             f"{n:,} packets",
-            lambda: [run_batch(rules, b, replication.windows, gone) for b in blocks],  # noqa: B023 - called at once
+            lambda: [serve_packets(rules, b, replication.windows, gone) for b in blocks],  # noqa: B023 - called at once
         )
         rates[n] = n / seconds
         print(f"  {rates[n] / 1e6:.1f} M packets/s")

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from kpsim.experiment.observe import observe
+from kpsim.experiment.observing.observe import observe
 from kpsim.experiment.workers import executing, finished
 from kpsim.measure.intervals import GROUPS, Drawn, draw
 from kpsim.measure.summary import Estimate

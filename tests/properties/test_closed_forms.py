@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from kpsim.cluster.changes import NEVER
 from kpsim.cluster.columns import Cluster, Names, PodState, ServiceColumns, string_order
 from kpsim.controlplane.deliveries import DeliveryLog, Fanout, Notice, WatchOutage
-from kpsim.datapath.batch import lindley
 from kpsim.profiles.costs import load_profile
 from kpsim.proxy.contract import Mode, PacketState, Programmed, Steps, SyncCounts, SyncKind
 from kpsim.proxy.counts import EndpointCounts
@@ -30,6 +29,7 @@ from kpsim.proxy.states import NodeView
 from kpsim.proxy.sync.lanes import Arrivals
 from kpsim.proxy.sync.sums.prefix import PrefixSums
 from kpsim.proxy.sync.timeline import Timeline, usable_at_start
+from kpsim.queues import lindley
 from kpsim.traffic.connections import Connections, _turns
 from kpsim.units import I64, U32
 

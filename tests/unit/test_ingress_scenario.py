@@ -9,7 +9,7 @@ import pytest
 from kpsim.errors import InputError
 from kpsim.experiment.replications import run
 from kpsim.experiment.result import Result
-from kpsim.ingress.params import IngressParams, Steps
+from kpsim.ingress.params import ControllerTimings, IngressParams
 from kpsim.report.figures import pictures
 from kpsim.scenario.reader import read
 from kpsim.scenario.resolved import to_document, write_resolved
@@ -101,8 +101,8 @@ def test_without_a_controller_there_are_no_requests(tmp_path: Path) -> None:
 
 
 def test_ingress_nginx_own_steps() -> None:
-    steps = Steps.of(IngressParams())
-    assert (steps.interval_ns, steps.tick_ns, steps.tries) == (3_333_333_333, 1_000_000_000, 3)
+    timings = ControllerTimings.of(IngressParams())
+    assert (timings.interval_ns, timings.tick_ns, timings.tries) == (3_333_333_333, 1_000_000_000, 3)
 
 
 @pytest.mark.parametrize(

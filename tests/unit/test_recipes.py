@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from kpsim.cli import main
-from kpsim.experiment import observe
+from kpsim.experiment.observing import observe
+from kpsim.experiment.observing.observations import Observations
 from kpsim.measure.stretches import Batches
 from kpsim.measure.summary import MEASURES, Measure
 from kpsim.simulation import ModeRun, Replication
@@ -38,7 +39,7 @@ spec:
 """
 
 
-def _observe_sizes(seen: observe.Observations, _: Replication, run: ModeRun, measured: Batches) -> None:
+def _observe_sizes(seen: Observations, _: Replication, run: ModeRun, measured: Batches) -> None:
     rows = run.sent.column("sent_ns") >= measured.from_ns
     sizes = measured.split(run.sent.column("size")[rows], run.sent.column("sent_ns")[rows])
     seen.count(TOY.name, sizes)

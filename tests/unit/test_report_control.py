@@ -10,9 +10,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from kpsim.controlplane.deliveries import DeliveryLog, Notice
-from kpsim.experiment.control import BINS, control_load, writes_over_time
+from kpsim.experiment.observing.control import BINS, control_load, writes_over_time
 from kpsim.experiment.replications import run
-from kpsim.experiment.result import ControlLoad, Result, Stage
+from kpsim.experiment.result import ChangeStage, ControlLoad, Result
 from kpsim.report.figures import pictures
 from kpsim.report.figures.canvas import drawing
 from kpsim.report.figures.control import control_plane, stages
@@ -27,7 +27,7 @@ LOAD = ControlLoad(
     client_writes_per_s=100.0,
     egress_bytes_per_s=1.25e9,
 )
-STAGES = tuple(Stage(name, 0.01 * 2**n, 0.02 * 2**n) for n, name in enumerate(("informer", "watch", "sync")))
+STAGES = tuple(ChangeStage(name, 0.01 * 2**n, 0.02 * 2**n) for n, name in enumerate(("informer", "watch", "sync")))
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_a_limit_is_named_where_nothing_is_drawn(wrote: list[float], side: int, 
 
 def test_the_waterfall_says_which_stage_is_longest(result: Result) -> None:
     assert stages.headline(result) == "Most of a change's way is the sync: 50 % with iptables and 50 % with ipvs"
-    slow = (STAGES[0], Stage("watch", 0.039, 0.1), STAGES[2])
+    slow = (STAGES[0], ChangeStage("watch", 0.039, 0.1), STAGES[2])
     modes = {**result.modes, "ipvs": replace(result.modes["ipvs"], stages=slow)}
     said = stages.headline(replace(result, modes=modes))
     assert said == "Most of a change's way is the sync: 50 % with iptables; the watch: 72 % with ipvs"

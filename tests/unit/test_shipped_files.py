@@ -20,18 +20,49 @@ PROFILES += [SHIPPED / "kubernetes-defaults.yaml", SHIPPED / "kpsim-costs.yaml"]
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
 def test_profiles_that_ship_are_right_and_read_as_the_check_reads_them(path: Path, tmp_path: Path) -> None:
     written = parse_yaml(path.read_text(encoding="utf-8"))
-    assert ProfileText.of(checked(written, path)) == read_yaml(path)
+    assert checked(written, path) == read_yaml(path)
     copy = tmp_path / "mine.yaml"
     copy.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
     assert read_yaml(copy) == read_yaml(path)
     assert ProfileText.of(read_yaml(path).document()) == read_yaml(path)
 
 
-def test_profiles_of_others_are_checked(tmp_path: Path) -> None:
+MINE = """\
+apiVersion: kpsim/v1alpha1
+kind: CostProfile
+name: mine
+about: a test
+machine: {kernel: 6.1.0, cpu: any, kernels: ["6.1", "6.8"]}
+sources: {}
+families: {ipvs: {packet_first: {unit: us, both: [2, 1, 3], source: assumed}}}
+moved: [{families: [ipvs], names: ["*"], times: [2, 1, 4], source: assumed}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "key", "said"),
+    [
+        ("unit: us", "unit: weeks", "families.ipvs.packet_first.unit", "Input should be 'ns'"),
+        ("[2, 1, 3]", "[2, 2.5, 3]", "families.ipvs.packet_first", "the interval must hold the value: (2.0, 2.5, 3.0)"),
+        ("both: [2, 1, 3], ", "", "families.ipvs.packet_first", "needs `both` or `typical`"),
+        ("[2, 1, 3]", "[2, 1]", "families.ipvs.packet_first.both.2", "Field required"),
+        ("[2, 1, 3]", "[2, 1, many]", "families.ipvs.packet_first.both.2", "valid number"),
+        ("source: assumed}}", "sauce: assumed}}", "families.ipvs.packet_first.sauce", "no such key"),
+        ("times: [2, 1, 4]", "times: [2, 0, 4]", "moved.0", "must be above zero"),
+        ('["6.1", "6.8"]', '["6.1"]', "machine.kernels.1", "Field required"),
+        ("about: a test", "abut: a test", "abut", "no such key"),
+        ("kind: CostProfile", "kind: Profile", "kind", "Input should be 'CostProfile' or 'Defaults'"),
+    ],
+)
+def test_profiles_of_others_are_checked(tmp_path: Path, right: str, wrong: str, key: str, said: str) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text(PROFILES[0].read_text(encoding="utf-8").replace("unit: us", "unit: weeks", 1), encoding="utf-8")
-    with pytest.raises(InputError, match="Input should be 'ns'"):
+    path.write_text(MINE, encoding="utf-8")
+    assert read_yaml(path).name == "mine"
+    path.write_text(MINE.replace(right, wrong, 1), encoding="utf-8")
+    with pytest.raises(InputError) as refused:
         read_yaml(path)
+    told = {problem.key: problem.what for problem in refused.value.problems}
+    assert said in told.get(key, ""), told
 
 
 @pytest.fixture

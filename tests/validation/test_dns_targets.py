@@ -15,9 +15,9 @@ import pytest
 from kpsim.cluster.params import ClusterParams, EndpointCount, ServiceGroup
 from kpsim.dns.capacity import memory_bytes, saturation_per_s
 from kpsim.dns.params import DnsParams
-from kpsim.dns.queue import last_starts
 from kpsim.experiment.answers.limits import limits_of
 from kpsim.profiles.defaults import load_defaults
+from kpsim.queues import last_starts
 from kpsim.rng import stream
 from kpsim.scenario.model import Scenario
 from kpsim.simulation import build_cluster

@@ -15,10 +15,10 @@ from kpsim import theory
 from kpsim.dns.caches import miss_share, misses
 from kpsim.dns.lookups import Callers, draw_lookups
 from kpsim.dns.params import DnsParams
-from kpsim.dns.queue import last_starts, serve
 from kpsim.dns.resolver import latencies
 from kpsim.errors import GuardError
 from kpsim.profiles.defaults import load_defaults
+from kpsim.queues import last_starts, starts
 from kpsim.rng import stream
 from kpsim.units import F64, to_ns
 
@@ -36,7 +36,7 @@ def mean_waits(load: float, cores: int) -> F64:
     waits = np.empty(REPLICATIONS)
     for r in range(REPLICATIONS):
         arrival = np.sort(rng.integers(0, to_ns(length_s), rng.poisson(QUERIES)))
-        wait = serve(arrival, np.zeros(len(arrival), np.int64), cores, to_ns(QUERY_S)) - arrival
+        wait = starts(arrival, np.zeros(len(arrival), np.int64), cores, to_ns(QUERY_S)) - arrival
         waits[r] = wait[int(SETTLED * len(wait)) :].mean() / 1e9
     return waits
 

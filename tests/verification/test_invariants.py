@@ -21,7 +21,7 @@ from kpsim.cluster.changes import NEVER
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.datapath.outcomes import Verdict
 from kpsim.errors import InputError
-from kpsim.experiment.observe import observe
+from kpsim.experiment.observing.observe import observe
 from kpsim.experiment.replications import run_scenario
 from kpsim.modes.ipvs import Ipvs
 from kpsim.proxy.contract import PacketState, Stage, Steps

@@ -19,7 +19,6 @@ import yaml
 
 from kpsim import theory
 from kpsim.cluster.params import ClusterParams, EndpointCount, ServiceGroup
-from kpsim.datapath.batch import lindley
 from kpsim.datapath.outcomes import Outcomes
 from kpsim.experiment.answers.curves import load_curve
 from kpsim.experiment.result import LoadPoint
@@ -27,6 +26,7 @@ from kpsim.profiles.costs import FACTOR_ONE, load_profile
 from kpsim.proxy.contract import PacketState
 from kpsim.proxy.params import ProxyParams
 from kpsim.proxy.registry import MODES, create
+from kpsim.queues import lindley
 from kpsim.scenario.model import ProfileChoice, RunParams, Scenario
 from kpsim.simulation import build_cluster, prepare, run_mode
 from kpsim.traffic.params import TrafficParams

@@ -19,7 +19,7 @@ import pytest
 from kpsim.cluster.changes import NEVER, ChangeKind, Changes
 from kpsim.cluster.params import ClusterParams, EndpointCount, ServiceGroup
 from kpsim.controlplane.params import ControllerManagerParams
-from kpsim.experiment.observe import observe
+from kpsim.experiment.observing.observe import observe
 from kpsim.measure.tally import Tally
 from kpsim.proxy.params import FaultParams
 from kpsim.scenario.model import RunParams, Scenario

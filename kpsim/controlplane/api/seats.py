@@ -236,7 +236,7 @@ def _demand(asked: Sequence[tuple[int, int, int]], begin: int, end: int) -> tupl
     return int(level.max()), mean + math.sqrt(max(float((level**2 * share).sum()) - mean**2, 0.0))
 
 
-def writes_per_s(level: PriorityLevel, watchers: int, runs_s: float, seats: int | None = None) -> float:
-    """Writes a second that the level's nominal ``seats`` allow, or so many, each taking ``runs_s`` to its answer."""
+def writes_per_s(level: PriorityLevel, watchers: int, runs_s: float) -> float:
+    """Return the writes a second that the level's nominal seats allow, each taking ``runs_s`` to its answer."""
     cost = level.write_cost(watchers)
-    return ((level.seats if seats is None else seats) // cost.seats) / (runs_s + cost.hold_ns / 1e9)
+    return (level.seats // cost.seats) / (runs_s + cost.hold_ns / 1e9)

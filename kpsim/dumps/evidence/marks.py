@@ -15,6 +15,11 @@ _MARKS = {
     "nft -j list ruleset": r"\A\s*\{\s*\"nftables\"\s*:",
 }
 _FOUND = {name: re.compile(pattern, re.MULTILINE) for name, pattern in _MARKS.items()}
+_BEGUN = re.compile(  # a line of rules with something before it: a node's name, a time, the number of the line
+    r"^(?P<before> {0,8}\S[^\n]{0,118}?(?<=[\s:>|]))(?:\[\d+:\d+\] )?"
+    r"(?:\*(?:filter|nat)\s*$|-A KUBE-|:KUBE-|Chain KUBE-|table ip6? kube-proxy \{)",
+    re.MULTILINE,
+)
 _INDENTED = re.compile(r"\s*^[ \t]+\S", re.MULTILINE)
 
 FORMATS = ("iptables-save", "iptables -nvL", "ipvsadm -Ln", "ipvsadm -Sn", "/proc/net/ip_vs", "nft list ruleset")
@@ -27,5 +32,15 @@ def formats_of(text: str) -> tuple[str, ...]:
 
 
 def flush(text: str) -> str:
-    """Return a text without the blanks that all its lines begin with, as where it was copied out of a report."""
-    return dedent(text) if _INDENTED.match(text) else text
+    r"""Return a text without what all its lines begin with: blanks of a report, or what grep, logs and prompts put.
+
+    >>> flush("n1: *nat\nn1: :KUBE-MARK-MASQ - [0:0]\nn1: COMMIT\n")
+    '*nat\n:KUBE-MARK-MASQ - [0:0]\nCOMMIT\n'
+    """
+    if _INDENTED.match(text):
+        text = dedent(text)
+    if any(pattern.search(text) for pattern in _FOUND.values()) or (found := _BEGUN.search(text)) is None:
+        return text
+    alike = re.sub(r"(?:\\ )+", "[ ]*", re.sub(r"\d+", r"\\d+", re.escape(found["before"])))
+    shorter, changed = re.subn(rf"^{alike}", "", text, flags=re.MULTILINE)
+    return shorter if 2 * changed > text.count("\n") else text

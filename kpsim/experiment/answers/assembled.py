@@ -25,9 +25,9 @@ from kpsim.experiment.answers.limits import limits_of
 from kpsim.experiment.answers.prices.cpu import cpu_by_prices
 from kpsim.experiment.answers.prices.intervals import priced, swings
 from kpsim.experiment.answers.prices.parts import SYNCS, Priced, Ran
-from kpsim.experiment.control import control_load, stages_of
-from kpsim.experiment.events import outcome_of
-from kpsim.experiment.observe import Observations
+from kpsim.experiment.observing.control import control_load, stages_of
+from kpsim.experiment.observing.events import outcome_of
+from kpsim.experiment.observing.observations import Observations
 from kpsim.experiment.result import Cdf, ModeResult, Result
 from kpsim.measure.distribution import MOST_UNKNOWN, Distribution
 from kpsim.measure.intervals import estimate, summarise

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from kpsim.cluster.columns import Cluster
-from kpsim.datapath.batch import lindley
 from kpsim.datapath.prices import by_tcp
 from kpsim.experiment.answers.memory import counts_today
 from kpsim.experiment.result import LoadPoint, PositionBin, SyncPoint
 from kpsim.profiles.costs import FACTOR_ONE, Costs
 from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.contract import Mode, PacketState, Stage, Steps, SyncCounts, SyncKind
+from kpsim.queues import lindley
 from kpsim.rng import stream
 from kpsim.units import F64, I64
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from kpsim.experiment.answers.prices.intervals import ratio_by_prices
-from kpsim.experiment.observe import Observations
+from kpsim.experiment.observing.observations import Observations
 from kpsim.experiment.result import Comparison, ModeResult, ThresholdVerdict
 from kpsim.measure.intervals import Drawn, draw
 from kpsim.measure.summary import MEASURES

@@ -17,7 +17,7 @@ from kpsim.experiment.bench.rules import FULL, QUICK, plan
 from kpsim.profiles.costs import CostProfile, load_profile
 
 WHOLE_S, QUICK_S = 46.0, 16.0  # for measuring, with the rules that are made before
-TOTAL_S = 52.0  # for all; what is left of a minute is for starting and for writing files
+TOTAL_S = 50.0  # for all; what is left of a minute is for starting and for writing files
 FITS_CPU_S = 3.0  # of a processor of 2025
 MOST_SHARED = 8.0  # times; where more want the cores, a minute is not kept
 PACKETS_SHARE = 0.15

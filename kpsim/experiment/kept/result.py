@@ -16,10 +16,11 @@ import numpy as np
 
 from kpsim.errors import InputError, Place, Problem
 from kpsim.experiment.answers.limits import Limit
-from kpsim.experiment.control import BINS, control_load
 from kpsim.experiment.kept.reading import SUMMARY, KeptRun
+from kpsim.experiment.observing.control import BINS, control_load
 from kpsim.experiment.result import (
     Cdf,
+    ChangeStage,
     Comparison,
     ControlLoad,
     EventCourse,
@@ -28,7 +29,6 @@ from kpsim.experiment.result import (
     ModeResult,
     PositionBin,
     Result,
-    Stage,
     Swing,
     SyncPoint,
     ThresholdVerdict,
@@ -116,7 +116,7 @@ def _mode(name: str, found: Row, tables: Mapping[str, list[dict[str, str]]]) -> 
         rules=found["rules"],
         extrapolations=tuple(found.get("extrapolations", ())),
         events=tuple(_event(row, i, courses) for i, row in enumerate(found.get("events", ()))),
-        stages=_each(Stage, found, "stages"),
+        stages=_each(ChangeStage, found, "stages"),
         priced={measure: each for measure, each in priced.items() if each} | rates,
         swings={measure: tuple(_made(Swing, row) for row in rows) for measure, rows in found.get("swings", {}).items()},
         sync_parts={

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from kpsim.cluster.columns import Cluster
 from kpsim.experiment.answers.prices.parts import Priced, Ran, Spread, spread_over
-from kpsim.experiment.control import stages_of
+from kpsim.experiment.observing.control import stages_of
 from kpsim.experiment.searches.bisection.crossing import Point
 from kpsim.experiment.searches.quantity import Quantity, Seen
 from kpsim.measure.intervals import Drawn

@@ -14,8 +14,8 @@ import numpy as np
 
 from kpsim.errors import InputError, Place, Problem, did_you_mean
 from kpsim.experiment.answers.prices.parts import SYNCS
-from kpsim.experiment.events import EventSeen
-from kpsim.experiment.observe import Observations
+from kpsim.experiment.observing.events import EventSeen
+from kpsim.experiment.observing.observations import Observations
 from kpsim.measure.intervals import DRAWS, Drawn, draw
 from kpsim.measure.summary import MEASURES
 from kpsim.measure.tally import Tally

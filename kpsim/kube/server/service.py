@@ -92,10 +92,10 @@ def fill_in(made: dict[str, Any]) -> None:
         spec["allocateLoadBalancerNodePorts"] = True
 
 
-def name_faults(made: Mapping[str, Any], version: Version, *, update: bool = False) -> Iterator[Fault]:
+def name_faults(made: Mapping[str, Any], version: Version) -> Iterator[Fault]:
     """Yield the faults of a Service's name, labels and selector."""
     reasons = label_reasons if relaxed_names(version) else old_label_reasons
-    yield from metadata_faults(made["metadata"], reasons, update=update)
+    yield from metadata_faults(made["metadata"], reasons)
     yield from labels_faults(made["spec"].get("selector") or {}, ("spec", "selector"))
 
 

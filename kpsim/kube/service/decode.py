@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from kpsim.errors import Place
 from kpsim.kube.decode import identity
@@ -15,17 +14,14 @@ from kpsim.kube.defaults import (
     TOPOLOGY_MODE,
     with_defaults,
 )
-from kpsim.kube.fields import Fields
+from kpsim.kube.fields import Fields, FittingFields
 from kpsim.kube.objects import Service, ServicePort
-
-_NOTHING: Mapping[str, Any] = {}
 
 
 def service_of(fields: Fields, place: Place, *, fits: bool = False) -> Service:
     """Return a ``v1.Service`` with its defaults; ``fits`` says that each of its fields has its type."""
-    if fits and _metadata(fields.raw).get("name"):
-        return with_defaults(_ordinary(fields.raw, place))
     namespace, name = identity(fields)
+    fields = FittingFields(fields.raw) if fits else fields
     metadata, spec = fields.part("metadata"), fields.part("spec")
     annotations, labels = dict(metadata.labels("annotations")), dict(metadata.labels("labels"))
     affinity = spec.part("sessionAffinityConfig").part("clientIP")
@@ -66,60 +62,6 @@ def service_of(fields: Fields, place: Place, *, fits: bool = False) -> Service:
             place=place,
         )
     )
-
-
-def _ordinary(written: Mapping[str, Any], place: Place) -> Service:
-    """Return what :func:`service_of` does of one with a name of which every field has its type."""
-    metadata, spec = _metadata(written), written.get("spec", _NOTHING)
-    annotations = metadata.get("annotations", _NOTHING)
-    ingress = written.get("status", _NOTHING).get("loadBalancer", _NOTHING).get("ingress", ())
-    first, ips = spec.get("clusterIP", ""), tuple(spec.get("clusterIPs", ()))
-    cluster_ip, cluster_ip6 = _cluster_ips(first, ips)
-    affinity = spec.get("sessionAffinityConfig", _NOTHING).get("clientIP", _NOTHING)
-    return Service(
-        namespace=metadata.get("namespace") or "default",
-        name=metadata["name"],
-        type=spec.get("type", "ClusterIP"),
-        cluster_ip=cluster_ip,
-        ports=tuple(
-            [
-                ServicePort(
-                    port.get("port", 0),
-                    port.get("name", ""),
-                    port.get("protocol", "TCP"),
-                    port.get("targetPort", 0),
-                    port.get("nodePort", 0),
-                )
-                for port in spec.get("ports", ())
-            ]
-        ),
-        selector=tuple(sorted(spec.get("selector", _NOTHING).items())),
-        external_ips=tuple(spec.get("externalIPs", ())),
-        external_name=spec.get("externalName", ""),
-        load_balancer_ips=tuple([at["ip"] for at in ingress if at.get("ip") and at.get("ipMode", "VIP") == "VIP"]),
-        load_balancer_proxy_ips=tuple([at["ip"] for at in ingress if at.get("ip") and at.get("ipMode") == "Proxy"]),
-        load_balancer_source_ranges=_source_ranges(spec.get("loadBalancerSourceRanges", ()), annotations),
-        session_affinity=spec.get("sessionAffinity", "None"),
-        session_affinity_timeout_s=affinity.get("timeoutSeconds", CLIENT_IP_TIMEOUT_S),
-        internal_traffic_policy=spec.get("internalTrafficPolicy", "Cluster"),
-        external_traffic_policy=spec.get("externalTrafficPolicy", "Cluster"),
-        allocate_load_balancer_node_ports=spec.get("allocateLoadBalancerNodePorts", True),
-        publish_not_ready_addresses=spec.get("publishNotReadyAddresses", False),
-        health_check_node_port=spec.get("healthCheckNodePort", 0),
-        ip_families=_ip_families(tuple(spec.get("ipFamilies", ())), ips or (first,)),
-        ip_family_policy=spec.get("ipFamilyPolicy", ""),
-        cluster_ip6=cluster_ip6,
-        proxy_name=metadata.get("labels", _NOTHING).get(SERVICE_PROXY_NAME, ""),
-        traffic_distribution=spec.get("trafficDistribution", ""),
-        topology_mode=annotations.get(TOPOLOGY_HINTS, annotations.get(TOPOLOGY_MODE, "")),
-        topology_by_old_name=TOPOLOGY_HINTS in annotations,
-        place=place,
-    )
-
-
-def _metadata(written: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = written.get("metadata", _NOTHING)
-    return found
 
 
 def _source_ranges(written: Sequence[str], annotations: Mapping[str, str]) -> tuple[str, ...]:

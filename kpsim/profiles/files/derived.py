@@ -36,7 +36,7 @@ def _moved(family: str, name: str, text: CoefficientText, moves: Iterable[Moved]
     if move is None or text.unit not in TIMES:  # memory and rates are no slower on an old kernel
         return text
     changed: dict[str, Any] = {
-        which: [float(f"{x * by:.{DIGITS}g}") for x, by in zip(triple, move.times, strict=True)]
+        which: tuple(float(f"{x * by:.{DIGITS}g}") for x, by in zip(triple, move.times, strict=True))
         for which in TRIPLES
         if (triple := getattr(text, which)) is not None
     }

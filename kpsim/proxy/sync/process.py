@@ -31,7 +31,7 @@ NOTHING: Held[int] = Held(0, 0, 0)
 
 
 class Sync(NamedTuple):
-    """One sync of one node, as :class:`~kpsim.proxy.sync.lanes.SyncTable` holds it."""
+    """One sync of one node, as :class:`~kpsim.proxy.sync.table.SyncTable` holds it."""
 
     start: int
     switch: int

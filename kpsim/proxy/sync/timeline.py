@@ -216,7 +216,7 @@ class Timeline:
         return self.dispatch_total[prefix] + self._dispatch_by_node.at(prefix, node)
 
     def most_dispatch(self) -> int:
-        """No node ever has more dispatch rules."""
+        """Return the most dispatch rules that any node ever has."""
         return int(self.dispatch_total.max(initial=0)) + self._dispatch_by_node.most()
 
     def own_at(self, prefix: Prefixes, node: Nodes) -> I64:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 import pandas as pd
 
 from kpsim.experiment.answers.limits import Limit
-from kpsim.experiment.answers.waits import Wait
 from kpsim.experiment.result import ModeResult, Result
 from kpsim.experiment.validation.verdicts import Verdict
 from kpsim.measure.summary import Estimate
@@ -38,12 +37,6 @@ def limits_frame(limits: Iterable[Limit]) -> pd.DataFrame:
     """Return a row a limit: name, kind, used, limit, share, unit, source."""
     rows = [(each.name, each.kind, each.used, each.limit, each.share, each.unit, each.source) for each in limits]
     return pd.DataFrame(rows, columns=["name", "kind", "used", "limit", "share", "unit", "source"])
-
-
-def waits_frame(waits: Iterable[Wait]) -> pd.DataFrame:
-    """Return a row a wait, if everything is created at once: name, seconds with their interval, why, source."""
-    rows = [(each.name, each.seconds, each.low_s, each.high_s, each.why, each.source) for each in waits]
-    return pd.DataFrame(rows, columns=["name", "seconds", "low", "high", "why", "source"])
 
 
 def verdicts_frame(verdicts: Iterable[Verdict]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 
-from kpsim.measure.summary import MEASURES, Estimate, Summary
+from kpsim.measure.summary import MEASURES, Estimate
 
 EMPTY = "–"
 _AFTER_NUMBER = re.compile(r"(?<=\d) (?=[\w%])")
@@ -150,10 +150,8 @@ def factor(ratio: float) -> str:
     return f"{ratio:,.0f}x" if ratio >= 9.95 else f"{ratio:.2g}x"
 
 
-def unit_of(measure: str, summary: Summary | None = None) -> str:
-    """Return the unit of a measure; of one the table does not know, its summary's."""
-    if summary is not None:
-        return summary.unit
+def unit_of(measure: str) -> str:
+    """Return the unit of a measure, "" for one the table does not know."""
     return MEASURES[measure].unit if measure in MEASURES else ""
 
 

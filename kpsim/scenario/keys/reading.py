@@ -43,11 +43,9 @@ class Reader:
             raise UnitError(f"must be a mapping, not {shown(value)}")
         given = {name: item for name, item in value.items() if item is not None}
         kind: Any = owner
-        for name in given:
+        for name, item in value.items():
             if name not in keys_of(kind) and not hasattr(owner, PASTED):
-                self._complaints.problem(
-                    (*key, name), "unknown key", self._belongs(name, key, keys_of(kind)), on_key=True
-                )
+                self._unknown((*key, name), item, keys_of(kind))
         return owner(**self._values(owner, given, key, silent=silent))
 
     def _values(self, owner: type, given: dict[str, object], key: Key, *, silent: bool) -> dict[str, Any]:
@@ -75,10 +73,16 @@ class Reader:
             return {}
         known = [entry.key for entry in entries(owner) if entry.declared.group and entry.declared.group.key == name]
         for word, item in value.items():
-            if word not in known and item is not None:
-                mend = self._belongs(word, (*key, name), known)
-                self._complaints.problem((*key, name, word), "unknown key", mend, on_key=True)
+            if word not in known:
+                self._unknown((*key, name, word), item, known)
         return value
+
+    def _unknown(self, key: Key, value: object, known: Sequence[str]) -> None:
+        """Complain of a key that is none; between braces, of a comma that was meant to part thousands."""
+        word = str(key[-1])
+        digits = value is None and word.isdecimal()
+        mend = "a comma ends a value: write 1000 or 1k, not 1,000" if digits else self._belongs(word, key[:-1], known)
+        self._complaints.problem(key, "unknown key", mend, on_key=True)
 
     def _entry(self, entry: Entry, value: object, key: Key) -> Any:
         try:

@@ -55,6 +55,9 @@ def cluster_params(
         services = found or services
     if imported and not given("serviceNodePortRange"):
         node_ports = node_port_range(objects.services)
+        if node_ports != written.service_node_port_range:
+            said = "cluster.serviceNodePortRange taken as {}-{}, to hold the NodePorts that were read"
+            complaints.warning(said.format(*node_ports))
     service_network = _network(services, "serviceClusterIPRange", family, complaints)
     pod_network = _network(pods, "podCIDR", family, complaints)
     if service_network is None or pod_network is None:
@@ -81,9 +84,16 @@ def _as_written(name: str, usual: str, complaints: Complaints) -> str:
 
 
 def _network(text: str, name: str, family: str, complaints: Complaints) -> Network | None:
-    mend = f"write e.g. {RANGES[family][0]}"
+    mend = f"write e.g. {RANGES[family][0] if name == 'serviceClusterIPRange' else RANGES[family][1]}"
     try:
         network = ipaddress.ip_network(text)
+        if not text.endswith(f"/{network.prefixlen}"):
+            length = text.partition("/")[2]
+            what = (
+                f"{text!r} has a mask for a length" if length else f"{text!r} is one address, and no length says more"
+            )
+            complaints.problem((*CLUSTER, name), what, f"did you mean {network}?" if length else mend)
+            return None
     except ValueError as error:
         if "host bits" in str(error):
             what = f"{text!r} has host bits set"
@@ -147,10 +157,10 @@ def node_port_range(services: Iterable[Service]) -> tuple[int, int]:
     return min([first, *ports]), max([last, *ports])
 
 
-def _clear_of(service_cidr: str, candidates: Sequence[str] = POD_RANGES) -> str:
-    """A Pod range that does not overlap the Service range: the default if it can be."""
+def _clear_of(service_cidr: str) -> str:
+    """Return a Pod range that does not overlap the Service range: the default if it can be."""
     services = ipaddress.ip_network(service_cidr)
-    candidates = [each for each in candidates if ipaddress.ip_network(each).version == services.version]
+    candidates = [each for each in POD_RANGES if ipaddress.ip_network(each).version == services.version]
     free = (each for each in candidates if not ipaddress.ip_network(each).overlaps(services))
     return next(free, candidates[0])
 

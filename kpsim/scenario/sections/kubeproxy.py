@@ -10,7 +10,7 @@ Source: staging/src/k8s.io/kube-proxy/config/v1alpha1/types.go.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -40,9 +40,11 @@ from kpsim.scenario.schema import (
     ModeSection,
     WinkernelSection,
 )
+from kpsim.units import format_duration
 
 KUBE_PROXY = ("spec", "kubeProxy")
 DEFAULT_MODE = "iptables"  # what kube-proxy takes on Linux when mode is empty
+SYNC_PERIOD_S = 30.0  # kube-proxy's, where nothing is written (v1alpha1/defaults.go)
 LONGEST_INTERFACE = 15  # the kernel's IFNAMSIZ, without the zero at the end
 INTERFACE_OF = {"BridgeInterface": "bridgeInterface", "InterfaceNamePrefix": "interfaceNamePrefix"}
 
@@ -83,17 +85,25 @@ def check_keys(complaints: Complaints) -> None:
             continue
         names = (*known, *MODES) if not section else known
         for name in (name for name in there if name not in names):
-            if near := nearest(str(name), names, 0.75):
-                mend = f"did you mean {near}?"
+            homes = [home for home, keys in _KNOWN.items() if name in keys]
+            near = nearest(str(name), names, 0.75)
+            if homes or near:
+                mend = f"did you mean {near}?" if not homes else _belongs(str(name), homes)
                 complaints.problem((*key, name), "is not a key of kube-proxy's", mend, on_key=True)
             else:
                 complaints.warning(f"{dotted((*key, name))} is not a key of kube-proxy's; it does nothing")
+
+
+def _belongs(name: str, homes: Sequence[str]) -> str:
+    """Return the sections of a KubeProxyConfiguration that have a key, for a message."""
+    return f"{name} belongs under {' or '.join(dotted((*KUBE_PROXY, home) if home else KUBE_PROXY) for home in homes)}"
 
 
 def proxy_params(part: KubeProxySection, reader: Reader, complaints: Complaints) -> ProxyParams:
     """Return the model's part of the configuration: mode, periods, conntrack limits, settings that rules show."""
     sections = _sections(part, reader, complaints)
     _check(part, complaints)
+    _check_periods(sections, part.mode or DEFAULT_MODE, complaints)
     # A period of zero is "not set" to kube-proxy, and takes the mode's default.
     periods = tuple(
         ModePeriods(name, section.min_sync_period_s or None, section.sync_period_s or None)
@@ -174,6 +184,18 @@ def _check(part: KubeProxySection, complaints: Complaints) -> None:
             what = f"{scheduler[:40]!r} is not a scheduler of IPVS"
             mend = did_you_mean(scheduler, IPVS_SCHEDULERS) or f"there are {', '.join(IPVS_SCHEDULERS)}"
             complaints.problem((*KUBE_PROXY, "ipvs", "scheduler"), what, mend)
+
+
+def _check_periods(sections: Mapping[str, ModeSection], mode: str, complaints: Complaints) -> None:
+    """Complain of a minSyncPeriod above the syncPeriod: kube-proxy looks at iptables' own and at those of its mode."""
+    for name in dict.fromkeys(("iptables", mode)):
+        section = sections.get(name)
+        least, most = (section.min_sync_period_s or 0.0, section.sync_period_s) if section else (0.0, None)
+        if least > (most or SYNC_PERIOD_S):
+            is_usual = "" if most else ", which is 30s where nothing is written"
+            what = f"{format_duration(least)} is longer than the syncPeriod{is_usual}"
+            mend = f"with it kube-proxy does not start; write syncPeriod: {format_duration(least)} or more beside it"
+            complaints.problem((*KUBE_PROXY, name, "minSyncPeriod"), what, mend)
 
 
 def _check_range(cidr: str, key: Key, complaints: Complaints, addresses: Sequence[str] = ()) -> None:

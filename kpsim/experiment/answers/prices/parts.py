@@ -18,7 +18,7 @@ import numpy as np
 from kpsim.cluster.columns import Cluster
 from kpsim.dns.lookups import PAIR
 from kpsim.experiment.answers.memory import counts_today
-from kpsim.experiment.result import Stage
+from kpsim.experiment.result import ChangeStage
 from kpsim.measure.summary import Estimate
 from kpsim.profiles.costs import Costs
 from kpsim.profiles.defaults import load_defaults
@@ -68,7 +68,7 @@ class Ran:
     """The means of what ran in a mode's runs: syncs by kind (how many, and their mean [s]), and a change's stages."""
 
     syncs: Mapping[str, tuple[int, float]]
-    stages: Sequence[Stage]
+    stages: Sequence[ChangeStage]
     sync_changed: float  # rules of a Service that changes
     tried: float  # endpoint rules that a first packet meets
 

@@ -7,7 +7,7 @@ import textwrap
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from kpsim.experiment.result import Result, Stage
+from kpsim.experiment.result import ChangeStage, Result
 from kpsim.report.figures.canvas import LEFT, Picture, Sheet
 from kpsim.report.style import GREY, INK, mode_style
 from kpsim.report.wording.quantity import nearest_prefix, percent, quantity
@@ -18,7 +18,7 @@ _NOTHING = 1e-4  # of the whole
 _LEAST = 1e-3  # of the whole: stages below it are drawn as a tick
 
 
-def _parts(stages: tuple[Stage, ...]) -> list[tuple[str, float, float]]:
+def _parts(stages: tuple[ChangeStage, ...]) -> list[tuple[str, float, float]]:
     """Name, begin and end of each stage for the change in the middle [s]."""
     begins = [0.0, *(stage.p50_s for stage in stages)]
     return [(stage.name, begin, stage.p50_s) for stage, begin in zip(stages, begins, strict=False)]

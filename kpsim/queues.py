@@ -1,10 +1,10 @@
-"""Queues of several servers that all take the same constant time, as arrays: Kiefer and Wolfowitz by way of Lindley.
+"""Queues as arrays, in closed form: every customer of every queue at once, in integer nanoseconds, exact.
 
-Served in order of arrival, customers leave in that order too, because all take equally long; so customer ``n`` gets
-the server that customer ``n - c`` leaves, and a queue of ``c`` servers is ``c`` queues of one, dealt in turn.  Each of
-those is Lindley's recursion in closed form.  Time is integer nanoseconds, exact.
-Sources: Kiefer and Wolfowitz, "On the theory of queues with many servers", 1955; Crommelin, "Delay probability formulae
-when the holding times are constant", 1932.
+One server whose customers take times of their own is Lindley's recursion: a running sum and a running maximum.  Where
+several servers all take the same constant time, customers leave in the order in which they came; so customer ``n`` gets
+the server that customer ``n - c`` leaves, and a queue of ``c`` servers is ``c`` queues of one, dealt in turn.
+Sources: Lindley, "The theory of queues with a single server", 1952; Kiefer and Wolfowitz, "On the theory of queues with
+many servers", 1955; Crommelin, "Delay probability formulae when the holding times are constant", 1932.
 """
 
 from __future__ import annotations
@@ -14,6 +14,20 @@ import numpy as np
 from kpsim.units import I64
 
 LONG_AGO = -(1 << 62)
+
+
+def lindley(arrival: I64, cost: I64) -> I64:
+    """Return the start of service in one queue with one server [ns], (n,): arrivals in order.
+
+    >>> lindley(np.array([0, 3, 30]), np.array([10, 10, 5])).tolist()
+    [0, 10, 30]
+    """
+    before = np.cumsum(cost)
+    before -= cost
+    start = arrival - before
+    np.maximum.accumulate(start, out=start)
+    start += before
+    return start
 
 
 def last_starts(arrival_ns: I64, queue: I64, size: I64, servers: int, service_ns: int) -> I64:
@@ -49,8 +63,8 @@ def last_starts(arrival_ns: I64, queue: I64, size: I64, servers: int, service_ns
     return np.asarray(out - queue * epoch + begin)
 
 
-def serve(arrival_ns: I64, queue: I64, servers: int, service_ns: int) -> I64:
-    """Start of service of customers that arrive one by one [ns], (n,)."""
+def starts(arrival_ns: I64, queue: I64, servers: int, service_ns: int) -> I64:
+    """Return the start of service of customers that arrive one by one [ns], (n,)."""
     return last_starts(arrival_ns, queue, np.ones(len(arrival_ns), np.int64), servers, service_ns)
 
 

@@ -10,16 +10,33 @@ import numpy as np
 from kpsim.cluster.changes import NEVER
 from kpsim.controlplane.api.seats import PriorityLevel, writes_per_s
 from kpsim.controlplane.deliveries import STAGES, DeliveryLog
-from kpsim.experiment.result import ControlLoad, Stage
+from kpsim.experiment.observing.observations import Observations
+from kpsim.experiment.result import ChangeStage, ControlLoad
+from kpsim.measure.stretches import Batches
 from kpsim.measure.tally import Tally
 from kpsim.profiles.defaults import load_defaults
 from kpsim.scenario.model import Scenario
-from kpsim.simulation import ModeRun
+from kpsim.simulation import ModeRun, Replication
 from kpsim.units import F64, I64
 
 NODE_STAGES = ("watch", "wait for a sync", "sync")
 BINS = 120  # stretches of time in a run
 NODES = 8  # looked at for stages
+
+
+def observe_control_plane(seen: Observations, replication: Replication, run: ModeRun, measured: Batches) -> None:
+    """Record writes, bytes and deliveries of the whole run, the stages of its changes, and the rules it began with."""
+    log, nodes, seconds = run.sent, replication.cluster.nodes, replication.scenario.run.duration_s
+    seen.rates |= {
+        "api_writes_per_s": (log.writes + len(log.endpoints_ns)) / seconds,
+        "api_bytes_per_s": int(log.column("size").sum()) * nodes / seconds,
+        "deliveries_per_node_per_s": len(log.rows) / seconds,
+    }
+    seen.counts.deliveries, seen.counts.stale_retries = len(log.rows), run.stale_retries
+    seen.control = writes_over_time(log, nodes, replication.horizon_ns)
+    seen.stages = stage_ends(run, measured.from_ns)
+    timeline = run.proxiers[0].timeline
+    seen.rules = int(run.mode.rules_present(int(timeline.dispatch_total[0]), int(timeline.own_total[0])))
 
 
 def writes_over_time(log: DeliveryLog, nodes: int, horizon_ns: int) -> F64:
@@ -87,11 +104,11 @@ def _sync_starts(run: ModeRun, node: int, rows: I64, arrived: I64) -> I64:
     return np.asarray(trace.start[ran, node][first])
 
 
-def stages_of(seen: Sequence[dict[str, Tally]]) -> tuple[Stage, ...]:
+def stages_of(seen: Sequence[dict[str, Tally]]) -> tuple[ChangeStage, ...]:
     """Return each stage with the median and p99 time of changes to its end, in all replications together."""
     found = []
     for name in seen[0]:
         pooled = Tally.pooled([tallies[name] for tallies in seen if tallies])
         if pooled.n:
-            found.append(Stage(name, pooled.quantile(0.5), pooled.quantile(0.99)))
+            found.append(ChangeStage(name, pooled.quantile(0.5), pooled.quantile(0.99)))
     return tuple(found)

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from kpsim.experiment.observing.observations import Observations
+from kpsim.measure.stretches import Batches
 from kpsim.simulation import ModeRun, Replication
+
+
+def observe_balance(seen: Observations, replication: Replication, run: ModeRun, _: Batches) -> None:
+    """Record how evenly connections are spread, where the scenario asks for it."""
+    if replication.scenario.ask == "balance":
+        seen.rates |= balance_of(replication, run)
 
 
 def balance_of(replication: Replication, run: ModeRun) -> dict[str, float]:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from kpsim.dns.caches import misses
 from kpsim.dns.lookups import Background, Callers, Lookups, draw_lookups
 from kpsim.dns.params import DnsParams, NameForm
-from kpsim.dns.queue import last_starts, serve
 from kpsim.dns.resolver import in_order, latencies
+from kpsim.queues import last_starts, starts
 from kpsim.rng import stream
 from kpsim.units import to_ns
 from tests.models.dns_process import latencies_by_process
@@ -132,8 +132,8 @@ def test_queues_as_arrays_equal_a_list_of_free_servers(
 
 def test_arrays_would_notice_a_server_too_many() -> None:
     arrival, queue = np.zeros(5, np.int64), np.zeros(5, np.int64)
-    assert serve(arrival, queue, 2, 10).tolist() == [0, 0, 10, 10, 20]
-    assert serve(arrival, queue, 3, 10).tolist() == [0, 0, 0, 10, 10]
+    assert starts(arrival, queue, 2, 10).tolist() == [0, 0, 10, 10, 20]
+    assert starts(arrival, queue, 3, 10).tolist() == [0, 0, 0, 10, 10]
 
 
 @given(
