@@ -14,7 +14,13 @@ from functools import lru_cache
 
 from kpsim.kube.objects import EndpointSlice, KubeObjects, Service
 from kpsim.kube.resolve import LAST_ADDRESS_WINS_SINCE
-from kpsim.proxy.byversion import NODE_HINTS_SINCE, TERMINATING_SERVE_SINCE, as_programmed, wants_hints
+from kpsim.proxy.byversion import (
+    NODE_ADDRESS_SINCE,
+    NODE_HINTS_SINCE,
+    TERMINATING_SERVE_SINCE,
+    as_programmed,
+    wants_hints,
+)
 from kpsim.proxy.params import LATEST, PRIMARY, IpvsSettings
 from kpsim.units import Version
 
@@ -95,6 +101,13 @@ class NodeConfig:
             return (PRIMARY,)
         mine = tuple(cidr for cidr in wanted if _family(cidr) == self.ip_family)
         return None if not mine or any(cidr.endswith("/0") for cidr in mine) else mine
+
+    @property
+    def asked_address(self) -> tuple[str, ...]:
+        """Return the address that source ranges are compared with: the node's first one; up to 1.27 bindAddress."""
+        if self.kubernetes_version < NODE_ADDRESS_SINCE:
+            return ("::" if self.ip_family == "IPv6" else "0.0.0.0",)  # noqa: S104  # compared, not bound
+        return self.node_ips[:1]
 
     def is_local(self, ip: str) -> bool:
         """Return True if ``ip`` is one of the node's own addresses, loopback included."""
