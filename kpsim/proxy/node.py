@@ -135,6 +135,22 @@ def in_ranges(ip: str, ranges: Iterable[str]) -> bool:
     return any(address in network(cidr) for cidr in ranges)
 
 
+@lru_cache(maxsize=65536)
+def canonical(text: str) -> str:
+    """Return an address, or a range without its host's bits, as Go prints it.
+
+    >>> canonical("2001:DB8::0001"), canonical(" 10.1.2.3/24 "), canonical("010.0.0.1")
+    ('2001:db8::1', '10.1.2.0/24', '10.0.0.1')
+    """
+    text = text.strip()
+    if ":" not in text and text.replace(".", "").isdecimal():
+        return ".".join(str(int(part)) for part in text.split("."))  # old servers take leading zeros
+    try:
+        return str(network(text)) if "/" in text else str(ipaddress.ip_address(text))
+    except ValueError:  # it is known by count only
+        return text
+
+
 def some_pod(cidr: str | None) -> str:
     """Return an address in the range of Pods, near its end, where no real Pod is likely to be."""
     return str(network(cidr or ANY_PODS)[-2])
@@ -307,7 +323,7 @@ def port_infos(service: Service, family: str) -> Iterator[PortInfo]:
     """Yield the ports of a Service that has a ClusterIP of one IP ``family``."""
 
     def mine(addresses: Sequence[str]) -> tuple[str, ...]:
-        return tuple(a for a in addresses if _family(a) == family)
+        return tuple(canonical(a) for a in addresses if _family(a) == family)
 
     for port in service.ports:
         yield PortInfo(
@@ -315,7 +331,7 @@ def port_infos(service: Service, family: str) -> Iterator[PortInfo]:
             name=service.name,
             port_name=port.name,
             protocol=port.protocol,
-            cluster_ip=_cluster_ip(service, family),
+            cluster_ip=canonical(_cluster_ip(service, family)),
             port=port.port,
             type=service.type,
             node_port=port.node_port,

@@ -336,6 +336,17 @@ def test_primary_is_a_word_for_node_port_addresses_since_1_31(version: str, said
     assert any("does not start" in warning for warning in found.warnings) is said
 
 
+@pytest.mark.parametrize("mode", ["iptables", "nftables", "ipvs"])
+def test_addresses_and_ranges_are_printed_as_go_prints_them(mode: str, tmp_path: Path) -> None:
+    """Whatever the form in which old servers took them."""
+    odd = service("web", "10.96.0.10", type="LoadBalancer", ingress=[{"ip": "203.0.113.7"}],
+                  externalIPs=["198.051.100.007"],
+                  loadBalancerSourceRanges=["10.1.2.3/24", " 10.9.0.0/16 "])  # fmt: skip
+    text = "\n".join(rules(tmp_path, "1.34", mode, odd, piece("web", HERE)).text())
+    assert all(part in text for part in ("198.51.100.7", "10.1.2.0/24", "10.9.0.0/16"))
+    assert not any(part in text for part in ("198.051", "10.1.2.3"))
+
+
 def test_slices_with_ports_of_their_own_are_obeyed(tmp_path: Path) -> None:
     both = (piece("web", HERE), piece("web", THERE, name="web-b", port=9090))
     assert endpoints(rules(tmp_path, "1.34", "iptables", PLAIN[0], *both)) == ["10.128.0.5:8080", "10.128.1.5:9090"]
