@@ -21,18 +21,21 @@ LONGEST_TEXT = 2000  # characters of one part of a message
 MOST_SHOWN = 200  # problems in one message
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[a-zA-Zµ]*")
 _MOVES = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))  # controls, directions of writing, halves of pairs, line ends
+SHORTEST_BEGINNING = 3  # letters of a word of which the rest can be guessed
 
 
 def nearest(word: str, words: Collection[str], cutoff: float = 0.6) -> str:
-    """Return the one of ``words`` that is spelt most like ``word``, upper or lower case; "" if none is near.
+    """Return the one of ``words`` that is spelt most like ``word``, or alone begins with it; "" if none is near.
 
-    >>> nearest("iptabels", ["iptables", "ipvs"])
-    'iptables'
+    >>> nearest("iptabels", ["iptables", "ipvs"]), nearest("NFT", ["iptables", "nftables"])
+    ('iptables', 'nftables')
     """
     from difflib import get_close_matches  # not needed until something is wrong
 
     folded = {known.lower(): known for known in words}
-    return next((folded[found] for found in get_close_matches(word.lower(), folded, 1, cutoff)), "")
+    close = get_close_matches(word.lower(), folded, 1, cutoff)
+    longer = [known for known in folded if known.startswith(word.lower())] if len(word) >= SHORTEST_BEGINNING else []
+    return next((folded[found] for found in (*close, *longer[: len(longer) == 1])), "")
 
 
 def did_you_mean(word: str, words: Collection[str], otherwise: str = "") -> str:

@@ -26,7 +26,7 @@ def value_text(value: object) -> str:
     if isinstance(plain, tuple | range):
         plain = list(plain)
     try:
-        return "" if plain is None else json.dumps(plain, allow_nan=False)
+        return json.dumps(plain, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(f"{value!r:.100} is no value of a scenario: {error}") from None
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kpsim.cli.options import format_option, say, to_json
+from kpsim.cli.options import format_option, keep_others_file, say, to_json
 from kpsim.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def bench(out: Path, base: str, quick: bool, output: str) -> None:
 
     if out.suffix not in (".yaml", ".yml") or not out.resolve().parent.is_dir():
         raise InputError(f"--out: {out} must be a .yaml file in a folder that is there")
+    keep_others_file(out)
     began_s = time.monotonic()
 
     def says(text: str) -> None:

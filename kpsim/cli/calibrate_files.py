@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kpsim.cli.options import format_option, to_json
+from kpsim.cli.options import format_option, keep_others_file, to_json
 from kpsim.cli.tables import print_table, wrapped
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def calibrate_files(files: tuple[Path, ...], out: Path | None, output: str, **op
     from kpsim.experiment.calibrating.observed import Hints
     from kpsim.experiment.validation.machines import written
 
+    if out is not None:
+        keep_others_file(out)
     version = _version(options["version"])
     hints = Hints(options["mode"], version, options["services"], options["endpoints"])
     found = answer(files, hints, options["base"])

@@ -27,6 +27,7 @@ THRESHOLD_FAILED = 99
 INTERRUPTED = 130
 LINE_EVERY_S, DRAWN_EVERY_S = 10.0, 0.2
 BAR_COLUMNS = 40
+PROFILE_HEAD_BYTES = 4096  # in which a profile says that it is one
 LARGE_BYTES = 20_000_000  # from which reading takes a second or more
 CLEARED = "\r\x1b[K"  # to the line's beginning, and nothing on it
 _COLORS = {
@@ -262,3 +263,13 @@ def say(problems: Sequence[str]) -> None:
 def to_json(document: object) -> str:
     """Return a document as JSON for stdout; what could move a terminal is written as JSON's own escapes."""
     return inert_json(document)
+
+
+def keep_others_file(out: Path) -> None:
+    """Refuse to write a profile over a file that is none.  Raises :class:`InputError`."""
+    if not out.is_file():
+        return
+    with out.open("rb") as stream:
+        head = stream.read(PROFILE_HEAD_BYTES)
+    if head and b"kind: CostProfile" not in head:
+        raise InputError(f"--out {out}: is there already and is no profile of kpsim's; name another file")

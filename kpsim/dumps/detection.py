@@ -83,6 +83,10 @@ def read_dump(text: str, file: str, node: str = "") -> RuleDump:
     problems = tuple(_impossible(findings.without_impossible(), Source(file, whole)))
     if findings.unnumbered:
         warnings.append(f"{findings.unnumbered:,} service ports are left out: no rule shows their number")
+    modes = list(dict.fromkeys(part.mode for part in parts if part.findings.ports))
+    if len(modes) > 1:
+        told = " and ".join(modes)
+        warnings.append(f"Services stand in rules of {told}, and a kube-proxy writes one of them: {modes[0]} is taken")
     hooks = tuple(hook for part in parts for hook in part.hooks)
     if hooks:
         met = "; ".join(map(str, hooks))

@@ -75,7 +75,7 @@ def read_virtual_servers(text: str) -> VirtualServers:
     servers: list[Server] = []
     taking: Server | None = None
     odd = marks = weightless = foreign = 0
-    for line in map(str.strip, text.splitlines()):
+    for line in (" ".join(line.split()) for line in text.splitlines()):
         if line.startswith("->") and not line.startswith("-> RemoteAddress"):
             real = _REAL.match(line)
             address = _address(real[1]) if real else None
@@ -103,7 +103,7 @@ def listed(saved: str) -> str:
     """Return the lines of ``ipvsadm -Ln`` for what ``ipvsadm -Sn`` printed: each server, then its real ones."""
     lines: dict[str, list[str]] = {}
     long = re.compile(rf"--({'|'.join(_LONG)})(?=[ =]|$)=?")
-    for line in map(str.strip, saved.splitlines()):
+    for line in (" ".join(line.split()) for line in saved.splitlines()):
         short = long.sub(lambda option: f"-{_LONG[option[1]]}", line)
         found = _SAVED.match(short)
         if found is None:

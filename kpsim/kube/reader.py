@@ -234,7 +234,7 @@ class Reading:
             ),
             nodes=nodes,
             proxy_configuration=tuple((self.proxy or {}).items()),
-            warnings=(*self.warnings, *_twice(changed), *said, *self._noticed(), *self._ignored()),
+            warnings=(*self.warnings, *said, *_twice(changed), *self._noticed(), *self._ignored()),
             ingresses=ingresses,
         )
 

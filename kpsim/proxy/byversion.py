@@ -11,12 +11,13 @@ from dataclasses import replace
 
 from kpsim.kube.objects import Service
 from kpsim.kube.service.hints import heeded
-from kpsim.proxy.params import NodeSettings
+from kpsim.proxy.params import PRIMARY, NodeSettings
 from kpsim.units import Version
 
 TERMINATING_SERVE_SINCE: Version = (1, 26)  # KEP-1669: the gate ProxyTerminatingEndpoints is off before
 LOCAL_BEHIND_EXTERNAL_IPS_SINCE: Version = (1, 29)  # externalTrafficPolicy of a ClusterIP Service with externalIPs
 LOCALHOST_OPTION_SINCE: Version = (1, 26)
+PRIMARY_SINCE: Version = (1, 31)  # as a word in nodePortAddresses
 INTERFACE_BY_NAME_SINCE: Version = (1, 31)  # in nftables rules; before, by number, which a prefix has not
 IP_MODE_SINCE: Version = (1, 30)  # KEP-1860: the gate LoadBalancerIPMode is off before
 ANY_RANGE_SINCE: Version = (1, 34)  # a source range of all addresses means none at all
@@ -62,6 +63,9 @@ def quirks(settings: NodeSettings, modes: Collection[str], version: Version) -> 
         )
     if "iptables" in modes and version < LOCALHOST_OPTION_SINCE and not settings.localhost_node_ports:
         yield f"iptables.localhostNodePorts came with Kubernetes 1.26; in {at} it does nothing"
+    if PRIMARY in settings.node_port_addresses and version < PRIMARY_SINCE:
+        said = f"nodePortAddresses: {PRIMARY} came with Kubernetes 1.31; in {at} kube-proxy takes only ranges"
+        yield f"{said} and does not start (must be a valid CIDR)"
 
 
 def wants_hints(annotation: str, version: Version) -> bool:

@@ -14,7 +14,13 @@ from functools import lru_cache
 
 from kpsim.kube.objects import EndpointSlice, KubeObjects, Service
 from kpsim.kube.resolve import LAST_ADDRESS_WINS_SINCE
-from kpsim.proxy.byversion import NODE_HINTS_SINCE, TERMINATING_SERVE_SINCE, as_programmed, wants_hints
+from kpsim.proxy.byversion import (
+    NODE_ADDRESS_SINCE,
+    NODE_HINTS_SINCE,
+    TERMINATING_SERVE_SINCE,
+    as_programmed,
+    wants_hints,
+)
 from kpsim.proxy.params import LATEST, PRIMARY, IpvsSettings
 from kpsim.units import Version
 
@@ -96,6 +102,13 @@ class NodeConfig:
         mine = tuple(cidr for cidr in wanted if _family(cidr) == self.ip_family)
         return None if not mine or any(cidr.endswith("/0") for cidr in mine) else mine
 
+    @property
+    def asked_address(self) -> tuple[str, ...]:
+        """Return the address that source ranges are compared with: the node's first one; up to 1.27 bindAddress."""
+        if self.kubernetes_version < NODE_ADDRESS_SINCE:
+            return ("::" if self.ip_family == "IPv6" else "0.0.0.0",)  # noqa: S104  # compared, not bound
+        return self.node_ips[:1]
+
     def is_local(self, ip: str) -> bool:
         """Return True if ``ip`` is one of the node's own addresses, loopback included."""
         return ipaddress.ip_address(ip).is_loopback or ip in self.node_ips or ip in self.local_ips
@@ -120,6 +133,22 @@ def in_ranges(ip: str, ranges: Iterable[str]) -> bool:
     """
     address = ipaddress.ip_address(ip)
     return any(address in network(cidr) for cidr in ranges)
+
+
+@lru_cache(maxsize=65536)
+def canonical(text: str) -> str:
+    """Return an address, or a range without its host's bits, as Go prints it.
+
+    >>> canonical("2001:DB8::0001"), canonical(" 10.1.2.3/24 "), canonical("010.0.0.1")
+    ('2001:db8::1', '10.1.2.0/24', '10.0.0.1')
+    """
+    text = text.strip()
+    if ":" not in text and text.replace(".", "").isdecimal():
+        return ".".join(str(int(part)) for part in text.split("."))  # old servers take leading zeros
+    try:
+        return str(network(text)) if "/" in text else str(ipaddress.ip_address(text))
+    except ValueError:  # it is known by count only
+        return text
 
 
 def some_pod(cidr: str | None) -> str:
@@ -294,7 +323,7 @@ def port_infos(service: Service, family: str) -> Iterator[PortInfo]:
     """Yield the ports of a Service that has a ClusterIP of one IP ``family``."""
 
     def mine(addresses: Sequence[str]) -> tuple[str, ...]:
-        return tuple(a for a in addresses if _family(a) == family)
+        return tuple(canonical(a) for a in addresses if _family(a) == family)
 
     for port in service.ports:
         yield PortInfo(
@@ -302,7 +331,7 @@ def port_infos(service: Service, family: str) -> Iterator[PortInfo]:
             name=service.name,
             port_name=port.name,
             protocol=port.protocol,
-            cluster_ip=_cluster_ip(service, family),
+            cluster_ip=canonical(_cluster_ip(service, family)),
             port=port.port,
             type=service.type,
             node_port=port.node_port,

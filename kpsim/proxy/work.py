@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from kpsim.profiles.defaults import load_defaults
 from kpsim.profiles.terms import Counts, Part, work
 from kpsim.proxy.contract import Mode, SyncCounts, SyncKind, Work
 from kpsim.units import I64, Bools
@@ -74,15 +75,16 @@ def named(counts: SyncCounts, more: Mapping[str, int | I64]) -> Counts:
     }
 
 
-def steps_of_searches(n: int | I64, near: int) -> int | I64:
-    """Return the steps of ``n`` searches of a list that grows to ``n``, times two; those of a long list count double.
+def steps_of_searches(n: int | I64, of: str) -> int | I64:
+    """Return the steps of ``n`` searches of a list of ``n`` chains or rules, times two; a long list's count double.
 
-    The list is walked from its head, so as soon as it is longer than what the processor finds at once (``near``), each
-    step has to wait.
+    The list is walked from its head, so as soon as it is longer than what the processor's caches hold, each step has to
+    wait [A39].
 
-    >>> int(steps_of_searches(10, 10)), int(steps_of_searches(20, 10))
-    (100, 700)
+    >>> int(steps_of_searches(10, "chains")), int(steps_of_searches(20_000, "chains"))
+    (100, 700000000)
     """
+    near = int(load_defaults().value(f"searched_lists.{of}"))
     far: I64 = np.maximum(n * n - near * near, 0)
     return n * n + far
 

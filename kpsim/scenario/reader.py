@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kpsim.collector import resting
 from kpsim.documents import Document
 from kpsim.dumps.others import OBJECTS
-from kpsim.errors import InputError, Place, Problem
-from kpsim.kube.reader import Reading
+from kpsim.errors import InputError, Place, Problem, nearest
+from kpsim.kube.decode import WORKLOAD_KINDS
+from kpsim.kube.reader import KEPT, Reading
 from kpsim.scenario.build import build
-from kpsim.scenario.kinds import Look, OtherFile, ScenarioFile, identify, name_of
+from kpsim.scenario.kinds import KINDS, Look, OtherFile, ScenarioFile, identify, name_of
 from kpsim.scenario.model import Scenario, Sweep
 from kpsim.scenario.schema import API_VERSION
 from kpsim.scenario.sections.imports import add_rules, signs_of, take, take_shown
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 VERSION = ("spec", "kubernetes", "version")
 DEFAULT_TRAFFIC = {"connectionsPerSecondPerNode": 100}
 DEFAULT_CHURN = {"podReplacementsPerSecond": 0.1}
+MOST_NAMED = 5  # kinds of objects that are of no use, in a message
 DEFAULT_RUN = {"duration": "60s", "warmup": "10s", "engine": "auto"}
 
 
@@ -124,6 +126,15 @@ def _read_scenario(file: ScenarioFile, overrides: Sequence[tuple[str, str]]) -> 
     return build(tree, document, Reading(), file.path.parent, name_of(file.path))
 
 
+def _meant(kinds: Iterable[str]) -> str:
+    """Return a hint where one of some kinds is a scenario, or another that is spelt otherwise; "" without one."""
+    if any(kind in KINDS for kind in kinds):
+        return "in a folder, a scenario is not run: give its file by name"
+    known = ("Service", "Endpoints", *KEPT, *WORKLOAD_KINDS)
+    near = next(filter(None, (nearest(kind, known, 0.8) for kind in kinds)), "")
+    return f"did you mean {near}?" if near else ""
+
+
 def _around(
     reading: Reading, dumps: Sequence[RuleDump], paths: Sequence[Path], overrides: Sequence[tuple[str, str]]
 ) -> Scenario:
@@ -132,9 +143,10 @@ def _around(
     if not reading.problems and not reading and not reading.proxy:
         from kpsim.dumps.detection import gaps
 
-        what = "holds no Service, Pod, EndpointSlice, workload or Node"
-        said = "\n    ".join(gaps(dumps))
-        raise InputError([Problem(Place(str(path)), what=what, mend=said or OBJECTS) for path in paths])
+        others = ", ".join(f"{count:,} {kind}" for kind, count in reading.ignored.most_common(MOST_NAMED))
+        what = f"holds no Service, Pod, EndpointSlice, workload or Node{f', but {others}' if others else ''}"
+        said = "\n    ".join(gaps(dumps)) or _meant(reading.ignored) or OBJECTS
+        raise InputError([Problem(Place(str(path)), what=what, mend=said) for path in paths])
     mode = signs_of(reading, dumps).mode(built_modes())
     spec: dict[str, object] = {
         "traffic": dict(DEFAULT_TRAFFIC),

@@ -159,6 +159,8 @@ def _value(key: Key, text: str, option: str) -> object:
     """Return the value an option's text means: as in YAML, but a text where the key wants text."""
     if not text.strip():
         raise _refused(option, "there is no value", "to take the default, write null")
+    if text.strip() in ("null", "~"):
+        return None
     if key in TEXTS:
         return text
     if key in EVERY_LIST and not text.lstrip().startswith("["):

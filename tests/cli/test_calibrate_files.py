@@ -254,3 +254,13 @@ def test_public_scrapes_are_compared_with_one_before_the_first_sync(kpsim: Shell
         answer = kpsim("calibrate", before, str(path), *size)
         assert answer.code == 0, answer.err
         assert SENTENCE.fullmatch(answer.out.split("\n")[0])
+
+
+def test_a_profile_is_not_written_over_a_file_that_is_none(kpsim: Shell) -> None:
+    kpsim.write("mine.yaml", "apiVersion: v1\nkind: Service\n")
+    kpsim.write("proxy.log", "I0105 00:00:00.000001       1 proxier.go:800] x\n")
+    for command in (["calibrate", "proxy.log"], ["calibrate", "bench"]):
+        answer = kpsim(*command, "--out", "mine.yaml")
+        assert answer.code == 3
+        assert "--out mine.yaml: is there already and is no profile of kpsim's" in answer.err
+    assert (kpsim.here / "mine.yaml").read_text(encoding="utf-8").startswith("apiVersion: v1")

@@ -176,7 +176,7 @@ def test_commands_of_few_sizes_predict_larger_ones() -> None:
 def test_the_figure_says_how_far_the_fit_is_off() -> None:
     rows = measured()
     drawn = picture(compared(rows, load_profile(BASE)))
-    assert re.fullmatch(r"The fit is [\d.]+% off in the median; sizes larger than it has seen, [\d.]+%", drawn.title)
+    assert re.fullmatch(r"The fit is [\d.]+ % off in the median; sizes larger than it has seen, [\d.]+ %", drawn.title)
     assert drawn.svg == picture(compared(rows, load_profile(BASE))).svg
     assert {each.unseen for each in compared(rows, load_profile(BASE))} == {True, False}
 

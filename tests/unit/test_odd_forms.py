@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import kpsim
 from kpsim.cli import main
 from kpsim.errors import InputError
 from kpsim.scenario.kinds import identify
@@ -162,9 +163,10 @@ def test_what_would_be_lost_without_a_word_is_refused(tmp_path: Path, old: str, 
 
 
 def test_an_option_takes_a_place_as_messages_say_it_and_no_empty_value(tmp_path: Path) -> None:
-    (tmp_path / "odd.yaml").write_text(SCENARIO, encoding="utf-8")
+    (tmp_path / "odd.yaml").write_text(SCENARIO.replace("nodes: 3", "nodes: 5"), encoding="utf-8")
     look = identify([tmp_path / "odd.yaml"])
     assert read(look, overrides=[("spec.services[0].count", "7")]).groups[0].count == 7
+    assert read(look, overrides=[("cluster.nodes", "null")]).cluster.nodes == 3
     with pytest.raises(InputError, match=r"--set cluster.nodes=: there is no value"):
         read(look, overrides=[("cluster.nodes", "")])
 
@@ -220,3 +222,67 @@ def test_a_run_of_a_file_whose_name_is_no_text_can_be_replayed(tmp_path: Path, m
         with pytest.raises(SystemExit) as done:
             main()
         assert (command[0], done.value.code) == (command[0], 0)
+
+
+SERVERS = """IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
+TCP  10.96.0.8:80 rr
+  -> 10.244.0.5:8080              Masq    1      3          0
+  -> 10.244.0.6:8080              Masq    1      0          0
+UDP  10.96.0.7:53 rr persistent 10800
+  -> 10.244.0.7:53                Masq    1      0          0
+"""
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        lambda line: line.replace("  ", "\t"),
+        lambda line: "\t".join(line.split()),
+        lambda line: f"node-1: {line}",
+    ],
+)
+def test_virtual_servers_with_other_blanks_or_something_before_are_the_same(
+    tmp_path: Path, printed: Callable[[str], str]
+) -> None:
+    usual = found(shown(tmp_path, SERVERS))
+    assert {ip: ips for _, ip, ips in usual} == {
+        "10.96.0.8": ["10.244.0.5", "10.244.0.6"],
+        "10.96.0.7": ["10.244.0.7"],
+    }
+    assert found(shown(tmp_path, "".join(printed(line) + "\n" for line in SERVERS.splitlines()))) == usual
+
+
+def test_rules_of_two_modes_in_one_text_are_said(tmp_path: Path) -> None:
+    scenario = shown(tmp_path, RULES + SERVERS)
+    said = "Services stand in rules of iptables and ipvs, and a kube-proxy writes one of them: iptables is taken"
+    assert any(said in warning for warning in scenario.warnings)
+
+
+def test_a_value_of_none_takes_the_default_from_python() -> None:
+    hello = kpsim.load("hello")
+    assert hello.with_(cluster__nodes=None).model.cluster.nodes == kpsim.load({"services": []}).model.cluster.nodes
+    assert hello.with_(metadata__description=None, kubernetes__version=None).model.description == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("Services", r"or Node, but 1 Services\n +did you mean Service\?"),
+        ("endpointslice", r"but 1 endpointslice\n +did you mean EndpointSlice\?"),
+        ("Secret", r"but 1 Secret\n +kubectl get svc"),
+        ("Status", r"but 1 Status\n +kubectl get svc"),
+    ],
+)
+def test_objects_of_no_use_are_named(tmp_path: Path, kind: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        shown(tmp_path, json.dumps({**service(), "kind": kind}))
+
+
+def test_a_folder_with_a_scenario_says_to_name_the_file(tmp_path: Path) -> None:
+    (tmp_path / "odd.yaml").write_text(SCENARIO, encoding="utf-8")
+    with pytest.raises(
+        InputError, match=r"but 1 Scenario\n +in a folder, a scenario is not run: give its file by name"
+    ):
+        read(tmp_path)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import kpsim
 from kpsim.cluster.params import ChurnParams, ClusterParams, EndpointCount, ServiceGroup
 from kpsim.dns.params import DnsParams
 from kpsim.experiment.answers.limits import Limit
@@ -288,3 +289,20 @@ def test_a_sweep_names_the_mode_to_choose_in_its_release_and_the_one_after_a_dep
     assert said[0].endswith("slower at some sizes for first packets.")
     assert said[1] == "In Kubernetes 1.34, nftables is faster than iptables from n 1 on for first packets."
     assert about_sweep(pd.DataFrame(rows), ["n"]) == said[2:]
+
+
+def test_extrapolation_and_a_hard_limit_stand_in_the_first_sentence() -> None:
+    spec = {
+        "cluster": {"nodes": 2},
+        "services": [{"name": "web", "count": 1, "endpoints": 1500}],
+        "changes": {"churn": {"podReplacementsPerSecond": 1}},
+        "thresholds": {"network_programming_true": ["p50 < 1h"]},
+        "run": {"duration": "20s", "warmup": "5s", "replications": 2, "engine": "batch", "packets": 1000},
+    }
+    first, *_ = kpsim.load(spec).run().answer
+    assert first == (
+        "iptables meets the objective, on costs extrapolated beyond measured sizes and on a cluster beyond a hard "
+        "limit (addresses in an Endpoints object)."
+    )
+    smaller, *_ = kpsim.load(spec).with_(services__web__endpoints=300).run().answer
+    assert smaller == "iptables meets the objective."

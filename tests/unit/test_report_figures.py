@@ -202,7 +202,7 @@ def test_sync_title_says_when_the_crossing_is_extrapolated_and_uses_the_objectiv
 
 def test_sync_title_keeps_to_a_time_only_as_far_as_the_dearest_prices_do() -> None:
     points = tuple(dataclasses.replace(point, high_s=4 * point.seconds) for point in curve([0.1, 0.2, 0.4]))
-    assert sync.headline(with_curve(points)) == "toy full sync stays under 1 s up to 625 Services"
+    assert sync.headline(with_curve(points)) == "toy full sync stays under 1 s up to 620 Services"
     dear = tuple(dataclasses.replace(point, high_s=2.0) for point in points)
     assert sync.headline(with_curve(dear)) == "toy full sync may pass 1 s at every size drawn, by its prices"
     guess = tuple(dataclasses.replace(point, seconds=2.0, extrapolated=True) for point in points)

@@ -245,6 +245,8 @@ def test_the_node_has_a_way_through_source_ranges_since_1_28(tmp_path: Path) -> 
     for version, way in (("1.27", False), ("1.28", True)):
         found = rules(tmp_path, version, "iptables", {**RANGED, "spec": spec}, piece("web", HERE))
         assert any("-s 203.0.113.7/32" in rule for rule in chain(found, FW)) is way
+        text = list(rules(tmp_path, version, "ipvs", {**RANGED, "spec": spec}, piece("web", HERE)).text())
+        assert ("add KUBE-LOAD-BALANCER-SOURCE-IP 203.0.113.7,tcp:80,203.0.113.7" in text) is way
 
 
 def endpoints(found: NodeRules) -> list[str]:
@@ -326,6 +328,23 @@ def test_a_run_takes_pods_that_no_rule_leads_to(tmp_path: Path) -> None:
     path = tmp_path / "scenario.yaml"
     rules(tmp_path, "1.25", "iptables", *objects)
     assert scrape(read(path), "one", 0.0).families
+
+
+@pytest.mark.parametrize(("version", "said"), [("1.30", True), ("1.31", False)])
+def test_primary_is_a_word_for_node_port_addresses_since_1_31(version: str, said: bool, tmp_path: Path) -> None:
+    found = rules(tmp_path, version, "iptables", *PLAIN, config={"nodePortAddresses": ["primary"]})
+    assert any("does not start" in warning for warning in found.warnings) is said
+
+
+@pytest.mark.parametrize("mode", ["iptables", "nftables", "ipvs"])
+def test_addresses_and_ranges_are_printed_as_go_prints_them(mode: str, tmp_path: Path) -> None:
+    """Whatever the form in which old servers took them."""
+    odd = service("web", "10.96.0.10", type="LoadBalancer", ingress=[{"ip": "203.0.113.7"}],
+                  externalIPs=["198.051.100.007"],
+                  loadBalancerSourceRanges=["10.1.2.3/24", " 10.9.0.0/16 "])  # fmt: skip
+    text = "\n".join(rules(tmp_path, "1.34", mode, odd, piece("web", HERE)).text())
+    assert all(part in text for part in ("198.51.100.7", "10.1.2.0/24", "10.9.0.0/16"))
+    assert not any(part in text for part in ("198.051", "10.1.2.3"))
 
 
 def test_slices_with_ports_of_their_own_are_obeyed(tmp_path: Path) -> None:

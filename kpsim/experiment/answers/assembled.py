@@ -147,7 +147,7 @@ def _mode_result(scenario: Scenario, cluster: Cluster, name: str, seen: Sequence
         load_curve=points,
         capacity_per_s=capacity,
         rules=seen[0].rules,
-        extrapolations=extrapolations(cluster, mode, costs),
+        extrapolations=extrapolations(cluster, mode, costs, changed),
         stages=stages,
         priced=priced(parts, known) | cpu_by_prices(cluster, mode, cpu_costs_of(scenario, mode), costs, rates, changed),
         swings=swings(parts, known),

@@ -79,9 +79,12 @@ def _scale(counts: SyncCounts, share: float) -> SyncCounts:
     return replace(counts, **scaled, cleanup=int(few))
 
 
-def extrapolations(cluster: Cluster, mode: Mode, costs: Costs) -> tuple[str, ...]:
-    """Return a sentence for each cost that today's cluster asks for beyond its largest measured point."""
-    counts = counts_today(cluster, mode, 0)
+def extrapolations(cluster: Cluster, mode: Mode, costs: Costs, changed_own: float = 0.0) -> tuple[str, ...]:
+    """Return a sentence for each cost that today's cluster asks for beyond its largest measured point.
+
+    ``changed_own`` are the rules of a Service that changes: a partial sync writes them.
+    """
+    counts = counts_today(cluster, mode, changed_own)
     asked: dict[str, float] = {}
     for kind in (SyncKind.FULL, SyncKind.PARTIAL):
         for name, count in mode.sync_work(kind, counts).items():

@@ -185,53 +185,98 @@ def _in_unit(triple: list[float], old: str, new: str) -> list[float]:
     return [_number(x * IN_SI[old] / IN_SI[new]) for x in triple]
 
 
-def event_costs(records: list[Record], profile: CostProfile) -> dict[str, dict[str, Any]]:
-    """Return what only running nodes tell: CPU of decoded events, and a change's way through the control plane."""
-    found: dict[str, dict[str, Any]] = defaultdict(dict)
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """A running node's number as it would be without events: predicted, with how many syncs and changes there were."""
+
+    record: Record
+    value: float
+    syncs: float
+    changes: float
+
+    @property
+    def left(self) -> float:
+        """Return how much of what was measured is events'."""
+        return self.record.measured - self.value
+
+    def with_events(self, costs: Mapping[str, Mapping[str, Any]]) -> float | None:
+        """Return the number with what events cost, or ``None`` where nothing tells their cost."""
+        mode, quantity = self.record.mode, self.record.quantity
+        if self.record.study == END_TO_END:
+            way = costs.get(mode, {}).get("change_delivered")
+            return self.value + float(way[0]) if way else None
+        if quantity not in ("cpu_s", "go_cpu_s"):
+            return self.value
+        told = costs.get(f"{mode}/cpu", {})
+        if not told:
+            return None
+        decoded, accounted = (float(told[name][0]) for name in ("change_decoded", "sync_accounted"))
+        return self.value + self.changes * decoded + self.syncs * accounted
+
+
+def without_events(records: list[Record], profile: CostProfile) -> list[Bare]:
+    """Return what running nodes would have shown without events, of records that the model speaks to."""
     nothing = {"control plane": 0.0, "events": 0.0}
 
     def price(asked: Question, chosen: CostProfile) -> float:
         known = nothing.get(asked.parts[0].part)
         return priced(asked, chosen) if known is None else known
 
-    for mode in sorted({record.mode for record in records}):
-        mine = [record for record in records if record.mode == mode]
-        ways = np.array([r.measured - latency(r, profile, price) for r in mine if r.quantity in ("p50_s", "p90_s")])
-        if len(ways):
+    found = []
+    for record in records:
+        try:
+            value = latency(record, profile, price)
+            counted = record.quantity in ("cpu_s", "go_cpu_s")
+            syncs = latency(replace(record, quantity="syncs"), profile, price) if counted else 0.0
+        except Unspoken:
+            continue
+        found.append(Bare(record, value, syncs, record.number("changes_per_s") * record.number("seconds")))
+    return found
+
+
+def event_costs(bare: list[Bare]) -> dict[str, dict[str, Any]]:
+    """Return what only running nodes tell: CPU of decoded events, and a change's way through the control plane."""
+    found: dict[str, dict[str, Any]] = defaultdict(dict)
+    for mode in sorted({each.record.mode for each in bare}):
+        ways = [x.left for x in bare if x.record.mode == mode and x.record.quantity in ("p50_s", "p90_s")]
+        if ways:
             low, middle, high = np.maximum(np.quantile(ways, [0.0, 0.5, 1.0]), 0.0)
             found[mode]["change_delivered"] = (middle, low, high, 0.0)
-    running = [record for record in records if record.quantity == "go_cpu_s"]
+    running = [each for each in bare if each.record.quantity == "go_cpu_s"]
     if running:
-        rest = np.array([r.measured - latency(r, profile, price) for r in running])
-        syncs = np.array([latency(replace(r, quantity="syncs"), profile, price) for r in running])
-        for mode, shared in _shared(running, rest, syncs).items():
+        for mode, shared in _shared(running).items():
             found[f"{mode}/cpu"] |= shared
     return found
 
 
-def _shared(running: list[Record], rest: F64, syncs: F64) -> dict[str, dict[str, Any]]:
+def _shared(running: list[Bare]) -> dict[str, dict[str, Any]]:
     """Return what a change and a sync add, whatever the mode; the ends are fits without a row."""
-    changes = np.array([r.number("changes_per_s") * r.number("seconds") for r in running])
-    columns, measured = (changes, syncs), np.array([r.measured for r in running])
+    columns = np.array([each.changes for each in running]), np.array([each.syncs for each in running])
+    rest, measured = np.array([each.left for each in running]), np.array([each.record.measured for each in running])
     design, target = np.column_stack(columns) / measured[:, None], rest / measured
     kept = [np.arange(len(rest)) != out for out in range(-1, len(rest))]
     values = [not_negative(design[rows].T @ design[rows], design[rows].T @ target[rows]) for rows in kept if rows.any()]
     ends = zip(values[0], np.min(values, axis=0), np.max(values, axis=0), (c.max() for c in columns), strict=True)
     decoded, accounted = ((float(v), float(low), float(high), float(most)) for v, low, high, most in ends)
     told = {"change_decoded": decoded, "sync_accounted": accounted}
-    return {mode: dict(told) for mode in sorted({"iptables-nft", *(r.mode for r in running)})}
+    return {mode: dict(told) for mode in sorted({"iptables-nft", *(each.record.mode for each in running)})}
 
 
-def scatter_of_latencies(records: list[Record], profile: CostProfile) -> dict[str, dict[str, float]]:
-    """Return how far running nodes were off, by mode and quantity; rows are few, so modes stand together."""
+def scatter_of_latencies(bare: list[Bare]) -> dict[str, dict[str, float]]:
+    """Return how far running nodes were off without their own run, by quantity: of so few, modes stand together."""
     off: dict[str, list[tuple[float, str]]] = defaultdict(list)
-    for record in records:
-        try:
-            guess = latency(record, profile, priced)
-        except Unspoken:
-            continue
-        if guess > 0 and record.measured > 0:
-            off[scatter_key(record)].append((float(np.log(record.measured / guess)), record.id))
+    for run in sorted({_run(each.record) for each in bare}):
+        costs = event_costs([each for each in bare if _run(each.record) != run])
+        for each in (each for each in bare if _run(each.record) == run):
+            guess = each.with_events(costs)
+            if guess is not None and guess > 0 and each.record.measured > 0:
+                error = float(np.log(each.record.measured / guess))
+                off[scatter_key(each.record)].append((error, each.record.id))
     halves = half_widths(off)
     del halves["all"]
-    return dict.fromkeys(sorted({record.mode for record in records}), halves)
+    return dict.fromkeys(sorted({each.record.mode for each in bare}), halves)
+
+
+def _run(record: Record) -> str:
+    """Return the name of the run that a record was measured in."""
+    return record.id.rpartition(":")[0]

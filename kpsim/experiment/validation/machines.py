@@ -18,7 +18,7 @@ import yaml
 
 from kpsim.calibration.records import CHURN, END_TO_END, KERNEL, Record, read_records
 from kpsim.experiment.validation.fitting import event_costs as latency_costs
-from kpsim.experiment.validation.fitting import explained, families, rendered, scatter_of_latencies
+from kpsim.experiment.validation.fitting import explained, families, rendered, scatter_of_latencies, without_events
 from kpsim.experiment.validation.prediction import COMMANDS, KUBE_PROXY, priced
 from kpsim.experiment.validation.setups import TICK_S, question
 from kpsim.experiment.validation.whole import completed, with_events
@@ -145,8 +145,9 @@ def _document(machine: Mapping[str, Any], records: list[Record], fitted: Mapping
         completed(document["families"])
     running = [record for record in records if record.study in (CHURN, END_TO_END)]
     if running:
-        rendered(latency_costs(running, _profile(document)), machine["source"], document["families"])
-        for mode, each in scatter_of_latencies(running, _profile(document)).items():
+        bare = without_events(running, _profile(document))
+        rendered(latency_costs(bare), machine["source"], document["families"])
+        for mode, each in scatter_of_latencies(bare).items():
             document["scatter"].setdefault(mode, {}).update(each)
     return document
 

@@ -245,6 +245,8 @@ def _sync(record: Record) -> Question:
     if family.partition("-")[0] not in MODES or family not in FAMILIES[:3]:
         raise Unspoken(f"no syncs of {family} are priced by parts")
     version, operation = told_release(record), setup["operation"]
+    if (status := MODES[family.partition("-")[0]].status(version)) in ("not yet", "gone"):
+        raise Unspoken(f"kube-proxy {setup['version']} has no mode {family}: it is {status} there")
     if not setup["services"] or record.number("services") < 0:
         raise Unspoken(f"services: {setup['services']!r} is no number of Services")
     if operation not in _OPERATIONS and not _counted(operation):

@@ -9,7 +9,6 @@ from math import log2
 import numpy as np
 
 from kpsim.cluster.columns import ServiceColumns
-from kpsim.modes.iptables.mode import CHAINS_NEAR, RULES_NEAR
 from kpsim.proxy.contract import Mode, SyncCounts, SyncKind
 from kpsim.proxy.counts import EndpointCounts
 from kpsim.proxy.params import ProxyParams
@@ -95,8 +94,8 @@ def counts(family: str, size: Size) -> dict[str, float]:
         "endpoints": all_endpoints,
         "dispatch": n * dispatch,
         "rules": rules,
-        "chain_steps": float(steps_of_searches(int(n + all_endpoints), CHAINS_NEAR)),
-        "dispatch_steps": float(steps_of_searches(int(n * dispatch), RULES_NEAR)),
+        "chain_steps": float(steps_of_searches(int(n + all_endpoints), "chains")),
+        "dispatch_steps": float(steps_of_searches(int(n * dispatch), "rules")),
         "objects": 2 * own + n * dispatch if nftables else rules,
         "changed": size.changed,
         "changed_rules": size.changed * (a_service + each * an_endpoint),

@@ -54,7 +54,6 @@ SPARES_LARGE_SINCE: Version = (1, 34)  # and in patch releases of 1.34 to 1.36 (
 CONSTANT_RULES = 5  # KUBE-POSTROUTING 3, KUBE-MARK-MASQ 1, the last rule of KUBE-SERVICES 1
 EXTERNAL_CHAIN_RULES = 2  # KUBE-EXT: mark, jump; under Local one more for Pods, and one where there is a local endpoint
 ENDPOINT_CHAIN_RULES = 2  # KUBE-SEP: hairpin mark, DNAT
-CHAINS_NEAR, RULES_NEAR = 10_000, 5_000  # of iptables-nft, in lists that its processor's caches hold [A39]
 ENSURED_JUMPS = 14  # each an "ensure chain" and an "ensure rule" process in a full sync
 ENSURED_JUMPS_BEFORE_1_27 = 12  # without kubelet's KUBE-FIREWALL
 ENSURED_JUMPS_NAT = 3  # of those, the ones in the nat table, whose rules each process reads back
@@ -142,9 +141,9 @@ class Iptables:
         changed_chains = (counts.changed_own + 2 * counts.changed_services) // 3
         found = {
             "rules": rules,
-            "chain_steps": steps_of_searches(chains, CHAINS_NEAR),
-            "changed_chain_steps": steps_of_searches(changed_chains, CHAINS_NEAR),
-            "dispatch_steps": steps_of_searches(counts.dispatch, RULES_NEAR),
+            "chain_steps": steps_of_searches(chains, "chains"),
+            "changed_chain_steps": steps_of_searches(changed_chains, "chains"),
+            "dispatch_steps": steps_of_searches(counts.dispatch, "rules"),
             "runs": whole * (2 + start) * jumps,
             "reads": whole * there * 2 * ENSURED_JUMPS_NAT * rules,
             "saves": looks,

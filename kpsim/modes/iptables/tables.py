@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kpsim.modes.iptables.layout import Layout
-from kpsim.proxy.byversion import NODE_ADDRESS_SINCE
 from kpsim.proxy.node import EndpointInfo, NodeConfig, PortInfo, in_ranges
 from kpsim.proxy.rules import Rule, chain_name
 
@@ -74,10 +73,7 @@ def inside(ip: str, ranges: Sequence[str]) -> bool:
 
 def node_inside(info: PortInfo, config: NodeConfig) -> bool:
     """Return True if the node is in a Service's source ranges and may go through its KUBE-FW."""
-    mine = config.node_ips[:1]
-    if config.kubernetes_version < NODE_ADDRESS_SINCE:
-        mine = ("::" if config.ip_family == "IPv6" else "0.0.0.0",)  # noqa: S104  # bindAddress
-    return config.node_through_firewall and any(inside(ip, info.source_ranges) for ip in mine)
+    return config.node_through_firewall and any(inside(ip, info.source_ranges) for ip in config.asked_address)
 
 
 def ranges_rules(info: PortInfo, target: str) -> Iterator[Rule]:

@@ -187,5 +187,5 @@ def program(states: Iterable[PortState], config: NodeConfig) -> IpvsRules:
 
 
 def _node_allowed(info: PortInfo, config: NodeConfig) -> bool:
-    """Return True if the source ranges of a load balancer hold the node's primary address."""
-    return any(in_ranges(ip, info.source_ranges) for ip in config.node_ips[:1])
+    """Return True if the source ranges of a load balancer hold the node's primary address, up to 1.27 bindAddress."""
+    return any(in_ranges(ip, info.source_ranges) for ip in config.asked_address)

@@ -306,7 +306,8 @@ class Timeline:
         """Return the processes of a first sync, to which every UDP Service with endpoints is new."""
         if self._first_runs is None:
             services = self._cluster.services
-            self._first_runs = self._totals((runs_at_first(services) * services.udp)[self._owner] * (self.usable > 0))
+            served = self._known & (self.usable > 0)
+            self._first_runs = self._totals((runs_at_first(services) * services.udp)[self._owner] * served)
         return np.asarray(self._first_runs[after])
 
     def changed_between(self, before: Prefixes, after: Prefixes, node: Nodes) -> ChangedServices:

@@ -18,6 +18,8 @@ from kpsim.scenario.model import Threshold
 
 Standing = Literal["met", "failed", "undecided"]
 
+_BEYOND = "beyond "  # how the mark of a hard limit begins
+
 
 def standing(verdict: ThresholdVerdict) -> Standing:
     """Return an objective's standing: "undecided" if nothing was found or the bound lies inside either interval."""
@@ -80,6 +82,10 @@ def _caveat(result: Result, modes: Sequence[str]) -> str:
     if guessed:
         whose = "" if len(modes) == 1 else f" for {listed(guessed)}"
         reasons.append(f"on costs extrapolated beyond measured sizes{whose}")
+    every = [mark for mode in modes for mark in marks(result.scenario, result.modes[mode], result.limits)]
+    broken = dict.fromkeys(mark.removeprefix(_BEYOND) for mark in every if mark.startswith(_BEYOND))
+    if broken:
+        reasons.append(f"on a cluster beyond a hard limit ({listed(broken)})")
     if bare:
         reasons.append("without an interval on every value")
     return f", {listed(reasons)}" if reasons else ""

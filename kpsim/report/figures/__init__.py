@@ -17,8 +17,9 @@ from kpsim.report.figures.traffic import imbalance, load
 
 __all__ = ["Picture", "picture_called", "pictures"]
 
+_FIRST = (imbalance.picture,)  # it is drawn only where the scenario asks for it
 _FIGURES = (
-    imbalance.picture,
+    *_FIRST,
     dns.picture,
     position.picture,
     network_programming.picture,
@@ -36,7 +37,11 @@ def pictures(result: Result) -> tuple[Picture, ...]:
     """Draw every figure that has something to say, in the order of a report."""
     with drawing():
         distributions = [latency.picture(result, measure) for measure in MEASURES.values() if measure.drawn]
-        drawn = [*distributions, *(draw(result) for draw in _FIGURES)]
+        drawn = [
+            *(draw(result) for draw in _FIRST),
+            *distributions,
+            *(draw(result) for draw in _FIGURES if draw not in _FIRST),
+        ]
     return tuple(picture for picture in drawn if picture is not None)
 
 

@@ -67,7 +67,7 @@ _DOTTED = (0, (1.2, 1.8))
 _SAFE = " :/=;,'-.!?*+$@~[]{}|^_"  # in an address of data, within an attribute in double quotes
 _PLACES = re.compile(r'(\s(?:d|x|y|points)=")([^"]*)"')
 _LONG = re.compile(r"-?\d+\.\d{3,}")
-_ACROSS, _UP = 0.1, 0.06  # of an axis that a label takes
+_ACROSS, _UP = 0.1, 0.075  # of an axis that a label takes
 LEFT = 0.86  # inches beside the panels, for the numbers of an axis
 _BESIDE, _DIGIT = 0.37, 0.083  # inches for an axis' name and ticks, and for each character of its numbers
 _LOCK = threading.Lock()

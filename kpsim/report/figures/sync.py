@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import groupby, pairwise
 from typing import Literal
@@ -77,20 +78,26 @@ def headline(result: Result) -> str:
     return "; ".join(said) or f"Sync time by size with {listed(result.modes)}"
 
 
-def kept(points: list[SyncPoint], seconds: float) -> tuple[float, bool]:
-    """Return up to how many Services the dearest prices stay below ``seconds``, 0 for none; and if extrapolated."""
+def kept(points: list[SyncPoint], seconds: float) -> tuple[int, bool]:
+    """Return up to how many Services the dearest prices stay below ``seconds``, 0 for none; and if extrapolated.
+
+    A crossing between points is rounded down to two digits.
+    """
     dearest = [replace(point, seconds=max(point.high_s, point.seconds)) for point in points]
     if dearest[0].seconds >= seconds:
-        return 0.0, points[0].extrapolated
-    return crossing(dearest, seconds) or (float(points[-1].services), points[-1].extrapolated)
+        return 0, points[0].extrapolated
+    crossed = crossing(dearest, seconds)
+    if crossed is None:
+        return points[-1].services, points[-1].extrapolated
+    digits = 10 ** max(math.floor(math.log10(crossed[0])) - 1, 0)
+    return math.floor(crossed[0] / digits) * digits, crossed[1]
 
 
-def _keeping(reaches: list[tuple[float, bool]], limit: str) -> str:
+def _keeping(reaches: list[tuple[int, bool]], limit: str) -> str:
     reach, guess = min(reaches)
     if not reach:
         return f"may pass {limit} at every size drawn, by its prices"
-    services = many(round(float(f"{reach:.3g}")), "Service")
-    return f"stays under {limit} up to {services}{_if_guess(guess)}"
+    return f"stays under {limit} up to {many(reach, 'Service')}{_if_guess(guess)}"
 
 
 def _passing(passes: list[tuple[str, float, bool]], limit: str) -> str:

@@ -14,6 +14,7 @@ from kpsim.experiment.sweeps import Failure, Swept
 from kpsim.measure.summary import Estimate
 from kpsim.report.figures.canvas import Picture
 from kpsim.report.markdown import one_line
+from kpsim.report.wording.axis import axis_name
 from kpsim.report.wording.quantity import EMPTY, compact, count, estimate, number, rate, unit_of
 from kpsim.scenario.model import Threshold
 
@@ -38,7 +39,9 @@ class SweepPage:
         measured = [f"{measure.replace('_', ' ')} {statistic}" for measure, statistic in self._columns()]
         failed = ["failed connections"] if self._has_events() else []
         judged = ["objectives"] if self.thresholds else []
-        return [*self.found.axes, "mode", *measured, *(head for _, head in _RATES), *failed, *judged, "beside it"]
+        named = [axis_name(axis) for axis in self.found.axes]
+        axes = named if len({*named}) == len(named) else self.found.axes
+        return [*axes, "mode", *measured, *(head for _, head in _RATES), *failed, *judged, "beside it"]
 
     def rows(self) -> list[list[str]]:
         """Return a row a point and mode: each value with its interval, and the objectives' verdicts."""

@@ -8,6 +8,7 @@ from html import escape
 from importlib import resources
 
 from kpsim.report.figures.canvas import Picture
+from kpsim.report.wording.quantity import glued
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def _html(block: Block) -> str:
             table = f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>"
             return f'<div class="scroll"><table class="cards">\n{table}\n</table></div>'
         case Points():
-            return "<ul>\n" + "\n".join(f"<li>{escape(each)}</li>" for each in block.each) + "\n</ul>"
+            return "<ul>\n" + "\n".join(f"<li>{escape(glued(each))}</li>" for each in block.each) + "\n</ul>"
         case Picture():
             source = f'<img alt="{escape(block.alt)}" src="{block.data_uri}">'
             return f"<figure>{source}<figcaption>{escape(block.note)}</figcaption></figure>"

@@ -11,6 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from kpsim.experiment.bench.profile import Compared
 from kpsim.report.figures.canvas import Picture, Sheet, drawing, log_ticks
 from kpsim.report.style import GREY, mode_style
+from kpsim.report.wording.quantity import percent
 
 BAND = 0.15  # share; what a fresh size should be within
 
@@ -24,8 +25,8 @@ def headline(compared: Sequence[Compared]) -> str:
     """Return a title: how far off the fit is where it has seen the rows, and where it has not."""
     seen = median_error([each for each in compared if not each.unseen])
     unseen = [each for each in compared if each.unseen]
-    said = f"The fit is {seen:.1%} off in the median"
-    return f"{said}; sizes larger than it has seen, {median_error(unseen):.1%}" if unseen else said
+    said = f"The fit is {percent(seen)} off in the median"
+    return f"{said}; sizes larger than it has seen, {percent(median_error(unseen))}" if unseen else said
 
 
 def picture(compared: Sequence[Compared]) -> Picture:
@@ -40,7 +41,7 @@ def picture(compared: Sequence[Compared]) -> Picture:
         sheet.axes[0].set_ylabel("predicted over measured, minus one")
         seen = sum(not each.unseen for each in compared)
         return sheet.picture(
-            f"{seen} rows", f"Dotted: {BAND:.0%} either way. Hollow: predicted from smaller sizes alone."
+            f"{seen} rows", f"Dotted: {percent(BAND)} either way. Hollow: predicted from smaller sizes alone."
         )
 
 
