@@ -13,7 +13,7 @@ _ABOUT = {  # an assumption's number, and the parts of which a scenario must use
     "A26": ("nodeLoss", "zoneLoss"), "A27": ("apiServerRestart", "controllerManagerRestart"),
     "A30": ("names",), "A31": ("names",),
     "A32": ("names",), "A33": ("names",), "A34": ("nodeJoin",), "A35": ("serviceDeletion", "serviceChange"),
-    "A36": ("ingress",), "A37": ("ingress",), "A38": ("ingress",),
+    "A36": ("ingress",), "A37": ("ingress",), "A38": ("ingress",), "A39": ("nf_tables",),
 }  # fmt: skip
 
 
@@ -27,6 +27,7 @@ def parts_used(scenario: Scenario) -> frozenset[str]:
         "two families": len(scenario.cluster.ip_families) > 1,
         "names": scenario.dns.clients_use_names,
         "ingress": scenario.ingress is not None,
+        "nf_tables": "iptables" in scenario.modes and scenario.cluster.iptables_backend == "nft",
     }
     names = {f"{kind[:1].lower()}{kind[1:]}" for kind in kinds}
     return frozenset([*scenario.modes, *names, *(name for name, so in asked.items() if so)])
