@@ -14,6 +14,7 @@ import numpy as np
 
 from kpsim.cluster.columns import ServiceColumns
 from kpsim.modes.nftables.layout import Layout
+from kpsim.profiles.defaults import load_defaults
 from kpsim.proxy.contract import RuleCounts, SyncCounts, SyncKind
 from kpsim.proxy.counts import EndpointCounts, port_kinds
 from kpsim.units import I64
@@ -81,9 +82,10 @@ class Counts:
         went = np.minimum(counts.endpoint_changes, 1) * np.minimum(kept, 1)
         swept = kind in (SyncKind.FULL, SyncKind.PARTIAL) and not layout.one_rule
         rules = self.constant_rules + counts.own + mapped
+        few = load_defaults().value("searched_lists.listed_rules")
         return {
             "rules": rules,
-            "rules_doubled": np.rint(rules * np.log2(rules)).astype(np.int64),
+            "rules_doubled": np.rint(rules * np.log2(np.maximum(rules / few, 1))).astype(np.int64),
             "objects": 2 * counts.own + counts.dispatch + mapped,
             "changed_objects": 2 * counts.changed_own,
             "listed": counts.own // 2 + counts.service_ports,
