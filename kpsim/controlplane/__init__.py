@@ -4,5 +4,6 @@ A Pod's change reaches the EndpointSlice controller's informer, dirties Services
 queue, a token bucket and the API server's seats, and each committed write goes out to every node's watch.
 Event-driven, because order matters here; the fan-out is arithmetic, because there are thousands of nodes.  What Pods
 and nodes do is played in :mod:`kpsim.history`.  Left out: etcd's group commits, controllers that do not write Services'
-endpoints, EndpointSlice mirroring, and node changes that only move topology hints.
+endpoints, changes of Endpoints that are mirrored (what a file has of them is, when it is read), and node changes that
+only move topology hints.
 """

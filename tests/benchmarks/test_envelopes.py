@@ -16,7 +16,7 @@ from kpsim.scenario.reader import read
 from tests.benchmarks.envelopes import ENVELOPES, FLAGSHIP, LOAD_TEST, Envelope, measure
 
 pytestmark = pytest.mark.benchmark
-ESTIMATED = 1.5  # the guard's estimates hold within this factor
+ESTIMATED, FAR = 1.5, 2.5  # the guard's estimates hold within the first factor, those known to miss it within the other
 BEYOND = ("100,000 nodes", "cl2-load-5000")  # of a name
 WHY = "syncs are counted as if each took no time: many nodes come out up to twice too large, an hour a third too small"
 
@@ -38,10 +38,11 @@ def test_an_envelope(envelope: Envelope, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "envelope", [e for e in ENVELOPES if e.file in (FLAGSHIP, LOAD_TEST) and e.jobs == 1], ids=lambda each: each.name
 )
-def test_an_estimate(envelope: Envelope, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """The guard's estimates of time and memory hold within a factor of one and a half, figures and tables apart."""
-    if any(name in envelope.name for name in BEYOND):
-        request.applymarker(pytest.mark.xfail(reason=WHY))
+def test_an_estimate(envelope: Envelope, tmp_path: Path) -> None:
+    """The guard's estimates of time and memory hold within a factor of one and a half, figures and tables apart.
+
+    Those that are known to miss it are expected failures up to a factor of two and a half, and fail beyond.
+    """
     bare = Envelope(envelope.name, envelope.sets, "", 0, 0, "", envelope.file, figures=False)
     found = measure(bare, tmp_path)
     need = Need.of(read(Path(bare.file), [(key, value) for key, _, value in (s.partition("=") for s in bare.sets)]))
@@ -49,8 +50,12 @@ def test_an_estimate(envelope: Envelope, tmp_path: Path, request: pytest.Fixture
         f"{bare.name}: {need.seconds:.1f} s expected, {found.cpu_s:.1f} taken; {need.memory_bytes / 1e6:.0f} MB "
         f"expected, {found.most_bytes / 1e6:.0f} taken"
     )
-    assert 1 / ESTIMATED < need.memory_bytes / found.most_bytes < ESTIMATED
-    assert 1 / ESTIMATED < need.seconds / found.cpu_s < ESTIMATED
+    off = max(max(ratio, 1 / ratio) for ratio in (need.memory_bytes / found.most_bytes, need.seconds / found.cpu_s))
+    if any(name in envelope.name for name in BEYOND):
+        assert off < FAR
+        if off >= ESTIMATED:
+            pytest.xfail(f"{off:.1f} times off: {WHY}")
+    assert off < ESTIMATED
 
 
 if os.name != "posix":
