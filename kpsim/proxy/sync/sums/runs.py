@@ -11,7 +11,7 @@ import numpy as np
 
 from kpsim.cluster.columns import ServiceColumns
 from kpsim.proxy.sync import Prefixes, Ragged, Rows, Services, States
-from kpsim.proxy.sync.sums.held import only_before
+from kpsim.proxy.sync.sums.held import only_in_one
 from kpsim.proxy.sync.sums.returned import Returned
 from kpsim.units import I64, Bools
 
@@ -47,7 +47,7 @@ class ConntrackRuns:
     ) -> None:
         (replaces, state), (was, there) = states, known
         each, first = runs_an_endpoint(services)[service], runs_at_first(services)[service]
-        (left, old), (came, new) = only_before(usable, replaces, state), only_before(usable, state, replaces)
+        (left, old), (came, new) = only_in_one(usable, replaces, state)
         at, pod = np.concatenate([left, came]), np.concatenate([old, new])
         most = int(usable[1].max(initial=0)) + 1
         weight = np.concatenate([(each * there)[left], 0 * came])
